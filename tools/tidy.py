@@ -1,0 +1,345 @@
+#!/usr/bin/env python3
+"""tidy.py - is the tree as docs/STYLE.md says? Each finding is a sentence with a place.
+
+    tools/tidy.py                       check the tree this file is in
+    tools/tidy.py --self-test           make broken trees and expect each finding
+    tools/tidy.py --symbols LIB.a       every symbol that the library offers begins with weir_
+
+The allowed order of rooms is tools/layers.txt. Only the Python standard library is needed.
+"""
+import os
+import re
+import subprocess
+import sys
+
+# path: why it is excused from its size limit. This list may only shrink.
+EXCUSED = {}
+
+C_LINES, HEADER_LINES, FUNCTION_LINES, ISA_FUNCTION_LINES, WIDTH = 600, 250, 70, 150, 100
+DOCUMENT_LINES = {"Makefile": 200, "README.md": 150, "docs/ARCHITECTURE.md": 400, "docs/HACKING.md": 200,
+                  "docs/STYLE.md": 250}
+DECISION_LINES = 80
+LONG_HEADERS = {"include/weir.h"}
+FRONT_DOORS = {"engine": "include/weir.h"}  # all other rooms: src/ROOM/ROOM.h
+CONTRACT = ["Job", "Owns", "Threads", "Errors"]
+
+# System headers that belong to rooms: a pattern, and where it may be included.
+SYSTEM_HEADERS = [
+    (r"liburing\.h", ["src/io/"]),
+    (r"sys/mman\.h", ["src/base/", "src/sys/", "src/io/"]),
+    (r"(sys|linux)/.*", ["src/sys/", "src/io/"]),
+    (r"immintrin\.h|x86intrin\.h", ["src/kernels/x86/"]),
+    (r"cpuid\.h", ["src/kernels/"]),
+    (r"pcre2\.h|utf8proc\.h", ["src/text/"]),
+    (r"jansson\.h", ["cli/", "tests/"]),
+    (r"cmocka\.h", ["tests/"]),
+]
+# The command line talks to the terminal, and tests may use all that tests need.
+HEADER_GUESTS = {"cli/": [r"sys/ioctl\.h", r"sys/stat\.h", r"sys/types\.h"],
+                 "tests/": [r"(sys|linux)/.*"], "bench/": [r"(sys|linux)/.*"], "tools/": [r"(sys|linux)/.*"]}
+
+# Calls that belong to rooms: names, where they are allowed, what to use instead.
+CALLS = [
+    ("malloc calloc realloc free strdup strndup posix_memalign aligned_alloc memalign", ["src/base/heap.c"],
+     "memory comes from base/heap.h or base/mem.h"),
+    ("exit _exit quick_exit abort getenv secure_getenv setenv putenv", ["src/base/base.c"],
+     "only cli ends the process or reads the environment"),
+    ("printf vprintf puts putchar perror", [], "the library never prints"),
+    ("stdout stderr", ["src/base/base.c"], "the library never prints"),
+]
+# Calls that nobody in src and cli needs.
+UNSAFE = {"sprintf": "snprintf", "vsprintf": "vsnprintf", "strcpy": "snprintf or memcpy", "gets": "fgets",
+          "strcat": "snprintf", "strtok": "strtok_r", "alloca": "planned memory", "rand": "weir_random_next",
+          "srand": "weir_random_next", "atoi": "strtol", "atol": "strtol", "atof": "strtod"}
+
+# Paths of one machine. Spelled in two parts, so that this file does not find itself.
+MACHINE_PATHS = re.compile(r"(?<![\w.*-])(/wo" r"rk/|/ro" r"ot/|/ho" r"me/\w+/|/tm" r"p/weir/)")
+
+
+class Tree:
+    """The files of one checkout, read once, and what is found in them."""
+
+    def __init__(self, root):
+        self.root = root
+        self.findings = []
+        self.paths = sorted(path for path in self.list() if os.path.isfile(os.path.join(root, path)))
+        self.cache = {}
+
+    def list(self):
+        done = subprocess.run(["git", "-C", self.root, "ls-files", "-co", "--exclude-standard"], capture_output=True,
+                              text=True)
+        if done.returncode == 0:
+            return set(done.stdout.splitlines())
+        found = set()
+        for folder, folders, files in os.walk(self.root):
+            folders[:] = [name for name in folders if name not in ("build", ".git", "__pycache__")]
+            found.update(os.path.relpath(os.path.join(folder, name), self.root) for name in files)
+        return found
+
+    def text(self, path):
+        """The file's text; None for bytes that are none."""
+        if path not in self.cache:
+            with open(os.path.join(self.root, path), "rb") as file:
+                data = file.read()
+            self.cache[path] = None if b"\0" in data[:65536] else data.decode("utf-8", "replace")
+        return self.cache[path]
+
+    def lines(self, path):
+        return (self.text(path) or "").splitlines()
+
+    def find(self, path, line, sentence):
+        self.findings.append((path, line, f"{path}:{line}: {sentence}"))
+
+    def c_files(self, *folders):
+        return [path for path in self.paths if path.endswith((".c", ".h")) and path.startswith(folders)]
+
+
+def without_comments(text):
+    """C text with comments and the contents of strings blanked, line by line as before."""
+    pattern = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)
+
+    def blank(match):
+        found = match.group(0)
+        if found[0] in "\"'":
+            return found[0] + " " * (len(found) - 2) + found[-1]
+        return re.sub(r"[^\n]", " ", found)
+
+    return pattern.sub(blank, text)
+
+
+# ---- rooms -----------------------------------------------------------------------------------
+
+
+def read_layers(tree):
+    layers = {}
+    for line in tree.lines("tools/layers.txt"):
+        if line.strip() and not line.startswith("#"):
+            room, _, allowed = line.partition(":")
+            layers[room.strip()] = allowed.split()
+    return layers
+
+
+def room_of(path):
+    parts = path.split("/")
+    return parts[1] if parts[0] == "src" and len(parts) > 2 else parts[0]
+
+
+def room_of_include(included, own_room):
+    if included == "weir.h":
+        return "api"
+    if included == "weir_status.h":
+        return "status"
+    return included.split("/")[0] if "/" in included else own_room
+
+
+def check_rooms(tree):
+    layers = read_layers(tree)
+    for number, (room, allowed) in enumerate(layers.items()):
+        for other in allowed:
+            if other not in layers:
+                tree.find("tools/layers.txt", number + 1, f"room {room} may include {other}, which is no room")
+    for path in tree.c_files("src/", "cli/"):
+        room = room_of(path)
+        if room not in layers:
+            tree.find(path, 1, f"room {room} is not in tools/layers.txt")
+            continue
+        for number, line in enumerate(tree.lines(path), 1):
+            match = re.match(r'\s*#\s*include\s+"([^"]+)"', line)
+            other = room_of_include(match.group(1), room) if match else room
+            if other != room and other not in layers[room]:
+                tree.find(path, number, f"room {room} may not include {match.group(1)} "
+                          f"(allowed: {' '.join(layers[room])})")
+
+
+def check_system_headers(tree):
+    for path in tree.c_files("src/", "cli/", "tests/", "tools/", "bench/", "include/"):
+        guests = [pattern for folder, patterns in HEADER_GUESTS.items() if path.startswith(folder)
+                  for pattern in patterns]
+        for number, line in enumerate(tree.lines(path), 1):
+            match = re.match(r"\s*#\s*include\s+<([^>]+)>", line)
+            if not match or any(re.fullmatch(pattern, match.group(1)) for pattern in guests):
+                continue
+            for pattern, homes in SYSTEM_HEADERS:
+                if re.fullmatch(pattern, match.group(1)):
+                    if not path.startswith(tuple(homes)):
+                        tree.find(path, number, f"<{match.group(1)}> belongs to {' and '.join(homes)}")
+                    break
+
+
+def check_calls(tree):
+    for path in tree.c_files("src/", "cli/"):
+        rules = [(name, f"{name} may not be used here: {instead}") for names, homes, instead in CALLS
+                 for name in names.split() if path.startswith("src/") and path not in homes]
+        rules += [(name, f"{name} may not be used here: {instead}") for names, homes, instead in CALLS[:1]
+                  for name in names.split() if path.startswith("cli/")]
+        rules += [(name, f"{name} is not used in this tree: use {instead}") for name, instead in UNSAFE.items()]
+        words = dict(rules)
+        for number, line in enumerate(without_comments(tree.text(path)).splitlines(), 1):
+            for match in re.finditer(r"(?<![\w.>])(\w+)\b(\s*\()?", line):
+                name = match.group(1)
+                if name in words and (match.group(2) or name in ("stdout", "stderr")):
+                    tree.find(path, number, words[name])
+            if path.startswith("src/kernels/") and re.search(r"__AVX|__FMA__|__F16C__", line):
+                tree.find(path, number, "a file's name says its instruction set; no #ifdef does")
+
+
+# ---- sizes and shapes ------------------------------------------------------------------------
+
+
+def functions(text):
+    """(first line, last line, head, name) of each function, by the layout that clang-format gives."""
+    lines = without_comments(text).splitlines()
+    for index, line in enumerate(lines):
+        if line != "{" or index == 0:
+            continue
+        first = index - 1
+        while first > 0 and lines[first - 1].strip() and not re.match(r"[}#]|.*[;}\\]\s*$", lines[first - 1]):
+            first -= 1
+        last = next((at for at in range(index, len(lines)) if lines[at].startswith("}")), len(lines) - 1)
+        head = " ".join(lines[first:index])
+        name = re.search(r"(\w+)\s*\(", re.sub(r"__attribute__\s*\(\(.*?\)\)", "", head))
+        yield first + 1, last + 1, head, name.group(1) if name else ""
+
+
+def check_sizes(tree):
+    for path in tree.c_files("src/", "cli/", "tests/", "tools/", "bench/", "include/"):
+        lines = tree.lines(path)
+        limit = C_LINES if path.endswith(".c") else HEADER_LINES
+        generated = bool(lines) and "generated" in lines[0]
+        if len(lines) > limit and path not in LONG_HEADERS and path not in EXCUSED and not generated:
+            tree.find(path, limit + 1, f"{len(lines)} lines, at most {limit} are allowed")
+        limit = ISA_FUNCTION_LINES if path.startswith("src/kernels/x86/") else FUNCTION_LINES
+        for first, last, _, name in functions(tree.text(path)):
+            if last - first + 1 > limit:
+                tree.find(path, first, f"function {name} has {last - first + 1} lines, at most {limit} are allowed")
+        for number, line in enumerate(lines, 1):
+            if len(line) > WIDTH and not generated:
+                tree.find(path, number, f"{len(line)} columns, at most {WIDTH} are allowed")
+            if line != line.rstrip() or "\t" in line:
+                tree.find(path, number, "a tab, or blanks at the end of the line")
+    for path in tree.paths:
+        limit = DECISION_LINES if re.match(r"docs/decisions/.*\.md", path) else DOCUMENT_LINES.get(path)
+        if limit and len(tree.lines(path)) > limit:
+            tree.find(path, limit + 1, f"{len(tree.lines(path))} lines, at most {limit} are allowed")
+
+
+def check_first_lines(tree):
+    for path in tree.c_files("src/", "cli/", "tests/", "tools/", "bench/", "include/"):
+        name = os.path.basename(path)
+        line = (tree.lines(path) or [""])[0]
+        if not re.match(r"/\* " + re.escape(name) + r" - \S", line):
+            tree.find(path, 1, f"the first line must be `/* {name} - its job. */`")
+    for path in tree.paths:
+        name = os.path.basename(path)
+        if path.endswith(".py") and not re.match(r'(#![^\n]*\n)?"""' + re.escape(name) + r" - \S", tree.text(path)):
+            tree.find(path, 1, f'the file must begin with `"""{name} - its job.`')
+
+
+def check_contracts(tree):
+    rooms = sorted({room_of(path) for path in tree.c_files("src/")})
+    for room in rooms:
+        door = FRONT_DOORS.get(room, f"src/{room}/{room}.h")
+        if door not in tree.paths:
+            tree.find(f"src/{room}", 1, f"room {room} has no front door {door}")
+            continue
+        block = tree.text(door).split("*/")[0]
+        for label in CONTRACT:
+            if not re.search(rf"^ \* {label} +\S", block, re.M):
+                tree.find(door, 1, f"the contract block has no line `{label}`")
+
+
+def check_names(tree):
+    seen = {}
+    for path in tree.c_files("src/"):
+        name = os.path.basename(path)
+        if name in seen:
+            tree.find(path, 1, f"the name is taken by {seen[name]}; file names are unique in src")
+        seen[name] = path
+    for path in [path for path in tree.c_files("src/", "cli/") if path.endswith(".c")]:
+        for first, _, head, name in functions(tree.text(path)):
+            own = re.match(r"static\b|WEIR_INLINE\b", head)
+            if not own and not name.startswith("weir_") and name != "main":
+                tree.find(path, first, f"function {name} is seen outside its file and must begin with weir_")
+            if own and name.startswith("weir_"):
+                tree.find(path, first, f"static function {name} must not begin with weir_")
+
+
+# ---- documents -------------------------------------------------------------------------------
+
+
+def check_documents(tree):
+    names = set()
+    for path in tree.c_files("src/", "include/", "cli/"):
+        names.update(re.findall(r"\bweir_\w+", without_comments(tree.text(path))))
+    known = set(tree.paths)
+    for path in tree.paths:
+        while os.path.dirname(path):
+            path = os.path.dirname(path)
+            known.add(path)
+    for document in ["README.md", "docs/ARCHITECTURE.md", "docs/HACKING.md", "docs/STYLE.md"]:
+        if document not in tree.paths:
+            continue
+        for number, line in enumerate(tree.lines(document), 1):
+            for name in re.findall(r"\bweir_[a-z0-9_]+\b(?!\.h|[*<])", line):
+                if document == "docs/ARCHITECTURE.md" and name not in names and not name.endswith("_"):
+                    tree.find(document, number, f"{name} is named here and nowhere in the code")
+            for path in re.findall(r"(?<![\w/.])(?:src|cli|tests|tools|docs|bench|include|models)/[\w./-]*\w", line):
+                if path not in known and not re.search(r"[A-Z]{4,}(?!\w*\.md)|^\.", path.split("/")[-1]):
+                    tree.find(document, number, f"{path} is named here and does not exist")
+
+
+def check_machine_paths(tree):
+    for path in tree.paths:
+        for number, line in enumerate(tree.lines(path), 1):
+            match = MACHINE_PATHS.search(line)
+            if match:
+                tree.find(path, number, f"{match.group(1)} is a place on one machine")
+
+
+CHECKS = [check_rooms, check_system_headers, check_calls, check_sizes, check_first_lines, check_contracts,
+          check_names, check_documents, check_machine_paths]
+
+
+def check_tree(root):
+    tree = Tree(root)
+    for check in CHECKS:
+        check(tree)
+    return [sentence for _, _, sentence in sorted(tree.findings)]
+
+
+def check_symbols(library):
+    done = subprocess.run(["nm", "-g", "--defined-only", library], capture_output=True, text=True)
+    if done.returncode != 0:
+        return [f"{library}: nm cannot read it: {done.stderr.strip()}"]
+    findings = []
+    member = count = 0
+    for line in done.stdout.splitlines():
+        fields = line.split()
+        if line.endswith(":"):
+            member = line[:-1]
+        elif len(fields) == 3:
+            count += 1
+            if not fields[2].startswith("weir_"):
+                findings.append(f"{library}: {member}: symbol {fields[2]} must begin with weir_ or be static")
+    return findings if count else [f"{library}: it offers no symbols"]
+
+
+def main():
+    if sys.argv[1:2] == ["--self-test"]:
+        sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+        import tidy_selftest
+        findings = tidy_selftest.run(check_tree, check_symbols)
+    elif sys.argv[1:2] == ["--symbols"] and len(sys.argv) == 3:
+        findings = check_symbols(sys.argv[2])
+    elif len(sys.argv) == 1:
+        findings = check_tree(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    else:
+        print(__doc__.strip(), file=sys.stderr)
+        return 2
+    for sentence in findings:
+        print(sentence)
+    return 1 if findings else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
