@@ -1,0 +1,165 @@
+/* mem.c - planned memory: one pre-faulted mapping per use.
+ *
+ * I1  While PLANNING nothing is mapped and weir_mem_alloc() only counts.
+ * I2  In OPENING used_bytes never passes total_bytes: what was planned is what there is.
+ * I3  After seal used_bytes equals what planning counted, use by use.
+ */
+#include "base/mem.h"
+
+#include "base/heap.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+enum { PAGE_BYTES = 4096, HUGE_BYTES = 2 << 20 };
+
+const char *weir_mem_use_name(enum weir_mem_use use)
+{
+    static const char *const names[WEIR_MEM_USE_COUNT] = {
+        [WEIR_MEM_TRUNK] = "weights every token needs",
+        [WEIR_MEM_KV] = "KV cache",
+        [WEIR_MEM_SCRATCH] = "activations and logits",
+        [WEIR_MEM_IO] = "staging for reads",
+        [WEIR_MEM_SLOTS] = "expert slots",
+        [WEIR_MEM_TIMELINE] = "timeline",
+    };
+    return names[use];
+}
+
+void weir_mem_init(struct weir_mem *mem)
+{
+    memset(mem, 0, sizeof(*mem));
+}
+
+void *weir_mem_alloc(struct weir_mem *mem, enum weir_mem_use use, uint64_t bytes, uint64_t align)
+{
+    struct weir_mem_region *region = &mem->region[use];
+    WEIR_ASSERT(mem->phase != WEIR_MEM_SEALED);
+    WEIR_ASSERT(align > 0 && align <= HUGE_BYTES && (align & (align - 1)) == 0);
+    const uint64_t start = weir_align_up(region->used_bytes, align);
+    region->used_bytes = start + bytes;
+    if (mem->phase == WEIR_MEM_PLANNING) {
+        region->total_bytes = weir_align_up(region->used_bytes, PAGE_BYTES);
+        return NULL;
+    }
+    WEIR_ASSERT(region->used_bytes <= region->total_bytes); /* keeps I2 */
+    return region->start + start;
+}
+
+uint64_t weir_mem_use_bytes(const struct weir_mem *mem, enum weir_mem_use use)
+{
+    return mem->region[use].total_bytes;
+}
+
+uint64_t weir_mem_bytes(const struct weir_mem *mem)
+{
+    uint64_t total_bytes = 0;
+    for (int use = 0; use < WEIR_MEM_USE_COUNT; use++)
+        total_bytes += mem->region[use].total_bytes;
+    return total_bytes;
+}
+
+/* Touch every page now, so that no fault happens while a token is computed, and so that a lack of
+ * memory is an answer here rather than a signal later. */
+static int prefault(uint8_t *start, uint64_t bytes)
+{
+    if (madvise(start, bytes, MADV_POPULATE_WRITE) == 0)
+        return 0;
+    if (errno != EINVAL)
+        return errno;
+    /* Kernels before 5.14 do not know the advice: write to each page ourselves. */
+    for (uint64_t offset = 0; offset < bytes; offset += PAGE_BYTES)
+        *(volatile uint8_t *)(start + offset) = 0;
+    return 0;
+}
+
+/* A mapping that begins at a huge-page boundary, so that huge pages fill it without excess. */
+static uint8_t *map_aligned(uint64_t bytes)
+{
+    const uint64_t spare_bytes = bytes >= HUGE_BYTES ? HUGE_BYTES : 0;
+    uint8_t *base = mmap(NULL, bytes + spare_bytes, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED)
+        return NULL;
+    if (spare_bytes == 0)
+        return base;
+    uint8_t *start = base + (HUGE_BYTES - (uintptr_t)base % HUGE_BYTES) % HUGE_BYTES;
+    if (start > base)
+        munmap(base, (size_t)(start - base));
+    const uint64_t tail_bytes = (uint64_t)(base + spare_bytes - start);
+    if (tail_bytes > 0)
+        munmap(start + bytes, tail_bytes);
+    madvise(start, bytes, MADV_HUGEPAGE);
+    return start;
+}
+
+enum weir_status weir_mem_open(struct weir_mem *mem, struct weir_err *err)
+{
+    WEIR_ASSERT(mem->phase == WEIR_MEM_PLANNING);
+    mem->phase = WEIR_MEM_OPENING;
+    for (int use = 0; use < WEIR_MEM_USE_COUNT; use++) {
+        struct weir_mem_region *region = &mem->region[use];
+        region->used_bytes = 0;
+        if (region->total_bytes == 0)
+            continue;
+        errno = ENOMEM;
+        region->start = weir_heap_may_succeed() ? map_aligned(region->total_bytes) : NULL;
+        const int os_errno =
+            region->start == NULL ? errno : prefault(region->start, region->total_bytes);
+        if (os_errno != 0) {
+            char size[32];
+            const enum weir_status status = WEIR_FAIL(
+                err, WEIR_ERR_NOMEM, "no memory for %s (%s): %s",
+                weir_mem_use_name((enum weir_mem_use)use),
+                weir_format_size(region->total_bytes, size, sizeof(size)), strerror(os_errno));
+            weir_mem_close(mem);
+            return status;
+        }
+    }
+    return WEIR_OK;
+}
+
+void weir_mem_seal(struct weir_mem *mem)
+{
+    WEIR_ASSERT(mem->phase == WEIR_MEM_OPENING);
+    for (int use = 0; use < WEIR_MEM_USE_COUNT; use++) /* keeps I3 */
+        WEIR_ASSERT(weir_align_up(mem->region[use].used_bytes, PAGE_BYTES) ==
+                        mem->region[use].total_bytes ||
+                    mem->region[use].start == NULL);
+    mem->phase = WEIR_MEM_SEALED;
+}
+
+void weir_mem_drop(struct weir_mem *mem, enum weir_mem_use use)
+{
+    struct weir_mem_region *region = &mem->region[use];
+    if (region->start != NULL)
+        munmap(region->start, region->total_bytes);
+    region->start = NULL;
+}
+
+bool weir_mem_discard(struct weir_mem *mem, enum weir_mem_use use, void *start, uint64_t bytes)
+{
+    const struct weir_mem_region *region = &mem->region[use];
+    const uint64_t offset = (uint64_t)((uint8_t *)start - region->start);
+    WEIR_ASSERT(mem->phase == WEIR_MEM_SEALED && offset % PAGE_BYTES == 0);
+    WEIR_ASSERT(bytes % PAGE_BYTES == 0 && offset <= region->total_bytes &&
+                bytes <= region->total_bytes - offset);
+    /* A huge page with a hole in it is not to be made whole again behind our back (khugepaged);
+     * kernels without huge pages refuse this advice, and need none. */
+    madvise(start, bytes, MADV_NOHUGEPAGE);
+    /* MADV_DONTNEED only unmaps a part of a huge page, which stays charged whole until the kernel
+     * gets round to splitting it; MADV_FREE splits it at once. */
+    return madvise(start, bytes, MADV_FREE) == 0 && madvise(start, bytes, MADV_DONTNEED) == 0;
+}
+
+void weir_mem_close(struct weir_mem *mem)
+{
+    for (int use = 0; use < WEIR_MEM_USE_COUNT; use++)
+        weir_mem_drop(mem, (enum weir_mem_use)use);
+    weir_mem_init(mem);
+}

@@ -1,0 +1,62 @@
+/* mem.h - planned memory: planned first, allocated once, then sealed.
+ *
+ * Job       One region per use. The same layout code runs twice: in PLANNING it only counts, in
+ *           OPENING it hands out pre-faulted memory; so plan and allocation cannot disagree.
+ * Not here  Small descriptions made while parsing (heap.h).
+ * Units     bytes.
+ * Owns      Every region from weir_mem_open() to weir_mem_close(). Callers borrow.
+ * Threads   One thread until sealed; the memory itself is the borrower's business.
+ * Errors    WEIR_ERR_NOMEM from weir_mem_open() only.
+ *
+ *   weir_mem_init -> PLANNING --weir_mem_open--> OPENING --weir_mem_seal--> SEALED
+ */
+#ifndef WEIR_MEM_H
+#define WEIR_MEM_H
+
+#include "base/base.h"
+
+enum weir_mem_use {
+    WEIR_MEM_TRUNK,    /* weights every token needs                */
+    WEIR_MEM_KV,       /* KV cache                                 */
+    WEIR_MEM_SCRATCH,  /* activations, logits                      */
+    WEIR_MEM_IO,       /* staging for the load, fake devices       */
+    WEIR_MEM_SLOTS,    /* expert slots and their bookkeeping       */
+    WEIR_MEM_TIMELINE, /* events of the timeline                  */
+    WEIR_MEM_USE_COUNT
+};
+
+enum weir_mem_phase { WEIR_MEM_PLANNING, WEIR_MEM_OPENING, WEIR_MEM_SEALED };
+
+struct weir_mem_region {
+    uint8_t *start;       /* NULL while planning */
+    uint64_t used_bytes;  /* asked for so far in this phase, alignment included */
+    uint64_t total_bytes; /* what planning asked for, rounded up to whole pages */
+};
+
+struct weir_mem {
+    enum weir_mem_phase phase;
+    struct weir_mem_region region[WEIR_MEM_USE_COUNT];
+};
+
+const char *weir_mem_use_name(enum weir_mem_use use);
+
+void weir_mem_init(struct weir_mem *mem);
+/* PLANNING: counts and returns NULL. OPENING: zeroed memory, never NULL. SEALED, or more than was
+ * planned: our bug, asserts. align is a power of two, at most 2 MiB. */
+void *weir_mem_alloc(struct weir_mem *mem, enum weir_mem_use use, uint64_t bytes, uint64_t align);
+/* Bytes of one use, or of all, as mapped: whole pages. Valid in every phase. */
+uint64_t weir_mem_use_bytes(const struct weir_mem *mem, enum weir_mem_use use);
+uint64_t weir_mem_bytes(const struct weir_mem *mem);
+/* Map and pre-fault what was planned, on huge pages where the kernel has them.
+ * WEIR_ERR_NOMEM names the use that did not fit. */
+enum weir_status weir_mem_open(struct weir_mem *mem, struct weir_err *err);
+/* Asserts that all that was planned was handed out. */
+void weir_mem_seal(struct weir_mem *mem);
+/* Give one use's memory back early (the staging buffer after the load). */
+void weir_mem_drop(struct weir_mem *mem, enum weir_mem_use use);
+/* Give whole pages of a SEALED region back to the kernel, for good: nobody touches them again.
+ * False when it does not take them (they are locked in memory). */
+bool weir_mem_discard(struct weir_mem *mem, enum weir_mem_use use, void *start, uint64_t bytes);
+void weir_mem_close(struct weir_mem *mem);
+
+#endif

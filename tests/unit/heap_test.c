@@ -1,0 +1,141 @@
+/* heap_test.c - zeroed, counted, and failing exactly where the fault plan says. */
+#include "base/heap.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void heap_gives_zeroed_memory_even_after_reuse(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 8; round++) {
+        unsigned char *memory = weir_heap_alloc(3000);
+        assert_non_null(memory);
+        for (size_t byte = 0; byte < 3000; byte++)
+            assert_int_equal(memory[byte], 0);
+        memset(memory, 0x5a, 3000);
+        weir_heap_free(memory);
+    }
+}
+
+static void heap_gives_a_unique_pointer_for_no_bytes(void **state)
+{
+    (void)state;
+    void *one = weir_heap_alloc(0);
+    void *two = weir_heap_array(0, 8);
+    assert_non_null(one);
+    assert_non_null(two);
+    assert_ptr_not_equal(one, two);
+    weir_heap_free(one);
+    weir_heap_free(two);
+    weir_heap_free(NULL);
+}
+
+static void heap_counts_what_lives(void **state)
+{
+    (void)state;
+    const uint64_t before_bytes = weir_heap_bytes();
+    const uint64_t before_calls = weir_heap_calls();
+    void *memory = weir_heap_array(100, 10);
+    assert_in_range(weir_heap_bytes() - before_bytes, 1000, 1100);
+    memory = weir_heap_grow(memory, 50000);
+    assert_in_range(weir_heap_bytes() - before_bytes, 50000, 60000);
+    char *text = weir_heap_text("a reservoir");
+    assert_string_equal(text, "a reservoir");
+    assert_int_equal(weir_heap_calls() - before_calls, 3);
+    weir_heap_free(text);
+    weir_heap_free(memory);
+    assert_int_equal(weir_heap_bytes(), before_bytes);
+}
+
+static void heap_refuses_an_array_that_overflows(void **state)
+{
+    (void)state;
+    const uint64_t before_bytes = weir_heap_bytes();
+    /* Behind volatile, because the compiler would otherwise see and refuse it. */
+    volatile size_t half = SIZE_MAX / 2;
+    assert_null(weir_heap_array(half, 4));
+    assert_int_equal(weir_heap_bytes(), before_bytes);
+}
+
+static void heap_keeps_the_old_block_when_growing_fails(void **state)
+{
+    (void)state;
+    char *memory = weir_heap_text("kept");
+    const uint64_t before_bytes = weir_heap_bytes();
+    weir_heap_fail_at(1);
+    assert_null(weir_heap_grow(memory, 1 << 20));
+    assert_string_equal(memory, "kept");
+    assert_int_equal(weir_heap_bytes(), before_bytes);
+    weir_heap_free(memory);
+}
+
+static void heap_fails_at_the_chosen_call_and_only_there(void **state)
+{
+    (void)state;
+    weir_heap_fail_at(3);
+    void *first = weir_heap_alloc(1);
+    void *second = weir_heap_array(2, 2);
+    assert_non_null(first);
+    assert_non_null(second);
+    assert_null(weir_heap_text("third"));
+    void *fourth = weir_heap_alloc(1);
+    assert_non_null(fourth);
+    weir_heap_free(first);
+    weir_heap_free(second);
+    weir_heap_free(fourth);
+    weir_heap_fail_at(1);
+    weir_heap_fail_at(0);
+    void *later = weir_heap_alloc(1);
+    assert_non_null(later);
+    weir_heap_free(later);
+}
+
+enum { CALLS_PER_THREAD = 5000 };
+
+static void *allocate_often(void *failures)
+{
+    for (int call = 0; call < CALLS_PER_THREAD; call++) {
+        void *memory = weir_heap_alloc(64);
+        if (memory == NULL)
+            ++*(uint32_t *)failures;
+        weir_heap_free(memory);
+    }
+    return NULL;
+}
+
+static void heap_counts_and_fails_once_among_threads(void **state)
+{
+    (void)state;
+    const uint64_t before_bytes = weir_heap_bytes();
+    const uint64_t before_calls = weir_heap_calls();
+    uint32_t failures[2] = {0};
+    pthread_t threads[2];
+    weir_heap_fail_at(CALLS_PER_THREAD);
+    for (int thread = 0; thread < 2; thread++)
+        assert_int_equal(pthread_create(&threads[thread], NULL, allocate_often, &failures[thread]),
+                         0);
+    for (int thread = 0; thread < 2; thread++)
+        assert_int_equal(pthread_join(threads[thread], NULL), 0);
+    assert_int_equal(failures[0] + failures[1], 1);
+    assert_int_equal(weir_heap_calls() - before_calls, 2 * CALLS_PER_THREAD);
+    assert_int_equal(weir_heap_bytes(), before_bytes);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(heap_gives_zeroed_memory_even_after_reuse),
+        cmocka_unit_test(heap_gives_a_unique_pointer_for_no_bytes),
+        cmocka_unit_test(heap_counts_what_lives),
+        cmocka_unit_test(heap_refuses_an_array_that_overflows),
+        cmocka_unit_test(heap_keeps_the_old_block_when_growing_fails),
+        cmocka_unit_test(heap_fails_at_the_chosen_call_and_only_there),
+        cmocka_unit_test(heap_counts_and_fails_once_among_threads),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,256 @@
+/* mem_test.c - what planning counts is what opening maps, hands out and seals, to the byte. */
+#include "base/mem.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/heap.h"
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
+struct layout {
+    uint8_t *weights;
+    uint8_t *bias;
+    uint8_t *slots;
+};
+
+enum { HUGE_PAGE_BYTES = 2 << 20, WEIGHT_BYTES = 5000, BIAS_BYTES = 100, SLOT_BYTES = 5 << 20 };
+
+/* The one layout, as rooms write it: run in both phases. */
+static void lay_out(struct weir_mem *mem, struct layout *layout)
+{
+    layout->weights = weir_mem_alloc(mem, WEIR_MEM_TRUNK, WEIGHT_BYTES, 64);
+    layout->bias = weir_mem_alloc(mem, WEIR_MEM_TRUNK, BIAS_BYTES, 4096);
+    layout->slots = weir_mem_alloc(mem, WEIR_MEM_SLOTS, SLOT_BYTES, 2 << 20);
+}
+
+static void plan(struct weir_mem *mem, struct layout *layout)
+{
+    weir_mem_init(mem);
+    lay_out(mem, layout);
+}
+
+static void mem_planning_counts_and_maps_nothing(void **state)
+{
+    (void)state;
+    struct weir_mem mem;
+    struct layout layout;
+    plan(&mem, &layout);
+    assert_null(layout.weights);
+    assert_null(layout.slots);
+    assert_int_equal(weir_mem_use_bytes(&mem, WEIR_MEM_TRUNK), 12288);
+    assert_int_equal(weir_mem_use_bytes(&mem, WEIR_MEM_SLOTS), SLOT_BYTES);
+    assert_int_equal(weir_mem_use_bytes(&mem, WEIR_MEM_KV), 0);
+    assert_int_equal(weir_mem_bytes(&mem), 12288 + SLOT_BYTES);
+    weir_mem_close(&mem);
+}
+
+/* Every page of the range is in memory now. */
+static bool is_resident(uint8_t *start, size_t bytes)
+{
+    unsigned char pages[SLOT_BYTES / 4096];
+    if (mincore(start, bytes, pages) != 0)
+        return false;
+    for (size_t page = 0; page < bytes / 4096; page++)
+        if ((pages[page] & 1) == 0)
+            return false;
+    return true;
+}
+
+static void mem_opening_hands_out_aligned_zeroed_resident_memory(void **state)
+{
+    (void)state;
+    struct weir_mem mem;
+    struct layout layout;
+    plan(&mem, &layout);
+    const uint64_t planned_bytes = weir_mem_bytes(&mem);
+    assert_int_equal(weir_mem_open(&mem, NULL), WEIR_OK);
+    lay_out(&mem, &layout);
+    assert_int_equal((uintptr_t)layout.bias % 4096, 0);
+    assert_int_equal((uintptr_t)layout.slots % (2 << 20), 0);
+    assert_true(layout.bias >= layout.weights + WEIGHT_BYTES);
+    for (size_t byte = 0; byte < WEIGHT_BYTES; byte++)
+        assert_int_equal(layout.weights[byte], 0);
+    assert_true(is_resident(layout.slots, SLOT_BYTES));
+    memset(layout.slots, 0xff, SLOT_BYTES);
+    weir_mem_seal(&mem);
+    assert_int_equal(mem.phase, WEIR_MEM_SEALED);
+    assert_int_equal(weir_mem_bytes(&mem), planned_bytes);
+    weir_mem_drop(&mem, WEIR_MEM_SLOTS);
+    layout.weights[0] = 1; /* the other use lives on */
+    weir_mem_close(&mem);
+    assert_int_equal(mem.phase, WEIR_MEM_PLANNING);
+}
+
+static void mem_discard_gives_back_these_pages_and_no_others(void **state)
+{
+    (void)state;
+    struct weir_mem mem;
+    struct layout layout;
+    plan(&mem, &layout);
+    assert_int_equal(weir_mem_open(&mem, NULL), WEIR_OK);
+    lay_out(&mem, &layout);
+    memset(layout.slots, 0x5a, SLOT_BYTES);
+    weir_mem_seal(&mem);
+    /* Across a huge page's boundary, and neither at its start nor its end. */
+    enum { FROM = (1 << 20) + 4096, TO = (3 << 20) + 8192 };
+    assert_true(weir_mem_discard(&mem, WEIR_MEM_SLOTS, layout.slots + FROM, TO - FROM));
+    /* Nor does the kernel make the huge pages whole again, even when asked to. */
+    madvise(layout.slots, 2 * HUGE_PAGE_BYTES, MADV_COLLAPSE);
+    for (size_t at = FROM; at < TO; at += 4096)
+        assert_false(is_resident(layout.slots + at, 4096));
+    assert_true(is_resident(layout.slots, FROM));
+    assert_true(is_resident(layout.slots + TO, SLOT_BYTES - TO));
+    for (size_t at = 0; at < SLOT_BYTES; at = at == FROM - 1 ? TO : at + 1)
+        assert_int_equal(layout.slots[at], 0x5a);
+    assert_int_equal(weir_mem_use_bytes(&mem, WEIR_MEM_SLOTS), SLOT_BYTES);
+    assert_true(weir_mem_discard(&mem, WEIR_MEM_SLOTS, layout.slots, SLOT_BYTES));
+    /* Pages that are locked stay. */
+    if (syscall(SYS_mlock, layout.bias, 4096) == 0) /* the sanitizers' mlock does nothing */
+        assert_false(weir_mem_discard(&mem, WEIR_MEM_TRUNK, layout.bias, 4096));
+    weir_mem_close(&mem);
+}
+
+static void mem_open_names_the_use_that_did_not_fit(void **state)
+{
+    (void)state;
+    struct weir_mem mem;
+    struct weir_err err = {0};
+    weir_mem_init(&mem);
+    weir_mem_alloc(&mem, WEIR_MEM_TRUNK, 4096, 64);
+    weir_mem_alloc(&mem, WEIR_MEM_KV, 1ull << 62, 64);
+    assert_int_equal(weir_mem_open(&mem, &err), WEIR_ERR_NOMEM);
+    assert_non_null(strstr(err.text, "KV cache"));
+    assert_non_null(strstr(err.text, "PiB"));
+    assert_int_equal(weir_mem_bytes(&mem), 0);
+}
+
+static void mem_open_survives_each_failed_mapping(void **state)
+{
+    (void)state;
+    struct weir_mem mem;
+    struct layout layout;
+    enum weir_status status = WEIR_ERR_NOMEM;
+    uint64_t call = 0;
+    while (status != WEIR_OK) {
+        struct weir_err err = {0};
+        plan(&mem, &layout);
+        weir_heap_fail_at(++call);
+        status = weir_mem_open(&mem, &err);
+        weir_heap_fail_at(0);
+        if (status != WEIR_OK)
+            assert_string_equal(err.text, call == 1 ? "no memory for weights every token needs "
+                                                      "(12.0 KiB): Cannot allocate memory"
+                                                    : "no memory for expert slots (5.00 MiB): "
+                                                      "Cannot allocate memory");
+    }
+    assert_int_equal(call, 3); /* one failure for each use that has bytes */
+    weir_mem_close(&mem);
+}
+
+/* Does the deed in a child abort? */
+static bool breaks_a_promise(void (*deed)(void))
+{
+    int status = 0;
+    fflush(NULL);
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        signal(SIGABRT, SIG_DFL);
+        if (freopen("/dev/null", "w", stderr) != NULL)
+            deed();
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+}
+
+static void ask_for_more_than_planned(void)
+{
+    struct weir_mem mem;
+    struct layout layout;
+    plan(&mem, &layout);
+    weir_mem_open(&mem, NULL);
+    lay_out(&mem, &layout);
+    weir_mem_alloc(&mem, WEIR_MEM_TRUNK, 8192, 64);
+}
+
+static void ask_after_the_seal(void)
+{
+    struct weir_mem mem;
+    struct layout layout;
+    plan(&mem, &layout);
+    weir_mem_open(&mem, NULL);
+    lay_out(&mem, &layout);
+    weir_mem_seal(&mem);
+    weir_mem_alloc(&mem, WEIR_MEM_TRUNK, 1, 1);
+}
+
+static void seal_before_all_is_handed_out(void)
+{
+    struct weir_mem mem;
+    struct layout layout;
+    plan(&mem, &layout);
+    weir_mem_open(&mem, NULL);
+    weir_mem_seal(&mem);
+}
+
+static void ask_for_an_odd_alignment(void)
+{
+    struct weir_mem mem;
+    weir_mem_init(&mem);
+    weir_mem_alloc(&mem, WEIR_MEM_KV, 64, 48);
+}
+
+static void discard_past_the_end(void)
+{
+    struct weir_mem mem;
+    struct layout layout;
+    plan(&mem, &layout);
+    weir_mem_open(&mem, NULL);
+    lay_out(&mem, &layout);
+    weir_mem_seal(&mem);
+    weir_mem_discard(&mem, WEIR_MEM_SLOTS, layout.slots + 4096, SLOT_BYTES);
+}
+
+static void mem_asserts_when_plan_and_use_disagree(void **state)
+{
+    (void)state;
+    assert_true(breaks_a_promise(ask_for_more_than_planned));
+    assert_true(breaks_a_promise(ask_after_the_seal));
+    assert_true(breaks_a_promise(seal_before_all_is_handed_out));
+    assert_true(breaks_a_promise(ask_for_an_odd_alignment));
+    assert_true(breaks_a_promise(discard_past_the_end));
+}
+
+static void mem_uses_have_names(void **state)
+{
+    (void)state;
+    for (int use = 0; use < WEIR_MEM_USE_COUNT; use++)
+        assert_true(strlen(weir_mem_use_name((enum weir_mem_use)use)) > 3);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(mem_planning_counts_and_maps_nothing),
+        cmocka_unit_test(mem_opening_hands_out_aligned_zeroed_resident_memory),
+        cmocka_unit_test(mem_discard_gives_back_these_pages_and_no_others),
+        cmocka_unit_test(mem_open_names_the_use_that_did_not_fit),
+        cmocka_unit_test(mem_open_survives_each_failed_mapping),
+        cmocka_unit_test(mem_asserts_when_plan_and_use_disagree),
+        cmocka_unit_test(mem_uses_have_names),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
