@@ -1,0 +1,391 @@
+/* quant_test.c - the table of formats; decode and encode against gguf-py's values and bytes. */
+#include "quant_test.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "golden.h"
+
+/* tests/golden/blocks/<name><ending>. */
+static void *read_golden(const char *name, const char *ending, size_t *bytes)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "tests/golden/blocks/%s%s", name, ending);
+    void *data = golden_read(path, bytes);
+    if (data == NULL)
+        fail_msg("cannot read %s", path);
+    return data;
+}
+
+/* --- the table --- */
+
+static const struct weir_type_info wanted_infos[WEIR_TYPE_COUNT] = {
+    [WEIR_TYPE_F32] = {"F32", 0, 1, 4},          [WEIR_TYPE_F16] = {"F16", 1, 1, 2},
+    [WEIR_TYPE_BF16] = {"BF16", 30, 1, 2},       [WEIR_TYPE_Q8_0] = {"Q8_0", 8, 32, 34},
+    [WEIR_TYPE_Q4_0] = {"Q4_0", 2, 32, 18},      [WEIR_TYPE_Q4_1] = {"Q4_1", 3, 32, 20},
+    [WEIR_TYPE_Q5_0] = {"Q5_0", 6, 32, 22},      [WEIR_TYPE_Q5_1] = {"Q5_1", 7, 32, 24},
+    [WEIR_TYPE_IQ4_NL] = {"IQ4_NL", 20, 32, 18}, [WEIR_TYPE_MXFP4] = {"MXFP4", 39, 32, 17},
+    [WEIR_TYPE_Q2_K] = {"Q2_K", 10, 256, 84},    [WEIR_TYPE_Q3_K] = {"Q3_K", 11, 256, 110},
+    [WEIR_TYPE_Q4_K] = {"Q4_K", 12, 256, 144},   [WEIR_TYPE_Q5_K] = {"Q5_K", 13, 256, 176},
+    [WEIR_TYPE_Q6_K] = {"Q6_K", 14, 256, 210},   [WEIR_TYPE_IQ4_XS] = {"IQ4_XS", 23, 256, 136},
+};
+
+static void types_have_the_names_numbers_and_sizes_of_gguf(void **state)
+{
+    (void)state;
+    for (int at = 0; at < WEIR_TYPE_COUNT; at++) {
+        const struct weir_type_info *wanted = &wanted_infos[at];
+        const struct weir_type_info *found = weir_quant_info((enum weir_type)at);
+        char lower[16] = {0};
+        enum weir_type type = WEIR_TYPE_COUNT;
+        assert_string_equal(found->name, wanted->name);
+        assert_int_equal(found->ggml_id, wanted->ggml_id);
+        assert_int_equal(found->block_len, wanted->block_len);
+        assert_int_equal(found->block_bytes, wanted->block_bytes);
+        assert_true(weir_quant_from_ggml(wanted->ggml_id, &type));
+        assert_int_equal(type, at);
+        for (size_t i = 0; wanted->name[i] != '\0'; i++)
+            lower[i] =
+                (char)(wanted->name[i] >= 'A' && wanted->name[i] <= 'Z' ? wanted->name[i] | 0x20
+                                                                        : wanted->name[i]);
+        assert_true(weir_quant_from_name(lower, &type));
+        assert_int_equal(type, at);
+        assert_true(weir_quant_from_name(wanted->name, &type));
+        assert_int_equal(type, at);
+        assert_string_equal(weir_quant_ggml_name(wanted->ggml_id), wanted->name);
+        assert_int_equal(weir_quant_row_bytes((enum weir_type)at, 3 * (size_t)wanted->block_len),
+                         3 * wanted->block_bytes);
+        assert_int_equal(weir_quant_row_bytes((enum weir_type)at, 0), 0);
+    }
+}
+
+static void types_that_are_not_built_in_are_refused(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"", "Q4", "Q4_K_M", " Q4_K", "Q4_K ", "F", "I32", "IQ3_S"};
+    for (uint32_t id = 0; id < 300; id++) {
+        enum weir_type type = WEIR_TYPE_COUNT;
+        bool known = false;
+        for (int at = 0; at < WEIR_TYPE_COUNT; at++)
+            known |= wanted_infos[at].ggml_id == id;
+        assert_int_equal(weir_quant_from_ggml(id, &type), known);
+        if (!known)
+            assert_int_equal(type, WEIR_TYPE_COUNT); /* nothing is written on failure */
+    }
+    enum weir_type type = WEIR_TYPE_COUNT;
+    assert_false(weir_quant_from_ggml(UINT32_MAX, &type));
+    for (size_t at = 0; at < WEIR_COUNT(names); at++)
+        assert_false(weir_quant_from_name(names[at], &type));
+    assert_int_equal(type, WEIR_TYPE_COUNT);
+    /* Messages can name what is refused; numbers that ggml has given up have no name. */
+    assert_string_equal(weir_quant_ggml_name(21), "IQ3_S");
+    assert_string_equal(weir_quant_ggml_name(35), "TQ2_0");
+    assert_null(weir_quant_ggml_name(4));
+    assert_null(weir_quant_ggml_name(5));
+    assert_null(weir_quant_ggml_name(1000));
+    assert_null(weir_quant_ggml_name(UINT32_MAX));
+}
+
+/* Does the deed in a child abort? */
+static bool breaks_a_promise(void (*deed)(enum weir_type, size_t), enum weir_type type, size_t cols)
+{
+    int status = 0;
+    fflush(NULL);
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        signal(SIGABRT, SIG_DFL);
+        if (freopen("/dev/null", "w", stderr) != NULL)
+            deed(type, cols);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+}
+
+static void ask_row_bytes(enum weir_type type, size_t cols)
+{
+    (void)weir_quant_row_bytes(type, cols);
+}
+
+static void decode_cols(enum weir_type type, size_t cols)
+{
+    static const uint8_t src[4096];
+    static float dst[ROW];
+    weir_quant_decode_row(type, src, dst, cols);
+}
+
+static void encode_cols(enum weir_type type, size_t cols)
+{
+    static const float src[ROW];
+    static uint8_t dst[4096];
+    weir_quant_encode_row(type, src, dst, cols);
+}
+
+static void rows_that_are_not_whole_blocks_are_refused(void **state)
+{
+    (void)state;
+    for (int at = 0; at < WEIR_TYPE_COUNT; at++) {
+        const enum weir_type type = (enum weir_type)at;
+        const size_t block_len = wanted_infos[at].block_len;
+        assert_false(breaks_a_promise(ask_row_bytes, type, 2 * block_len));
+        if (block_len == 1)
+            continue;
+        assert_true(breaks_a_promise(ask_row_bytes, type, 1));
+        assert_true(breaks_a_promise(ask_row_bytes, type, 2 * block_len - 1));
+        assert_true(breaks_a_promise(ask_row_bytes, type, 2 * block_len + 1));
+        assert_true(breaks_a_promise(decode_cols, type, block_len / 2));
+        assert_true(breaks_a_promise(encode_cols, type, block_len / 2));
+    }
+    assert_true(breaks_a_promise(ask_row_bytes, WEIR_TYPE_COUNT, 256));
+}
+
+/* --- decode --- */
+
+/* The same bits as gguf-py's values, from any alignment and however a row is cut into blocks. */
+static void check_decode(enum weir_type type)
+{
+    const struct weir_type_info *info = weir_quant_info(type);
+    size_t raw_bytes = 0;
+    size_t wanted_bytes = 0;
+    uint8_t *raw = read_golden(info->name, ".bin", &raw_bytes);
+    float *wanted = read_golden(info->name, ".f32", &wanted_bytes);
+    const size_t count = wanted_bytes / sizeof(float);
+    assert_true(count > 0);
+    assert_int_equal(weir_quant_row_bytes(type, count), raw_bytes);
+    uint8_t *moved = malloc(raw_bytes + 4);
+    float *found = malloc((count + 1) * sizeof(float));
+    for (size_t offset = 0; offset < 4; offset++) {
+        memcpy(moved + offset, raw, raw_bytes);
+        memset(found, 0x7f, (count + 1) * sizeof(float));
+        weir_quant_decode_row(type, moved + offset, found, count);
+        for (size_t i = 0; i < count; i++)
+            if (bits_of(found[i]) != bits_of(wanted[i]))
+                fail_msg("%s value %zu: wanted %.9g (%08x), found %.9g (%08x)", info->name, i,
+                         (double)wanted[i], bits_of(wanted[i]), (double)found[i],
+                         bits_of(found[i]));
+        assert_int_equal(bits_of(found[count]), 0x7f7f7f7f); /* nothing past the row */
+    }
+    for (size_t block = 0; block < count / info->block_len; block++) {
+        float *at = found + block * info->block_len;
+        memset(at, 0x7f, info->block_len * sizeof(float));
+        weir_quant_decode_row(type, raw + block * info->block_bytes, at, info->block_len);
+    }
+    assert_memory_equal(found, wanted, wanted_bytes);
+    free(found);
+    free(moved);
+    free(wanted);
+    free(raw);
+}
+
+static void decode_gives_the_bits_of_the_judge(void **state)
+{
+    (void)state;
+    for (int type = 0; type < WEIR_TYPE_COUNT; type++)
+        check_decode((enum weir_type)type);
+}
+
+/* --- encode, against the judge's bytes --- */
+
+static void halves_encode_to_the_bytes_of_the_judge(void **state)
+{
+    (void)state;
+    static const enum weir_type types[] = {WEIR_TYPE_F16, WEIR_TYPE_BF16};
+    size_t input_bytes = 0;
+    float *input = read_golden("inputs-half", ".f32", &input_bytes);
+    const size_t count = input_bytes / sizeof(float);
+    uint16_t *found = malloc(count * sizeof(*found));
+    for (size_t at = 0; at < WEIR_COUNT(types); at++) {
+        const char *name = weir_quant_info(types[at])->name;
+        size_t wanted_bytes = 0;
+        uint16_t *wanted = read_golden(name, ".encoded", &wanted_bytes);
+        assert_int_equal(wanted_bytes, count * sizeof(*wanted));
+        weir_quant_encode_row(types[at], input, found, count);
+        for (size_t i = 0; i < count; i++)
+            if (found[i] != wanted[i])
+                fail_msg("%s of %a: wanted %04x, found %04x", name, (double)input[i], wanted[i],
+                         found[i]);
+        free(wanted);
+    }
+    free(found);
+    free(input);
+}
+
+/* A block of even steps taken apart: x ~ scale * step + minimum. */
+struct parts {
+    double scale, minimum;
+    int step[32];
+    int low, high; /* the steps that the format has */
+};
+
+static bool has_minimum(enum weir_type type)
+{
+    return type == WEIR_TYPE_Q4_1 || type == WEIR_TYPE_Q5_1;
+}
+
+static bool has_fifth_bits(enum weir_type type)
+{
+    return type == WEIR_TYPE_Q5_0 || type == WEIR_TYPE_Q5_1;
+}
+
+static void take_apart(enum weir_type type, const uint8_t *block, struct parts *parts)
+{
+    const uint8_t *fifth = block + (has_minimum(type) ? 4 : 2);
+    const uint8_t *steps = fifth + (has_fifth_bits(type) ? 4 : 0);
+    const int bits = type == WEIR_TYPE_Q8_0 ? 8 : has_fifth_bits(type) ? 5 : 4;
+    uint16_t half[2];
+    memcpy(half, block, sizeof(half));
+    parts->scale = (double)weir_f16_to_f32(half[0]);
+    parts->minimum = has_minimum(type) ? (double)weir_f16_to_f32(half[1]) : 0.0;
+    parts->low = type == WEIR_TYPE_Q8_0 ? -127 : has_minimum(type) ? 0 : -(1 << (bits - 1));
+    parts->high = has_minimum(type) ? (1 << bits) - 1 : (1 << (bits - 1)) - 1;
+    for (int i = 0; i < 32; i++) {
+        if (type == WEIR_TYPE_Q8_0) {
+            parts->step[i] = (int8_t)steps[i];
+            continue;
+        }
+        parts->step[i] = (i < 16 ? steps[i] & 15 : steps[i - 16] >> 4) + parts->low;
+        if (has_fifth_bits(type))
+            parts->step[i] += (fifth[i / 8] >> i % 8 & 1) * 16;
+    }
+}
+
+/* Scales and minimums are the judge's to the bit. Steps are not defined alike: the judge takes them
+ * under the scale before it is rounded to a half, ours are the nearest under the one that is
+ * stored. So each of our values is at least as near as the judge's, and a step can differ only
+ * where the two quotients, which are `apart` from each other, have an end of a step between them.
+ * Returns how many steps differ. */
+static size_t compare_block(enum weir_type type, const float *x, const uint8_t *found_block,
+                            const uint8_t *wanted_block)
+{
+    struct parts found;
+    struct parts wanted;
+    size_t differ_count = 0;
+    double most = 0.0;
+    double least = (double)x[0];
+    double greatest = (double)x[0];
+    double extreme = 0.0;
+    take_apart(type, found_block, &found);
+    take_apart(type, wanted_block, &wanted);
+    assert_memory_equal(found_block, wanted_block, has_minimum(type) ? 4 : 2);
+    for (int i = 0; i < 32; i++) {
+        most = fmax(most, fabs((double)x[i]));
+        least = fmin(least, (double)x[i]);
+        greatest = fmax(greatest, (double)x[i]);
+        extreme = fabs((double)x[i]) > fabs(extreme) ? (double)x[i] : extreme;
+    }
+    const double scale = type == WEIR_TYPE_Q8_0 ? most / 127.0
+                         : has_minimum(type)    ? (greatest - least) / found.high
+                                                : extreme / found.low;
+    const double minimum = has_minimum(type) ? least : 0.0;
+    for (int i = 0; i < 32; i++) {
+        const double value = (double)x[i];
+        const double ours = fabs(found.scale * found.step[i] + found.minimum - value);
+        const double theirs = fabs(wanted.scale * wanted.step[i] + wanted.minimum - value);
+        assert_true(ours <= theirs + 1e-6 * most);
+        assert_in_range(found.step[i] - found.low, 0, found.high - found.low);
+        if (found.scale == 0.0 || scale == 0.0)
+            continue; /* all steps mean the same */
+        const double quotient = (value - found.minimum) / found.scale;
+        const double apart = fabs(quotient - (value - minimum) / scale) + 1e-4;
+        const double to_end = fabs(fabs(quotient - rint(quotient)) - 0.5);
+        const int differ = abs(found.step[i] - wanted.step[i]);
+        assert_true(differ < 1.0 + apart);
+        assert_true(differ == 0 || to_end <= apart || apart >= 0.5);
+        differ_count += differ != 0;
+    }
+    return differ_count;
+}
+
+static void blocks_encode_at_least_as_near_as_the_judge(void **state)
+{
+    (void)state;
+    static const enum weir_type types[] = {WEIR_TYPE_Q8_0, WEIR_TYPE_Q4_0, WEIR_TYPE_Q4_1,
+                                           WEIR_TYPE_Q5_0, WEIR_TYPE_Q5_1};
+    /* The last rows lie on a grid: first Q8_0's, then two of Q4_0, Q4_1; others have none. */
+    enum { GRID_ROWS = 4 };
+    size_t input_bytes = 0;
+    float *input = read_golden("inputs-block", ".f32", &input_bytes);
+    const size_t count = input_bytes / sizeof(float);
+    uint8_t *found = malloc(count * sizeof(float));
+    for (size_t at = 0; at < WEIR_COUNT(types); at++) {
+        const struct weir_type_info *info = weir_quant_info(types[at]);
+        static const size_t grid_first[] = {0, 1, 3, 4, 4};
+        static const size_t grid_end[] = {1, 3, 4, 4, 4};
+        size_t wanted_bytes = 0;
+        size_t differ_count = 0;
+        uint8_t *wanted = read_golden(info->name, ".encoded", &wanted_bytes);
+        assert_int_equal(weir_quant_row_bytes(types[at], count), wanted_bytes);
+        weir_quant_encode_row(types[at], input, found, count);
+        for (size_t block = 0; block < count / 32; block++)
+            differ_count +=
+                compare_block(types[at], input + block * 32, found + block * info->block_bytes,
+                              wanted + block * info->block_bytes);
+        /* Where nothing needs rounding, bytes are equal. */
+        const size_t grid_at = count / 32 - GRID_ROWS;
+        assert_memory_equal(found + (grid_at + grid_first[at]) * info->block_bytes,
+                            wanted + (grid_at + grid_first[at]) * info->block_bytes,
+                            (grid_end[at] - grid_first[at]) * info->block_bytes);
+        printf("%-4s %zu of %zu steps are not the judge's\n", info->name, differ_count, count);
+        free(wanted);
+    }
+    free(found);
+    free(input);
+}
+
+/* Powers of two need no rounding, so that both take the same steps under the same scale. */
+static void mxfp4_encodes_to_the_bytes_of_the_judge(void **state)
+{
+    (void)state;
+    size_t input_bytes = 0;
+    size_t wanted_bytes = 0;
+    float *input = read_golden("inputs-block", ".f32", &input_bytes);
+    uint8_t *wanted = read_golden("MXFP4", ".encoded", &wanted_bytes);
+    const size_t count = input_bytes / sizeof(float);
+    uint8_t *found = malloc(wanted_bytes);
+    assert_int_equal(weir_quant_row_bytes(WEIR_TYPE_MXFP4, count), wanted_bytes);
+    weir_quant_encode_row(WEIR_TYPE_MXFP4, input, found, count);
+    assert_memory_equal(found, wanted, wanted_bytes);
+    free(found);
+    free(wanted);
+    free(input);
+}
+
+static void encode_not_finite(enum weir_type type, size_t bad)
+{
+    static const float values[] = {NAN, INFINITY, -INFINITY};
+    static float x[ROW];
+    static uint8_t row[ROW * sizeof(float)];
+    x[77] = values[bad];
+    weir_quant_encode_row(type, x, row, ROW);
+}
+
+static void values_that_are_not_finite_are_the_callers_bug(void **state)
+{
+    (void)state;
+#ifdef WEIR_RELEASE
+    const bool asserts = false;
+#else
+    const bool asserts = true;
+#endif
+    for (int type = 0; type < WEIR_TYPE_COUNT; type++)
+        for (size_t bad = 0; bad < 3; bad++)
+            assert_int_equal(breaks_a_promise(encode_not_finite, (enum weir_type)type, bad),
+                             asserts && wanted_infos[type].block_len > 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(types_have_the_names_numbers_and_sizes_of_gguf),
+        cmocka_unit_test(types_that_are_not_built_in_are_refused),
+        cmocka_unit_test(rows_that_are_not_whole_blocks_are_refused),
+        cmocka_unit_test(decode_gives_the_bits_of_the_judge),
+        cmocka_unit_test(halves_encode_to_the_bytes_of_the_judge),
+        cmocka_unit_test(blocks_encode_at_least_as_near_as_the_judge),
+        cmocka_unit_test(mxfp4_encodes_to_the_bytes_of_the_judge),
+        cmocka_unit_test(values_that_are_not_finite_are_the_callers_bug),
+    };
+    return cmocka_run_group_tests(tests, choose_seed, NULL);
+}
