@@ -1,0 +1,164 @@
+/* kernels.h - arithmetic on the caller's buffers.
+ *
+ * Job       Every inner loop of the forward pass, in plain C and per instruction set.
+ * Not here  Memory, threads, files, the order of layers.
+ * Shapes    Weights are rows of cols values in a quant format (quant/quant.h). Activations of a
+ *           matmul are rows of cols values in the activation format that the weight format asks
+ *           for (struct weir_kernels.act): F32, or 8-bit blocks of 32 or of 256 values.
+ * Units     Strides and offsets as named: *_bytes in bytes, others in values.
+ * Owns      Nothing.
+ * Threads   Any thread. A result never depends on how rows, tokens or heads are divided among
+ *           calls: the float accumulation order of one output is fixed by format and level.
+ * Errors    None: kernels cannot fail.
+ * Source    Integer block dots as in ggml's formats; RMSNorm arXiv:1910.07467 eq. 4; SwiGLU
+ *           arXiv:2002.05202 eq. 6; RoPE arXiv:2104.09864 eq. 34; GQA arXiv:2305.13245.
+ */
+#ifndef WEIR_KERNELS_H
+#define WEIR_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "quant/quant.h"
+
+/* What the CPU offers, as features. */
+enum weir_cpu_flag {
+    WEIR_CPU_AVX2 = 1 << 0,        /* with FMA and F16C */
+    WEIR_CPU_AVX512 = 1 << 1,      /* F, BW, VL, DQ */
+    WEIR_CPU_AVX512_VNNI = 1 << 2, /* vpdpbusd on 512-bit registers */
+};
+
+/* Activation formats. */
+enum weir_act {
+    WEIR_ACT_F32,
+    WEIR_ACT_Q8_32,  /* struct weir_act_q8_32, for formats of 32 values */
+    WEIR_ACT_Q8_256, /* struct weir_act_q8_256, for formats of 256 values */
+    WEIR_ACT_COUNT
+};
+
+/* 32 values: x[i] = scale * q[i], q in [-127, 127]; sum = scale * (q[0] + ... + q[31]);
+ * offset = -128 * (q[0] + ... + q[31]), what weights that are kept 128 too large add. */
+struct weir_act_q8_32 {
+    float scale;
+    float sum;
+    int32_t offset;
+    int8_t q[32];
+};
+
+/* 256 values: x[i] = scale * q[i]; sums[j] = q[32 j] + ... + q[32 j + 31];
+ * half_sums[j] = q[16 j] + ... + q[16 j + 15];
+ * offsets[j] = -32 * half_sums[j], what weights kept 32 too large add. */
+struct weir_act_q8_256 {
+    float scale;
+    int16_t sums[8];
+    int16_t half_sums[16];
+    int32_t offsets[16];
+    int8_t q[256];
+};
+
+/* y[token][row] = sum over col of W[row][col] * x[token][col], row in [row_begin, row_end),
+ * token in [0, n_token).
+ *
+ *   w   rows in the weight format, w_row_bytes apart, any alignment; w is row 0
+ *   x   activations in the format's activation format, x_row_bytes apart
+ *   y   f32, y_stride values apart; only [row_begin, row_end) of each token is written
+ *
+ * y overlaps neither w nor x. Reads no byte outside W's rows and x (tested on guard pages).
+ * Class TOL 1e-5 * sum |x| (|W| + |minimum of W's block|) against the formula on the same
+ * activations: formats with minimums add them apart from their steps. */
+struct weir_matmul {
+    const void *w;
+    size_t w_row_bytes;
+    const void *x;
+    size_t x_row_bytes;
+    float *y;
+    size_t y_stride;
+    size_t cols;
+    size_t row_begin, row_end;
+    size_t n_token;
+};
+typedef void weir_matmul_fn(const struct weir_matmul *job);
+
+/* dst (weir_act_row_bytes() long) = src[0 .. cols) in an activation format. Class EXACT for
+ * F32; for the 8-bit formats every level gives the reference's bits too (EXACT): otherwise levels
+ * could not be compared. Rounding is to nearest even; an all-zero block has scale 0. */
+typedef void weir_act_fn(const float *src, void *dst, size_t cols);
+
+/* y[i] = x[i] * weight[i] / sqrt(mean(x^2) + epsilon); y may be x. TOL 1e-5 relative. */
+typedef void weir_rmsnorm_fn(const float *x, const float *weight, float *y, size_t count,
+                             float epsilon);
+
+/* gate[i] = silu(gate[i]) * up[i]; silu(v) = v / (1 + exp(-v)). TOL 1e-5 relative. */
+typedef void weir_silu_mul_fn(float *gate, const float *up, size_t count);
+
+/* y[i] += scale * x[i]. One multiply and one add each, not fused: EXACT. */
+typedef void weir_axpy_fn(float *y, const float *x, float scale, size_t count);
+
+/* One query head over a KV cache of f16.
+ *
+ *   score[p] = scale * sum over i of q[i] * k[p][i],   p in [0, n_position)
+ *   out[i]   = sum over p of softmax(score)[p] * v[p][i]
+ *
+ *   k, v   f16 rows, kv_stride values apart; row p is position p
+ *   score  n_position floats of scratch; overwritten
+ *   out    d_head floats; overlaps nothing
+ *
+ * Any d_head and n_position >= 1. TOL 1e-4 relative to sum |softmax v|. */
+struct weir_attention {
+    const float *q;
+    const uint16_t *k;
+    const uint16_t *v;
+    size_t kv_stride;
+    size_t d_head;
+    size_t n_position;
+    float scale;
+    float *score;
+    float *out;
+};
+typedef void weir_attention_fn(const struct weir_attention *job);
+
+/* The same over a KV cache of f32: for comparing with judges, so the reference is all there is. */
+struct weir_attention_f32 {
+    const float *q;
+    const float *k;
+    const float *v;
+    size_t kv_stride;
+    size_t d_head;
+    size_t n_position;
+    float scale;
+    float *score;
+    float *out;
+};
+void weir_attention_f32(const struct weir_attention_f32 *job);
+
+/* f32 to f16, round to nearest even. EXACT. */
+typedef void weir_to_f16_fn(const float *src, uint16_t *dst, size_t count);
+
+struct weir_kernels {
+    weir_matmul_fn *matmul[WEIR_TYPE_COUNT];
+    enum weir_act act[WEIR_TYPE_COUNT]; /* what matmul[type] wants as x */
+    weir_act_fn *quantize[WEIR_ACT_COUNT];
+    weir_rmsnorm_fn *rmsnorm;
+    weir_silu_mul_fn *silu_mul;
+    weir_axpy_fn *axpy;
+    weir_attention_fn *attention;
+    weir_to_f16_fn *to_f16;
+    const char *isa; /* "ref", "avx2", "avx512", "avx512-vnni": for reports */
+};
+
+/* What this CPU and its operating system offer. */
+unsigned weir_cpu_flags(void);
+/* The reference everywhere, then the best that flags allow. Filled once, then read-only. */
+void weir_kernels_init(struct weir_kernels *kernels, unsigned cpu_flags);
+/* Bytes of one activation row of cols values; cols is a multiple of 32 or 256 for 8-bit formats. */
+size_t weir_act_row_bytes(enum weir_act act, size_t cols);
+
+/* In place softmax over count >= 1 values, f32, scalar: for routers and samplers. */
+void weir_softmax(float *x, size_t count);
+/* Rotate pairs of one head vector by position (arXiv:2104.09864). angles holds cos, sin for each of
+ * n_rot / 2 pairs: angles[2 i], angles[2 i + 1]. interleaved: pairs (2i, 2i+1); else NEOX pairs
+ * (i, i + n_rot / 2). Values past n_rot stay. */
+void weir_rope(float *head, const float *angles, size_t n_rot, bool interleaved);
+
+#endif

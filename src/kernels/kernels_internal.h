@@ -1,0 +1,18 @@
+/* kernels_internal.h - the slots' fillers, one for each level. */
+#ifndef WEIR_KERNELS_INTERNAL_H
+#define WEIR_KERNELS_INTERNAL_H
+
+#include "kernels/kernels.h"
+
+void weir_matmul_init_ref(struct weir_kernels *kernels);
+void weir_kernels_init_ref(struct weir_kernels *kernels);
+#if defined(__x86_64__)
+void weir_float_init_avx2(struct weir_kernels *kernels);
+void weir_q32_init_avx2(struct weir_kernels *kernels);
+void weir_k_init_avx2(struct weir_kernels *kernels);
+void weir_kernels_init_avx512(struct weir_kernels *kernels);
+void weir_q32_init_vnni(struct weir_kernels *kernels);
+void weir_k_init_vnni(struct weir_kernels *kernels);
+#endif
+
+#endif

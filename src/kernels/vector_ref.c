@@ -1,0 +1,170 @@
+/* vector_ref.c - activations, norms, SwiGLU, attention, rope in C: the definition of correct. */
+#include <math.h>
+#include <string.h>
+
+#include "kernels/kernels_internal.h"
+
+size_t weir_act_row_bytes(enum weir_act act, size_t cols)
+{
+    switch (act) {
+    case WEIR_ACT_Q8_32:
+        return cols / 32 * sizeof(struct weir_act_q8_32);
+    case WEIR_ACT_Q8_256:
+        return cols / 256 * sizeof(struct weir_act_q8_256);
+    default:
+        return cols * sizeof(float);
+    }
+}
+
+static void act_f32(const float *src, void *dst, size_t cols)
+{
+    memcpy(dst, src, cols * sizeof(*src));
+}
+
+/* The largest magnitude of count values; not-a-number counts as nothing. */
+static float find_most(const float *x, size_t count)
+{
+    float most = 0.0f;
+    for (size_t i = 0; i < count; i++)
+        most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
+    return most;
+}
+
+/* q = round(x * 127 / most); all levels compute exactly this, so their bits agree. */
+static float quantize(const float *x, int8_t *q, size_t count)
+{
+    const float most = find_most(x, count);
+    const float scale = most / 127.0f;
+    const float inverse = most > 0.0f && most <= 3.4e38f ? 127.0f / most : 0.0f;
+    for (size_t i = 0; i < count; i++) {
+        /* A subnormal maximum makes the inverse infinite: the products are then kept in range. */
+        const float step = x[i] * inverse;
+        q[i] = (int8_t)lrintf(step > 127.0f    ? 127.0f
+                              : step < -127.0f ? -127.0f
+                              : step == step   ? step
+                                               : 0.0f);
+    }
+    return scale;
+}
+
+static void act_q8_32(const float *src, void *dst, size_t cols)
+{
+    struct weir_act_q8_32 *act = dst;
+    for (size_t at = 0; at < cols / 32; at++, act++) {
+        int sum = 0;
+        act->scale = quantize(src + at * 32, act->q, 32);
+        for (int i = 0; i < 32; i++)
+            sum += act->q[i];
+        act->sum = act->scale * (float)sum;
+        act->offset = -128 * sum;
+    }
+}
+
+static void act_q8_256(const float *src, void *dst, size_t cols)
+{
+    struct weir_act_q8_256 *act = dst;
+    for (size_t at = 0; at < cols / 256; at++, act++) {
+        act->scale = quantize(src + at * 256, act->q, 256);
+        for (int j = 0; j < 16; j++) {
+            int sum = 0;
+            for (int i = 0; i < 16; i++)
+                sum += act->q[j * 16 + i];
+            act->half_sums[j] = (int16_t)sum;
+            act->offsets[j] = -32 * sum;
+            act->sums[j / 2] = (int16_t)(j % 2 == 0 ? sum : act->sums[j / 2] + sum);
+        }
+    }
+}
+
+static void rmsnorm(const float *x, const float *weight, float *y, size_t count, float epsilon)
+{
+    double squares = 0.0;
+    for (size_t i = 0; i < count; i++)
+        squares += (double)x[i] * (double)x[i];
+    const float scale = (float)(1.0 / sqrt(squares / (double)count + (double)epsilon));
+    for (size_t i = 0; i < count; i++)
+        y[i] = x[i] * scale * weight[i];
+}
+
+static void silu_mul(float *gate, const float *up, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        gate[i] = gate[i] / (1.0f + expf(-gate[i])) * up[i];
+}
+
+static void axpy(float *y, const float *x, float scale, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const float product = scale * x[i];
+        y[i] = y[i] + product;
+    }
+}
+
+static void attention(const struct weir_attention *job)
+{
+    for (size_t position = 0; position < job->n_position; position++) {
+        const uint16_t *k = job->k + position * job->kv_stride;
+        float dot = 0.0f;
+        for (size_t i = 0; i < job->d_head; i++)
+            dot += job->q[i] * weir_f16_to_f32(k[i]);
+        job->score[position] = dot * job->scale;
+    }
+    weir_softmax(job->score, job->n_position);
+    for (size_t i = 0; i < job->d_head; i++)
+        job->out[i] = 0.0f;
+    for (size_t position = 0; position < job->n_position; position++) {
+        const uint16_t *v = job->v + position * job->kv_stride;
+        for (size_t i = 0; i < job->d_head; i++)
+            job->out[i] += job->score[position] * weir_f16_to_f32(v[i]);
+    }
+}
+
+static void to_f16(const float *src, uint16_t *dst, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        dst[i] = weir_f32_to_f16(src[i]);
+}
+
+void weir_kernels_init_ref(struct weir_kernels *kernels)
+{
+    weir_matmul_init_ref(kernels);
+    kernels->quantize[WEIR_ACT_F32] = act_f32;
+    kernels->quantize[WEIR_ACT_Q8_32] = act_q8_32;
+    kernels->quantize[WEIR_ACT_Q8_256] = act_q8_256;
+    kernels->rmsnorm = rmsnorm;
+    kernels->silu_mul = silu_mul;
+    kernels->axpy = axpy;
+    kernels->attention = attention;
+    kernels->to_f16 = to_f16;
+    kernels->isa = "ref";
+}
+
+void weir_softmax(float *x, size_t count)
+{
+    float most = x[0];
+    for (size_t i = 1; i < count; i++)
+        most = x[i] > most ? x[i] : most;
+    float sum = 0.0f;
+    for (size_t i = 0; i < count; i++) {
+        x[i] = expf(x[i] - most);
+        sum += x[i];
+    }
+    const float inverse = 1.0f / sum;
+    for (size_t i = 0; i < count; i++)
+        x[i] *= inverse;
+}
+
+void weir_rope(float *head, const float *angles, size_t n_rot, bool interleaved)
+{
+    const size_t n_pair = n_rot / 2;
+    for (size_t pair = 0; pair < n_pair; pair++) {
+        float *a = interleaved ? head + 2 * pair : head + pair;
+        float *b = interleaved ? head + 2 * pair + 1 : head + pair + n_pair;
+        const float cosine = angles[2 * pair];
+        const float sine = angles[2 * pair + 1];
+        const float x = *a;
+        const float y = *b;
+        *a = x * cosine - y * sine;
+        *b = x * sine + y * cosine;
+    }
+}

@@ -1,0 +1,319 @@
+/* float_avx2.c - float formats, activations, norms, SwiGLU and attention on 256-bit registers. */
+#include <immintrin.h>
+#include <math.h>
+#include <string.h>
+
+#include "kernels/x86/exp_avx2.h"
+#include "kernels/x86/tile.h"
+
+WEIR_INLINE float sum_8(__m256 x)
+{
+    __m128 four = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    four = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(four, _mm_movehdup_ps(four)));
+}
+
+WEIR_INLINE float max_8(__m256 x)
+{
+    __m128 four = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    four = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
+}
+
+/* All bits set in the first count lanes. */
+WEIR_INLINE __m256i tail_mask(size_t count)
+{
+    const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)count), lanes);
+}
+
+WEIR_INLINE __m256 load_tail(const float *x, size_t count)
+{
+    return _mm256_maskload_ps(x, tail_mask(count));
+}
+
+/* The first count of eight values; halves past them read as zero. */
+WEIR_INLINE __m128i tail_halves(const uint8_t *w, size_t count)
+{
+    uint16_t halves[8] = {0};
+    memcpy(halves, w, count * sizeof(halves[0]));
+    return _mm_loadu_si128((const __m128i *)(const void *)halves);
+}
+
+WEIR_INLINE __m256 widen_f16(__m128i halves)
+{
+    return _mm256_cvtph_ps(halves);
+}
+
+WEIR_INLINE __m256 widen_bf16(__m128i halves)
+{
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
+}
+
+WEIR_INLINE __m256 load_f32(const uint8_t *w, size_t count)
+{
+    return count >= 8 ? _mm256_loadu_ps((const float *)(const void *)w)
+                      : load_tail((const float *)(const void *)w, count);
+}
+
+WEIR_INLINE __m256 load_f16(const uint8_t *w, size_t count)
+{
+    return widen_f16(count >= 8 ? _mm_loadu_si128((const __m128i *)(const void *)w)
+                                : tail_halves(w, count));
+}
+
+WEIR_INLINE __m256 load_bf16(const uint8_t *w, size_t count)
+{
+    return widen_bf16(count >= 8 ? _mm_loadu_si128((const __m128i *)(const void *)w)
+                                 : tail_halves(w, count));
+}
+
+/* Two sums, of even and odd groups of 8; the tail goes to the first. */
+#define DOTS(type, each_bytes)                                                                     \
+    WEIR_INLINE void dots_##type(const uint8_t *w, const uint8_t *const *x, size_t cols,           \
+                                 float *out, const int n)                                          \
+    {                                                                                              \
+        __m256 even[WEIR_TOKEN_TILE];                                                              \
+        __m256 odd[WEIR_TOKEN_TILE];                                                               \
+        for (int t = 0; t < n; t++)                                                                \
+            even[t] = odd[t] = _mm256_setzero_ps();                                                \
+        size_t i = 0;                                                                              \
+        for (; i + 16 <= cols; i += 16) {                                                          \
+            const __m256 w0 = load_##type(w + i * (each_bytes), 8);                                \
+            const __m256 w1 = load_##type(w + (i + 8) * (each_bytes), 8);                          \
+            for (int t = 0; t < n; t++) {                                                          \
+                even[t] = _mm256_fmadd_ps(w0, load_f32(x[t] + i * 4, 8), even[t]);                 \
+                odd[t] = _mm256_fmadd_ps(w1, load_f32(x[t] + (i + 8) * 4, 8), odd[t]);             \
+            }                                                                                      \
+        }                                                                                          \
+        for (; i < cols; i += 8) {                                                                 \
+            const size_t left = cols - i;                                                          \
+            const __m256 w0 = load_##type(w + i * (each_bytes), left);                             \
+            for (int t = 0; t < n; t++)                                                            \
+                even[t] = _mm256_fmadd_ps(w0, load_f32(x[t] + i * 4, left), even[t]);              \
+        }                                                                                          \
+        for (int t = 0; t < n; t++)                                                                \
+            out[t] = sum_8(_mm256_add_ps(even[t], odd[t]));                                        \
+    }                                                                                              \
+    WEIR_MATMUL(type)
+DOTS(f32, 4)
+DOTS(f16, 2)
+DOTS(bf16, 2)
+#undef DOTS
+
+WEIR_INLINE __m256 magnitude_max(__m256 most, const float *x)
+{
+    const __m256 sign = _mm256_set1_ps(-0.0f);
+    const __m256 magnitude = _mm256_andnot_ps(sign, _mm256_loadu_ps(x));
+    /* vmaxps gives its second operand when the first is not a number. */
+    return _mm256_max_ps(magnitude, most);
+}
+
+WEIR_INLINE float inverse_of(float most)
+{
+    return most > 0.0f && most <= 3.4e38f ? 127.0f / most : 0.0f;
+}
+
+/* Round(x * inverse) of 8 values as int32; as vector_ref.c's quantize, bit for bit. */
+WEIR_INLINE __m256i to_steps(const float *x, __m256 inverse)
+{
+    __m256 step = _mm256_mul_ps(_mm256_loadu_ps(x), inverse);
+    step = _mm256_and_ps(step, _mm256_cmp_ps(step, step, _CMP_ORD_Q));
+    step = _mm256_min_ps(_mm256_max_ps(step, _mm256_set1_ps(-127.0f)), _mm256_set1_ps(127.0f));
+    return _mm256_cvtps_epi32(step);
+}
+
+/* 16 values to 8-bit steps; returns their sum. */
+WEIR_INLINE int store_steps(const float *x, int8_t *q, __m256 inverse)
+{
+    const __m256i low = to_steps(x, inverse);
+    const __m256i high = to_steps(x + 8, inverse);
+    const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(low, high), 0xd8);
+    const __m128i bytes =
+        _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+    _mm_storeu_si128((__m128i *)(void *)q, bytes);
+    const __m256i pairs = _mm256_madd_epi16(words, _mm256_set1_epi16(1));
+    __m128i four = _mm_add_epi32(_mm256_castsi256_si128(pairs), _mm256_extracti128_si256(pairs, 1));
+    four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
+    return _mm_cvtsi128_si32(_mm_add_epi32(four, _mm_shuffle_epi32(four, 0xb1)));
+}
+
+static void act_q8_32(const float *src, void *dst, size_t cols)
+{
+    struct weir_act_q8_32 *act = dst;
+    for (size_t at = 0; at < cols / 32; at++, act++, src += 32) {
+        __m256 largest = _mm256_setzero_ps();
+        for (int j = 0; j < 4; j++)
+            largest = magnitude_max(largest, src + j * 8);
+        const float most = max_8(largest);
+        const __m256 inverse = _mm256_set1_ps(inverse_of(most));
+        const int sum =
+            store_steps(src, act->q, inverse) + store_steps(src + 16, act->q + 16, inverse);
+        act->scale = most / 127.0f;
+        act->sum = act->scale * (float)sum;
+        act->offset = -128 * sum;
+    }
+}
+
+static void act_q8_256(const float *src, void *dst, size_t cols)
+{
+    struct weir_act_q8_256 *act = dst;
+    for (size_t at = 0; at < cols / 256; at++, act++, src += 256) {
+        __m256 largest = _mm256_setzero_ps();
+        for (int j = 0; j < 32; j++)
+            largest = magnitude_max(largest, src + j * 8);
+        const float most = max_8(largest);
+        const __m256 inverse = _mm256_set1_ps(inverse_of(most));
+        act->scale = most / 127.0f;
+        for (int j = 0; j < 8; j++) {
+            const int low = store_steps(src + j * 32, act->q + j * 32, inverse);
+            const int high = store_steps(src + j * 32 + 16, act->q + j * 32 + 16, inverse);
+            act->sums[j] = (int16_t)(low + high);
+            act->half_sums[2 * j] = (int16_t)low;
+            act->half_sums[2 * j + 1] = (int16_t)high;
+            act->offsets[2 * j] = -32 * low;
+            act->offsets[2 * j + 1] = -32 * high;
+        }
+    }
+}
+
+static void rmsnorm(const float *x, const float *weight, float *y, size_t count, float epsilon)
+{
+    __m256d even = _mm256_setzero_pd();
+    __m256d odd = _mm256_setzero_pd();
+    for (size_t i = 0; i < count; i += 8) {
+        const __m256 value = count - i >= 8 ? _mm256_loadu_ps(x + i) : load_tail(x + i, count - i);
+        const __m256d low = _mm256_cvtps_pd(_mm256_castps256_ps128(value));
+        const __m256d high = _mm256_cvtps_pd(_mm256_extractf128_ps(value, 1));
+        even = _mm256_fmadd_pd(low, low, even);
+        odd = _mm256_fmadd_pd(high, high, odd);
+    }
+    double sums[4];
+    _mm256_storeu_pd(sums, _mm256_add_pd(even, odd));
+    const double squares = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    const __m256 scale =
+        _mm256_set1_ps((float)(1.0 / sqrt(squares / (double)count + (double)epsilon)));
+    for (size_t i = 0; i < count; i += 8) {
+        const __m256i mask = tail_mask(count - i >= 8 ? 8 : count - i);
+        const __m256 value = _mm256_mul_ps(_mm256_maskload_ps(x + i, mask), scale);
+        _mm256_maskstore_ps(y + i, mask,
+                            _mm256_mul_ps(value, _mm256_maskload_ps(weight + i, mask)));
+    }
+}
+
+static void silu_mul(float *gate, const float *up, size_t count)
+{
+    const __m256 one = _mm256_set1_ps(1.0f);
+    for (size_t i = 0; i < count; i += 8) {
+        const __m256i mask = tail_mask(count - i >= 8 ? 8 : count - i);
+        const __m256 g = _mm256_maskload_ps(gate + i, mask);
+        const __m256 u = _mm256_maskload_ps(up + i, mask);
+        const __m256 e = exp_8(_mm256_sub_ps(_mm256_setzero_ps(), g));
+        _mm256_maskstore_ps(gate + i, mask,
+                            _mm256_mul_ps(_mm256_div_ps(g, _mm256_add_ps(one, e)), u));
+    }
+}
+
+static void axpy(float *y, const float *x, float scale, size_t count)
+{
+    const __m256 s = _mm256_set1_ps(scale);
+    for (size_t i = 0; i < count; i += 8) {
+        const __m256i mask = tail_mask(count - i >= 8 ? 8 : count - i);
+        const __m256 product = _mm256_mul_ps(s, _mm256_maskload_ps(x + i, mask));
+        _mm256_maskstore_ps(y + i, mask, _mm256_add_ps(_mm256_maskload_ps(y + i, mask), product));
+    }
+}
+
+static void to_f16(const float *src, uint16_t *dst, size_t count)
+{
+    size_t i = 0;
+    for (; i + 8 <= count; i += 8)
+        _mm_storeu_si128((__m128i *)(void *)(dst + i),
+                         _mm256_cvtps_ph(_mm256_loadu_ps(src + i), _MM_FROUND_TO_NEAREST_INT));
+    if (i < count) {
+        uint16_t halves[8];
+        const __m128i last =
+            _mm256_cvtps_ph(load_tail(src + i, count - i), _MM_FROUND_TO_NEAREST_INT);
+        _mm_storeu_si128((__m128i *)(void *)halves, last);
+        memcpy(dst + i, halves, (count - i) * sizeof(halves[0]));
+    }
+}
+
+static void fill_scores(const struct weir_attention *job)
+{
+    const size_t ahead = WEIR_POSITIONS_AHEAD * job->kv_stride * sizeof(*job->k);
+    for (size_t position = 0; position < job->n_position; position++) {
+        const uint8_t *k = (const uint8_t *)(job->k + position * job->kv_stride);
+        prefetch_bytes(k + ahead, job->d_head * sizeof(*job->k));
+        __m256 sum = _mm256_setzero_ps();
+        for (size_t i = 0; i < job->d_head; i += 8) {
+            const size_t left = job->d_head - i;
+            const __m256 q = left >= 8 ? _mm256_loadu_ps(job->q + i) : load_tail(job->q + i, left);
+            sum = _mm256_fmadd_ps(q, load_f16(k + i * 2, left), sum);
+        }
+        job->score[position] = sum_8(sum) * job->scale;
+    }
+}
+
+/* score = exp(score - max); returns the sum. */
+static float exp_scores(float *score, size_t count)
+{
+    float most = score[0];
+    for (size_t i = 1; i < count; i++)
+        most = score[i] > most ? score[i] : most;
+    const __m256 peak = _mm256_set1_ps(most);
+    __m256 sum = _mm256_setzero_ps();
+    for (size_t i = 0; i < count; i += 8) {
+        const __m256i mask = tail_mask(count - i >= 8 ? 8 : count - i);
+        const __m256 e = exp_8(_mm256_sub_ps(_mm256_maskload_ps(score + i, mask), peak));
+        _mm256_maskstore_ps(score + i, mask, e);
+        sum = _mm256_add_ps(sum, _mm256_and_ps(e, _mm256_castsi256_ps(mask)));
+    }
+    return sum_8(sum);
+}
+
+/* Values [first, first + 32) of the output, or fewer at the end: four registers of sums. */
+static void sum_values(const struct weir_attention *job, size_t first, float inverse)
+{
+    enum { TILE = 4 };
+    const size_t ahead = WEIR_POSITIONS_AHEAD * job->kv_stride * sizeof(*job->v);
+    __m256 sums[TILE];
+    size_t counts[TILE];
+    for (size_t tile = 0; tile < TILE; tile++) {
+        const size_t at = first + tile * 8;
+        counts[tile] = at >= job->d_head ? 0 : job->d_head - at >= 8 ? 8 : job->d_head - at;
+        sums[tile] = _mm256_setzero_ps();
+    }
+    for (size_t position = 0; position < job->n_position; position++) {
+        const uint8_t *v = (const uint8_t *)(job->v + position * job->kv_stride + first);
+        const __m256 share = _mm256_set1_ps(job->score[position]);
+        prefetch_bytes(v + ahead, sizeof(sums) / 2); /* halves */
+        for (size_t tile = 0; tile < TILE; tile++)
+            sums[tile] = _mm256_fmadd_ps(share, load_f16(v + tile * 16, counts[tile]), sums[tile]);
+    }
+    for (size_t tile = 0; tile < TILE; tile++)
+        _mm256_maskstore_ps(job->out + first + tile * 8, tail_mask(counts[tile]),
+                            _mm256_mul_ps(sums[tile], _mm256_set1_ps(inverse)));
+}
+
+static void attention(const struct weir_attention *job)
+{
+    fill_scores(job);
+    const float inverse = 1.0f / exp_scores(job->score, job->n_position);
+    for (size_t first = 0; first < job->d_head; first += 32)
+        sum_values(job, first, inverse);
+}
+
+void weir_float_init_avx2(struct weir_kernels *kernels)
+{
+    kernels->matmul[WEIR_TYPE_F32] = matmul_f32;
+    kernels->matmul[WEIR_TYPE_F16] = matmul_f16;
+    kernels->matmul[WEIR_TYPE_BF16] = matmul_bf16;
+    kernels->quantize[WEIR_ACT_Q8_32] = act_q8_32;
+    kernels->quantize[WEIR_ACT_Q8_256] = act_q8_256;
+    kernels->rmsnorm = rmsnorm;
+    kernels->silu_mul = silu_mul;
+    kernels->axpy = axpy;
+    kernels->to_f16 = to_f16;
+    kernels->attention = attention;
+}

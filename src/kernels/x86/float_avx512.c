@@ -1,0 +1,270 @@
+/* float_avx512.c - float formats, activations, norms, SwiGLU and attention on 512-bit registers. */
+#include <immintrin.h>
+#include <math.h>
+
+#include "kernels/x86/exp_avx512.h"
+#include "kernels/x86/tile.h"
+
+WEIR_INLINE __mmask16 tail_mask(size_t count)
+{
+    return (__mmask16)((1u << count) - 1);
+}
+
+WEIR_INLINE __m512 load_f32(const uint8_t *w, __mmask16 mask)
+{
+    return _mm512_maskz_loadu_ps(mask, w);
+}
+
+WEIR_INLINE __m512 load_f16(const uint8_t *w, __mmask16 mask)
+{
+    return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, w));
+}
+
+WEIR_INLINE __m512 load_bf16(const uint8_t *w, __mmask16 mask)
+{
+    const __m512i wide = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, w));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+}
+
+/* Two sums, of even and odd groups of 16; the tail goes to the first. */
+#define DOTS(type, each_bytes)                                                                     \
+    WEIR_INLINE void dots_##type(const uint8_t *w, const uint8_t *const *x, size_t cols,           \
+                                 float *out, const int n)                                          \
+    {                                                                                              \
+        __m512 even[WEIR_TOKEN_TILE];                                                              \
+        __m512 odd[WEIR_TOKEN_TILE];                                                               \
+        for (int t = 0; t < n; t++)                                                                \
+            even[t] = odd[t] = _mm512_setzero_ps();                                                \
+        size_t i = 0;                                                                              \
+        for (; i + 32 <= cols; i += 32) {                                                          \
+            const __m512 w0 = load_##type(w + i * (each_bytes), 0xffff);                           \
+            const __m512 w1 = load_##type(w + (i + 16) * (each_bytes), 0xffff);                    \
+            for (int t = 0; t < n; t++) {                                                          \
+                even[t] = _mm512_fmadd_ps(w0, _mm512_loadu_ps(x[t] + i * 4), even[t]);             \
+                odd[t] = _mm512_fmadd_ps(w1, _mm512_loadu_ps(x[t] + (i + 16) * 4), odd[t]);        \
+            }                                                                                      \
+        }                                                                                          \
+        for (; i < cols; i += 16) {                                                                \
+            const __mmask16 mask = cols - i >= 16 ? 0xffff : tail_mask(cols - i);                  \
+            const __m512 w0 = load_##type(w + i * (each_bytes), mask);                             \
+            for (int t = 0; t < n; t++)                                                            \
+                even[t] = _mm512_fmadd_ps(w0, _mm512_maskz_loadu_ps(mask, x[t] + i * 4), even[t]); \
+        }                                                                                          \
+        for (int t = 0; t < n; t++)                                                                \
+            out[t] = _mm512_reduce_add_ps(_mm512_add_ps(even[t], odd[t]));                         \
+    }                                                                                              \
+    WEIR_MATMUL(type)
+DOTS(f32, 4)
+DOTS(f16, 2)
+DOTS(bf16, 2)
+#undef DOTS
+
+/* Round(x * inverse) of 16 values as int32; as vector_ref.c's quantize, bit for bit. */
+WEIR_INLINE __m512i to_steps(const float *x, __m512 inverse)
+{
+    __m512 step = _mm512_mul_ps(_mm512_loadu_ps(x), inverse);
+    const __mmask16 number = _mm512_cmp_ps_mask(step, step, _CMP_ORD_Q);
+    step = _mm512_min_ps(_mm512_max_ps(step, _mm512_set1_ps(-127.0f)), _mm512_set1_ps(127.0f));
+    return _mm512_maskz_cvtps_epi32(number, step);
+}
+
+/* 16 values to 8-bit steps; returns their sum. */
+WEIR_INLINE int store_steps(const float *x, int8_t *q, __m512 inverse)
+{
+    const __m512i steps = to_steps(x, inverse);
+    _mm_storeu_si128((__m128i *)(void *)q, _mm512_cvtepi32_epi8(steps));
+    return _mm512_reduce_add_epi32(steps);
+}
+
+WEIR_INLINE __m512 magnitude_max(__m512 most, const float *x)
+{
+    const __m512 magnitude = _mm512_abs_ps(_mm512_loadu_ps(x));
+    const __mmask16 more = _mm512_cmp_ps_mask(magnitude, most, _CMP_GT_OQ);
+    return _mm512_mask_mov_ps(most, more, magnitude);
+}
+
+WEIR_INLINE float inverse_of(float most)
+{
+    return most > 0.0f && most <= 3.4e38f ? 127.0f / most : 0.0f;
+}
+
+static void act_q8_32(const float *src, void *dst, size_t cols)
+{
+    struct weir_act_q8_32 *act = dst;
+    for (size_t at = 0; at < cols / 32; at++, act++, src += 32) {
+        const float most =
+            _mm512_reduce_max_ps(magnitude_max(magnitude_max(_mm512_setzero_ps(), src), src + 16));
+        const __m512 inverse = _mm512_set1_ps(inverse_of(most));
+        const __m512i low = to_steps(src, inverse);
+        const __m512i high = to_steps(src + 16, inverse);
+        _mm_storeu_si128((__m128i *)(void *)act->q, _mm512_cvtepi32_epi8(low));
+        _mm_storeu_si128((__m128i *)(void *)(act->q + 16), _mm512_cvtepi32_epi8(high));
+        act->scale = most / 127.0f;
+        const int sum = _mm512_reduce_add_epi32(_mm512_add_epi32(low, high));
+        act->sum = act->scale * (float)sum;
+        act->offset = -128 * sum;
+    }
+}
+
+static void act_q8_256(const float *src, void *dst, size_t cols)
+{
+    struct weir_act_q8_256 *act = dst;
+    for (size_t at = 0; at < cols / 256; at++, act++, src += 256) {
+        __m512 largest = _mm512_setzero_ps();
+        for (int j = 0; j < 16; j++)
+            largest = magnitude_max(largest, src + j * 16);
+        const float most = _mm512_reduce_max_ps(largest);
+        const __m512 inverse = _mm512_set1_ps(inverse_of(most));
+        act->scale = most / 127.0f;
+        for (int j = 0; j < 8; j++) {
+            const int low = store_steps(src + j * 32, act->q + j * 32, inverse);
+            const int high = store_steps(src + j * 32 + 16, act->q + j * 32 + 16, inverse);
+            act->sums[j] = (int16_t)(low + high);
+            act->half_sums[2 * j] = (int16_t)low;
+            act->half_sums[2 * j + 1] = (int16_t)high;
+            act->offsets[2 * j] = -32 * low;
+            act->offsets[2 * j + 1] = -32 * high;
+        }
+    }
+}
+
+static void rmsnorm(const float *x, const float *weight, float *y, size_t count, float epsilon)
+{
+    __m512d even = _mm512_setzero_pd();
+    __m512d odd = _mm512_setzero_pd();
+    for (size_t i = 0; i < count; i += 16) {
+        const __mmask16 mask = count - i >= 16 ? 0xffff : tail_mask(count - i);
+        const __m512 value = _mm512_maskz_loadu_ps(mask, x + i);
+        const __m512d low = _mm512_cvtps_pd(_mm512_castps512_ps256(value));
+        const __m512d high = _mm512_cvtps_pd(_mm512_extractf32x8_ps(value, 1));
+        even = _mm512_fmadd_pd(low, low, even);
+        odd = _mm512_fmadd_pd(high, high, odd);
+    }
+    const double squares = _mm512_reduce_add_pd(_mm512_add_pd(even, odd));
+    const __m512 scale =
+        _mm512_set1_ps((float)(1.0 / sqrt(squares / (double)count + (double)epsilon)));
+    for (size_t i = 0; i < count; i += 16) {
+        const __mmask16 mask = count - i >= 16 ? 0xffff : tail_mask(count - i);
+        const __m512 value = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, x + i), scale);
+        _mm512_mask_storeu_ps(y + i, mask,
+                              _mm512_mul_ps(value, _mm512_maskz_loadu_ps(mask, weight + i)));
+    }
+}
+
+static void silu_mul(float *gate, const float *up, size_t count)
+{
+    const __m512 one = _mm512_set1_ps(1.0f);
+    for (size_t i = 0; i < count; i += 16) {
+        const __mmask16 mask = count - i >= 16 ? 0xffff : tail_mask(count - i);
+        const __m512 g = _mm512_maskz_loadu_ps(mask, gate + i);
+        const __m512 u = _mm512_maskz_loadu_ps(mask, up + i);
+        const __m512 e = exp_16(_mm512_sub_ps(_mm512_setzero_ps(), g));
+        _mm512_mask_storeu_ps(gate + i, mask,
+                              _mm512_mul_ps(_mm512_div_ps(g, _mm512_add_ps(one, e)), u));
+    }
+}
+
+static void axpy(float *y, const float *x, float scale, size_t count)
+{
+    const __m512 s = _mm512_set1_ps(scale);
+    for (size_t i = 0; i < count; i += 16) {
+        const __mmask16 mask = count - i >= 16 ? 0xffff : tail_mask(count - i);
+        const __m512 product = _mm512_mul_ps(s, _mm512_maskz_loadu_ps(mask, x + i));
+        _mm512_mask_storeu_ps(y + i, mask,
+                              _mm512_add_ps(_mm512_maskz_loadu_ps(mask, y + i), product));
+    }
+}
+
+static void to_f16(const float *src, uint16_t *dst, size_t count)
+{
+    for (size_t i = 0; i < count; i += 16) {
+        const __mmask16 mask = count - i >= 16 ? 0xffff : tail_mask(count - i);
+        const __m512 value = _mm512_maskz_loadu_ps(mask, src + i);
+        _mm256_mask_storeu_epi16(dst + i, mask, _mm512_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT));
+    }
+}
+
+static void fill_scores(const struct weir_attention *job)
+{
+    const size_t ahead = WEIR_POSITIONS_AHEAD * job->kv_stride * sizeof(*job->k);
+    for (size_t position = 0; position < job->n_position; position++) {
+        const uint8_t *k = (const uint8_t *)(job->k + position * job->kv_stride);
+        prefetch_bytes(k + ahead, job->d_head * sizeof(*job->k));
+        __m512 sum = _mm512_setzero_ps();
+        for (size_t i = 0; i < job->d_head; i += 16) {
+            const __mmask16 mask = job->d_head - i >= 16 ? 0xffff : tail_mask(job->d_head - i);
+            sum = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(mask, job->q + i),
+                                  load_f16(k + i * 2, mask), sum);
+        }
+        job->score[position] = _mm512_reduce_add_ps(sum) * job->scale;
+    }
+}
+
+/* score = exp(score - max); returns the sum. */
+static float exp_scores(float *score, size_t count)
+{
+    const __m512 least = _mm512_set1_ps(-INFINITY);
+    __m512 most = least;
+    for (size_t i = 0; i < count; i += 16) {
+        const __mmask16 mask = count - i >= 16 ? 0xffff : tail_mask(count - i);
+        most = _mm512_max_ps(most, _mm512_mask_loadu_ps(least, mask, score + i));
+    }
+    const __m512 peak = _mm512_set1_ps(_mm512_reduce_max_ps(most));
+    __m512 sum = _mm512_setzero_ps();
+    for (size_t i = 0; i < count; i += 16) {
+        const __mmask16 mask = count - i >= 16 ? 0xffff : tail_mask(count - i);
+        const __m512 e = exp_16(_mm512_sub_ps(_mm512_maskz_loadu_ps(mask, score + i), peak));
+        _mm512_mask_storeu_ps(score + i, mask, e);
+        sum = _mm512_add_ps(sum, _mm512_maskz_mov_ps(mask, e));
+    }
+    return _mm512_reduce_add_ps(sum);
+}
+
+/* Values [first, first + 128) of the output, or fewer at the end: eight registers of sums. */
+static void sum_values(const struct weir_attention *job, size_t first, float inverse)
+{
+    enum { TILE = 8 };
+    const size_t ahead = WEIR_POSITIONS_AHEAD * job->kv_stride * sizeof(*job->v);
+    __m512 sums[TILE];
+    __mmask16 masks[TILE];
+    for (int tile = 0; tile < TILE; tile++) {
+        const size_t at = first + (size_t)tile * 16;
+        masks[tile] = at >= job->d_head        ? 0
+                      : job->d_head - at >= 16 ? 0xffff
+                                               : tail_mask(job->d_head - at);
+        sums[tile] = _mm512_setzero_ps();
+    }
+    for (size_t position = 0; position < job->n_position; position++) {
+        const uint8_t *v = (const uint8_t *)(job->v + position * job->kv_stride + first);
+        const __m512 share = _mm512_set1_ps(job->score[position]);
+        prefetch_bytes(v + ahead, sizeof(sums) / 2); /* halves */
+        for (int tile = 0; tile < TILE; tile++)
+            sums[tile] = _mm512_fmadd_ps(share, load_f16(v + tile * 32, masks[tile]), sums[tile]);
+    }
+    for (int tile = 0; tile < TILE; tile++)
+        _mm512_mask_storeu_ps(job->out + first + tile * 16, masks[tile],
+                              _mm512_mul_ps(sums[tile], _mm512_set1_ps(inverse)));
+}
+
+static void attention(const struct weir_attention *job)
+{
+    fill_scores(job);
+    const float inverse = 1.0f / exp_scores(job->score, job->n_position);
+    for (size_t first = 0; first < job->d_head; first += 128)
+        sum_values(job, first, inverse);
+}
+
+void weir_kernels_init_avx512(struct weir_kernels *kernels)
+{
+    kernels->matmul[WEIR_TYPE_F32] = matmul_f32;
+    kernels->matmul[WEIR_TYPE_F16] = matmul_f16;
+    kernels->matmul[WEIR_TYPE_BF16] = matmul_bf16;
+    kernels->quantize[WEIR_ACT_Q8_32] = act_q8_32;
+    kernels->quantize[WEIR_ACT_Q8_256] = act_q8_256;
+    kernels->rmsnorm = rmsnorm;
+    kernels->silu_mul = silu_mul;
+    kernels->axpy = axpy;
+    kernels->to_f16 = to_f16;
+    kernels->attention = attention;
+    kernels->isa = "avx512";
+}

@@ -1,0 +1,246 @@
+/* q32_avx512vnni.c - blocks of 32 values with integer dot products: sixteen rows are the lanes.
+ *
+ * A block is eight registers of steps, unsigned as vpdpbusd wants them. What that adds to signed
+ * ones, 128 each, the activations' offset takes away as the integer sum's first term.
+ *
+ * I1  One output is summed block by block from the left: sum = fma(float(integer dot),
+ *     weight scale * activation scale, sum), whatever the number of rows and tokens. */
+#include "kernels/x86/rows16_avx512.h"
+#include "quant/iq4_nl.h"
+#include "quant/mxfp4.h"
+#include "quant/q4_0.h"
+#include "quant/q4_1.h"
+#include "quant/q5_0.h"
+#include "quant/q5_1.h"
+#include "quant/q8_0.h"
+
+enum { PANEL_BLOCKS = 16, TOKEN_TILE = 8 };
+
+/* One block of 16 rows. */
+struct block {
+    __m512i steps[8];
+    __m512 scale;
+    __m512 minimum; /* Q4_1 and Q5_1 only */
+};
+
+typedef const struct weir_act_q8_32 *act_blocks;
+
+WEIR_INLINE size_t block_bytes(const enum weir_type type)
+{
+    switch (type) {
+    case WEIR_TYPE_Q8_0:
+        return sizeof(struct weir_q8_0);
+    case WEIR_TYPE_Q4_0:
+        return sizeof(struct weir_q4_0);
+    case WEIR_TYPE_Q4_1:
+        return sizeof(struct weir_q4_1);
+    case WEIR_TYPE_Q5_0:
+        return sizeof(struct weir_q5_0);
+    case WEIR_TYPE_Q5_1:
+        return sizeof(struct weir_q5_1);
+    case WEIR_TYPE_IQ4_NL:
+        return sizeof(struct weir_iq4_nl);
+    default:
+        return sizeof(struct weir_mxfp4);
+    }
+}
+
+/* Steps are the last bytes of a block. */
+WEIR_INLINE size_t steps_at(const enum weir_type type)
+{
+    return block_bytes(type) - (type == WEIR_TYPE_Q8_0 ? 32 : 16);
+}
+
+WEIR_INLINE bool has_fifth_bits(const enum weir_type type)
+{
+    return type == WEIR_TYPE_Q5_0 || type == WEIR_TYPE_Q5_1;
+}
+
+WEIR_INLINE bool has_minimum(const enum weir_type type)
+{
+    return type == WEIR_TYPE_Q4_1 || type == WEIR_TYPE_Q5_1;
+}
+
+WEIR_INLINE bool has_codes(const enum weir_type type)
+{
+    return type == WEIR_TYPE_IQ4_NL || type == WEIR_TYPE_MXFP4;
+}
+
+/* Q4_0's steps are taken 16 times larger for a sixteenth of the scale, Q5_0's 8 times for an
+ * eighth: so their middle becomes 128 too. All of it is exact. */
+WEIR_INLINE unsigned steps_shift(const enum weir_type type)
+{
+    return type == WEIR_TYPE_Q4_0 ? 4 : type == WEIR_TYPE_Q5_0 ? 3 : 0;
+}
+
+/* weir_mxfp4_scale() of each row's first byte: the bits of 2^(e - 128). */
+WEIR_INLINE __m512 load_powers(const struct rows16 *rows)
+{
+    __m512i words[4];
+    rows16_words(rows, offsetof(struct weir_mxfp4, e), words);
+    const __m512i e = _mm512_and_si512(words[0], _mm512_set1_epi32(255));
+    const __m512i one = _mm512_set1_epi32(1);
+    const __m512i normal = _mm512_slli_epi32(_mm512_sub_epi32(e, one), 23);
+    const __m512i subnormal = _mm512_sllv_epi32(_mm512_set1_epi32(1 << 21), e);
+    return _mm512_castsi512_ps(
+        _mm512_mask_mov_epi32(subnormal, _mm512_cmpgt_epi32_mask(e, one), normal));
+}
+
+/* The fifth bits, which lie before the nibbles, put above them: bit 4 k + j of a row's word belongs
+ * to byte j of register k. */
+WEIR_INLINE void add_fifth_bits(const struct rows16 *rows, __m512i steps[8],
+                                const enum weir_type type)
+{
+    const __m512i fifth = _mm512_set1_epi8((char)(16 << steps_shift(type)));
+    __m512i words[4];
+    rows16_words(rows, steps_at(type) - 4, words);
+    for (int k = 0; k < 8; k++) {
+        const __m512i same =
+            _mm512_add_epi8(_mm512_set4_epi32(0x0c0c0c0c, 0x08080808, 0x04040404, 0),
+                            _mm512_set1_epi8((char)(k / 2)));
+        const __m512i mask = _mm512_set1_epi32(k % 2 == 0 ? 0x08040201 : (int)0x80402010);
+        const __mmask64 is_set = _mm512_test_epi8_mask(_mm512_shuffle_epi8(words[0], same), mask);
+        steps[k] = _mm512_mask_add_epi8(steps[k], is_set, steps[k], fifth);
+    }
+}
+
+WEIR_INLINE void load_block(const struct rows16 *rows, struct block *block,
+                            const enum weir_type type)
+{
+    const __m512i sign = _mm512_set1_epi8(-128);
+    block->scale = type == WEIR_TYPE_MXFP4 ? load_powers(rows) : rows16_halves(rows, 0);
+    block->minimum = _mm512_setzero_ps();
+    rows16_words(rows, steps_at(type), block->steps);
+    if (type == WEIR_TYPE_Q8_0) {
+        rows16_words(rows, steps_at(type) + 16, block->steps + 4);
+        for (int i = 0; i < 8; i++)
+            block->steps[i] = _mm512_xor_si512(block->steps[i], sign);
+        return;
+    }
+    const unsigned shift = steps_shift(type);
+    const __m512i mask = _mm512_set1_epi8((char)(15 << shift));
+    for (int i = 0; i < 4; i++) {
+        const __m512i both = block->steps[i];
+        block->steps[i] = _mm512_and_si512(_mm512_slli_epi16(both, shift), mask);
+        block->steps[i + 4] = _mm512_and_si512(_mm512_srli_epi16(both, 4 - shift), mask);
+    }
+    if (shift > 0)
+        block->scale = _mm512_mul_ps(block->scale, _mm512_set1_ps(1.0f / (float)(1 << shift)));
+    if (has_fifth_bits(type))
+        add_fifth_bits(rows, block->steps, type);
+    if (has_minimum(type))
+        block->minimum = rows16_halves(rows, offsetof(struct weir_q4_1, m));
+    if (has_codes(type)) {
+        const int8_t *steps = type == WEIR_TYPE_MXFP4 ? weir_mxfp4_steps : weir_iq4_nl_steps;
+        const __m512i table = _mm512_xor_si512(
+            _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)steps)), sign);
+        for (int i = 0; i < 8; i++)
+            block->steps[i] = _mm512_shuffle_epi8(table, block->steps[i]);
+    }
+}
+
+/* sums[t] += one block times token t's, t in [0, n). */
+WEIR_INLINE void add_block(const struct block *block, const act_blocks *x, size_t at, __m512 *sums,
+                           const int n, const enum weir_type type)
+{
+    __m512i dots[TOKEN_TILE];
+    for (int t = 0; t < n; t++)
+        dots[t] = has_minimum(type) ? _mm512_setzero_si512() : spread_word(&x[t][at].offset);
+    for (int i = 0; i < 8; i++)
+        for (int t = 0; t < n; t++)
+            dots[t] =
+                _mm512_dpbusd_epi32(dots[t], block->steps[i], spread_word(x[t][at].q + 4 * i));
+    for (int t = 0; t < n; t++) {
+        const __m512 scale = _mm512_mul_ps(block->scale, _mm512_set1_ps(x[t][at].scale));
+        sums[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[t]), scale, sums[t]);
+        if (has_minimum(type))
+            sums[t] = _mm512_fmadd_ps(block->minimum, _mm512_set1_ps(x[t][at].sum), sums[t]);
+    }
+}
+
+/* A panel against n tokens of which x is the first. */
+WEIR_INLINE void add_panel(const struct block *panel, size_t count, const uint8_t *x,
+                           size_t x_row_bytes, __m512 *sums, const int n, const enum weir_type type)
+{
+    act_blocks rows[TOKEN_TILE];
+    __m512 sum[TOKEN_TILE];
+    for (int t = 0; t < n; t++) {
+        rows[t] = (act_blocks)(const void *)(x + (size_t)t * x_row_bytes);
+        sum[t] = sums[t];
+    }
+    for (size_t at = 0; at < count; at++)
+        add_block(&panel[at], rows, at, sum, n, type);
+    for (int t = 0; t < n; t++)
+        sums[t] = sum[t];
+}
+
+WEIR_INLINE void run_panels(const struct weir_matmul *job, size_t first, size_t n_token,
+                            struct rows16 rows, const uint8_t *next, float *y,
+                            const enum weir_type type)
+{
+    const size_t tile_bytes = WEIR_ROWS * block_bytes(type);
+    struct block panel[PANEL_BLOCKS];
+    __m512 sums[WEIR_TOKENS_MAX];
+    const size_t block_count = job->cols / 32;
+    for (size_t t = 0; t < n_token; t++)
+        sums[t] = _mm512_setzero_ps();
+    for (size_t from = 0; from < block_count; from += PANEL_BLOCKS) {
+        const size_t left = block_count - from;
+        const size_t count = left < PANEL_BLOCKS ? left : PANEL_BLOCKS;
+        for (size_t at = 0; at < count; at++) {
+            prefetch_bytes(next + (from + at) * tile_bytes, tile_bytes);
+            load_block(&rows, &panel[at], type);
+            rows16_advance(&rows, block_bytes(type));
+        }
+        const uint8_t *x = (const uint8_t *)job->x + first * job->x_row_bytes +
+                           from * sizeof(struct weir_act_q8_32);
+        size_t t = 0;
+        for (; t + TOKEN_TILE <= n_token; t += TOKEN_TILE)
+            add_panel(panel, count, x + t * job->x_row_bytes, job->x_row_bytes, sums + t,
+                      TOKEN_TILE, type);
+        for (; t + 4 <= n_token; t += 4)
+            add_panel(panel, count, x + t * job->x_row_bytes, job->x_row_bytes, sums + t, 4, type);
+        for (; t + 2 <= n_token; t += 2)
+            add_panel(panel, count, x + t * job->x_row_bytes, job->x_row_bytes, sums + t, 2, type);
+        if (t < n_token)
+            add_panel(panel, count, x + t * job->x_row_bytes, job->x_row_bytes, sums + t, 1, type);
+    }
+    for (size_t t = 0; t < n_token; t++)
+        rows16_store(&rows, y + t * job->y_stride, sums[t]);
+}
+
+/* One token: blocks go from memory through registers into the sum. */
+WEIR_INLINE void run_one(const struct weir_matmul *job, struct rows16 rows, const uint8_t *next,
+                         float *y, const enum weir_type type)
+{
+    const act_blocks x = job->x;
+    const size_t tile_bytes = WEIR_ROWS * block_bytes(type);
+    __m512 sum = _mm512_setzero_ps();
+    for (size_t at = 0; at < job->cols / 32; at++) {
+        struct block block;
+        prefetch_bytes(next + at * tile_bytes, tile_bytes);
+        load_block(&rows, &block, type);
+        add_block(&block, &x, at, &sum, 1, type);
+        rows16_advance(&rows, block_bytes(type));
+    }
+    rows16_store(&rows, y, sum);
+}
+
+WEIR_ROWS_MATMUL(rows16, q8_0, WEIR_TYPE_Q8_0)
+WEIR_ROWS_MATMUL(rows16, q4_0, WEIR_TYPE_Q4_0)
+WEIR_ROWS_MATMUL(rows16, q4_1, WEIR_TYPE_Q4_1)
+WEIR_ROWS_MATMUL(rows16, q5_0, WEIR_TYPE_Q5_0)
+WEIR_ROWS_MATMUL(rows16, q5_1, WEIR_TYPE_Q5_1)
+WEIR_ROWS_MATMUL(rows16, iq4_nl, WEIR_TYPE_IQ4_NL)
+WEIR_ROWS_MATMUL(rows16, mxfp4, WEIR_TYPE_MXFP4)
+
+void weir_q32_init_vnni(struct weir_kernels *kernels)
+{
+    kernels->matmul[WEIR_TYPE_Q8_0] = matmul_q8_0;
+    kernels->matmul[WEIR_TYPE_Q4_0] = matmul_q4_0;
+    kernels->matmul[WEIR_TYPE_Q4_1] = matmul_q4_1;
+    kernels->matmul[WEIR_TYPE_Q5_0] = matmul_q5_0;
+    kernels->matmul[WEIR_TYPE_Q5_1] = matmul_q5_1;
+    kernels->matmul[WEIR_TYPE_IQ4_NL] = matmul_iq4_nl;
+    kernels->matmul[WEIR_TYPE_MXFP4] = matmul_mxfp4;
+}

@@ -1,0 +1,126 @@
+/* rows16_avx512.h - sixteen rows of weights as the sixteen lanes of a register.
+ *
+ * Block formats keep the bytes of one row side by side; the kernels want the same byte of sixteen
+ * rows side by side, so that an output's sum never crosses lanes. Rows are read 16 bytes at a time
+ * and transposed as 32-bit words, which is what vpdpbusd multiplies.
+ *
+ * I1  A lane's arithmetic is that of its row alone: which rows share a tile changes no result. */
+#ifndef WEIR_KERNELS_ROWS16_AVX512_H
+#define WEIR_KERNELS_ROWS16_AVX512_H
+
+#include <immintrin.h>
+
+#include "kernels/x86/tile.h"
+
+enum { WEIR_ROWS = 16 };
+
+/* Where the rows of a tile lie: row 4 l + j at group[l] + step[j]. Fewer than 16 rows are covered
+ * more than once, so that every lane holds a row (keeps I1) and no byte beside them is read. */
+struct rows16 {
+    const uint8_t *group[4];
+    size_t step[4];
+    size_t lane_row[4]; /* of lane 4 l, from the tile's first row */
+    size_t count;
+};
+
+WEIR_INLINE struct rows16 rows16_at(const uint8_t *w, size_t row_bytes, size_t count)
+{
+    struct rows16 rows = {.count = count < WEIR_ROWS ? count : WEIR_ROWS};
+    for (size_t l = 0; l < 4; l++) {
+        const size_t last = rows.count < 4 ? 0 : rows.count - 4;
+        rows.lane_row[l] = 4 * l < last ? 4 * l : last;
+        rows.group[l] = w + rows.lane_row[l] * row_bytes;
+        rows.step[l] = (l < rows.count ? l : rows.count - 1) * row_bytes;
+    }
+    return rows;
+}
+
+WEIR_INLINE void rows16_advance(struct rows16 *rows, size_t bytes)
+{
+    for (int l = 0; l < 4; l++)
+        rows->group[l] += bytes;
+}
+
+/* y[row] = lane, for the rows that are there; y belongs to the tile's first row. */
+WEIR_INLINE void rows16_store(const struct rows16 *rows, float *y, __m512 lanes)
+{
+    if (rows->count == WEIR_ROWS) {
+        _mm512_storeu_ps(y, lanes);
+        return;
+    }
+    const __mmask8 mask = (__mmask8)(rows->count < 4 ? (1 << rows->count) - 1 : 15);
+    _mm_mask_storeu_ps(y + rows->lane_row[0], mask, _mm512_extractf32x4_ps(lanes, 0));
+    _mm_mask_storeu_ps(y + rows->lane_row[1], mask, _mm512_extractf32x4_ps(lanes, 1));
+    _mm_mask_storeu_ps(y + rows->lane_row[2], mask, _mm512_extractf32x4_ps(lanes, 2));
+    _mm_mask_storeu_ps(y + rows->lane_row[3], mask, _mm512_extractf32x4_ps(lanes, 3));
+}
+
+/* Bytes [byte, byte + 16) of row 4 l + j in part l. */
+WEIR_INLINE __m512i rows16_quad(const struct rows16 *rows, int j, size_t byte)
+{
+    const size_t at = rows->step[j] + byte;
+    __m512i quad = _mm512_castsi128_si512(
+        _mm_loadu_si128((const __m128i *)(const void *)(rows->group[0] + at)));
+    quad = _mm512_inserti32x4(
+        quad, _mm_loadu_si128((const __m128i *)(const void *)(rows->group[1] + at)), 1);
+    quad = _mm512_inserti32x4(
+        quad, _mm_loadu_si128((const __m128i *)(const void *)(rows->group[2] + at)), 2);
+    return _mm512_inserti32x4(
+        quad, _mm_loadu_si128((const __m128i *)(const void *)(rows->group[3] + at)), 3);
+}
+
+/* words[i]: of each row, the 32-bit word at byte + 4 i. */
+WEIR_INLINE void rows16_words(const struct rows16 *rows, size_t byte, __m512i words[4])
+{
+    const __m512i a = rows16_quad(rows, 0, byte);
+    const __m512i b = rows16_quad(rows, 1, byte);
+    const __m512i c = rows16_quad(rows, 2, byte);
+    const __m512i d = rows16_quad(rows, 3, byte);
+    const __m512i ab_low = _mm512_unpacklo_epi32(a, b);
+    const __m512i ab_high = _mm512_unpackhi_epi32(a, b);
+    const __m512i cd_low = _mm512_unpacklo_epi32(c, d);
+    const __m512i cd_high = _mm512_unpackhi_epi32(c, d);
+    words[0] = _mm512_unpacklo_epi64(ab_low, cd_low);
+    words[1] = _mm512_unpackhi_epi64(ab_low, cd_low);
+    words[2] = _mm512_unpacklo_epi64(ab_high, cd_high);
+    words[3] = _mm512_unpackhi_epi64(ab_high, cd_high);
+}
+
+WEIR_INLINE int rows16_u16(const struct rows16 *rows, int row, size_t byte)
+{
+    uint16_t bits;
+    __builtin_memcpy(&bits, rows->group[row / 4] + rows->step[row % 4] + byte, sizeof(bits));
+    return bits;
+}
+
+/* The half-precision number at byte of each row. */
+WEIR_INLINE __m512 rows16_halves(const struct rows16 *rows, size_t byte)
+{
+    __m128i low = _mm_cvtsi32_si128(rows16_u16(rows, 0, byte));
+    __m128i high = _mm_cvtsi32_si128(rows16_u16(rows, 8, byte));
+    low = _mm_insert_epi16(low, rows16_u16(rows, 1, byte), 1);
+    high = _mm_insert_epi16(high, rows16_u16(rows, 9, byte), 1);
+    low = _mm_insert_epi16(low, rows16_u16(rows, 2, byte), 2);
+    high = _mm_insert_epi16(high, rows16_u16(rows, 10, byte), 2);
+    low = _mm_insert_epi16(low, rows16_u16(rows, 3, byte), 3);
+    high = _mm_insert_epi16(high, rows16_u16(rows, 11, byte), 3);
+    low = _mm_insert_epi16(low, rows16_u16(rows, 4, byte), 4);
+    high = _mm_insert_epi16(high, rows16_u16(rows, 12, byte), 4);
+    low = _mm_insert_epi16(low, rows16_u16(rows, 5, byte), 5);
+    high = _mm_insert_epi16(high, rows16_u16(rows, 13, byte), 5);
+    low = _mm_insert_epi16(low, rows16_u16(rows, 6, byte), 6);
+    high = _mm_insert_epi16(high, rows16_u16(rows, 14, byte), 6);
+    low = _mm_insert_epi16(low, rows16_u16(rows, 7, byte), 7);
+    high = _mm_insert_epi16(high, rows16_u16(rows, 15, byte), 7);
+    return _mm512_cvtph_ps(_mm256_set_m128i(high, low));
+}
+
+/* The same 32-bit word of the activations in every lane. */
+WEIR_INLINE __m512i spread_word(const void *bytes)
+{
+    int word;
+    __builtin_memcpy(&word, bytes, sizeof(word));
+    return _mm512_set1_epi32(word);
+}
+
+#endif

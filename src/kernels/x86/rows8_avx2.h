@@ -1,0 +1,107 @@
+/* rows8_avx2.h - eight rows of weights as the eight lanes of a register; as rows16_avx512.h. */
+#ifndef WEIR_KERNELS_ROWS8_AVX2_H
+#define WEIR_KERNELS_ROWS8_AVX2_H
+
+#include <immintrin.h>
+
+#include "kernels/x86/tile.h"
+
+enum { WEIR_ROWS = 8 };
+
+/* Row 4 l + j of a tile lies at group[l] + step[j]; fewer than 8 rows are covered more than once,
+ * as in struct rows16. */
+struct rows8 {
+    const uint8_t *group[2];
+    size_t step[4];
+    size_t second; /* the row of lane 4, from the tile's first */
+    size_t count;
+};
+
+WEIR_INLINE struct rows8 rows8_at(const uint8_t *w, size_t row_bytes, size_t count)
+{
+    struct rows8 rows = {.count = count < WEIR_ROWS ? count : WEIR_ROWS};
+    rows.second = rows.count < 4 ? 0 : rows.count - 4;
+    rows.group[0] = w;
+    rows.group[1] = w + rows.second * row_bytes;
+    for (size_t j = 0; j < 4; j++)
+        rows.step[j] = (j < rows.count ? j : rows.count - 1) * row_bytes;
+    return rows;
+}
+
+WEIR_INLINE void rows8_advance(struct rows8 *rows, size_t bytes)
+{
+    rows->group[0] += bytes;
+    rows->group[1] += bytes;
+}
+
+/* y[row] = lane, for the rows that are there; y belongs to the tile's first row. */
+WEIR_INLINE void rows8_store(const struct rows8 *rows, float *y, __m256 lanes)
+{
+    if (rows->count >= 4) {
+        _mm_storeu_ps(y, _mm256_castps256_ps128(lanes));
+        _mm_storeu_ps(y + rows->second, _mm256_extractf128_ps(lanes, 1));
+        return;
+    }
+    float values[8];
+    _mm256_storeu_ps(values, lanes);
+    for (size_t row = 0; row < rows->count; row++)
+        y[row] = values[row];
+}
+
+/* Bytes [byte, byte + 16) of rows j and 4 + j. */
+WEIR_INLINE __m256i rows8_pair(const struct rows8 *rows, int j, size_t byte)
+{
+    const size_t at = rows->step[j] + byte;
+    const __m128i low = _mm_loadu_si128((const __m128i *)(const void *)(rows->group[0] + at));
+    return _mm256_inserti128_si256(
+        _mm256_castsi128_si256(low),
+        _mm_loadu_si128((const __m128i *)(const void *)(rows->group[1] + at)), 1);
+}
+
+/* words[i]: of each row, the 32-bit word at byte + 4 i. */
+WEIR_INLINE void rows8_words(const struct rows8 *rows, size_t byte, __m256i words[4])
+{
+    const __m256i a = rows8_pair(rows, 0, byte);
+    const __m256i b = rows8_pair(rows, 1, byte);
+    const __m256i c = rows8_pair(rows, 2, byte);
+    const __m256i d = rows8_pair(rows, 3, byte);
+    const __m256i ab_low = _mm256_unpacklo_epi32(a, b);
+    const __m256i ab_high = _mm256_unpackhi_epi32(a, b);
+    const __m256i cd_low = _mm256_unpacklo_epi32(c, d);
+    const __m256i cd_high = _mm256_unpackhi_epi32(c, d);
+    words[0] = _mm256_unpacklo_epi64(ab_low, cd_low);
+    words[1] = _mm256_unpackhi_epi64(ab_low, cd_low);
+    words[2] = _mm256_unpacklo_epi64(ab_high, cd_high);
+    words[3] = _mm256_unpackhi_epi64(ab_high, cd_high);
+}
+
+WEIR_INLINE int rows8_u16(const struct rows8 *rows, int row, size_t byte)
+{
+    uint16_t bits;
+    __builtin_memcpy(&bits, rows->group[row / 4] + rows->step[row % 4] + byte, sizeof(bits));
+    return bits;
+}
+
+/* The half-precision number at byte of each row. */
+WEIR_INLINE __m256 rows8_halves(const struct rows8 *rows, size_t byte)
+{
+    __m128i halves = _mm_cvtsi32_si128(rows8_u16(rows, 0, byte));
+    halves = _mm_insert_epi16(halves, rows8_u16(rows, 1, byte), 1);
+    halves = _mm_insert_epi16(halves, rows8_u16(rows, 2, byte), 2);
+    halves = _mm_insert_epi16(halves, rows8_u16(rows, 3, byte), 3);
+    halves = _mm_insert_epi16(halves, rows8_u16(rows, 4, byte), 4);
+    halves = _mm_insert_epi16(halves, rows8_u16(rows, 5, byte), 5);
+    halves = _mm_insert_epi16(halves, rows8_u16(rows, 6, byte), 6);
+    halves = _mm_insert_epi16(halves, rows8_u16(rows, 7, byte), 7);
+    return _mm256_cvtph_ps(halves);
+}
+
+/* The same 32-bit word of the activations in every lane. */
+WEIR_INLINE __m256i spread_word(const void *bytes)
+{
+    int word;
+    __builtin_memcpy(&word, bytes, sizeof(word));
+    return _mm256_set1_epi32(word);
+}
+
+#endif

@@ -1,0 +1,82 @@
+/* tile.h - how a matmul walks rows and tokens, shared by the x86 levels.
+ *
+ * A level gives `dots`: the dot products of one row with n tokens, n a constant 1 or 4, each
+ * computed by the same sequence of operations whatever n is. So the walk below cannot change a
+ * result. */
+#ifndef WEIR_KERNELS_TILE_H
+#define WEIR_KERNELS_TILE_H
+
+#include <immintrin.h>
+
+#include "kernels/kernels_internal.h"
+
+#define WEIR_INLINE static inline __attribute__((always_inline))
+
+/* Tokens whose activations stay in the second-level cache while all rows of a part pass. */
+enum { WEIR_TOKEN_BLOCK = 32, WEIR_TOKEN_TILE = 4 };
+
+/* Tokens that pass over a panel of unpacked weights: their sums stay in the caches. */
+enum { WEIR_TOKENS_MAX = 128, WEIR_LINE_BYTES = 64 };
+
+/* Positions of a KV cache that are asked for ahead: one head's rows lie too far apart for the CPU
+ * to see a stream in them. */
+enum { WEIR_POSITIONS_AHEAD = 32 };
+
+/* Define matmul_TYPE from dots_TYPE(w_row, x_rows, cols, out, n). */
+#define WEIR_MATMUL(type)                                                                          \
+    static void matmul_##type(const struct weir_matmul *job)                                       \
+    {                                                                                              \
+        for (size_t first = 0; first < job->n_token; first += WEIR_TOKEN_BLOCK) {                  \
+            const size_t left = job->n_token - first;                                              \
+            const size_t count = left < WEIR_TOKEN_BLOCK ? left : WEIR_TOKEN_BLOCK;                \
+            for (size_t row = job->row_begin; row < job->row_end; row++) {                         \
+                const uint8_t *w = (const uint8_t *)job->w + row * job->w_row_bytes;               \
+                size_t token = first;                                                              \
+                for (; token + WEIR_TOKEN_TILE <= first + count; token += WEIR_TOKEN_TILE) {       \
+                    const uint8_t *x[WEIR_TOKEN_TILE];                                             \
+                    float out[WEIR_TOKEN_TILE];                                                    \
+                    for (int n = 0; n < WEIR_TOKEN_TILE; n++)                                      \
+                        x[n] = (const uint8_t *)job->x + (token + (size_t)n) * job->x_row_bytes;   \
+                    dots_##type(w, x, job->cols, out, WEIR_TOKEN_TILE);                            \
+                    for (int n = 0; n < WEIR_TOKEN_TILE; n++)                                      \
+                        job->y[(token + (size_t)n) * job->y_stride + row] = out[n];                \
+                }                                                                                  \
+                for (; token < first + count; token++) {                                           \
+                    const uint8_t *x[1] = {(const uint8_t *)job->x + token * job->x_row_bytes};    \
+                    dots_##type(w, x, job->cols, &job->y[token * job->y_stride + row], 1);         \
+                }                                                                                  \
+            }                                                                                      \
+        }                                                                                          \
+    }
+
+/* Ask for bytes that are needed later. A tile asks for the next one's: its rows are more streams
+ * than the CPU follows by itself. Nothing is read, so next may lie anywhere. */
+WEIR_INLINE void prefetch_bytes(const uint8_t *next, size_t bytes)
+{
+    for (size_t at = 0; at < bytes; at += WEIR_LINE_BYTES)
+        _mm_prefetch((const char *)(const void *)(next + at), _MM_HINT_T1);
+}
+
+/* Define matmul_NAME for tiles of WEIR_ROWS rows, which struct ROWS_N says the place of, from the
+ * file's run_one and run_panels, which take the type as a constant. */
+#define WEIR_ROWS_MATMUL(rows_n, name, type)                                                       \
+    static void matmul_##name(const struct weir_matmul *job)                                       \
+    {                                                                                              \
+        for (size_t first = 0; first < job->n_token; first += WEIR_TOKENS_MAX) {                   \
+            const size_t left = job->n_token - first;                                              \
+            const size_t n_token = left < WEIR_TOKENS_MAX ? left : WEIR_TOKENS_MAX;                \
+            for (size_t row = job->row_begin; row < job->row_end; row += WEIR_ROWS) {              \
+                const uint8_t *w = (const uint8_t *)job->w + row * job->w_row_bytes;               \
+                const struct rows_n rows = rows_n##_at(w, job->w_row_bytes, job->row_end - row);   \
+                const bool is_last = job->row_end - row <= WEIR_ROWS;                              \
+                const uint8_t *next = is_last ? w : w + WEIR_ROWS * job->w_row_bytes;              \
+                float *y = job->y + first * job->y_stride + row;                                   \
+                if (job->n_token == 1)                                                             \
+                    run_one(job, rows, next, y, type);                                             \
+                else                                                                               \
+                    run_panels(job, first, n_token, rows, next, y, type);                          \
+            }                                                                                      \
+        }                                                                                          \
+    }
+
+#endif

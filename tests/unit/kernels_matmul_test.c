@@ -1,0 +1,379 @@
+/* kernels_matmul_test.c - every matmul at every level against the reference, on guard pages. */
+#include "kernels_test.h"
+
+/* One more tile of rows than 16, and tiles of tokens of every size. */
+enum { ROWS = 19, TOKENS = 13, COLS_MAX = 1280 };
+
+/* One problem: W and x against an unreadable page on one side. */
+struct problem {
+    enum weir_type type;
+    size_t cols;
+    size_t w_row_bytes, x_row_bytes;
+    struct guarded w, x;
+    float *w_values; /* decoded [ROWS][cols] */
+};
+
+static void make_problem(struct problem *problem, const struct weir_kernels *ref,
+                         enum weir_type type, size_t cols, enum fill fill, bool at_end)
+{
+    static float row[COLS_MAX];
+    const enum weir_act act = ref->act[type];
+    problem->type = type;
+    problem->cols = cols;
+    problem->w_row_bytes = weir_quant_row_bytes(type, cols);
+    problem->x_row_bytes = weir_act_row_bytes(act, cols);
+    problem->w = guarded_alloc(ROWS * problem->w_row_bytes, at_end);
+    problem->x = guarded_alloc(TOKENS * problem->x_row_bytes, at_end);
+    problem->w_values = malloc(ROWS * cols * sizeof(float));
+    for (size_t index = 0; index < ROWS; index++) {
+        fill_floats(row, cols, fill);
+        weir_quant_encode_row(type, row, problem->w.start + index * problem->w_row_bytes, cols);
+        weir_quant_decode_row(type, problem->w.start + index * problem->w_row_bytes,
+                              problem->w_values + index * cols, cols);
+    }
+    for (size_t token = 0; token < TOKENS; token++) {
+        fill_floats(row, cols, fill);
+        ref->quantize[act](row, problem->x.start + token * problem->x_row_bytes, cols);
+    }
+}
+
+static void free_problem(struct problem *problem)
+{
+    guarded_free(&problem->w);
+    guarded_free(&problem->x);
+    free(problem->w_values);
+}
+
+static void run(const struct weir_kernels *kernels, const struct problem *problem, float *y,
+                size_t row_begin, size_t row_end, size_t first, size_t n_token)
+{
+    const struct weir_matmul job = {
+        .w = problem->w.start,
+        .w_row_bytes = problem->w_row_bytes,
+        .x = problem->x.start + first * problem->x_row_bytes,
+        .x_row_bytes = problem->x_row_bytes,
+        .y = y + first * ROWS,
+        .y_stride = ROWS,
+        .cols = problem->cols,
+        .row_begin = row_begin,
+        .row_end = row_end,
+        .n_token = n_token,
+    };
+    kernels->matmul[problem->type](&job);
+}
+
+/* Value i of a row of activations, as the format means it. */
+static double act_value(enum weir_act act, const uint8_t *row, size_t i)
+{
+    if (act == WEIR_ACT_Q8_32) {
+        const struct weir_act_q8_32 *block = (const void *)row;
+        return (double)block[i / 32].scale * block[i / 32].q[i % 32];
+    }
+    if (act == WEIR_ACT_Q8_256) {
+        const struct weir_act_q8_256 *block = (const void *)row;
+        return (double)block[i / 256].scale * block[i / 256].q[i % 256];
+    }
+    float value;
+    memcpy(&value, row + i * sizeof(value), sizeof(value));
+    return (double)value;
+}
+
+static bool has_minimum(enum weir_type type)
+{
+    return type == WEIR_TYPE_Q4_1 || type == WEIR_TYPE_Q5_1 || type == WEIR_TYPE_Q2_K ||
+           type == WEIR_TYPE_Q4_K || type == WEIR_TYPE_Q5_K;
+}
+
+/* At least the minimum of the block that value i of a row lies in; 0 for formats without. */
+static double minimum_bound(const struct problem *problem, size_t row, size_t i)
+{
+    if (!has_minimum(problem->type))
+        return 0.0;
+    const float *block = problem->w_values + row * problem->cols + i / 32 * 32;
+    double most = 0.0;
+    for (int at = 0; at < 32; at++)
+        most = fmax(most, fabs((double)block[at]));
+    return most;
+}
+
+/* The formula itself in double, and the sum of magnitudes that the tolerance is made of. */
+static double exact_dot(const struct weir_kernels *ref, const struct problem *problem, size_t row,
+                        size_t token, double *magnitude)
+{
+    const uint8_t *x = problem->x.start + token * problem->x_row_bytes;
+    double sum = 0.0;
+    *magnitude = 0.0;
+    for (size_t i = 0; i < problem->cols; i++) {
+        const double weight = (double)problem->w_values[row * problem->cols + i];
+        const double value = act_value(ref->act[problem->type], x, i);
+        sum += weight * value;
+        *magnitude += fabs(value) * (fabs(weight) + minimum_bound(problem, row, i));
+    }
+    return sum;
+}
+
+static void check_level(const struct weir_kernels *ref, const struct weir_kernels *kernels,
+                        const struct problem *problem)
+{
+    float whole[TOKENS * ROWS];
+    float parts[TOKENS * ROWS];
+    run(kernels, problem, whole, 0, ROWS, 0, TOKENS);
+    for (size_t token = 0; token < TOKENS; token++)
+        for (size_t row = 0; row < ROWS; row++) {
+            double magnitude = 0.0;
+            const double wanted = exact_dot(ref, problem, row, token, &magnitude);
+            const double found = (double)whole[token * ROWS + row];
+            if (!(fabs(found - wanted) <= 1e-5 * magnitude + 1e-30))
+                fail_msg("%s %s cols %zu row %zu token %zu: wanted %.9g, found %.9g", kernels->isa,
+                         weir_quant_info(problem->type)->name, problem->cols, row, token, wanted,
+                         found);
+        }
+    /* The same bits however rows and tokens are divided. */
+    for (size_t split = 1; split < ROWS; split++) {
+        memset(parts, 0x7f, sizeof(parts));
+        run(kernels, problem, parts, 0, split, 0, TOKENS);
+        run(kernels, problem, parts, split, ROWS, 0, TOKENS);
+        assert_memory_equal(parts, whole, sizeof(whole));
+    }
+    for (size_t size = 1; size < TOKENS; size++) {
+        memset(parts, 0x7f, sizeof(parts));
+        for (size_t first = 0; first < TOKENS; first += size)
+            run(kernels, problem, parts, 0, ROWS, first,
+                first + size <= TOKENS ? size : TOKENS - first);
+        assert_memory_equal(parts, whole, sizeof(whole));
+    }
+}
+
+static void check_type(enum weir_type type)
+{
+    static const size_t float_cols[] = {1, 5, 7, 8, 15, 16, 17, 31, 33, 64, 100, 257};
+    static const size_t block_counts[] = {1, 2, 3, 4, 5};
+    const size_t block_len = weir_quant_info(type)->block_len;
+    const size_t size_count = block_len == 1 ? WEIR_COUNT(float_cols) : WEIR_COUNT(block_counts);
+    struct weir_kernels ref;
+    weir_kernels_init(&ref, 0);
+    for (size_t size = 0; size < size_count; size++)
+        for (int fill = 0; fill < FILL_COUNT; fill++)
+            for (int at_end = 0; at_end < 2; at_end++) {
+                struct problem problem;
+                const size_t cols =
+                    block_len == 1 ? float_cols[size] : block_counts[size] * block_len;
+                make_problem(&problem, &ref, type, cols, (enum fill)fill, at_end != 0);
+                for (size_t level = 0; level < WEIR_COUNT(level_masks); level++) {
+                    struct weir_kernels kernels;
+                    if (level_init(&kernels, level))
+                        check_level(&ref, &kernels, &problem);
+                }
+                free_problem(&problem);
+            }
+}
+
+#define TYPE_TEST(type)                                                                            \
+    static void matmul_##type##_matches_the_formula_on_every_level(void **state)                   \
+    {                                                                                              \
+        (void)state;                                                                               \
+        check_type(WEIR_TYPE_##type);                                                              \
+    }
+TYPE_TEST(F32)
+TYPE_TEST(F16)
+TYPE_TEST(BF16)
+TYPE_TEST(Q8_0)
+TYPE_TEST(Q4_0)
+TYPE_TEST(Q4_1)
+TYPE_TEST(Q5_0)
+TYPE_TEST(Q5_1)
+TYPE_TEST(IQ4_NL)
+TYPE_TEST(MXFP4)
+TYPE_TEST(Q2_K)
+TYPE_TEST(Q3_K)
+TYPE_TEST(Q4_K)
+TYPE_TEST(Q5_K)
+TYPE_TEST(Q6_K)
+TYPE_TEST(IQ4_XS)
+
+/* Scales of about 1 at most, and never 0: finite, and no larger than tests can bound. */
+static void bound_scales(enum weir_type type, uint8_t *block)
+{
+    const size_t scale_at = type == WEIR_TYPE_Q2_K   ? 80
+                            : type == WEIR_TYPE_Q3_K ? 108
+                            : type == WEIR_TYPE_Q6_K ? 208
+                                                     : 0;
+    if (type == WEIR_TYPE_MXFP4) {
+        block[0] = (block[0] & 0x1f) + 0x60;
+        return;
+    }
+    /* The high byte of a half: its sign stays, its exponent is from 2^-7 to 2^-1. */
+    block[scale_at + 1] = (block[scale_at + 1] & 0x9b) | 0x20;
+    if (has_minimum(type))
+        block[scale_at + 3] = (block[scale_at + 3] & 0x9b) | 0x20;
+}
+
+/* Put what next_byte gives in place of W, scales bounded, and check every level. */
+static void check_bytes(const struct weir_kernels *ref, struct problem *problem,
+                        uint8_t (*next_byte)(void))
+{
+    const struct weir_type_info *info = weir_quant_info(problem->type);
+    for (size_t row = 0; row < ROWS; row++) {
+        uint8_t *bytes = problem->w.start + row * problem->w_row_bytes;
+        for (size_t at = 0; at < problem->w_row_bytes; at++)
+            bytes[at] = next_byte();
+        for (size_t at = 0; at < problem->w_row_bytes; at += info->block_bytes)
+            bound_scales(problem->type, bytes + at);
+        weir_quant_decode_row(problem->type, bytes, problem->w_values + row * problem->cols,
+                              problem->cols);
+    }
+    for (size_t level = 0; level < WEIR_COUNT(level_masks); level++) {
+        struct weir_kernels kernels;
+        if (level_init(&kernels, level))
+            check_level(ref, &kernels, problem);
+    }
+}
+
+static uint8_t random_byte(void)
+{
+    return (uint8_t)weir_random_next(&test_seed);
+}
+
+/* Every nibble, scale and sign that a file can hold. */
+static void any_bytes_give_the_same_on_every_level(void **state)
+{
+    (void)state;
+    struct weir_kernels ref;
+    weir_kernels_init(&ref, 0);
+    for (int type = WEIR_TYPE_Q8_0; type < WEIR_TYPE_COUNT; type++) {
+        struct problem problem;
+        const size_t cols = 4 * weir_quant_info((enum weir_type)type)->block_len;
+        make_problem(&problem, &ref, (enum weir_type)type, cols, FILL_RANDOM, true);
+        check_bytes(&ref, &problem, random_byte);
+        free_problem(&problem);
+    }
+}
+
+static uint8_t least_byte(void)
+{
+    return 0;
+}
+
+static uint8_t greatest_byte(void)
+{
+    return 0xff;
+}
+
+/* Steps and activations at their ends, all of one sign: no sum on the way may overflow. */
+static void extremes_fit_every_sum_on_every_level(void **state)
+{
+    static uint8_t (*const bytes[])(void) = {least_byte, greatest_byte};
+    static float row[COLS_MAX];
+    struct weir_kernels ref;
+    (void)state;
+    weir_kernels_init(&ref, 0);
+    for (int type = WEIR_TYPE_Q8_0; type < WEIR_TYPE_COUNT; type++)
+        for (size_t at = 0; at < WEIR_COUNT(bytes); at++) {
+            struct problem problem;
+            const size_t cols = 2 * weir_quant_info((enum weir_type)type)->block_len;
+            const enum weir_act act = ref.act[type];
+            make_problem(&problem, &ref, (enum weir_type)type, cols, FILL_RANDOM, true);
+            for (size_t token = 0; token < TOKENS; token++) {
+                for (size_t i = 0; i < cols; i++)
+                    row[i] = token % 2 == 0 ? 1.0f : -1.0f;
+                ref.quantize[act](row, problem.x.start + token * problem.x_row_bytes, cols);
+            }
+            check_bytes(&ref, &problem, bytes[at]);
+            free_problem(&problem);
+        }
+}
+
+/* Steps of 1 and -1 under each power of two, subnormal ones too, and activations that bring the
+ * products near 1. */
+static void mxfp4_has_every_power_on_every_level(void **state)
+{
+    (void)state;
+    struct weir_kernels ref;
+    struct problem problem;
+    float row[32];
+    weir_kernels_init(&ref, 0);
+    make_problem(&problem, &ref, WEIR_TYPE_MXFP4, 32, FILL_RANDOM, true);
+    for (int e = 0; e < 256; e++) {
+        const int opposite = e < 8 ? 120 : e > 228 ? -100 : 128 - e;
+        for (size_t index = 0; index < ROWS; index++) {
+            uint8_t *block = problem.w.start + index * problem.w_row_bytes;
+            memset(block, 0x91, problem.w_row_bytes);
+            block[0] = (uint8_t)e;
+            weir_quant_decode_row(WEIR_TYPE_MXFP4, block, problem.w_values + index * 32, 32);
+        }
+        for (size_t token = 0; token < TOKENS; token++) {
+            fill_floats(row, 32, FILL_RANDOM);
+            for (int i = 0; i < 32; i++)
+                row[i] = ldexpf(row[i], opposite);
+            ref.quantize[ref.act[WEIR_TYPE_MXFP4]](
+                row, problem.x.start + token * problem.x_row_bytes, 32);
+        }
+        for (size_t level = 0; level < WEIR_COUNT(level_masks); level++) {
+            struct weir_kernels kernels;
+            if (level_init(&kernels, level))
+                check_level(&ref, &kernels, &problem);
+        }
+    }
+    free_problem(&problem);
+}
+
+/* More tokens and columns than any tile or panel holds. */
+static void long_prompts_have_the_bits_of_single_tokens(void **state)
+{
+    enum { LONG = 131 };
+    static float wanted[TOKENS * ROWS];
+    static float found[LONG * ROWS];
+    struct weir_kernels ref;
+    (void)state;
+    weir_kernels_init(&ref, 0);
+    for (int type = 0; type < WEIR_TYPE_COUNT; type++) {
+        struct problem problem;
+        make_problem(&problem, &ref, (enum weir_type)type, COLS_MAX, FILL_RANDOM, true);
+        struct guarded x = guarded_alloc(LONG * problem.x_row_bytes, true);
+        for (size_t token = 0; token < LONG; token++)
+            memcpy(x.start + token * problem.x_row_bytes,
+                   problem.x.start + token % TOKENS * problem.x_row_bytes, problem.x_row_bytes);
+        for (size_t level = 0; level < WEIR_COUNT(level_masks); level++) {
+            struct weir_kernels kernels;
+            if (!level_init(&kernels, level))
+                continue;
+            for (size_t token = 0; token < TOKENS; token++)
+                run(&kernels, &problem, wanted, 0, ROWS, token, 1);
+            struct problem stretched = problem;
+            stretched.x = x;
+            run(&kernels, &stretched, found, 0, ROWS, 0, LONG);
+            for (size_t token = 0; token < LONG; token++)
+                assert_memory_equal(found + token * ROWS, wanted + token % TOKENS * ROWS,
+                                    ROWS * sizeof(float));
+        }
+        guarded_free(&x);
+        free_problem(&problem);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(matmul_F32_matches_the_formula_on_every_level),
+        cmocka_unit_test(matmul_F16_matches_the_formula_on_every_level),
+        cmocka_unit_test(matmul_BF16_matches_the_formula_on_every_level),
+        cmocka_unit_test(matmul_Q8_0_matches_the_formula_on_every_level),
+        cmocka_unit_test(matmul_Q4_0_matches_the_formula_on_every_level),
+        cmocka_unit_test(matmul_Q4_1_matches_the_formula_on_every_level),
+        cmocka_unit_test(matmul_Q5_0_matches_the_formula_on_every_level),
+        cmocka_unit_test(matmul_Q5_1_matches_the_formula_on_every_level),
+        cmocka_unit_test(matmul_IQ4_NL_matches_the_formula_on_every_level),
+        cmocka_unit_test(matmul_MXFP4_matches_the_formula_on_every_level),
+        cmocka_unit_test(matmul_Q2_K_matches_the_formula_on_every_level),
+        cmocka_unit_test(matmul_Q3_K_matches_the_formula_on_every_level),
+        cmocka_unit_test(matmul_Q4_K_matches_the_formula_on_every_level),
+        cmocka_unit_test(matmul_Q5_K_matches_the_formula_on_every_level),
+        cmocka_unit_test(matmul_Q6_K_matches_the_formula_on_every_level),
+        cmocka_unit_test(matmul_IQ4_XS_matches_the_formula_on_every_level),
+        cmocka_unit_test(any_bytes_give_the_same_on_every_level),
+        cmocka_unit_test(extremes_fit_every_sum_on_every_level),
+        cmocka_unit_test(mxfp4_has_every_power_on_every_level),
+        cmocka_unit_test(long_prompts_have_the_bits_of_single_tokens),
+    };
+    return cmocka_run_group_tests(tests, choose_seed, NULL);
+}
