@@ -1,0 +1,231 @@
+/* byte_level.c - GPT-2's byte-level BPE: every byte is a letter of an alphabet of 256. */
+#include <string.h>
+
+#include "base/heap.h"
+#include "text/text_parts.h"
+
+struct weir_text_merge_slot {
+    uint32_t left, right;
+    uint32_t joined;
+    uint32_t rank_plus_one; /* 0: empty */
+};
+
+/* GPT-2's alphabet: printable Latin-1 bytes stand for themselves, the others for U+0100 upwards in
+ * their order. */
+static void build_alphabet(struct weir_text_byte_level *level)
+{
+    memset(level->decoded, 0xff, sizeof(level->decoded));
+    uint32_t next_other = 0x100;
+    for (uint32_t byte = 0; byte < 256; byte++) {
+        const bool is_itself =
+            (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
+        const uint32_t character = is_itself ? byte : next_other++;
+        char encoded[4];
+        level->encoded_length[byte] = (uint8_t)weir_text_utf8_encode(character, encoded);
+        memcpy(level->encoded[byte], encoded, level->encoded_length[byte]);
+        level->decoded[character] = (int16_t)byte;
+    }
+}
+
+static uint32_t hash_pair(uint32_t left, uint32_t right)
+{
+    uint64_t hash = ((uint64_t)left << 32 | right) * 0x9e3779b97f4a7c15u;
+    hash ^= hash >> 32;
+    hash *= 0xd6e8feb86659fd93u;
+    return (uint32_t)(hash >> 32);
+}
+
+static struct weir_text_merge_slot *find_merge(const struct weir_text_byte_level *level,
+                                               uint32_t left, uint32_t right)
+{
+    uint32_t index = hash_pair(left, right) & level->merge_mask;
+    for (;; index = (index + 1) & level->merge_mask) {
+        struct weir_text_merge_slot *slot = &level->merges[index];
+        if (slot->rank_plus_one == 0 || (slot->left == left && slot->right == right))
+            return slot;
+    }
+}
+
+static enum weir_status refuse_merge(const weir_text *text, uint32_t rank, const char *what,
+                                     struct weir_err *err)
+{
+    const struct weir_bytes merge = text->vocab.merges[rank];
+    return WEIR_FAIL(err, WEIR_ERR_FORMAT, "merge %u \"%.*s\": %s", rank,
+                     (int)weir_min(merge.length, 80), merge.start, what);
+}
+
+static enum weir_status add_merge(weir_text *text, uint32_t rank, struct weir_err *err)
+{
+    const struct weir_bytes merge = text->vocab.merges[rank];
+    const char *space = merge.length < 3 ? NULL : memchr(merge.start + 1, ' ', merge.length - 2);
+    if (space == NULL || merge.length > WEIR_PIECE_MAX)
+        return refuse_merge(text, rank, "wanted two tokens with a space between", err);
+    const size_t left_length = (size_t)(space - merge.start);
+    const size_t right_length = merge.length - left_length - 1;
+    char *both = text->piece;
+    memcpy(both, merge.start, left_length);
+    memcpy(both + left_length, space + 1, right_length);
+    const uint32_t left = weir_text_map_find(&text->map, merge.start, left_length);
+    const uint32_t right = weir_text_map_find(&text->map, space + 1, right_length);
+    const uint32_t joined = weir_text_map_find(&text->map, both, left_length + right_length);
+    if (left == WEIR_TOKEN_NONE || right == WEIR_TOKEN_NONE)
+        return refuse_merge(text, rank, "one of the two is not in the vocabulary", err);
+    if (joined == WEIR_TOKEN_NONE)
+        return refuse_merge(text, rank, "the two together are not in the vocabulary", err);
+    struct weir_text_merge_slot *slot = find_merge(&text->level, left, right);
+    if (slot->rank_plus_one == 0)
+        *slot = (struct weir_text_merge_slot){left, right, joined, rank + 1};
+    return WEIR_OK;
+}
+
+enum weir_status weir_text_byte_level_init(weir_text *text, struct weir_err *err)
+{
+    struct weir_text_byte_level *level = &text->level;
+    WEIR_TRY(weir_text_splitter_create(&level->splitter, text->vocab.pre, err));
+    build_alphabet(level);
+    for (uint32_t byte = 0; byte < 256; byte++)
+        text->byte_ids[byte] =
+            weir_text_map_find(&text->map, level->encoded[byte], level->encoded_length[byte]);
+
+    uint64_t capacity = 16;
+    while (capacity * 2 < (uint64_t)text->vocab.n_merge * 3)
+        capacity *= 2;
+    level->merge_mask = (uint32_t)(capacity - 1);
+    level->merges = weir_heap_array(capacity, sizeof(*level->merges));
+    if (level->merges == NULL)
+        return WEIR_FAIL(err, WEIR_ERR_NOMEM, "vocabulary: no room for a map of %u merges",
+                         text->vocab.n_merge);
+    for (uint32_t rank = 0; rank < text->vocab.n_merge; rank++)
+        WEIR_TRY(add_merge(text, rank, err));
+    return WEIR_OK;
+}
+
+void weir_text_byte_level_deinit(struct weir_text_byte_level *level)
+{
+    weir_text_splitter_destroy(&level->splitter);
+    weir_heap_free(level->merges);
+    weir_text_array_trim(&level->nfc.characters, sizeof(int32_t), 0);
+    weir_text_array_trim(&level->nfc.sorted, sizeof(int32_t), 0);
+    weir_text_array_trim(&level->nfc.bytes, 1, 0);
+}
+
+static bool pair_by_rank(const weir_text *text, uint32_t left, uint32_t right)
+{
+    struct weir_text_symbol *symbols = text->merger.symbols.at;
+    const struct weir_text_merge_slot *slot =
+        find_merge(&text->level, symbols[left].id, symbols[right].id);
+    if (slot->rank_plus_one == 0)
+        return false;
+    symbols[left].key = slot->rank_plus_one - 1;
+    symbols[left].joined = slot->joined;
+    return true;
+}
+
+/* The id of a piece that is a token as it stands, else WEIR_TOKEN_NONE. Never a special token:
+ * those are found before a text is split, or not wanted. */
+static uint32_t find_whole(weir_text *text, const char *bytes, size_t length)
+{
+    if (length > text->map.longest)
+        return WEIR_TOKEN_NONE;
+    size_t filled = 0;
+    for (size_t index = 0; index < length; index++) {
+        const uint8_t byte = (uint8_t)bytes[index];
+        if (filled + 2 > sizeof(text->piece))
+            return WEIR_TOKEN_NONE;
+        memcpy(text->piece + filled, text->level.encoded[byte], text->level.encoded_length[byte]);
+        filled += text->level.encoded_length[byte];
+    }
+    const uint32_t id = weir_text_map_find(&text->map, text->piece, filled);
+    if (id == WEIR_TOKEN_NONE || weir_text_type(text, id) != WEIR_TOKEN_NORMAL)
+        return WEIR_TOKEN_NONE;
+    return id;
+}
+
+struct encode_job {
+    weir_text *text;
+    struct weir_text_ids *ids;
+};
+
+/* One piece, by a function that weir_text_split can call. */
+static enum weir_status encode_piece(void *context, const char *bytes, size_t length,
+                                     struct weir_err *err)
+{
+    const struct encode_job *job = context;
+    weir_text *text = job->text;
+    if (weir_text_splitter_whole_first(text->level.splitter)) {
+        const uint32_t whole = find_whole(text, bytes, length);
+        if (whole != WEIR_TOKEN_NONE)
+            return weir_text_ids_push(job->ids, whole, err);
+    }
+    WEIR_TRY(weir_text_array_reserve(&text->merger.symbols, length, sizeof(struct weir_text_symbol),
+                                     err));
+    struct weir_text_symbol *symbols = text->merger.symbols.at;
+    for (size_t index = 0; index < length; index++) {
+        const uint8_t byte = (uint8_t)bytes[index];
+        uint32_t id = text->byte_ids[byte];
+        if (id == WEIR_TOKEN_NONE)
+            id = text->vocab.unk_id;
+        if (id == WEIR_TOKEN_NONE)
+            return WEIR_FAIL(err, WEIR_ERR_ARG,
+                             "byte 0x%02x of the text: the vocabulary has no token for it, and "
+                             "no unknown token",
+                             byte);
+        symbols[index].id = id;
+        symbols[index].previous = index == 0 ? WEIR_TOKEN_NONE : (uint32_t)index - 1;
+        symbols[index].next = index + 1 == length ? WEIR_TOKEN_NONE : (uint32_t)index + 1;
+    }
+    if (length > 1)
+        WEIR_TRY(weir_text_merger_run(text, pair_by_rank, err));
+    for (uint32_t at = 0; at != WEIR_TOKEN_NONE; at = symbols[at].next)
+        WEIR_TRY(weir_text_ids_push(job->ids, symbols[at].id, err));
+    return WEIR_OK;
+}
+
+enum weir_status weir_text_byte_level_encode(weir_text *text, const char *bytes, size_t length,
+                                             struct weir_text_ids *ids, struct weir_err *err)
+{
+    struct weir_text_byte_level *level = &text->level;
+    struct encode_job job = {text, ids};
+    size_t offset = 0;
+    while (offset < length) {
+        const size_t valid = weir_text_utf8_valid(bytes + offset, length - offset);
+        if (valid > 0) {
+            struct weir_bytes stretch = {bytes + offset, valid};
+            if (weir_text_splitter_wants_nfc(level->splitter))
+                WEIR_TRY(weir_text_nfc_apply(&level->nfc, bytes + offset, valid, &stretch, err));
+            WEIR_TRY(weir_text_split(level->splitter, stretch.start, stretch.length, encode_piece,
+                                     &job, err));
+        }
+        offset += valid;
+        size_t raw = 0;
+        while (offset + raw < length &&
+               weir_text_utf8_char(bytes + offset + raw, length - offset - raw) == 0)
+            raw++;
+        if (raw > 0)
+            WEIR_TRY(encode_piece(&job, bytes + offset, raw, err));
+        offset += raw;
+    }
+    weir_text_array_trim(&level->nfc.characters, sizeof(int32_t), WEIR_TEXT_SCRATCH_KEEP_BYTES);
+    weir_text_array_trim(&level->nfc.sorted, sizeof(int32_t), WEIR_TEXT_SCRATCH_KEEP_BYTES);
+    weir_text_array_trim(&level->nfc.bytes, 1, WEIR_TEXT_SCRATCH_KEEP_BYTES);
+    return WEIR_OK;
+}
+
+size_t weir_text_byte_level_decode(const struct weir_text_byte_level *level,
+                                   struct weir_bytes token, char *out)
+{
+    size_t filled = 0;
+    for (size_t offset = 0; offset < token.length;) {
+        const size_t step = weir_text_utf8_char(token.start + offset, token.length - offset);
+        const uint32_t character =
+            step == 0 ? UINT32_MAX : weir_text_utf8_decode(token.start + offset);
+        if (character >= WEIR_COUNT(level->decoded) || level->decoded[character] < 0) {
+            /* Not written in the alphabet: an added token, which stands for its own bytes. */
+            memcpy(out, token.start, token.length);
+            return token.length;
+        }
+        out[filled++] = (char)level->decoded[character];
+        offset += step;
+    }
+    return filled;
+}

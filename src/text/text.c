@@ -1,0 +1,205 @@
+/* text.c - a vocabulary made ready, and texts to ids. */
+#include "text/text.h"
+
+#include <string.h>
+
+#include "base/heap.h"
+#include "text/text_parts.h"
+
+/* Control tokens that end a text or a turn, as published in the chat formats of the families. */
+static const char *const end_texts[] = {
+    "</s>",       "<|endoftext|>", "<|end_of_text|>", "<|im_end|>", "<|eot_id|>",
+    "<|eom_id|>", "<|end|>",       "<end_of_turn>",   "<|eot|>",    "<｜end▁of▁sentence｜>",
+    "<|EOT|>",    "<|endofturn|>",
+};
+
+enum weir_token_type weir_text_type(const weir_text *text, uint32_t id)
+{
+    return text->vocab.types == NULL ? WEIR_TOKEN_NORMAL
+                                     : (enum weir_token_type)text->vocab.types[id];
+}
+
+/* What the room relies on; cheap beside the maps that are built from it. */
+static enum weir_status check_vocab(const struct weir_vocab *vocab, struct weir_err *err)
+{
+    if (vocab->n_vocab == 0 || vocab->n_vocab > UINT32_MAX / 4 || vocab->n_merge > UINT32_MAX / 4)
+        return WEIR_FAIL(err, WEIR_ERR_FORMAT,
+                         "vocabulary: wanted 1 to %u tokens and merges, found %u and %u",
+                         UINT32_MAX / 4, vocab->n_vocab, vocab->n_merge);
+    const uint32_t special_ids[] = {vocab->bos_id, vocab->eos_id, vocab->unk_id};
+    for (size_t index = 0; index < WEIR_COUNT(special_ids); index++)
+        if (special_ids[index] != WEIR_TOKEN_NONE && special_ids[index] >= vocab->n_vocab)
+            return WEIR_FAIL(err, WEIR_ERR_FORMAT,
+                             "vocabulary: special token id %u, wanted less than %u",
+                             special_ids[index], vocab->n_vocab);
+    for (uint32_t id = 0; id < vocab->n_vocab; id++) {
+        /* The detokenizer puts up to 3 held bytes before a token into WEIR_PIECE_MAX bytes. */
+        if (vocab->tokens[id].length > WEIR_PIECE_MAX - 4)
+            return WEIR_FAIL(err, WEIR_ERR_FORMAT, "token %u: wanted at most %d bytes, found %zu",
+                             id, WEIR_PIECE_MAX - 4, vocab->tokens[id].length);
+        if (vocab->types != NULL && vocab->types[id] > WEIR_TOKEN_BYTE)
+            return WEIR_FAIL(err, WEIR_ERR_FORMAT, "token %u: wanted a type of 1 to %d, found %u",
+                             id, WEIR_TOKEN_BYTE, vocab->types[id]);
+    }
+    return WEIR_OK;
+}
+
+static bool is_text(struct weir_bytes bytes, const char *wanted)
+{
+    return bytes.length == strlen(wanted) && memcmp(bytes.start, wanted, bytes.length) == 0;
+}
+
+static void add_end(weir_text *text, uint32_t id)
+{
+    if (id == WEIR_TOKEN_NONE || weir_text_is_end(text, id))
+        return;
+    WEIR_ASSERT(text->end_count < WEIR_TEXT_END_MAX);
+    text->end_ids[text->end_count++] = id;
+}
+
+static void find_ends(weir_text *text)
+{
+    _Static_assert(WEIR_COUNT(end_texts) < WEIR_TEXT_END_MAX, "each may be one, and EOS besides");
+    add_end(text, text->vocab.eos_id);
+    for (size_t index = 0; index < WEIR_COUNT(end_texts); index++) {
+        if (text->vocab.types == NULL)
+            break;
+        const uint32_t id = weir_text_specials_match(
+            &text->specials, &text->vocab, end_texts[index], strlen(end_texts[index]), true);
+        if (id != WEIR_TOKEN_NONE && is_text(text->vocab.tokens[id], end_texts[index]))
+            add_end(text, id);
+    }
+}
+
+enum weir_status weir_text_create(weir_text **out, const struct weir_vocab *vocab,
+                                  struct weir_err *err)
+{
+    const bool sentencepiece = is_text(vocab->model, "llama");
+    if (!sentencepiece && !is_text(vocab->model, "gpt2"))
+        return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
+                         "tokenizer model \"%.*s\" is not built in; known are gpt2, llama",
+                         (int)weir_min(vocab->model.length, 40), vocab->model.start);
+    WEIR_TRY(check_vocab(vocab, err));
+
+    enum weir_status status = WEIR_OK;
+    weir_text *text = weir_heap_alloc(sizeof(*text));
+    if (text == NULL)
+        return WEIR_FAIL(err, WEIR_ERR_NOMEM, "vocabulary: no room");
+    text->vocab = *vocab;
+    text->sentencepiece = sentencepiece;
+    /* SentencePiece never builds these from characters; in byte-level files a merge may. */
+    const uint32_t skip_types =
+        sentencepiece ? 1u << WEIR_TOKEN_CONTROL | 1u << WEIR_TOKEN_UNKNOWN | 1u << WEIR_TOKEN_BYTE
+                      : 0;
+    WEIR_TRY_GOTO(weir_text_map_init(&text->map, vocab, skip_types, err));
+    WEIR_TRY_GOTO(weir_text_specials_init(&text->specials, vocab, err));
+    if (sentencepiece)
+        WEIR_TRY_GOTO(weir_text_sentencepiece_init(text, err));
+    else
+        WEIR_TRY_GOTO(weir_text_byte_level_init(text, err));
+    find_ends(text);
+    *out = text;
+    return WEIR_OK;
+
+fail:
+    weir_text_destroy(&text);
+    return status;
+}
+
+static void trim_scratch(weir_text *text, size_t keep_bytes)
+{
+    weir_text_array_trim(&text->merger.symbols, sizeof(struct weir_text_symbol), keep_bytes);
+    weir_text_array_trim(&text->merger.heap, sizeof(uint64_t), keep_bytes);
+    weir_text_array_trim(&text->word, 1, keep_bytes);
+}
+
+void weir_text_destroy(weir_text **text)
+{
+    weir_text *old = *text;
+    if (old == NULL)
+        return;
+    weir_text_map_deinit(&old->map);
+    weir_text_specials_deinit(&old->specials);
+    weir_text_byte_level_deinit(&old->level);
+    trim_scratch(old, 0);
+    weir_heap_free(old);
+    *text = NULL;
+}
+
+/* Text without special tokens; at_start: nothing, or a special token, stands before it. */
+static enum weir_status encode_plain(weir_text *text, const char *bytes, size_t length,
+                                     bool at_start, struct weir_text_ids *ids, struct weir_err *err)
+{
+    if (length == 0)
+        return WEIR_OK;
+    if (!text->sentencepiece)
+        return weir_text_byte_level_encode(text, bytes, length, ids, err);
+    return weir_text_sentencepiece_encode(text, bytes, length,
+                                          at_start && text->vocab.add_space_prefix, ids, err);
+}
+
+static enum weir_status encode_text(weir_text *text, const char *bytes, size_t length,
+                                    unsigned flags, struct weir_text_ids *ids, struct weir_err *err)
+{
+    const bool with_control = (flags & WEIR_TOKENIZE_PARSE_SPECIAL) != 0;
+    const bool add_special = (flags & WEIR_TOKENIZE_ADD_SPECIAL) != 0;
+    if (add_special && text->vocab.add_bos && text->vocab.bos_id != WEIR_TOKEN_NONE)
+        WEIR_TRY(weir_text_ids_push(ids, text->vocab.bos_id, err));
+    size_t plain_from = 0;
+    bool at_start = true;
+    for (size_t offset = 0; offset < length;) {
+        const uint32_t id = weir_text_specials_match(&text->specials, &text->vocab, bytes + offset,
+                                                     length - offset, with_control);
+        if (id == WEIR_TOKEN_NONE) {
+            offset++;
+            continue;
+        }
+        WEIR_TRY(encode_plain(text, bytes + plain_from, offset - plain_from, at_start, ids, err));
+        WEIR_TRY(weir_text_ids_push(ids, id, err));
+        at_start = true;
+        offset += text->vocab.tokens[id].length;
+        plain_from = offset;
+    }
+    WEIR_TRY(encode_plain(text, bytes + plain_from, length - plain_from, at_start, ids, err));
+    if (add_special && text->vocab.add_eos && text->vocab.eos_id != WEIR_TOKEN_NONE)
+        WEIR_TRY(weir_text_ids_push(ids, text->vocab.eos_id, err));
+    return WEIR_OK;
+}
+
+enum weir_status weir_text_tokenize(weir_text *text, const char *bytes, size_t length,
+                                    unsigned flags, uint32_t **ids, size_t *count,
+                                    struct weir_err *err)
+{
+    if (length > WEIR_TEXT_LENGTH_MAX)
+        return WEIR_FAIL(err, WEIR_ERR_ARG, "text: wanted at most %d bytes, found %zu",
+                         WEIR_TEXT_LENGTH_MAX, length);
+    if (length == 0)
+        bytes = ""; /* the caller may have none */
+    struct weir_text_ids found = {0};
+    /* English has about four bytes a token. */
+    enum weir_status status =
+        weir_text_array_reserve(&found.array, length / 4 + 8, sizeof(uint32_t), err);
+    if (status == WEIR_OK)
+        status = encode_text(text, bytes, length, flags, &found, err);
+    trim_scratch(text, WEIR_TEXT_SCRATCH_KEEP_BYTES);
+    if (status != WEIR_OK) {
+        weir_text_array_trim(&found.array, sizeof(uint32_t), 0);
+        return status;
+    }
+    *ids = found.array.at;
+    *count = found.count;
+    return WEIR_OK;
+}
+
+bool weir_text_is_end(const weir_text *text, uint32_t id)
+{
+    for (uint32_t index = 0; index < text->end_count; index++)
+        if (text->end_ids[index] == id)
+            return true;
+    return false;
+}
+
+bool weir_text_is_compiled(const weir_text *text)
+{
+    return text->sentencepiece || weir_text_splitter_is_compiled(text->level.splitter);
+}

@@ -1,0 +1,108 @@
+/* text.h - bytes to token ids and back.
+ *
+ * Job       Byte-level BPE (GPT-2 family) and SentencePiece-style BPE; streaming detokenisation.
+ * Not here  Reading vocabularies from files (formats/), sampling (engine/).
+ * Shapes    ids are in [0, n_vocab).
+ * Owns      weir_text owns its tables; it borrows the bytes of struct weir_vocab, which must live
+ *           as long.
+ * Threads   One thread at a time per weir_text (it keeps scratch between calls).
+ * Errors    WEIR_ERR_FORMAT: the vocabulary contradicts itself. WEIR_ERR_UNSUPPORTED: an unknown
+ *           model or pre-tokenizer, named. WEIR_ERR_NOMEM.
+ * Limits    A text of at most 1 GiB in one call.
+ * Source    BPE: arXiv:1508.07909; byte-level alphabet: GPT-2 (Radford et al. 2019); SentencePiece:
+ *           arXiv:1808.06226. Pre-tokenizer patterns as published in each model's tokenizer.json.
+ */
+#ifndef WEIR_TEXT_H
+#define WEIR_TEXT_H
+
+#include "base/base.h"
+
+/* Bytes inside somebody else's buffer; not ended by NUL. */
+struct weir_bytes {
+    const char *start;
+    size_t length;
+};
+
+/* GGUF's tokenizer.ggml.token_type. */
+enum weir_token_type {
+    WEIR_TOKEN_NORMAL = 1,
+    WEIR_TOKEN_UNKNOWN = 2,
+    WEIR_TOKEN_CONTROL = 3,
+    WEIR_TOKEN_USER_DEFINED = 4,
+    WEIR_TOKEN_UNUSED = 5,
+    WEIR_TOKEN_BYTE = 6,
+};
+
+#define WEIR_TOKEN_NONE UINT32_MAX /* "this vocabulary has no such token" */
+
+/* A vocabulary as a file describes it; every id and count already checked by formats/. */
+struct weir_vocab {
+    struct weir_bytes model; /* "gpt2" or "llama" */
+    struct weir_bytes pre;   /* "qwen2", "llama-bpe", ...; empty when absent */
+    uint32_t n_vocab;
+    const struct weir_bytes *tokens; /* [n_vocab], as stored (byte-level alphabet for gpt2) */
+    const uint8_t *types;            /* [n_vocab] enum weir_token_type, or NULL: all normal */
+    const float *scores;             /* [n_vocab], or NULL */
+    uint32_t n_merge;
+    const struct weir_bytes *merges; /* [n_merge] "left right" */
+    uint32_t bos_id, eos_id, unk_id; /* WEIR_TOKEN_NONE when absent */
+    bool add_bos, add_eos, add_space_prefix;
+};
+
+typedef struct weir_text weir_text;
+
+/* On failure *out stays unset. */
+enum weir_status weir_text_create(weir_text **out, const struct weir_vocab *vocab,
+                                  struct weir_err *err);
+void weir_text_destroy(weir_text **text);
+
+enum weir_tokenize_flags {
+    WEIR_TOKENIZE_ADD_SPECIAL = 1,   /* add BOS / EOS where the vocabulary says so */
+    WEIR_TOKENIZE_PARSE_SPECIAL = 2, /* control tokens written in the text become their ids */
+};
+
+/* Token ids of length bytes. *ids is from weir_heap_alloc and goes to the caller, who frees it
+ * with weir_heap_free(). Bytes that are not UTF-8 are tokenised as bytes, never dropped.
+ * Errors: ARG when the text is too long, or holds a byte for which a byte-level vocabulary has
+ * neither a token nor an unknown token; NOMEM. Families whose tokenizer.json normalises to NFC
+ * (qwen2, olmo) are given NFC text, so decoding gives back the bytes of text that is NFC already;
+ * why: docs/decisions/0003-nfc.md. Scratch for one call is at most 36 bytes for each byte of the
+ * longest stretch that merges could join, and is given back. */
+enum weir_status weir_text_tokenize(weir_text *text, const char *bytes, size_t length,
+                                    unsigned flags, uint32_t **ids, size_t *count,
+                                    struct weir_err *err);
+
+/* The bytes a token stands for. Control tokens give their text when with_special, else nothing.
+ * Borrowed until the next call on text. The leading-space rule of SentencePiece (the first token
+ * of a text drops the space that was added) is the detokenizer's, below. */
+struct weir_bytes weir_text_piece(weir_text *text, uint32_t id, bool with_special);
+
+/* True for tokens that end a text: EOS and the family's end-of-turn tokens. */
+bool weir_text_is_end(const weir_text *text, uint32_t id);
+
+/* False when the system refused machine code for the pre-tokenizer's patterns (PCRE2's JIT): they
+ * are interpreted then, with the same result. */
+bool weir_text_is_compiled(const weir_text *text);
+
+/* Streaming: holds back the bytes of an unfinished UTF-8 character. */
+struct weir_detokenizer {
+    weir_text *text;
+    char held[4];
+    uint32_t held_count;
+    bool at_start;
+    bool with_special;
+};
+
+void weir_detokenizer_init(struct weir_detokenizer *detokenizer, weir_text *text,
+                           bool with_special);
+/* Bytes that are complete after this token; at most capacity are written, returns how many.
+ * capacity must be at least WEIR_PIECE_MAX. Bytes that can never become UTF-8 come out as they are
+ * only through weir_detokenizer_flush() or once more bytes prove it, so that decoding a whole text
+ * always gives the very bytes that the tokens stand for. */
+enum { WEIR_PIECE_MAX = 4096 }; /* formats/ refuses longer tokens */
+size_t weir_detokenizer_push(struct weir_detokenizer *detokenizer, uint32_t id, char *out,
+                             size_t capacity);
+/* What is still held back, as it is. */
+size_t weir_detokenizer_flush(struct weir_detokenizer *detokenizer, char *out, size_t capacity);
+
+#endif

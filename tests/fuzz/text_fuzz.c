@@ -1,0 +1,126 @@
+/* text_fuzz.c - libFuzzer: any bytes through a small vocabulary and back. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/heap.h"
+#include "text/text.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { TOKEN_MAX = 300, VOCAB_COUNT = 64 };
+
+/* A weir_text borrows its vocabulary, so each has its own. */
+struct toy {
+    struct weir_bytes tokens[TOKEN_MAX];
+    uint8_t types[TOKEN_MAX];
+    float scores[TOKEN_MAX];
+    char names[256][8];
+};
+static struct toy toys[VOCAB_COUNT];
+
+static const struct weir_bytes merges[] = {{"a a", 3}, {"aa aa", 5}, {"b c", 3}};
+
+static uint32_t add_token(struct toy *toy, uint32_t at, const char *name, enum weir_token_type type,
+                          float score)
+{
+    toy->tokens[at] = (struct weir_bytes){name, strlen(name)};
+    toy->types[at] = (uint8_t)type;
+    toy->scores[at] = score;
+    return at + 1;
+}
+
+/* The byte-level alphabet, or byte tokens. */
+static uint32_t add_bytes(struct toy *toy, bool sentencepiece)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    unsigned other = 0x100;
+    for (unsigned byte = 0; byte < 256; byte++) {
+        const bool itself = (byte > 0x20 && byte < 0x7f) || (byte > 0xa0 && byte != 0xad);
+        const unsigned character = itself ? byte : other++;
+        char *name = toy->names[byte];
+        if (sentencepiece) {
+            memcpy(name, "<0x00>", 7);
+            name[3] = digits[byte >> 4];
+            name[4] = digits[byte & 15];
+        } else if (character < 0x80) {
+            name[0] = (char)character;
+        } else {
+            name[0] = (char)(0xc0 | character >> 6);
+            name[1] = (char)(0x80 | (character & 0x3f));
+        }
+        add_token(toy, byte, name, sentencepiece ? WEIR_TOKEN_BYTE : WEIR_TOKEN_NORMAL, 0);
+    }
+    return 256;
+}
+
+static weir_text *open_text(uint8_t choice)
+{
+    struct toy *toy = &toys[choice];
+    static const char *const pres[] = {"gpt-2",          "qwen2",       "llama-bpe", "deepseek-llm",
+                                       "deepseek-coder", "deepseek-v3", "smollm",    "default"};
+    const bool sentencepiece = (choice & 8) != 0;
+    struct weir_vocab vocab = {
+        .model = sentencepiece ? (struct weir_bytes){"llama", 5} : (struct weir_bytes){"gpt2", 4},
+        .pre = {pres[choice & 7], strlen(pres[choice & 7])},
+        .tokens = toy->tokens,
+        .types = toy->types,
+        .scores = toy->scores,
+        .merges = merges,
+        .bos_id = WEIR_TOKEN_NONE,
+        .eos_id = WEIR_TOKEN_NONE,
+        .unk_id = WEIR_TOKEN_NONE,
+        .add_space_prefix = (choice & 16) != 0,
+    };
+    uint32_t at = add_bytes(toy, sentencepiece);
+    at = add_token(toy, at, "<|a|>", WEIR_TOKEN_CONTROL, 0);
+    at = add_token(toy, at, "<a", WEIR_TOKEN_USER_DEFINED, 0);
+    at = add_token(toy, at, "aa", WEIR_TOKEN_NORMAL, -1);
+    at = add_token(toy, at, "aaaa", WEIR_TOKEN_NORMAL, -2);
+    at = add_token(toy, at, "bc", WEIR_TOKEN_NORMAL, -1);
+    if (sentencepiece) {
+        at = add_token(toy, at, "\xe2\x96\x81", WEIR_TOKEN_NORMAL, -3);
+        if (choice & 32)
+            at = add_token(toy, at,
+                           "a\xe2\x96\x81"
+                           "a",
+                           WEIR_TOKEN_NORMAL, -1);
+    }
+    vocab.n_vocab = at;
+    vocab.n_merge = sentencepiece ? 0 : 3;
+    weir_text *text = NULL;
+    if (weir_text_create(&text, &vocab, NULL) != WEIR_OK)
+        abort();
+    return text;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static weir_text *texts[VOCAB_COUNT];
+    if (size == 0 || size > 4096)
+        return 0;
+    const uint8_t choice = data[0] % VOCAB_COUNT;
+    if (texts[choice] == NULL)
+        texts[choice] = open_text(choice);
+    const char *bytes = (const char *)data + 1;
+    const size_t length = size - 1;
+    uint32_t *ids = NULL;
+    size_t count = 0;
+    if (weir_text_tokenize(texts[choice], bytes, length, WEIR_TOKENIZE_PARSE_SPECIAL, &ids, &count,
+                           NULL) != WEIR_OK)
+        abort();
+    static char out[1 << 16];
+    size_t filled = 0;
+    struct weir_detokenizer stream;
+    weir_detokenizer_init(&stream, texts[choice], true);
+    for (size_t index = 0; index < count; index++)
+        filled += weir_detokenizer_push(&stream, ids[index], out + filled, WEIR_PIECE_MAX);
+    filled += weir_detokenizer_flush(&stream, out + filled, WEIR_PIECE_MAX);
+    weir_heap_free(ids);
+    /* Two ways lose bytes on purpose: qwen2's NFC, and a written U+2581 becoming a space. */
+    const bool is_exact =
+        choice & 8 ? memmem(bytes, length, "\xe2\x96\x81", 3) == NULL : (choice & 7) != 1;
+    if (is_exact && (filled != length || memcmp(out, bytes, length) != 0))
+        abort();
+    return 0;
+}
