@@ -1,0 +1,122 @@
+/* io.h - reads from devices into the caller's buffers.
+ *
+ * Job       Submit aligned reads, collect completions; three engines behind one interface.
+ * Not here  Which bytes to read and when (store/).
+ * Shapes    offset, bytes and dst are multiples of WEIR_IO_ALIGN.
+ * Units     *_bytes in bytes, *_ns on CLOCK_MONOTONIC.
+ * Owns      Files and rings from create to destroy. Between submit and the matching reap entry dst
+ *           belongs to the device: nobody reads, writes or frees it (poisoned under ASan).
+ * Threads   create, open, submit, reap, stats, destroy: one thread, the engine's.
+ * Errors    Per read, in struct weir_read_done: WEIR_ERR_IO (os_errno set, after a bounded number
+ *           of retries), or WEIR_ERR_FORMAT when the file ends before min_bytes (it shrank).
+ *           create: WEIR_ERR_UNSUPPORTED when an engine asked for by name is refused.
+ * Limits    WEIR_IO_DEPTH_MAX reads in flight, WEIR_IO_FILE_MAX files.
+ * Source    io_uring(7), liburing 2.3; open(2) O_DIRECT.
+ */
+#ifndef WEIR_IO_H
+#define WEIR_IO_H
+
+#include "base/base.h"
+#include "base/timeline.h"
+
+enum {
+    WEIR_IO_ALIGN = 4096,
+    WEIR_IO_DEPTH_MAX = 1024,
+    WEIR_IO_FILE_MAX = 64,
+};
+
+/* What a timeline calls a read. */
+struct weir_read_label {
+    const char *class; /* why it is read: a string constant; NULL: the read is not recorded */
+    uint32_t layer, record, slice; /* WEIR_EVENT_ARG_NONE: it has none */
+};
+
+struct weir_read {
+    uint64_t offset;    /* in the file; multiple of WEIR_IO_ALIGN */
+    uint64_t tag;       /* returned untouched */
+    void *dst;          /* WEIR_IO_ALIGN aligned; the device's until reaped */
+    uint32_t bytes;     /* multiple of WEIR_IO_ALIGN; room in dst */
+    uint32_t min_bytes; /* the file must have at least these; the rest may lie past its end */
+    uint32_t file;      /* from weir_io_open() */
+    struct weir_read_label label;
+};
+
+struct weir_read_done {
+    uint64_t tag;
+    uint32_t bytes; /* read, at least min_bytes when status is WEIR_OK */
+    enum weir_status status;
+    int os_errno;
+};
+
+enum weir_io_kind {
+    WEIR_IO_AUTO, /* io_uring, or threads where the kernel refuses it (said in the mode) */
+    WEIR_IO_URING,
+    WEIR_IO_THREADS,
+    WEIR_IO_FAKE,
+};
+
+/* What the fake does, all from one seed. Rates are shares of reads, 0 to 1. */
+struct weir_io_fake {
+    uint64_t seed;
+    uint32_t latency_ns_max; /* completions come in random order within this time */
+    double short_rate;       /* first attempt returns fewer bytes, then is completed inside io */
+    double retry_rate;       /* EIO once, then fine */
+    double error_rate;       /* EIO for good */
+};
+
+struct weir_io_config {
+    enum weir_io_kind kind;
+    bool buffered;     /* do not ask for direct reads */
+    uint32_t depth;    /* reads in flight, 1 to WEIR_IO_DEPTH_MAX; 0 gives the default, 32 */
+    uint32_t n_thread; /* thread engine only; 0 gives the default, 4 */
+    struct weir_io_fake fake;
+    weir_timeline *timeline; /* borrowed until destroy; NULL: nothing is recorded */
+};
+
+/* What really happens; no silent fall-back. */
+struct weir_io_mode {
+    const char *engine; /* "uring", "threads", "fake" */
+    bool direct;        /* every open file is read past the page cache */
+    char why[200];      /* why not what was asked for; empty when it is */
+};
+
+struct weir_io_stats {
+    uint64_t submitted, done, in_flight;
+    uint64_t read_bytes;  /* asked of the device by completed reads */
+    uint64_t short_count; /* reads that needed another call to complete */
+    uint64_t retry_count; /* EIO, EAGAIN or EINTR tried again */
+    uint64_t error_count; /* reads that failed for good */
+    uint64_t wait_ns;     /* inside reap, waiting */
+    uint64_t busy_ns;     /* at least one read in flight */
+    uint32_t in_flight_max;
+};
+
+typedef struct weir_io weir_io;
+
+enum weir_status weir_io_create(weir_io **out, const struct weir_io_config *config,
+                                struct weir_err *err);
+/* Waits for reads in flight first. */
+void weir_io_destroy(weir_io **io);
+/* Direct where the file system allows it; otherwise buffered, with page-cache pages given back
+ * after each read so that they do not count against the ceiling; *file is the index for reads. */
+enum weir_status weir_io_open(weir_io *io, const char *path, uint32_t *file, struct weir_err *err);
+/* The path it was opened by; borrowed. */
+const char *weir_io_file_path(const weir_io *io, uint32_t file);
+uint64_t weir_io_file_bytes(const weir_io *io, uint32_t file);
+const struct weir_io_mode *weir_io_mode_get(const weir_io *io);
+
+/* Take up to count reads; returns how many were taken. Fewer means full: reap first. */
+uint32_t weir_io_submit(weir_io *io, const struct weir_read *reads, uint32_t count);
+/* Collect up to capacity results; waits at most wait_ns for the first (0: do not wait; negative:
+ * wait until one comes). Returns 0 at once when nothing is in flight. */
+uint32_t weir_io_reap(weir_io *io, struct weir_read_done *done, uint32_t capacity, int64_t wait_ns);
+void weir_io_stats_get(const weir_io *io, struct weir_io_stats *stats);
+
+/* One read, waited for: for the load of the trunk. Splits into pieces of at most depth in flight.
+ * Any offset and byte count; staging is WEIR_IO_ALIGN aligned and holds staging_bytes (at least
+ * 2 * WEIR_IO_ALIGN); exact bytes are copied to dst. */
+enum weir_status weir_io_read_exact(weir_io *io, uint32_t file, uint64_t offset, uint64_t bytes,
+                                    void *dst, void *staging, uint64_t staging_bytes,
+                                    struct weir_err *err);
+
+#endif

@@ -1,0 +1,81 @@
+/* io_internal.h - what an engine is, and the requests that the front door keeps. */
+#ifndef WEIR_IO_INTERNAL_H
+#define WEIR_IO_INTERNAL_H
+
+#include "io/io.h"
+
+/* One read on its way: done_bytes have arrived, the rest is asked for again until it is enough. */
+struct weir_io_request {
+    struct weir_read read;
+    uint64_t begin_ns; /* on the timeline */
+    uint32_t done_bytes;
+    uint32_t most_bytes; /* that any attempt has reached */
+    uint32_t attempt;    /* failures so far that were worth another try */
+    uint64_t random;     /* the fake's own: what it means to do with this read */
+};
+
+struct weir_io_file {
+    char *path;
+    int fd;
+    bool direct;
+    uint64_t file_bytes;
+};
+
+/* What came back for a request: bytes, or a negative errno. */
+struct weir_io_result {
+    uint32_t request;
+    int32_t result;
+};
+
+/* An engine starts reads and collects results; it knows nothing of short reads or retries. */
+struct weir_io_engine {
+    const char *name;
+    enum weir_status (*open)(weir_io *io, struct weir_err *err);
+    void (*close)(weir_io *io);
+    /* Start, or start again, what is missing of a request. There is always room: depth is checked
+     * by the front door. */
+    void (*start)(weir_io *io, uint32_t request);
+    /* Hand everything started to the device. */
+    void (*flush)(weir_io *io);
+    /* As weir_io_reap(), raw; called with something in flight only. May come back early. */
+    uint32_t (*collect)(weir_io *io, struct weir_io_result *results, uint32_t capacity,
+                        int64_t wait_ns);
+};
+
+extern const struct weir_io_engine weir_io_engine_uring;
+extern const struct weir_io_engine weir_io_engine_threads;
+extern const struct weir_io_engine weir_io_engine_fake;
+
+struct weir_io {
+    const struct weir_io_engine *engine;
+    struct weir_io_config config;
+    struct weir_io_mode mode;
+    struct weir_io_stats stats;
+    uint64_t busy_since_ns;
+    struct weir_io_file files[WEIR_IO_FILE_MAX];
+    uint32_t file_count;
+    struct weir_io_request *requests; /* [depth] */
+    uint32_t *free_requests;          /* [depth], a stack */
+    uint32_t free_count;
+    struct weir_io_result *results; /* [depth], scratch of reap */
+    void *state;                    /* the engine's own */
+};
+
+/* Where the missing part of a request begins in file and memory, and how long it is. */
+struct weir_io_range {
+    int fd;
+    uint64_t offset;
+    uint8_t *dst;
+    uint32_t bytes;
+};
+struct weir_io_range weir_io_missing(const weir_io *io, uint32_t request);
+/* pread of that range: bytes or a negative errno. By the system call itself: a sanitizer that
+ * watches pread would take the poisoned buffer for a mistake. */
+int32_t weir_io_pread(struct weir_io_range range);
+
+/* For tests: pretend that the kernel refuses. Process-wide; 0 ends it. */
+enum { WEIR_IO_REFUSE_URING = 1, WEIR_IO_REFUSE_DIRECT = 2 };
+void weir_io_refuse(unsigned what);
+unsigned weir_io_refused(void);
+
+#endif
