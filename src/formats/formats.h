@@ -1,0 +1,87 @@
+/* formats.h - untrusted model files to one validated description.
+ *
+ * Job       Read a model's keys, tensors and vocabulary; check every count, offset, type and string
+ *           against the file before anybody uses it.
+ * Not here  What the keys mean (model/), tensor data (io/).
+ * Shapes    dims[0] is the fastest (the row length), as GGUF stores it.
+ * Units     offset_* and *_bytes in bytes from the start of the file.
+ * Owns      weir_manifest owns everything it hands out; all pointers are borrowed from it.
+ * Threads   open: one thread. After that, read-only: any thread.
+ * Errors    WEIR_ERR_IO: cannot read. WEIR_ERR_FORMAT: the file contradicts itself or is cut off;
+ *           names the thing, the wanted and the found. WEIR_ERR_UNSUPPORTED: a version, a byte
+ *           order or a split file that is not built in. WEIR_ERR_NOMEM.
+ * Limits    WEIR_TENSOR_MAX tensors, WEIR_KEY_MAX keys, WEIR_NAME_MAX bytes of a name,
+ *           WEIR_METADATA_BYTES_MAX before the tensor data, 4 dimensions.
+ * Source    GGUF specification v2 and v3 (little-endian).
+ */
+#ifndef WEIR_FORMATS_H
+#define WEIR_FORMATS_H
+
+#include "base/base.h"
+#include "quant/quant.h"
+#include "text/text.h"
+
+enum {
+    WEIR_TENSOR_MAX = 1 << 20,
+    WEIR_KEY_MAX = 1 << 16,
+    WEIR_NAME_MAX = 255,
+    WEIR_METADATA_BYTES_MAX = 1 << 29,
+};
+
+struct weir_tensor {
+    const char *name; /* ended by NUL */
+    uint32_t n_dim;
+    uint64_t dims[4]; /* unused ones are 1 */
+    uint32_t ggml_type;
+    bool known; /* type below is valid; false: a format that is not built in */
+    enum weir_type type;
+    uint64_t offset; /* absolute in its file */
+    uint64_t bytes;  /* 0 when !known */
+    uint32_t file;   /* index of the shard; 0 for a single file */
+};
+
+typedef struct weir_manifest weir_manifest;
+
+/* Reads the head of the file only; never tensor data; leaves nothing in the page cache that counts.
+ * On failure *out stays unset. */
+enum weir_status weir_manifest_open(weir_manifest **out, const char *path, struct weir_err *err);
+/* The same over bytes in memory: file_bytes is the size the file claims to have (>= length). For
+ * the fuzz target and tests. */
+enum weir_status weir_manifest_parse(weir_manifest **out, const void *bytes, size_t length,
+                                     uint64_t file_bytes, struct weir_err *err);
+void weir_manifest_close(weir_manifest **manifest);
+
+const char *weir_manifest_path(const weir_manifest *manifest);
+uint64_t weir_manifest_file_bytes(const weir_manifest *manifest);
+uint32_t weir_manifest_version(const weir_manifest *manifest);
+
+uint32_t weir_manifest_tensor_count(const weir_manifest *manifest);
+const struct weir_tensor *weir_manifest_tensor_at(const weir_manifest *manifest, uint32_t index);
+/* NULL when there is none of that name. */
+const struct weir_tensor *weir_manifest_tensor(const weir_manifest *manifest, const char *name);
+
+/* Scalars by key. False when absent or not convertible without loss (a negative or fractional
+ * number asked for as unsigned); *value is then unchanged. Any integer width is accepted. */
+bool weir_manifest_u64(const weir_manifest *manifest, const char *key, uint64_t *value);
+bool weir_manifest_f64(const weir_manifest *manifest, const char *key, double *value);
+bool weir_manifest_bool(const weir_manifest *manifest, const char *key, bool *value);
+/* Ended by NUL; strings with NUL inside are refused at open. NULL when absent or not a string. */
+const char *weir_manifest_text(const weir_manifest *manifest, const char *key);
+/* Element index of an array of integers or booleans; false when absent or out of range. */
+bool weir_manifest_array_count(const weir_manifest *manifest, const char *key, uint64_t *count);
+bool weir_manifest_array_u64(const weir_manifest *manifest, const char *key, uint64_t index,
+                             uint64_t *value);
+
+uint32_t weir_manifest_key_count(const weir_manifest *manifest);
+/* The name of key index, and one line of text for its value ("array of 8192 string") into out; a
+ * text is cut where out ends, and its control characters become spaces. capacity is at least 1. */
+const char *weir_manifest_key_at(const weir_manifest *manifest, uint32_t index, char *out,
+                                 size_t capacity);
+
+/* The tokenizer part, checked: every array has n_vocab entries, ids are in range, tokens are at
+ * most WEIR_PIECE_MAX - 4 bytes (a detokenizer may hold 3 more). Borrowed from the manifest.
+ * WEIR_ERR_FORMAT names the key that is missing or wrong. Built at the first call. */
+enum weir_status weir_manifest_vocab(weir_manifest *manifest, const struct weir_vocab **vocab,
+                                     struct weir_err *err);
+
+#endif

@@ -1,0 +1,303 @@
+/* manifest.c - open, close, and what is asked of a manifest. */
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/heap.h"
+#include "formats/manifest_internal.h"
+
+const char *weir_gguf_key_name(const struct weir_manifest *manifest, uint32_t index)
+{
+    return (const char *)manifest->head + manifest->keys[index].name_at;
+}
+
+const char *weir_gguf_tensor_name(const struct weir_manifest *manifest, uint32_t index)
+{
+    return manifest->tensors[index].name;
+}
+
+/* Parse what the source has; on success the manifest owns its buffer, cut to what is needed. */
+static enum weir_status parse_source(weir_manifest **out, struct gguf_source *source,
+                                     struct weir_err *err)
+{
+    weir_manifest *manifest = weir_heap_alloc(sizeof(*manifest));
+    if (manifest == NULL)
+        return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a manifest");
+    manifest->file_bytes = source->file_bytes;
+    manifest->path = weir_heap_text(source->name);
+    enum weir_status status = manifest->path == NULL
+                                  ? WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a path")
+                                  : weir_gguf_parse(manifest, source, err);
+    if (status != WEIR_OK) {
+        weir_manifest_close(&manifest);
+        return status;
+    }
+    source->bytes = NULL;
+    *out = manifest;
+    return WEIR_OK;
+}
+
+static enum weir_status open_file(struct gguf_source *source, struct weir_err *err)
+{
+    source->fd = open(source->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (source->fd < 0)
+        return WEIR_FAIL_OS(err, errno, "open %s", source->name);
+    const off_t end = lseek(source->fd, 0, SEEK_END);
+    if (end < 0)
+        return WEIR_FAIL_OS(err, errno, "%s is not a file that can be read at any place",
+                            source->name);
+    uint8_t byte;
+    if (pread(source->fd, &byte, 1, 0) < 0)
+        return WEIR_FAIL_OS(err, errno, "read %s", source->name);
+    if (end == 0)
+        return WEIR_FAIL(err, WEIR_ERR_FORMAT, "%s is empty", source->name);
+    source->file_bytes = (uint64_t)end;
+    return WEIR_OK;
+}
+
+enum weir_status weir_manifest_open(weir_manifest **out, const char *path, struct weir_err *err)
+{
+    struct gguf_source source = {.fd = -1, .name = path};
+    enum weir_status status = open_file(&source, err);
+    if (status == WEIR_OK)
+        status = parse_source(out, &source, err);
+    if (source.fd >= 0) {
+        /* What was read is in our heap; the page cache's copy would count against the ceiling. */
+        posix_fadvise(source.fd, 0, 0, POSIX_FADV_DONTNEED);
+        close(source.fd);
+    }
+    weir_heap_free(source.bytes);
+    return status;
+}
+
+enum weir_status weir_manifest_parse(weir_manifest **out, const void *bytes, size_t length,
+                                     uint64_t file_bytes, struct weir_err *err)
+{
+    struct gguf_source source = {
+        .fd = -1, .name = "(memory)", .length = length, .file_bytes = file_bytes};
+    WEIR_ASSERT(file_bytes >= length);
+    source.bytes = weir_heap_alloc(length);
+    if (source.bytes == NULL)
+        return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for %zu bytes", length);
+    if (length > 0) /* bytes may then be NULL */
+        memcpy(source.bytes, bytes, length);
+    const enum weir_status status = parse_source(out, &source, err);
+    weir_heap_free(source.bytes);
+    return status;
+}
+
+void weir_manifest_close(weir_manifest **manifest)
+{
+    weir_manifest *closing = *manifest;
+    if (closing == NULL)
+        return;
+    weir_heap_free(closing->path);
+    weir_heap_free(closing->head);
+    weir_heap_free(closing->keys);
+    weir_heap_free(closing->tensors);
+    weir_heap_free(closing->key_index.places);
+    weir_heap_free(closing->tensor_index.places);
+    weir_heap_free(closing->tokens);
+    weir_heap_free(closing->merges);
+    weir_heap_free(closing->token_types);
+    weir_heap_free(closing->scores);
+    weir_heap_free(closing);
+    *manifest = NULL;
+}
+
+const char *weir_manifest_path(const weir_manifest *manifest)
+{
+    return manifest->path;
+}
+
+uint64_t weir_manifest_file_bytes(const weir_manifest *manifest)
+{
+    return manifest->file_bytes;
+}
+
+uint32_t weir_manifest_version(const weir_manifest *manifest)
+{
+    return manifest->version;
+}
+
+uint32_t weir_manifest_tensor_count(const weir_manifest *manifest)
+{
+    return manifest->tensor_count;
+}
+
+const struct weir_tensor *weir_manifest_tensor_at(const weir_manifest *manifest, uint32_t index)
+{
+    WEIR_ASSERT(index < manifest->tensor_count);
+    return &manifest->tensors[index];
+}
+
+const struct weir_tensor *weir_manifest_tensor(const weir_manifest *manifest, const char *name)
+{
+    const uint32_t index =
+        weir_names_find(&manifest->tensor_index, manifest, weir_gguf_tensor_name, name);
+    return index == UINT32_MAX ? NULL : &manifest->tensors[index];
+}
+
+const struct gguf_key *weir_gguf_find_key(const struct weir_manifest *manifest, const char *name)
+{
+    const uint32_t index =
+        weir_names_find(&manifest->key_index, manifest, weir_gguf_key_name, name);
+    return index == UINT32_MAX ? NULL : &manifest->keys[index];
+}
+
+/* Little-endian bytes as an unsigned number. */
+static uint64_t load_bytes(const uint8_t *bytes, size_t count)
+{
+    uint64_t value = 0;
+    memcpy(&value, bytes, count);
+    return value;
+}
+
+bool weir_gguf_element(const struct weir_manifest *manifest, const struct gguf_key *key,
+                       uint64_t index, bool *is_integer, int64_t *integer, double *real)
+{
+    const size_t each = weir_gguf_type_bytes(key->type);
+    const uint8_t *bytes = manifest->head + key->value_at + index * each;
+    float single;
+    *is_integer = key->type != GGUF_F32 && key->type != GGUF_F64;
+    switch (key->type) {
+    case GGUF_F32:
+        memcpy(&single, bytes, sizeof(single));
+        *real = (double)single;
+        return true;
+    case GGUF_F64:
+        memcpy(real, bytes, sizeof(*real));
+        return true;
+    case GGUF_I8:
+        *integer = (bytes[0] ^ 0x80) - 0x80; /* the sign, extended */
+        break;
+    case GGUF_I16:
+        *integer = (int16_t)load_bytes(bytes, each);
+        break;
+    case GGUF_I32:
+        *integer = (int32_t)load_bytes(bytes, each);
+        break;
+    case GGUF_STRING:
+    case GGUF_ARRAY:
+    case GGUF_TYPE_COUNT:
+        return false;
+    default:
+        *integer = (int64_t)load_bytes(bytes, each);
+        break;
+    }
+    *real = key->type == GGUF_U64 ? (double)(uint64_t)*integer : (double)*integer;
+    return true;
+}
+
+/* An element as an unsigned number, when it is one without loss. */
+static bool element_u64(const weir_manifest *manifest, const struct gguf_key *key, uint64_t index,
+                        uint64_t *value)
+{
+    bool is_integer = false;
+    int64_t integer = 0;
+    double real = 0.0;
+    if (!weir_gguf_element(manifest, key, index, &is_integer, &integer, &real))
+        return false;
+    if (is_integer && (integer >= 0 || key->type == GGUF_U64)) {
+        *value = (uint64_t)integer;
+        return true;
+    }
+    if (is_integer || !(real >= 0.0 && real < 0x1p64) || real != floor(real))
+        return false;
+    *value = (uint64_t)real;
+    return true;
+}
+
+static const struct gguf_key *find_scalar(const weir_manifest *manifest, const char *name)
+{
+    const struct gguf_key *key = weir_gguf_find_key(manifest, name);
+    return key == NULL || key->is_array ? NULL : key;
+}
+
+bool weir_manifest_u64(const weir_manifest *manifest, const char *key, uint64_t *value)
+{
+    const struct gguf_key *found = find_scalar(manifest, key);
+    return found != NULL && found->type != GGUF_BOOL && element_u64(manifest, found, 0, value);
+}
+
+bool weir_manifest_f64(const weir_manifest *manifest, const char *key, double *value)
+{
+    const struct gguf_key *found = find_scalar(manifest, key);
+    bool is_integer = false;
+    int64_t integer = 0;
+    return found != NULL && found->type != GGUF_BOOL &&
+           weir_gguf_element(manifest, found, 0, &is_integer, &integer, value);
+}
+
+bool weir_manifest_bool(const weir_manifest *manifest, const char *key, bool *value)
+{
+    const struct gguf_key *found = find_scalar(manifest, key);
+    if (found == NULL || found->type != GGUF_BOOL)
+        return false;
+    *value = manifest->head[found->value_at] != 0;
+    return true;
+}
+
+const char *weir_manifest_text(const weir_manifest *manifest, const char *key)
+{
+    const struct gguf_key *found = find_scalar(manifest, key);
+    return found == NULL || found->type != GGUF_STRING
+               ? NULL
+               : (const char *)manifest->head + found->value_at;
+}
+
+bool weir_manifest_array_count(const weir_manifest *manifest, const char *key, uint64_t *count)
+{
+    const struct gguf_key *found = weir_gguf_find_key(manifest, key);
+    if (found == NULL || !found->is_array)
+        return false;
+    *count = found->count;
+    return true;
+}
+
+bool weir_manifest_array_u64(const weir_manifest *manifest, const char *key, uint64_t index,
+                             uint64_t *value)
+{
+    const struct gguf_key *found = weir_gguf_find_key(manifest, key);
+    return found != NULL && found->is_array && index < found->count &&
+           element_u64(manifest, found, index, value);
+}
+
+uint32_t weir_manifest_key_count(const weir_manifest *manifest)
+{
+    return manifest->key_count;
+}
+
+/* One line of what may hold many: control characters become spaces. */
+static void make_line(char *text)
+{
+    for (; *text != '\0'; text++)
+        if ((uint8_t)*text < 0x20 || *text == 0x7f)
+            *text = ' ';
+}
+
+const char *weir_manifest_key_at(const weir_manifest *manifest, uint32_t index, char *out,
+                                 size_t capacity)
+{
+    WEIR_ASSERT(index < manifest->key_count && capacity > 0);
+    const struct gguf_key *key = &manifest->keys[index];
+    bool is_integer = false;
+    int64_t integer = 0;
+    double real = 0.0;
+    if (key->is_array)
+        snprintf(out, capacity, "array of %llu %s", (unsigned long long)key->count,
+                 weir_gguf_type_name(key->type));
+    else if (key->type == GGUF_STRING)
+        snprintf(out, capacity, "%s", (const char *)manifest->head + key->value_at);
+    else if (key->type == GGUF_BOOL)
+        snprintf(out, capacity, "%s", manifest->head[key->value_at] != 0 ? "true" : "false");
+    else if (weir_gguf_element(manifest, key, 0, &is_integer, &integer, &real) && is_integer)
+        snprintf(out, capacity, key->type == GGUF_U64 ? "%llu" : "%lld", (long long)integer);
+    else
+        snprintf(out, capacity, "%.9g", real);
+    make_line(out);
+    return weir_gguf_key_name(manifest, index);
+}

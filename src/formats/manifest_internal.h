@@ -1,0 +1,93 @@
+/* manifest_internal.h - a parsed file head: one buffer, and places in it. */
+#ifndef WEIR_MANIFEST_INTERNAL_H
+#define WEIR_MANIFEST_INTERNAL_H
+
+#include "formats/formats.h"
+
+/* GGUF value types, as numbered in the file. */
+enum gguf_type {
+    GGUF_U8,
+    GGUF_I8,
+    GGUF_U16,
+    GGUF_I16,
+    GGUF_U32,
+    GGUF_I32,
+    GGUF_F32,
+    GGUF_BOOL,
+    GGUF_STRING,
+    GGUF_ARRAY,
+    GGUF_U64,
+    GGUF_I64,
+    GGUF_F64,
+    GGUF_TYPE_COUNT
+};
+
+struct gguf_key {
+    uint64_t name_at;  /* of the name's first byte; ended by NUL once parsed */
+    uint64_t value_at; /* of the value, of a string's first byte, or of an array's first element */
+    uint64_t count;    /* elements of an array; 1 */
+    enum gguf_type type; /* of the value, or of the array's elements */
+    bool is_array;
+};
+
+/* Names to indices: open addressing, twice as many places as names at least. */
+struct name_index {
+    uint32_t *places; /* index + 1; 0 is free */
+    uint32_t mask;
+};
+
+struct weir_manifest {
+    char *path;
+    uint64_t file_bytes;
+    uint32_t version;
+    uint8_t *head; /* the file up to the tensor data; names inside are ended by NUL */
+    uint64_t head_bytes;
+    struct gguf_key *keys;
+    struct weir_tensor *tensors;
+    uint32_t key_count, tensor_count;
+    struct name_index key_index, tensor_index;
+
+    /* the vocabulary, built at the first call */
+    struct weir_vocab vocab;
+    struct weir_bytes *tokens, *merges;
+    uint8_t *token_types;
+    float *scores;
+    bool has_vocab;
+};
+
+/* Where bytes come from while parsing: a file, read further as the parser asks, or memory. */
+struct gguf_source {
+    int fd; /* -1: all there is, is in the buffer */
+    uint8_t *bytes;
+    uint64_t length, capacity;
+    uint64_t file_bytes;
+    const char *name; /* for messages */
+};
+
+/* Make [0, end) of the file available. WEIR_ERR_FORMAT when the file is shorter. */
+enum weir_status weir_gguf_source_need(struct gguf_source *source, uint64_t end, const char *what,
+                                       struct weir_err *err);
+/* Parse everything before the tensor data into manifest, which takes the source's buffer. */
+enum weir_status weir_gguf_parse(struct weir_manifest *manifest, struct gguf_source *source,
+                                 struct weir_err *err);
+
+size_t weir_gguf_type_bytes(enum gguf_type type); /* 0 for strings and arrays */
+const char *weir_gguf_type_name(enum gguf_type type);
+/* NULL when there is no such key. */
+const struct gguf_key *weir_gguf_find_key(const struct weir_manifest *manifest, const char *name);
+/* An element as a number; false for strings. */
+bool weir_gguf_element(const struct weir_manifest *manifest, const struct gguf_key *key,
+                       uint64_t index, bool *is_integer, int64_t *integer, double *real);
+
+enum weir_status weir_names_init(struct name_index *index, uint32_t count);
+/* The index under which value's name was put before, or UINT32_MAX after putting it in. get gives
+ * the name of an index. */
+typedef const char *name_index_get_fn(const struct weir_manifest *manifest, uint32_t index);
+uint32_t weir_names_put(struct name_index *index, const struct weir_manifest *manifest,
+                        name_index_get_fn *get, uint32_t value);
+uint32_t weir_names_find(const struct name_index *index, const struct weir_manifest *manifest,
+                         name_index_get_fn *get, const char *name);
+const char *weir_gguf_key_name(const struct weir_manifest *manifest, uint32_t index);
+const char *weir_gguf_tensor_name(const struct weir_manifest *manifest, uint32_t index);
+
+#endif

@@ -1,0 +1,231 @@
+/* vocab.c - the tokenizer part of a manifest, checked. */
+#include <math.h>
+#include <string.h>
+
+#include "base/heap.h"
+#include "formats/manifest_internal.h"
+
+#define KEY(name) "tokenizer.ggml." name
+
+/* The detokenizer puts up to 3 held bytes before a token into WEIR_PIECE_MAX bytes. */
+enum { TOKEN_BYTES_MAX = WEIR_PIECE_MAX - 4, MERGE_BYTES_MAX = 2 * WEIR_PIECE_MAX + 1 };
+
+static struct weir_bytes text_bytes(const weir_manifest *manifest, const char *key)
+{
+    const char *text = weir_manifest_text(manifest, key);
+    return (struct weir_bytes){.start = text == NULL ? "" : text,
+                               .length = text == NULL ? 0 : strlen(text)};
+}
+
+/* The strings of an array as borrowed bytes. most: the longest one may be. */
+static enum weir_status take_strings(const weir_manifest *manifest, const char *name,
+                                     const struct gguf_key *key, uint64_t most,
+                                     struct weir_bytes **out, struct weir_err *err)
+{
+    struct weir_bytes *strings = weir_heap_array(key->count, sizeof(*strings));
+    if (strings == NULL)
+        return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for the %llu strings of %s",
+                         (unsigned long long)key->count, name);
+    const uint8_t *at = manifest->head + key->value_at;
+    for (uint64_t index = 0; index < key->count; index++) {
+        uint64_t length = 0;
+        memcpy(&length, at, sizeof(length));
+        at += sizeof(length);
+        if (length > most) {
+            weir_heap_free(strings);
+            return WEIR_FAIL(err, WEIR_ERR_FORMAT,
+                             "key %s: string %llu: wanted at most %llu bytes, found %llu", name,
+                             (unsigned long long)index, (unsigned long long)most,
+                             (unsigned long long)length);
+        }
+        strings[index] = (struct weir_bytes){.start = (const char *)at, .length = length};
+        at += length;
+    }
+    *out = strings;
+    return WEIR_OK;
+}
+
+static enum weir_status read_tokens(weir_manifest *manifest, struct weir_err *err)
+{
+    const struct gguf_key *key = weir_gguf_find_key(manifest, KEY("tokens"));
+    if (key == NULL || !key->is_array || key->type != GGUF_STRING)
+        return WEIR_FAIL(err, WEIR_ERR_FORMAT,
+                         "key " KEY("tokens") " is missing or not an array of strings");
+    if (key->count == 0 || key->count >= INT32_MAX)
+        return WEIR_FAIL(err, WEIR_ERR_FORMAT,
+                         "key " KEY("tokens") ": %llu tokens are not a vocabulary",
+                         (unsigned long long)key->count);
+    WEIR_TRY(take_strings(manifest, KEY("tokens"), key, TOKEN_BYTES_MAX, &manifest->tokens, err));
+    manifest->vocab.tokens = manifest->tokens;
+    manifest->vocab.n_vocab = (uint32_t)key->count;
+    return WEIR_OK;
+}
+
+/* NULL in *found when the key is absent; an error when it is not an array of n_vocab numbers. */
+static enum weir_status find_per_token(const weir_manifest *manifest, const char *name,
+                                       const struct gguf_key **found, struct weir_err *err)
+{
+    *found = weir_gguf_find_key(manifest, name);
+    if (*found == NULL)
+        return WEIR_OK;
+    if (!(*found)->is_array || (*found)->type == GGUF_STRING)
+        return WEIR_FAIL(err, WEIR_ERR_FORMAT, "key %s is not an array of numbers", name);
+    if ((*found)->count != manifest->vocab.n_vocab)
+        return WEIR_FAIL(err, WEIR_ERR_FORMAT, "key %s: wanted %u entries, found %llu", name,
+                         manifest->vocab.n_vocab, (unsigned long long)(*found)->count);
+    return WEIR_OK;
+}
+
+static enum weir_status read_types(weir_manifest *manifest, struct weir_err *err)
+{
+    const struct gguf_key *key = NULL;
+    WEIR_TRY(find_per_token(manifest, KEY("token_type"), &key, err));
+    if (key == NULL)
+        return WEIR_OK;
+    manifest->token_types = weir_heap_alloc(manifest->vocab.n_vocab);
+    if (manifest->token_types == NULL)
+        return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for %u token types",
+                         manifest->vocab.n_vocab);
+    for (uint32_t id = 0; id < manifest->vocab.n_vocab; id++) {
+        bool is_integer = false;
+        int64_t type = 0;
+        double real = 0.0;
+        weir_gguf_element(manifest, key, id, &is_integer, &type, &real);
+        if (!is_integer || type < 0 || type > WEIR_TOKEN_BYTE)
+            return WEIR_FAIL(err, WEIR_ERR_FORMAT,
+                             "key " KEY("token_type") ": token %u: wanted 0 to %d, found %g", id,
+                             WEIR_TOKEN_BYTE, real);
+        /* 0 is "undefined" in the format; it behaves as a normal token. */
+        manifest->token_types[id] = (uint8_t)(type == 0 ? WEIR_TOKEN_NORMAL : type);
+    }
+    manifest->vocab.types = manifest->token_types;
+    return WEIR_OK;
+}
+
+static enum weir_status read_scores(weir_manifest *manifest, struct weir_err *err)
+{
+    const struct gguf_key *key = NULL;
+    WEIR_TRY(find_per_token(manifest, KEY("scores"), &key, err));
+    if (key == NULL)
+        return WEIR_OK;
+    manifest->scores = weir_heap_array(manifest->vocab.n_vocab, sizeof(*manifest->scores));
+    if (manifest->scores == NULL)
+        return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for %u scores", manifest->vocab.n_vocab);
+    for (uint32_t id = 0; id < manifest->vocab.n_vocab; id++) {
+        bool is_integer = false;
+        int64_t integer = 0;
+        double real = 0.0;
+        weir_gguf_element(manifest, key, id, &is_integer, &integer, &real);
+        if (isnan(real)) /* no order of merges follows from it */
+            return WEIR_FAIL(err, WEIR_ERR_FORMAT,
+                             "key " KEY("scores") ": token %u: wanted a number, found %g", id,
+                             real);
+        manifest->scores[id] = (float)real;
+    }
+    manifest->vocab.scores = manifest->scores;
+    return WEIR_OK;
+}
+
+static enum weir_status read_merges(weir_manifest *manifest, struct weir_err *err)
+{
+    const struct gguf_key *key = weir_gguf_find_key(manifest, KEY("merges"));
+    if (key == NULL)
+        return WEIR_OK;
+    if (!key->is_array || key->type != GGUF_STRING || key->count >= INT32_MAX)
+        return WEIR_FAIL(err, WEIR_ERR_FORMAT,
+                         "key " KEY("merges") " is not an array of strings of sane length");
+    WEIR_TRY(take_strings(manifest, KEY("merges"), key, MERGE_BYTES_MAX, &manifest->merges, err));
+    manifest->vocab.merges = manifest->merges;
+    manifest->vocab.n_merge = (uint32_t)key->count;
+    return WEIR_OK;
+}
+
+/* A special token's id; fallback when the key is absent. */
+static enum weir_status read_id(const weir_manifest *manifest, const char *key, uint32_t fallback,
+                                uint32_t *id, struct weir_err *err)
+{
+    uint64_t value = fallback;
+    const uint32_t n_vocab = manifest->vocab.n_vocab;
+    const bool found = weir_gguf_find_key(manifest, key) != NULL;
+    if (found && !weir_manifest_u64(manifest, key, &value))
+        return WEIR_FAIL(err, WEIR_ERR_FORMAT,
+                         "key %s: wanted a token's number, found something else", key);
+    if (!found && value >= n_vocab)
+        value = WEIR_TOKEN_NONE;
+    if (found && value >= n_vocab)
+        return WEIR_FAIL(err, WEIR_ERR_FORMAT, "key %s: token %llu of a vocabulary of %u", key,
+                         (unsigned long long)value, n_vocab);
+    *id = (uint32_t)value;
+    return WEIR_OK;
+}
+
+/* *value stays when the key is absent. */
+static enum weir_status read_flag(const weir_manifest *manifest, const char *key, bool *value,
+                                  struct weir_err *err)
+{
+    if (weir_manifest_bool(manifest, key, value) || weir_gguf_find_key(manifest, key) == NULL)
+        return WEIR_OK;
+    return WEIR_FAIL(err, WEIR_ERR_FORMAT, "key %s: wanted a bool, found something else", key);
+}
+
+static bool is_text(struct weir_bytes bytes, const char *text)
+{
+    return bytes.length == strlen(text) && memcmp(bytes.start, text, bytes.length) == 0;
+}
+
+/* What a file that does not say means: docs/formats/gguf.md. */
+static enum weir_status read_specials(weir_manifest *manifest, struct weir_err *err)
+{
+    struct weir_vocab *vocab = &manifest->vocab;
+    const bool is_spm = is_text(vocab->model, "llama");
+    const bool is_llama3 = is_text(vocab->pre, "llama-bpe") || is_text(vocab->pre, "llama3") ||
+                           is_text(vocab->pre, "llama-v3");
+    const uint32_t none = WEIR_TOKEN_NONE;
+    WEIR_TRY(read_id(manifest, KEY("bos_token_id"), is_spm ? 1 : none, &vocab->bos_id, err));
+    WEIR_TRY(read_id(manifest, KEY("eos_token_id"), is_spm ? 2 : none, &vocab->eos_id, err));
+    WEIR_TRY(read_id(manifest, KEY("unknown_token_id"), is_spm ? 0 : none, &vocab->unk_id, err));
+    vocab->add_bos = is_spm || is_llama3;
+    vocab->add_eos = false;
+    vocab->add_space_prefix = is_spm;
+    WEIR_TRY(read_flag(manifest, KEY("add_bos_token"), &vocab->add_bos, err));
+    WEIR_TRY(read_flag(manifest, KEY("add_eos_token"), &vocab->add_eos, err));
+    return read_flag(manifest, KEY("add_space_prefix"), &vocab->add_space_prefix, err);
+}
+
+static void forget_vocab(weir_manifest *manifest)
+{
+    weir_heap_free(manifest->tokens);
+    weir_heap_free(manifest->merges);
+    weir_heap_free(manifest->token_types);
+    weir_heap_free(manifest->scores);
+    manifest->tokens = manifest->merges = NULL;
+    manifest->token_types = NULL;
+    manifest->scores = NULL;
+    memset(&manifest->vocab, 0, sizeof(manifest->vocab));
+}
+
+enum weir_status weir_manifest_vocab(weir_manifest *manifest, const struct weir_vocab **vocab,
+                                     struct weir_err *err)
+{
+    enum weir_status status = WEIR_OK;
+    if (!manifest->has_vocab) {
+        if (weir_manifest_text(manifest, KEY("model")) == NULL)
+            return WEIR_FAIL(err, WEIR_ERR_FORMAT,
+                             "key " KEY("model") " is missing: %s has no vocabulary",
+                             manifest->path);
+        manifest->vocab.model = text_bytes(manifest, KEY("model"));
+        manifest->vocab.pre = text_bytes(manifest, KEY("pre"));
+        WEIR_TRY_GOTO(read_tokens(manifest, err));
+        WEIR_TRY_GOTO(read_types(manifest, err));
+        WEIR_TRY_GOTO(read_scores(manifest, err));
+        WEIR_TRY_GOTO(read_merges(manifest, err));
+        WEIR_TRY_GOTO(read_specials(manifest, err));
+        manifest->has_vocab = true;
+    }
+    *vocab = &manifest->vocab;
+    return WEIR_OK;
+
+fail:
+    forget_vocab(manifest);
+    return status;
+}
