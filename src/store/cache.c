@@ -1,0 +1,300 @@
+/* cache.c - residency: numbered records, sets of slots, the choice of a victim.
+ *
+ * I1  slot_of and record_in agree.
+ * I2  A held slot is never a victim, so no record is read twice in a step.
+ * I3  The running step's own records are victims only when there is no other.
+ * I4  A retired slot has no record and never gets one. */
+#include "store/cache.h"
+
+#include <string.h>
+
+enum { TABLE_ALIGN = 64 };
+
+static const struct weir_policy *const policies[] = {
+    &weir_policy_learned, &weir_policy_decayed, &weir_policy_lru,     &weir_policy_decayed_pool,
+    &weir_policy_arc,     &weir_policy_fate,    &weir_policy_edgemoe, &weir_policy_belady,
+};
+
+const struct weir_policy *weir_policy_at(uint32_t index)
+{
+    return index < WEIR_COUNT(policies) ? policies[index] : NULL;
+}
+
+const struct weir_policy *weir_policy_find(const char *name)
+{
+    for (size_t index = 0; index < WEIR_COUNT(policies); index++)
+        if (strcmp(policies[index]->name, name) == 0)
+            return policies[index];
+    return NULL;
+}
+
+static void *take(struct weir_mem *mem, uint64_t count, uint64_t each_bytes)
+{
+    return weir_mem_alloc(mem, WEIR_MEM_SLOTS, count * each_bytes, TABLE_ALIGN);
+}
+
+static void number_records(struct weir_cache *cache, const struct weir_cache_config *config)
+{
+    uint32_t record = 0;
+    uint32_t slot = 0;
+    for (uint32_t layer = 0; layer < config->layer_count; layer++) {
+        cache->layers[layer] = config->layers[layer];
+        cache->first[layer] = record;
+        for (uint32_t at = 0; at < config->layers[layer].record_count; at++) {
+            cache->layer_of[record] = layer;
+            cache->slot_of[record++] = WEIR_NO_SLOT;
+        }
+    }
+    for (uint32_t set = 0; set < config->set_count; set++) {
+        cache->set_first[set] = slot;
+        cache->set_empty[set] = config->set_slots[set];
+        cache->set_live[set] = config->set_slots[set];
+        slot += config->set_slots[set];
+    }
+    cache->set_first[config->set_count] = slot;
+    for (slot = 0; slot < cache->slot_count; slot++)
+        cache->record_in[slot] = WEIR_NO_RECORD;
+}
+
+void weir_cache_layout(struct weir_cache *cache, struct weir_mem *mem,
+                       const struct weir_cache_config *config)
+{
+    struct weir_cache made = {.policy = config->policy,
+                              .layer_count = config->layer_count,
+                              .set_count = config->set_count};
+    for (uint32_t layer = 0; layer < config->layer_count; layer++)
+        made.record_count += config->layers[layer].record_count;
+    for (uint32_t set = 0; set < config->set_count; set++)
+        made.slot_count += config->set_slots[set];
+    made.layers = take(mem, made.layer_count, sizeof(*made.layers));
+    made.first = take(mem, made.layer_count, sizeof(*made.first));
+    made.layer_of = take(mem, made.record_count, sizeof(*made.layer_of));
+    made.set_first = take(mem, made.set_count + 1, sizeof(*made.set_first));
+    made.set_empty = take(mem, made.set_count, sizeof(*made.set_empty));
+    made.set_live = take(mem, made.set_count, sizeof(*made.set_live));
+    made.slot_of = take(mem, made.record_count, sizeof(*made.slot_of));
+    made.record_in = take(mem, made.slot_count, sizeof(*made.record_in));
+    made.holds = take(mem, made.slot_count, sizeof(*made.holds));
+    made.last_steps = take(mem, made.record_count, sizeof(*made.last_steps));
+    if (config->policy->state_bytes != NULL)
+        made.state = take(mem, 1, config->policy->state_bytes(&made));
+    if (mem->phase == WEIR_MEM_PLANNING)
+        return;
+    number_records(&made, config);
+    *cache = made;
+}
+
+void weir_cache_begin(struct weir_cache *cache, uint32_t layer, const uint32_t *records,
+                      uint32_t count)
+{
+    cache->step++;
+    cache->step_layer = layer;
+    for (uint32_t index = 0; index < count; index++) {
+        const uint32_t record = cache->first[layer] + records[index];
+        cache->last_steps[record] = cache->step;
+        if (cache->slot_of[record] != WEIR_NO_SLOT && cache->policy->hit != NULL)
+            cache->policy->hit(cache, record);
+    }
+}
+
+bool weir_cache_is_used(const struct weir_cache *cache, uint32_t record)
+{
+    return cache->last_steps[record] == cache->step;
+}
+
+uint32_t weir_cache_find(const struct weir_cache *cache, uint32_t layer, uint32_t record)
+{
+    WEIR_ASSERT(record < cache->layers[layer].record_count);
+    return cache->slot_of[cache->first[layer] + record];
+}
+
+bool weir_cache_has_empty(const struct weir_cache *cache, uint32_t layer)
+{
+    return cache->set_empty[cache->layers[layer].set] > 0;
+}
+
+/* Whether the record of slot left goes before the one of slot right; keeps I3. */
+static bool goes_first(const struct weir_cache *cache, uint32_t left, uint32_t right)
+{
+    const uint32_t a = cache->record_in[left];
+    const uint32_t b = cache->record_in[right];
+    const bool a_is_used = weir_cache_is_used(cache, a);
+    if (a_is_used != weir_cache_is_used(cache, b))
+        return !a_is_used;
+    const double a_value = cache->policy->value(cache, a);
+    const double b_value = cache->policy->value(cache, b);
+    if (a_value != b_value)
+        return a_value < b_value;
+    if (cache->last_steps[a] != cache->last_steps[b])
+        return cache->last_steps[a] < cache->last_steps[b];
+    return a < b;
+}
+
+/* An empty slot of the set, or the best victim's. */
+static uint32_t choose_slot(const struct weir_cache *cache, uint32_t set)
+{
+    uint32_t best = WEIR_NO_SLOT;
+    const bool has_empty = cache->set_empty[set] > 0;
+    for (uint32_t slot = cache->set_first[set]; slot < cache->set_first[set + 1]; slot++) {
+        if (cache->holds[slot] >= WEIR_HOLD_FIRM) /* keeps I2, I4 */
+            continue;
+        if (cache->record_in[slot] == WEIR_NO_RECORD)
+            return slot;
+        if (has_empty)
+            continue;
+        if (best == WEIR_NO_SLOT || goes_first(cache, slot, best))
+            best = slot;
+    }
+    return best;
+}
+
+static bool can_claim(const struct weir_cache *cache, uint32_t set, bool spares_step)
+{
+    for (uint32_t slot = cache->set_first[set]; slot < cache->set_first[set + 1]; slot++)
+        if (cache->holds[slot] < WEIR_HOLD_FIRM &&
+            (!spares_step || cache->record_in[slot] == WEIR_NO_RECORD ||
+             !weir_cache_is_used(cache, cache->record_in[slot])))
+            return true;
+    return false;
+}
+
+static void vacate(struct weir_cache *cache, uint32_t slot)
+{
+    const uint32_t record = cache->record_in[slot];
+    cache->slot_of[record] = WEIR_NO_SLOT;
+    cache->record_in[slot] = WEIR_NO_RECORD;
+    cache->holds[slot] = WEIR_HOLD_NONE;
+    cache->set_empty[cache->layers[cache->layer_of[record]].set]++;
+}
+
+static uint32_t claim(struct weir_cache *cache, uint32_t layer, uint32_t record, bool spares_step,
+                      uint32_t *victim)
+{
+    const uint32_t number = cache->first[layer] + record;
+    const uint32_t set = cache->layers[layer].set;
+    WEIR_ASSERT(cache->slot_of[number] == WEIR_NO_SLOT);
+    *victim = WEIR_NO_RECORD;
+    if (!can_claim(cache, set, spares_step))
+        return WEIR_NO_SLOT;
+    if (cache->policy->miss != NULL)
+        cache->policy->miss(cache, number);
+    const uint32_t slot = choose_slot(cache, set);
+    if (cache->record_in[slot] != WEIR_NO_RECORD) {
+        *victim = cache->record_in[slot];
+        vacate(cache, slot);
+        if (cache->policy->leave != NULL)
+            cache->policy->leave(cache, *victim);
+    }
+    cache->slot_of[number] = slot;
+    cache->record_in[slot] = number;
+    cache->holds[slot] = WEIR_HOLD_FIRM;
+    cache->set_empty[set]--;
+    if (cache->policy->enter != NULL)
+        cache->policy->enter(cache, number);
+    return slot;
+}
+
+uint32_t weir_cache_claim(struct weir_cache *cache, uint32_t layer, uint32_t record,
+                          uint32_t *victim)
+{
+    return claim(cache, layer, record, false, victim);
+}
+
+uint32_t weir_cache_claim_ahead(struct weir_cache *cache, uint32_t layer, uint32_t record,
+                                uint32_t *victim)
+{
+    return claim(cache, layer, record, true, victim);
+}
+
+void weir_cache_hold(struct weir_cache *cache, uint32_t slot)
+{
+    cache->holds[slot] = WEIR_HOLD_FIRM;
+}
+
+void weir_cache_let_go(struct weir_cache *cache, uint32_t slot)
+{
+    cache->holds[slot] = WEIR_HOLD_NONE;
+}
+
+void weir_cache_drop(struct weir_cache *cache, uint32_t slot)
+{
+    const uint32_t record = cache->record_in[slot];
+    vacate(cache, slot);
+    if (cache->policy->leave != NULL)
+        cache->policy->leave(cache, record);
+}
+
+/* Beyond what lets every layer's step through: look-ahead may hold slots of the set. */
+static bool may_retire(const struct weir_cache *cache, uint32_t set, uint32_t step_max)
+{
+    uint32_t fewest = 1;
+    uint32_t count = 0;
+    for (uint32_t layer = 0; layer < cache->layer_count; layer++)
+        if (cache->layers[layer].set == set)
+            fewest =
+                (uint32_t)weir_max(fewest, weir_min(step_max, cache->layers[layer].record_count));
+    for (uint32_t slot = cache->set_first[set]; slot < cache->set_first[set + 1]; slot++)
+        count += cache->holds[slot] < WEIR_HOLD_FIRM;
+    return count > fewest;
+}
+
+uint32_t weir_cache_retire(struct weir_cache *cache, uint32_t step_max)
+{
+    uint32_t best = WEIR_NO_SLOT;
+    uint32_t best_set = 0;
+    for (uint32_t set = 0; set < cache->set_count; set++) {
+        if (!may_retire(cache, set, step_max))
+            continue;
+        const uint32_t slot = choose_slot(cache, set);
+        const bool is_empty = cache->record_in[slot] == WEIR_NO_RECORD;
+        if (best == WEIR_NO_SLOT || is_empty ||
+            (cache->record_in[best] != WEIR_NO_RECORD && goes_first(cache, slot, best))) {
+            best = slot;
+            best_set = set;
+        }
+    }
+    if (best == WEIR_NO_SLOT)
+        return WEIR_NO_SLOT;
+    if (cache->record_in[best] != WEIR_NO_RECORD)
+        weir_cache_drop(cache, best);
+    cache->holds[best] = WEIR_HOLD_RETIRED;
+    cache->set_empty[best_set]--;
+    cache->set_live[best_set]--;
+    return best;
+}
+
+void weir_cache_end(struct weir_cache *cache)
+{
+    if (cache->policy->end != NULL)
+        cache->policy->end(cache, cache->step_layer);
+}
+
+uint32_t weir_cache_slot_total(const struct weir_policy *policy, double share, uint32_t n_layer,
+                               uint32_t least, uint32_t most)
+{
+    /* So that rounding does not make 2 of 0.3 x 10. */
+    static const double epsilon = 1e-9;
+    const uint32_t n_part = policy->is_pooled ? 1 : n_layer;
+    const uint32_t n_whole = n_layer / n_part;
+    const uint64_t slots = (uint64_t)(share * most * n_whole + epsilon);
+    return (uint32_t)weir_min(weir_max(slots, least * n_whole), most * n_whole) * n_part;
+}
+
+uint32_t weir_cache_deal(const struct weir_policy *policy, uint32_t slot_total, uint32_t n_layer,
+                         uint32_t index, uint32_t least, uint32_t most)
+{
+    enum { SHALLOW_LAYERS = 4 };
+    if (!policy->is_shallow_first || slot_total <= least * n_layer)
+        return slot_total / n_layer + (index < slot_total % n_layer);
+    /* Fate, arXiv:2502.12224: the first layers whole, the others evenly (here never below least).
+ * */
+    uint32_t spare = slot_total - least * n_layer;
+    uint32_t whole = (uint32_t)weir_min(most > least ? spare / (most - least) : n_layer, n_layer);
+    whole = (uint32_t)weir_min(whole, SHALLOW_LAYERS);
+    if (index < whole)
+        return most;
+    spare -= whole * (most - least);
+    const uint32_t others = n_layer - whole;
+    const uint32_t place = index - whole;
+    return (uint32_t)weir_min(least + spare / others + (place < spare % others), most);
+}

@@ -1,0 +1,136 @@
+/* policy_learned.c - how likely each record is to be used by the next token, learned while running.
+ *
+ * One logistic regression for the whole model. Features of a record after its layer's step: 1; for
+ * decays d = 0.5, 0.8, 0.9, 0.95, 0.99 the log of its decayed use count over that of a record which
+ * is always used; whether it was used now; log of the steps since its last use. Label: used in the
+ * layer's next step. AdaGrad (Duchi, Hazan, Singer, JMLR 12, 2011) on the layer's mean gradient. */
+#include <math.h>
+
+#include "store/cache.h"
+
+enum { DECAYS = 5, FEATURES = DECAYS + 3, AGE_MAX = 64 };
+
+static const float decays[DECAYS] = {0.5f, 0.8f, 0.9f, 0.95f, 0.99f};
+static const double start[FEATURES] = {-2.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.0, 0.0};
+static const double step_size = 0.1;
+static const double first_square = 1e-3;
+
+struct record_state {
+    float counts[DECAYS];
+    float features[FEATURES];
+    float score;
+    uint32_t age; /* steps of its layer since the last use */
+};
+
+struct layer_state {
+    float totals[DECAYS]; /* counts of a record that is used in every step */
+};
+
+struct learned {
+    double weights[FEATURES];
+    double squares[FEATURES];
+    bool is_begun;
+};
+
+static struct learned *model_of(const struct weir_cache *cache)
+{
+    return cache->state;
+}
+
+static struct layer_state *layers_of(const struct weir_cache *cache)
+{
+    return (struct layer_state *)(model_of(cache) + 1);
+}
+
+static struct record_state *records_of(const struct weir_cache *cache)
+{
+    return (struct record_state *)(layers_of(cache) + cache->layer_count);
+}
+
+static uint64_t state_bytes(const struct weir_cache *cache)
+{
+    return sizeof(struct learned) + cache->layer_count * sizeof(struct layer_state) +
+           cache->record_count * sizeof(struct record_state);
+}
+
+static void learn(struct weir_cache *cache, uint32_t layer)
+{
+    struct learned *model = model_of(cache);
+    const uint32_t first = cache->first[layer];
+    const uint32_t count = cache->layers[layer].record_count;
+    double gradient[FEATURES] = {0};
+    for (uint32_t record = first; record < first + count; record++) {
+        const struct record_state *at = &records_of(cache)[record];
+        const double label = weir_cache_is_used(cache, record) ? 1.0 : 0.0;
+        double logit = 0.0;
+        for (int feature = 0; feature < FEATURES; feature++)
+            logit += model->weights[feature] * (double)at->features[feature];
+        const double error = 1.0 / (1.0 + exp(-logit)) - label;
+        for (int feature = 0; feature < FEATURES; feature++)
+            gradient[feature] += error * (double)at->features[feature];
+    }
+    for (int feature = 0; feature < FEATURES; feature++) {
+        const double mean = gradient[feature] / count;
+        model->squares[feature] += mean * mean;
+        model->weights[feature] -= step_size * mean / sqrt(model->squares[feature]);
+    }
+}
+
+static void count_uses(struct weir_cache *cache, uint32_t layer)
+{
+    struct layer_state *totals = &layers_of(cache)[layer];
+    const uint32_t first = cache->first[layer];
+    for (int decay = 0; decay < DECAYS; decay++)
+        totals->totals[decay] = totals->totals[decay] * decays[decay] + 1.0f;
+    for (uint32_t record = first; record < first + cache->layers[layer].record_count; record++) {
+        struct record_state *at = &records_of(cache)[record];
+        const float used = weir_cache_is_used(cache, record) ? 1.0f : 0.0f;
+        const bool was_never = at->features[0] == 0.0f;
+        at->age = used > 0.0f ? 0 : was_never ? AGE_MAX : (uint32_t)weir_min(at->age + 1, AGE_MAX);
+        at->features[0] = 1.0f;
+        for (int decay = 0; decay < DECAYS; decay++) {
+            at->counts[decay] = at->counts[decay] * decays[decay] + used;
+            at->features[1 + decay] =
+                logf((at->counts[decay] + 0.03f) / (totals->totals[decay] + 0.06f));
+        }
+        at->features[1 + DECAYS] = used;
+        at->features[2 + DECAYS] = logf(1.0f + (float)at->age);
+    }
+}
+
+static void end(struct weir_cache *cache, uint32_t layer)
+{
+    struct learned *model = model_of(cache);
+    const uint32_t first = cache->first[layer];
+    if (!model->is_begun) {
+        for (int feature = 0; feature < FEATURES; feature++) {
+            model->weights[feature] = start[feature];
+            model->squares[feature] = first_square;
+        }
+        model->is_begun = true;
+    }
+    if (layers_of(cache)[layer].totals[0] > 0.0f)
+        learn(cache, layer);
+    count_uses(cache, layer);
+    for (uint32_t record = first; record < first + cache->layers[layer].record_count; record++) {
+        struct record_state *at = &records_of(cache)[record];
+        double score = 0.0;
+        for (int feature = 0; feature < FEATURES; feature++)
+            score += model->weights[feature] * (double)at->features[feature];
+        at->score = (float)score;
+    }
+}
+
+static double value(const struct weir_cache *cache, uint32_t record)
+{
+    return (double)records_of(cache)[record].score;
+}
+
+const struct weir_policy weir_policy_learned = {
+    .name = "learned",
+    .about = "the least likely next goes, learned on line, over slots that all layers share",
+    .is_pooled = true,
+    .state_bytes = state_bytes,
+    .end = end,
+    .value = value,
+};

@@ -1,0 +1,303 @@
+/* reads.c - records on their way from the device to their slots. */
+#include <string.h>
+
+#include "store/store_internal.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#endif
+
+static const char *const class_names[] = {
+    [WEIR_READ_DEMAND] = "demand",
+    [WEIR_READ_FILL] = "fill",
+    [WEIR_READ_AHEAD] = "look-ahead",
+    [WEIR_READ_PROMOTED] = "promoted",
+};
+
+struct weir_layer_state *weir_store_layer_of(struct weir_store *store, uint32_t slot)
+{
+    return &store->layers[store->slots[slot].layer];
+}
+
+/* Bytes of a slot before slice `slice`. */
+static uint64_t slice_begin(const struct weir_layer_state *layer, uint32_t slice)
+{
+    return slice < layer->config.slice_count ? layer->slice_at[slice] : layer->slot_bytes;
+}
+
+static void guard(uint8_t *memory, uint64_t bytes, bool is_open)
+{
+#if defined(__SANITIZE_ADDRESS__)
+    if (is_open)
+        __asan_unpoison_memory_region(memory, bytes);
+    else
+        __asan_poison_memory_region(memory, bytes);
+#else
+    (void)memory;
+    (void)bytes;
+    (void)is_open;
+#endif
+}
+
+void weir_store_guard(const struct weir_store *store, uint32_t slot, uint32_t first, uint32_t last,
+                      bool is_open)
+{
+    const struct weir_layer_state *layer = &store->layers[store->slots[slot].layer];
+    const uint64_t begin = slice_begin(layer, first);
+    guard(store->slots[slot].memory + begin, slice_begin(layer, last) - begin, is_open);
+}
+
+void weir_store_guard_set(const struct weir_store *store, uint32_t set, bool is_open)
+{
+    const struct weir_cache *cache = &store->cache;
+    const uint32_t slot_count = cache->set_first[set + 1] - cache->set_first[set];
+    guard(store->arenas[set], slot_count * store->slot_bytes[set], is_open);
+}
+
+bool weir_store_slot_is_whole(const struct weir_store *store, uint32_t slot)
+{
+    const struct weir_slot *at = &store->slots[slot];
+    const uint32_t slice_count = store->layers[at->layer].config.slice_count;
+    return !at->failed && at->arrived == (1u << slice_count) - 1;
+}
+
+/* The slot's record has gone: a reader that kept a pointer past its lease finds nonsense rather
+ * than old weights. */
+static void spoil(struct weir_store *store, uint32_t slot)
+{
+    WEIR_ASSERT(store->slots[slot].state == WEIR_SLOT_READY && !store->slots[slot].is_wanted);
+#ifndef WEIR_RELEASE
+    const struct weir_layer_state *layer = weir_store_layer_of(store, slot);
+    weir_store_guard(store, slot, 0, layer->config.slice_count, true);
+    memset(store->slots[slot].memory, 0xa5, layer->slot_bytes);
+#endif
+}
+
+void weir_store_open_slot(struct weir_store *store, uint32_t slot, uint32_t layer, uint32_t record,
+                          uint32_t victim)
+{
+    struct weir_slot *at = &store->slots[slot];
+    if (victim != WEIR_NO_RECORD)
+        spoil(store, slot);
+    else
+        WEIR_ASSERT(at->state == WEIR_SLOT_EMPTY);
+    *at = (struct weir_slot){
+        .memory = at->memory, .layer = layer, .record = record, .state = WEIR_SLOT_READING};
+    weir_store_guard(store, slot, 0, store->layers[layer].config.slice_count, true);
+}
+
+bool weir_store_start_read(struct weir_store *store, struct weir_layer_state *layer,
+                           uint32_t record, enum weir_read_class class)
+{
+    uint32_t victim;
+    const uint32_t slot = weir_cache_claim(&store->cache, layer->index, record, &victim);
+    if (slot == WEIR_NO_SLOT)
+        return false;
+    weir_store_open_slot(store, slot, layer->index, record, victim);
+    store->slots[slot].class = class;
+    store->slots[slot].is_wanted = true;
+    store->step.reading[store->step.reading_count++] = slot;
+    return true;
+}
+
+/* The first slice of a record is with the device. */
+static void count_read(struct weir_store *store, const struct weir_slot *slot)
+{
+    store->stats.reads++;
+    if (slot->is_ahead) {
+        store->stats.ahead_reads++;
+        return;
+    }
+    const uint32_t count = ++store->step.read_count[slot->record];
+    store->stats.step_reads_max = weir_max(store->stats.step_reads_max, count);
+}
+
+bool weir_store_ask(struct weir_store *store, uint32_t slot, uint32_t until, uint64_t budget_bytes)
+{
+    struct weir_slot *at = &store->slots[slot];
+    const struct weir_layer_state *layer = weir_store_layer_of(store, slot);
+    while (at->asked < until) {
+        const struct weir_slice *slice = &layer->config.slice[at->asked];
+        const struct weir_superset superset = weir_store_superset(slice, at->record);
+        const struct weir_read read = {
+            .offset = superset.offset,
+            .tag = (uint64_t)slot * WEIR_SLICE_MAX + at->asked,
+            .dst = at->memory + layer->slice_at[at->asked],
+            .bytes = superset.bytes,
+            .min_bytes = superset.lead_bytes + slice->bytes,
+            .file = slice->file,
+            .label = {class_names[at->class], layer->index, at->record, at->asked},
+        };
+        if (store->in_flight_bytes > 0 && store->in_flight_bytes + superset.bytes > budget_bytes)
+            return false;
+        if (weir_io_submit(store->io, &read, 1) == 0)
+            return false;
+        store->in_flight_bytes += superset.bytes;
+        store->stats.slice_bytes += slice->bytes;
+        store->stats.read_bytes += superset.bytes;
+        if (at->asked++ == 0)
+            count_read(store, at);
+    }
+    return true;
+}
+
+/* Heads of the next records go before the tail of this one, as far as a token's records reach:
+ * with the heads a token's experts can be computed while the tails are on their way. In a prefill
+ * step, which has more records, a tail waits for no more than that. */
+bool weir_store_pump_reads(struct weir_store *store)
+{
+    const struct weir_step *step = &store->step;
+    const uint32_t lead = store->step_max;
+    for (uint32_t index = 0; index < step->reading_count + lead; index++) {
+        if (index < step->reading_count) {
+            const uint32_t slot = step->reading[index];
+            const uint32_t head_count = weir_store_layer_of(store, slot)->config.head_count;
+            if (!weir_store_ask(store, slot, head_count, store->budget_bytes))
+                return false;
+        }
+        if (index < lead)
+            continue;
+        const uint32_t slot = step->reading[index - lead];
+        const uint32_t slice_count = weir_store_layer_of(store, slot)->config.slice_count;
+        if (!weir_store_ask(store, slot, slice_count, store->budget_bytes))
+            return false;
+    }
+    return true;
+}
+
+static void keep_failure(struct weir_store *store, const struct weir_read_done *done)
+{
+    const uint32_t slice = (uint32_t)(done->tag % WEIR_SLICE_MAX);
+    const struct weir_slot *slot = &store->slots[done->tag / WEIR_SLICE_MAX];
+    const struct weir_slice *at = &store->layers[slot->layer].config.slice[slice];
+    const struct weir_superset superset = weir_store_superset(at, slot->record);
+    const char *path = weir_io_file_path(store->io, at->file);
+    struct weir_err *failure = &store->step.failure;
+    if (done->status == WEIR_ERR_FORMAT)
+        WEIR_FAIL(failure, WEIR_ERR_FORMAT,
+                  "%s ends early: layer %u record %u slice %u: wanted %u bytes at %llu, found %u",
+                  path, slot->layer, slot->record, slice, superset.lead_bytes + at->bytes,
+                  (unsigned long long)superset.offset, done->bytes);
+    else
+        WEIR_FAIL_OS(failure, done->os_errno,
+                     "read %s: layer %u record %u slice %u: %u bytes at %llu", path, slot->layer,
+                     slot->record, slice, superset.bytes, (unsigned long long)superset.offset);
+}
+
+static void forget_reading(struct weir_step *step, uint32_t slot)
+{
+    uint32_t at = 0;
+    while (step->reading[at] != slot)
+        at++;
+    step->reading_count--;
+    memmove(step->reading + at, step->reading + at + 1,
+            (step->reading_count - at) * sizeof(step->reading[0]));
+}
+
+void weir_store_empty_slot(struct weir_store *store, uint32_t slot)
+{
+    struct weir_slot *at = &store->slots[slot];
+    weir_store_guard(store, slot, 0, weir_store_layer_of(store, slot)->config.slice_count, false);
+    weir_cache_drop(&store->cache, slot);
+    *at = (struct weir_slot){.memory = at->memory, .record = WEIR_NO_RECORD};
+}
+
+void weir_store_drop_reads(struct weir_store *store)
+{
+    struct weir_step *step = &store->step;
+    for (uint32_t index = step->reading_count; index > 0; index--) {
+        const uint32_t slot = step->reading[index - 1];
+        if (store->slots[slot].asked > 0)
+            continue;
+        forget_reading(step, slot);
+        weir_store_empty_slot(store, slot);
+    }
+}
+
+/* All slices of a slot of the step are back. */
+static void finish_slot(struct weir_store *store, uint32_t slot)
+{
+    const struct weir_slot *at = &store->slots[slot];
+    forget_reading(&store->step, slot);
+    if (at->state == WEIR_SLOT_LEASED)
+        return; /* release sees to it */
+    if (at->failed)
+        weir_store_empty_slot(store, slot);
+    else if (!at->is_wanted)
+        weir_cache_let_go(&store->cache, slot); /* released before its tail came */
+}
+
+static void take_slice(struct weir_store *store, const struct weir_read_done *done)
+{
+    const uint32_t slot = (uint32_t)(done->tag / WEIR_SLICE_MAX);
+    const uint32_t slice = (uint32_t)(done->tag % WEIR_SLICE_MAX);
+    struct weir_slot *at = &store->slots[slot];
+    const struct weir_store_layer *config = &store->layers[at->layer].config;
+    const uint32_t head = (1u << config->head_count) - 1;
+    const uint32_t bytes = weir_store_superset(&config->slice[slice], at->record).bytes;
+    const bool is_of_step = at->is_wanted || at->state == WEIR_SLOT_LEASED;
+    store->in_flight_bytes -= bytes;
+    store->arrived_bytes += bytes;
+    weir_store_guard(store, slot, slice, slice + 1, false);
+    if (done->status != WEIR_OK) {
+        at->failed = true;
+        if (is_of_step)
+            keep_failure(store, done);
+    }
+    at->arrived |= (uint8_t)(1u << slice);
+    if (at->state == WEIR_SLOT_READING && !at->failed && (at->arrived & head) == head) {
+        at->state = WEIR_SLOT_READY;
+        if (at->is_wanted)
+            store->step.landed[store->step.landed_count++] = slot;
+    }
+    if (!weir_store_finish_ahead(store, slot) && at->arrived == (1u << config->slice_count) - 1)
+        finish_slot(store, slot);
+}
+
+/* Follow the middle of the values: one that is far off, because the machine was busy or a text was
+ * waited for, counts no more than any other. */
+static void follow(double *middle, double value)
+{
+    if (*middle == 0.0)
+        *middle = value;
+    else
+        *middle *= value > *middle ? 16.0 / 15.0 : 15.0 / 16.0;
+}
+
+/* How long the step had something to wait for, what came in that time, and the pauses between. */
+static void note_pending(struct weir_store *store)
+{
+    struct weir_step *step = &store->step;
+    const bool is_pending = step->reading_count > 0;
+    if (is_pending == (step->pending_since_ns != 0))
+        return;
+    const uint64_t now_ns = weir_now_ns();
+    if (is_pending) {
+        if (step->idle_since_ns != 0)
+            follow(&store->pace.idle_ns, (double)(now_ns - step->idle_since_ns));
+        step->pending_since_ns = now_ns;
+        step->pending_base_bytes = store->arrived_bytes;
+        return;
+    }
+    const uint64_t pending_ns = weir_max(now_ns - step->pending_since_ns, 1);
+    const uint64_t bytes = store->arrived_bytes - step->pending_base_bytes;
+    follow(&store->pace.bytes_per_ns, (double)bytes / (double)pending_ns);
+    store->stats.pending_ns += pending_ns;
+    store->stats.pending_bytes += bytes;
+    step->pending_since_ns = 0;
+    step->idle_since_ns = now_ns;
+}
+
+void weir_store_collect(struct weir_store *store, bool wait)
+{
+    enum { BATCH = 64 };
+    struct weir_read_done done[BATCH];
+    const uint64_t begin_ns = wait ? weir_now_ns() : 0;
+    note_pending(store);
+    const uint32_t count = weir_io_reap(store->io, done, BATCH, wait ? -1 : 0);
+    for (uint32_t index = 0; index < count; index++)
+        take_slice(store, &done[index]);
+    note_pending(store);
+    if (wait)
+        store->stats.wait_ns += weir_now_ns() - begin_ns;
+}

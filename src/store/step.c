@@ -1,0 +1,206 @@
+/* step.c - one step: resident records first, then each as it lands.
+ *
+ * I1  The cache holds a slot from begin or from its read until its lease is released, so no
+ *     record is read twice in a step. */
+#include <string.h>
+
+#include "store/store_internal.h"
+
+static struct weir_layer_state *running_layer(struct weir_store *store)
+{
+    WEIR_ASSERT(store->step.is_running);
+    return &store->layers[store->step.layer];
+}
+
+/* Start as many of the missing records as there are slots for; hand reads to the device, what the
+ * step waits for first. */
+static void pump(struct weir_store *store)
+{
+    struct weir_step *step = &store->step;
+    struct weir_layer_state *layer = running_layer(store);
+    while (step->missing_next < step->missing_count && step->failure.status == WEIR_OK &&
+           weir_store_start_read(store, layer, step->missing[step->missing_next], WEIR_READ_DEMAND))
+        step->missing_next++;
+    if (weir_store_pump_reads(store) && step->missing_next == step->missing_count)
+        weir_store_pump_ahead(store);
+}
+
+/* A record of the step that has a slot already. */
+static void take_slot(struct weir_store *store, uint32_t slot)
+{
+    struct weir_step *step = &store->step;
+    WEIR_ASSERT(!store->slots[slot].is_wanted); /* distinct */
+    store->slots[slot].is_wanted = true;
+    weir_cache_hold(&store->cache, slot); /* keeps I1 */
+    weir_store_promote(store, slot);
+    if (weir_store_slot_is_whole(store, slot)) {
+        step->resident[step->resident_count++] = slot;
+        return;
+    }
+    step->reading[step->reading_count++] = slot;
+    if (store->slots[slot].state == WEIR_SLOT_READY)
+        step->landed[step->landed_count++] = slot;
+}
+
+void weir_store_begin(weir_store *store, uint32_t layer_index, const uint32_t *records,
+                      uint32_t count)
+{
+    struct weir_step *step = &store->step;
+    WEIR_ASSERT(!step->is_running && layer_index < store->layer_count && store->lease_count == 0);
+    WEIR_ASSERT(count <= store->layers[layer_index].config.record_count);
+    weir_store_settle_ahead(store, layer_index);
+    step->is_running = true;
+    step->layer = layer_index;
+    step->count = count;
+    step->resident_count = step->resident_next = 0;
+    step->missing_count = step->missing_next = 0;
+    step->reading_count = step->landed_count = step->landed_next = 0;
+    step->failure = (struct weir_err){0};
+    weir_cache_begin(&store->cache, layer_index, records, count);
+    for (uint32_t index = 0; index < count; index++) {
+        const uint32_t record = records[index];
+        const uint32_t slot = weir_cache_find(&store->cache, layer_index, record);
+        step->records[index] = record;
+        step->read_count[record] = 0;
+        if (slot == WEIR_NO_SLOT)
+            step->missing[step->missing_count++] = record;
+        else
+            take_slot(store, slot);
+    }
+    if (store->ahead.layer == layer_index)
+        weir_store_retire_ahead(store);
+    store->stats.uses += count;
+    store->stats.hits += step->resident_count;
+    pump(store);
+    weir_store_collect(store, false);
+}
+
+static void lease_slot(struct weir_store *store, uint32_t slot, struct weir_lease *lease)
+{
+    const struct weir_layer_state *layer = running_layer(store);
+    struct weir_slot *at = &store->slots[slot];
+    WEIR_ASSERT(at->state == WEIR_SLOT_READY);
+    at->state = WEIR_SLOT_LEASED;
+    at->is_wanted = false;
+    store->lease_count++;
+    weir_store_guard(store, slot, 0,
+                     weir_store_slot_is_whole(store, slot) ? layer->config.slice_count
+                                                           : layer->config.head_count,
+                     true);
+    *lease = (struct weir_lease){.record = at->record, .slot = slot};
+    for (uint32_t slice = 0; slice < layer->config.slice_count; slice++)
+        lease->slice[slice] =
+            at->memory + layer->slice_at[slice] +
+            weir_store_superset(&layer->config.slice[slice], at->record).lead_bytes;
+}
+
+static bool has_something(const struct weir_store *store)
+{
+    const struct weir_step *step = &store->step;
+    if (store->waits_for_all && step->reading_count > 0)
+        return false;
+    return step->resident_next < step->resident_count || step->landed_next < step->landed_count;
+}
+
+static bool is_over(const struct weir_step *step)
+{
+    return step->resident_next == step->resident_count && step->landed_next == step->landed_count &&
+           step->reading_count == 0 && step->missing_next == step->missing_count;
+}
+
+static enum weir_status tell_failure(const struct weir_step *step, struct weir_err *err)
+{
+    if (err != NULL && err->status == WEIR_OK)
+        *err = step->failure;
+    return step->failure.status;
+}
+
+enum weir_status weir_store_next(weir_store *store, struct weir_lease *lease, bool *more,
+                                 struct weir_err *err)
+{
+    struct weir_step *step = &store->step;
+    for (;;) {
+        weir_store_collect(store, false);
+        pump(store);
+        if (step->failure.status != WEIR_OK)
+            return tell_failure(step, err);
+        if (has_something(store) || is_over(step))
+            break;
+        /* Nothing in flight and records still missing: the caller holds every slot. */
+        WEIR_ASSERT(store->in_flight_bytes > 0);
+        weir_store_collect(store, true);
+    }
+    *more = has_something(store);
+    if (*more)
+        lease_slot(store,
+                   step->resident_next < step->resident_count
+                       ? step->resident[step->resident_next++]
+                       : step->landed[step->landed_next++],
+                   lease);
+    return WEIR_OK;
+}
+
+bool weir_store_ready(weir_store *store)
+{
+    weir_store_collect(store, false);
+    pump(store);
+    return has_something(store) || is_over(&store->step) || store->step.failure.status != WEIR_OK;
+}
+
+bool weir_store_tail_ready(weir_store *store, const struct weir_lease *lease)
+{
+    return weir_store_slot_is_whole(store, lease->slot) || store->step.failure.status != WEIR_OK;
+}
+
+enum weir_status weir_store_tail(weir_store *store, const struct weir_lease *lease,
+                                 struct weir_err *err)
+{
+    WEIR_ASSERT(store->slots[lease->slot].state == WEIR_SLOT_LEASED);
+    while (!weir_store_tail_ready(store, lease)) {
+        pump(store);
+        weir_store_collect(store, true);
+    }
+    if (store->step.failure.status != WEIR_OK)
+        return tell_failure(&store->step, err);
+    weir_store_guard(store, lease->slot, 0, running_layer(store)->config.slice_count, true);
+    return WEIR_OK;
+}
+
+void weir_store_release(weir_store *store, struct weir_lease *lease)
+{
+    const struct weir_layer_state *layer = running_layer(store);
+    struct weir_slot *at = &store->slots[lease->slot];
+    WEIR_ASSERT(at->state == WEIR_SLOT_LEASED && at->record == lease->record);
+    at->state = WEIR_SLOT_READY;
+    store->lease_count--;
+    weir_store_guard(store, lease->slot, 0, layer->config.slice_count, false);
+    if (weir_store_slot_is_whole(store, lease->slot))
+        weir_cache_let_go(&store->cache, lease->slot);
+    else if (at->failed && at->arrived == (1u << layer->config.slice_count) - 1)
+        weir_store_empty_slot(store, lease->slot);
+    memset(lease, 0, sizeof(*lease));
+    pump(store);
+}
+
+void weir_store_end(weir_store *store)
+{
+    struct weir_step *step = &store->step;
+    WEIR_ASSERT(step->is_running && store->lease_count == 0);
+    weir_store_drop_reads(store);
+    while (step->reading_count > 0) {
+        weir_store_pump_reads(store);
+        weir_store_collect(store, true);
+    }
+    weir_store_collect(store, false);
+    for (uint32_t index = 0; index < step->count; index++) {
+        const uint32_t slot = weir_cache_find(&store->cache, step->layer, step->records[index]);
+        if (slot == WEIR_NO_SLOT)
+            continue;
+        store->slots[slot].is_wanted = false;
+        weir_cache_let_go(&store->cache, slot);
+        if (store->forgets)
+            weir_store_empty_slot(store, slot);
+    }
+    weir_cache_end(&store->cache);
+    step->is_running = false;
+}

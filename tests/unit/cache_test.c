@@ -1,0 +1,296 @@
+/* cache_test.c - who gives up its slot: each policy against a simulation or its promise. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "store/cache.h"
+#include "weir.h"
+
+enum { LAYERS = 3, EXPERTS = 24, USED = 4, TOKENS = 300 };
+
+static uint16_t experts[TOKENS][LAYERS][USED];
+
+/* Text-like routing: each layer has favourites that change every 40 tokens. */
+static struct weir_trace make_trace(uint64_t seed)
+{
+    for (uint32_t token = 0; token < TOKENS; token++)
+        for (uint32_t layer = 0; layer < LAYERS; layer++)
+            for (uint32_t rank = 0; rank < USED;) {
+                const uint32_t topic = token / 40 * 5 + layer;
+                const bool is_favourite = weir_random_unit(&seed) < 0.7;
+                const uint32_t draw = (uint32_t)weir_random_next(&seed);
+                const uint16_t expert =
+                    (uint16_t)((is_favourite ? topic + draw % 7 : draw) % EXPERTS);
+                bool is_new = true;
+                for (uint32_t before = 0; before < rank; before++)
+                    is_new = is_new && experts[token][layer][before] != expert;
+                if (is_new)
+                    experts[token][layer][rank++] = expert;
+            }
+    return (struct weir_trace){.n_layer = LAYERS,
+                               .n_expert = EXPERTS,
+                               .n_expert_used = USED,
+                               .n_token = TOKENS,
+                               .n_prompt_token = 30,
+                               .experts = &experts[0][0][0]};
+}
+
+static double replay(const struct weir_trace *trace, const char *policy, double share)
+{
+    const struct weir_replay_config config = {
+        .policy = policy, .expert_share = share, .warm_share = 1.0 / 3.0};
+    struct weir_replay_result result;
+    struct weir_err err = {0};
+    if (weir_trace_replay(trace, &config, &result, NULL, NULL, &err) != WEIR_OK)
+        fail_msg("%s", err.text);
+    assert_int_equal(result.uses, (TOKENS - 30 - 90) * LAYERS * USED);
+    return (double)result.hits / (double)result.uses;
+}
+
+/* The same by a list for each layer, kept in order of use. */
+static uint64_t simulate_lru(uint32_t n_slot)
+{
+    uint64_t hits = 0;
+    for (uint32_t layer = 0; layer < LAYERS; layer++) {
+        uint16_t list[EXPERTS + 1]; /* most recent first */
+        uint32_t count = 0;
+        for (uint32_t token = 0; token < TOKENS; token++) {
+            bool was_there[USED];
+            for (uint32_t rank = 0; rank < USED; rank++) {
+                was_there[rank] = false;
+                for (uint32_t at = 0; at < count; at++)
+                    was_there[rank] |= list[at] == experts[token][layer][rank];
+                hits += was_there[rank] && token >= 120;
+            }
+            /* To the front: first what was there, then what had to be read. */
+            for (int is_there = 1; is_there >= 0; is_there--)
+                for (uint32_t rank = 0; rank < USED; rank++) {
+                    const uint16_t expert = experts[token][layer][rank];
+                    uint32_t at = 0;
+                    if (was_there[rank] != is_there)
+                        continue;
+                    while (at < count && list[at] != expert)
+                        at++;
+                    if (at == count)
+                        count++;
+                    memmove(list + 1, list, at * sizeof(list[0]));
+                    list[0] = expert;
+                }
+            count = count > n_slot ? n_slot : count;
+        }
+    }
+    return hits;
+}
+
+static void lru_equals_a_list_in_order_of_use(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed < 6; seed++) {
+        const struct weir_trace trace = make_trace(seed);
+        const double found = replay(&trace, "lru", 0.5);
+        const double wanted = (double)simulate_lru(12) / ((TOKENS - 120) * LAYERS * USED);
+        assert_true(found == wanted);
+    }
+}
+
+static void nothing_beats_the_future_layer_by_layer(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed < 6; seed++) {
+        const struct weir_trace trace = make_trace(seed);
+        for (int share = 2; share <= 8; share += 2) {
+            const double best = replay(&trace, "belady", share / 10.0);
+            assert_true(best >= replay(&trace, "lru", share / 10.0));
+            assert_true(best >= replay(&trace, "decayed", share / 10.0));
+            assert_true(best >= replay(&trace, "arc", share / 10.0));
+        }
+    }
+}
+
+static void with_slots_for_all_every_policy_hits(void **state)
+{
+    (void)state;
+    const struct weir_trace trace = make_trace(3);
+    for (uint32_t index = 0; weir_policy_name(index) != NULL; index++) {
+        assert_true(strlen(weir_policy_about(index)) > 10);
+        assert_true(replay(&trace, weir_policy_name(index), 1.0) > 0.99);
+    }
+}
+
+/* Favourites are there to be learned: both must do much better than chance (half of the slots). */
+static void favourites_stay(void **state)
+{
+    (void)state;
+    const struct weir_trace trace = make_trace(11);
+    assert_true(replay(&trace, "decayed", 0.5) > 0.7);
+    assert_true(replay(&trace, "learned", 0.5) > 0.7);
+}
+
+struct toy {
+    struct weir_mem mem;
+    struct weir_cache cache;
+};
+
+static void open_toy(struct toy *toy, const struct weir_policy *policy, uint32_t records,
+                     uint32_t slots)
+{
+    const struct weir_cache_layer layer = {.record_count = records, .set = 0};
+    const struct weir_cache_config config = {
+        .policy = policy, .layer_count = 1, .layers = &layer, .set_count = 1, .set_slots = &slots};
+    weir_mem_init(&toy->mem);
+    weir_cache_layout(&toy->cache, &toy->mem, &config);
+    assert_int_equal(weir_mem_open(&toy->mem, NULL), WEIR_OK);
+    weir_cache_layout(&toy->cache, &toy->mem, &config);
+}
+
+/* One record used by a step of its own; the record that gave up its slot. */
+static uint32_t use(struct toy *toy, uint32_t record)
+{
+    uint32_t victim = WEIR_NO_RECORD;
+    weir_cache_begin(&toy->cache, 0, &record, 1);
+    uint32_t slot = weir_cache_find(&toy->cache, 0, record);
+    if (slot == WEIR_NO_SLOT)
+        slot = weir_cache_claim(&toy->cache, 0, record, &victim);
+    else
+        weir_cache_hold(&toy->cache, slot);
+    weir_cache_let_go(&toy->cache, slot);
+    weir_cache_end(&toy->cache);
+    return victim;
+}
+
+static void decayed_counts_order_by_count_then_use_then_index(void **state)
+{
+    struct toy toy;
+    (void)state;
+    open_toy(&toy, &weir_policy_decayed, 6, 3);
+    use(&toy, 0);
+    use(&toy, 1);
+    use(&toy, 1);
+    use(&toy, 2);
+    assert_int_equal(use(&toy, 3), 0); /* used once, longest ago */
+    assert_int_equal(use(&toy, 4), 2); /* then 2; 1 was used twice */
+    assert_int_equal(use(&toy, 0), 3); /* counts outlive eviction: 0 comes back with two uses */
+    assert_int_equal(use(&toy, 5), 4);
+    weir_mem_close(&toy.mem);
+}
+
+/* A scan of records used once must not push out those used twice (the paper's section IV). */
+static void arc_survives_a_scan(void **state)
+{
+    struct toy toy;
+    (void)state;
+    open_toy(&toy, &weir_policy_arc, 40, 4);
+    for (int round = 0; round < 2; round++) {
+        use(&toy, 0);
+        use(&toy, 1);
+    }
+    for (uint32_t record = 10; record < 30; record++)
+        use(&toy, record);
+    assert_int_not_equal(weir_cache_find(&toy.cache, 0, 0), WEIR_NO_SLOT);
+    assert_int_not_equal(weir_cache_find(&toy.cache, 0, 1), WEIR_NO_SLOT);
+    weir_mem_close(&toy.mem);
+}
+
+static void held_slots_are_never_victims(void **state)
+{
+    struct toy toy;
+    uint32_t victim;
+    const uint32_t records[] = {3, 4};
+    (void)state;
+    open_toy(&toy, &weir_policy_lru, 6, 2);
+    use(&toy, 0);
+    use(&toy, 1);
+    weir_cache_begin(&toy.cache, 0, records, 2);
+    const uint32_t first = weir_cache_claim(&toy.cache, 0, 3, &victim);
+    assert_int_equal(victim, 0);
+    assert_int_not_equal(weir_cache_claim(&toy.cache, 0, 4, &victim), WEIR_NO_SLOT);
+    assert_int_equal(victim, 1);
+    assert_int_equal(weir_cache_claim(&toy.cache, 0, 5, &victim), WEIR_NO_SLOT);
+    weir_cache_let_go(&toy.cache, first);
+    assert_int_equal(weir_cache_claim(&toy.cache, 0, 5, &victim), first);
+    weir_mem_close(&toy.mem);
+}
+
+static void slots_are_dealt_whole(void **state)
+{
+    (void)state;
+    for (uint32_t total = 4 * 12; total <= 32 * 12; total += 7)
+        for (uint32_t index = 0; weir_policy_at(index) != NULL; index++) {
+            uint32_t sum = 0;
+            for (uint32_t layer = 0; layer < 12; layer++) {
+                const uint32_t count =
+                    weir_cache_deal(weir_policy_at(index), total, 12, layer, 4, 32);
+                assert_in_range(count, 4, 32);
+                sum += count;
+            }
+            assert_int_equal(sum, total);
+        }
+    assert_int_equal(weir_cache_deal(&weir_policy_fate, 12 * 20, 12, 0, 4, 32), 32);
+}
+
+static void what_makes_no_sense_is_refused(void **state)
+{
+    struct weir_err err = {0};
+    struct weir_replay_result result;
+    struct weir_trace trace = make_trace(1);
+    struct weir_replay_config config = {.policy = "clock", .expert_share = 0.5};
+    (void)state;
+    assert_int_equal(weir_trace_replay(&trace, &config, &result, NULL, NULL, &err), WEIR_ERR_ARG);
+    assert_non_null(strstr(err.text, "clock"));
+    assert_non_null(strstr(err.text, "belady"));
+    config = (struct weir_replay_config){.policy = "lru", .expert_share = 0.0};
+    assert_int_equal(weir_trace_replay(&trace, &config, &result, NULL, NULL, NULL), WEIR_ERR_ARG);
+    config.expert_share = 0.5;
+    trace.n_expert = 4;
+    assert_int_equal(weir_trace_replay(&trace, &config, &result, NULL, NULL, NULL), WEIR_ERR_ARG);
+}
+
+static void slots_retire_empty_first_then_by_worth_and_never_when_held(void **state)
+{
+    struct toy toy;
+    (void)state;
+    open_toy(&toy, &weir_policy_decayed, 8, 6);
+    use(&toy, 0);
+    use(&toy, 1);
+    use(&toy, 1);
+    use(&toy, 2);
+    use(&toy, 3);
+    use(&toy, 4);
+    assert_int_equal(weir_cache_retire(&toy.cache, 2), 5); /* no record was in it */
+    assert_false(weir_cache_has_empty(&toy.cache, 0));
+    const uint32_t held = weir_cache_find(&toy.cache, 0, 2);
+    weir_cache_hold(&toy.cache, held);
+    const uint32_t slot_of_0 = weir_cache_find(&toy.cache, 0, 0);
+    assert_int_equal(weir_cache_retire(&toy.cache, 2), slot_of_0); /* used once, longest ago */
+    assert_int_equal(weir_cache_find(&toy.cache, 0, 0), WEIR_NO_SLOT);
+    assert_int_equal(use(&toy, 0), 3); /* 2 is held; the retired slots are not chosen */
+    const uint32_t slot_of_4 = weir_cache_find(&toy.cache, 0, 4);
+    assert_int_equal(weir_cache_retire(&toy.cache, 2), slot_of_4);
+    assert_int_equal(weir_cache_retire(&toy.cache, 2), WEIR_NO_SLOT); /* a step needs the others */
+    assert_int_equal(weir_cache_find(&toy.cache, 0, 2), held);
+    weir_cache_let_go(&toy.cache, held);
+    assert_int_not_equal(weir_cache_retire(&toy.cache, 2), WEIR_NO_SLOT);
+    assert_int_equal(weir_cache_retire(&toy.cache, 2), WEIR_NO_SLOT);
+    weir_mem_close(&toy.mem);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lru_equals_a_list_in_order_of_use),
+        cmocka_unit_test(nothing_beats_the_future_layer_by_layer),
+        cmocka_unit_test(with_slots_for_all_every_policy_hits),
+        cmocka_unit_test(favourites_stay),
+        cmocka_unit_test(decayed_counts_order_by_count_then_use_then_index),
+        cmocka_unit_test(slots_retire_empty_first_then_by_worth_and_never_when_held),
+        cmocka_unit_test(arc_survives_a_scan),
+        cmocka_unit_test(held_slots_are_never_victims),
+        cmocka_unit_test(slots_are_dealt_whole),
+        cmocka_unit_test(what_makes_no_sense_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,262 @@
+/* store_ahead_test.c - heads before tails, and reads ahead: right guesses are hits, wrong ones are
+ * waste, and neither changes what a lease holds. */
+#include "store/store.h"
+
+#include <jansson.h>
+
+#include "store_toy.h"
+
+static void check_head(const struct toy *toy, uint32_t layer, const struct weir_lease *lease)
+{
+    const struct weir_store_layer *config = &toy->layers[layer];
+    const uint32_t head_count = config->head_count > 0 ? config->head_count : config->slice_count;
+    for (uint32_t slice = 0; slice < head_count; slice++) {
+        const struct weir_slice *at = &config->slice[slice];
+        assert_memory_equal(lease->slice[slice],
+                            content + at->offset + lease->record * at->stride_bytes, at->bytes);
+    }
+}
+
+/* All records of a step, whole; false after a failed read. */
+static bool run_step(struct toy *toy, uint32_t layer, const uint32_t *records, uint32_t count,
+                     const uint32_t *expected, uint32_t expected_count)
+{
+    struct weir_err err = {0};
+    bool more = true;
+    weir_store_begin(toy->store, layer, records, count);
+    if (expected_count > 0)
+        weir_store_expect(toy->store, (layer + 1) % LAYERS, expected, expected_count,
+                          draw(toy, 0, 1) == 0);
+    while (more && err.status == WEIR_OK) {
+        struct weir_lease lease = {0};
+        if (weir_store_next(toy->store, &lease, &more, &err) != WEIR_OK || !more)
+            break;
+        check_head(toy, layer, &lease);
+        if (draw(toy, 0, 3) > 0 && weir_store_tail(toy->store, &lease, &err) == WEIR_OK)
+            check_lease(toy, layer, &lease);
+        weir_store_release(toy->store, &lease);
+    }
+    weir_store_end(toy->store);
+    return err.status == WEIR_OK;
+}
+
+/* Guesses that are right more often than not, and sometimes about the wrong layer's records. */
+static void guess(struct toy *toy, const uint32_t *records, uint32_t count, uint32_t record_count,
+                  uint32_t *expected)
+{
+    for (uint32_t index = 0; index < count; index++)
+        expected[index] = draw(toy, 0, 2) > 0 ? records[index] : draw(toy, 0, record_count - 1);
+}
+
+static void open_with_heads(struct toy *toy, const struct weir_io_config *config, uint64_t seed)
+{
+    uint32_t file;
+    *toy = (struct toy){.random_state = seed};
+    shape_layers(toy, 4, 12);
+    for (uint32_t layer = 0; layer < LAYERS; layer++)
+        toy->layers[layer].head_count = draw(toy, 0, toy->layers[layer].slice_count);
+    toy->config.policy = seed % 2 == 0 ? &weir_policy_learned : &weir_policy_arc;
+    toy->config.budget_bytes = draw(toy, 1, 20) * PAGE;
+    toy->config.waits_for_all = seed % 5 == 0;
+    toy->io = open_variant(*config, draw(toy, 1, 40), &file);
+    assert_int_equal(weir_io_open(toy->io, path, &file, NULL), WEIR_OK);
+    open_store(toy);
+}
+
+static void run_steps(struct toy *toy, bool may_fail)
+{
+    uint32_t records[RECORDS_MAX];
+    uint32_t next[RECORDS_MAX];
+    uint32_t expected[RECORDS_MAX];
+    uint32_t count = 4;
+    draw_records(toy, 0, records, count);
+    for (uint32_t step = 0; step < 300; step++) {
+        const uint32_t layer = step % LAYERS;
+        const uint32_t after = (layer + 1) % LAYERS;
+        /* A prefill step has more records than a token has. */
+        const uint32_t next_count =
+            draw(toy, 0, 7) == 0 ? toy->layers[after].record_count : draw(toy, 1, 4);
+        draw_records(toy, after, next, next_count);
+        guess(toy, next, next_count, toy->layers[after].record_count, expected);
+        const bool is_fine =
+            run_step(toy, layer, records, count, expected, draw(toy, 0, 4) == 0 ? 0 : next_count);
+        assert_true(is_fine || may_fail);
+        memcpy(records, next, sizeof(records));
+        count = next_count;
+        if (draw(toy, 0, 9) == 0)
+            weir_store_poll(toy->store);
+    }
+}
+
+static void reads_ahead_never_change_a_lease(void **state)
+{
+    (void)state;
+    for (size_t variant = 0; variant < WEIR_COUNT(variants); variant++)
+        for (uint64_t seed = 1; seed <= 6; seed++) {
+            struct toy toy;
+            struct weir_store_stats stats;
+            open_with_heads(&toy, &variants[variant], seed);
+            run_steps(&toy, false);
+            weir_store_stats_get(toy.store, &stats);
+            assert_int_equal(stats.step_reads_max, 1);
+            assert_true(stats.ahead_reads > 0);
+            assert_true(stats.ahead_hits + stats.ahead_late > 0);
+            assert_true(stats.ahead_hits + stats.ahead_late <= stats.ahead_reads);
+            assert_true(stats.ahead_wasted_bytes < stats.read_bytes);
+            assert_true(stats.pending_bytes <= stats.read_bytes);
+            close_toy(&toy);
+        }
+}
+
+static void failed_reads_ahead_are_forgotten(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 8; seed++) {
+        struct toy toy;
+        const struct weir_io_config config = {
+            .kind = WEIR_IO_FAKE,
+            .fake = {.seed = seed, .latency_ns_max = 20000, .error_rate = 0.05}};
+        open_with_heads(&toy, &config, seed);
+        run_steps(&toy, true);
+        close_toy(&toy);
+    }
+}
+
+/* Three layers with one slice a record; slots for four of eight. */
+static void open_plain(struct toy *toy)
+{
+    uint32_t file;
+    *toy = (struct toy){.random_state = 1};
+    for (uint32_t layer = 0; layer < LAYERS; layer++)
+        toy->layers[layer] = (struct weir_store_layer){
+            .record_count = 8,
+            .slice_count = 2,
+            .head_count = 1,
+            .slot_count = 4,
+            .slice = {{layer * 8 * PAGE, PAGE, PAGE, 0}, {layer * 8 * PAGE, PAGE, PAGE, 1}}};
+    toy->config = (struct weir_store_config){.layer_count = LAYERS,
+                                             .layers = toy->layers,
+                                             .policy = &weir_policy_decayed_pool,
+                                             .step_max = 2};
+    toy->io = open_variant(variants[0], 8, &file);
+    assert_int_equal(weir_io_open(toy->io, path, &file, NULL), WEIR_OK);
+    open_store(toy);
+}
+
+/* Wait until what was expected has landed. */
+static void wait_for_reads(struct toy *toy)
+{
+    struct weir_io_stats stats;
+    do {
+        weir_store_poll(toy->store);
+        weir_io_stats_get(toy->io, &stats);
+    } while (stats.in_flight > 0);
+}
+
+static void a_right_guess_is_a_hit_and_a_wrong_one_is_waste(void **state)
+{
+    struct toy toy;
+    struct weir_store_stats stats;
+    const uint32_t expected[] = {3, 5};
+    const uint32_t used[] = {5, 6};
+    (void)state;
+    open_plain(&toy);
+    weir_store_expect(toy.store, 1, expected, 2, true);
+    wait_for_reads(&toy);
+    assert_true(run_step(&toy, 1, used, 2, NULL, 0));
+    weir_store_stats_get(toy.store, &stats);
+    assert_int_equal(stats.uses, 2);
+    assert_int_equal(stats.hits, 1);
+    assert_int_equal(stats.reads, 3);
+    assert_int_equal(stats.ahead_reads, 2);
+    assert_int_equal(stats.ahead_hits, 1);
+    assert_int_equal(stats.ahead_late, 0);
+    assert_int_equal(stats.ahead_wasted_bytes, 2 * PAGE);
+    /* What was read for nothing is there all the same. */
+    assert_true(run_step(&toy, 1, expected, 2, NULL, 0));
+    weir_store_stats_get(toy.store, &stats);
+    assert_int_equal(stats.reads, 3);
+    close_toy(&toy);
+}
+
+static void a_new_guess_replaces_the_old_one(void **state)
+{
+    struct toy toy;
+    struct weir_store_stats stats;
+    const uint32_t all[] = {0, 1, 2, 3, 4, 5, 6, 7};
+    (void)state;
+    open_plain(&toy);
+    for (uint32_t round = 0; round < 5; round++) {
+        weir_store_expect(toy.store, 1, all, 8, true);
+        wait_for_reads(&toy);
+        weir_store_expect(toy.store, 2, all, 8, true);
+        wait_for_reads(&toy);
+    }
+    /* step_max slots are left alone, so that any step can go on. */
+    assert_true(run_step(&toy, 0, all, 8, NULL, 0));
+    weir_store_stats_get(toy.store, &stats);
+    assert_int_equal(stats.hits, 0);
+    assert_int_equal(stats.step_reads_max, 1);
+    assert_int_equal(weir_store_is_whole(toy.store, 0), true);
+    assert_int_equal(weir_store_is_whole(toy.store, 1), false);
+    close_toy(&toy);
+}
+
+/* Bytes of the timeline's reads of one class; all of them when class is NULL. */
+static uint64_t read_bytes(const json_t *root, const char *class)
+{
+    const json_t *events = json_object_get(root, "traceEvents");
+    uint64_t bytes = 0;
+    for (size_t at = 0; at < json_array_size(events); at++) {
+        const json_t *event = json_array_get(events, at);
+        const char *category = json_string_value(json_object_get(event, "cat"));
+        if (strcmp(json_string_value(json_object_get(event, "ph")), "b") == 0 &&
+            (class == NULL || strcmp(category, class) == 0))
+            bytes += (uint64_t)json_integer_value(
+                json_object_get(json_object_get(event, "args"), "bytes"));
+    }
+    return bytes;
+}
+
+static void each_read_is_on_the_timeline_with_its_class(void **state)
+{
+    (void)state;
+    enum { EVENTS = 100000 };
+    struct toy toy;
+    struct weir_mem mem;
+    struct weir_store_stats stats;
+    struct weir_io_config config = {.kind = WEIR_IO_FAKE, .fake = {.seed = 3, .short_rate = 0.2}};
+    weir_mem_init(&mem);
+    weir_timeline_layout(&mem, EVENTS);
+    assert_int_equal(weir_mem_open(&mem, NULL), WEIR_OK);
+    config.timeline = weir_timeline_layout(&mem, EVENTS);
+    open_with_heads(&toy, &config, 1);
+    run_steps(&toy, false);
+    weir_store_stats_get(toy.store, &stats);
+    close_toy(&toy); /* what is in flight lands */
+    FILE *file = tmpfile();
+    assert_non_null(file);
+    assert_int_equal(weir_timeline_write(config.timeline, file), 0);
+    rewind(file);
+    json_t *root = json_loadf(file, 0, NULL);
+    fclose(file);
+    assert_int_equal(read_bytes(root, NULL), stats.read_bytes);
+    assert_true(read_bytes(root, "demand") > 0);
+    assert_true(read_bytes(root, "look-ahead") > 0);
+    assert_true(read_bytes(root, "promoted") > 0);
+    assert_true(read_bytes(root, "look-ahead") >= stats.ahead_wasted_bytes);
+    json_decref(root);
+    weir_mem_close(&mem);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reads_ahead_never_change_a_lease),
+        cmocka_unit_test(each_read_is_on_the_timeline_with_its_class),
+        cmocka_unit_test(failed_reads_ahead_are_forgotten),
+        cmocka_unit_test(a_right_guess_is_a_hit_and_a_wrong_one_is_waste),
+        cmocka_unit_test(a_new_guess_replaces_the_old_one),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
