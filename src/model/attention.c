@@ -1,0 +1,171 @@
+/* attention.c - grouped-query attention over the KV cache. */
+#include "model/model_internal.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Where (layer, head) begins in K or V: [layer][kv head][position][d_head]. */
+static size_t kv_start(const struct weir_forward *forward, uint32_t head)
+{
+    const struct weir_shape *shape = forward->shape;
+    return ((size_t)forward->layer_index * shape->n_kv_head + head) * forward->kv->n_ctx *
+           shape->d_head;
+}
+
+static void add_bias(float *x, const struct weir_vector *bias, size_t count)
+{
+    if (bias->tensor == NULL)
+        return;
+    for (size_t index = 0; index < count; index++)
+        x[index] += bias->data[index];
+}
+
+/* RMSNorm of each head (Qwen3, arXiv:2505.09388 section 2) or of all of them at once (OLMoE,
+ * arXiv:2409.02060 section 2), as the family says; nothing without the weight. */
+static void norm_heads(const struct weir_forward *forward, float *x, const struct weir_vector *norm,
+                       uint32_t n_head)
+{
+    if (norm->tensor == NULL)
+        return;
+    const size_t width = (size_t)norm->tensor->dims[0];
+    const size_t total = (size_t)n_head * forward->shape->d_head;
+    for (size_t start = 0; start < total; start += width)
+        forward->kernels->rmsnorm(x + start, norm->data, x + start, width,
+                                  forward->shape->norm_epsilon);
+}
+
+static void rotate_heads(const struct weir_forward *forward, float *x, uint32_t n_head,
+                         uint32_t position)
+{
+    const struct weir_shape *shape = forward->shape;
+    const bool interleaved = (forward->config.model->family->parts & WEIR_PART_INTERLEAVED) != 0;
+    const float *angles = forward->rope_table + (size_t)position * shape->n_rot;
+    for (uint32_t head = 0; head < n_head; head++)
+        weir_rope(x + (size_t)head * shape->d_head, angles, shape->n_rot, interleaved);
+}
+
+/* count values from x into K or V at value index at. */
+static void store_values(const struct weir_forward *forward, void *cache, size_t at, const float *x,
+                         size_t count)
+{
+    if (forward->kv->is_f32)
+        memcpy((float *)cache + at, x, count * sizeof(*x));
+    else
+        forward->kernels->to_f16(x, (uint16_t *)cache + at, count);
+}
+
+/* Bias, norm and rope of q and k; K and V into the cache. Tokens of this part. */
+static void place_heads(void *user, uint32_t part, uint32_t n_part)
+{
+    struct weir_forward *forward = user;
+    const struct weir_shape *shape = forward->shape;
+    const struct weir_layer *layer = forward->layer;
+    const size_t q_width = (size_t)shape->n_head * shape->d_head;
+    const size_t kv_width = (size_t)shape->n_kv_head * shape->d_head;
+    uint64_t begin;
+    uint64_t end;
+    weir_part_range(forward->n_token, part, n_part, &begin, &end);
+    for (uint64_t token = begin; token < end; token++) {
+        float *q = forward->q + token * q_width;
+        float *k = forward->k + token * kv_width;
+        float *v = forward->v + token * kv_width;
+        const uint32_t position = forward->position + (uint32_t)token;
+        add_bias(q, &layer->q_bias, q_width);
+        add_bias(k, &layer->k_bias, kv_width);
+        add_bias(v, &layer->v_bias, kv_width);
+        norm_heads(forward, q, &layer->q_norm, shape->n_head);
+        norm_heads(forward, k, &layer->k_norm, shape->n_kv_head);
+        rotate_heads(forward, q, shape->n_head, position);
+        rotate_heads(forward, k, shape->n_kv_head, position);
+        for (uint32_t head = 0; head < shape->n_kv_head; head++) {
+            const size_t at = kv_start(forward, head) + (size_t)position * shape->d_head;
+            const size_t from = (size_t)head * shape->d_head;
+            store_values(forward, forward->kv->k, at, k + from, shape->d_head);
+            store_values(forward, forward->kv->v, at, v + from, shape->d_head);
+        }
+    }
+}
+
+/* One query head of one token; score is scratch of n_ctx floats. */
+static void attend(const struct weir_forward *forward, uint64_t pair, float *score)
+{
+    const struct weir_shape *shape = forward->shape;
+    const uint32_t head = (uint32_t)(pair % shape->n_head);
+    const size_t kv_at = kv_start(forward, head / (shape->n_head / shape->n_kv_head));
+    const float *q = forward->q + pair * shape->d_head;
+    float *out = forward->attended + pair * shape->d_head;
+    const size_t n_position = forward->position + (size_t)(pair / shape->n_head) + 1;
+    const float scale = 1.0f / sqrtf((float)shape->d_head);
+    const struct weir_kv *kv = forward->kv;
+    if (kv->is_f32) {
+        const struct weir_attention_f32 job = {q,
+                                               (const float *)kv->k + kv_at,
+                                               (const float *)kv->v + kv_at,
+                                               shape->d_head,
+                                               shape->d_head,
+                                               n_position,
+                                               scale,
+                                               score,
+                                               out};
+        weir_attention_f32(&job);
+    } else {
+        const struct weir_attention job = {q,
+                                           (const uint16_t *)kv->k + kv_at,
+                                           (const uint16_t *)kv->v + kv_at,
+                                           shape->d_head,
+                                           shape->d_head,
+                                           n_position,
+                                           scale,
+                                           score,
+                                           out};
+        forward->kernels->attention(&job);
+    }
+}
+
+/* Every n_part-th (token, head) pair: later tokens see more positions, so neighbours are dealt to
+ * different threads. */
+static void attend_heads(void *user, uint32_t part, uint32_t n_part)
+{
+    struct weir_forward *forward = user;
+    const uint64_t pair_count = (uint64_t)forward->n_token * forward->shape->n_head;
+    float *score = forward->score + (size_t)part * forward->config.n_ctx;
+    for (uint64_t pair = part; pair < pair_count; pair += n_part)
+        attend(forward, pair, score);
+}
+
+static void quantize_attended(void *user, uint32_t part, uint32_t n_part)
+{
+    struct weir_forward *forward = user;
+    uint64_t begin;
+    uint64_t end;
+    weir_part_range(forward->n_token, part, n_part, &begin, &end);
+    weir_act_fill(forward, &forward->attended_act, forward->attended, begin, end);
+}
+
+void weir_attention_layer(struct weir_forward *forward)
+{
+    const struct weir_layer *layer = forward->layer;
+    struct weir_linear project = {
+        .name = "q k v",
+        .forward = forward,
+        .act = &forward->normed_act,
+        .weight = {&layer->q, &layer->k, &layer->v},
+        .y = {forward->q, forward->k, forward->v},
+        .count = 3,
+        .n_token = forward->n_token,
+    };
+    weir_linear_run(&project);
+    weir_forward_by_token(forward, "place heads", place_heads);
+    weir_pool_run(forward->config.pool, "attend", attend_heads, forward);
+    weir_forward_by_token(forward, "quantize attended", quantize_attended);
+    struct weir_linear gather = {
+        .name = "attention output",
+        .forward = forward,
+        .act = &forward->attended_act,
+        .weight = {&layer->attn_out},
+        .y = {forward->projected},
+        .count = 1,
+        .n_token = forward->n_token,
+    };
+    weir_linear_run(&gather);
+}

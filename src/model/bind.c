@@ -1,0 +1,319 @@
+/* bind.c - tensors to roles: one table says which tensors a family has and what shape they are. */
+#include "model/model_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/heap.h"
+
+enum role_kind {
+    ROLE_WEIGHT,  /* a matrix of the trunk  */
+    ROLE_VECTOR,  /* a vector of the trunk  */
+    ROLE_EXPERTS, /* a stack of matrices    */
+};
+
+/* What a dimension must be. The widths of experts are learned from the first tensor that has them.
+ */
+enum role_dim {
+    DIM_NONE,
+    DIM_MODEL,
+    DIM_HEAD,
+    DIM_Q,
+    DIM_KV,
+    DIM_FFN,
+    DIM_FFN_EXPERT,
+    DIM_FFN_SHARED,
+    DIM_EXPERTS,
+    DIM_VOCAB,
+    DIM_ROT_HALF,
+};
+
+struct role {
+    const char *name; /* within the model, or within "blk.N." */
+    enum role_kind kind;
+    unsigned parts; /* needed when the layer has all of these parts */
+    bool optional;  /* used when it is there */
+    enum role_dim cols, rows;
+    size_t place; /* offsetof in struct weir_model or struct weir_layer */
+};
+
+#define IN_MODEL(field) offsetof(struct weir_model, field)
+#define IN_LAYER(field) offsetof(struct weir_layer, field)
+
+static const struct role model_roles[] = {
+    {"token_embd.weight", ROLE_WEIGHT, 0, false, DIM_MODEL, DIM_VOCAB, IN_MODEL(token_embedding)},
+    {"output.weight", ROLE_WEIGHT, 0, true, DIM_MODEL, DIM_VOCAB, IN_MODEL(output)},
+    {"output_norm.weight", ROLE_VECTOR, 0, false, DIM_MODEL, DIM_NONE, IN_MODEL(output_norm)},
+    {"rope_freqs.weight", ROLE_VECTOR, 0, true, DIM_ROT_HALF, DIM_NONE, IN_MODEL(rope_factors)},
+};
+
+#define HEAD_NORM WEIR_PART_HEAD_NORM
+#define WIDE_NORM WEIR_PART_WIDE_NORM
+#define BIAS WEIR_PART_QKV_BIAS
+#define DENSE WEIR_PART_DENSE
+#define EXPERTS WEIR_PART_EXPERTS
+#define SHARED (WEIR_PART_EXPERTS | WEIR_PART_SHARED)
+
+static const struct role layer_roles[] = {
+    {"attn_norm.weight", ROLE_VECTOR, 0, false, DIM_MODEL, DIM_NONE, IN_LAYER(attn_norm)},
+    {"attn_q.weight", ROLE_WEIGHT, 0, false, DIM_MODEL, DIM_Q, IN_LAYER(q)},
+    {"attn_k.weight", ROLE_WEIGHT, 0, false, DIM_MODEL, DIM_KV, IN_LAYER(k)},
+    {"attn_v.weight", ROLE_WEIGHT, 0, false, DIM_MODEL, DIM_KV, IN_LAYER(v)},
+    {"attn_output.weight", ROLE_WEIGHT, 0, false, DIM_Q, DIM_MODEL, IN_LAYER(attn_out)},
+    {"attn_q.bias", ROLE_VECTOR, BIAS, false, DIM_Q, DIM_NONE, IN_LAYER(q_bias)},
+    {"attn_k.bias", ROLE_VECTOR, BIAS, false, DIM_KV, DIM_NONE, IN_LAYER(k_bias)},
+    {"attn_v.bias", ROLE_VECTOR, BIAS, false, DIM_KV, DIM_NONE, IN_LAYER(v_bias)},
+    {"attn_q_norm.weight", ROLE_VECTOR, HEAD_NORM, false, DIM_HEAD, DIM_NONE, IN_LAYER(q_norm)},
+    {"attn_k_norm.weight", ROLE_VECTOR, HEAD_NORM, false, DIM_HEAD, DIM_NONE, IN_LAYER(k_norm)},
+    {"attn_q_norm.weight", ROLE_VECTOR, WIDE_NORM, false, DIM_Q, DIM_NONE, IN_LAYER(q_norm)},
+    {"attn_k_norm.weight", ROLE_VECTOR, WIDE_NORM, false, DIM_KV, DIM_NONE, IN_LAYER(k_norm)},
+    {"ffn_norm.weight", ROLE_VECTOR, 0, false, DIM_MODEL, DIM_NONE, IN_LAYER(ffn_norm)},
+    {"ffn_gate.weight", ROLE_WEIGHT, DENSE, false, DIM_MODEL, DIM_FFN, IN_LAYER(gate)},
+    {"ffn_up.weight", ROLE_WEIGHT, DENSE, false, DIM_MODEL, DIM_FFN, IN_LAYER(up)},
+    {"ffn_down.weight", ROLE_WEIGHT, DENSE, false, DIM_FFN, DIM_MODEL, IN_LAYER(down)},
+    {"ffn_gate_inp.weight", ROLE_WEIGHT, EXPERTS, false, DIM_MODEL, DIM_EXPERTS, IN_LAYER(router)},
+    {"ffn_gate_exps.weight", ROLE_EXPERTS, EXPERTS, false, DIM_MODEL, DIM_FFN_EXPERT,
+     IN_LAYER(expert_gate)},
+    {"ffn_up_exps.weight", ROLE_EXPERTS, EXPERTS, false, DIM_MODEL, DIM_FFN_EXPERT,
+     IN_LAYER(expert_up)},
+    {"ffn_down_exps.weight", ROLE_EXPERTS, EXPERTS, false, DIM_FFN_EXPERT, DIM_MODEL,
+     IN_LAYER(expert_down)},
+    {"ffn_gate_inp_shexp.weight", ROLE_VECTOR, SHARED, false, DIM_MODEL, DIM_NONE,
+     IN_LAYER(shared_router)},
+    {"ffn_gate_shexp.weight", ROLE_WEIGHT, SHARED, false, DIM_MODEL, DIM_FFN_SHARED,
+     IN_LAYER(shared_gate)},
+    {"ffn_up_shexp.weight", ROLE_WEIGHT, SHARED, false, DIM_MODEL, DIM_FFN_SHARED,
+     IN_LAYER(shared_up)},
+    {"ffn_down_shexp.weight", ROLE_WEIGHT, SHARED, false, DIM_FFN_SHARED, DIM_MODEL,
+     IN_LAYER(shared_down)},
+};
+
+#undef HEAD_NORM
+#undef WIDE_NORM
+#undef BIAS
+#undef DENSE
+#undef EXPERTS
+#undef SHARED
+
+/* Where a dimension's value is kept when the first tensor that has it decides; NULL when keys do.
+ */
+static uint32_t *learned_dim(struct weir_shape *shape, enum role_dim dim)
+{
+    switch (dim) {
+    case DIM_FFN:
+        return &shape->d_ffn;
+    case DIM_FFN_EXPERT:
+        return &shape->d_ffn_expert;
+    case DIM_FFN_SHARED:
+        return &shape->d_ffn_shared;
+    case DIM_VOCAB:
+        return &shape->n_vocab;
+    default:
+        return NULL;
+    }
+}
+
+static uint64_t known_dim(const struct weir_shape *shape, enum role_dim dim)
+{
+    switch (dim) {
+    case DIM_MODEL:
+        return shape->d_model;
+    case DIM_HEAD:
+        return shape->d_head;
+    case DIM_Q:
+        return (uint64_t)shape->n_head * shape->d_head;
+    case DIM_KV:
+        return (uint64_t)shape->n_kv_head * shape->d_head;
+    case DIM_EXPERTS:
+        return shape->n_expert;
+    case DIM_ROT_HALF:
+        return shape->n_rot / 2;
+    default:
+        return 1;
+    }
+}
+
+static enum weir_status check_dim(struct weir_model *model, const struct weir_tensor *tensor,
+                                  uint32_t index, enum role_dim dim, struct weir_err *err)
+{
+    const uint64_t found = tensor->dims[index];
+    uint32_t *learned = learned_dim(&model->shape, dim);
+    if (learned != NULL && *learned == 0 && found > 0 && found <= UINT32_MAX)
+        *learned = (uint32_t)found;
+    const uint64_t wanted = learned != NULL ? *learned : known_dim(&model->shape, dim);
+    if (found != wanted)
+        return WEIR_FAIL(err, WEIR_ERR_FORMAT, "tensor %s: dimension %u must be %llu, found %llu",
+                         tensor->name, index, (unsigned long long)wanted,
+                         (unsigned long long)found);
+    return WEIR_OK;
+}
+
+static enum weir_status check_tensor(struct weir_model *model, const struct role *role,
+                                     const struct weir_tensor *tensor, struct weir_err *err)
+{
+    if (!tensor->known) {
+        const char *type = weir_quant_ggml_name(tensor->ggml_type);
+        return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
+                         "tensor %s has type %s (ggml %u), which is not built in", tensor->name,
+                         type == NULL ? "unknown" : type, tensor->ggml_type);
+    }
+    WEIR_TRY(check_dim(model, tensor, 0, role->cols, err));
+    WEIR_TRY(check_dim(model, tensor, 1, role->rows, err));
+    WEIR_TRY(check_dim(model, tensor, 2, role->kind == ROLE_EXPERTS ? DIM_EXPERTS : DIM_NONE, err));
+    return check_dim(model, tensor, 3, DIM_NONE, err);
+}
+
+static void place_weight(struct weir_weight *weight, const struct weir_tensor *tensor)
+{
+    *weight = (struct weir_weight){
+        .type = tensor->type,
+        .file = tensor->file,
+        .cols = tensor->dims[0],
+        .rows = tensor->dims[1],
+        .count = tensor->dims[2],
+        .offset = tensor->offset,
+        .row_bytes = weir_quant_row_bytes(tensor->type, (size_t)tensor->dims[0]),
+    };
+    weight->matrix_bytes = weight->rows * weight->row_bytes;
+}
+
+/* Whether this layer, or the model, needs the role. */
+static bool is_needed(const struct role *role, unsigned parts)
+{
+    return (role->parts & parts) == role->parts;
+}
+
+static enum weir_status bind_role(struct weir_model *model, const struct role *role, void *base,
+                                  const char *name, uint32_t *bound_count, struct weir_err *err)
+{
+    const struct weir_tensor *tensor = weir_manifest_tensor(model->manifest, name);
+    if (tensor == NULL && role->optional)
+        return WEIR_OK;
+    if (tensor == NULL)
+        return WEIR_FAIL(err, WEIR_ERR_FORMAT, "tensor %s is missing; a %s model needs it", name,
+                         model->family->name);
+    WEIR_TRY(check_tensor(model, role, tensor, err));
+    *bound_count += 1;
+    if (role->kind == ROLE_VECTOR) {
+        struct weir_vector *vector = (struct weir_vector *)((char *)base + role->place);
+        vector->tensor = tensor;
+        model->trunk_bytes += tensor->bytes;
+        return WEIR_OK;
+    }
+    struct weir_weight *weight = (struct weir_weight *)((char *)base + role->place);
+    place_weight(weight, tensor);
+    if (role->kind == ROLE_EXPERTS)
+        model->expert_bytes += tensor->bytes;
+    else
+        model->trunk_bytes += tensor->bytes;
+    if (role->kind == ROLE_EXPERTS && weight->matrix_bytes > UINT32_MAX - (2u << 20))
+        return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED, "tensor %s: one expert of %llu bytes", name,
+                         (unsigned long long)weight->matrix_bytes);
+    return WEIR_OK;
+}
+
+static enum weir_status bind_layer(struct weir_model *model, uint32_t layer_index,
+                                   uint32_t *bound_count, struct weir_err *err)
+{
+    char name[64];
+    struct weir_layer *layer = &model->layers[layer_index];
+    unsigned parts = model->family->parts;
+    if ((parts & WEIR_PART_EXPERTS) != 0) {
+        /* A family with experts may have layers without: then they are dense. */
+        snprintf(name, sizeof(name), "blk.%u.ffn_gate.weight", layer_index);
+        layer->has_experts = weir_manifest_tensor(model->manifest, name) == NULL;
+        if (!layer->has_experts)
+            parts = (parts & ~(unsigned)(WEIR_PART_EXPERTS | WEIR_PART_SHARED)) | WEIR_PART_DENSE;
+    }
+    for (size_t row = 0; row < WEIR_COUNT(layer_roles); row++) {
+        if (!is_needed(&layer_roles[row], parts))
+            continue;
+        snprintf(name, sizeof(name), "blk.%u.%s", layer_index, layer_roles[row].name);
+        WEIR_TRY(bind_role(model, &layer_roles[row], layer, name, bound_count, err));
+    }
+    return WEIR_OK;
+}
+
+/* Whether name is "blk.N." of a layer that exists, followed by a role of this family; or a role of
+ * the model. Only for the message about the first tensor that is not. */
+static bool is_bound_name(const struct weir_model *model, const char *name)
+{
+    for (size_t row = 0; row < WEIR_COUNT(model_roles); row++)
+        if (strcmp(model_roles[row].name, name) == 0)
+            return true;
+    unsigned layer_index = 0;
+    int length = 0;
+    if (sscanf(name, "blk.%u.%n", &layer_index, &length) != 1 || length == 0 ||
+        layer_index >= model->shape.n_layer)
+        return false;
+    for (size_t row = 0; row < WEIR_COUNT(layer_roles); row++)
+        if (is_needed(&layer_roles[row], model->family->parts | WEIR_PART_DENSE) &&
+            strcmp(layer_roles[row].name, name + length) == 0)
+            return true;
+    return false;
+}
+
+/* A tensor that nobody uses means a model that we would compute wrongly. */
+static enum weir_status refuse_unused(const struct weir_model *model, uint32_t bound_count,
+                                      struct weir_err *err)
+{
+    const uint32_t tensor_count = weir_manifest_tensor_count(model->manifest);
+    if (bound_count == tensor_count)
+        return WEIR_OK;
+    for (uint32_t index = 0; index < tensor_count; index++) {
+        const struct weir_tensor *tensor = weir_manifest_tensor_at(model->manifest, index);
+        if (!is_bound_name(model, tensor->name))
+            return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
+                             "tensor %s has no use in family %s; running without it would give "
+                             "wrong text",
+                             tensor->name, model->family->name);
+    }
+    return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
+                     "family %s uses %u tensors of the file's %u; running without the others would "
+                     "give wrong text",
+                     model->family->name, bound_count, tensor_count);
+}
+
+enum weir_status weir_model_bind(struct weir_model *model, struct weir_err *err)
+{
+    uint32_t bound_count = 0;
+    for (size_t row = 0; row < WEIR_COUNT(model_roles); row++)
+        WEIR_TRY(
+            bind_role(model, &model_roles[row], model, model_roles[row].name, &bound_count, err));
+    model->tied = model->output.cols == 0;
+    if (model->tied)
+        model->output = model->token_embedding;
+    for (uint32_t layer = 0; layer < model->shape.n_layer; layer++)
+        WEIR_TRY(bind_layer(model, layer, &bound_count, err));
+    return refuse_unused(model, bound_count, err);
+}
+
+static void visit_roles(const struct role *roles, size_t count, void *base,
+                        struct weir_trunk_visitor *visitor)
+{
+    for (size_t row = 0; row < count; row++) {
+        char *place = (char *)base + roles[row].place;
+        struct weir_weight *weight = (struct weir_weight *)place;
+        struct weir_vector *vector = (struct weir_vector *)place;
+        if (roles[row].kind == ROLE_WEIGHT && weight->cols != 0)
+            visitor->weight(visitor, weight);
+        /* q_norm and k_norm stand in two rows of the table; the family has one of them. */
+        const bool twin = row > 0 && (roles[row].parts & WEIR_PART_WIDE_NORM) != 0;
+        if (roles[row].kind == ROLE_VECTOR && vector->tensor != NULL && !twin)
+            visitor->vector(visitor, vector);
+    }
+}
+
+void weir_model_visit_trunk(struct weir_model *model, struct weir_trunk_visitor *visitor)
+{
+    struct weir_weight tied_output = model->output;
+    if (model->tied) /* one matrix, visited once */
+        model->output.cols = 0;
+    visit_roles(model_roles, WEIR_COUNT(model_roles), model, visitor);
+    if (model->tied) {
+        model->output = tied_output;
+        model->output.data = model->token_embedding.data;
+    }
+    for (uint32_t layer = 0; layer < model->shape.n_layer; layer++)
+        visit_roles(layer_roles, WEIR_COUNT(layer_roles), &model->layers[layer], visitor);
+}

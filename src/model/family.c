@@ -1,0 +1,31 @@
+/* family.c - the family table: one row of known parts for each architecture. */
+#include "model/model.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct weir_family families[] = {
+    {"llama", WEIR_PART_DENSE | WEIR_PART_INTERLEAVED},
+    {"olmoe", WEIR_PART_EXPERTS | WEIR_PART_WIDE_NORM},
+    {"qwen2moe", WEIR_PART_EXPERTS | WEIR_PART_SHARED | WEIR_PART_QKV_BIAS},
+    {"qwen3", WEIR_PART_DENSE | WEIR_PART_HEAD_NORM},
+    {"qwen3moe", WEIR_PART_EXPERTS | WEIR_PART_HEAD_NORM | WEIR_PART_RENORMALIZE},
+};
+
+const struct weir_family *weir_family_find(const char *name)
+{
+    for (size_t row = 0; row < WEIR_COUNT(families); row++)
+        if (strcmp(families[row].name, name) == 0)
+            return &families[row];
+    return NULL;
+}
+
+const char *weir_family_list(char *out, size_t capacity)
+{
+    size_t length = 0;
+    out[0] = '\0';
+    for (size_t row = 0; row < WEIR_COUNT(families) && length < capacity; row++)
+        length += (size_t)snprintf(out + length, capacity - length, "%s%s", row == 0 ? "" : ", ",
+                                   families[row].name);
+    return out;
+}

@@ -1,0 +1,210 @@
+/* model.c - describe, lay out and load a model. */
+#include "model/model_internal.h"
+
+#include <string.h>
+
+#include "base/heap.h"
+
+enum { WEIGHT_ALIGN = 64 };
+
+enum weir_status weir_model_describe(struct weir_model **out, const weir_manifest *manifest,
+                                     struct weir_err *err)
+{
+    enum weir_status status = WEIR_OK;
+    struct weir_model *model = NULL;
+    const char *name = weir_manifest_text(manifest, "general.architecture");
+    if (name == NULL)
+        return WEIR_FAIL(err, WEIR_ERR_FORMAT, "key general.architecture is missing");
+    const struct weir_family *family = weir_family_find(name);
+    if (family == NULL) {
+        char list[128];
+        return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
+                         "architecture \"%s\" is not built in (known: %s)", name,
+                         weir_family_list(list, sizeof(list)));
+    }
+    model = weir_heap_alloc(sizeof(*model));
+    if (model == NULL)
+        return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for the model's description");
+    model->family = family;
+    model->manifest = manifest;
+    WEIR_TRY_GOTO(weir_shape_read(manifest, family, &model->shape, err));
+    model->layers = weir_heap_array(model->shape.n_layer, sizeof(*model->layers));
+    if (model->layers == NULL) {
+        status = WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for %u layers", model->shape.n_layer);
+        goto fail;
+    }
+    WEIR_TRY_GOTO(weir_model_bind(model, err));
+    *out = model;
+    return WEIR_OK;
+
+fail:
+    weir_model_destroy(&model);
+    return status;
+}
+
+void weir_model_destroy(struct weir_model **model)
+{
+    if (*model == NULL)
+        return;
+    weir_heap_free((*model)->layers);
+    weir_heap_free(*model);
+    *model = NULL;
+}
+
+struct layout_visitor {
+    struct weir_trunk_visitor base; /* first: the visitor is cast back */
+    struct weir_mem *mem;
+};
+
+static void place_weight(struct weir_trunk_visitor *self, struct weir_weight *weight)
+{
+    struct layout_visitor *visitor = (struct layout_visitor *)self;
+    weight->data = weir_mem_alloc(visitor->mem, WEIR_MEM_TRUNK, weight->matrix_bytes, WEIGHT_ALIGN);
+}
+
+static void place_vector(struct weir_trunk_visitor *self, struct weir_vector *vector)
+{
+    struct layout_visitor *visitor = (struct layout_visitor *)self;
+    vector->data = weir_mem_alloc(visitor->mem, WEIR_MEM_TRUNK,
+                                  vector->tensor->dims[0] * sizeof(float), WEIGHT_ALIGN);
+}
+
+void weir_model_layout(struct weir_model *model, struct weir_mem *mem)
+{
+    struct layout_visitor visitor = {.base = {place_weight, place_vector}, .mem = mem};
+    weir_model_visit_trunk(model, &visitor.base);
+}
+
+struct load_visitor {
+    struct weir_trunk_visitor base;
+    struct weir_model *model;
+    weir_io *io;
+    void *staging;
+    uint64_t staging_bytes;
+    weir_model_progress_fn *progress;
+    void *user;
+    uint64_t done_bytes;
+    enum weir_status status;
+    struct weir_err *err;
+};
+
+/* Read bytes of the trunk unless something failed before; tell how far we are. */
+static void load_bytes(struct load_visitor *visitor, uint32_t file, uint64_t offset, uint64_t bytes,
+                       void *dst)
+{
+    enum { STEP_BYTES = 16 << 20 }; /* between two words of progress */
+    for (uint64_t done = 0; done < bytes && visitor->status == WEIR_OK; done += STEP_BYTES) {
+        const uint64_t step_bytes = weir_min(STEP_BYTES, bytes - done);
+        visitor->status =
+            weir_io_read_exact(visitor->io, file, offset + done, step_bytes, (char *)dst + done,
+                               visitor->staging, visitor->staging_bytes, visitor->err);
+        visitor->done_bytes += step_bytes;
+        if (visitor->status == WEIR_OK && visitor->progress != NULL &&
+            !visitor->progress(visitor->user, visitor->done_bytes, visitor->model->trunk_bytes))
+            visitor->status = WEIR_FAIL(visitor->err, WEIR_ERR_CANCELLED, "the load was stopped");
+    }
+}
+
+static void load_weight(struct weir_trunk_visitor *self, struct weir_weight *weight)
+{
+    struct load_visitor *visitor = (struct load_visitor *)self;
+    void *dst;
+    memcpy(&dst, &weight->data, sizeof(dst)); /* ours to write until the load is done */
+    load_bytes(visitor, weight->file, weight->offset, weight->matrix_bytes, dst);
+}
+
+static void load_vector(struct weir_trunk_visitor *self, struct weir_vector *vector)
+{
+    struct load_visitor *visitor = (struct load_visitor *)self;
+    const struct weir_tensor *tensor = vector->tensor;
+    const size_t count = (size_t)tensor->dims[0];
+    if (tensor->type == WEIR_TYPE_F32) {
+        load_bytes(visitor, tensor->file, tensor->offset, tensor->bytes, vector->data);
+        return;
+    }
+    const struct weir_type_info *info = weir_quant_info(tensor->type);
+    uint8_t piece[4096];
+    const size_t piece_blocks = sizeof(piece) / info->block_bytes;
+    const size_t block_count = count / info->block_len;
+    for (size_t block = 0; block < block_count && visitor->status == WEIR_OK;
+         block += piece_blocks) {
+        const size_t blocks = (size_t)weir_min(piece_blocks, block_count - block);
+        load_bytes(visitor, tensor->file, tensor->offset + block * info->block_bytes,
+                   blocks * info->block_bytes, piece);
+        if (visitor->status == WEIR_OK)
+            weir_quant_decode_row(tensor->type, piece, vector->data + block * info->block_len,
+                                  blocks * info->block_len);
+    }
+}
+
+enum weir_status weir_model_load(struct weir_model *model, weir_io *io, void *staging,
+                                 uint64_t staging_bytes, weir_model_progress_fn *progress,
+                                 void *user, struct weir_err *err)
+{
+    struct load_visitor visitor = {
+        .base = {load_weight, load_vector},
+        .model = model,
+        .io = io,
+        .staging = staging,
+        .staging_bytes = staging_bytes,
+        .progress = progress,
+        .user = user,
+        .err = err,
+    };
+    weir_model_visit_trunk(model, &visitor.base);
+    return visitor.status;
+}
+
+void weir_model_store_layer(const struct weir_model *model, uint32_t layer,
+                            struct weir_store_layer *out)
+{
+    const struct weir_layer *from = &model->layers[layer];
+    *out = (struct weir_store_layer){0};
+    if (!from->has_experts)
+        return;
+    const struct weir_weight *const slices[] = {&from->expert_gate, &from->expert_up,
+                                                &from->expert_down};
+    out->record_count = model->shape.n_expert;
+    out->slice_count = WEIR_COUNT(slices);
+    out->head_count = 2; /* gate and up make hidden rows while down is on its way */
+    for (uint32_t slice = 0; slice < out->slice_count; slice++)
+        out->slice[slice] = (struct weir_slice){
+            .offset = slices[slice]->offset,
+            .stride_bytes = slices[slice]->matrix_bytes,
+            .bytes = (uint32_t)slices[slice]->matrix_bytes,
+            .file = slices[slice]->file,
+        };
+}
+
+void weir_model_parameters(const struct weir_model *model, uint64_t *all, uint64_t *active)
+{
+    *all = 0;
+    uint64_t expert_parameters = 0;
+    const uint32_t tensor_count = weir_manifest_tensor_count(model->manifest);
+    for (uint32_t index = 0; index < tensor_count; index++) {
+        const struct weir_tensor *tensor = weir_manifest_tensor_at(model->manifest, index);
+        *all += tensor->dims[0] * tensor->dims[1] * tensor->dims[2] * tensor->dims[3];
+    }
+    for (uint32_t layer = 0; layer < model->shape.n_layer; layer++) {
+        const struct weir_layer *at = &model->layers[layer];
+        if (at->has_experts)
+            expert_parameters += (at->expert_gate.cols * at->expert_gate.rows +
+                                  at->expert_up.cols * at->expert_up.rows +
+                                  at->expert_down.cols * at->expert_down.rows) *
+                                 model->shape.n_expert;
+    }
+    *active = *all - expert_parameters;
+    if (model->shape.n_expert > 0)
+        *active += expert_parameters / model->shape.n_expert * model->shape.n_expert_used;
+}
+
+void weir_kv_layout(struct weir_kv *kv, const struct weir_shape *shape, uint32_t n_ctx, bool is_f32,
+                    struct weir_mem *mem)
+{
+    const uint64_t count = (uint64_t)shape->n_layer * shape->n_kv_head * n_ctx * shape->d_head;
+    const uint64_t bytes = count * (is_f32 ? sizeof(float) : sizeof(uint16_t));
+    kv->n_ctx = n_ctx;
+    kv->is_f32 = is_f32;
+    kv->k = weir_mem_alloc(mem, WEIR_MEM_KV, bytes, WEIGHT_ALIGN);
+    kv->v = weir_mem_alloc(mem, WEIR_MEM_KV, bytes, WEIGHT_ALIGN);
+}

@@ -1,0 +1,87 @@
+/* route.c - which experts each token uses, and the same seen from the experts. */
+#include "model/model_internal.h"
+
+#include <string.h>
+
+uint32_t weir_rank(const float *values, uint32_t n, uint32_t *ids, uint32_t most)
+{
+    uint32_t count = 0;
+    for (uint32_t id = 0; id < n; id++) {
+        if (count == most && !(values[id] > values[ids[count - 1]]))
+            continue;
+        uint32_t at = count < most ? count++ : count - 1;
+        for (; at > 0 && values[ids[at - 1]] < values[id]; at--)
+            ids[at] = ids[at - 1];
+        ids[at] = id;
+    }
+    return count;
+}
+
+/* Ascending by id: outputs are summed in this order, whatever order the experts arrive in. */
+static void sort_by_id(uint32_t *ids, float *weights, uint32_t count)
+{
+    for (uint32_t index = 1; index < count; index++) {
+        const uint32_t id = ids[index];
+        const float weight = weights[index];
+        uint32_t at = index;
+        for (; at > 0 && ids[at - 1] > id; at--) {
+            ids[at] = ids[at - 1];
+            weights[at] = weights[at - 1];
+        }
+        ids[at] = id;
+        weights[at] = weight;
+    }
+}
+
+/* Softmax over all experts, the n_expert_used largest, their weights made to sum 1 where the family
+ * says so (Qwen3 arXiv:2505.09388; OLMoE and Qwen2-MoE leave them as they are). */
+static void route_token(const struct weir_forward *forward, float *probability, uint32_t *ids,
+                        float *weights)
+{
+    const uint32_t n_expert = forward->shape->n_expert;
+    const uint32_t n_used = forward->shape->n_expert_used;
+    weir_softmax(probability, n_expert);
+    const uint32_t n_best = weir_rank(probability, n_expert, ids, n_used);
+    WEIR_ASSERT(n_best == n_used);
+    float total = 0.0f;
+    for (uint32_t rank = 0; rank < n_used; rank++)
+        total += probability[ids[rank]];
+    const bool renormalize = (forward->config.model->family->parts & WEIR_PART_RENORMALIZE) != 0;
+    for (uint32_t rank = 0; rank < n_used; rank++)
+        weights[rank] = renormalize ? probability[ids[rank]] / total : probability[ids[rank]];
+    sort_by_id(ids, weights, n_used);
+}
+
+void weir_route_tokens(struct weir_forward *forward, uint64_t begin, uint64_t end)
+{
+    const struct weir_shape *shape = forward->shape;
+    for (uint64_t token = begin; token < end; token++)
+        route_token(forward, forward->router + token * shape->n_expert,
+                    forward->chosen + token * shape->n_expert_used,
+                    forward->chosen_weight + token * shape->n_expert_used);
+}
+
+void weir_route_group(struct weir_forward *forward)
+{
+    const uint32_t n_expert = forward->shape->n_expert;
+    const uint32_t n_used = forward->shape->n_expert_used;
+    const uint32_t assignment_count = forward->n_token * n_used;
+    uint32_t *first = forward->expert_first;
+    memset(first, 0, ((size_t)n_expert + 1) * sizeof(*first));
+    for (uint32_t index = 0; index < assignment_count; index++)
+        first[forward->chosen[index] + 1]++;
+    forward->n_distinct = 0;
+    for (uint32_t expert = 0; expert < n_expert; expert++) {
+        if (first[expert + 1] > 0)
+            forward->distinct[forward->n_distinct++] = expert;
+        first[expert + 1] += first[expert];
+    }
+    /* Counting sort: first[e] moves up while rows are handed out, and is moved back after. */
+    for (uint32_t index = 0; index < assignment_count; index++) {
+        const uint32_t row = first[forward->chosen[index]]++;
+        forward->assignment_at[index] = row;
+        forward->token_at[row] = index / n_used;
+    }
+    memmove(first + 1, first, n_expert * sizeof(*first));
+    first[0] = 0;
+}
