@@ -1,0 +1,503 @@
+/* weir.h - the public door: plan, engine, session, sampler, statistics.
+ *
+ * Job       Run a language model whose experts live on an SSD inside a memory ceiling.
+ * Not here  Printing, options, files of text: the library never prints and never exits.
+ * Shapes    logits are f32 [n_vocab]; ids are uint32_t in [0, n_vocab).
+ * Units     *_bytes in bytes, *_s in seconds, *_tps in tokens per second, shares from 0 to 1.
+ * Owns      weir_engine owns the model and all memory; a session borrows its engine and must be
+ *           destroyed first. What a function hands out is borrowed unless it says "take".
+ * Threads   One thread calls into an engine and its session; weir_session_cancel() may be called
+ *           from any thread and from a signal handler.
+ * Errors    Every status has a struct weir_err that names the thing, the wanted and the found.
+ * Limits    One session at a time per engine.
+ *
+ *   struct weir_config config = { .model_path = "model.gguf", .mem_bytes = 3ull << 30 };
+ *   weir_engine_open(&engine, &config, &err);
+ *   weir_session_create(&session, engine, &err);
+ *   weir_session_eval(session, ids, count, NULL, NULL, &err);
+ *   id = weir_sampler_pick(&sampler, weir_session_logits(session), n_vocab);
+ */
+#ifndef WEIR_H
+#define WEIR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "weir_status.h"
+
+#define WEIR_VERSION "0.1.0"
+
+#if defined(__GNUC__)
+#define WEIR_API __attribute__((visibility("default")))
+#else
+#define WEIR_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- what to run, and how ------------------------------------------------------------------ */
+
+enum weir_engine_io { WEIR_ENGINE_IO_AUTO, WEIR_ENGINE_IO_URING, WEIR_ENGINE_IO_THREADS };
+
+/* Experts that the next layer will probably use may be read before it says so. AUTO tries both on
+ * this machine with this model, and keeps what is faster. */
+enum weir_lookahead { WEIR_LOOKAHEAD_AUTO, WEIR_LOOKAHEAD_ON, WEIR_LOOKAHEAD_OFF };
+
+/* What a guess goes by: the next layer's router on the residual stream as far as it is known, or
+ * on this layer's gate input (Fate), or which experts have followed which. */
+enum weir_guess_by { WEIR_GUESS_BY_RESIDUAL, WEIR_GUESS_BY_GATE, WEIR_GUESS_BY_PATH };
+
+/* To measure what a part is worth: each bit takes one away. */
+enum weir_ablation {
+    WEIR_ABLATE_CACHE = 1,         /* experts are forgotten after each layer */
+    WEIR_ABLATE_HITS_FIRST = 2,    /* nothing is computed while something is read */
+    WEIR_ABLATE_GATE_UP_FIRST = 4, /* an expert is computed when all of it is there */
+};
+
+/* Told how far the load is; return false to cancel. */
+typedef bool weir_progress_fn(void *user, const char *what, uint64_t done_bytes,
+                              uint64_t total_bytes);
+
+/* Told, in one sentence, what the engine did on its own while it ran: slots given back because
+ * memory became short. On the thread that evaluates; text is borrowed during the call. */
+typedef void weir_notice_fn(void *user, const char *text);
+
+/* Zero means "choose for me" everywhere. */
+struct weir_config {
+    const char *model_path;
+    uint64_t mem_bytes;    /* ceiling of the whole process; 0: what machine and cgroup leave free */
+    uint64_t caller_bytes; /* of it for the caller: what it holds beside the engine (texts, ids) */
+    uint32_t n_thread;     /* 0: the CPUs this process may use */
+    uint32_t n_ctx;        /* positions of the KV cache; 0: the model's own, at most 4096 */
+    uint32_t n_chunk;      /* tokens of one prefill step; 0: as many as the plan affords, <= 512 */
+    uint32_t n_slot;       /* expert slots a layer; 0: as many as fit under the ceiling */
+    double expert_share;   /* > 0: expert slots as a share of the experts, instead of n_slot */
+    const char *policy;    /* which expert gives up its slot: weir_policy_name(); NULL: learned */
+    enum weir_lookahead lookahead;
+    uint32_t lookahead_m; /* experts guessed a token; 0: those that a token uses */
+    enum weir_guess_by guess_by;
+    unsigned ablation; /* enum weir_ablation */
+    enum weir_engine_io io;
+    bool buffered;            /* ask for buffered instead of direct reads */
+    uint32_t io_depth;        /* reads in flight; 0: default */
+    uint64_t io_budget_bytes; /* bytes of reads in flight (see weir_calibrate); 0: 32 MiB */
+    uint32_t timeline_events; /* room for a timeline: what is recorded; 0: nothing is */
+    bool kv_f32;              /* keep K and V as f32: twice the memory, for comparing with judges */
+    const char *isa;          /* at most "ref", "avx2", "avx512", "avx512-vnni"; NULL: best */
+    uint64_t fake_io_seed;    /* != 0: the seeded fake device over the file, for tests */
+    uint32_t fake_io_fault;   /* with it: 0 none, 1 short reads and retries, 2 errors */
+    weir_progress_fn *progress;
+    void *progress_user;
+    weir_notice_fn *notice;
+    void *notice_user;
+};
+
+/* ---- plan: what would happen, without loading ---------------------------------------------- */
+
+enum { WEIR_PLAN_LINE_MAX = 24 };
+
+/* What one token costs: the numbers behind weir_plan_expect(). */
+struct weir_token_cost {
+    uint32_t n_layer, n_moe_layer, n_expert, n_expert_used;
+    uint64_t record_bytes;      /* of an expert, as the model has it; mean of all layers */
+    uint64_t miss_bytes;        /* read from the device for one that is missing: aligned slices */
+    uint64_t trunk_bytes;       /* weights of other kinds that a token is multiplied with */
+    uint64_t kv_position_bytes; /* K and V of one position */
+    uint64_t prompt_parameters; /* multiplied with each token of a prompt */
+    uint32_t slice_bytes;       /* the longest slice of an expert; a reading size without experts */
+    char type[16]; /* of most of the work: the experts' weights, or a dense network's */
+    char isa[16];
+};
+
+struct weir_plan_line {
+    char what[64];
+    uint64_t bytes;
+};
+
+struct weir_plan {
+    uint64_t min_bytes;      /* smallest ceiling that holds: one slot less is refused */
+    uint64_t useful_bytes;   /* one token's working set of experts stays resident */
+    uint64_t resident_bytes; /* everything in memory */
+    uint64_t budget_bytes;   /* the ceiling this plan is for */
+    uint64_t planned_bytes;  /* sum of lines, <= budget_bytes */
+    uint32_t n_slot;         /* per layer with experts */
+    uint32_t n_slot_total;
+    uint32_t n_expert_total; /* experts of all layers */
+    uint32_t n_ctx, n_chunk, n_thread;
+    uint64_t io_budget_bytes; /* of reads in flight */
+    uint64_t token_bytes;     /* expert bytes one token uses */
+    struct weir_token_cost cost;
+    uint32_t line_count;
+    struct weir_plan_line lines[WEIR_PLAN_LINE_MAX];
+};
+
+/* With config->mem_bytes too small: WEIR_ERR_NOMEM naming the smallest ceiling that would hold, and
+ * *plan still carries min_bytes, useful_bytes, resident_bytes. */
+WEIR_API enum weir_status weir_plan_make(struct weir_plan *plan, const struct weir_config *config,
+                                         struct weir_err *err);
+
+/* ---- a model's facts, without loading ------------------------------------------------------ */
+
+struct weir_model_info {
+    char family[32];
+    char name[128];
+    char types[128]; /* "Q4_0 72.1 %, Q8_0 27.0 %, F32 0.9 %", by bytes */
+    uint64_t file_bytes;
+    uint64_t parameter_count;
+    uint64_t active_parameter_count; /* of one token */
+    uint64_t expert_bytes;           /* all routed experts */
+    uint64_t trunk_bytes;            /* everything else */
+    uint32_t n_layer, n_moe_layer, n_head, n_kv_head, n_expert, n_expert_used;
+    uint32_t d_model, d_head, d_ffn, d_ffn_expert, n_vocab, n_ctx_train;
+    uint32_t tensor_count, key_count, gguf_version;
+};
+
+WEIR_API enum weir_status weir_model_info_get(struct weir_model_info *info, const char *path,
+                                              struct weir_err *err);
+/* Tell visit every metadata key and then every tensor, one line of text each. */
+typedef void weir_model_visit_fn(void *user, bool is_tensor, const char *name, const char *value);
+WEIR_API enum weir_status weir_model_visit(const char *path, weir_model_visit_fn *visit, void *user,
+                                           struct weir_err *err);
+
+/* ---- engine -------------------------------------------------------------------------------- */
+
+typedef struct weir_engine weir_engine;
+
+/* Plan, allocate, load the trunk, and (when all experts fit) the experts. Refuses before loading
+ * when the ceiling cannot hold. On failure *out stays unset. */
+WEIR_API enum weir_status weir_engine_open(weir_engine **out, const struct weir_config *config,
+                                           struct weir_err *err);
+WEIR_API void weir_engine_close(weir_engine **engine);
+
+struct weir_mode {
+    const char *io; /* "uring", "threads", "fake" */
+    bool direct;
+    const char *isa; /* "ref", "avx2", "avx512", "avx512-vnni" */
+    char why[256];   /* what was refused and why; empty when nothing was */
+};
+
+WEIR_API const struct weir_plan *weir_engine_plan(const weir_engine *engine);
+WEIR_API const struct weir_model_info *weir_engine_model(const weir_engine *engine);
+WEIR_API const struct weir_mode *weir_engine_mode(const weir_engine *engine);
+
+/* ---- text ---------------------------------------------------------------------------------- */
+
+enum weir_text_flags { WEIR_TEXT_ADD_SPECIAL = 1, WEIR_TEXT_PARSE_SPECIAL = 2 };
+
+/* A vocabulary alone, without the weights. */
+typedef struct weir_tokenizer weir_tokenizer;
+WEIR_API enum weir_status weir_tokenizer_open(weir_tokenizer **out, const char *path,
+                                              struct weir_err *err);
+WEIR_API void weir_tokenizer_close(weir_tokenizer **tokenizer);
+/* The engine's own; borrowed. NULL when the model file has no vocabulary. */
+WEIR_API weir_tokenizer *weir_engine_tokenizer(weir_engine *engine);
+/* take: free *ids with weir_ids_free(). */
+WEIR_API enum weir_status weir_tokenizer_encode(weir_tokenizer *tokenizer, const char *bytes,
+                                                size_t length, unsigned flags, uint32_t **ids,
+                                                size_t *count, struct weir_err *err);
+WEIR_API void weir_ids_free(uint32_t **ids);
+/* The bytes of one token into out (WEIR_TOKEN_BYTES_MAX); returns how many. */
+enum { WEIR_TOKEN_BYTES_MAX = 4096 };
+WEIR_API size_t weir_tokenizer_piece(weir_tokenizer *tokenizer, uint32_t id, char *out);
+WEIR_API bool weir_tokenizer_is_end(const weir_tokenizer *tokenizer, uint32_t id);
+WEIR_API uint32_t weir_tokenizer_vocab_count(const weir_tokenizer *tokenizer);
+/* WEIR_ID_NONE when the vocabulary has none. */
+#define WEIR_ID_NONE UINT32_MAX
+WEIR_API uint32_t weir_tokenizer_bos(const weir_tokenizer *tokenizer);
+WEIR_API bool weir_tokenizer_adds_bos(const weir_tokenizer *tokenizer);
+
+/* Streaming: whole UTF-8 characters only. out holds WEIR_TOKEN_BYTES_MAX bytes. is_continuation:
+ * the first id follows a text (a prompt), so a space it begins with is kept. */
+typedef struct weir_decoder weir_decoder;
+WEIR_API enum weir_status weir_decoder_create(weir_decoder **out, weir_tokenizer *tokenizer,
+                                              bool is_continuation, struct weir_err *err);
+WEIR_API void weir_decoder_destroy(weir_decoder **decoder);
+WEIR_API size_t weir_decoder_push(weir_decoder *decoder, uint32_t id, char *out);
+WEIR_API size_t weir_decoder_flush(weir_decoder *decoder, char *out);
+
+/* ---- session ------------------------------------------------------------------------------- */
+
+typedef struct weir_session weir_session;
+
+WEIR_API enum weir_status weir_session_create(weir_session **out, weir_engine *engine,
+                                              struct weir_err *err);
+WEIR_API void weir_session_destroy(weir_session **session);
+
+/* Told the logits of one position; borrowed during the call. Return false to cancel. */
+typedef bool weir_logits_fn(void *user, uint32_t position, const float *logits);
+
+/* Append count ids and compute them, in chunks. With each NULL only the last position's logits are
+ * computed; else each is told every position in order.
+ * Errors: ARG (an id out of range, or past n_ctx: names both numbers), IO, FORMAT (the file shrank,
+ * or its weights give logits that are not finite), CANCELLED. After an error the session holds the
+ * positions of the chunks that were finished. */
+WEIR_API enum weir_status weir_session_eval(weir_session *session, const uint32_t *ids,
+                                            size_t count, weir_logits_fn *each, void *user,
+                                            struct weir_err *err);
+/* Logits of the last position evaluated; borrowed until the next eval. */
+WEIR_API const float *weir_session_logits(const weir_session *session);
+WEIR_API uint32_t weir_session_position(const weir_session *session);
+/* Forget everything after the first `position` positions. */
+WEIR_API void weir_session_rewind(weir_session *session, uint32_t position);
+/* Any thread, or a signal handler: the running eval, or else the next one, returns CANCELLED at its
+ * next layer. */
+WEIR_API void weir_session_cancel(weir_session *session);
+
+/* ---- sampling ------------------------------------------------------------------------------ */
+
+struct weir_sampler_config {
+    float temperature;    /* 0: greedy */
+    uint32_t top_k;       /* 0: off */
+    float top_p;          /* 1: off */
+    float min_p;          /* 0: off */
+    float repeat_penalty; /* 1: off; divides positive, multiplies negative logits */
+    uint32_t repeat_last; /* how many of the last ids count; 0: 64 */
+    uint64_t seed;
+};
+
+typedef struct weir_sampler weir_sampler;
+WEIR_API enum weir_status weir_sampler_create(weir_sampler **out,
+                                              const struct weir_sampler_config *config,
+                                              uint32_t n_vocab, struct weir_err *err);
+WEIR_API void weir_sampler_destroy(weir_sampler **sampler);
+/* Tell it an id that the text holds already (the prompt), for the repetition penalty. */
+WEIR_API void weir_sampler_accept(weir_sampler *sampler, uint32_t id);
+/* Choose, and accept what was chosen. Greedy ties go to the smallest id. */
+WEIR_API uint32_t weir_sampler_pick(weir_sampler *sampler, const float *logits);
+
+/* ---- statistics ---------------------------------------------------------------------------- */
+
+struct weir_stats {
+    uint64_t expert_uses, expert_hits, expert_reads;
+    uint64_t expert_bytes; /* of the experts read, as the model has them */
+    uint64_t read_bytes;   /* asked of the device for them: aligned supersets */
+    double io_wait_s;      /* engine thread waiting for reads */
+    double device_busy_s;  /* at least one read in flight */
+    uint64_t io_short_count, io_retry_count;
+    uint64_t reads_per_expert_max; /* within one step; 1 is the invariant */
+    double pending_s;              /* something that the engine needs now was being read ... */
+    uint64_t pending_bytes;        /* ... and what arrived in that time */
+    uint64_t ahead_reads;          /* of expert_reads: before their layer asked for them */
+    uint64_t ahead_hits;           /* of those, there in time, and used */
+    uint64_t ahead_late;           /* used too, but still on their way */
+    uint64_t ahead_wasted_bytes;   /* read for experts that were not used then */
+    uint64_t guessed,
+        guessed_right; /* experts that single tokens used after a guess; in the guess */
+};
+
+/* What the trial of reads ahead says so far. */
+struct weir_lookahead_report {
+    enum weir_lookahead asked; /* of the configuration; OFF where all experts are resident */
+    bool is_on;                /* now */
+    bool is_decided;           /* by the trial */
+    uint32_t pair_count;
+    double ratio; /* time a token with reads ahead / without, median of the pairs; 1: no pair yet */
+};
+
+/* Since the last reset; the load does not count. */
+WEIR_API void weir_engine_stats_get(const weir_engine *engine, struct weir_stats *stats);
+WEIR_API void weir_engine_lookahead_get(const weir_engine *engine,
+                                        struct weir_lookahead_report *report);
+WEIR_API void weir_engine_stats_reset(weir_engine *engine);
+/* With config.timeline_events: what each thread and the device did since open, as a Chrome trace
+ * (docs/formats/timeline.md). Errors of writing stay in file. Returns how many events are not in it
+ * because there was no room; a timeline keeps the first ones. */
+WEIR_API uint64_t weir_engine_timeline_write(weir_engine *engine, FILE *file);
+
+/* While it evaluates, the engine watches its control group's limit and the machine's memory, at
+ * most every 50 ms; before either runs out it gives expert slots back to the system. They never
+ * come back; results do not change, only how much is read. */
+struct weir_guard_stats {
+    uint64_t samples; /* looks at memory */
+    uint64_t shrinks; /* times that slots were given back */
+    uint64_t retired_slots;
+    uint64_t shrunk_bytes;
+    char reason[256]; /* of the last time that memory was short; empty when it never was */
+};
+
+/* Since the engine was opened. */
+WEIR_API void weir_engine_guard_get(const weir_engine *engine, struct weir_guard_stats *stats);
+/* Peak memory of this process so far. */
+WEIR_API uint64_t weir_peak_bytes(void);
+
+/* ---- routing: watching it, and replaying it -------------------------------------------------- */
+
+/* Told once for each layer with experts that an eval computes, layer counting only those: which
+ * experts each token used, ascending, experts[n_token][n_expert_used]; position is the first
+ * token's. Borrowed during the call. */
+typedef void weir_routing_fn(void *user, uint32_t layer, uint32_t position, uint32_t n_token,
+                             const uint32_t *experts);
+/* NULL ends it. */
+WEIR_API void weir_session_watch_routing(weir_session *session, weir_routing_fn *watch, void *user);
+
+/* Told once for each layer with experts that an eval of a single token computes after a guess:
+ * all n_expert experts, the likeliest first, as guessed a layer before (ranked) and as the layer's
+ * own router sees it (control: the first ones are those used); and the experts used, ascending.
+ * layer counts only layers with experts. Borrowed during the call. While something watches, guesses
+ * are made also where all experts are resident. */
+typedef void weir_guess_fn(void *user, uint32_t layer, const uint32_t *ranked,
+                           const uint32_t *control, uint32_t n_expert, const uint32_t *experts);
+/* NULL ends it. */
+WEIR_API void weir_session_watch_guesses(weir_session *session, weir_guess_fn *watch, void *user);
+
+/* Which experts a text used: experts[n_token][n_layer][n_expert_used]. Only layers with experts
+ * count. Borrowed by replay. */
+#define WEIR_EXPERT_NONE UINT16_MAX /* fills up where a token used fewer */
+struct weir_trace {
+    uint32_t n_layer, n_expert, n_expert_used;
+    uint32_t n_token;
+    uint32_t n_prompt_token; /* the first ones: one step each in replay, not counted */
+    const uint16_t *experts;
+};
+
+struct weir_replay_config {
+    const char *policy; /* as weir_policy_name() lists them; NULL: learned */
+    double
+        expert_share;  /* slots: floor(share x n_expert) a layer, at least n_expert_used; a pool has
+                            floor(share x all experts) */
+    double warm_share; /* of the other tokens that only warm the cache; 1/3 is usual */
+};
+
+struct weir_replay_result {
+    uint32_t n_slot;       /* a layer, whole ones */
+    uint32_t n_slot_total; /* of all layers */
+    uint64_t uses, hits;   /* of the counted tokens */
+};
+
+/* Told each step of each token, counted or not: hits[count] says which were resident before the
+ * layer began. */
+typedef void weir_replay_fn(void *user, uint32_t token, uint32_t layer, const uint32_t *experts,
+                            const bool *hits, uint32_t count, bool is_counted);
+/* Run a policy over a trace with the code that decides evictions in an engine. each may be NULL.
+ * Errors: ARG (no such policy: names them; an expert out of range), NOMEM. */
+WEIR_API enum weir_status weir_trace_replay(const struct weir_trace *trace,
+                                            const struct weir_replay_config *config,
+                                            struct weir_replay_result *result, weir_replay_fn *each,
+                                            void *user, struct weir_err *err);
+/* The names of the policies, in order; NULL past the last. */
+WEIR_API const char *weir_policy_name(uint32_t index);
+/* One sentence about a policy. */
+WEIR_API const char *weir_policy_about(uint32_t index);
+
+/* ---- how fast this machine reads a file ------------------------------------------------------ */
+
+struct weir_band {
+    double low, high;
+};
+
+enum { WEIR_CALIBRATION_CELL_MAX = 8 };
+
+struct weir_calibration_cell {
+    uint64_t in_flight_bytes;
+    double bytes_per_s; /* median */
+};
+
+/* Speeds in bytes per second, 0 where nothing was measured. Lows and highs are the 10th and the
+ * 90th percentile of short pieces spread over the whole measurement; of memory and kernels the high
+ * is kept, of both at once the middle. */
+struct weir_calibration {
+    uint64_t device_id;   /* of the file's file system (st_dev) */
+    uint32_t slice_bytes; /* as in struct weir_token_cost, or what was asked for */
+    uint32_t n_thread;
+    char filesystem[32];
+    char io[16]; /* as in struct weir_mode */
+    bool direct;
+    bool quick;   /* about a second: io_budget_bytes is the default, not searched */
+    char isa[16]; /* as in struct weir_token_cost; type is empty without a model */
+    char type[16];
+    double measured_s;        /* what it took */
+    uint64_t io_budget_bytes; /* the least in flight that gives 95 % of the best */
+    uint32_t cell_count;
+    struct weir_calibration_cell cells[WEIR_CALIBRATION_CELL_MAX]; /* by bytes in flight */
+    struct weir_band read;        /* io_budget_bytes in flight all the time */
+    struct weir_band burst;       /* as decoding reads: bursts, timed while reads are pending */
+    uint64_t burst_bytes;         /* of one burst */
+    double dram_bytes_per_s;      /* all threads reading memory */
+    double both_read_bytes_per_s; /* the two at the same time */
+    double both_dram_bytes_per_s;
+    double decode_bytes_per_s; /* weights through the kernel, one token */
+    double prefill_ops_per_s;  /* two for each weight and token, in a prompt */
+};
+
+struct weir_calibrate_config {
+    const char *path; /* a model, or any file */
+    uint32_t
+        slice_bytes;   /* of one read; 0: the model's slices, or 1 MiB in a file without experts */
+    uint32_t n_thread; /* 0: the CPUs this process may use */
+    const char *isa;   /* as in struct weir_config */
+    bool quick;
+};
+
+/* share: of the time it takes, 0 to 1; return false to cancel. */
+typedef bool weir_calibrate_fn(void *user, double share);
+/* Measure; takes about 5 s, 1 s when quick, and up to 400 MiB. progress may be NULL.
+ * Errors: IO, NOMEM, ARG (a file too small: names both numbers), CANCELLED. */
+WEIR_API enum weir_status weir_calibrate(struct weir_calibration *calibration,
+                                         const struct weir_calibrate_config *config,
+                                         weir_calibrate_fn *progress, void *user,
+                                         struct weir_err *err);
+/* What a calibration of this file is found by: a calibration fits a file when both agree.
+ * *slice_bytes is 0 when the file is no model. Errors: IO. */
+WEIR_API enum weir_status weir_calibration_key_get(const char *path, uint64_t *device_id,
+                                                   uint32_t *slice_bytes, struct weir_err *err);
+
+/* ---- how fast a run would be ----------------------------------------------------------------- */
+
+/* What a run should show once its cache is warm. Not a number: does not apply, or not measured. */
+struct weir_expected {
+    double hit_rate;                    /* while decoding; the middle of its band */
+    struct weir_band hit_rate_band;     /* uniform routing, to routing as real models have it */
+    struct weir_band decode_tps;        /* all of it slow and in turn, to fast and overlapped */
+    struct weir_band prefill_tps;       /* the same for prompt_tokens together */
+    struct weir_band decode_read_bytes; /* from the device, a token */
+    struct weir_band decode_compute_s;  /* a token */
+};
+
+/* Whether a calibration's speeds are of the plan's weights, threads and instructions. */
+WEIR_API bool weir_calibration_fits(const struct weir_calibration *calibration,
+                                    const struct weir_plan *plan);
+/* A forecast. calibration: NULL, or one that does not fit: no speeds. prompt_tokens: of one prompt;
+ * 0: a whole chunk. hit_rate: as a trace of the text gives it (weir_trace_replay), or not a
+ * number. */
+WEIR_API void weir_plan_expect(struct weir_expected *expected, const struct weir_plan *plan,
+                               const struct weir_calibration *calibration, uint64_t prompt_tokens,
+                               double hit_rate);
+
+/* ---- this machine -------------------------------------------------------------------------- */
+
+struct weir_machine {
+    char cpu_name[128];
+    char kernel[128];
+    char isa[32];
+    uint32_t n_cpu;
+    uint64_t total_bytes, available_bytes;
+    uint64_t cgroup_limit_bytes, cgroup_usage_bytes; /* limit UINT64_MAX: none */
+    char cgroup_path[256];
+    int cgroup_version;
+    uint64_t default_mem_bytes; /* what --mem is when nobody says */
+    char guard_sees[512];       /* what the guard goes by while an engine runs */
+    char guard_misses[128];     /* what it cannot see; empty when all is there */
+    char huge_pages[64];
+    bool uring_ok;
+    char uring_why[200]; /* why not */
+    bool direct_ok;      /* on the file system of path */
+    char direct_why[200];
+    char filesystem[32];
+    uint64_t filesystem_free_bytes;
+    double read_bytes_per_s; /* a short direct-read probe of path when it is a file >= 16 MiB; else
+                                0 */
+    double dram_bytes_per_s; /* a short read probe with all threads */
+};
+
+/* path: a file or folder whose file system and device are examined; NULL: the current folder. */
+WEIR_API void weir_machine_get(struct weir_machine *machine, const char *path);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,319 @@
+/* engine.c - open: plan, allocate exactly that, load, seal. */
+#include "engine/engine_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/heap.h"
+
+static enum weir_status open_io(struct weir_engine *engine, const struct weir_config *config,
+                                struct weir_err *err)
+{
+    static const enum weir_io_kind kinds[] = {
+        [WEIR_ENGINE_IO_AUTO] = WEIR_IO_AUTO,
+        [WEIR_ENGINE_IO_URING] = WEIR_IO_URING,
+        [WEIR_ENGINE_IO_THREADS] = WEIR_IO_THREADS,
+    };
+    struct weir_io_config io_config = {
+        .kind = kinds[config->io],
+        .buffered = config->buffered,
+        .depth = config->io_depth,
+        .timeline = engine->timeline,
+    };
+    if (config->io_depth > WEIR_IO_DEPTH_MAX)
+        return WEIR_FAIL(err, WEIR_ERR_ARG, "reads in flight: wanted 1 to %d, found %u",
+                         WEIR_IO_DEPTH_MAX, config->io_depth);
+    if (config->fake_io_seed != 0) {
+        io_config.kind = WEIR_IO_FAKE;
+        io_config.fake = (struct weir_io_fake){
+            .seed = config->fake_io_seed,
+            .latency_ns_max = 200000,
+            .short_rate = config->fake_io_fault == 1 ? 0.2 : 0.0,
+            .retry_rate = config->fake_io_fault == 1 ? 0.1 : 0.0,
+            .error_rate = config->fake_io_fault == 2 ? 0.05 : 0.0,
+        };
+    }
+    uint32_t file = 0;
+    WEIR_TRY(weir_io_create(&engine->io, &io_config, err));
+    WEIR_TRY(weir_io_open(engine->io, config->model_path, &file, err));
+    WEIR_ASSERT(file == 0); /* tensors say file 0 */
+    const uint64_t wanted_bytes = weir_manifest_file_bytes(engine->blueprint.manifest);
+    const uint64_t found_bytes = weir_io_file_bytes(engine->io, file);
+    if (found_bytes != wanted_bytes)
+        return WEIR_FAIL(
+            err, WEIR_ERR_FORMAT, "%s changed while it was opened: %llu bytes, then %llu",
+            config->model_path, (unsigned long long)wanted_bytes, (unsigned long long)found_bytes);
+    const struct weir_io_mode *mode = weir_io_mode_get(engine->io);
+    engine->mode.io = mode->engine;
+    engine->mode.direct = mode->direct;
+    engine->mode.isa = engine->blueprint.kernels.isa;
+    snprintf(engine->mode.why, sizeof(engine->mode.why), "%s", mode->why);
+    return WEIR_OK;
+}
+
+/* Tells the caller's progress what is being loaded. */
+struct load_progress {
+    const struct weir_config *config;
+    const char *what;
+};
+
+static bool tell_progress(void *user, uint64_t done_bytes, uint64_t total_bytes)
+{
+    const struct load_progress *progress = user;
+    if (progress->config->progress == NULL)
+        return true;
+    return progress->config->progress(progress->config->progress_user, progress->what, done_bytes,
+                                      total_bytes);
+}
+
+static enum weir_status load_trunk(struct weir_engine *engine, const struct weir_config *config,
+                                   struct weir_err *err)
+{
+    struct load_progress progress = {.config = config, .what = "weights every token needs"};
+    const uint64_t staging_bytes = weir_staging_bytes(engine->blueprint.model);
+    void *staging = weir_mem_alloc(&engine->mem, WEIR_MEM_IO, staging_bytes, WEIR_IO_ALIGN);
+    weir_model_layout(engine->blueprint.model, &engine->mem);
+    WEIR_TRY(weir_model_load(engine->blueprint.model, engine->io, staging, staging_bytes,
+                             tell_progress, &progress, err));
+    weir_mem_drop(&engine->mem, WEIR_MEM_IO);
+    return WEIR_OK;
+}
+
+static enum weir_status create_store(struct weir_engine *engine, const struct weir_config *config,
+                                     struct weir_err *err)
+{
+    const uint32_t n_layer = engine->blueprint.model->shape.n_layer;
+    if (engine->choice.slot_total == 0)
+        return WEIR_OK;
+    struct weir_store_layer *layers = weir_heap_array(n_layer, sizeof(*layers));
+    if (layers == NULL)
+        return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for the store's %u layers", n_layer);
+    for (uint32_t layer = 0; layer < n_layer; layer++) {
+        weir_choice_layer(&engine->blueprint, &engine->choice, layer, &layers[layer]);
+        if ((config->ablation & WEIR_ABLATE_GATE_UP_FIRST) != 0)
+            layers[layer].head_count = layers[layer].slice_count;
+    }
+    const struct weir_store_config store_config = {
+        .layer_count = n_layer,
+        .layers = layers,
+        .policy = engine->choice.policy,
+        .step_max = engine->blueprint.model->shape.n_expert_used,
+        .budget_bytes = config->io_budget_bytes,
+        .waits_for_all = (config->ablation & WEIR_ABLATE_HITS_FIRST) != 0,
+        .forgets = (config->ablation & WEIR_ABLATE_CACHE) != 0,
+    };
+    const enum weir_status status =
+        weir_store_create(&engine->store, &engine->mem, engine->io, &store_config, err);
+    weir_heap_free(layers);
+    return status;
+}
+
+/* Everything that lives in planned memory, in one go; then the seal. */
+static enum weir_status furnish(struct weir_engine *engine, const struct weir_config *config,
+                                struct weir_err *err)
+{
+    const struct weir_blueprint *blueprint = &engine->blueprint;
+    WEIR_TRY(load_trunk(engine, config, err));
+    weir_kv_layout(&engine->kv, &blueprint->model->shape, engine->choice.n_ctx,
+                   engine->choice.kv_f32, &engine->mem);
+    WEIR_TRY(create_store(engine, config, err));
+    const struct weir_forward_config forward_config = {
+        .model = blueprint->model,
+        .kernels = &blueprint->kernels,
+        .pool = engine->pool,
+        .store = engine->store,
+        .timeline = engine->timeline,
+        .n_thread = engine->choice.n_thread,
+        .n_chunk = engine->choice.n_chunk,
+        .n_ctx = engine->choice.n_ctx,
+        .predictor = engine->choice.predictor,
+        .before_layer = weir_guard_check,
+        .before_layer_user = &engine->guard,
+    };
+    WEIR_TRY(weir_forward_create(&engine->forward, &forward_config, &engine->mem, err));
+    weir_mem_seal(&engine->mem);
+    return WEIR_OK;
+}
+
+/* What reads ahead start as. */
+static void furnish_lookahead(struct weir_engine *engine, const struct weir_config *config)
+{
+    const struct weir_plan *plan = &engine->plan;
+    const uint32_t n_expert = engine->blueprint.model->shape.n_expert;
+    const uint32_t m = config->lookahead_m > 0 ? config->lookahead_m
+                                               : engine->blueprint.model->shape.n_expert_used;
+    engine->lookahead =
+        plan->n_slot_total == plan->n_expert_total ? WEIR_LOOKAHEAD_OFF : config->lookahead;
+    engine->lookahead_m = (uint32_t)weir_min(m, n_expert);
+    weir_trial_start(&engine->trial);
+}
+
+/* With room for all experts, read them now: no token should wait for what will be needed anyway. */
+static enum weir_status fill_store(struct weir_engine *engine, const struct weir_config *config,
+                                   struct weir_err *err)
+{
+    struct load_progress progress = {.config = config, .what = "experts"};
+    if (engine->store == NULL || engine->choice.slot_total < engine->plan.n_expert_total)
+        return WEIR_OK;
+    return weir_store_fill(engine->store, tell_progress, &progress, err);
+}
+
+static enum weir_status load(struct weir_engine *engine, const struct weir_config *config,
+                             struct weir_err *err)
+{
+    const uint64_t begin_ns = weir_timeline_now(engine->timeline);
+    WEIR_TRY(furnish(engine, config, err));
+    WEIR_TRY(fill_store(engine, config, err));
+    weir_timeline_add(
+        engine->timeline,
+        (struct weir_event){.name = "load", .kind = WEIR_EVENT_LOAD, .begin_ns = begin_ns});
+    return WEIR_OK;
+}
+
+static enum weir_status open_guard(struct weir_engine *engine, const struct weir_config *config,
+                                   struct weir_err *err)
+{
+    const struct weir_guard_config guard_config = {.store = engine->store,
+                                                   .slot_total = engine->choice.slot_total,
+                                                   .notice = config->notice,
+                                                   .notice_user = config->notice_user};
+    return weir_guard_open(&engine->guard, &guard_config, err);
+}
+
+enum weir_status weir_engine_open(weir_engine **out, const struct weir_config *config,
+                                  struct weir_err *err)
+{
+    enum weir_status status = WEIR_OK;
+    weir_engine *engine = weir_heap_alloc(sizeof(*engine));
+    if (engine == NULL)
+        return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for the engine");
+    weir_mem_init(&engine->mem);
+    WEIR_TRY_GOTO(weir_blueprint_open(&engine->blueprint, config, err));
+    weir_model_info_fill(&engine->info, &engine->blueprint);
+    WEIR_TRY_GOTO(
+        weir_blueprint_plan(&engine->blueprint, config, &engine->choice, &engine->plan, err));
+    WEIR_TRY_GOTO(weir_choice_layout(&engine->blueprint, &engine->choice, &engine->mem, err));
+    WEIR_TRY_GOTO(weir_mem_open(&engine->mem, err));
+    engine->timeline = weir_timeline_layout(&engine->mem, engine->choice.timeline_events);
+    WEIR_TRY_GOTO(open_io(engine, config, err));
+    WEIR_TRY_GOTO(weir_pool_create(&engine->pool, engine->choice.n_thread, err));
+    weir_pool_set_timeline(engine->pool, engine->timeline);
+    WEIR_TRY_GOTO(load(engine, config, err));
+    furnish_lookahead(engine, config);
+    WEIR_TRY_GOTO(open_guard(engine, config, err));
+    weir_engine_stats_reset(engine);
+    *out = engine;
+    return WEIR_OK;
+
+fail:
+    weir_engine_close(&engine);
+    return status;
+}
+
+void weir_engine_close(weir_engine **engine)
+{
+    weir_engine *closing = *engine;
+    if (closing == NULL)
+        return;
+    WEIR_ASSERT(!closing->has_session);
+    weir_guard_close(&closing->guard);
+    if (closing->forward != NULL)
+        weir_forward_destroy(&closing->forward);
+    if (closing->store != NULL)
+        weir_store_destroy(&closing->store);
+    if (closing->pool != NULL)
+        weir_pool_destroy(&closing->pool);
+    if (closing->io != NULL)
+        weir_io_destroy(&closing->io);
+    weir_mem_close(&closing->mem);
+    weir_blueprint_close(&closing->blueprint);
+    weir_heap_free(closing);
+    *engine = NULL;
+}
+
+const struct weir_plan *weir_engine_plan(const weir_engine *engine)
+{
+    return &engine->plan;
+}
+
+const struct weir_model_info *weir_engine_model(const weir_engine *engine)
+{
+    return &engine->info;
+}
+
+const struct weir_mode *weir_engine_mode(const weir_engine *engine)
+{
+    return &engine->mode;
+}
+
+weir_tokenizer *weir_engine_tokenizer(weir_engine *engine)
+{
+    return engine->blueprint.tokenizer;
+}
+
+void weir_engine_stats_get(const weir_engine *engine, struct weir_stats *stats)
+{
+    struct weir_io_stats io;
+    struct weir_store_stats store = {0};
+    weir_io_stats_get(engine->io, &io);
+    if (engine->store != NULL)
+        weir_store_stats_get(engine->store, &store);
+    *stats = (struct weir_stats){
+        .expert_uses = store.uses,
+        .expert_hits = store.hits,
+        .expert_reads = store.reads,
+        .expert_bytes = store.slice_bytes,
+        .read_bytes = store.read_bytes,
+        .io_wait_s = (double)store.wait_ns * 1e-9,
+        .device_busy_s = (double)(io.busy_ns - engine->io_base.busy_ns) * 1e-9,
+        .io_short_count = io.short_count - engine->io_base.short_count,
+        .io_retry_count = io.retry_count - engine->io_base.retry_count,
+        .reads_per_expert_max = store.step_reads_max,
+        .pending_s = (double)store.pending_ns * 1e-9,
+        .pending_bytes = store.pending_bytes,
+        .ahead_reads = store.ahead_reads,
+        .ahead_hits = store.ahead_hits,
+        .ahead_late = store.ahead_late,
+        .ahead_wasted_bytes = store.ahead_wasted_bytes,
+    };
+    weir_forward_recall_get(engine->forward, &stats->guessed, &stats->guessed_right);
+    stats->guessed -= engine->recall_used;
+    stats->guessed_right -= engine->recall_found;
+}
+
+void weir_engine_lookahead_get(const weir_engine *engine, struct weir_lookahead_report *report)
+{
+    *report = (struct weir_lookahead_report){
+        .asked = engine->lookahead,
+        .is_on = engine->lookahead == WEIR_LOOKAHEAD_ON ||
+                 (engine->lookahead == WEIR_LOOKAHEAD_AUTO && engine->trial.is_on),
+        .is_decided = engine->trial.is_decided,
+        .pair_count = engine->trial.pair_count,
+        .ratio = weir_trial_ratio(&engine->trial),
+    };
+}
+
+void weir_engine_stats_reset(weir_engine *engine)
+{
+    weir_io_stats_get(engine->io, &engine->io_base);
+    weir_forward_recall_get(engine->forward, &engine->recall_used, &engine->recall_found);
+    if (engine->store != NULL)
+        weir_store_stats_reset(engine->store);
+}
+
+uint64_t weir_engine_timeline_write(weir_engine *engine, FILE *file)
+{
+    if (engine->store != NULL)
+        weir_store_stop_ahead(engine->store); /* a read is told when it has landed */
+    return weir_timeline_write(engine->timeline, file);
+}
+
+void weir_engine_guard_get(const weir_engine *engine, struct weir_guard_stats *stats)
+{
+    *stats = engine->guard.stats;
+}
+
+uint64_t weir_peak_bytes(void)
+{
+    return weir_sys_peak_rss_bytes();
+}

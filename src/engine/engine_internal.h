@@ -1,0 +1,100 @@
+/* engine_internal.h - what the files of room engine share. */
+#ifndef WEIR_ENGINE_INTERNAL_H
+#define WEIR_ENGINE_INTERNAL_H
+
+#include "base/mem.h"
+#include "base/timeline.h"
+#include "engine/guard.h"
+#include "engine/trial.h"
+#include "formats/formats.h"
+#include "io/io.h"
+#include "kernels/kernels.h"
+#include "model/model.h"
+#include "store/cache.h"
+#include "store/store.h"
+#include "sys/sys.h"
+#include "text/text.h"
+#include "weir.h"
+
+/* Everything that is known before a byte of weights is read. */
+struct weir_blueprint {
+    weir_manifest *manifest;
+    struct weir_model *model;
+    struct weir_tokenizer *tokenizer; /* NULL when the file has no vocabulary */
+    struct weir_kernels kernels;
+    uint64_t description_bytes; /* heap that the above holds */
+};
+
+/* On failure nothing is left open. */
+enum weir_status weir_blueprint_open(struct weir_blueprint *blueprint,
+                                     const struct weir_config *config, struct weir_err *err);
+void weir_blueprint_close(struct weir_blueprint *blueprint);
+
+/* The kernels up to a level called by name; NULL: the best. Errors: ARG, UNSUPPORTED. */
+enum weir_status weir_kernels_choose(struct weir_kernels *kernels, const char *isa,
+                                     struct weir_err *err);
+
+/* What a plan decides. */
+struct weir_choice {
+    uint32_t n_ctx, n_chunk, n_thread;
+    bool kv_f32;
+    uint64_t caller_bytes;
+    uint32_t timeline_events;
+    const struct weir_policy *policy;
+    enum weir_predictor predictor;
+    uint32_t slot_total; /* over all layers with experts; see weir_choice_layer() */
+};
+
+/* The store's view of one layer with the slots that the choice gives it: slots are dealt evenly,
+ * what is left over goes to the first layers. */
+void weir_choice_layer(const struct weir_blueprint *blueprint, const struct weir_choice *choice,
+                       uint32_t layer, struct weir_store_layer *out);
+/* Run every layout against mem, PLANNING: afterwards mem knows what the choice needs. */
+enum weir_status weir_choice_layout(const struct weir_blueprint *blueprint,
+                                    const struct weir_choice *choice, struct weir_mem *mem,
+                                    struct weir_err *err);
+enum weir_status weir_blueprint_plan(const struct weir_blueprint *blueprint,
+                                     const struct weir_config *config, struct weir_choice *choice,
+                                     struct weir_plan *plan, struct weir_err *err);
+void weir_model_info_fill(struct weir_model_info *info, const struct weir_blueprint *blueprint);
+uint32_t weir_moe_layer_count(const struct weir_model *model);
+
+/* NULL: the usual one. ARG names all policies when there is none of that name. */
+enum weir_status weir_policy_choose(const char *name, const struct weir_policy **out,
+                                    struct weir_err *err);
+
+/* The bytes of the load's staging buffer. */
+uint64_t weir_staging_bytes(const struct weir_model *model);
+
+struct weir_tokenizer {
+    weir_manifest *manifest; /* owned when opened alone, else NULL */
+    weir_text *text;
+    const struct weir_vocab *vocab;
+};
+
+enum weir_status weir_tokenizer_create(struct weir_tokenizer **out, weir_manifest *manifest,
+                                       struct weir_err *err);
+
+struct weir_engine {
+    struct weir_blueprint blueprint;
+    struct weir_choice choice;
+    struct weir_plan plan;
+    struct weir_model_info info;
+    struct weir_mode mode;
+    struct weir_mem mem;
+    weir_pool *pool;
+    weir_timeline *timeline; /* in mem; NULL: nothing is recorded */
+    weir_io *io;
+    weir_store *store; /* NULL: a model without experts */
+    weir_forward *forward;
+    struct weir_guard guard;
+    struct weir_kv kv;
+    bool has_session;
+    enum weir_lookahead lookahead; /* decided: never AUTO where there is nothing to read ahead */
+    uint32_t lookahead_m;
+    struct weir_trial trial;            /* while lookahead is AUTO */
+    uint64_t recall_used, recall_found; /* at the last reset */
+    struct weir_io_stats io_base;       /* counters at the last reset */
+};
+
+#endif

@@ -1,0 +1,333 @@
+/* plan.c - what would be allocated, and the largest choice that fits under the ceiling.
+ *
+ * I1  A plan's numbers come from running the layouts themselves against a counting weir_mem.
+ * I2  More slots never need less memory, so the largest number that fits is found by halving. */
+#include "engine/engine_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/heap.h"
+#include "engine/forecast.h"
+
+/* The program, its libraries, their tables and the kernel's share that is the same for every model:
+ * measured by tests/integration/ceiling, rounded up. */
+enum {
+    PROGRAM_BYTES = 6 << 20,
+    THREAD_BYTES = 128 << 10, /* touched stack, kernel stack, thread record */
+    IO_THREAD_COUNT = 4,
+};
+
+enum { CTX_DEFAULT_MAX = 4096, CHUNK_MAX = 512, CHUNK_MIN = 16 };
+
+/* Page tables: 8 bytes for every 4 KiB. */
+static uint64_t page_table_bytes(uint64_t bytes)
+{
+    return weir_align_up(bytes / 512, 4096) + (64 << 10);
+}
+
+uint64_t weir_staging_bytes(const struct weir_model *model)
+{
+    return model->trunk_bytes >= 64u << 20 ? 4u << 20 : 256u << 10;
+}
+
+void weir_choice_layer(const struct weir_blueprint *blueprint, const struct weir_choice *choice,
+                       uint32_t layer, struct weir_store_layer *out)
+{
+    const struct weir_model *model = blueprint->model;
+    weir_model_store_layer(model, layer, out);
+    if (out->record_count == 0)
+        return;
+    uint32_t moe_index = 0;
+    for (uint32_t before = 0; before < layer; before++)
+        moe_index += model->layers[before].has_experts;
+    const uint32_t n_moe_layer = weir_moe_layer_count(model);
+    out->slot_count = weir_cache_deal(choice->policy, choice->slot_total, n_moe_layer, moe_index,
+                                      model->shape.n_expert_used, model->shape.n_expert);
+}
+
+static enum weir_status layout_store(const struct weir_blueprint *blueprint,
+                                     const struct weir_choice *choice, struct weir_mem *mem,
+                                     struct weir_err *err)
+{
+    const uint32_t n_layer = blueprint->model->shape.n_layer;
+    struct weir_store_layer *layers = weir_heap_array(n_layer, sizeof(*layers));
+    if (layers == NULL)
+        return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory to plan %u layers", n_layer);
+    for (uint32_t layer = 0; layer < n_layer; layer++)
+        weir_choice_layer(blueprint, choice, layer, &layers[layer]);
+    const struct weir_store_config config = {
+        .layer_count = n_layer,
+        .layers = layers,
+        .policy = choice->policy,
+        .step_max = blueprint->model->shape.n_expert_used,
+    };
+    weir_store_plan(mem, &config);
+    weir_heap_free(layers);
+    return WEIR_OK;
+}
+
+enum weir_status weir_choice_layout(const struct weir_blueprint *blueprint,
+                                    const struct weir_choice *choice, struct weir_mem *mem,
+                                    struct weir_err *err)
+{
+    const struct weir_forward_config forward_config = {
+        .model = blueprint->model,
+        .kernels = &blueprint->kernels,
+        .n_thread = choice->n_thread,
+        .n_chunk = choice->n_chunk,
+        .n_ctx = choice->n_ctx,
+        .predictor = choice->predictor,
+    };
+    struct weir_kv kv;
+    weir_forward *forward = NULL;
+    weir_mem_init(mem);
+    weir_timeline_layout(mem, choice->timeline_events);
+    weir_mem_alloc(mem, WEIR_MEM_IO, weir_staging_bytes(blueprint->model), WEIR_IO_ALIGN);
+    weir_model_layout(blueprint->model, mem);
+    weir_kv_layout(&kv, &blueprint->model->shape, choice->n_ctx, choice->kv_f32, mem);
+    WEIR_TRY(weir_forward_create(&forward, &forward_config, mem, err));
+    if (choice->slot_total > 0)
+        WEIR_TRY(layout_store(blueprint, choice, mem, err));
+    return WEIR_OK;
+}
+
+static uint64_t fixed_bytes(const struct weir_blueprint *blueprint,
+                            const struct weir_choice *choice)
+{
+    const uint64_t sampler_bytes = (uint64_t)blueprint->model->shape.n_vocab * 2 * sizeof(float);
+    return PROGRAM_BYTES + (uint64_t)(choice->n_thread + IO_THREAD_COUNT) * THREAD_BYTES +
+           sampler_bytes + choice->caller_bytes + blueprint->description_bytes;
+}
+
+/* All memory that a choice needs. */
+static enum weir_status measure(const struct weir_blueprint *blueprint,
+                                const struct weir_choice *choice, uint64_t *total_bytes,
+                                struct weir_err *err)
+{
+    struct weir_mem mem;
+    WEIR_TRY(weir_choice_layout(blueprint, choice, &mem, err));
+    const uint64_t mem_bytes = weir_mem_bytes(&mem);
+    *total_bytes = mem_bytes + page_table_bytes(mem_bytes) + fixed_bytes(blueprint, choice);
+    return WEIR_OK;
+}
+
+/* What the user fixed, and between which bounds the plan may choose. */
+struct bounds {
+    uint32_t slot_min, slot_max; /* over all layers */
+    uint32_t chunk_min, chunk_max;
+};
+
+static enum weir_status find_slot_bounds(const struct weir_model *model,
+                                         const struct weir_config *config,
+                                         const struct weir_policy *policy, struct bounds *bounds,
+                                         struct weir_err *err)
+{
+    const uint32_t n_moe_layer = weir_moe_layer_count(model);
+    const uint32_t n_expert = model->shape.n_expert;
+    const uint32_t n_used = model->shape.n_expert_used;
+    const uint32_t n_slot = config->n_slot;
+    if (config->expert_share < 0.0 || config->expert_share > 1.0)
+        return WEIR_FAIL(err, WEIR_ERR_ARG, "share of experts: wanted 0 to 1, found %g",
+                         config->expert_share);
+    if (n_moe_layer > 0 && n_slot > 0 && (n_slot < n_used || n_slot > n_expert))
+        return WEIR_FAIL(err, WEIR_ERR_ARG,
+                         "expert slots a layer: wanted %u (the experts of one token) to %u (all), "
+                         "found %u",
+                         n_used, n_expert, n_slot);
+    bounds->slot_min = (n_slot > 0 ? n_slot : n_used) * n_moe_layer;
+    bounds->slot_max = (n_slot > 0 ? n_slot : n_expert) * n_moe_layer;
+    if (config->expert_share > 0.0 && n_moe_layer > 0)
+        bounds->slot_min = bounds->slot_max =
+            weir_cache_slot_total(policy, config->expert_share, n_moe_layer, n_used, n_expert);
+    return WEIR_OK;
+}
+
+static enum weir_status find_bounds(const struct weir_blueprint *blueprint,
+                                    const struct weir_config *config, struct weir_choice *choice,
+                                    struct bounds *bounds, struct weir_err *err)
+{
+    const struct weir_shape *shape = &blueprint->model->shape;
+    choice->kv_f32 = config->kv_f32;
+    choice->predictor = config->lookahead == WEIR_LOOKAHEAD_OFF  ? WEIR_PREDICT_NONE
+                        : config->guess_by == WEIR_GUESS_BY_PATH ? WEIR_PREDICT_PATH
+                        : config->guess_by == WEIR_GUESS_BY_GATE ? WEIR_PREDICT_GATE
+                                                                 : WEIR_PREDICT_RESIDUAL;
+    choice->caller_bytes = config->caller_bytes;
+    choice->timeline_events = config->timeline_events;
+    WEIR_TRY(weir_policy_choose(config->policy, &choice->policy, err));
+    if (choice->policy->needs_future)
+        return WEIR_FAIL(err, WEIR_ERR_ARG, "policy %s needs the future: it is for replay only",
+                         choice->policy->name);
+    WEIR_TRY(find_slot_bounds(blueprint->model, config, choice->policy, bounds, err));
+    choice->n_thread = config->n_thread > 0 ? config->n_thread : weir_sys_cpu_count();
+    if (choice->n_thread > WEIR_THREAD_MAX)
+        return WEIR_FAIL(err, WEIR_ERR_ARG, "threads: wanted 1 to %d, found %u", WEIR_THREAD_MAX,
+                         choice->n_thread);
+    choice->n_ctx =
+        config->n_ctx > 0 ? config->n_ctx : (uint32_t)weir_min(shape->n_ctx_train, CTX_DEFAULT_MAX);
+    if (choice->n_ctx > shape->n_ctx_train)
+        return WEIR_FAIL(err, WEIR_ERR_ARG,
+                         "context: the model was trained for %u positions, %u are asked for",
+                         shape->n_ctx_train, choice->n_ctx);
+    const uint32_t n_chunk = (uint32_t)weir_min(config->n_chunk, choice->n_ctx);
+    bounds->chunk_min = n_chunk > 0 ? n_chunk : (uint32_t)weir_min(CHUNK_MIN, choice->n_ctx);
+    bounds->chunk_max = n_chunk > 0 ? n_chunk : (uint32_t)weir_min(CHUNK_MAX, choice->n_ctx);
+#ifdef WEIR_HOSTILE
+    if (config->n_chunk == 0)
+        bounds->chunk_min = bounds->chunk_max = (uint32_t)weir_min(3, choice->n_ctx);
+    bounds->slot_max = bounds->slot_min;
+#endif
+    return WEIR_OK;
+}
+
+/* The longest chunk that is affordable: free of charge when all experts fit beside it, otherwise
+ * its scratch may take a sixteenth of the ceiling from the slots. */
+static enum weir_status choose_chunk(const struct weir_blueprint *blueprint,
+                                     const struct bounds *bounds, uint64_t budget_bytes,
+                                     struct weir_choice *choice, struct weir_err *err)
+{
+    uint64_t least_bytes = 0;
+    choice->slot_total = bounds->slot_min;
+    choice->n_chunk = bounds->chunk_min;
+    WEIR_TRY(measure(blueprint, choice, &least_bytes, err));
+    for (uint32_t n_chunk = bounds->chunk_max; n_chunk > bounds->chunk_min; n_chunk /= 2) {
+        uint64_t all_bytes = 0;
+        uint64_t few_bytes = 0;
+        choice->n_chunk = n_chunk;
+        choice->slot_total = bounds->slot_max;
+        WEIR_TRY(measure(blueprint, choice, &all_bytes, err));
+        choice->slot_total = bounds->slot_min;
+        WEIR_TRY(measure(blueprint, choice, &few_bytes, err));
+        if (all_bytes <= budget_bytes ||
+            (few_bytes <= budget_bytes && few_bytes - least_bytes <= budget_bytes / 16))
+            return WEIR_OK;
+    }
+    choice->n_chunk = bounds->chunk_min;
+    return WEIR_OK;
+}
+
+/* The most slots that fit; keeps I2. slot_min is known to fit. */
+static enum weir_status choose_slots(const struct weir_blueprint *blueprint,
+                                     const struct bounds *bounds, uint64_t budget_bytes,
+                                     struct weir_choice *choice, struct weir_err *err)
+{
+    uint32_t fits = bounds->slot_min;
+    uint32_t above = bounds->slot_max + 1;
+    while (above - fits > 1) {
+        uint64_t total_bytes = 0;
+        const uint32_t middle = fits + (above - fits) / 2;
+        choice->slot_total = middle;
+        WEIR_TRY(measure(blueprint, choice, &total_bytes, err));
+        if (total_bytes <= budget_bytes)
+            fits = middle;
+        else
+            above = middle;
+    }
+    choice->slot_total = fits;
+    return WEIR_OK;
+}
+
+static void add_line(struct weir_plan *plan, const char *what, uint64_t bytes)
+{
+    WEIR_ASSERT(plan->line_count < WEIR_PLAN_LINE_MAX);
+    struct weir_plan_line *line = &plan->lines[plan->line_count++];
+    snprintf(line->what, sizeof(line->what), "%s", what);
+    line->bytes = bytes;
+    plan->planned_bytes += bytes;
+}
+
+static enum weir_status fill_lines(const struct weir_blueprint *blueprint,
+                                   const struct weir_choice *choice, struct weir_plan *plan,
+                                   struct weir_err *err)
+{
+    struct weir_mem mem;
+    WEIR_TRY(weir_choice_layout(blueprint, choice, &mem, err));
+    add_line(plan, "program, libraries, threads, sampling",
+             fixed_bytes(blueprint, choice) - choice->caller_bytes - blueprint->description_bytes);
+    if (choice->caller_bytes > 0)
+        add_line(plan, "texts and ids of the caller", choice->caller_bytes);
+    add_line(plan, "model description, vocabulary", blueprint->description_bytes);
+    add_line(plan, "page tables", page_table_bytes(weir_mem_bytes(&mem)));
+    for (int use = 0; use < WEIR_MEM_USE_COUNT; use++)
+        if (weir_mem_use_bytes(&mem, (enum weir_mem_use)use) > 0)
+            add_line(plan, weir_mem_use_name((enum weir_mem_use)use),
+                     weir_mem_use_bytes(&mem, (enum weir_mem_use)use));
+    return WEIR_OK;
+}
+
+/* The three ceilings, whatever the budget is. */
+static enum weir_status fill_ceilings(const struct weir_blueprint *blueprint,
+                                      const struct bounds *bounds, const struct weir_choice *choice,
+                                      struct weir_plan *plan, struct weir_err *err)
+{
+    const struct weir_model *model = blueprint->model;
+    const uint32_t n_moe_layer = weir_moe_layer_count(model);
+    struct weir_choice at = *choice;
+    at.n_chunk = bounds->chunk_min;
+    at.slot_total = bounds->slot_min;
+    WEIR_TRY(measure(blueprint, &at, &plan->min_bytes, err));
+    at.slot_total = model->shape.n_expert_used * n_moe_layer;
+    WEIR_TRY(measure(blueprint, &at, &plan->useful_bytes, err));
+    at.n_chunk = bounds->chunk_max;
+    at.slot_total = model->shape.n_expert * n_moe_layer;
+    return measure(blueprint, &at, &plan->resident_bytes, err);
+}
+
+/* Bytes of experts that one token uses. */
+static uint64_t token_bytes(const struct weir_model *model)
+{
+    return model->shape.n_expert == 0
+               ? 0
+               : model->expert_bytes / model->shape.n_expert * model->shape.n_expert_used;
+}
+
+enum weir_status weir_blueprint_plan(const struct weir_blueprint *blueprint,
+                                     const struct weir_config *config, struct weir_choice *choice,
+                                     struct weir_plan *plan, struct weir_err *err)
+{
+    const struct weir_model *model = blueprint->model;
+    const uint32_t n_moe_layer = weir_moe_layer_count(model);
+    struct bounds bounds = {0};
+    memset(plan, 0, sizeof(*plan));
+    memset(choice, 0, sizeof(*choice));
+    WEIR_TRY(find_bounds(blueprint, config, choice, &bounds, err));
+    WEIR_TRY(fill_ceilings(blueprint, &bounds, choice, plan, err));
+    plan->budget_bytes = config->mem_bytes > 0 ? config->mem_bytes : weir_sys_free_bytes();
+    plan->n_expert_total = model->shape.n_expert * n_moe_layer;
+    plan->token_bytes = token_bytes(model);
+    plan->io_budget_bytes =
+        config->io_budget_bytes > 0 ? config->io_budget_bytes : WEIR_STORE_BUDGET_BYTES;
+    weir_token_cost_fill(&plan->cost, model, &blueprint->kernels, config->kv_f32);
+    if (plan->budget_bytes < plan->min_bytes) {
+        char budget[32];
+        char least[32];
+        return WEIR_FAIL(err, WEIR_ERR_NOMEM,
+                         "the ceiling of %s (%llu bytes) cannot hold %s: the smallest that does is "
+                         "%s (--mem %llu)",
+                         weir_format_size(plan->budget_bytes, budget, sizeof(budget)),
+                         (unsigned long long)plan->budget_bytes, config->model_path,
+                         weir_format_size(plan->min_bytes, least, sizeof(least)),
+                         (unsigned long long)plan->min_bytes);
+    }
+    WEIR_TRY(choose_chunk(blueprint, &bounds, plan->budget_bytes, choice, err));
+    WEIR_TRY(choose_slots(blueprint, &bounds, plan->budget_bytes, choice, err));
+    plan->n_ctx = choice->n_ctx;
+    plan->n_chunk = choice->n_chunk;
+    plan->n_thread = choice->n_thread;
+    plan->n_slot_total = choice->slot_total;
+    plan->n_slot = n_moe_layer == 0 ? 0 : choice->slot_total / n_moe_layer;
+    return fill_lines(blueprint, choice, plan, err);
+}
+
+enum weir_status weir_plan_make(struct weir_plan *plan, const struct weir_config *config,
+                                struct weir_err *err)
+{
+    struct weir_blueprint blueprint;
+    struct weir_choice choice;
+    memset(plan, 0, sizeof(*plan));
+    WEIR_TRY(weir_blueprint_open(&blueprint, config, err));
+    const enum weir_status status = weir_blueprint_plan(&blueprint, config, &choice, plan, err);
+    weir_blueprint_close(&blueprint);
+    return status;
+}

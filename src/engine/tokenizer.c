@@ -1,0 +1,126 @@
+/* tokenizer.c - the public door to room text. */
+#include "engine/engine_internal.h"
+
+#include <string.h>
+
+#include "base/heap.h"
+
+struct weir_decoder {
+    struct weir_detokenizer detokenizer;
+};
+
+_Static_assert((int)WEIR_TOKEN_BYTES_MAX == (int)WEIR_PIECE_MAX, "one limit, two names");
+
+enum weir_status weir_tokenizer_create(struct weir_tokenizer **out, weir_manifest *manifest,
+                                       struct weir_err *err)
+{
+    enum weir_status status = WEIR_OK;
+    struct weir_tokenizer *tokenizer = weir_heap_alloc(sizeof(*tokenizer));
+    if (tokenizer == NULL)
+        return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a tokenizer");
+    WEIR_TRY_GOTO(weir_manifest_vocab(manifest, &tokenizer->vocab, err));
+    WEIR_TRY_GOTO(weir_text_create(&tokenizer->text, tokenizer->vocab, err));
+    *out = tokenizer;
+    return WEIR_OK;
+
+fail:
+    weir_tokenizer_close(&tokenizer);
+    return status;
+}
+
+enum weir_status weir_tokenizer_open(weir_tokenizer **out, const char *path, struct weir_err *err)
+{
+    weir_manifest *manifest = NULL;
+    WEIR_TRY(weir_manifest_open(&manifest, path, err));
+    const enum weir_status status = weir_tokenizer_create(out, manifest, err);
+    if (status == WEIR_OK)
+        (*out)->manifest = manifest;
+    else
+        weir_manifest_close(&manifest);
+    return status;
+}
+
+void weir_tokenizer_close(weir_tokenizer **tokenizer)
+{
+    if (*tokenizer == NULL)
+        return;
+    if ((*tokenizer)->text != NULL)
+        weir_text_destroy(&(*tokenizer)->text);
+    if ((*tokenizer)->manifest != NULL)
+        weir_manifest_close(&(*tokenizer)->manifest);
+    weir_heap_free(*tokenizer);
+    *tokenizer = NULL;
+}
+
+enum weir_status weir_tokenizer_encode(weir_tokenizer *tokenizer, const char *bytes, size_t length,
+                                       unsigned flags, uint32_t **ids, size_t *count,
+                                       struct weir_err *err)
+{
+    unsigned text_flags = 0;
+    if ((flags & WEIR_TEXT_ADD_SPECIAL) != 0)
+        text_flags |= WEIR_TOKENIZE_ADD_SPECIAL;
+    if ((flags & WEIR_TEXT_PARSE_SPECIAL) != 0)
+        text_flags |= WEIR_TOKENIZE_PARSE_SPECIAL;
+    return weir_text_tokenize(tokenizer->text, bytes, length, text_flags, ids, count, err);
+}
+
+void weir_ids_free(uint32_t **ids)
+{
+    weir_heap_free(*ids);
+    *ids = NULL;
+}
+
+size_t weir_tokenizer_piece(weir_tokenizer *tokenizer, uint32_t id, char *out)
+{
+    const struct weir_bytes piece = weir_text_piece(tokenizer->text, id, true);
+    memcpy(out, piece.start, piece.length);
+    return piece.length;
+}
+
+bool weir_tokenizer_is_end(const weir_tokenizer *tokenizer, uint32_t id)
+{
+    return weir_text_is_end(tokenizer->text, id);
+}
+
+uint32_t weir_tokenizer_vocab_count(const weir_tokenizer *tokenizer)
+{
+    return tokenizer->vocab->n_vocab;
+}
+
+uint32_t weir_tokenizer_bos(const weir_tokenizer *tokenizer)
+{
+    return tokenizer->vocab->bos_id;
+}
+
+bool weir_tokenizer_adds_bos(const weir_tokenizer *tokenizer)
+{
+    return tokenizer->vocab->add_bos;
+}
+
+enum weir_status weir_decoder_create(weir_decoder **out, weir_tokenizer *tokenizer,
+                                     bool is_continuation, struct weir_err *err)
+{
+    weir_decoder *decoder = weir_heap_alloc(sizeof(*decoder));
+    if (decoder == NULL)
+        return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a decoder");
+    weir_detokenizer_init(&decoder->detokenizer, tokenizer->text, false);
+    decoder->detokenizer.at_start = !is_continuation;
+    *out = decoder;
+    return WEIR_OK;
+}
+
+void weir_decoder_destroy(weir_decoder **decoder)
+{
+    weir_heap_free(*decoder);
+    *decoder = NULL;
+}
+
+size_t weir_decoder_push(weir_decoder *decoder, uint32_t id, char *out)
+{
+    return weir_detokenizer_push(&decoder->detokenizer, id, out, WEIR_TOKEN_BYTES_MAX);
+}
+
+size_t weir_decoder_flush(weir_decoder *decoder, char *out)
+{
+    return weir_detokenizer_flush(&decoder->detokenizer, out, WEIR_TOKEN_BYTES_MAX);
+}
