@@ -1,0 +1,241 @@
+/* bench.c - weir bench: speed with seeded random tokens, so that the routing varies. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/heap.h"
+#include "cli.h"
+
+/* One round; a phase that was not asked for is WEIR_CLI_NONE. */
+struct round {
+    double prefill_s, decode_s;
+    double prefill_tps, decode_tps;
+    double hit_rate, token_bytes;
+};
+
+struct bench {
+    const struct weir_cli_options *options;
+    struct weir_cli_rig rig;
+    uint32_t *ids; /* prompt and gen of one round */
+    struct round *rounds;
+    uint64_t random_state;
+    struct weir_cli_report report; /* sums of all rounds; see add_round */
+};
+
+struct spread {
+    double median, least, most;
+};
+
+static int compare_reals(const void *left, const void *right)
+{
+    double a = 0.0;
+    double b = 0.0;
+    memcpy(&a, left, sizeof(a));
+    memcpy(&b, right, sizeof(b));
+    return (a > b) - (a < b);
+}
+
+/* Of one member of every round. values has room for one number a round. */
+static struct spread find_spread(const struct bench *bench, size_t offset, double *values)
+{
+    const size_t count = bench->options->bench_repeat;
+    for (size_t index = 0; index < count; index++)
+        memcpy(&values[index], (const char *)&bench->rounds[index] + offset, sizeof(double));
+    if (isnan(values[0]))
+        return (struct spread){WEIR_CLI_NONE, WEIR_CLI_NONE, WEIR_CLI_NONE};
+    qsort(values, count, sizeof(*values), compare_reals);
+    return (struct spread){(values[(count - 1) / 2] + values[count / 2]) / 2.0, values[0],
+                           values[count - 1]};
+}
+
+/* Sum the counters of a phase: each is measured between two resets. */
+static void add_stats(struct weir_stats *sum, const struct weir_stats *phase)
+{
+    sum->expert_uses += phase->expert_uses;
+    sum->expert_hits += phase->expert_hits;
+    sum->expert_reads += phase->expert_reads;
+    sum->expert_bytes += phase->expert_bytes;
+    sum->read_bytes += phase->read_bytes;
+    sum->io_wait_s += phase->io_wait_s;
+    sum->device_busy_s += phase->device_busy_s;
+    sum->pending_s += phase->pending_s;
+    sum->pending_bytes += phase->pending_bytes;
+    sum->ahead_reads += phase->ahead_reads;
+    sum->ahead_hits += phase->ahead_hits;
+    sum->ahead_late += phase->ahead_late;
+    sum->ahead_wasted_bytes += phase->ahead_wasted_bytes;
+    sum->guessed += phase->guessed;
+    sum->guessed_right += phase->guessed_right;
+    sum->io_short_count += phase->io_short_count;
+    sum->io_retry_count += phase->io_retry_count;
+    sum->reads_per_expert_max = weir_max(sum->reads_per_expert_max, phase->reads_per_expert_max);
+}
+
+static enum weir_status run_round(struct bench *bench, struct round *round, struct weir_err *err)
+{
+    const struct weir_cli_options *options = bench->options;
+    struct weir_cli_report *report = &bench->report;
+    weir_engine *engine = bench->rig.engine;
+    weir_session *session = bench->rig.session;
+    const uint32_t n_vocab = weir_engine_model(engine)->n_vocab;
+    const uint64_t total = options->bench_prompt + options->bench_gen;
+    struct weir_stats prefill = {0};
+    struct weir_stats decode = {0};
+    for (uint64_t index = 0; index < total; index++)
+        bench->ids[index] = (uint32_t)(weir_random_next(&bench->random_state) % n_vocab);
+    weir_session_rewind(session, 0);
+    weir_engine_stats_reset(engine);
+    uint64_t start_ns = weir_now_ns();
+    if (options->bench_prompt > 0)
+        WEIR_TRY(weir_session_eval(session, bench->ids, options->bench_prompt, NULL, NULL, err));
+    round->prefill_s = (double)(weir_now_ns() - start_ns) * 1e-9;
+    weir_engine_stats_get(engine, &prefill);
+    weir_engine_stats_reset(engine);
+    start_ns = weir_now_ns();
+    for (uint64_t index = options->bench_prompt; index < total; index++)
+        WEIR_TRY(weir_session_eval(session, bench->ids + index, 1, NULL, NULL, err));
+    round->decode_s = (double)(weir_now_ns() - start_ns) * 1e-9;
+    weir_engine_stats_get(engine, &decode);
+
+    round->prefill_tps = options->bench_prompt == 0
+                             ? WEIR_CLI_NONE
+                             : (double)options->bench_prompt / round->prefill_s;
+    round->decode_tps =
+        options->bench_gen == 0 ? WEIR_CLI_NONE : (double)options->bench_gen / round->decode_s;
+    const struct weir_stats *told = options->bench_gen == 0 ? &prefill : &decode;
+    round->hit_rate = told->expert_uses == 0
+                          ? WEIR_CLI_NONE
+                          : (double)told->expert_hits / (double)told->expert_uses;
+    round->token_bytes = options->bench_gen == 0 || decode.expert_uses == 0
+                             ? WEIR_CLI_NONE
+                             : (double)decode.read_bytes / (double)options->bench_gen;
+    add_stats(&report->prefill, &prefill);
+    add_stats(&report->whole, &prefill);
+    add_stats(&report->whole, &decode);
+    report->prefill_s += round->prefill_s;
+    report->decode_s += round->decode_s;
+    report->prefill_evals += options->bench_prompt;
+    report->decode_evals += options->bench_gen;
+    return WEIR_OK;
+}
+
+static json_t *describe_spread(struct spread spread)
+{
+    json_t *object = json_object();
+    weir_cli_json_real(object, "median", spread.median);
+    weir_cli_json_real(object, "min", spread.least);
+    weir_cli_json_real(object, "max", spread.most);
+    return object;
+}
+
+static json_t *describe_rounds(const struct bench *bench)
+{
+    json_t *array = json_array();
+    for (size_t index = 0; index < bench->options->bench_repeat; index++) {
+        const struct round *round = &bench->rounds[index];
+        json_t *object = json_object();
+        weir_cli_json_real(object, "prefill_tps", round->prefill_tps);
+        weir_cli_json_real(object, "decode_tps", round->decode_tps);
+        weir_cli_json_real(object, "hit_rate", round->hit_rate);
+        weir_cli_json_real(object, "bytes_per_token", round->token_bytes);
+        json_array_append_new(array, object);
+    }
+    return array;
+}
+
+static void print_spread(const char *name, struct spread spread)
+{
+    if (isfinite(spread.median))
+        printf("%-8s %10.2f tokens/s   least %10.2f   most %10.2f\n", name, spread.median,
+               spread.least, spread.most);
+}
+
+static int tell(struct bench *bench, double *values)
+{
+    const struct weir_cli_options *options = bench->options;
+    struct weir_cli_report report = bench->report;
+    const struct spread prefill = find_spread(bench, offsetof(struct round, prefill_tps), values);
+    const struct spread decode = find_spread(bench, offsetof(struct round, decode_tps), values);
+    const double prefill_s = find_spread(bench, offsetof(struct round, prefill_s), values).median;
+    const double decode_s = find_spread(bench, offsetof(struct round, decode_s), values).median;
+    if (!options->json) {
+        printf("%llu prompt tokens, %llu generated, %llu rounds, seed %llu\n",
+               (unsigned long long)options->bench_prompt, (unsigned long long)options->bench_gen,
+               (unsigned long long)options->bench_repeat, (unsigned long long)options->bench_seed);
+        print_spread("prefill", prefill);
+        print_spread("decode", decode);
+        weir_cli_report_print(&report);
+    }
+    json_t *object = weir_cli_report_json(&report);
+    weir_cli_json_count(object, "tokens", options->bench_gen);
+    weir_cli_json_real(object, "prefill_s", options->bench_prompt == 0 ? WEIR_CLI_NONE : prefill_s);
+    weir_cli_json_real(object, "decode_s", options->bench_gen == 0 ? WEIR_CLI_NONE : decode_s);
+    weir_cli_json_real(object, "prefill_tps", prefill.median);
+    weir_cli_json_real(object, "decode_tps", decode.median);
+    weir_cli_json_count(object, "seed", options->bench_seed);
+    weir_cli_json_count(object, "repeat", options->bench_repeat);
+    json_object_set_new(object, "prefill", describe_spread(prefill));
+    json_object_set_new(object, "decode", describe_spread(decode));
+    json_object_set_new(object, "rounds", describe_rounds(bench));
+    weir_cli_json_count(object, "reads_per_expert_max",
+                        weir_engine_plan(bench->rig.engine)->n_expert_total == 0
+                            ? UINT64_MAX
+                            : report.whole.reads_per_expert_max);
+    return weir_cli_report_write(object, options, &bench->rig) ? WEIR_CLI_OK : WEIR_CLI_FAILURE;
+}
+
+static int run_rounds(struct bench *bench)
+{
+    const struct weir_cli_options *options = bench->options;
+    bench->report = (struct weir_cli_report){
+        .engine = bench->rig.engine,
+        .calibration = weir_cli_rig_calibration(&bench->rig),
+        .is_prompt = true,
+        .model_path = options->argument,
+        .prompt_tokens = options->bench_prompt,
+    };
+    bench->random_state = options->bench_seed;
+    for (size_t index = 0; index < options->bench_repeat; index++) {
+        struct weir_err err = {0};
+        weir_cli_status_line("round %zu of %llu", index + 1,
+                             (unsigned long long)options->bench_repeat);
+        if (run_round(bench, &bench->rounds[index], &err) != WEIR_OK)
+            return weir_cli_fail(&err);
+    }
+    weir_cli_status_clear();
+    return WEIR_CLI_OK;
+}
+
+int weir_cli_bench(const struct weir_cli_options *options)
+{
+    struct bench bench = {.options = options};
+    struct weir_config config;
+    const uint64_t total = options->bench_prompt + options->bench_gen;
+    if (!weir_cli_config_fill(&config, options, "bench"))
+        return WEIR_CLI_USAGE;
+    if (total == 0)
+        return weir_cli_misuse("bench", "--prompt and --gen: wanted one above 0, found both 0");
+    if (config.n_ctx == 0)
+        config.n_ctx = (uint32_t)total;
+    if (config.n_ctx < total)
+        return weir_cli_misuse("bench",
+                               "--ctx: wanted at least %llu for --prompt and --gen, found %u",
+                               (unsigned long long)total, config.n_ctx);
+    bench.ids = weir_heap_array(total, sizeof(*bench.ids));
+    bench.rounds = weir_heap_array(options->bench_repeat, sizeof(*bench.rounds));
+    double *values = weir_heap_array(options->bench_repeat, sizeof(*values));
+    int code = WEIR_CLI_FAILURE;
+    if (bench.ids == NULL || bench.rounds == NULL || values == NULL)
+        weir_cli_say("no memory for %llu token ids", (unsigned long long)total);
+    else
+        code = weir_cli_rig_open(&bench.rig, &config, options);
+    if (code == WEIR_CLI_OK)
+        code = run_rounds(&bench);
+    if (code == WEIR_CLI_OK)
+        code = tell(&bench, values);
+    weir_cli_rig_close(&bench.rig);
+    weir_heap_free(bench.ids);
+    weir_heap_free(bench.rounds);
+    weir_heap_free(values);
+    return code;
+}

@@ -1,0 +1,196 @@
+/* cli.h - what the commands share: the console, files, an open engine, reports.
+ *
+ * Job       Turn words on a command line into calls of weir.h and its answers into text or JSON.
+ * Not here  Anything that computes: a command does what a stranger could do with weir.h.
+ * Owns      A rig owns its engine and session; a buffer owns its bytes; files are closed by
+ *           whoever opened them.
+ * Threads   One. A signal only sets a flag and cancels the watched session.
+ * Errors    Printed once, where they are found; commands return an enum weir_cli_exit.
+ * Limits    Texts of at most 1 GiB.
+ */
+#ifndef WEIR_CLI_H
+#define WEIR_CLI_H
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+
+#include "base/base.h"
+#include "options.h"
+#include "weir.h"
+
+enum weir_cli_exit { WEIR_CLI_OK = 0, WEIR_CLI_FAILURE = 1, WEIR_CLI_USAGE = 2 };
+
+/* ---- commands ------------------------------------------------------------------------------ */
+
+int weir_cli_run(const struct weir_cli_options *options);
+int weir_cli_info(const struct weir_cli_options *options);
+int weir_cli_plan(const struct weir_cli_options *options);
+int weir_cli_calibrate(const struct weir_cli_options *options);
+int weir_cli_eval(const struct weir_cli_options *options);
+int weir_cli_bench(const struct weir_cli_options *options);
+int weir_cli_tokenize(const struct weir_cli_options *options);
+int weir_cli_doctor(const struct weir_cli_options *options);
+int weir_cli_trace_record(const struct weir_cli_options *options);
+int weir_cli_trace_replay(const struct weir_cli_options *options);
+int weir_cli_trace_show(const struct weir_cli_options *options);
+
+/* ---- console (console.c) ------------------------------------------------------------------- */
+
+/* "weir: " and the sentence, on stderr. */
+void weir_cli_say(const char *format, ...) WEIR_PRINTF(1, 2);
+/* The same for a mistake in the command line, with where to read more. Returns WEIR_CLI_USAGE. */
+int weir_cli_misuse(const char *command, const char *format, ...) WEIR_PRINTF(2, 3);
+/* Say why it failed; a stop that was asked for is only called "stopped". Returns FAILURE. */
+int weir_cli_fail(const struct weir_err *err);
+
+/* From here on SIGINT and SIGTERM ask for a stop (a second one kills), and a closed pipe is an
+ * error of write. */
+void weir_cli_signals_catch(void);
+bool weir_cli_stop_asked(void);
+/* The session a signal cancels; NULL for none. */
+void weir_cli_signals_watch(weir_session *session);
+
+/* A bar on stderr when that is a terminal and the load takes longer than a moment. */
+struct weir_cli_progress {
+    uint64_t start_ns, shown_ns;
+    const char *what;
+};
+bool weir_cli_progress_tell(void *user, const char *what, uint64_t done_bytes,
+                            uint64_t total_bytes);
+/* What the engine did on its own, as a line of its own. */
+void weir_cli_notice_tell(void *user, const char *text);
+/* One line that overwrites the last one, on a terminal only; NULL clears it. */
+void weir_cli_status_line(const char *format, ...) WEIR_PRINTF(1, 2);
+void weir_cli_status_clear(void);
+
+/* ---- bytes in and out (files.c) ------------------------------------------------------------ */
+
+struct weir_cli_buffer {
+    char *bytes; /* length bytes and a NUL */
+    size_t length, capacity;
+};
+
+bool weir_cli_buffer_append(struct weir_cli_buffer *buffer, const char *bytes, size_t length);
+void weir_cli_buffer_free(struct weir_cli_buffer *buffer);
+/* Read a whole file of at most most_bytes; "-" is standard input. False when it cannot: it has been
+ * said. */
+enum { WEIR_CLI_TEXT_BYTES_MAX = 1 << 30 };
+bool weir_cli_file_read(const char *path, uint64_t most_bytes, struct weir_cli_buffer *buffer);
+/* The longest text that can be cut into tokens under --mem. */
+uint64_t weir_cli_text_bytes_max(const struct weir_cli_options *options);
+/* Token ids apart by white space or commas. what names the source in the message. */
+bool weir_cli_ids_parse(const char *what, const char *text, uint32_t **ids, size_t *count);
+
+/* A file being written; removed again unless it is finished whole. */
+struct weir_cli_out {
+    FILE *file; /* NULL: none */
+    const char *path;
+};
+bool weir_cli_out_open(struct weir_cli_out *out, const char *path);
+/* False when not all of it could be written: it has been said, and the file is removed. */
+bool weir_cli_out_finish(struct weir_cli_out *out);
+void weir_cli_out_discard(struct weir_cli_out *out);
+
+/* ---- calibrations (calibration.c, calibrate.c) --------------------------------------------- */
+
+enum { WEIR_CLI_PATH_MAX = 4096 };
+
+struct weir_cli_calibration {
+    struct weir_calibration found;
+    char date[32];                /* UTC, ISO 8601 */
+    char path[WEIR_CLI_PATH_MAX]; /* of the file that keeps it; empty when none does */
+};
+
+/* What weir calibrate kept for this file. False when there is none, or none that can be used: then
+ * it has been said, with the file's name. */
+bool weir_cli_calibration_load(struct weir_cli_calibration *kept, const char *model_path);
+/* Write it to the cache folder; fills date and path. False when it cannot: it has been said. */
+bool weir_cli_calibration_keep(struct weir_cli_calibration *kept);
+json_t *weir_cli_calibration_json(const struct weir_calibration *calibration);
+/* A bar on stderr for weir_calibrate(); user is what is measured, a text. */
+bool weir_cli_calibrate_tell(void *user, double share);
+
+/* ---- an open engine (rig.c) ---------------------------------------------------------------- */
+
+struct weir_cli_rig {
+    weir_engine *engine;
+    weir_session *session;
+    struct weir_cli_out stats;    /* where --stats goes */
+    struct weir_cli_out timeline; /* where --trace goes */
+    struct weir_cli_calibration calibration;
+    bool is_calibrated;
+};
+
+/* The configuration the options ask for. False when an option contradicts: it has been said. */
+bool weir_cli_config_fill(struct weir_config *config, const struct weir_cli_options *options,
+                          const char *command);
+/* Open --stats, --trace, the engine and a session. On failure it has been said and rig is closed;
+ * returns an enum weir_cli_exit. */
+int weir_cli_rig_open(struct weir_cli_rig *rig, const struct weir_config *config,
+                      const struct weir_cli_options *options);
+/* NULL when none was kept that fits. */
+const struct weir_cli_calibration *weir_cli_rig_calibration(const struct weir_cli_rig *rig);
+void weir_cli_rig_close(struct weir_cli_rig *rig);
+
+/* ---- reports (report.c) -------------------------------------------------------------------- */
+
+/* A number that does not apply: null in JSON, left out in text. */
+#define WEIR_CLI_NONE ((double)NAN)
+
+/* What run, eval and bench measured. WEIR_CLI_NONE and UINT64_MAX mean "does not apply". */
+struct weir_cli_report {
+    const weir_engine *engine;
+    const struct weir_cli_calibration *calibration; /* NULL: none fits */
+    const char *model_path;
+    bool is_prompt; /* prefill computed prompts of prompt_tokens each, and nothing else */
+    uint64_t prompt_tokens;
+    double prefill_s, decode_s;
+    uint64_t prefill_evals, decode_evals; /* tokens computed in each phase */
+    struct weir_stats prefill, whole;     /* counters after prefill, and at the end */
+};
+
+/* Bytes read from the device per decoded token, and the hit rate of decode (of everything when
+ * nothing was decoded); WEIR_CLI_NONE when there is no such number. */
+double weir_cli_report_token_bytes(const struct weir_cli_report *report);
+double weir_cli_report_hit_rate(const struct weir_cli_report *report);
+/* The object of the contract, with null for what only some commands know. NULL: no memory. */
+json_t *weir_cli_report_json(const struct weir_cli_report *report);
+/* A few lines for people, on stderr. */
+void weir_cli_report_print(const struct weir_cli_report *report);
+/* The plan's lines as a table that adds up. */
+void weir_cli_plan_print(FILE *file, const struct weir_plan *plan);
+
+/* ---- forecasts (expected.c) ---------------------------------------------------------------- */
+
+json_t *weir_cli_expected_json(const struct weir_expected *expected);
+/* Where the speeds come from; null for NULL. */
+json_t *weir_cli_calibration_note(const struct weir_cli_calibration *kept);
+/* On standard output, a line a figure; calibration is the one behind expected, or NULL. */
+void weir_cli_expected_print(const struct weir_expected *expected, const struct weir_plan *plan,
+                             const struct weir_calibration *calibration);
+/* The forecast for what the report tells of, and which of its figures held. */
+json_t *weir_cli_outcome_json(const struct weir_cli_report *report);
+/* One line on stderr about the figures that did not hold, if any. */
+void weir_cli_outcome_print(const struct weir_cli_report *report);
+
+/* ---- JSON (report.c) ----------------------------------------------------------------------- */
+
+/* Set a member; a number that is not finite or UINT64_MAX becomes null, bytes that are not UTF-8
+ * U+FFFD.
+ */
+void weir_cli_json_real(json_t *object, const char *key, double value);
+/* [low, high]; null when either is not finite. */
+void weir_cli_json_band(json_t *object, const char *key, struct weir_band band);
+void weir_cli_json_count(json_t *object, const char *key, uint64_t value);
+void weir_cli_json_text(json_t *object, const char *key, const char *bytes, size_t length);
+void weir_cli_json_ids(json_t *object, const char *key, const uint32_t *ids, size_t count);
+json_t *weir_cli_json_string(const char *bytes, size_t length);
+/* Print the object and free it. False when it could not be written: it has been said. */
+bool weir_cli_json_print(json_t *object, FILE *file, const char *where);
+/* After a measured command: the timeline goes to --trace, the object to --json and --stats. Frees
+ * it. */
+bool weir_cli_report_write(json_t *object, const struct weir_cli_options *options,
+                           struct weir_cli_rig *rig);
+
+#endif

@@ -1,0 +1,151 @@
+/* console.c - messages, signals and the progress bar: everything people see on stderr. */
+#include <math.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+enum { BAR_WIDTH = 24 };
+#define PROGRESS_QUIET_NS 400000000ull /* shorter loads need no bar */
+#define PROGRESS_STEP_NS 100000000ull
+
+static void print_message(const char *format, va_list arguments)
+{
+    weir_cli_status_clear();
+    fputs("weir: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+}
+
+void weir_cli_say(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    print_message(format, arguments);
+    va_end(arguments);
+}
+
+int weir_cli_misuse(const char *command, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    print_message(format, arguments);
+    va_end(arguments);
+    fprintf(stderr, "Try: weir help%s%s\n", command == NULL ? "" : " ",
+            command == NULL ? "" : command);
+    return WEIR_CLI_USAGE;
+}
+
+int weir_cli_fail(const struct weir_err *err)
+{
+    if (weir_cli_stop_asked())
+        weir_cli_say("stopped");
+    else
+        weir_cli_say("%s", err->text[0] == '\0' ? "failed without a reason" : err->text);
+    return WEIR_CLI_FAILURE;
+}
+
+/* ---- signals ------------------------------------------------------------------------------- */
+
+/* Written by the signal handler, read by the main thread, and the other way round. Both are
+ * lock-free, and neither guards other data, so relaxed order does. */
+static atomic_bool stop_asked;
+static _Atomic(weir_session *) watched;
+
+static void ask_to_stop(int number)
+{
+    (void)number;
+    atomic_store_explicit(&stop_asked, true, memory_order_relaxed);
+    weir_session *session = atomic_load_explicit(&watched, memory_order_relaxed);
+    if (session != NULL)
+        weir_session_cancel(session);
+}
+
+void weir_cli_signals_catch(void)
+{
+    struct sigaction action = {.sa_handler = ask_to_stop, .sa_flags = (int)SA_RESETHAND};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    sigaction(SIGPIPE, &ignore, NULL);
+}
+
+bool weir_cli_stop_asked(void)
+{
+    return atomic_load_explicit(&stop_asked, memory_order_relaxed);
+}
+
+void weir_cli_signals_watch(weir_session *session)
+{
+    atomic_store_explicit(&watched, session, memory_order_relaxed);
+}
+
+/* ---- progress ------------------------------------------------------------------------------ */
+
+static bool status_shown;
+
+void weir_cli_status_clear(void)
+{
+    if (status_shown)
+        fputs("\r\033[K", stderr);
+    status_shown = false;
+}
+
+void weir_cli_status_line(const char *format, ...)
+{
+    va_list arguments;
+    if (!isatty(STDERR_FILENO))
+        return;
+    weir_cli_status_clear();
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fflush(stderr);
+    status_shown = true;
+}
+
+void weir_cli_notice_tell(void *user, const char *text)
+{
+    (void)user;
+    /* A text that is being written to the same terminal has not ended its line. */
+    if (isatty(STDOUT_FILENO) && isatty(STDERR_FILENO))
+        fputc('\n', stderr);
+    weir_cli_say("%s", text);
+}
+
+bool weir_cli_progress_tell(void *user, const char *what, uint64_t done_bytes, uint64_t total_bytes)
+{
+    struct weir_cli_progress *progress = user;
+    const uint64_t now_ns = weir_now_ns();
+    if (progress->what == NULL || strcmp(progress->what, what) != 0) {
+        progress->what = what;
+        progress->start_ns = now_ns;
+    }
+    if (done_bytes >= total_bytes) {
+        weir_cli_status_clear();
+        return !weir_cli_stop_asked();
+    }
+    if (now_ns - progress->start_ns < PROGRESS_QUIET_NS ||
+        now_ns - progress->shown_ns < PROGRESS_STEP_NS)
+        return !weir_cli_stop_asked();
+    progress->shown_ns = now_ns;
+    static const char full[] = "########################";
+    static const char empty[] = "........................";
+    _Static_assert(sizeof(full) == BAR_WIDTH + 1 && sizeof(empty) == BAR_WIDTH + 1, "the bar");
+    const double share = (double)done_bytes / (double)total_bytes;
+    const double rate = (double)done_bytes / ((double)(now_ns - progress->start_ns) * 1e-9);
+    const int marks = (int)(share * BAR_WIDTH);
+    char done[32];
+    char total[32];
+    char speed[32];
+    weir_cli_status_line("%s [%.*s%.*s] %s of %s, %s/s, %.0f s left", what, marks, full,
+                         BAR_WIDTH - marks, empty, weir_format_size(done_bytes, done, sizeof(done)),
+                         weir_format_size(total_bytes, total, sizeof(total)),
+                         weir_format_size((uint64_t)rate, speed, sizeof(speed)),
+                         rate > 0.0 ? ceil((double)(total_bytes - done_bytes) / rate) : 0.0);
+    return !weir_cli_stop_asked();
+}

@@ -1,0 +1,171 @@
+/* doctor.c - weir doctor: what this machine offers and lacks, each line with what to do. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+
+enum { CHECK_MAX = 12 };
+
+struct check {
+    const char *what;
+    bool ok;
+    char found[400];
+    const char *advice; /* what to do; NULL when nothing */
+};
+
+struct checks {
+    struct check list[CHECK_MAX];
+    size_t count;
+};
+
+static struct check *add_check(struct checks *checks, const char *what, bool ok, const char *advice)
+{
+    WEIR_ASSERT(checks->count < CHECK_MAX);
+    struct check *check = &checks->list[checks->count++];
+    *check = (struct check){.what = what, .ok = ok, .advice = ok ? NULL : advice};
+    return check;
+}
+
+static void check_processor(struct checks *checks, const struct weir_machine *machine)
+{
+    struct check *check =
+        add_check(checks, "processor", strcmp(machine->isa, "ref") != 0,
+                  "an x86-64 processor with AVX2 or AVX-512 computes many times faster");
+    snprintf(check->found, sizeof(check->found), "%s, %u CPUs for this process, instructions %s",
+             machine->cpu_name, machine->n_cpu, machine->isa);
+    check = add_check(checks, "kernel", true, NULL);
+    snprintf(check->found, sizeof(check->found), "%s", machine->kernel);
+}
+
+static void check_memory(struct checks *checks, const struct weir_machine *machine)
+{
+    char first[32];
+    char second[32];
+    struct check *check = add_check(checks, "memory", machine->available_bytes > (1ull << 30),
+                                    "close other programs: little memory is free");
+    snprintf(check->found, sizeof(check->found), "%s free of %s",
+             weir_format_size(machine->available_bytes, first, sizeof(first)),
+             weir_format_size(machine->total_bytes, second, sizeof(second)));
+    check = add_check(checks, "control group", machine->cgroup_version > 0,
+                      "no memory controller: a limit set from outside cannot be seen");
+    if (machine->cgroup_limit_bytes == UINT64_MAX)
+        snprintf(check->found, sizeof(check->found), "v%d, no memory limit",
+                 machine->cgroup_version);
+    else
+        snprintf(check->found, sizeof(check->found), "v%d, %s used of %s at %s",
+                 machine->cgroup_version,
+                 weir_format_size(machine->cgroup_usage_bytes, first, sizeof(first)),
+                 weir_format_size(machine->cgroup_limit_bytes, second, sizeof(second)),
+                 machine->cgroup_path);
+    check = add_check(checks, "memory guard", machine->guard_misses[0] == '\0',
+                      "what is not seen may end a run: leave more memory free");
+    snprintf(check->found, sizeof(check->found), "%.250s%s%s", machine->guard_sees,
+             machine->guard_misses[0] == '\0' ? "" : "; not there: ", machine->guard_misses);
+    check = add_check(checks, "ceiling", true, NULL);
+    snprintf(check->found, sizeof(check->found), "%s when --mem is not given",
+             weir_format_size(machine->default_mem_bytes, first, sizeof(first)));
+    check = add_check(checks, "huge pages",
+                      strcmp(machine->huge_pages, "always") == 0 ||
+                          strcmp(machine->huge_pages, "madvise") == 0,
+                      "as root: echo madvise > /sys/kernel/mm/transparent_hugepage/enabled");
+    snprintf(check->found, sizeof(check->found), "%s",
+             machine->huge_pages[0] == '\0' ? "not there" : machine->huge_pages);
+    check = add_check(checks, "memory speed", machine->dram_bytes_per_s > 0.0,
+                      "the short measurement could not run");
+    snprintf(check->found, sizeof(check->found), "%.1f GB/s read with all threads",
+             machine->dram_bytes_per_s * 1e-9);
+}
+
+static void check_disk(struct checks *checks, const struct weir_machine *machine, const char *path)
+{
+    char size[32];
+    struct check *check = add_check(
+        checks, "io_uring", machine->uring_ok,
+        "reads go through threads; as root: sysctl kernel.io_uring_disabled=0, or allow io_uring "
+        "in the container's seccomp profile");
+    snprintf(check->found, sizeof(check->found), "%s",
+             machine->uring_ok ? "works" : machine->uring_why);
+    check = add_check(checks, "direct reads", machine->direct_ok,
+                      "reads go through the page cache; keep models on ext4, xfs or btrfs");
+    snprintf(check->found, sizeof(check->found), "%s",
+             machine->direct_ok ? "work" : machine->direct_why);
+    check = add_check(checks, "file system", machine->filesystem[0] != '\0',
+                      "cannot be examined: is the path right?");
+    snprintf(check->found, sizeof(check->found), "%s at %s, %s free",
+             machine->filesystem[0] == '\0' ? "unknown" : machine->filesystem, path,
+             weir_format_size(machine->filesystem_free_bytes, size, sizeof(size)));
+    if (machine->read_bytes_per_s <= 0.0)
+        return;
+    check = add_check(checks, "disk speed", machine->read_bytes_per_s > 5e8,
+                      "slow for streaming: an NVMe disk reads 1 to 14 GB/s");
+    snprintf(check->found, sizeof(check->found), "%.2f GB/s from this file",
+             machine->read_bytes_per_s * 1e-9);
+}
+
+static json_t *describe_machine(const struct weir_machine *machine, const struct checks *checks)
+{
+    json_t *object = json_object();
+    json_t *list = json_array();
+    weir_cli_json_text(object, "version", WEIR_VERSION, strlen(WEIR_VERSION));
+    weir_cli_json_text(object, "cpu", machine->cpu_name, strlen(machine->cpu_name));
+    weir_cli_json_text(object, "kernel", machine->kernel, strlen(machine->kernel));
+    weir_cli_json_text(object, "isa", machine->isa, strlen(machine->isa));
+    weir_cli_json_count(object, "n_cpu", machine->n_cpu);
+    weir_cli_json_count(object, "total_bytes", machine->total_bytes);
+    weir_cli_json_count(object, "available_bytes", machine->available_bytes);
+    weir_cli_json_count(object, "default_mem_bytes", machine->default_mem_bytes);
+    weir_cli_json_count(object, "cgroup_version",
+                        machine->cgroup_version == 0 ? UINT64_MAX
+                                                     : (uint64_t)machine->cgroup_version);
+    weir_cli_json_text(object, "guard_sees", machine->guard_sees, strlen(machine->guard_sees));
+    weir_cli_json_text(object, "guard_misses", machine->guard_misses,
+                       strlen(machine->guard_misses));
+    weir_cli_json_count(object, "cgroup_limit_bytes", machine->cgroup_limit_bytes);
+    weir_cli_json_count(object, "cgroup_usage_bytes",
+                        machine->cgroup_version == 0 ? UINT64_MAX : machine->cgroup_usage_bytes);
+    json_object_set_new(object, "uring", json_boolean(machine->uring_ok));
+    json_object_set_new(object, "direct", json_boolean(machine->direct_ok));
+    weir_cli_json_text(object, "filesystem", machine->filesystem, strlen(machine->filesystem));
+    weir_cli_json_count(object, "filesystem_free_bytes", machine->filesystem_free_bytes);
+    weir_cli_json_real(object, "dram_bytes_per_s",
+                       machine->dram_bytes_per_s > 0.0 ? machine->dram_bytes_per_s : WEIR_CLI_NONE);
+    weir_cli_json_real(object, "read_bytes_per_s",
+                       machine->read_bytes_per_s > 0.0 ? machine->read_bytes_per_s : WEIR_CLI_NONE);
+    for (size_t index = 0; index < checks->count; index++) {
+        const struct check *check = &checks->list[index];
+        json_t *entry = json_object();
+        weir_cli_json_text(entry, "what", check->what, strlen(check->what));
+        json_object_set_new(entry, "ok", json_boolean(check->ok));
+        weir_cli_json_text(entry, "found", check->found, strlen(check->found));
+        if (check->advice == NULL)
+            json_object_set_new(entry, "advice", json_null());
+        else
+            weir_cli_json_text(entry, "advice", check->advice, strlen(check->advice));
+        json_array_append_new(list, entry);
+    }
+    json_object_set_new(object, "checks", list);
+    return object;
+}
+
+int weir_cli_doctor(const struct weir_cli_options *options)
+{
+    struct weir_machine machine = {0};
+    struct checks checks = {0};
+    const char *path = options->argument == NULL ? "." : options->argument;
+    weir_machine_get(&machine, path);
+    check_processor(&checks, &machine);
+    check_memory(&checks, &machine);
+    check_disk(&checks, &machine, path);
+    if (options->json)
+        return weir_cli_json_print(describe_machine(&machine, &checks), stdout, "standard output")
+                   ? WEIR_CLI_OK
+                   : WEIR_CLI_FAILURE;
+    for (size_t index = 0; index < checks.count; index++) {
+        const struct check *check = &checks.list[index];
+        printf("%-4s  %-14s %s\n", check->ok ? "ok" : "warn", check->what, check->found);
+        if (check->advice != NULL)
+            printf("      %-14s %s\n", "", check->advice);
+    }
+    return WEIR_CLI_OK;
+}

@@ -1,0 +1,234 @@
+/* main.c - finds the command and hands it its options. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/heap.h"
+#include "cli.h"
+
+static const struct weir_cli_command commands[] = {
+    {"run", WEIR_CLI_RUN, weir_cli_run, "MODEL", "continue a text, streaming it as it comes",
+     "  The text goes to standard output, everything else to standard error. It ends after -n\n"
+     "  tokens, at an end token, or when the context is full. Ctrl-C keeps what is there.\n"
+     "  The hit rate and the bytes a token count the tokens after the first: the first one comes\n"
+     "  out of the prompt.\n",
+     "  weir run model.gguf -p \"Once upon a time\"\n"
+     "  weir run model.gguf -p \"The capital of France is\" -n 20 --temp 0 --mem 3G\n"
+     "  weir run model.gguf --json < prompt.txt > answer.json\n"
+     "  weir run model.gguf -p \"The old man\" --mem 3G --trace run.json\n"},
+    {"eval", WEIR_CLI_EVAL, weir_cli_eval, "MODEL", "perplexity of a text, and logits",
+     "  The text is cut in chunks of --ctx tokens, each computed on an empty context, its first\n"
+     "  token replaced by the beginning-of-text token where the model wants one; the second half\n"
+     "  of each chunk is scored. Tokens after the last whole chunk are left out. A text shorter\n"
+     "  than one chunk is one chunk, scored from its first token on.\n",
+     "  weir eval model.gguf --text book.txt --chunks 20\n"
+     "  weir eval model.gguf --tokens ids.txt --logits logits.f32 --json\n"},
+    {"bench", WEIR_CLI_BENCH, weir_cli_bench, "MODEL", "measure speed with seeded random tokens",
+     "  Random tokens make the routing vary, which is the hard case for a cache of experts.\n"
+     "  Printed are the median, the least and the most of the rounds.\n",
+     "  weir bench model.gguf --mem 3G --prompt 512 --gen 64 --repeat 5\n"
+     "  weir bench model.gguf --expert-share 0.25 --json\n"},
+    {"plan", WEIR_CLI_PLAN, weir_cli_plan, "MODEL",
+     "what memory would be used and how fast it would be, without loading",
+     "  The forecast uses what weir calibrate has kept; without that, it measures for a second.\n"
+     "  Its low end takes routing without habits, the disk's slow moments and no overlap, its "
+     "high\n"
+     "  end routing as in other models, the fast moments and full overlap; caches are warm.\n",
+     "  weir plan model.gguf\n"
+     "  weir plan model.gguf --mem 3G --ctx 4096\n"
+     "  weir plan model.gguf --mem 3G --routing story.trace\n"},
+    {"calibrate", WEIR_CLI_CALIBRATE, weir_cli_calibrate, "PATH",
+     "measure disk and memory for this model, and keep it",
+     "  Direct reads of the model's own slices of experts by bytes in flight, memory, and both at\n"
+     "  once; about 5 s. A file that is no model is read by 128 KiB and by 1 MiB. Kept in\n"
+     "  $XDG_CACHE_HOME/weir or ~/.cache/weir for plan, run, bench and eval.\n",
+     "  weir calibrate model.gguf\n"
+     "  weir calibrate model.gguf --threads 4 --json\n"},
+    {"info", WEIR_CLI_INFO, weir_cli_info, "MODEL", "what a model file holds",
+     "  With --verbose also every metadata key and every tensor.\n",
+     "  weir info model.gguf\n"
+     "  weir info model.gguf --verbose | grep rope\n"},
+    {"tokenize", WEIR_CLI_TOKENIZE, weir_cli_tokenize, "MODEL", "a text's tokens, and back again",
+     "  Nothing is added to the text unless --bos asks. The tokens are decoded again and compared\n"
+     "  with the text.\n",
+     "  weir tokenize model.gguf -p \"Hello world\"\n"
+     "  weir tokenize model.gguf --text book.txt --json\n"},
+    {"doctor", WEIR_CLI_DOCTOR, weir_cli_doctor, "[PATH]",
+     "what this machine offers and lacks, and what to do",
+     "  PATH is a model file or a folder whose file system is examined (the current folder).\n",
+     "  weir doctor\n"
+     "  weir doctor model.gguf --json\n"},
+    {"trace record", WEIR_CLI_RECORD, weir_cli_trace_record, "MODEL",
+     "as run, and write which experts each token used",
+     "  The trace goes to -o FILE, one line a token, of the prompt and of what is generated; the\n"
+     "  last token generated is not computed, so it has no line. docs/formats/trace.md\n",
+     "  weir trace record model.gguf -p \"Once upon a time\" -o story.trace\n"
+     "  weir trace record model.gguf --expert-share 0.2 -n 500 -o long.trace < prompt.txt\n"},
+    {"trace replay", WEIR_CLI_REPLAY, weir_cli_trace_replay, "FILE",
+     "hit rates of the policies over a trace",
+     "  Every policy decides as it would in an engine. The prompt and the first third of the\n"
+     "  other tokens only warm the cache; the rest is counted. FILE is a trace of weir, JSON\n"
+     "  Lines of tok and layers, or CSV of turn, phase, step, layer, slot, expert; - reads\n"
+     "  standard input.\n",
+     "  weir trace replay story.trace\n"
+     "  weir trace replay story.trace --policy lru --expert-share 0.05,0.1 --json\n"},
+    {"trace show", WEIR_CLI_SHOW, weir_cli_trace_show, "FILE",
+     "draw a trace: what was used, what was missing, and when",
+     "  The picture is one SVG, which any browser opens. FILE as for weir trace replay.\n",
+     "  weir trace show story.trace -o story.svg\n"
+     "  weir trace show story.trace -o story.svg --policy lru --expert-share 0.1\n"},
+};
+
+static void print_overview(FILE *file)
+{
+    fprintf(file, "weir %s runs Mixture-of-Experts models larger than memory.\n\nCommands\n",
+            WEIR_VERSION);
+    for (size_t index = 0; index < WEIR_COUNT(commands); index++)
+        fprintf(file, "  weir %-12s %-7s %s\n", commands[index].name, commands[index].argument,
+                commands[index].summary);
+    fprintf(file,
+            "\nExamples\n"
+            "  weir run model.gguf -p \"Once upon a time\"\n"
+            "  weir plan model.gguf --mem 3G\n"
+            "\nweir help COMMAND lists a command's options; weir --version prints %s.\n",
+            WEIR_VERSION);
+}
+
+/* Whether word is the first of the two words of some command's name. */
+static bool is_group(const char *word)
+{
+    const size_t length = strlen(word);
+    for (size_t index = 0; index < WEIR_COUNT(commands); index++)
+        if (strncmp(commands[index].name, word, length) == 0 && commands[index].name[length] == ' ')
+            return true;
+    return false;
+}
+
+/* The verbs of a group, on standard output. */
+static void print_group(const char *group)
+{
+    const size_t length = strlen(group);
+    printf("weir %s VERB ...\n\nVerbs\n", group);
+    for (int part = 0; part < 2; part++) {
+        for (size_t index = 0; index < WEIR_COUNT(commands); index++) {
+            const struct weir_cli_command *command = &commands[index];
+            if (strncmp(command->name, group, length) != 0 || command->name[length] != ' ')
+                continue;
+            if (part == 0)
+                printf("  weir %-12s %-7s %s\n", command->name, command->argument,
+                       command->summary);
+            else
+                printf("%s", command->examples);
+        }
+        if (part == 0)
+            printf("\nEach takes --json; weir help %s VERB lists its options.\n\nExamples\n",
+                   group);
+    }
+}
+
+/* The command that the first word or two name, and how many words that took. */
+static const struct weir_cli_command *find_command(int count, char **words, int *used)
+{
+    char name[64];
+    *used = is_group(words[0]) ? 2 : 1;
+    if (count < *used)
+        return NULL;
+    snprintf(name, sizeof(name), "%s%s%s", words[0], *used == 2 ? " " : "",
+             *used == 2 ? words[1] : "");
+    for (size_t index = 0; index < WEIR_COUNT(commands); index++)
+        if (strcmp(commands[index].name, name) == 0)
+            return &commands[index];
+    return NULL;
+}
+
+static int refuse_command(const char *name)
+{
+    const char *names[WEIR_COUNT(commands) + 2];
+    for (size_t index = 0; index < WEIR_COUNT(commands); index++)
+        names[index] = commands[index].name;
+    names[WEIR_COUNT(commands)] = "help";
+    names[WEIR_COUNT(commands) + 1] = "trace";
+    const char *nearest = weir_cli_nearest(name, names, WEIR_COUNT(names));
+    return weir_cli_misuse(NULL, "unknown command \"%s\"%s%s%s", name,
+                           nearest == NULL ? "" : "; did you mean ", nearest == NULL ? "" : nearest,
+                           nearest == NULL ? "" : "?");
+}
+
+static int refuse_verb(const char *group, const char *verb)
+{
+    const size_t length = strlen(group);
+    const char *verbs[WEIR_COUNT(commands)];
+    size_t count = 0;
+    if (verb == NULL || verb[0] == '-')
+        return weir_cli_misuse(group, "wanted a verb after %s, found %s", group,
+                               verb == NULL ? "nothing" : verb);
+    for (size_t index = 0; index < WEIR_COUNT(commands); index++)
+        if (strncmp(commands[index].name, group, length) == 0 &&
+            commands[index].name[length] == ' ')
+            verbs[count++] = commands[index].name + length + 1;
+    const char *nearest = weir_cli_nearest(verb, verbs, count);
+    return weir_cli_misuse(group, "%s: unknown verb \"%s\"%s%s%s", group, verb,
+                           nearest == NULL ? "" : "; did you mean ", nearest == NULL ? "" : nearest,
+                           nearest == NULL ? "" : "?");
+}
+
+/* Standard output holds the last words in its buffer: they may still not reach their reader. */
+static int flush_output(int code)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && ferror(stdout) == 0)
+        return code;
+    if (code == WEIR_CLI_OK && errno != EPIPE && errno != 0)
+        weir_cli_say("cannot write to standard output: %s", strerror(errno));
+    return code == WEIR_CLI_OK ? WEIR_CLI_FAILURE : code;
+}
+
+static bool is_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
+/* words begin with the command's name. */
+static int run_words(bool wants_help, int count, char **words)
+{
+    struct weir_cli_options options;
+    int used = 0;
+    const struct weir_cli_command *command = find_command(count, words, &used);
+    if (used == 2 && (count == 1 ? wants_help : is_help(words[1]))) {
+        print_group(words[0]);
+        return flush_output(WEIR_CLI_OK);
+    }
+    if (command == NULL)
+        return used == 2 ? refuse_verb(words[0], count > 1 ? words[1] : NULL)
+                         : refuse_command(words[0]);
+    if (!wants_help && !weir_cli_options_parse(&options, command, count - used, words + used))
+        return WEIR_CLI_USAGE;
+    if (wants_help || options.help) {
+        weir_cli_options_help(command);
+        return flush_output(WEIR_CLI_OK);
+    }
+    return flush_output(command->run(&options));
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_overview(stderr);
+        return WEIR_CLI_USAGE;
+    }
+    const char *name = argv[1];
+    json_set_alloc_funcs(weir_heap_alloc, weir_heap_free);
+    weir_cli_signals_catch();
+    if (strcmp(name, "--version") == 0) {
+        printf("weir %s\n", WEIR_VERSION);
+        return flush_output(WEIR_CLI_OK);
+    }
+    const bool wants_help = strcmp(name, "help") == 0;
+    if (is_help(name) || (wants_help && argc == 2)) {
+        print_overview(stdout);
+        return flush_output(WEIR_CLI_OK);
+    }
+    if (name[0] == '-')
+        return weir_cli_misuse(NULL, "unknown option %s: a command comes first", name);
+    return run_words(wants_help, argc - 1 - wants_help, argv + 1 + wants_help);
+}

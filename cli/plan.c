@@ -1,0 +1,228 @@
+/* plan.c - weir plan: the memory a run would use, line by line, the three ceilings, and how fast it
+ * would be. */
+#include <stdio.h>
+#include <string.h>
+
+#include "trace.h"
+
+struct forecast {
+    struct weir_cli_calibration calibration;
+    bool is_calibrated;
+    double hit_rate; /* of --routing */
+    struct weir_expected expected;
+};
+
+/* ---- the forecast -------------------------------------------------------------------------- */
+
+/* A trace of another model says nothing about this one. */
+static bool check_trace(const struct weir_cli_trace *trace, const struct weir_token_cost *cost)
+{
+    const struct weir_trace *found = &trace->trace;
+    if (found->n_layer == cost->n_moe_layer && found->n_expert_used == cost->n_expert_used &&
+        (found->n_expert == cost->n_expert ||
+         (trace->guessed_experts && found->n_expert < cost->n_expert)))
+        return true;
+    weir_cli_say("%s: wanted a trace of %u layers with %u of %u experts, found %u layers with %u "
+                 "of %u",
+                 trace->path, cost->n_moe_layer, cost->n_expert_used, cost->n_expert,
+                 found->n_layer, found->n_expert_used, found->n_expert);
+    return false;
+}
+
+/* The hit rate of the trace with the planned slots. */
+static bool replay_routing(double *hit_rate, const struct weir_cli_options *options,
+                           const struct weir_plan *plan)
+{
+    struct weir_cli_trace trace;
+    struct weir_replay_result result = {0};
+    struct weir_err err = {0};
+    if (!weir_cli_trace_read(&trace, options->routing))
+        return false;
+    bool ok = check_trace(&trace, &plan->cost);
+    trace.trace.n_expert = plan->cost.n_expert;
+    /* Half a slot more, so that the share gives the planned number when it is rounded down. */
+    const double share = (plan->n_slot_total + 0.5) / plan->n_expert_total;
+    const struct weir_replay_config config = {
+        .policy = options->policy,
+        .expert_share = share < 1.0 ? share : 1.0,
+        .warm_share = WEIR_CLI_WARM_SHARE,
+    };
+    if (ok && weir_trace_replay(&trace.trace, &config, &result, NULL, NULL, &err) != WEIR_OK) {
+        weir_cli_fail(&err);
+        ok = false;
+    }
+    if (ok && result.uses == 0) {
+        weir_cli_say("%s: wanted tokens after the prompt, found none that count", trace.path);
+        ok = false;
+    }
+    if (ok)
+        *hit_rate = (double)result.hits / (double)result.uses;
+    weir_cli_trace_free(&trace);
+    return ok;
+}
+
+/* Speeds of this plan's weights, threads and instructions: as weir calibrate kept them, or else a
+ * second of measuring, which is too short to be kept. */
+static void find_speeds(struct forecast *forecast, const struct weir_config *config,
+                        const struct weir_plan *plan)
+{
+    struct weir_err err = {0};
+    struct weir_cli_calibration *kept = &forecast->calibration;
+    const struct weir_calibrate_config quick = {
+        .path = config->model_path, .n_thread = plan->n_thread, .isa = config->isa, .quick = true};
+    char name[] = "disk and memory";
+    if (forecast->is_calibrated && weir_calibration_fits(&kept->found, plan))
+        return;
+    *kept = (struct weir_cli_calibration){0};
+    forecast->is_calibrated =
+        weir_calibrate(&kept->found, &quick, weir_cli_calibrate_tell, name, &err) == WEIR_OK;
+    weir_cli_status_clear();
+    if (!forecast->is_calibrated)
+        weir_cli_say("no speeds are forecast: %s", err.text);
+}
+
+static bool make_forecast(struct forecast *forecast, const struct weir_cli_options *options,
+                          const struct weir_config *config, const struct weir_plan *plan)
+{
+    forecast->hit_rate = WEIR_CLI_NONE;
+    if (options->routing != NULL && plan->n_expert_total == 0) {
+        weir_cli_say("--routing: %s has no experts", options->argument);
+        return false;
+    }
+    if (options->routing != NULL && !replay_routing(&forecast->hit_rate, options, plan))
+        return false;
+    find_speeds(forecast, config, plan);
+    weir_plan_expect(&forecast->expected, plan,
+                     forecast->is_calibrated ? &forecast->calibration.found : NULL, 0,
+                     forecast->hit_rate);
+    return !weir_cli_stop_asked();
+}
+
+/* ---- telling ------------------------------------------------------------------------------- */
+
+static json_t *describe_forecast(const struct forecast *forecast)
+{
+    static const struct weir_band none = {WEIR_CLI_NONE, WEIR_CLI_NONE};
+    static const struct weir_expected nothing = {WEIR_CLI_NONE, none, none, none, none, none};
+    return weir_cli_expected_json(forecast == NULL ? &nothing : &forecast->expected);
+}
+
+/* forecast: NULL when the ceiling holds nothing. */
+static json_t *describe_plan(const struct weir_cli_options *options, const struct weir_plan *plan,
+                             const struct forecast *forecast)
+{
+    const bool fits = forecast != NULL;
+    json_t *object = json_object();
+    json_t *lines = json_array();
+    const uint64_t none = UINT64_MAX;
+    const bool moe = plan->n_expert_total > 0;
+    for (uint32_t line = 0; line < plan->line_count; line++) {
+        json_t *entry = json_object();
+        weir_cli_json_text(entry, "what", plan->lines[line].what, strlen(plan->lines[line].what));
+        weir_cli_json_count(entry, "bytes", plan->lines[line].bytes);
+        json_array_append_new(lines, entry);
+    }
+    weir_cli_json_text(object, "model", options->argument, strlen(options->argument));
+    json_object_set_new(object, "fits", json_boolean(fits));
+    weir_cli_json_count(object, "min_bytes", plan->min_bytes);
+    weir_cli_json_count(object, "useful_bytes", plan->useful_bytes);
+    weir_cli_json_count(object, "resident_bytes", plan->resident_bytes);
+    weir_cli_json_count(object, "budget_bytes", plan->budget_bytes);
+    weir_cli_json_count(object, "planned_bytes", fits ? plan->planned_bytes : none);
+    weir_cli_json_count(object, "slots", fits && moe ? plan->n_slot : none);
+    weir_cli_json_count(object, "slots_total", fits && moe ? plan->n_slot_total : none);
+    weir_cli_json_count(object, "experts_total", moe ? plan->n_expert_total : none);
+    weir_cli_json_count(object, "token_bytes", moe ? plan->token_bytes : none);
+    weir_cli_json_count(object, "io_budget_bytes", plan->io_budget_bytes);
+    weir_cli_json_count(object, "n_ctx", fits ? plan->n_ctx : none);
+    weir_cli_json_count(object, "chunk", fits ? plan->n_chunk : none);
+    weir_cli_json_count(object, "threads", fits ? plan->n_thread : none);
+    json_object_set_new(object, "lines", lines);
+    json_object_set_new(
+        object, "calibration",
+        weir_cli_calibration_note(fits && forecast->is_calibrated ? &forecast->calibration : NULL));
+    json_object_set_new(object, "expected", describe_forecast(forecast));
+    return object;
+}
+
+static void print_ceiling(const char *name, uint64_t bytes, const char *meaning)
+{
+    char size[32];
+    printf("  %-9s %16llu  %10s  %s\n", name, (unsigned long long)bytes,
+           weir_format_size(bytes, size, sizeof(size)), meaning);
+}
+
+static void print_ceilings(const struct weir_plan *plan)
+{
+    printf("Ceilings in bytes (--mem)\n");
+    print_ceiling("smallest", plan->min_bytes, "below this weir refuses");
+    if (plan->n_expert_total > 0)
+        print_ceiling("useful", plan->useful_bytes, "the experts of one token stay in memory");
+    print_ceiling("resident", plan->resident_bytes, "everything in memory");
+}
+
+static void print_forecast(const struct forecast *forecast, const struct weir_plan *plan)
+{
+    const struct weir_cli_calibration *kept = &forecast->calibration;
+    if (!forecast->is_calibrated)
+        printf("\nForecast with a warm cache; no speeds without a measurement\n");
+    else if (kept->path[0] == '\0')
+        printf(
+            "\nForecast with a warm cache, from %.1f s of measuring (weir calibrate takes longer, "
+            "and keeps it)\n",
+            kept->found.measured_s);
+    else
+        printf("\nForecast with a warm cache, as weir calibrate measured on %.10s\n", kept->date);
+    weir_cli_expected_print(&forecast->expected, plan,
+                            forecast->is_calibrated ? &kept->found : NULL);
+}
+
+static void print_plan(const struct weir_plan *plan, const struct forecast *forecast)
+{
+    char size[32];
+    char other[32];
+    printf("Memory in bytes\n");
+    weir_cli_plan_print(stdout, plan);
+    printf("\n");
+    print_ceilings(plan);
+    if (plan->n_expert_total > 0)
+        printf("\n%u expert slots for %u experts (%.1f %%), %u a layer; one token works with %s of "
+               "experts and %s of other weights\n",
+               plan->n_slot_total, plan->n_expert_total,
+               100.0 * plan->n_slot_total / plan->n_expert_total, plan->n_slot,
+               weir_format_size(plan->token_bytes, size, sizeof(size)),
+               weir_format_size(plan->cost.trunk_bytes, other, sizeof(other)));
+    printf("%u positions of context, prompts in chunks of %u, %u threads\n", plan->n_ctx,
+           plan->n_chunk, plan->n_thread);
+    print_forecast(forecast, plan);
+}
+
+int weir_cli_plan(const struct weir_cli_options *options)
+{
+    struct weir_plan plan = {0};
+    struct forecast forecast = {0};
+    struct weir_config config;
+    struct weir_err err = {0};
+    if (!weir_cli_config_fill(&config, options, "plan"))
+        return WEIR_CLI_USAGE;
+    forecast.is_calibrated = weir_cli_calibration_load(&forecast.calibration, options->argument);
+    if (forecast.is_calibrated && config.io_budget_bytes == 0)
+        config.io_budget_bytes = forecast.calibration.found.io_budget_bytes;
+    const enum weir_status status = weir_plan_make(&plan, &config, &err);
+    const bool fits = status == WEIR_OK;
+    /* A ceiling that is too small still has an answer: the one that would do. */
+    if (!fits && (status != WEIR_ERR_NOMEM || plan.min_bytes == 0))
+        return weir_cli_fail(&err);
+    if (fits && !make_forecast(&forecast, options, &config, &plan))
+        return WEIR_CLI_FAILURE;
+    if (options->json) {
+        if (!weir_cli_json_print(describe_plan(options, &plan, fits ? &forecast : NULL), stdout,
+                                 "standard output"))
+            return WEIR_CLI_FAILURE;
+    } else if (fits) {
+        print_plan(&plan, &forecast);
+    } else {
+        print_ceilings(&plan);
+    }
+    return fits ? WEIR_CLI_OK : weir_cli_fail(&err);
+}

@@ -1,0 +1,314 @@
+/* report.c - what was measured, as the contract's JSON object and as a few lines for people. */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+
+/* ---- JSON ---------------------------------------------------------------------------------- */
+
+/* Length of the UTF-8 character at bytes (RFC 3629), 0 when there is none. */
+static size_t measure_character(const unsigned char *bytes, size_t left)
+{
+    const unsigned char lead = bytes[0];
+    if (lead < 0x80)
+        return 1;
+    const size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+    if (lead < 0xc2 || lead > 0xf4 || left < length)
+        return 0;
+    for (size_t at = 1; at < length; at++)
+        if ((bytes[at] & 0xc0) != 0x80)
+            return 0;
+    const bool overlong = (lead == 0xe0 && bytes[1] < 0xa0) || (lead == 0xf0 && bytes[1] < 0x90);
+    const bool surrogate = lead == 0xed && bytes[1] >= 0xa0;
+    const bool beyond = lead == 0xf4 && bytes[1] >= 0x90;
+    return overlong || surrogate || beyond ? 0 : length;
+}
+
+json_t *weir_cli_json_string(const char *bytes, size_t length)
+{
+    static const char replacement[] = "\xef\xbf\xbd";
+    struct weir_cli_buffer clean = {0};
+    bool ok = weir_cli_buffer_append(&clean, "", 0);
+    size_t begin = 0; /* of the run of good characters */
+    size_t at = 0;
+    while (ok && at < length) {
+        const size_t step = measure_character((const unsigned char *)bytes + at, length - at);
+        at += step;
+        if (step > 0)
+            continue;
+        ok = weir_cli_buffer_append(&clean, bytes + begin, at - begin) &&
+             weir_cli_buffer_append(&clean, replacement, sizeof(replacement) - 1);
+        begin = ++at;
+    }
+    ok = ok && weir_cli_buffer_append(&clean, bytes + begin, length - begin);
+    json_t *string = ok ? json_stringn(clean.bytes, clean.length) : NULL;
+    weir_cli_buffer_free(&clean);
+    return string;
+}
+
+void weir_cli_json_real(json_t *object, const char *key, double value)
+{
+    json_object_set_new(object, key, isfinite(value) ? json_real(value) : json_null());
+}
+
+void weir_cli_json_count(json_t *object, const char *key, uint64_t value)
+{
+    json_object_set_new(object, key,
+                        value == UINT64_MAX ? json_null() : json_integer((json_int_t)value));
+}
+
+void weir_cli_json_text(json_t *object, const char *key, const char *bytes, size_t length)
+{
+    json_object_set_new(object, key, weir_cli_json_string(bytes, length));
+}
+
+void weir_cli_json_ids(json_t *object, const char *key, const uint32_t *ids, size_t count)
+{
+    json_t *array = json_array();
+    for (size_t index = 0; index < count; index++)
+        json_array_append_new(array, json_integer(ids[index]));
+    json_object_set_new(object, key, array);
+}
+
+bool weir_cli_json_print(json_t *object, FILE *file, const char *where)
+{
+    errno = 0;
+    const bool ok = object != NULL && json_dumpf(object, file, JSON_REAL_PRECISION(12)) == 0 &&
+                    fputc('\n', file) != EOF && fflush(file) == 0;
+    if (!ok && errno != EPIPE)
+        weir_cli_say("cannot write the JSON object to %s: %s", where,
+                     errno == 0 ? "no memory" : strerror(errno));
+    json_decref(object);
+    return ok;
+}
+
+static bool write_timeline(struct weir_cli_rig *rig)
+{
+    if (rig->timeline.file == NULL)
+        return true;
+    errno = 0;
+    const uint64_t dropped = weir_engine_timeline_write(rig->engine, rig->timeline.file);
+    if (!weir_cli_out_finish(&rig->timeline))
+        return false;
+    if (dropped > 0)
+        weir_cli_say("%s lacks the last %llu events (--trace-events asks for more room)",
+                     rig->timeline.path, (unsigned long long)dropped);
+    return true;
+}
+
+bool weir_cli_report_write(json_t *object, const struct weir_cli_options *options,
+                           struct weir_cli_rig *rig)
+{
+    bool ok = write_timeline(rig);
+    if (rig->stats.file != NULL) {
+        const bool printed =
+            weir_cli_json_print(json_incref(object), rig->stats.file, rig->stats.path);
+        if (!printed)
+            weir_cli_out_discard(&rig->stats);
+        ok = printed && weir_cli_out_finish(&rig->stats) && ok;
+    }
+    if (options->json)
+        ok = weir_cli_json_print(json_incref(object), stdout, "standard output") && ok;
+    json_decref(object);
+    return ok;
+}
+
+/* ---- numbers ------------------------------------------------------------------------------- */
+
+static double divide(double above, double below)
+{
+    return below > 0.0 ? above / below : WEIR_CLI_NONE;
+}
+
+static bool has_experts(const struct weir_cli_report *report)
+{
+    return weir_engine_plan(report->engine)->n_expert_total > 0;
+}
+
+double weir_cli_report_token_bytes(const struct weir_cli_report *report)
+{
+    if (!has_experts(report))
+        return WEIR_CLI_NONE;
+    return divide((double)(report->whole.read_bytes - report->prefill.read_bytes),
+                  (double)report->decode_evals);
+}
+
+double weir_cli_report_hit_rate(const struct weir_cli_report *report)
+{
+    if (report->decode_evals == 0)
+        return divide((double)report->whole.expert_hits, (double)report->whole.expert_uses);
+    return divide((double)(report->whole.expert_hits - report->prefill.expert_hits),
+                  (double)(report->whole.expert_uses - report->prefill.expert_uses));
+}
+
+static json_t *describe_mode(const struct weir_cli_report *report)
+{
+    const struct weir_mode *mode = weir_engine_mode(report->engine);
+    const struct weir_plan *plan = weir_engine_plan(report->engine);
+    json_t *object = json_object();
+    weir_cli_json_text(object, "io", mode->io, strlen(mode->io));
+    json_object_set_new(object, "direct", json_boolean(mode->direct));
+    weir_cli_json_text(object, "isa", mode->isa, strlen(mode->isa));
+    weir_cli_json_count(object, "slots", has_experts(report) ? plan->n_slot : UINT64_MAX);
+    json_object_set_new(object, "lossy", json_array());
+    json_object_set_new(object, "calibration", weir_cli_calibration_note(report->calibration));
+    if (mode->why[0] == '\0')
+        json_object_set_new(object, "why", json_null());
+    else
+        weir_cli_json_text(object, "why", mode->why, strlen(mode->why));
+    return object;
+}
+
+/* The same shape always; members are null when nothing looked ahead. */
+static json_t *describe_lookahead(const struct weir_cli_report *report)
+{
+    static const char *const words[] = {"auto", "on", "off"};
+    const struct weir_stats *whole = &report->whole;
+    struct weir_lookahead_report lookahead;
+    weir_engine_lookahead_get(report->engine, &lookahead);
+    const bool looked = lookahead.asked != WEIR_LOOKAHEAD_OFF;
+    json_t *object = json_object();
+    weir_cli_json_text(object, "asked", words[lookahead.asked], strlen(words[lookahead.asked]));
+    weir_cli_json_real(object, "recall",
+                       looked ? divide((double)whole->guessed_right, (double)whole->guessed)
+                              : WEIR_CLI_NONE);
+    weir_cli_json_count(object, "reads", looked ? whole->ahead_reads : UINT64_MAX);
+    weir_cli_json_count(object, "useful",
+                        looked ? whole->ahead_hits + whole->ahead_late : UINT64_MAX);
+    weir_cli_json_count(object, "late", looked ? whole->ahead_late : UINT64_MAX);
+    weir_cli_json_count(object, "wasted_bytes", looked ? whole->ahead_wasted_bytes : UINT64_MAX);
+    json_object_set_new(object, "on", json_boolean(lookahead.is_on));
+    json_object_set_new(object, "decided", json_boolean(lookahead.is_decided));
+    weir_cli_json_count(object, "pairs", lookahead.pair_count);
+    weir_cli_json_real(object, "time_ratio",
+                       lookahead.pair_count > 0 ? lookahead.ratio : WEIR_CLI_NONE);
+    return object;
+}
+
+/* The same shape always; a model without experts has nothing to give back and is not watched. */
+static json_t *describe_guard(const struct weir_cli_report *report)
+{
+    const bool moe = has_experts(report);
+    struct weir_guard_stats guard;
+    json_t *object = json_object();
+    weir_engine_guard_get(report->engine, &guard);
+    weir_cli_json_count(object, "samples", moe ? guard.samples : UINT64_MAX);
+    weir_cli_json_count(object, "shrinks", moe ? guard.shrinks : UINT64_MAX);
+    weir_cli_json_count(object, "retired_slots", moe ? guard.retired_slots : UINT64_MAX);
+    weir_cli_json_count(object, "shrunk_bytes", moe ? guard.shrunk_bytes : UINT64_MAX);
+    if (guard.reason[0] == '\0')
+        json_object_set_new(object, "reason", json_null());
+    else
+        weir_cli_json_text(object, "reason", guard.reason, strlen(guard.reason));
+    return object;
+}
+
+json_t *weir_cli_report_json(const struct weir_cli_report *report)
+{
+    const struct weir_model_info *info = weir_engine_model(report->engine);
+    const struct weir_plan *plan = weir_engine_plan(report->engine);
+    const struct weir_stats *whole = &report->whole;
+    const bool moe = has_experts(report);
+    json_t *object = json_object();
+    weir_cli_json_text(object, "model", report->model_path, strlen(report->model_path));
+    weir_cli_json_text(object, "family", info->family, strlen(info->family));
+    weir_cli_json_count(object, "threads", plan->n_thread);
+    json_object_set_new(object, "mode", describe_mode(report));
+    weir_cli_json_count(object, "prompt_tokens", report->prompt_tokens);
+    json_object_set_new(object, "tokens", json_null());
+    json_object_set_new(object, "ids", json_null());
+    json_object_set_new(object, "text", json_null());
+    weir_cli_json_real(object, "prefill_s", report->prefill_s);
+    weir_cli_json_real(object, "prefill_tps",
+                       divide((double)report->prefill_evals, report->prefill_s));
+    weir_cli_json_real(object, "decode_s", report->decode_s);
+    weir_cli_json_real(object, "decode_tps",
+                       report->decode_evals == 0
+                           ? WEIR_CLI_NONE
+                           : divide((double)report->decode_evals, report->decode_s));
+    weir_cli_json_real(object, "hit_rate", weir_cli_report_hit_rate(report));
+    weir_cli_json_count(object, "expert_reads", moe ? whole->expert_reads : UINT64_MAX);
+    weir_cli_json_count(object, "bytes_read", moe ? whole->read_bytes : UINT64_MAX);
+    weir_cli_json_real(object, "bytes_per_token", weir_cli_report_token_bytes(report));
+    weir_cli_json_real(object, "io_wait_s", moe ? whole->io_wait_s : WEIR_CLI_NONE);
+    const double run_s = report->prefill_s + (isfinite(report->decode_s) ? report->decode_s : 0.0);
+    weir_cli_json_real(object, "device_busy",
+                       moe ? divide(whole->device_busy_s, run_s) : WEIR_CLI_NONE);
+    weir_cli_json_real(object, "pending_s", moe ? whole->pending_s : WEIR_CLI_NONE);
+    weir_cli_json_count(object, "pending_bytes", moe ? whole->pending_bytes : UINT64_MAX);
+    json_object_set_new(object, "lookahead", describe_lookahead(report));
+    json_object_set_new(object, "expected", weir_cli_outcome_json(report));
+    json_object_set_new(object, "guard", describe_guard(report));
+    weir_cli_json_count(object, "budget_bytes", plan->budget_bytes);
+    weir_cli_json_count(object, "peak_bytes", weir_peak_bytes());
+    weir_cli_json_count(object, "planned_bytes", plan->planned_bytes);
+    weir_cli_json_count(object, "n_ctx", plan->n_ctx);
+    weir_cli_json_count(object, "chunk", plan->n_chunk);
+    return object;
+}
+
+/* ---- for people ---------------------------------------------------------------------------- */
+
+static void print_mode(const struct weir_cli_report *report)
+{
+    const struct weir_mode *mode = weir_engine_mode(report->engine);
+    const struct weir_plan *plan = weir_engine_plan(report->engine);
+    fprintf(stderr, "mode     %s %s, %s, %u threads", mode->io,
+            mode->direct ? "direct" : "buffered", mode->isa, plan->n_thread);
+    if (has_experts(report))
+        fprintf(stderr, ", %u of %u expert slots", plan->n_slot_total, plan->n_expert_total);
+    if (report->calibration != NULL)
+        fprintf(stderr, ", calibrated %.10s", report->calibration->date);
+    fprintf(stderr, "\n");
+    if (mode->why[0] != '\0')
+        fprintf(stderr, "         %s\n", mode->why);
+}
+
+static void print_phase(const char *name, uint64_t evals, double seconds)
+{
+    if (evals > 0)
+        fprintf(stderr, "%-8s %llu token%s in %.2f s, %.1f a second\n", name,
+                (unsigned long long)evals, evals == 1 ? "" : "s", seconds,
+                divide((double)evals, seconds));
+}
+
+void weir_cli_report_print(const struct weir_cli_report *report)
+{
+    const struct weir_plan *plan = weir_engine_plan(report->engine);
+    const double hit_rate = weir_cli_report_hit_rate(report);
+    const double token_bytes = weir_cli_report_token_bytes(report);
+    char first[32];
+    char second[32];
+    weir_cli_status_clear();
+    print_mode(report);
+    print_phase("prefill", report->prefill_evals, report->prefill_s);
+    print_phase("decode", report->decode_evals, report->decode_s);
+    if (isfinite(hit_rate)) {
+        fprintf(stderr, "experts  hit rate %.1f %%", 100.0 * hit_rate);
+        if (isfinite(token_bytes))
+            fprintf(stderr, ", %s read a token",
+                    weir_format_size((uint64_t)token_bytes, first, sizeof(first)));
+        fprintf(stderr, ", %s in all, %.2f s waited\n",
+                weir_format_size(report->whole.read_bytes, second, sizeof(second)),
+                report->whole.io_wait_s);
+    }
+    fprintf(stderr, "memory   peak %s of %s\n",
+            weir_format_size(weir_peak_bytes(), first, sizeof(first)),
+            weir_format_size(plan->budget_bytes, second, sizeof(second)));
+    weir_cli_outcome_print(report);
+}
+
+void weir_cli_plan_print(FILE *file, const struct weir_plan *plan)
+{
+    char size[32];
+    for (uint32_t line = 0; line < plan->line_count; line++)
+        fprintf(file, "  %-40s %16llu  %10s\n", plan->lines[line].what,
+                (unsigned long long)plan->lines[line].bytes,
+                weir_format_size(plan->lines[line].bytes, size, sizeof(size)));
+    fprintf(file, "  %-40s %16llu  %10s\n", "planned", (unsigned long long)plan->planned_bytes,
+            weir_format_size(plan->planned_bytes, size, sizeof(size)));
+    fprintf(file, "  %-40s %16llu  %10s\n", "ceiling", (unsigned long long)plan->budget_bytes,
+            weir_format_size(plan->budget_bytes, size, sizeof(size)));
+}

@@ -1,0 +1,133 @@
+/* rig.c - from options to an open engine with one session. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+/* SEED[:FAULT], for tests. */
+static bool read_fake_io(struct weir_config *config, const char *text)
+{
+    char *end = NULL;
+    errno = 0;
+    if (*text < '1' || *text > '9')
+        return false;
+    config->fake_io_seed = strtoull(text, &end, 10);
+    if (errno != 0)
+        return false;
+    if (*end == '\0')
+        return true;
+    if (end[0] != ':' || end[1] < '0' || end[1] > '2' || end[2] != '\0')
+        return false;
+    config->fake_io_fault = (uint32_t)(end[1] - '0');
+    return true;
+}
+
+/* Names of enum weir_ablation, apart by commas. */
+static bool read_without(struct weir_config *config, const char *text)
+{
+    static const char *const names[] = {"cache", "hits-first", "gate-up-first"};
+    while (text != NULL && *text != '\0') {
+        const size_t length = strcspn(text, ",");
+        size_t index = 0;
+        while (index < WEIR_COUNT(names) &&
+               (strlen(names[index]) != length || strncmp(names[index], text, length) != 0))
+            index++;
+        if (index == WEIR_COUNT(names))
+            return false;
+        config->ablation |= 1u << index;
+        text += length + (text[length] == ',');
+    }
+    return true;
+}
+
+bool weir_cli_config_fill(struct weir_config *config, const struct weir_cli_options *options,
+                          const char *command)
+{
+    *config = (struct weir_config){
+        .model_path = options->argument,
+        .mem_bytes = options->mem,
+        .n_thread = (uint32_t)options->threads,
+        .n_ctx = (uint32_t)options->ctx,
+        .n_chunk = (uint32_t)options->chunk,
+        .n_slot = (uint32_t)options->slots,
+        .expert_share = options->expert_share,
+        .policy = options->policy,
+        .lookahead = strcmp(options->lookahead, "on") == 0    ? WEIR_LOOKAHEAD_ON
+                     : strcmp(options->lookahead, "off") == 0 ? WEIR_LOOKAHEAD_OFF
+                                                              : WEIR_LOOKAHEAD_AUTO,
+        .lookahead_m = (uint32_t)options->lookahead_count,
+        .guess_by = strcmp(options->lookahead_by, "path") == 0   ? WEIR_GUESS_BY_PATH
+                    : strcmp(options->lookahead_by, "gate") == 0 ? WEIR_GUESS_BY_GATE
+                                                                 : WEIR_GUESS_BY_RESIDUAL,
+        .timeline_events = options->timeline == NULL ? 0 : (uint32_t)options->timeline_events,
+        .buffered = options->buffered,
+        .io_depth = (uint32_t)options->io_depth,
+        .isa = strcmp(options->isa, "auto") == 0 ? NULL : options->isa,
+        .io = strcmp(options->io, "uring") == 0     ? WEIR_ENGINE_IO_URING
+              : strcmp(options->io, "threads") == 0 ? WEIR_ENGINE_IO_THREADS
+                                                    : WEIR_ENGINE_IO_AUTO,
+    };
+    if (weir_cli_option_given(options, WEIR_CLI_OPTION_slots) &&
+        weir_cli_option_given(options, WEIR_CLI_OPTION_expert_share)) {
+        weir_cli_misuse(command, "wanted --slots or --expert-share, found both");
+        return false;
+    }
+    if (!read_without(config, options->without)) {
+        weir_cli_misuse(command,
+                        "--without: wanted cache, hits-first or gate-up-first, found \"%s\"",
+                        options->without);
+        return false;
+    }
+    if (options->fake_io != NULL && !read_fake_io(config, options->fake_io)) {
+        weir_cli_misuse(command, "--fake-io: wanted SEED or SEED:FAULT (0 to 2), found \"%s\"",
+                        options->fake_io);
+        return false;
+    }
+    return true;
+}
+
+int weir_cli_rig_open(struct weir_cli_rig *rig, const struct weir_config *config,
+                      const struct weir_cli_options *options)
+{
+    struct weir_err err = {0};
+    struct weir_cli_progress progress = {0};
+    struct weir_config watched = *config;
+    watched.progress = weir_cli_progress_tell;
+    watched.progress_user = &progress;
+    watched.notice = weir_cli_notice_tell;
+    *rig = (struct weir_cli_rig){0};
+    rig->is_calibrated = weir_cli_calibration_load(&rig->calibration, config->model_path);
+    if (rig->is_calibrated && watched.io_budget_bytes == 0)
+        watched.io_budget_bytes = rig->calibration.found.io_budget_bytes;
+    if ((options->stats != NULL && !weir_cli_out_open(&rig->stats, options->stats)) ||
+        (options->timeline != NULL && !weir_cli_out_open(&rig->timeline, options->timeline))) {
+        weir_cli_rig_close(rig);
+        return WEIR_CLI_FAILURE;
+    }
+    if (weir_engine_open(&rig->engine, &watched, &err) != WEIR_OK ||
+        weir_session_create(&rig->session, rig->engine, &err) != WEIR_OK) {
+        weir_cli_fail(&err);
+        weir_cli_rig_close(rig);
+        return WEIR_CLI_FAILURE;
+    }
+    weir_cli_status_clear();
+    weir_cli_signals_watch(rig->session);
+    if (options->verbose)
+        weir_cli_plan_print(stderr, weir_engine_plan(rig->engine));
+    return WEIR_CLI_OK;
+}
+
+const struct weir_cli_calibration *weir_cli_rig_calibration(const struct weir_cli_rig *rig)
+{
+    return rig->is_calibrated ? &rig->calibration : NULL;
+}
+
+void weir_cli_rig_close(struct weir_cli_rig *rig)
+{
+    weir_cli_signals_watch(NULL);
+    weir_cli_out_discard(&rig->stats);
+    weir_cli_out_discard(&rig->timeline);
+    weir_session_destroy(&rig->session);
+    weir_engine_close(&rig->engine);
+}

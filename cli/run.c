@@ -1,0 +1,310 @@
+/* run.c - weir run: continue a text; weir trace record: and write down its routing. */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/heap.h"
+#include "trace.h"
+
+/* Why the text ended where it did. */
+enum stop { STOP_NONE, STOP_LENGTH, STOP_END, STOP_CONTEXT, STOP_ASKED, STOP_CLOSED, STOP_FAILED };
+
+static const char *const stop_names[] = {
+    [STOP_NONE] = "none",       [STOP_LENGTH] = "length", [STOP_END] = "end",
+    [STOP_CONTEXT] = "context", [STOP_ASKED] = "asked",   [STOP_CLOSED] = "closed",
+    [STOP_FAILED] = "failed",
+};
+
+struct run {
+    const struct weir_cli_options *options;
+    struct weir_cli_rig rig;
+    struct weir_cli_tap tap;   /* of weir trace record */
+    weir_tokenizer *tokenizer; /* borrowed; NULL when the model has no vocabulary */
+    weir_decoder *decoder;
+    weir_sampler *sampler;
+    struct weir_cli_buffer prompt, text;
+    uint32_t *prompt_ids, *ids;
+    size_t prompt_count, id_count;
+    uint64_t seed;
+    struct weir_cli_report report;
+    enum stop stop;
+    char piece[WEIR_TOKEN_BYTES_MAX];
+};
+
+static double seconds_since(uint64_t start_ns)
+{
+    return (double)(weir_now_ns() - start_ns) * 1e-9;
+}
+
+/* The prompt's bytes or ids, before anything is loaded. */
+static int read_prompt(struct run *run)
+{
+    const struct weir_cli_options *options = run->options;
+    const char *prompt = options->prompt;
+    if (options->ids != NULL && prompt != NULL)
+        return weir_cli_misuse(options->command, "wanted -p or --ids, found both");
+    if (options->ids != NULL) {
+        if (!weir_cli_ids_parse("--ids", options->ids, &run->prompt_ids, &run->prompt_count))
+            return WEIR_CLI_USAGE;
+        if (run->prompt_count == 0)
+            return weir_cli_misuse(options->command,
+                                   "--ids: wanted at least one token id, found none");
+        return WEIR_CLI_OK;
+    }
+    if (prompt == NULL && isatty(STDIN_FILENO))
+        return weir_cli_misuse(options->command,
+                               "wanted a prompt: -p TEXT, or text on standard input");
+    if (prompt != NULL && strcmp(prompt, "-") != 0)
+        return weir_cli_buffer_append(&run->prompt, prompt, strlen(prompt)) ? WEIR_CLI_OK
+                                                                            : WEIR_CLI_FAILURE;
+    if (!weir_cli_file_read("-", weir_cli_text_bytes_max(run->options), &run->prompt))
+        return WEIR_CLI_FAILURE;
+    if (run->prompt.length > 0 && run->prompt.bytes[run->prompt.length - 1] == '\n')
+        run->prompt.length--;
+    return WEIR_CLI_OK;
+}
+
+static int encode_prompt(struct run *run)
+{
+    struct weir_err err = {0};
+    if (run->prompt_ids != NULL)
+        return WEIR_CLI_OK;
+    if (run->tokenizer == NULL) {
+        weir_cli_say("%s has no vocabulary: give the prompt with --ids", run->options->argument);
+        return WEIR_CLI_FAILURE;
+    }
+    if (weir_tokenizer_encode(run->tokenizer, run->prompt.bytes, run->prompt.length,
+                              WEIR_TEXT_ADD_SPECIAL | WEIR_TEXT_PARSE_SPECIAL, &run->prompt_ids,
+                              &run->prompt_count, &err) != WEIR_OK)
+        return weir_cli_fail(&err);
+    if (run->prompt_count > 0)
+        return WEIR_CLI_OK;
+    if (weir_tokenizer_bos(run->tokenizer) == WEIR_ID_NONE) {
+        weir_cli_say("the prompt is empty, and this model has no token to begin a text with");
+        return WEIR_CLI_FAILURE;
+    }
+    weir_ids_free(&run->prompt_ids);
+    run->prompt_ids = weir_heap_array(1, sizeof(*run->prompt_ids));
+    if (run->prompt_ids == NULL) {
+        weir_cli_say("no memory for the prompt");
+        return WEIR_CLI_FAILURE;
+    }
+    run->prompt_ids[run->prompt_count++] = weir_tokenizer_bos(run->tokenizer);
+    return WEIR_CLI_OK;
+}
+
+/* Everything the loop needs is allocated here: it allocates only for the text it must keep. */
+static int prepare(struct run *run)
+{
+    const struct weir_cli_options *options = run->options;
+    struct weir_err err = {0};
+    uint32_t random = 0;
+    run->seed = options->seed;
+    if (!weir_cli_option_given(options, WEIR_CLI_OPTION_seed)) {
+        if (getentropy(&random, sizeof(random)) != 0)
+            random = (uint32_t)weir_now_ns();
+        run->seed = random;
+    }
+    const struct weir_sampler_config config = {
+        .temperature = (float)options->temperature,
+        .top_k = (uint32_t)options->top_k,
+        .top_p = (float)options->top_p,
+        .min_p = (float)options->min_p,
+        .repeat_penalty = (float)options->repeat_penalty,
+        .repeat_last = (uint32_t)options->repeat_last,
+        .seed = run->seed,
+    };
+    const uint32_t n_vocab = weir_engine_model(run->rig.engine)->n_vocab;
+    if (weir_sampler_create(&run->sampler, &config, n_vocab, &err) != WEIR_OK)
+        return weir_cli_fail(&err);
+    for (size_t index = 0; index < run->prompt_count; index++)
+        if (run->prompt_ids[index] < n_vocab) /* the session names the one that is not */
+            weir_sampler_accept(run->sampler, run->prompt_ids[index]);
+    if (run->tokenizer != NULL &&
+        weir_decoder_create(&run->decoder, run->tokenizer, true, &err) != WEIR_OK)
+        return weir_cli_fail(&err);
+    const uint64_t id_max =
+        weir_min(options->token_limit, 1 + (uint64_t)weir_engine_plan(run->rig.engine)->n_ctx);
+    run->ids = weir_heap_array(id_max, sizeof(*run->ids));
+    if (run->ids == NULL) {
+        weir_cli_say("no memory for %llu token ids", (unsigned long long)id_max);
+        return WEIR_CLI_FAILURE;
+    }
+    return WEIR_CLI_OK;
+}
+
+/* Show and keep the bytes that became whole characters. */
+static void emit(struct run *run, const char *bytes, size_t length)
+{
+    const struct weir_cli_options *options = run->options;
+    if (length == 0 || run->stop == STOP_CLOSED || run->stop == STOP_FAILED)
+        return;
+    if ((options->json || options->stats != NULL) &&
+        !weir_cli_buffer_append(&run->text, bytes, length))
+        run->stop = STOP_FAILED;
+    if (options->json)
+        return;
+    if (fwrite(bytes, 1, length, stdout) == length && fflush(stdout) == 0)
+        return;
+    run->stop = errno == EPIPE ? STOP_CLOSED : STOP_FAILED;
+    if (run->stop == STOP_FAILED)
+        weir_cli_say("cannot write the text to standard output: %s", strerror(errno));
+}
+
+static void emit_token(struct run *run, uint32_t id)
+{
+    run->ids[run->id_count++] = id;
+    size_t length = 0;
+    if (run->decoder != NULL)
+        length = weir_decoder_push(run->decoder, id, run->piece);
+    else
+        length = (size_t)snprintf(run->piece, sizeof(run->piece), "%s%u",
+                                  run->id_count > 1 ? " " : "", id);
+    emit(run, run->piece, length);
+}
+
+/* Compute count ids; false ends the text, with the reason in run->stop. */
+static bool evaluate(struct run *run, const uint32_t *ids, size_t count)
+{
+    struct weir_err err = {0};
+    const enum weir_status status =
+        weir_session_eval(run->rig.session, ids, count, NULL, NULL, &err);
+    if (status == WEIR_OK && !weir_cli_stop_asked() && !run->tap.failed)
+        return true;
+    run->stop = weir_cli_stop_asked() ? STOP_ASKED : STOP_FAILED;
+    if (run->stop == STOP_FAILED && !run->tap.failed)
+        weir_cli_fail(&err);
+    return false;
+}
+
+static void generate(struct run *run)
+{
+    const struct weir_cli_options *options = run->options;
+    const uint32_t n_ctx = weir_engine_plan(run->rig.engine)->n_ctx;
+    uint64_t start_ns = 0;
+    while (run->stop == STOP_NONE) {
+        if (run->id_count == options->token_limit) {
+            run->stop = STOP_LENGTH;
+            break;
+        }
+        const uint32_t id = weir_sampler_pick(run->sampler, weir_session_logits(run->rig.session));
+        if (start_ns == 0)
+            start_ns = weir_now_ns();
+        if (!options->ignore_eos && run->tokenizer != NULL &&
+            weir_tokenizer_is_end(run->tokenizer, id)) {
+            run->stop = STOP_END;
+            break;
+        }
+        emit_token(run, id);
+        if (run->stop != STOP_NONE || run->id_count == options->token_limit)
+            continue;
+        if (weir_session_position(run->rig.session) == n_ctx)
+            run->stop = STOP_CONTEXT;
+        else if (evaluate(run, &id, 1))
+            run->report.decode_evals++;
+    }
+    if (run->report.decode_evals > 0)
+        run->report.decode_s = seconds_since(start_ns);
+    if (run->decoder != NULL)
+        emit(run, run->piece, weir_decoder_flush(run->decoder, run->piece));
+}
+
+/* Words after the text, and the numbers. */
+static int finish(struct run *run)
+{
+    const struct weir_cli_options *options = run->options;
+    weir_engine_stats_get(run->rig.engine, &run->report.whole);
+    const bool traced = weir_cli_tap_finish(&run->tap, run->prompt_count);
+    if (run->stop == STOP_CLOSED)
+        return WEIR_CLI_FAILURE;
+    if (!options->json)
+        fputc('\n', isatty(STDOUT_FILENO) ? stdout : stderr);
+    if (run->stop == STOP_CONTEXT)
+        weir_cli_say("the context of %u positions is full (--ctx asks for more)",
+                     weir_engine_plan(run->rig.engine)->n_ctx);
+    if (run->stop == STOP_ASKED)
+        weir_cli_say("stopped");
+    if (run->stop == STOP_FAILED && run->id_count == 0)
+        return WEIR_CLI_FAILURE;
+    if (!options->json)
+        weir_cli_report_print(&run->report);
+    if (!options->json && options->temperature > 0.0)
+        fprintf(stderr, "seed     %llu\n", (unsigned long long)run->seed);
+    json_t *object = weir_cli_report_json(&run->report);
+    weir_cli_json_count(object, "tokens", run->id_count);
+    weir_cli_json_ids(object, "ids", run->ids, run->id_count);
+    if (run->tokenizer != NULL)
+        weir_cli_json_text(object, "text", run->text.length == 0 ? "" : run->text.bytes,
+                           run->text.length);
+    weir_cli_json_count(object, "seed", options->temperature > 0.0 ? run->seed : UINT64_MAX);
+    weir_cli_json_text(object, "stop", stop_names[run->stop], strlen(stop_names[run->stop]));
+    if (options->output != NULL)
+        weir_cli_json_count(object, "trace_tokens", traced ? run->tap.token_count : UINT64_MAX);
+    if (!weir_cli_report_write(object, options, &run->rig) || !traced)
+        return WEIR_CLI_FAILURE;
+    return run->stop == STOP_ASKED || run->stop == STOP_FAILED ? WEIR_CLI_FAILURE : WEIR_CLI_OK;
+}
+
+static int run_prompt(struct run *run)
+{
+    run->tokenizer = weir_engine_tokenizer(run->rig.engine);
+    int code = encode_prompt(run);
+    if (code == WEIR_CLI_OK)
+        code = prepare(run);
+    if (code == WEIR_CLI_OK &&
+        !weir_cli_tap_begin(&run->tap, &run->rig, run->options->argument, run->prompt_count))
+        code = WEIR_CLI_FAILURE;
+    if (code != WEIR_CLI_OK)
+        return code;
+    run->report = (struct weir_cli_report){
+        .engine = run->rig.engine,
+        .calibration = weir_cli_rig_calibration(&run->rig),
+        .is_prompt = true,
+        .model_path = run->options->argument,
+        .prompt_tokens = run->prompt_count,
+        .decode_s = WEIR_CLI_NONE,
+    };
+    const uint64_t start_ns = weir_now_ns();
+    const bool ok = evaluate(run, run->prompt_ids, run->prompt_count);
+    run->report.prefill_s = seconds_since(start_ns);
+    run->report.prefill_evals = weir_session_position(run->rig.session);
+    weir_engine_stats_get(run->rig.engine, &run->report.prefill);
+    if (ok)
+        generate(run);
+    return finish(run);
+}
+
+int weir_cli_run(const struct weir_cli_options *options)
+{
+    struct run run = {.options = options};
+    struct weir_config config;
+    if (!weir_cli_config_fill(&config, options, options->command))
+        return WEIR_CLI_USAGE;
+    int code = read_prompt(&run);
+    if (code == WEIR_CLI_OK && options->output != NULL &&
+        !weir_cli_tap_open(&run.tap, options->output, &config))
+        code = WEIR_CLI_FAILURE;
+    if (code == WEIR_CLI_OK)
+        code = weir_cli_rig_open(&run.rig, &config, options);
+    if (code == WEIR_CLI_OK)
+        code = run_prompt(&run);
+    weir_decoder_destroy(&run.decoder);
+    if (run.sampler != NULL)
+        weir_sampler_destroy(&run.sampler);
+    weir_cli_tap_close(&run.tap);
+    weir_cli_rig_close(&run.rig);
+    weir_ids_free(&run.prompt_ids);
+    weir_heap_free(run.ids);
+    weir_cli_buffer_free(&run.prompt);
+    weir_cli_buffer_free(&run.text);
+    return code;
+}
+
+int weir_cli_trace_record(const struct weir_cli_options *options)
+{
+    if (options->output == NULL)
+        return weir_cli_misuse(options->command, "wanted -o FILE for the trace, found none");
+    return weir_cli_run(options);
+}

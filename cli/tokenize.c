@@ -1,0 +1,150 @@
+/* tokenize.c - weir tokenize: a text's ids and pieces, and proof that they are the text. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+
+static int read_text(const struct weir_cli_options *options, struct weir_cli_buffer *text)
+{
+    const int given =
+        (options->prompt != NULL) + (options->text != NULL) + (options->decode != NULL);
+    if (given != 1)
+        return weir_cli_misuse("tokenize", "wanted -p, --text or --decode, found %s",
+                               given == 0 ? "none of them" : "more than one");
+    if (options->decode != NULL)
+        return WEIR_CLI_OK;
+    const char *path = options->text != NULL ? options->text : options->prompt;
+    if (options->text == NULL && strcmp(path, "-") != 0)
+        return weir_cli_buffer_append(text, path, strlen(path)) ? WEIR_CLI_OK : WEIR_CLI_FAILURE;
+    return weir_cli_file_read(path, WEIR_CLI_TEXT_BYTES_MAX, text) ? WEIR_CLI_OK : WEIR_CLI_FAILURE;
+}
+
+/* Whether the pieces make the text again. SentencePiece-style vocabularies put a space before the
+ * first word; with --bos whole tokens are added at the ends. */
+static bool check_pieces(const struct weir_cli_buffer *text, const struct weir_cli_buffer *pieces,
+                         bool anything_added)
+{
+    const char *bytes = pieces->bytes;
+    size_t length = pieces->length;
+    if (anything_added)
+        return text->length == 0 || memmem(bytes, length, text->bytes, text->length) != NULL;
+    if (length == text->length + 1 && bytes[0] == ' ') {
+        bytes++;
+        length--;
+    }
+    return length == text->length && memcmp(bytes, text->bytes, length) == 0;
+}
+
+/* One token a line: its id, a tab, its bytes with what does not print escaped. */
+static void print_piece(uint32_t id, const char *bytes, size_t length)
+{
+    printf("%u\t", id);
+    for (size_t at = 0; at < length; at++) {
+        const unsigned char byte = (unsigned char)bytes[at];
+        if (byte == '\n')
+            fputs("\\n", stdout);
+        else if (byte == '\t')
+            fputs("\\t", stdout);
+        else if (byte == '\\')
+            fputs("\\\\", stdout);
+        else if (byte < 0x20 || byte == 0x7f)
+            printf("\\x%02x", byte);
+        else
+            putchar(byte);
+    }
+    putchar('\n');
+}
+
+/* The bytes of all ids together, and with --json their pieces. Without either they are printed. */
+static bool decode_all(const struct weir_cli_options *options, weir_tokenizer *tokenizer,
+                       const uint32_t *ids, size_t count, struct weir_cli_buffer *all,
+                       json_t *pieces)
+{
+    char piece[WEIR_TOKEN_BYTES_MAX];
+    const uint32_t n_vocab = weir_tokenizer_vocab_count(tokenizer);
+    if (!weir_cli_buffer_append(all, "", 0))
+        return false;
+    for (size_t index = 0; index < count; index++) {
+        if (ids[index] >= n_vocab) {
+            weir_cli_say("id %zu is %u, the vocabulary has %u", index + 1, ids[index], n_vocab);
+            return false;
+        }
+        const size_t length = weir_tokenizer_piece(tokenizer, ids[index], piece);
+        if (!weir_cli_buffer_append(all, piece, length))
+            return false;
+        if (pieces != NULL)
+            json_array_append_new(pieces, weir_cli_json_string(piece, length));
+        else if (options->decode == NULL)
+            print_piece(ids[index], piece, length);
+    }
+    return true;
+}
+
+static int show(const struct weir_cli_options *options, weir_tokenizer *tokenizer,
+                const struct weir_cli_buffer *text, const uint32_t *ids, size_t count)
+{
+    const bool decoding = options->decode != NULL;
+    struct weir_cli_buffer all = {0};
+    json_t *pieces = options->json ? json_array() : NULL;
+    bool ok = decode_all(options, tokenizer, ids, count, &all, pieces);
+    const bool same = ok && (decoding || check_pieces(text, &all, options->bos));
+    if (ok && options->json) {
+        json_t *object = json_object();
+        weir_cli_json_text(object, "model", options->argument, strlen(options->argument));
+        weir_cli_json_ids(object, "ids", ids, count);
+        json_object_set(object, "pieces", pieces);
+        weir_cli_json_count(object, "tokens", count);
+        weir_cli_json_text(object, "text", all.bytes, all.length);
+        weir_cli_json_count(object, "bytes", decoding ? all.length : text->length);
+        json_object_set_new(object, "same", decoding ? json_null() : json_boolean(same));
+        ok = weir_cli_json_print(object, stdout, "standard output");
+    } else if (ok && decoding) {
+        fwrite(all.bytes, 1, all.length, stdout);
+    } else if (same) {
+        fflush(stdout);
+        fprintf(stderr, "%zu tokens from %zu bytes; decoding gives the same bytes\n", count,
+                text->length);
+    }
+    if (ok && !same)
+        weir_cli_say("the tokens do not decode to the text: %zu bytes, wanted %zu", all.length,
+                     text->length);
+    json_decref(pieces);
+    weir_cli_buffer_free(&all);
+    return ok && same ? WEIR_CLI_OK : WEIR_CLI_FAILURE;
+}
+
+/* The ids of the text, or those that --decode names. */
+static int find_ids(const struct weir_cli_options *options, weir_tokenizer *tokenizer,
+                    const struct weir_cli_buffer *text, uint32_t **ids, size_t *count)
+{
+    struct weir_err err = {0};
+    const unsigned flags = (options->bos ? WEIR_TEXT_ADD_SPECIAL : 0u) |
+                           (options->plain ? 0u : WEIR_TEXT_PARSE_SPECIAL);
+    if (options->decode != NULL)
+        return weir_cli_ids_parse("--decode", options->decode, ids, count) ? WEIR_CLI_OK
+                                                                           : WEIR_CLI_USAGE;
+    if (weir_tokenizer_encode(tokenizer, text->bytes, text->length, flags, ids, count, &err) !=
+        WEIR_OK)
+        return weir_cli_fail(&err);
+    return WEIR_CLI_OK;
+}
+
+int weir_cli_tokenize(const struct weir_cli_options *options)
+{
+    struct weir_cli_buffer text = {0};
+    struct weir_err err = {0};
+    weir_tokenizer *tokenizer = NULL;
+    uint32_t *ids = NULL;
+    size_t count = 0;
+    int code = read_text(options, &text);
+    if (code == WEIR_CLI_OK && weir_tokenizer_open(&tokenizer, options->argument, &err) != WEIR_OK)
+        code = weir_cli_fail(&err);
+    if (code == WEIR_CLI_OK)
+        code = find_ids(options, tokenizer, &text, &ids, &count);
+    if (code == WEIR_CLI_OK)
+        code = show(options, tokenizer, &text, ids, count);
+    weir_ids_free(&ids);
+    weir_tokenizer_close(&tokenizer);
+    weir_cli_buffer_free(&text);
+    return code;
+}

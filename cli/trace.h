@@ -1,0 +1,76 @@
+/* trace.h - routing traces on the command line: reading, recording, replaying, drawing.
+ *
+ * Job       Which experts a text used, in a file: write it while a text is generated, read it back
+ *           from three formats, tell what each policy would have made of it.
+ * Not here  The policies: weir_trace_replay() runs the engine's own code.
+ * Shapes    experts[n_token][n_layer][n_expert_used], only layers that have experts.
+ * Owns      A trace that was read owns its experts; a tap owns its file and the ids of one chunk.
+ * Threads   One.
+ * Errors    Printed where they are found, with the file, the line, the wanted and the found.
+ * Limits    A line has at most 1 MiB, the ids of a trace at most 256 MiB.
+ * Source    docs/formats/trace.md
+ */
+#ifndef WEIR_CLI_TRACE_H
+#define WEIR_CLI_TRACE_H
+
+#include "cli.h"
+
+/* The share of the generated tokens that only warm the cache; the others are counted. */
+#define WEIR_CLI_WARM_SHARE (1.0 / 3.0)
+
+/* ---- reading (trace_read.c) ---------------------------------------------------------------- */
+
+struct weir_cli_trace {
+    struct weir_trace trace; /* its experts are the ones below */
+    uint16_t *experts;
+    const char *path;
+    const char *format;   /* "weir", "jsonl" or "csv" */
+    bool guessed_experts; /* the file does not say n_expert: the largest id and one */
+};
+
+/* Read a file of any of the three formats; "-" is standard input. False when it cannot: it has been
+ * said, and trace is empty. */
+bool weir_cli_trace_read(struct weir_cli_trace *trace, const char *path);
+void weir_cli_trace_free(struct weir_cli_trace *trace);
+
+/* ---- recording (trace_tap.c) --------------------------------------------------------------- */
+
+struct weir_cli_tap {
+    struct weir_cli_out out; /* its file is NULL when nothing is recorded */
+    weir_session *session;   /* the one watched */
+    uint32_t n_layer, n_expert_used;
+    uint32_t chunk_max; /* tokens that experts has room for */
+    uint16_t *experts;  /* [chunk_max][n_layer][n_expert_used] of the running chunk */
+    uint32_t chunk_position, chunk_count;
+    uint64_t token_count; /* lines written */
+    bool failed;          /* said when the file is finished */
+};
+
+/* Open the file and say in config what the tap will hold beside the engine. False: it has been
+ * said. */
+bool weir_cli_tap_open(struct weir_cli_tap *tap, const char *path, struct weir_config *config);
+/* Write the first line and watch the session; no effect when no file is open. */
+bool weir_cli_tap_begin(struct weir_cli_tap *tap, const struct weir_cli_rig *rig,
+                        const char *model_path, size_t prompt_count);
+/* Finish the file; it is removed when it lacks a part of the prompt. */
+bool weir_cli_tap_finish(struct weir_cli_tap *tap, size_t prompt_count);
+/* The file is removed if it is not finished. */
+void weir_cli_tap_close(struct weir_cli_tap *tap);
+
+/* ---- drawing (trace_draw.c) ---------------------------------------------------------------- */
+
+/* What a replay told, token by token and expert by expert. */
+struct weir_cli_picture {
+    const struct weir_cli_trace *source;
+    const char *policy;
+    double expert_share;
+    struct weir_replay_result result;
+    uint32_t *uses, *misses; /* [n_layer][n_expert] of the counted tokens */
+    uint32_t *token_misses;  /* [n_token] of all tokens */
+    uint32_t counted_from;   /* the first token that counts; n_token when none does */
+};
+
+/* One SVG that needs nothing beside it. Errors of file stay in file. */
+void weir_cli_picture_draw(const struct weir_cli_picture *picture, FILE *file);
+
+#endif
