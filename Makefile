@@ -1,0 +1,167 @@
+# make [CONFIG=release|debug|asan|tsan|hostile] [CC=gcc|clang] [V=1]     `make help` lists the targets.
+CONFIG ?= release
+B      ?= build/$(CONFIG)
+PREFIX ?= /usr/local
+ROOMS  ?= base sys quant kernels text io formats store model engine
+Q      := $(if $(V),,@)
+
+# CFLAGS, LDFLAGS and CC belong to the person building. What the code needs is in the weir_
+# variables, so overriding CFLAGS can never drop an instruction-set flag.
+CFLAGS   ?= -g
+ifeq ($(origin CC),default)
+CC       := gcc
+endif
+lib_pkgs := liburing libpcre2-8 libutf8proc
+cli_pkgs := jansson
+pkgs     := $(lib_pkgs) $(cli_pkgs)
+
+# Where a library is missing, say which Debian package brings it before the compiler says less.
+quiet_goals := help clean format format-check tidy
+ifneq ($(filter-out $(quiet_goals),$(or $(MAKECMDGOALS),all)),)
+deb.liburing := liburing-dev
+deb.libpcre2-8 := libpcre2-dev
+deb.libutf8proc := libutf8proc-dev
+deb.jansson := libjansson-dev
+missing := $(foreach p,$(pkgs),$(if $(shell pkg-config --exists $p && echo y),,$(deb.$p)))
+ifneq ($(strip $(missing)),)
+$(error pkg-config does not find what weir needs. On Debian: apt-get install $(if $(shell command -v pkg-config),,pkg-config )$(strip $(missing)))
+endif
+endif
+
+weir_c := -std=c17 -D_GNU_SOURCE -MMD -MP -Iinclude -Isrc -fvisibility=hidden -pthread \
+          -Wall -Wextra -Wshadow -Wvla -Wundef -Wcast-qual -Wpointer-arith \
+          -Wstrict-prototypes -Wmissing-prototypes -Wdouble-promotion -ffp-contract=off \
+          $(if $(WERROR),-Werror) $(shell pkg-config --cflags $(pkgs) 2>/dev/null)
+weir_c.release := -O3 -DWEIR_RELEASE
+weir_c.debug   := -O1
+weir_c.asan    := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+weir_c.tsan    := -O1 -fsanitize=thread
+weir_c.hostile := -O1 -DWEIR_HOSTILE
+weir_c.fuzz    := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+weir_ld.asan   := -fsanitize=address,undefined
+weir_ld.tsan   := -fsanitize=thread
+weir_ld.fuzz   := -fsanitize=fuzzer,address,undefined
+weir_ld        := -pthread $(shell pkg-config --libs $(lib_pkgs) 2>/dev/null) -lm $(weir_ld.$(CONFIG))
+cli_ld         := $(shell pkg-config --libs $(cli_pkgs) 2>/dev/null)
+
+arch      := $(if $(filter x86_64,$(shell uname -m)),x86)
+lib_src   := $(sort $(foreach room,$(ROOMS),$(wildcard src/$(room)/*.c $(addprefix src/$(room)/,$(arch:=/*.c)))))
+cli_src   := $(sort $(wildcard cli/*.c))
+tool_src  := $(sort $(wildcard tools/*.c))
+bench_src := $(sort $(wildcard bench/*.c))
+fuzz_src  := $(sort $(wildcard tests/fuzz/*_fuzz.c))
+obj        = $(patsubst %.c,$B/obj/%.o,$(1))
+tests     := $(patsubst tests/unit/%.c,$B/tests/%,$(sort $(wildcard tests/unit/*_test.c))) \
+             $(patsubst tests/api/%.c,$B/tests/%,$(sort $(wildcard tests/api/*_test.c)))
+fuzzers   := $(patsubst tests/fuzz/%.c,$B/fuzz/%,$(fuzz_src))
+T         ?=
+run_tests := $(if $(T),$(foreach t,$(tests),$(if $(findstring $(T),$t),$t)),$(tests))
+link       = @mkdir -p $(@D); echo "  LD   $@"; $(if $(V),set -x;) $(CC) -o $@ $(filter %.o %.a,$^)
+
+all: $B/weir ## the program: build/CONFIG/weir
+
+# Rewritten only when what it says changes, so that a changed flag or file list rebuilds what it must.
+define stamp
+$(shell mkdir -p $B; printf '%s\n' '$(2)' | cmp -s - $B/$(1) || printf '%s\n' '$(2)' > $B/$(1))
+endef
+ifneq ($(filter-out $(quiet_goals),$(or $(MAKECMDGOALS),all)),)
+$(call stamp,flags,$(CC) $(filter-out -Werror,$(weir_c)) $(weir_c.$(CONFIG)) $(CFLAGS))
+$(call stamp,files,$(lib_src) $(cli_src) $(weir_ld) $(LDFLAGS))
+endif
+
+$B/libweir.a: $(call obj,$(lib_src)) $B/files
+	@echo "  AR   $@"
+	$(Q)rm -f $@ && ar rcs $@ $(filter %.o,$^)
+$B/weir: $(call obj,$(cli_src)) $B/libweir.a $B/files
+	$(link) $(cli_ld) $(weir_ld) $(LDFLAGS)
+
+# A file's name says what it may execute.
+isa.avx2   := -mavx2 -mfma -mf16c
+isa.avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq $(isa.avx2)
+isa.avx512vnni := -mavx512vnni $(isa.avx512)
+isa_of = $(isa.$(lastword $(subst _, ,$(basename $(notdir $(1))))))
+$B/obj/src/%.o: weir_warn := -Wconversion -Wno-sign-conversion
+$B/obj/%.o: %.c Makefile $B/flags
+	@mkdir -p $(@D)
+	@echo "  CC   $<"
+	$(Q)$(CC) $(weir_c) $(weir_c.$(CONFIG)) $(call isa_of,$<) $(weir_warn) $(CFLAGS) -c $< -o $@
+$B/flags $B/files: ;
+
+$B/tests/%: $B/obj/tests/unit/%.o $B/libweir.a
+	$(link) -lcmocka $(cli_ld) $(weir_ld) $(LDFLAGS)
+$B/tests/%: $B/obj/tests/api/%.o $B/libweir.a
+	$(link) -lcmocka $(weir_ld) $(LDFLAGS)
+$B/tools/%: $B/obj/tools/%.o $B/libweir.a
+	$(link) $(weir_ld) $(LDFLAGS)
+$B/bench/%: $B/obj/bench/%.o $B/libweir.a
+	$(link) $(weir_ld) $(LDFLAGS)
+$B/fuzz/%: $B/obj/tests/fuzz/%.o $B/libweir.a
+	$(link) $(weir_ld) $(LDFLAGS)
+$B/replay/%: $B/obj/tests/fuzz/%.o $B/obj/tests/fuzz/replay.o $B/libweir.a
+	$(link) $(weir_ld) $(LDFLAGS)
+
+lib: $B/libweir.a ## the library: build/CONFIG/libweir.a
+tools: $(patsubst tools/%.c,$B/tools/%,$(tool_src)) ## the helper programs of tools/, such as mkmodel
+tests: $(tests) ## build the unit and api tests, without running them
+bench: $(patsubst bench/%.c,$B/bench/%,$(bench_src)) all tools ## build the measuring programs; N=peer runs bench/peer.py
+	$(if $(N),bench/$(N).py)
+
+check: $(run_tests) ## run unit and api tests; T=name: those whose path contains it
+	@fail=0; for t in $(run_tests); do echo "  TEST $$t"; timeout $(or $(LIMIT),600) $$t || { [ $$? = 77 ] || fail=1; }; done; exit $$fail
+
+check-api: ## weir.h alone is C11 and C++17, and mentions nothing but the standard
+	$(Q)for h in include/*.h; do \
+	  $(CC) -std=c11 -pedantic -Wall -Wextra -Werror -Iinclude -fsyntax-only -x c $$h && \
+	  $(CXX) -std=c++17 -pedantic -Wall -Wextra -Werror -Iinclude -fsyntax-only -x c++ $$h || exit 1; done
+
+symbols: $B/libweir.a ## every symbol that libweir.a offers begins with weir_
+	$(Q)python3 tools/tidy.py --symbols $B/libweir.a
+
+tidy: ## rooms, calls, sizes, contracts and documents as agreed (docs/STYLE.md)
+	$(Q)python3 tools/tidy.py
+
+formatted = $(shell find src include cli tests tools bench -name '*.[ch]')
+format: ## lay out every .c and .h with clang-format 14
+	$(Q)clang-format -i $(formatted)
+format-check: ## fail where `make format` would change something
+	$(Q)clang-format --dry-run -Werror $(formatted)
+
+lint: ## clang-tidy over src and cli, where it is installed; T=name: files whose path contains it
+	$(Q)command -v clang-tidy >/dev/null || { echo "lint: clang-tidy is not installed"; exit 0; }; \
+	$(foreach f,$(lib_src) $(cli_src),$(if $(findstring $(T),$f),clang-tidy --quiet --warnings-as-errors='*' $f -- $(filter-out -M%,$(weir_c)) $(call isa_of,$f) &&)) :
+
+# A finding stays in build/fuzz/NAME-crash-*; it becomes a test by a copy to tests/fuzz/corpus/NAME.
+F ?=
+S ?= 60
+fuzz: ## fuzz with libFuzzer and sanitizers: F=name of tests/fuzz/NAME_fuzz.c (default all), S=seconds each
+	$(Q)$(MAKE) --no-print-directory CC=clang CONFIG=fuzz B=build/fuzz fuzz-run F='$(F)' S='$(S)'
+fuzz-run: $(if $(F),$B/fuzz/$(F)_fuzz,$(fuzzers))
+	$(Q)for f in $^; do n=$$(basename $$f _fuzz); mkdir -p $B/corpus/$$n tests/fuzz/corpus/$$n; echo "  FUZZ $$n, $(S) s"; \
+	  $$f -max_total_time=$(S) -timeout=10 -rss_limit_mb=2048 -artifact_prefix=$B/$$n-crash- -print_final_stats=1 -verbosity=0 \
+	    $B/corpus/$$n tests/fuzz/corpus/$$n || exit 1; done
+fuzz-replay: $(if $(wildcard tests/fuzz/replay.c),$(fuzzers:$B/fuzz/%=$B/replay/%)) ## every corpus file once, in any CONFIG
+	$(Q)for f in $^; do n=$$(basename $$f _fuzz); echo "  REPLAY $$n"; $$f tests/fuzz/corpus/$$n || exit 1; done
+
+# Made each time, because it names PREFIX.
+$B/weir.pc: include/weir.h
+	@version=$$(sed -n 's/^#define WEIR_VERSION "\(.*\)"/\1/p' include/weir.h); printf '%s\n' 'prefix=$(PREFIX)' \
+	  'Name: weir' 'Description: runs Mixture-of-Experts models that are larger than memory' "Version: $$version" \
+	  'Cflags: -I$${prefix}/include' 'Libs: -L$${prefix}/lib -lweir' 'Libs.private: -pthread -lm' \
+	  'Requires.private: $(lib_pkgs)' > $@
+install: $B/weir $B/libweir.a $B/weir.pc ## weir, libweir.a, headers and weir.pc under PREFIX (DESTDIR is honoured)
+	install -D -t $(DESTDIR)$(PREFIX)/bin $B/weir
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib $B/libweir.a
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/include include/weir.h include/weir_status.h
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/pkgconfig $B/weir.pc
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+clean: ## remove build/
+	rm -rf build
+
+.PHONY: $B/weir.pc all lib tools tests bench check check-api symbols tidy format format-check lint fuzz fuzz-run fuzz-replay install help clean
+.SECONDARY:
+ifneq ($(filter-out $(quiet_goals),$(or $(MAKECMDGOALS),all)),)
+-include $(shell find $B/obj -name '*.d' 2>/dev/null)
+endif

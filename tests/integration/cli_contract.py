@@ -1,0 +1,289 @@
+#!/usr/bin/env python3
+"""cli_contract.py - the command line keeps its contract: fields, exit codes, streams, help, stops."""
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import harness
+from harness import DEMO, check, remove, scratch_folder, skip
+
+NUMBER = (int, float)
+NONE = type(None)
+COMMON = {
+    "model": str, "family": str, "threads": int, "mode": dict, "prompt_tokens": int, "prefill_s": NUMBER,
+    "prefill_tps": NUMBER, "hit_rate": NUMBER, "expert_reads": int, "bytes_read": int, "io_wait_s": NUMBER,
+    "device_busy": NUMBER, "lookahead": dict, "guard": dict, "budget_bytes": int, "peak_bytes": int, "tokens": int,
+}
+COMMANDS = ["run", "eval", "bench", "plan", "calibrate", "info", "tokenize", "doctor"]
+PROMPT = ["-p", "The old man", "--temp", "0"]
+
+
+def weir(*args, **keywords):
+    keywords.setdefault("stdin", subprocess.DEVNULL)
+    return subprocess.run([harness.WEIR, *map(str, args)], capture_output=True, timeout=120, **keywords)
+
+
+def the_object(*args):
+    """What --json printed, which must be one object and one line end, and nothing beside it."""
+    done = weir(*args, "--json")
+    check(done.returncode == 0, f"weir {args}: exit {done.returncode}: {done.stderr.decode()}")
+    check(done.stdout.endswith(b"}\n"), f"weir {args} --json does not end in one line end")
+    return json.loads(done.stdout.decode("utf-8", "strict"))
+
+
+def check_fields(what, found, wanted):
+    for name, kind in wanted.items():
+        check(name in found, f"{what}: no field {name}")
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        fits = isinstance(found[name], kinds) and not (isinstance(found[name], bool) and bool not in kinds)
+        check(fits, f"{what}: {name} is {found[name]!r}, wanted {kinds}")
+
+
+def test_run_object():
+    found = the_object("run", DEMO, *PROMPT, "-n", 12, "--threads", 2)
+    check_fields("run", found, {**COMMON, "ids": list, "text": str, "decode_s": NUMBER, "decode_tps": NUMBER,
+                                "bytes_per_token": NUMBER, "seed": NONE, "stop": str})
+    check_fields("run mode", found["mode"], {"io": str, "direct": bool, "isa": str, "slots": int, "lossy": list})
+    for name in ("recall", "reads", "useful", "wasted_bytes"):
+        check(found["lookahead"][name] is None, f"lookahead.{name} is invented: {found['lookahead'][name]}")
+    check_fields("run guard", found["guard"], {"samples": int, "shrinks": int, "retired_slots": int, "shrunk_bytes": int})
+    check(found["threads"] == 2 and found["mode"]["lossy"] == [], "threads or lossy are wrong")
+    check(found["tokens"] == len(found["ids"]) == 12, f"tokens {found['tokens']}, ids {found['ids']}, wanted 12")
+    check(all(isinstance(token, int) for token in found["ids"]), "ids are not whole numbers")
+    check(0.0 <= found["hit_rate"] <= 1.0, f"hit rate {found['hit_rate']}")
+    check(found["peak_bytes"] > 0 and found["budget_bytes"] > 0, "peak or budget is 0")
+    again = the_object("run", DEMO, *PROMPT, "-n", 12, "--threads", 1)
+    check(again["ids"] == found["ids"], "greedy tokens differ between two runs")
+    streamed = weir("run", DEMO, *PROMPT, "-n", 12)
+    check(streamed.stdout.decode() == found["text"], f"streamed {streamed.stdout}, JSON says {found['text']!r}")
+
+
+def test_run_one_token_has_no_decode():
+    found = the_object("run", DEMO, *PROMPT, "-n", 1)
+    check_fields("run -n 1", found, {"decode_s": NONE, "decode_tps": NONE, "bytes_per_token": NONE})
+    check(the_object("run", DEMO, *PROMPT, "-n", 0)["text"] == "", "-n 0 must generate nothing")
+
+
+def test_seed_repeats_a_sample():
+    first = the_object("run", DEMO, "-p", "The old man", "-n", 16)
+    again = the_object("run", DEMO, "-p", "The old man", "-n", 16, "--seed", first["seed"])
+    check(again["ids"] == first["ids"], f"seed {first['seed']} gave other tokens")
+    other = the_object("run", DEMO, "-p", "The old man", "-n", 16, "--seed", first["seed"] + 1, "--temp", 2)
+    check(other["ids"] != first["ids"], "another seed gave the same tokens")
+
+
+def test_prompt_from_standard_input():
+    wanted = the_object("run", DEMO, *PROMPT, "-n", 4)["text"].encode()
+    for args in (["-p", "-"], []):
+        done = subprocess.run([harness.WEIR, "run", DEMO, *args, "-n", "4", "--temp", "0"], input=b"The old man\n",
+                              capture_output=True)
+        check(done.stdout == wanted, f"standard input with {args}: {done.stdout}, wanted {wanted}")
+
+
+def test_prompt_as_ids():
+    tokens = the_object("tokenize", DEMO, "-p", "The old man", "--bos")["ids"]
+    found = the_object("run", DEMO, "--ids", " ".join(map(str, tokens)), "--temp", 0, "-n", 6)
+    check(found["ids"] == the_object("run", DEMO, *PROMPT, "-n", 6)["ids"], "--ids and -p differ")
+
+
+def test_context_full_is_said():
+    done = weir("run", DEMO, *PROMPT, "-n", 100, "--ctx", 24, "--ignore-eos")
+    check(done.returncode == 0 and b"context" in done.stderr, f"full context: {done.returncode} {done.stderr}")
+
+
+def test_plan_adds_up():
+    found = the_object("plan", DEMO)
+    check_fields("plan", found, {"min_bytes": int, "useful_bytes": int, "resident_bytes": int, "slots": int,
+                                 "lines": list, "expected": dict})
+    for line in found["lines"]:
+        check_fields("plan line", line, {"what": str, "bytes": int})
+    check(sum(line["bytes"] for line in found["lines"]) == found["planned_bytes"] <= found["budget_bytes"],
+          "the plan does not add up")
+    check(found["min_bytes"] <= found["useful_bytes"] <= found["resident_bytes"], "ceilings out of order")
+    check(found["expected"]["hit_rate"] == 1.0, "all experts fit, but a miss is expected")
+    small = weir("plan", DEMO, "--mem", found["min_bytes"] - 1, "--json")
+    check(small.returncode == 1 and str(found["min_bytes"]).encode() in small.stderr, f"refusal: {small.stderr}")
+    check(json.loads(small.stdout)["min_bytes"] == found["min_bytes"], "a refused plan must still name the smallest")
+    text = weir("plan", DEMO).stdout.decode()
+    check(all(line["what"] in text for line in found["lines"]), "the table lacks a line")
+
+
+def test_info_and_doctor():
+    found = the_object("info", DEMO)
+    check_fields("info", found, {"family": str, "n_layer": int, "n_expert": int, "n_vocab": int, "file_bytes": int,
+                                 "parameters": int})
+    check(found["file_bytes"] == os.path.getsize(DEMO), f"file_bytes {found['file_bytes']}")
+    every = the_object("info", DEMO, "--verbose")
+    check(len(every["keys"]) == found["key_count"] and len(every["tensors"]) == found["tensor_count"],
+          "--verbose does not list all")
+    found = the_object("doctor", DEMO)
+    check_fields("doctor", found, {"checks": list, "n_cpu": int, "uring": bool, "direct": bool,
+                                 "guard_sees": str, "guard_misses": str})
+    for entry in found["checks"]:
+        check(entry["ok"] or entry["advice"], f"a warning without advice: {entry}")
+
+
+def test_tokenize_round_trip(folder):
+    text = "Déjà vu: 東京 \U0001f600 don't\n\n  tab\there 12345 <|x|>\x7f end "
+    path = os.path.join(folder, "text")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    found = the_object("tokenize", DEMO, "--text", path)
+    check_fields("tokenize", found, {"ids": list, "pieces": list, "same": bool})
+    check(found["same"] and len(found["ids"]) == len(found["pieces"]), "tokens do not decode to the text")
+    back = weir("tokenize", DEMO, "--decode", " ".join(map(str, found["ids"])))
+    check(back.stdout.decode("utf-8").lstrip(" ") == text.lstrip(" "), f"decoded {back.stdout!r}")
+    check(the_object("tokenize", DEMO, "-p", text)["ids"] == found["ids"], "-p and --text differ")
+
+
+def test_eval_object_and_logits(folder):
+    ids, rows = os.path.join(folder, "ids"), os.path.join(folder, "rows")
+    with open(ids, "w") as file:
+        file.write(" ".join(str(index * 37 % 500) for index in range(100)) + "\n")
+    found = the_object("eval", DEMO, "--tokens", ids, "--ctx", 32, "--logits", rows)
+    check_fields("eval", found, {**COMMON, "ppl": NUMBER, "nll": NUMBER, "ids": NONE, "text": NONE,
+                                 "decode_s": NONE, "decode_tps": NONE, "bytes_per_token": NONE})
+    # 3 chunks of 32; of each, positions 16 to 30 are scored.
+    check(found["chunks"] == 3 and found["tokens"] == 3 * 15, f"chunks {found['chunks']}, scored {found['tokens']}")
+    n_vocab = the_object("info", DEMO)["n_vocab"]
+    check(os.path.getsize(rows) == 96 * n_vocab * 4, f"logits: {os.path.getsize(rows)} bytes")
+    fewer = the_object("eval", DEMO, "--tokens", ids, "--ctx", 32)
+    check(fewer["nll"] == found["nll"], f"perplexity depends on --logits: {fewer['nll']}, {found['nll']}")
+    check(the_object("eval", DEMO, "--tokens", ids, "--ctx", 32, "--chunks", 1)["chunks"] == 1, "--chunks")
+    short = the_object("eval", DEMO, "--tokens", ids)
+    check(short["tokens"] == 99, f"a short text is scored from its first token: {short['tokens']}, wanted 99")
+
+
+def test_bench_object():
+    found = the_object("bench", DEMO, "--prompt", 20, "--gen", 6, "--repeat", 3, "--seed", 7)
+    check_fields("bench", found, {**COMMON, "ids": NONE, "text": NONE, "decode_tps": NUMBER, "decode_s": NUMBER,
+                                  "bytes_per_token": NUMBER, "seed": int})
+    check(found["seed"] == 7 and len(found["rounds"]) == 3, "seed or rounds")
+    spread = found["decode"]
+    check(spread["min"] <= spread["median"] <= spread["max"], f"spread {spread}")
+    check(found["reads_per_expert_max"] <= 1, f"an expert was read {found['reads_per_expert_max']} times in a step")
+
+
+def test_usage_errors():
+    for args, words in (
+            ([], ["weir run"]), (["rnu", DEMO], ["rnu", "run"]), (["run"], ["MODEL"]),
+            (["run", DEMO, "--tmep", "0"], ["--tmep", "--temp"]), (["run", DEMO, "-n"], ["-n", "nothing"]),
+            (["run", DEMO, "--threads", "0"], ["--threads", "256", "0"]),
+            (["run", DEMO, "--threads", "two"], ["--threads", "two"]),
+            (["run", DEMO, "--mem", "3X"], ["--mem", "3X"]), (["run", DEMO, "--top-p", "1.5"], ["--top-p", "1.5"]),
+            (["run", DEMO, "--temp", "nan"], ["--temp", "nan"]), (["run", DEMO, "--io", "magic"], ["--io", "magic"]),
+            (["run", DEMO, "--seed", "-1"], ["--seed", "-1"]), (["run", DEMO, "--json=yes"], ["--json", "yes"]),
+            (["run", DEMO, DEMO, "-p", "x"], [DEMO]), (["run", DEMO, "-p", "x", "--ids", "1"], ["-p", "--ids"]),
+            (["run", DEMO, "--ids", "1 x"], ["--ids", "x"]), (["eval", DEMO], ["--text", "--tokens"]),
+            (["bench", DEMO, "--prompt", "0", "--gen", "0"], ["--prompt", "--gen"]),
+            (["tokenize", DEMO], ["-p", "--text"]), (["plan", DEMO, "--temp", "1"], ["--temp"]),
+            (["run", DEMO, "--slots", "9", "--expert-share", "0.5"], ["--slots", "--expert-share"])):
+        done = weir(*args)
+        said = done.stderr.decode()
+        check(done.returncode == 2, f"weir {args}: exit {done.returncode}, wanted 2: {said}")
+        check(done.stdout == b"", f"weir {args}: a usage error on standard output: {done.stdout}")
+        for word in words:
+            check(word in said, f"weir {args}: the message lacks {word!r}: {said}")
+
+
+def test_failures_exit_1():
+    for args in (["run", "no-such.gguf", "-p", "x"], ["info", "no-such.gguf"], ["plan", __file__],
+                 ["eval", DEMO, "--tokens", "no-such.ids"], ["run", DEMO, "--ids", "4000000000"]):
+        done = weir(*args)
+        check(done.returncode == 1, f"weir {args}: exit {done.returncode}, wanted 1: {done.stderr}")
+        check(done.stdout == b"" and done.stderr.startswith(b"weir: "), f"weir {args}: {done.stdout} {done.stderr}")
+
+
+def test_help():
+    version = weir("--version")
+    check(re.fullmatch(rb"weir \d+\.\d+\.\d+\n", version.stdout) and version.returncode == 0, f"{version.stdout}")
+    overview = weir("help").stdout.decode()
+    check(weir("--help").stdout.decode() == overview, "--help and help differ")
+    for command in COMMANDS:
+        check(f"weir {command}" in overview, f"weir help lacks {command}")
+        done = weir("help", command)
+        check(done.returncode == 0 and done.stderr == b"", f"weir help {command}: {done.stderr}")
+        text = done.stdout.decode()
+        check("Examples" in text and "--json" in text and "fake-io" not in text, f"weir help {command}: {text}")
+        check(weir(command, "--help").stdout.decode() == text, f"weir {command} --help differs")
+
+
+def test_streams_are_pure():
+    done = weir("run", DEMO, *PROMPT, "-n", 6, "--verbose")
+    check(b"decode" in done.stderr and b"peak" in done.stderr and b"mode" in done.stderr, f"summary: {done.stderr}")
+    check(not any(word in done.stdout for word in (b"decode", b"peak", b"planned")), f"text: {done.stdout}")
+
+
+def test_interrupt_keeps_the_text(folder):
+    stats = os.path.join(folder, "stats.json")
+    args = [harness.WEIR, "run", DEMO, *PROMPT, "-n", "100000", "--ignore-eos", "--isa", "ref", "--threads", "1",
+            "--stats", stats]
+    for number in (signal.SIGINT, signal.SIGTERM):
+        process = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   bufsize=0)  # or the bytes behind the first one are lost to communicate
+        first = process.stdout.read(1)
+        process.send_signal(number)
+        start = time.monotonic()
+        rest, said = process.communicate(timeout=30)
+        seconds = time.monotonic() - start
+        check(process.returncode == 1 and b"stopped" in said, f"exit {process.returncode}: {said}")
+        check(seconds < 2.0, f"took {seconds:.1f} s to stop")
+        found = json.load(open(stats))
+        check(found["stop"] == "asked", f"stop is {found['stop']}")
+        check((first + rest).decode("utf-8", "replace") == found["text"] != "", "the partial text is lost")
+
+
+def test_closed_pipe_is_quiet():
+    process = subprocess.Popen([harness.WEIR, "run", DEMO, *PROMPT, "-n", "300", "--ignore-eos"],
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.read(1)
+    process.stdout.close()
+    said = process.stderr.read()
+    code = process.wait(timeout=30)
+    check(code == 1 and said == b"", f"closed pipe: exit {code}, said {said}")
+
+
+def test_full_disk_is_named(folder):
+    if not os.path.exists("/dev/full"):
+        print("  no /dev/full: full disks are not tested")
+        return
+    ids = os.path.join(folder, "full-ids")
+    with open(ids, "w") as file:
+        file.write("1 2 3 4")
+    for args in (["eval", DEMO, "--tokens", ids, "--logits", "/dev/full"],
+                 ["run", DEMO, *PROMPT, "-n", 2, "--stats", "/dev/full"]):
+        done = weir(*args)
+        check(done.returncode == 1 and b"/dev/full" in done.stderr and b"space" in done.stderr,
+              f"weir {args}: exit {done.returncode}: {done.stderr}")
+    check(os.path.exists("/dev/full"), "/dev/full was removed")
+    with open("/dev/full", "w") as full:
+        for args in (["run", DEMO, *PROMPT, "-n", 2], ["info", DEMO], ["info", DEMO, "--json"]):
+            done = subprocess.run([harness.WEIR, *map(str, args)], stdout=full, stderr=subprocess.PIPE,
+                                  stdin=subprocess.DEVNULL)
+            check(done.returncode == 1 and b"space" in done.stderr, f"weir {args} > /dev/full: {done}")
+    path = os.path.join(folder, "no-stats")
+    weir("run", DEMO, "--ids", "4000000000", "--stats", path)
+    check(not os.path.exists(path), "a failed run leaves an empty --stats file")
+
+
+def main():
+    if not os.path.exists(harness.WEIR):
+        skip(f"{harness.WEIR} is not built")
+    if not os.path.exists(DEMO):
+        skip("models/demo/weir-demo.gguf is not there")
+    folder = scratch_folder()
+    try:
+        for name, test in list(globals().items()):
+            if name.startswith("test_") and (len(sys.argv) < 2 or sys.argv[1] in name):
+                test(*([folder] if test.__code__.co_argcount else []))
+                print(f"  {name[5:].replace('_', ' ')}")
+    finally:
+        remove(folder)
+
+
+main()

@@ -1,0 +1,147 @@
+"""harness.py - what the integration tests share: paths, skips, the judge, memory cgroups."""
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.path.join(ROOT, "build", "release")
+WEIR = os.path.join(BUILD, "weir")
+MKMODEL = os.path.join(BUILD, "tools", "mkmodel")
+DEMO = os.path.join(ROOT, "models", "demo", "weir-demo.gguf")
+HELDOUT = os.path.join(ROOT, "models", "demo", "heldout.txt")
+MODELS = os.path.join(ROOT, "build", "models")
+
+# What the user has calibrated must not change what tests see; a folder that is not there is empty.
+os.environ["XDG_CACHE_HOME"] = os.path.join(ROOT, "build", "no-cache")
+
+
+def skip(reason):
+    print(f"skipped: {reason}")
+    sys.exit(77)
+
+
+def check(condition, sentence):
+    if not condition:
+        print(f"FAILED: {sentence}")
+        sys.exit(1)
+
+
+def peer():
+    """The outside judge, llama.cpp's tools behind one script; skips when there is none."""
+    path = os.environ.get("WEIR_LLAMA_PEER") or os.path.join(ROOT, "..", "shared", "tools", "llama-peer")
+    if not os.access(path, os.X_OK):
+        skip("no llama.cpp to judge by (set WEIR_LLAMA_PEER to a script that runs its tools)")
+    if subprocess.run([path, "bench", "--help"], capture_output=True).returncode == 77:
+        skip("llama.cpp cannot be installed here")
+    return path
+
+
+def peer_perplexity(judge, model, chunks):
+    """The judge's perplexity on the first chunks of 512 tokens of the held-out text. It sometimes ends well before its
+    last lines are written, hence three tries."""
+    for _ in range(3):
+        done = subprocess.run([judge, "perplexity", "-m", model, "-f", HELDOUT, "-c", "512", "-b", "512", "--chunks",
+                               str(chunks), "-t", "2"], capture_output=True, text=True)
+        found = re.search(r"Final estimate: PPL = ([0-9.]+)", done.stdout + done.stderr)
+        if found or done.returncode != 0:
+            break
+    check(found, f"llama.cpp gave no perplexity of {model}: {done.stderr[-300:]}")
+    return float(found.group(1))
+
+
+def weir_json(*args, ok=True):
+    """Run weir with --json; the object, or (status, stderr) of a run that was to fail."""
+    done = subprocess.run([WEIR, *map(str, args), "--json"], capture_output=True, text=True)
+    if not ok:
+        return done.returncode, done.stderr
+    check(done.returncode == 0, f"weir {' '.join(map(str, args))}: exit {done.returncode}: {done.stderr}")
+    return json.loads(done.stdout)
+
+
+def make_model(name, *args):
+    """A synthetic model in build/models, made once."""
+    os.makedirs(MODELS, exist_ok=True)
+    path = os.path.join(MODELS, name + ".gguf")
+    if not os.path.exists(path):
+        done = subprocess.run([MKMODEL, *map(str, args), "-o", path], capture_output=True, text=True)
+        check(done.returncode == 0, f"mkmodel {' '.join(map(str, args))}: {done.stderr}")
+    return path
+
+
+class MemoryGroup:
+    """A memory cgroup (v1 or v2) with a limit, removed at the end. Skips without the right."""
+
+    def __init__(self, limit_bytes):
+        self.v1 = os.path.isdir("/sys/fs/cgroup/memory")
+        base = "/sys/fs/cgroup/memory" if self.v1 else "/sys/fs/cgroup"
+        try:
+            self.path = tempfile.mkdtemp(prefix="weir-test-", dir=base)
+            self._write("memory.limit_in_bytes" if self.v1 else "memory.max", limit_bytes)
+            if not self.v1:
+                self._write("memory.swap.max", 0)
+        except OSError as error:
+            if getattr(self, "path", None):
+                os.rmdir(self.path)
+            skip(f"no right to make a memory cgroup: {error}")
+
+    def _write(self, name, value):
+        with open(os.path.join(self.path, name), "w") as file:
+            file.write(str(value))
+
+    def _read(self, name):
+        with open(os.path.join(self.path, name)) as file:
+            return file.read()
+
+    def _command(self, args):
+        procs = os.path.join(self.path, "cgroup.procs")
+        return ["sh", "-c", f'echo $$ > "{procs}" && exec "$@"', "sh", *map(str, args)]
+
+    def run(self, args):
+        return subprocess.run(self._command(args), capture_output=True, text=True)
+
+    def start(self, args, **more):
+        return subprocess.Popen(self._command(args), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
+
+    def set_limit(self, limit_bytes):
+        """False when more is in use; version 2 then kills instead."""
+        try:
+            self._write("memory.limit_in_bytes" if self.v1 else "memory.max", limit_bytes)
+        except OSError:
+            return False
+        return True
+
+    def usage_bytes(self):
+        return int(self._read("memory.usage_in_bytes" if self.v1 else "memory.current"))
+
+    def peak_bytes(self):
+        return int(self._read("memory.max_usage_in_bytes" if self.v1 else "memory.peak"))
+
+    def oom_kills(self):
+        text = self._read("memory.oom_control" if self.v1 else "memory.events")
+        return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("oom_kill "))
+
+    def close(self):
+        try:
+            os.rmdir(self.path)
+        except OSError:
+            pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.close()
+
+
+def scratch_folder():
+    """A folder under build/ that the caller removes with shutil.rmtree."""
+    os.makedirs(os.path.join(ROOT, "build"), exist_ok=True)
+    return tempfile.mkdtemp(prefix="test-", dir=os.path.join(ROOT, "build"))
+
+
+def remove(folder):
+    shutil.rmtree(folder, ignore_errors=True)
