@@ -71,12 +71,13 @@ static const struct weir_cli_command commands[] = {
      "  Lines of tok and layers, or CSV of turn, phase, step, layer, slot, expert; - reads\n"
      "  standard input.\n",
      "  weir trace replay story.trace\n"
-     "  weir trace replay story.trace --policy lru --expert-share 0.05,0.1 --json\n"},
+     "  weir trace replay story.trace --policy decayed --slots 16 --json\n"
+     "  weir trace replay story.trace --policy lru --pool --fraction 0.05,0.1\n"},
     {"trace show", WEIR_CLI_SHOW, weir_cli_trace_show, "FILE",
      "draw a trace: what was used, what was missing, and when",
      "  The picture is one SVG, which any browser opens. FILE as for weir trace replay.\n",
      "  weir trace show story.trace -o story.svg\n"
-     "  weir trace show story.trace -o story.svg --policy lru --expert-share 0.1\n"},
+     "  weir trace show story.trace -o story.svg --policy lru --fraction 0.1\n"},
 };
 
 static void print_overview(FILE *file)

@@ -107,14 +107,18 @@ enum weir_cli_option_type {
       "expert slots a layer (as many as fit)")                                                     \
     X(expert_share, REAL, "--expert-share", "F", 0, 0.0001, 1, WEIR_CLI_PLANNERS,                  \
       "expert slots as a share of all experts, instead of --slots")                                \
-    X(shares, TEXT, "--expert-share", "F[,F...]", "0.1,0.2,0.3,0.5", 0, 0, WEIR_CLI_REPLAY,        \
+    X(shares, TEXT, "--fraction", "F[,F...]", "0.1,0.2,0.3,0.5", 0, 0, WEIR_CLI_REPLAY,            \
       "expert slots as shares of all experts, a column each (0.1,0.2,0.3,0.5)")                    \
-    X(show_share, REAL, "--expert-share", "F", 0.3, 0.0001, 1, WEIR_CLI_SHOW,                      \
+    X(show_share, REAL, "--fraction", "F", 0.3, 0.0001, 1, WEIR_CLI_SHOW,                          \
       "expert slots as a share of all experts")                                                    \
+    X(trace_slots, COUNT, "--slots", "N", 0, 1, 65536, WEIR_CLI_REPLAY | WEIR_CLI_SHOW,            \
+      "expert slots a layer, instead of --fraction")                                               \
     X(policy, TEXT, "--policy", "NAME", NULL, 0, 0, WEIR_CLI_POLICIES,                             \
       "which expert gives up its slot (learned); one of")                                          \
     X(policies, TEXT, "--policy", "NAME|all", "all", 0, 0, WEIR_CLI_REPLAY,                        \
       "which expert gives up its slot (all); one of")                                              \
+    X(pool, FLAG, "--pool", NULL, false, 0, 0, WEIR_CLI_POLICIES | WEIR_CLI_REPLAY,                \
+      "layers share their slots, as with learned and edgemoe always")                              \
     X(lookahead, CHOICE, "--lookahead", "auto|on|off", "auto", 0, 0, WEIR_CLI_OPENERS,             \
       "read experts that the next layer will probably use; auto tries both")                       \
     X(lookahead_count, COUNT, "--lookahead-experts", "N", 0, 1, 4096, WEIR_CLI_OPENERS,            \

@@ -44,6 +44,7 @@ static bool replay_routing(double *hit_rate, const struct weir_cli_options *opti
     const double share = (plan->n_slot_total + 0.5) / plan->n_expert_total;
     const struct weir_replay_config config = {
         .policy = options->policy,
+        .pool = options->pool,
         .expert_share = share < 1.0 ? share : 1.0,
         .warm_share = WEIR_CLI_WARM_SHARE,
     };

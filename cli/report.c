@@ -152,6 +152,8 @@ static json_t *describe_mode(const struct weir_cli_report *report)
     json_object_set_new(object, "direct", json_boolean(mode->direct));
     weir_cli_json_text(object, "isa", mode->isa, strlen(mode->isa));
     weir_cli_json_count(object, "slots", has_experts(report) ? plan->n_slot : UINT64_MAX);
+    json_object_set_new(object, "policy", mode->policy ? json_string(mode->policy) : json_null());
+    json_object_set_new(object, "pool", mode->policy ? json_boolean(mode->pool) : json_null());
     json_object_set_new(object, "lossy", json_array());
     json_object_set_new(object, "calibration", weir_cli_calibration_note(report->calibration));
     if (mode->why[0] == '\0')

@@ -53,6 +53,7 @@ bool weir_cli_config_fill(struct weir_config *config, const struct weir_cli_opti
         .n_slot = (uint32_t)options->slots,
         .expert_share = options->expert_share,
         .policy = options->policy,
+        .pool = options->pool,
         .lookahead = strcmp(options->lookahead, "on") == 0    ? WEIR_LOOKAHEAD_ON
                      : strcmp(options->lookahead, "off") == 0 ? WEIR_LOOKAHEAD_OFF
                                                               : WEIR_LOOKAHEAD_AUTO,

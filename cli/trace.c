@@ -8,8 +8,11 @@
 
 enum { SHARE_MAX = 16, POLICY_MAX = 64 };
 
+/* Columns are shares of all experts, or the one number of slots a layer. */
 struct replay {
     struct weir_cli_trace trace;
+    bool pool;
+    uint32_t n_slot; /* 0: by share */
     double shares[SHARE_MAX];
     uint32_t share_count;
     const char *policies[POLICY_MAX];
@@ -31,13 +34,13 @@ static bool read_shares(struct replay *replay, const char *text, const char *com
         const double share = strtod(at, &end);
         if (end == at || (*end != ',' && *end != '\0') || !(share >= 0.0001) || !(share <= 1.0)) {
             weir_cli_misuse(command,
-                            "--expert-share: wanted numbers from 0.0001 to 1 apart by commas, "
+                            "--fraction: wanted numbers from 0.0001 to 1 apart by commas, "
                             "found \"%.*s\"",
                             (int)weir_min(strcspn(at, ","), 20), at);
             return false;
         }
         if (replay->share_count == SHARE_MAX) {
-            weir_cli_misuse(command, "--expert-share: wanted at most %d numbers, found more",
+            weir_cli_misuse(command, "--fraction: wanted at most %d numbers, found more",
                             SHARE_MAX);
             return false;
         }
@@ -56,7 +59,8 @@ static bool read_policies(struct replay *replay, const char *name, const char *c
     size_t length = 0;
     for (uint32_t index = 0; (policy = weir_policy_name(index)) != NULL; index++) {
         WEIR_ASSERT(index < POLICY_MAX);
-        if (strcmp(name, "all") == 0 || strcmp(name, policy) == 0)
+        const bool is_all = strcmp(name, "all") == 0;
+        if ((is_all && (!replay->pool || weir_policy_can_pool(index))) || strcmp(name, policy) == 0)
             replay->policies[replay->policy_count++] = policy;
         if (length < sizeof(names))
             length += (size_t)snprintf(names + length, sizeof(names) - length, "%s%s",
@@ -75,13 +79,15 @@ static bool replay_all(struct replay *replay)
         for (uint32_t share = 0; share < replay->share_count; share++) {
             const struct weir_replay_config config = {
                 .policy = replay->policies[policy],
+                .pool = replay->pool,
+                .n_slot = replay->n_slot,
                 .expert_share = replay->shares[share],
                 .warm_share = WEIR_CLI_WARM_SHARE,
             };
             struct weir_err err = {0};
             if (weir_now_ns() - start_ns > 500000000ull)
-                weir_cli_status_line("replaying %s at %g, %u of %u", config.policy,
-                                     config.expert_share, policy * replay->share_count + share + 1,
+                weir_cli_status_line("replaying %s, %u of %u", config.policy,
+                                     policy * replay->share_count + share + 1,
                                      replay->policy_count * replay->share_count);
             if (weir_trace_replay(&replay->trace.trace, &config, &replay->results[policy][share],
                                   NULL, NULL, &err) != WEIR_OK ||
@@ -106,13 +112,17 @@ static void add_trace(json_t *object, const struct weir_cli_trace *trace)
     weir_cli_json_real(object, "warm_share", WEIR_CLI_WARM_SHARE);
 }
 
-static void add_result(json_t *object, const char *policy, double share,
+/* share 0: slots were given, and say which fraction of all experts they are. */
+static void add_result(json_t *object, const char *policy, double share, uint32_t n_expert,
                        const struct weir_replay_result *result)
 {
     weir_cli_json_text(object, "policy", policy, strlen(policy));
-    weir_cli_json_real(object, "expert_share", share);
+    json_object_set_new(object, "pool", json_boolean(result->pooled));
     weir_cli_json_count(object, "slots", result->n_slot);
-    weir_cli_json_count(object, "uses", result->uses);
+    weir_cli_json_count(object, "slots_total", result->n_slot_total);
+    weir_cli_json_real(object, "fraction",
+                       share > 0.0 ? share : (double)result->n_slot / (double)n_expert);
+    weir_cli_json_count(object, "accesses", result->uses);
     weir_cli_json_count(object, "hits", result->hits);
     weir_cli_json_real(object, "hit_rate", find_rate(result));
 }
@@ -121,14 +131,17 @@ static bool print_json(const struct replay *replay)
 {
     json_t *object = json_object();
     json_t *results = json_array();
+    const uint32_t n_expert = replay->trace.trace.n_expert;
     add_trace(object, &replay->trace);
     for (uint32_t policy = 0; policy < replay->policy_count; policy++)
         for (uint32_t share = 0; share < replay->share_count; share++) {
             json_t *result = json_object();
-            add_result(result, replay->policies[policy], replay->shares[share],
+            add_result(result, replay->policies[policy], replay->shares[share], n_expert,
                        &replay->results[policy][share]);
             json_array_append_new(results, result);
         }
+    if (replay->policy_count == 1 && replay->share_count == 1)
+        json_object_update(object, json_array_get(results, 0));
     json_object_set_new(object, "results", results);
     return weir_cli_json_print(object, stdout, "standard output");
 }
@@ -144,11 +157,12 @@ static void print_table(const struct replay *replay)
            trace->n_token - trace->n_prompt_token, (unsigned long long)first->uses);
     printf("  %-16s", "share of experts");
     for (uint32_t share = 0; share < replay->share_count; share++)
-        printf(" %7g", replay->shares[share]);
+        printf(" %7.3g", replay->n_slot > 0 ? (double)replay->n_slot / trace->n_expert
+                                            : replay->shares[share]);
     printf("\n  %-16s", "slots a layer");
     for (uint32_t share = 0; share < replay->share_count; share++)
         printf(" %7u", first[share].n_slot);
-    printf("\n\nHit rate in per cent\n");
+    printf("\n\nHit rate in per cent%s\n", replay->pool ? ", layers share their slots" : "");
     for (uint32_t policy = 0; policy < replay->policy_count; policy++) {
         printf("  %-16s", replay->policies[policy]);
         for (uint32_t share = 0; share < replay->share_count; share++) {
@@ -162,11 +176,26 @@ static void print_table(const struct replay *replay)
     }
 }
 
+/* Slots are said once. */
+static bool check_slots(const struct weir_cli_options *options, enum weir_cli_option_id fraction)
+{
+    if (!weir_cli_option_given(options, WEIR_CLI_OPTION_trace_slots) ||
+        !weir_cli_option_given(options, fraction))
+        return true;
+    weir_cli_misuse(options->command, "wanted --slots or --fraction, found both");
+    return false;
+}
+
 int weir_cli_trace_replay(const struct weir_cli_options *options)
 {
-    struct replay replay = {0};
-    if (!read_shares(&replay, options->shares, options->command) ||
-        !read_policies(&replay, options->policies, options->command))
+    struct replay replay = {.pool = options->pool, .n_slot = (uint32_t)options->trace_slots};
+    if (!check_slots(options, WEIR_CLI_OPTION_shares))
+        return WEIR_CLI_USAGE;
+    if (replay.n_slot > 0)
+        replay.share_count = 1;
+    else if (!read_shares(&replay, options->shares, options->command))
+        return WEIR_CLI_USAGE;
+    if (!read_policies(&replay, options->policies, options->command))
         return WEIR_CLI_USAGE;
     if (!weir_cli_trace_read(&replay.trace, options->argument))
         return WEIR_CLI_FAILURE;
@@ -200,7 +229,9 @@ static bool fill_picture(struct weir_cli_picture *picture)
     const struct weir_trace *trace = &picture->source->trace;
     const struct weir_replay_config config = {
         .policy = picture->policy,
-        .expert_share = picture->expert_share,
+        .pool = picture->pool,
+        .n_slot = picture->n_slot,
+        .expert_share = picture->fraction,
         .warm_share = WEIR_CLI_WARM_SHARE,
     };
     struct weir_err err = {0};
@@ -230,14 +261,15 @@ static bool report_picture(const struct weir_cli_picture *picture,
     }
     json_t *object = json_object();
     add_trace(object, picture->source);
-    add_result(object, picture->policy, picture->expert_share, &picture->result);
+    add_result(object, picture->policy, picture->fraction, picture->source->trace.n_expert,
+               &picture->result);
     weir_cli_json_text(object, "picture", options->output, strlen(options->output));
     return weir_cli_json_print(object, stdout, "standard output");
 }
 
 int weir_cli_trace_show(const struct weir_cli_options *options)
 {
-    struct replay replay = {0}; /* for the policy's name */
+    struct replay replay = {.pool = options->pool}; /* for the policy's name */
     struct weir_cli_trace trace;
     struct weir_cli_out out = {0};
     if (options->output == NULL)
@@ -245,14 +277,17 @@ int weir_cli_trace_show(const struct weir_cli_options *options)
     const char *name = options->policy == NULL ? "learned" : options->policy;
     if (strcmp(name, "all") == 0)
         return weir_cli_misuse(options->command, "--policy: wanted one policy, found all");
-    if (!read_policies(&replay, name, options->command))
+    if (!check_slots(options, WEIR_CLI_OPTION_show_share) ||
+        !read_policies(&replay, name, options->command))
         return WEIR_CLI_USAGE;
     if (!weir_cli_trace_read(&trace, options->argument))
         return WEIR_CLI_FAILURE;
     struct weir_cli_picture picture = {
         .source = &trace,
         .policy = replay.policies[0],
-        .expert_share = options->show_share,
+        .pool = options->pool,
+        .n_slot = (uint32_t)options->trace_slots,
+        .fraction = options->trace_slots > 0 ? 0.0 : options->show_share,
     };
     bool ok = fill_picture(&picture) && weir_cli_out_open(&out, options->output);
     if (ok)

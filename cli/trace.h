@@ -63,7 +63,9 @@ void weir_cli_tap_close(struct weir_cli_tap *tap);
 struct weir_cli_picture {
     const struct weir_cli_trace *source;
     const char *policy;
-    double expert_share;
+    bool pool;
+    double fraction; /* of all experts that have slots; 0: n_slot a layer */
+    uint32_t n_slot;
     struct weir_replay_result result;
     uint32_t *uses, *misses; /* [n_layer][n_expert] of the counted tokens */
     uint32_t *token_misses;  /* [n_token] of all tokens */

@@ -370,8 +370,8 @@ static void draw_title(const struct weir_cli_picture *picture, FILE *file)
     const double rate =
         result->uses == 0 ? 0.0 : 100.0 * (double)result->hits / (double)result->uses;
     char sentence[256];
-    snprintf(sentence, sizeof(sentence), "policy %s, share %g: hit rate %.1f %%", picture->policy,
-             picture->expert_share, rate);
+    snprintf(sentence, sizeof(sentence), "policy %s%s, %u slots a layer: hit rate %.1f %%",
+             picture->policy, picture->pool ? " in a pool" : "", result->n_slot, rate);
     fputs("<title>", file);
     write_text(file, name);
     fprintf(file, ", %s</title>\n<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n",

@@ -77,6 +77,7 @@ struct weir_config {
     uint32_t n_slot;       /* expert slots a layer; 0: as many as fit under the ceiling */
     double expert_share;   /* > 0: expert slots as a share of the experts, instead of n_slot */
     const char *policy;    /* which expert gives up its slot: weir_policy_name(); NULL: learned */
+    bool pool;             /* all layers share their slots, which learned and edgemoe always do */
     enum weir_lookahead lookahead;
     uint32_t lookahead_m; /* experts guessed a token; 0: those that a token uses */
     enum weir_guess_by guess_by;
@@ -176,8 +177,10 @@ WEIR_API void weir_engine_close(weir_engine **engine);
 struct weir_mode {
     const char *io; /* "uring", "threads", "fake" */
     bool direct;
-    const char *isa; /* "ref", "avx2", "avx512", "avx512-vnni" */
-    char why[256];   /* what was refused and why; empty when nothing was */
+    const char *isa;    /* "ref", "avx2", "avx512", "avx512-vnni" */
+    const char *policy; /* NULL: a model without experts */
+    bool pool;          /* layers share slots */
+    char why[256];      /* what was refused and why; empty when nothing was */
 };
 
 WEIR_API const struct weir_plan *weir_engine_plan(const weir_engine *engine);
@@ -356,15 +359,18 @@ struct weir_trace {
 
 struct weir_replay_config {
     const char *policy; /* as weir_policy_name() lists them; NULL: learned */
-    double
-        expert_share;  /* slots: floor(share x n_expert) a layer, at least n_expert_used; a pool has
-                            floor(share x all experts) */
+    bool pool;          /* all layers share their slots, which learned and edgemoe always do */
+    uint32_t n_slot;    /* slots a layer, in a pool on the average; 0: by expert_share */
+    /* Slots: floor(share x n_expert) a layer, at least n_expert_used; a pool has floor(share x all
+     * experts). */
+    double expert_share;
     double warm_share; /* of the other tokens that only warm the cache; 1/3 is usual */
 };
 
 struct weir_replay_result {
     uint32_t n_slot;       /* a layer, whole ones */
     uint32_t n_slot_total; /* of all layers */
+    bool pooled;           /* the layers shared them */
     uint64_t uses, hits;   /* of the counted tokens */
 };
 
@@ -380,6 +386,8 @@ WEIR_API enum weir_status weir_trace_replay(const struct weir_trace *trace,
                                             void *user, struct weir_err *err);
 /* The names of the policies, in order; NULL past the last. */
 WEIR_API const char *weir_policy_name(uint32_t index);
+/* False for a policy that gives each layer slots of its own in any case; and past the last. */
+WEIR_API bool weir_policy_can_pool(uint32_t index);
 /* One sentence about a policy. */
 WEIR_API const char *weir_policy_about(uint32_t index);
 

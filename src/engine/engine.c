@@ -47,6 +47,10 @@ static enum weir_status open_io(struct weir_engine *engine, const struct weir_co
     engine->mode.io = mode->engine;
     engine->mode.direct = mode->direct;
     engine->mode.isa = engine->blueprint.kernels.isa;
+    if (engine->choice.slot_total > 0) {
+        engine->mode.policy = engine->choice.policy.name;
+        engine->mode.pool = engine->choice.policy.is_pooled;
+    }
     snprintf(engine->mode.why, sizeof(engine->mode.why), "%s", mode->why);
     return WEIR_OK;
 }
@@ -96,7 +100,7 @@ static enum weir_status create_store(struct weir_engine *engine, const struct we
     const struct weir_store_config store_config = {
         .layer_count = n_layer,
         .layers = layers,
-        .policy = engine->choice.policy,
+        .policy = &engine->choice.policy,
         .step_max = engine->blueprint.model->shape.n_expert_used,
         .budget_bytes = config->io_budget_bytes,
         .waits_for_all = (config->ablation & WEIR_ABLATE_HITS_FIRST) != 0,

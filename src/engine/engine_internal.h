@@ -40,7 +40,7 @@ struct weir_choice {
     bool kv_f32;
     uint64_t caller_bytes;
     uint32_t timeline_events;
-    const struct weir_policy *policy;
+    struct weir_policy policy;
     enum weir_predictor predictor;
     uint32_t slot_total; /* over all layers with experts; see weir_choice_layer() */
 };
@@ -59,8 +59,9 @@ enum weir_status weir_blueprint_plan(const struct weir_blueprint *blueprint,
 void weir_model_info_fill(struct weir_model_info *info, const struct weir_blueprint *blueprint);
 uint32_t weir_moe_layer_count(const struct weir_model *model);
 
-/* NULL: the usual one. ARG names all policies when there is none of that name. */
-enum weir_status weir_policy_choose(const char *name, const struct weir_policy **out,
+/* name NULL: the usual one. pool: layers share slots, also where the policy by itself gives each
+ * its own. ARG names all policies when there is none of that name, or says why it cannot pool. */
+enum weir_status weir_policy_choose(const char *name, bool pool, struct weir_policy *out,
                                     struct weir_err *err);
 
 /* The bytes of the load's staging buffer. */

@@ -42,7 +42,7 @@ void weir_choice_layer(const struct weir_blueprint *blueprint, const struct weir
     for (uint32_t before = 0; before < layer; before++)
         moe_index += model->layers[before].has_experts;
     const uint32_t n_moe_layer = weir_moe_layer_count(model);
-    out->slot_count = weir_cache_deal(choice->policy, choice->slot_total, n_moe_layer, moe_index,
+    out->slot_count = weir_cache_deal(&choice->policy, choice->slot_total, n_moe_layer, moe_index,
                                       model->shape.n_expert_used, model->shape.n_expert);
 }
 
@@ -59,7 +59,7 @@ static enum weir_status layout_store(const struct weir_blueprint *blueprint,
     const struct weir_store_config config = {
         .layer_count = n_layer,
         .layers = layers,
-        .policy = choice->policy,
+        .policy = &choice->policy,
         .step_max = blueprint->model->shape.n_expert_used,
     };
     weir_store_plan(mem, &config);
@@ -155,11 +155,11 @@ static enum weir_status find_bounds(const struct weir_blueprint *blueprint,
                                                                  : WEIR_PREDICT_RESIDUAL;
     choice->caller_bytes = config->caller_bytes;
     choice->timeline_events = config->timeline_events;
-    WEIR_TRY(weir_policy_choose(config->policy, &choice->policy, err));
-    if (choice->policy->needs_future)
+    WEIR_TRY(weir_policy_choose(config->policy, config->pool, &choice->policy, err));
+    if (choice->policy.needs_future)
         return WEIR_FAIL(err, WEIR_ERR_ARG, "policy %s needs the future: it is for replay only",
-                         choice->policy->name);
-    WEIR_TRY(find_slot_bounds(blueprint->model, config, choice->policy, bounds, err));
+                         choice->policy.name);
+    WEIR_TRY(find_slot_bounds(blueprint->model, config, &choice->policy, bounds, err));
     choice->n_thread = config->n_thread > 0 ? config->n_thread : weir_sys_cpu_count();
     if (choice->n_thread > WEIR_THREAD_MAX)
         return WEIR_FAIL(err, WEIR_ERR_ARG, "threads: wanted 1 to %d, found %u", WEIR_THREAD_MAX,

@@ -14,20 +14,33 @@ const char *weir_policy_name(uint32_t index)
     return policy == NULL ? NULL : policy->name;
 }
 
+bool weir_policy_can_pool(uint32_t index)
+{
+    const struct weir_policy *policy = weir_policy_at(index);
+    return policy != NULL && !policy->is_shallow_first;
+}
+
 const char *weir_policy_about(uint32_t index)
 {
     const struct weir_policy *policy = weir_policy_at(index);
     return policy == NULL ? NULL : policy->about;
 }
 
-enum weir_status weir_policy_choose(const char *name, const struct weir_policy **out,
+enum weir_status weir_policy_choose(const char *name, bool pool, struct weir_policy *out,
                                     struct weir_err *err)
 {
     char names[160] = "";
     size_t length = 0;
-    *out = weir_policy_find(name == NULL ? POLICY_DEFAULT : name);
-    if (*out != NULL)
+    const struct weir_policy *found = weir_policy_find(name == NULL ? POLICY_DEFAULT : name);
+    if (found != NULL) {
+        if (pool && found->is_shallow_first)
+            return WEIR_FAIL(err, WEIR_ERR_ARG,
+                             "policy %s gives the first layers all their slots: it has no pool",
+                             found->name);
+        *out = *found;
+        out->is_pooled |= pool;
         return WEIR_OK;
+    }
     for (uint32_t index = 0; weir_policy_name(index) != NULL && length < sizeof(names); index++)
         length += (size_t)snprintf(names + length, sizeof(names) - length, "%s%s",
                                    index == 0 ? "" : ", ", weir_policy_name(index));
@@ -63,7 +76,13 @@ static enum weir_status check_trace(const struct weir_trace *trace,
         if (trace->experts[at] >= trace->n_expert && trace->experts[at] != WEIR_EXPERT_NONE)
             return WEIR_FAIL(err, WEIR_ERR_ARG, "trace: expert %u of %u at place %zu",
                              trace->experts[at], trace->n_expert, at);
-    if (!(config->expert_share > 0.0 && config->expert_share <= 1.0) ||
+    if (config->n_slot > 0 &&
+        (config->n_slot < trace->n_expert_used || config->n_slot > trace->n_expert))
+        return WEIR_FAIL(err, WEIR_ERR_ARG,
+                         "slots a layer: wanted %u (the experts of one token) to %u (all), found "
+                         "%u",
+                         trace->n_expert_used, trace->n_expert, config->n_slot);
+    if ((config->n_slot == 0 && !(config->expert_share > 0.0 && config->expert_share <= 1.0)) ||
         !(config->warm_share >= 0.0 && config->warm_share < 1.0))
         return WEIR_FAIL(err, WEIR_ERR_ARG,
                          "share of experts %g (wanted above 0, at most 1), "
@@ -86,7 +105,7 @@ static uint32_t distinct_records(const struct replay *replay, uint32_t token, ui
     return count;
 }
 
-/* For each use of the trace, the token that uses the same expert next. */
+/* For each use of the trace, the step that uses the same expert next. */
 static void find_next_uses(struct replay *replay)
 {
     const struct weir_trace *trace = replay->trace;
@@ -102,7 +121,8 @@ static void find_next_uses(struct replay *replay)
                         replay->next_use[layer * trace->n_expert + experts[rank]];
             for (uint32_t rank = 0; rank < trace->n_expert_used; rank++)
                 if (experts[rank] != WEIR_EXPERT_NONE)
-                    replay->next_use[layer * trace->n_expert + experts[rank]] = token;
+                    replay->next_use[layer * trace->n_expert + experts[rank]] =
+                        token * trace->n_layer + layer;
         }
 }
 
@@ -206,17 +226,20 @@ enum weir_status weir_trace_replay(const struct weir_trace *trace,
                                    struct weir_replay_result *result, weir_replay_fn *each,
                                    void *user, struct weir_err *err)
 {
-    const struct weir_policy *policy = NULL;
+    struct weir_policy policy;
     struct replay replay = {.trace = trace};
     WEIR_TRY(check_trace(trace, config, err));
-    WEIR_TRY(weir_policy_choose(config->policy, &policy, err));
-    const uint32_t slot_total = weir_cache_slot_total(policy, config->expert_share, trace->n_layer,
-                                                      trace->n_expert_used, trace->n_expert);
+    WEIR_TRY(weir_policy_choose(config->policy, config->pool, &policy, err));
+    const uint32_t slot_total =
+        config->n_slot > 0 ? config->n_slot * trace->n_layer
+                           : weir_cache_slot_total(&policy, config->expert_share, trace->n_layer,
+                                                   trace->n_expert_used, trace->n_expert);
     weir_mem_init(&replay.mem);
-    const enum weir_status status = lay_out(&replay, policy, slot_total, err);
+    const enum weir_status status = lay_out(&replay, &policy, slot_total, err);
     if (status == WEIR_OK) {
         *result = (struct weir_replay_result){.n_slot = slot_total / trace->n_layer,
-                                              .n_slot_total = slot_total};
+                                              .n_slot_total = slot_total,
+                                              .pooled = policy.is_pooled};
         run_trace(&replay, config, result, each, user);
     }
     weir_mem_close(&replay.mem);

@@ -11,8 +11,8 @@
 enum { TABLE_ALIGN = 64 };
 
 static const struct weir_policy *const policies[] = {
-    &weir_policy_learned, &weir_policy_decayed, &weir_policy_lru,     &weir_policy_decayed_pool,
-    &weir_policy_arc,     &weir_policy_fate,    &weir_policy_edgemoe, &weir_policy_belady,
+    &weir_policy_learned, &weir_policy_decayed, &weir_policy_lru,    &weir_policy_arc,
+    &weir_policy_fate,    &weir_policy_edgemoe, &weir_policy_belady,
 };
 
 const struct weir_policy *weir_policy_at(uint32_t index)

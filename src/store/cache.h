@@ -22,8 +22,8 @@ struct weir_cache;
 struct weir_policy {
     const char *name;
     const char *about;     /* one sentence */
-    bool is_pooled;        /* layers share slots */
-    bool is_shallow_first; /* the first layers get all the slots they can use */
+    bool is_pooled;        /* layers share slots; may be set in a copy of any other ... */
+    bool is_shallow_first; /* ... but this: the first layers get all the slots they can use */
     bool needs_future;     /* replay only */
     uint64_t (*state_bytes)(const struct weir_cache *cache);
     void (*hit)(struct weir_cache *cache, uint32_t record);   /* used, and there */
@@ -37,7 +37,6 @@ struct weir_policy {
 
 extern const struct weir_policy weir_policy_lru;
 extern const struct weir_policy weir_policy_decayed;
-extern const struct weir_policy weir_policy_decayed_pool;
 extern const struct weir_policy weir_policy_learned;
 extern const struct weir_policy weir_policy_arc;
 extern const struct weir_policy weir_policy_fate;
@@ -83,7 +82,7 @@ struct weir_cache {
     uint64_t step;                   /* counts up from 1 */
     uint32_t step_layer;             /* of the running or the last step */
     void *state;                     /* the policy's own, zeroed at first */
-    const uint32_t *next_use;        /* [record_count], for Belady: replay keeps it */
+    const uint32_t *next_use;        /* [record_count] step, for Belady: replay keeps it */
 };
 
 /* Ask mem for all of it: counts while PLANNING (cache is then not filled). */

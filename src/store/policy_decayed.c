@@ -32,12 +32,3 @@ const struct weir_policy weir_policy_decayed = {
     .end = end,
     .value = value,
 };
-
-const struct weir_policy weir_policy_decayed_pool = {
-    .name = "decayed-pool",
-    .about = "as decayed, over slots that all layers share",
-    .is_pooled = true,
-    .state_bytes = state_bytes,
-    .end = end,
-    .value = value,
-};

@@ -23,6 +23,14 @@ KNOWN = (
     ("olmoe-1b-7b.jsonl", 0.2, 53.4, 56.9, 64.9), ("olmoe-1b-7b.jsonl", 0.3, 66.2, 68.6, 79.4),
     ("olmoe-1b-7b.jsonl", 0.5, 81.7, 83.8, 91.8))
 
+# The same in a pool: LRU, decayed counts, learned score, Belady. Rounding of slots and ties differ more here.
+KNOWN_POOLS = (
+    ("qwen3-30b-a3b.route.csv", 0.1, 49.8, 56.1, 58.4, 75.1), ("qwen3-30b-a3b.route.csv", 0.2, 74.6, 78.8, 79.6, 89.8),
+    ("qwen3-30b-a3b.route.csv", 0.3, 89.1, 90.7, 90.8, 95.8), ("gpt-oss-120b.route.csv", 0.1, 64.2, 66.9, 67.5, 83.3),
+    ("gpt-oss-120b.route.csv", 0.2, 81.8, 81.9, 81.5, 92.2), ("olmoe-1b-7b.jsonl", 0.2, 50.6, 53.8, 57.6, 73.4),
+    ("olmoe-1b-7b.jsonl", 0.3, 65.5, 66.0, 68.5, 82.9))
+POOL_TOLERANCE = 0.5
+
 
 def weir(*args, **keywords):
     keywords.setdefault("stdin", subprocess.DEVNULL)
@@ -110,14 +118,14 @@ def test_replay_counts(folder):
     check({"lru", "decayed", "belady", "arc", "learned", "fate", "edgemoe"} <= set(names), f"policies {names}")
     check(len(found["results"]) == 4 * len(names), "a row for each policy and share")
     for row in found["results"]:
-        check(row["slots"] == max(N_USED, int(row["expert_share"] * N_EXPERT)), f"slots of {row}")
+        check(row["slots"] == max(N_USED, int(row["fraction"] * N_EXPERT)), f"slots of {row}")
         # 30 tokens after the prompt, a third of them to warm the cache
-        check(row["uses"] == 20 * N_LAYER * N_USED, f"uses of {row}")
-        check(abs(row["hit_rate"] - row["hits"] / row["uses"]) < 1e-9, f"hit rate of {row}")
-    table = weir("trace", "replay", path, "--policy", "lru", "--expert-share", "0.25").stdout
-    rate = weir_json("trace", "replay", path, "--policy", "lru", "--expert-share", "0.25")["results"]
+        check(row["accesses"] == 20 * N_LAYER * N_USED, f"uses of {row}")
+        check(abs(row["hit_rate"] - row["hits"] / row["accesses"]) < 1e-9, f"hit rate of {row}")
+    table = weir("trace", "replay", path, "--policy", "lru", "--fraction", "0.25").stdout
+    rate = weir_json("trace", "replay", path, "--policy", "lru", "--fraction", "0.25")["results"]
     check(len(rate) == 1 and f"{100 * rate[0]['hit_rate']:.1f}" in table and "decayed" not in table, table)
-    whole = weir_json("trace", "replay", path, "--expert-share", 1, "--policy", "decayed")["results"][0]
+    whole = weir_json("trace", "replay", path, "--fraction", 1, "--policy", "decayed")["results"][0]
     check(whole["slots"] == N_EXPERT and whole["hit_rate"] > 0.5, f"all experts resident: {whole}")
 
 
@@ -210,9 +218,9 @@ def test_usage_errors():
             (["trace", "record", DEMO, "-p", "x"], ["-o"]), (["trace", "show", "x"], ["-o"]),
             (["trace", "replay", "x", "--policy", "nope"], ["nope", "lru", "belady"]),
             (["trace", "show", "x", "-o", "y", "--policy", "all"], ["one policy"]),
-            (["trace", "replay", "x", "--expert-share", "0.1,2"], ["--expert-share", "2"]),
-            (["trace", "replay", "x", "--expert-share", ","], ["--expert-share"]),
-            (["trace", "replay", "x", "--expert-share", ",".join(["0.1"] * 17)], ["16"]),
+            (["trace", "replay", "x", "--fraction", "0.1,2"], ["--fraction", "2"]),
+            (["trace", "replay", "x", "--fraction", ","], ["--fraction"]),
+            (["trace", "replay", "x", "--fraction", ",".join(["0.1"] * 17)], ["16"]),
             (["trace", "record", DEMO, "-o", "x", "-p", "x", "--ids", "1"], ["-p", "--ids", "help trace record"])):
         done = weir(*args)
         check(done.returncode == 2 and done.stdout == "", f"weir {args}: exit {done.returncode}: {done.stderr}")
@@ -229,6 +237,13 @@ def test_policy_reaches_the_engine():
     rates = {policy: weir_json("run", DEMO, *PROMPT, "-n", 64, "--expert-share", 0.2, "--policy", policy)["hit_rate"]
              for policy in ("lru", "decayed")}
     check(rates["lru"] != rates["decayed"], f"--policy changes nothing: {rates}")
+    own, pooled = (weir_json("run", DEMO, *PROMPT, "-n", 64, "--expert-share", 0.2, "--policy", "decayed", *pool)
+                   for pool in ([], ["--pool"]))
+    check((own["mode"]["policy"], own["mode"]["pool"]) == ("decayed", False), f"{own['mode']}")
+    check((pooled["mode"]["policy"], pooled["mode"]["pool"]) == ("decayed", True), f"{pooled['mode']}")
+    check(own["hit_rate"] != pooled["hit_rate"] and own["ids"] == pooled["ids"], "--pool changes nothing, or the text")
+    done = weir("run", DEMO, *PROMPT, "--policy", "fate", "--pool")
+    check(done.returncode == 1 and "fate" in done.stderr, f"fate in a pool: {done.stderr}")
     for command in ("run", "eval", "bench", "plan"):
         check("--policy" in weir("help", command).stdout, f"weir {command} has no --policy")
     for policy, word in (("nope", "lru"), ("belady", "future")):
@@ -239,16 +254,16 @@ def test_policy_reaches_the_engine():
 def test_show_draws(folder):
     path, _ = record(folder, "a<b>&\"c\" é.trace", "-n", 40)
     picture = os.path.join(folder, "picture.svg")
-    found = weir_json("trace", "show", path, "-o", picture, "--policy", "lru", "--expert-share", 0.2)
-    replay = weir_json("trace", "replay", path, "--policy", "lru", "--expert-share", 0.2)["results"][0]
-    check(found["hits"] == replay["hits"] and found["uses"] == replay["uses"], f"show {found}, replay {replay}")
+    found = weir_json("trace", "show", path, "-o", picture, "--policy", "lru", "--fraction", 0.2)
+    replay = weir_json("trace", "replay", path, "--policy", "lru", "--fraction", 0.2)["results"][0]
+    check(found["hits"] == replay["hits"] and found["accesses"] == replay["accesses"], f"show {found}, replay {replay}")
     root = xml.etree.ElementTree.parse(picture).getroot()
     words = [element.text or "" for element in root.iter("{http://www.w3.org/2000/svg}text")]
-    for word in ("a<b>&\"c\" é.trace", "policy lru, share 0.2: hit rate %.1f %%" % (100 * replay["hit_rate"]), "layer",
+    for word in ("a<b>&\"c\" é.trace", "policy lru, 6 slots a layer: hit rate %.1f %%" % (100 * replay["hit_rate"]), "layer",
                  "expert", "token", "misses a token"):
         check(word in words, f"the picture does not say {word!r}: {words}")
     titles = [element.text for element in root.iter("{http://www.w3.org/2000/svg}title")]
-    for unit, wanted in (("uses", replay["uses"]), ("misses", replay["uses"] - replay["hits"])):
+    for unit, wanted in (("uses", replay["accesses"]), ("misses", replay["accesses"] - replay["hits"])):
         total = sum(int(title.split()[-2]) for title in titles if title.endswith(" " + unit))
         check(total == wanted, f"the cells hold {total} {unit}, wanted {wanted}")
     text = open(picture, encoding="utf-8").read()
@@ -264,14 +279,27 @@ def test_pictures_stay_small(folder):
         check(os.path.getsize(picture) < 2 << 20, f"{n_layer} x {n_expert}: {os.path.getsize(picture)} bytes")
 
 
+def replay_rate(name, policy, share, *pool):
+    found = weir_json("trace", "replay", os.path.join(TRACES, name), "--policy", policy, "--fraction", share, *pool)
+    check(abs(found["hit_rate"] - found["hits"] / found["accesses"]) < 1e-9, f"{found}")
+    return 100 * found["hit_rate"]
+
+
 def test_known_hit_rates():
     if not os.path.isdir(TRACES):
         skip("no routing traces beside the checkout")
     for name, share, *wanted in KNOWN:
         for policy, rate in zip(("lru", "decayed", "belady"), wanted):
-            found = weir_json("trace", "replay", os.path.join(TRACES, name), "--policy", policy, "--expert-share", share)
-            found = 100 * found["results"][0]["hit_rate"]
+            found = replay_rate(name, policy, share)
             check(abs(found - rate) <= 0.3, f"{name}, {policy} at {share}: {found:.1f} %, wanted {rate} within 0.3")
+    for name, share, lru, decayed, learned, belady in KNOWN_POOLS:
+        for policy, rate in (("lru", lru), ("decayed", decayed), ("belady", belady)):
+            found = replay_rate(name, policy, share, "--pool")
+            check(abs(found - rate) <= POOL_TOLERANCE,
+                  f"{name}, {policy} in a pool at {share}: {found:.1f} %, wanted {rate}")
+        found = replay_rate(name, "learned", share)
+        check(found == replay_rate(name, "learned", share, "--pool"), "learned is always in a pool")
+        check(found >= learned - 0.5, f"{name}, learned at {share}: {found:.1f} %, wanted {learned} or more")
 
 
 def main():

@@ -39,16 +39,22 @@ static struct weir_trace make_trace(uint64_t seed)
                                .experts = &experts[0][0][0]};
 }
 
-static double replay(const struct weir_trace *trace, const char *policy, double share)
+static double replay_shared(const struct weir_trace *trace, const char *policy, bool pool,
+                            double share)
 {
     const struct weir_replay_config config = {
-        .policy = policy, .expert_share = share, .warm_share = 1.0 / 3.0};
+        .policy = policy, .pool = pool, .expert_share = share, .warm_share = 1.0 / 3.0};
     struct weir_replay_result result;
     struct weir_err err = {0};
     if (weir_trace_replay(trace, &config, &result, NULL, NULL, &err) != WEIR_OK)
         fail_msg("%s", err.text);
     assert_int_equal(result.uses, (TOKENS - 30 - 90) * LAYERS * USED);
     return (double)result.hits / (double)result.uses;
+}
+
+static double replay(const struct weir_trace *trace, const char *policy, double share)
+{
+    return replay_shared(trace, policy, false, share);
 }
 
 /* The same by a list for each layer, kept in order of use. */
@@ -107,6 +113,22 @@ static void nothing_beats_the_future_layer_by_layer(void **state)
             assert_true(best >= replay(&trace, "lru", share / 10.0));
             assert_true(best >= replay(&trace, "decayed", share / 10.0));
             assert_true(best >= replay(&trace, "arc", share / 10.0));
+        }
+    }
+}
+
+static void nothing_beats_the_future_in_a_pool(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed < 6; seed++) {
+        const struct weir_trace trace = make_trace(seed);
+        for (int share = 2; share <= 8; share += 2) {
+            const double best = replay_shared(&trace, "belady", true, share / 10.0);
+            assert_true(best >= replay(&trace, "belady", share / 10.0));
+            for (uint32_t index = 0; weir_policy_name(index) != NULL; index++)
+                if (weir_policy_can_pool(index))
+                    assert_true(best >=
+                                replay_shared(&trace, weir_policy_name(index), true, share / 10.0));
         }
     }
 }
@@ -242,6 +264,12 @@ static void what_makes_no_sense_is_refused(void **state)
     assert_int_equal(weir_trace_replay(&trace, &config, &result, NULL, NULL, &err), WEIR_ERR_ARG);
     assert_non_null(strstr(err.text, "clock"));
     assert_non_null(strstr(err.text, "belady"));
+    config = (struct weir_replay_config){.policy = "fate", .pool = true, .expert_share = 0.5};
+    assert_int_equal(weir_trace_replay(&trace, &config, &result, NULL, NULL, &err), WEIR_ERR_ARG);
+    config = (struct weir_replay_config){.policy = "lru", .n_slot = USED - 1};
+    assert_int_equal(weir_trace_replay(&trace, &config, &result, NULL, NULL, NULL), WEIR_ERR_ARG);
+    config.n_slot = EXPERTS + 1;
+    assert_int_equal(weir_trace_replay(&trace, &config, &result, NULL, NULL, NULL), WEIR_ERR_ARG);
     config = (struct weir_replay_config){.policy = "lru", .expert_share = 0.0};
     assert_int_equal(weir_trace_replay(&trace, &config, &result, NULL, NULL, NULL), WEIR_ERR_ARG);
     config.expert_share = 0.5;
@@ -283,6 +311,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lru_equals_a_list_in_order_of_use),
         cmocka_unit_test(nothing_beats_the_future_layer_by_layer),
+        cmocka_unit_test(nothing_beats_the_future_in_a_pool),
         cmocka_unit_test(with_slots_for_all_every_policy_hits),
         cmocka_unit_test(favourites_stay),
         cmocka_unit_test(decayed_counts_order_by_count_then_use_then_index),

@@ -27,6 +27,7 @@ static bool keep_row(void *user, uint32_t position, const float *logits)
 struct variant {
     uint32_t n_slot, n_thread, n_chunk;
     const char *policy; /* NULL: the default */
+    bool pool;
     unsigned lookahead; /* enum weir_lookahead, 3 on by path */
     int io; /* 0 uring or what the kernel has, 1 threads, 2 fake, 3 fake with faults, 4 buffered */
 };
@@ -45,6 +46,7 @@ static void run_variant(const struct golden *golden, const struct variant *varia
         .n_chunk = variant->n_chunk,
         .n_slot = variant->n_slot,
         .policy = variant->policy,
+        .pool = variant->pool,
         .lookahead = variant->lookahead == 3 ? WEIR_LOOKAHEAD_ON : variant->lookahead,
         .guess_by = variant->lookahead == 3   ? WEIR_GUESS_BY_PATH
                     : variant->lookahead == 1 ? WEIR_GUESS_BY_GATE
@@ -100,8 +102,8 @@ static unsigned compare_all(const struct golden *golden, uint32_t n_used, uint32
     static const uint32_t chunks[] = {1, 7, 64, 512};
     const uint32_t slots[] = {n_used, n_used + 1 < n_expert ? n_used + 1 : n_expert,
                               (n_used + n_expert) / 2, n_expert};
-    static const char *const policies[] = {"decayed", "learned", "lru",    "decayed-pool",
-                                           "arc",     "fate",    "edgemoe"};
+    static const char *const policies[] = {"decayed", "learned", "lru", "arc",
+                                           "fate",    "edgemoe", "lru"};
     struct record resident = {0};
     struct record streamed = {0};
     unsigned index = 0;
@@ -115,6 +117,7 @@ static unsigned compare_all(const struct golden *golden, uint32_t n_used, uint32
                                                     .n_thread = threads[thread],
                                                     .n_chunk = chunks[chunk],
                                                     .policy = policies[index % 7],
+                                                    .pool = index % 7 == 6,
                                                     .lookahead = index % 4,
                                                     .io = io};
                     if (index++ % STRIDE != 0)

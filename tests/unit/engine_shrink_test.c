@@ -85,7 +85,8 @@ static uint64_t compare(const struct golden *golden, struct run *resident, struc
         .n_chunk = seed % 2 == 0 ? 5 : 64,
         /* From all experts in memory, the resident run, or from some. */
         .n_slot = seed % 5 == 0 ? 0 : 3 + (uint32_t)(seed % 4),
-        .policy = weir_policy_name((uint32_t)(seed % 7)),
+        .policy = weir_policy_name((uint32_t)(seed % 6)),
+        .pool = weir_policy_can_pool((uint32_t)(seed % 6)) && seed % 4 == 0,
         .fake_io_seed = seed % 3 == 0 ? seed : 0,
         .fake_io_fault = 1,
     };

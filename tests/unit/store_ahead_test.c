@@ -134,10 +134,11 @@ static void open_plain(struct toy *toy)
             .head_count = 1,
             .slot_count = 4,
             .slice = {{layer * 8 * PAGE, PAGE, PAGE, 0}, {layer * 8 * PAGE, PAGE, PAGE, 1}}};
-    toy->config = (struct weir_store_config){.layer_count = LAYERS,
-                                             .layers = toy->layers,
-                                             .policy = &weir_policy_decayed_pool,
-                                             .step_max = 2};
+    static struct weir_policy pooled;
+    pooled = weir_policy_decayed;
+    pooled.is_pooled = true;
+    toy->config = (struct weir_store_config){
+        .layer_count = LAYERS, .layers = toy->layers, .policy = &pooled, .step_max = 2};
     toy->io = open_variant(variants[0], 8, &file);
     assert_int_equal(weir_io_open(toy->io, path, &file, NULL), WEIR_OK);
     open_store(toy);
