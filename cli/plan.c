@@ -103,8 +103,8 @@ static bool make_forecast(struct forecast *forecast, const struct weir_cli_optio
 
 static json_t *describe_forecast(const struct forecast *forecast)
 {
-    static const struct weir_band none = {WEIR_CLI_NONE, WEIR_CLI_NONE};
-    static const struct weir_expected nothing = {WEIR_CLI_NONE, none, none, none, none, none};
+    const struct weir_band none = {WEIR_CLI_NONE, WEIR_CLI_NONE};
+    const struct weir_expected nothing = {WEIR_CLI_NONE, none, none, none, none, none};
     return weir_cli_expected_json(forecast == NULL ? &nothing : &forecast->expected);
 }
 

@@ -207,6 +207,41 @@ static json_t *describe_guard(const struct weir_cli_report *report)
     return object;
 }
 
+/* What the device did in one phase; members are null when there was no such phase. */
+static json_t *describe_phase(const struct weir_cli_report *report, bool is_prefill, double seconds)
+{
+    const struct weir_stats *whole = &report->whole;
+    const struct weir_stats *prefill = &report->prefill;
+    const struct weir_stats none = {0};
+    const struct weir_stats *from = is_prefill ? prefill : whole;
+    const struct weir_stats *less = is_prefill ? &none : prefill;
+    const bool there = has_experts(report) && isfinite(seconds) && seconds > 0.0;
+    json_t *object = json_object();
+    weir_cli_json_real(object, "seconds", there ? seconds : WEIR_CLI_NONE);
+    weir_cli_json_real(object, "busy_s",
+                       there ? from->device_busy_s - less->device_busy_s : WEIR_CLI_NONE);
+    weir_cli_json_real(object, "wait_s", there ? from->io_wait_s - less->io_wait_s : WEIR_CLI_NONE);
+    weir_cli_json_real(object, "pending_s",
+                       there ? from->pending_s - less->pending_s : WEIR_CLI_NONE);
+    weir_cli_json_count(object, "pending_bytes",
+                        there ? from->pending_bytes - less->pending_bytes : UINT64_MAX);
+    weir_cli_json_count(object, "read_bytes",
+                        there ? from->read_bytes - less->read_bytes : UINT64_MAX);
+    return object;
+}
+
+/* Of all rounds together. */
+static json_t *describe_device(const struct weir_cli_report *report)
+{
+    json_t *object = json_object();
+    json_object_set_new(object, "prefill", describe_phase(report, true, report->prefill_s));
+    json_object_set_new(
+        object, "decode",
+        describe_phase(report, false,
+                       report->decode_evals == 0 ? WEIR_CLI_NONE : report->decode_s));
+    return object;
+}
+
 json_t *weir_cli_report_json(const struct weir_cli_report *report)
 {
     const struct weir_model_info *info = weir_engine_model(report->engine);
@@ -238,8 +273,7 @@ json_t *weir_cli_report_json(const struct weir_cli_report *report)
     const double run_s = report->prefill_s + (isfinite(report->decode_s) ? report->decode_s : 0.0);
     weir_cli_json_real(object, "device_busy",
                        moe ? divide(whole->device_busy_s, run_s) : WEIR_CLI_NONE);
-    weir_cli_json_real(object, "pending_s", moe ? whole->pending_s : WEIR_CLI_NONE);
-    weir_cli_json_count(object, "pending_bytes", moe ? whole->pending_bytes : UINT64_MAX);
+    json_object_set_new(object, "device", describe_device(report));
     json_object_set_new(object, "lookahead", describe_lookahead(report));
     json_object_set_new(object, "expected", weir_cli_outcome_json(report));
     json_object_set_new(object, "guard", describe_guard(report));

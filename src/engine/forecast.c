@@ -144,7 +144,7 @@ static struct weir_band forecast_hits(const struct weir_plan *plan, double hit_r
 {
     const struct weir_token_cost *cost = &plan->cost;
     if (plan->n_expert_total == 0)
-        return (struct weir_band){NAN, NAN};
+        return (struct weir_band){(double)NAN, (double)NAN};
     const double share = (double)plan->n_slot_total / plan->n_expert_total;
     if (share >= 1.0)
         return (struct weir_band){1.0, 1.0};
@@ -261,9 +261,9 @@ void weir_plan_expect(struct weir_expected *expected, const struct weir_plan *pl
                       const struct weir_calibration *calibration, uint64_t prompt_tokens,
                       double hit_rate)
 {
-    const struct weir_band none = {NAN, NAN};
+    const struct weir_band none = {(double)NAN, (double)NAN};
     *expected = (struct weir_expected){
-        .hit_rate = NAN,
+        .hit_rate = (double)NAN,
         .hit_rate_band = forecast_hits(plan, hit_rate),
         .decode_tps = none,
         .prefill_tps = none,

@@ -64,7 +64,7 @@ static void assert_close(double found, double wanted)
 static void with_all_experts_resident_nothing_is_read(void **state)
 {
     (void)state;
-    const struct weir_expected found = expect(32, &measured, 0, NAN);
+    const struct weir_expected found = expect(32, &measured, 0, (double)NAN);
     assert_close(found.hit_rate, 1.0);
     assert_close(found.hit_rate_band.low, 1.0);
     assert_true(found.decode_read_bytes.high == 0.0);
@@ -72,7 +72,7 @@ static void with_all_experts_resident_nothing_is_read(void **state)
     /* Then the disk does not matter. */
     struct weir_calibration slow = measured;
     slow.read.low = slow.burst.low = 1e3;
-    const struct weir_expected same = expect(32, &slow, 0, NAN);
+    const struct weir_expected same = expect(32, &slow, 0, (double)NAN);
     assert_close(same.decode_tps.low, found.decode_tps.low);
     assert_close(same.prefill_tps.low, found.prefill_tps.low);
 }
@@ -87,27 +87,27 @@ static void the_ends_of_the_hit_rate_are_uniform_routing_and_the_curve(void **st
     plan.cost.n_expert_used = 8;
     plan.n_expert_total = 1000;
     plan.n_slot_total = 300;
-    weir_plan_expect(&found, &plan, NULL, 0, NAN);
+    weir_plan_expect(&found, &plan, NULL, 0, (double)NAN);
     assert_close(found.hit_rate_band.low, 0.3);
     assert_close(found.hit_rate_band.high, 0.683);
     assert_close(found.hit_rate, (0.3 + 0.683) / 2.0);
     /* Between two columns, half way. */
     plan.n_slot_total = 350;
-    weir_plan_expect(&found, &plan, NULL, 0, NAN);
+    weir_plan_expect(&found, &plan, NULL, 0, (double)NAN);
     assert_close(found.hit_rate_band.high, (0.683 + 0.770) / 2.0);
     /* Between two rows, between their values. */
     plan.n_slot_total = 300;
     plan.cost.n_expert_used = 5;
-    weir_plan_expect(&found, &plan, NULL, 0, NAN);
+    weir_plan_expect(&found, &plan, NULL, 0, (double)NAN);
     assert_true(found.hit_rate_band.high > 0.683 && found.hit_rate_band.high < 0.908);
 }
 
 static void more_slots_never_make_it_slower(void **state)
 {
     (void)state;
-    struct weir_expected before = expect(8, &measured, 0, NAN);
+    struct weir_expected before = expect(8, &measured, 0, (double)NAN);
     for (uint32_t slots = 9; slots <= 32; slots++) {
-        const struct weir_expected at = expect(slots, &measured, 0, NAN);
+        const struct weir_expected at = expect(slots, &measured, 0, (double)NAN);
         assert_true(at.hit_rate_band.low >= before.hit_rate_band.low);
         assert_true(at.hit_rate_band.high >= before.hit_rate_band.high);
         assert_true(at.hit_rate_band.low <= at.hit_rate_band.high);
@@ -129,7 +129,7 @@ static void where_only_the_disk_counts_the_ends_are_bytes_over_its_speeds(void *
     struct weir_expected found;
     plan.cost.n_layer = 0; /* layers cost time of their own, which would hide what is tested */
     disk.decode_bytes_per_s = disk.dram_bytes_per_s = disk.prefill_ops_per_s = 1e30;
-    weir_plan_expect(&found, &plan, &disk, 0, NAN);
+    weir_plan_expect(&found, &plan, &disk, 0, (double)NAN);
     const double slow_bytes = 4 * 2 * 0.5 * 1100000.0;
     const double fast_bytes = 4 * 2 * (1.0 - found.hit_rate_band.high) * 1100000.0;
     assert_close(found.decode_read_bytes.high, slow_bytes);
@@ -139,7 +139,7 @@ static void where_only_the_disk_counts_the_ends_are_bytes_over_its_speeds(void *
     const double usual = 1e9 / (4 * 2 * (1.0 - found.hit_rate) * 1100000.0);
     assert_true(usual > found.decode_tps.low && usual < found.decode_tps.high);
     /* A long prompt reads every expert of every layer, whatever was there. */
-    weir_plan_expect(&found, &plan, &disk, 64, NAN);
+    weir_plan_expect(&found, &plan, &disk, 64, (double)NAN);
     const double distinct = 4 * 8 * (1.0 - pow(0.75, 64));
     assert_close(found.prefill_tps.low, 64.0 / (distinct * 1100000.0 / 1e9));
 }
@@ -147,7 +147,7 @@ static void where_only_the_disk_counts_the_ends_are_bytes_over_its_speeds(void *
 static void a_trace_closes_the_band_of_the_hit_rate(void **state)
 {
     (void)state;
-    const struct weir_expected wide = expect(16, &measured, 0, NAN);
+    const struct weir_expected wide = expect(16, &measured, 0, (double)NAN);
     const struct weir_expected narrow = expect(16, &measured, 0, 0.6);
     assert_close(narrow.hit_rate, 0.6);
     assert_close(narrow.hit_rate_band.low, 0.6);
@@ -159,15 +159,15 @@ static void a_trace_closes_the_band_of_the_hit_rate(void **state)
 static void a_prompt_of_two_chunks_costs_both(void **state)
 {
     (void)state;
-    const struct weir_expected one = expect(8, &measured, 64, NAN);
-    const struct weir_expected two = expect(8, &measured, 128, NAN);
-    const struct weir_expected few = expect(8, &measured, 4, NAN);
+    const struct weir_expected one = expect(8, &measured, 64, (double)NAN);
+    const struct weir_expected two = expect(8, &measured, 128, (double)NAN);
+    const struct weir_expected few = expect(8, &measured, 4, (double)NAN);
     /* The second chunk has more positions behind it, so it is slower, but not twice. */
     assert_true(two.prefill_tps.low < one.prefill_tps.low);
     assert_true(two.prefill_tps.low > 0.9 * one.prefill_tps.low);
     /* A short prompt shares its experts among few tokens. */
     assert_true(few.prefill_tps.high < one.prefill_tps.high);
-    assert_close(expect(8, &measured, 0, NAN).prefill_tps.low, one.prefill_tps.low);
+    assert_close(expect(8, &measured, 0, (double)NAN).prefill_tps.low, one.prefill_tps.low);
 }
 
 static void without_experts_there_is_no_hit_rate_but_a_speed(void **state)
@@ -176,7 +176,7 @@ static void without_experts_there_is_no_hit_rate_but_a_speed(void **state)
     struct weir_plan plan = make_plan(0);
     struct weir_expected found;
     plan.n_expert_total = plan.cost.n_moe_layer = plan.cost.n_expert = 0;
-    weir_plan_expect(&found, &plan, &measured, 0, NAN);
+    weir_plan_expect(&found, &plan, &measured, 0, (double)NAN);
     assert_true(isnan(found.hit_rate) && isnan(found.hit_rate_band.low));
     assert_true(found.decode_tps.low > 0.0 && found.decode_tps.low < found.decode_tps.high);
     assert_true(found.prefill_tps.low > 0.0 && found.prefill_tps.low < found.prefill_tps.high);
@@ -195,13 +195,13 @@ static void what_was_measured_for_other_work_gives_no_speed(void **state)
     others[4].decode_bytes_per_s = 0.0;
     others[5].type[0] = '\0';
     for (size_t index = 0; index < 6; index++) {
-        const struct weir_expected found = expect(16, &others[index], 0, NAN);
+        const struct weir_expected found = expect(16, &others[index], 0, (double)NAN);
         if (!isnan(found.decode_tps.low) || !isnan(found.prefill_tps.high))
             fail_msg("calibration %zu does not fit but gives %g", index, found.decode_tps.low);
         assert_true(isfinite(found.hit_rate));
     }
-    assert_true(isnan(expect(16, NULL, 0, NAN).decode_tps.low));
-    assert_true(isfinite(expect(16, &measured, 0, NAN).decode_tps.low));
+    assert_true(isnan(expect(16, NULL, 0, (double)NAN).decode_tps.low));
+    assert_true(isfinite(expect(16, &measured, 0, (double)NAN).decode_tps.low));
 }
 
 int main(void)

@@ -227,8 +227,8 @@ static void errors_stay_within_each_formats_bound(void **state)
 /* The gap between the two steps of a table around a value; past its ends, that at the end. */
 static double find_gap(const int8_t *steps, double value)
 {
-    double below = -INFINITY;
-    double above = INFINITY;
+    double below = (double)-INFINITY;
+    double above = (double)INFINITY;
     for (int code = 0; code < 16; code++) {
         if (steps[code] <= value)
             below = fmax(below, steps[code]);
@@ -236,7 +236,8 @@ static double find_gap(const int8_t *steps, double value)
             above = fmin(above, steps[code]);
     }
     if (isinf(below) || isinf(above))
-        return find_gap(steps, isinf(below) ? nextafter(above, INFINITY) : nextafter(below, 0.0));
+        return find_gap(steps,
+                        isinf(below) ? nextafter(above, (double)INFINITY) : nextafter(below, 0.0));
     return above - below;
 }
 
