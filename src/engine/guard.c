@@ -96,17 +96,20 @@ uint64_t weir_guard_missing(struct weir_guard *guard, const struct weir_sys_pres
                             uint64_t elapsed_ns)
 {
     const uint64_t stall_us = sample->stall_us - weir_min(sample->stall_us, guard->last.stall_us);
-    const bool is_stalled = stall_us > elapsed_ns / 1000 / STALL_PART ||
-                            sample->major_faults - guard->last.major_faults > FAULTS_MAX;
+    const bool has_faults = sample->major_faults - guard->last.major_faults > FAULTS_MAX;
+    const bool has_stalls = stall_us > elapsed_ns / 1000 / STALL_PART;
+    /* Somebody else's group may be short of memory while ours is not. */
+    const bool is_group_stalled = has_faults || (has_stalls && !sample->stall_is_machine);
     const bool has_limit = sample->limit_bytes != UINT64_MAX;
     uint64_t missing_bytes = 0;
     if (!has_limit || sample->group_level != guard->last.group_level)
         guard->group.used_bytes = USED_UNKNOWN;
     if (has_limit)
-        missing_bytes = lacks(guard, &guard->group, view_group(sample), is_stalled);
+        missing_bytes = lacks(guard, &guard->group, view_group(sample), is_group_stalled);
     if (sample->available_bytes != UINT64_MAX)
-        missing_bytes = weir_max(
-            missing_bytes, lacks(guard, &guard->machine, view_machine(guard, sample), is_stalled));
+        missing_bytes =
+            weir_max(missing_bytes, lacks(guard, &guard->machine, view_machine(guard, sample),
+                                          has_faults || has_stalls));
     guard->last = *sample;
     return missing_bytes;
 }

@@ -17,6 +17,7 @@ struct weir_sys_watch {
     struct weir_sys_group_files levels[WEIR_SYS_LEVEL_MAX]; /* ours first */
     uint32_t level_count;
     int available_fd, stall_fd; /* -1 where there is none */
+    bool stall_is_machine;
     struct weir_sys_sources sources;
 };
 
@@ -63,9 +64,11 @@ enum weir_status weir_sys_watch_open_at(const char *root, weir_sys_watch **out,
     watch->available_fd =
         open_source(root, "/proc/meminfo", sources->available, sizeof(sources->available));
     open_groups(watch, root);
-    if (watch->stall_fd < 0)
+    if (watch->stall_fd < 0) {
+        watch->stall_is_machine = true;
         watch->stall_fd =
             open_source(root, "/proc/pressure/memory", sources->stall, sizeof(sources->stall));
+    }
     *out = watch;
     return WEIR_OK;
 }
@@ -140,6 +143,7 @@ void weir_sys_watch_sample(weir_sys_watch *watch, struct weir_sys_pressure *pres
     sample_groups(watch, pressure);
     pressure->available_bytes = sample_available(watch);
     pressure->stall_us = sample_stall(watch);
+    pressure->stall_is_machine = watch->stall_is_machine;
     getrusage(RUSAGE_SELF, &usage);
     pressure->major_faults = (uint64_t)usage.ru_majflt;
 }

@@ -60,7 +60,8 @@ struct weir_sys_pressure {
     uint64_t usage_bytes;     /* charged to it, reclaimable file pages excluded */
     uint32_t group_level;     /* which group that is: 0 ours, 1 the one above it, and so on */
     uint64_t available_bytes; /* MemAvailable; UINT64_MAX when it cannot be read */
-    uint64_t stall_us;        /* how long some task has waited for memory; 0 when not told */
+    uint64_t stall_us;        /* how long some task has waited for memory; 0 when not told ... */
+    bool stall_is_machine;    /* ... any task, not only one of our group */
     uint64_t major_faults;    /* of this process */
 };
 

@@ -147,6 +147,26 @@ static void waiting_and_major_faults_double_the_margin(void **state)
     assert_int_equal(missing(&guard, &sample), 0);
 }
 
+static void waiting_elsewhere_on_the_machine_says_nothing_about_our_group(void **state)
+{
+    (void)state;
+    struct weir_sys_pressure sample = sample_of(640, 500);
+    sample.stall_is_machine = true;
+    struct weir_guard guard = begin(&sample);
+    sample.usage_bytes = (640 - MARGIN - 4) * MIB;
+    for (int tick = 0; tick < 30; tick++)
+        weir_guard_missing(&guard, &sample, TICK_NS); /* its growth is forgotten */
+    sample.stall_us += 1000 * TICK_NS;
+    assert_int_equal(missing(&guard, &sample), 0);
+    /* The machine itself is nearly short: there the waiting counts. */
+    sample.available_bytes = 1500 * MIB;
+    for (int tick = 0; tick < 60; tick++)
+        weir_guard_missing(&guard, &sample, TICK_NS);
+    assert_int_equal(missing(&guard, &sample), 0);
+    sample.stall_us += 1000 * TICK_NS;
+    assert_int_equal(missing(&guard, &sample), 2 * 1024 - 1500 + 1024);
+}
+
 static void the_machine_runs_short_as_well(void **state)
 {
     (void)state;
@@ -170,6 +190,7 @@ int main(void)
         cmocka_unit_test(a_limit_that_comes_while_running_counts),
         cmocka_unit_test(a_ceiling_as_large_as_the_limit_is_left_alone),
         cmocka_unit_test(waiting_and_major_faults_double_the_margin),
+        cmocka_unit_test(waiting_elsewhere_on_the_machine_says_nothing_about_our_group),
         cmocka_unit_test(the_machine_runs_short_as_well),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,6 +39,7 @@ static void open_files_tell_what_is_written_later(void **state)
     assert_int_equal(sample.group_level, 1);
     assert_int_equal(sample.available_bytes, 4000000 * KIB);
     assert_int_equal(sample.stall_us, 77);
+    assert_true(sample.stall_is_machine);
     put(GROUP "/memory.current", "900000000\n");
     put("/proc/meminfo", "MemTotal: 8000000 kB\nMemFree: 1 kB\nMemAvailable: 5 kB\n");
     put("/proc/pressure/memory", PRESSURE("1234567890123"));
@@ -76,6 +77,7 @@ static void pressure_of_the_group_goes_before_the_machines(void **state)
     assert_string_equal(weir_sys_watch_sources(watch)->stall, GROUP "/job.service/memory.pressure");
     weir_sys_watch_sample(watch, &sample);
     assert_int_equal(sample.stall_us, 22);
+    assert_false(sample.stall_is_machine);
     weir_sys_watch_close(&watch);
 }
 
