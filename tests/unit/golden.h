@@ -44,9 +44,9 @@ static inline bool golden_open(struct golden *golden, const char *name)
     char path[256];
     size_t bytes = 0;
     memset(golden, 0, sizeof(*golden));
-    snprintf(golden->name, sizeof(golden->name), "%s", name);
-    snprintf(golden->model_path, sizeof(golden->model_path), "tests/golden/%s/model.gguf", name);
-    snprintf(path, sizeof(path), "tests/golden/%s/ids.txt", name);
+    snprintf(golden->name, sizeof(golden->name), "%.63s", name);
+    snprintf(golden->model_path, sizeof(golden->model_path), "tests/golden/%.63s/model.gguf", name);
+    snprintf(path, sizeof(path), "tests/golden/%.63s/ids.txt", name);
     char *text = golden_read(path, &bytes);
     if (text == NULL)
         return false;
@@ -58,7 +58,7 @@ static inline bool golden_open(struct golden *golden, const char *name)
         golden->ids[golden->id_count++] = (uint32_t)id;
     }
     free(text);
-    snprintf(path, sizeof(path), "tests/golden/%s/logits.f32", name);
+    snprintf(path, sizeof(path), "tests/golden/%.63s/logits.f32", name);
     golden->logits = golden_read(path, &bytes);
     golden->logit_count = bytes / sizeof(float);
     return golden->logits != NULL;

@@ -31,7 +31,7 @@ static void activations_have_the_reference_bits(void **state)
     weir_kernels_init(&ref, 0);
     for (size_t width = 0; width < WEIR_COUNT(widths); width++)
         for (int act = WEIR_ACT_Q8_32; act < WEIR_ACT_COUNT; act++)
-            for (int fill = 0; fill < FILL_COUNT + 2; fill++) {
+            for (int fill = 0; fill < FILL_COUNT + 3; fill++) {
                 const size_t cols = widths[width];
                 const size_t bytes = weir_act_row_bytes((enum weir_act)act, cols);
                 struct guarded x = guarded_alloc(cols * sizeof(float), true);
@@ -43,6 +43,8 @@ static void activations_have_the_reference_bits(void **state)
                     memset(values, 0, cols * sizeof(*values));
                 if (fill == FILL_COUNT + 1)
                     values[3] = INFINITY, values[40] = NAN, values[77] = 1e-42f;
+                for (size_t i = 0; fill == FILL_COUNT + 2 && i < cols; i++) /* halves of a step */
+                    values[i] = i % 32 == 0 ? 127.0f : (float)(i * 5 % 253) - 126.5f;
                 ref.quantize[act](values, wanted.start, cols);
                 FOR_LEVELS(kernels)
                 {
