@@ -11,6 +11,9 @@ CFLAGS   ?= -g
 ifeq ($(origin CC),default)
 CC       := gcc
 endif
+ifeq ($(origin AR),default)
+AR       := $(or $(shell $(CC) -print-prog-name=ar 2>/dev/null),ar)
+endif
 lib_pkgs := liburing libpcre2-8 libutf8proc
 cli_pkgs := jansson
 pkgs     := $(lib_pkgs) $(cli_pkgs)
@@ -44,7 +47,9 @@ weir_ld.fuzz   := -fsanitize=fuzzer,address,undefined
 weir_ld        := -pthread $(shell pkg-config --libs $(lib_pkgs) 2>/dev/null) -lm $(weir_ld.$(CONFIG))
 cli_ld         := $(shell pkg-config --libs $(cli_pkgs) 2>/dev/null)
 
-arch      := $(if $(filter x86_64,$(shell uname -m)),x86)
+arch.x86_64  := x86
+arch.aarch64 := arm
+arch      := $(arch.$(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2>/dev/null))))
 lib_src   := $(sort $(foreach room,$(ROOMS),$(wildcard src/$(room)/*.c $(addprefix src/$(room)/,$(arch:=/*.c)))))
 cli_src   := $(sort $(wildcard cli/*.c))
 tool_src  := $(sort $(wildcard tools/*.c))
@@ -71,7 +76,7 @@ endif
 
 $B/libweir.a: $(call obj,$(lib_src)) $B/files
 	@echo "  AR   $@"
-	$(Q)rm -f $@ && ar rcs $@ $(filter %.o,$^)
+	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
 $B/weir: $(call obj,$(cli_src)) $B/libweir.a $B/files
 	$(link) $(cli_ld) $(weir_ld) $(LDFLAGS)
 
@@ -80,11 +85,13 @@ isa.avx2   := -mavx2 -mfma -mf16c
 isa.avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq $(isa.avx2)
 isa.avx512vnni := -mavx512vnni $(isa.avx512)
 isa_of = $(isa.$(lastword $(subst _, ,$(basename $(notdir $(1))))))
-$B/obj/src/%.o: weir_warn := -Wconversion -Wno-sign-conversion
+$B/obj/src/%.o: weir_extra := -Wconversion -Wno-sign-conversion
+# gcc 12 for aarch64 ends with an internal error where it vectorizes tests' loops with fmax.
+$B/obj/tests/%.o: weir_extra := $(if $(filter arm,$(arch)),-fno-tree-vectorize)
 $B/obj/%.o: %.c Makefile $B/flags
 	@mkdir -p $(@D)
 	@echo "  CC   $<"
-	$(Q)$(CC) $(weir_c) $(weir_c.$(CONFIG)) $(call isa_of,$<) $(weir_warn) $(CFLAGS) -c $< -o $@
+	$(Q)$(CC) $(weir_c) $(weir_c.$(CONFIG)) $(call isa_of,$<) $(weir_extra) $(CFLAGS) -c $< -o $@
 $B/flags $B/files: ;
 
 $B/tests/%: $B/obj/tests/unit/%.o $B/libweir.a
