@@ -84,6 +84,7 @@ $B/weir: $(call obj,$(cli_src)) $B/libweir.a $B/files
 isa.avx2   := -mavx2 -mfma -mf16c
 isa.avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq $(isa.avx2)
 isa.avx512vnni := -mavx512vnni $(isa.avx512)
+isa.neon   := -march=armv8.2-a+dotprod
 isa_of = $(isa.$(lastword $(subst _, ,$(basename $(notdir $(1))))))
 $B/obj/src/%.o: weir_extra := -Wconversion -Wno-sign-conversion
 # gcc 12 for aarch64 ends with an internal error where it vectorizes tests' loops with fmax.

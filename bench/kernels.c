@@ -22,7 +22,7 @@ enum {
     TOKENS_MAX = 128,
     SEED_ROWS = 64, /* encoded from random values; the others are copies of them */
     ROUNDS = 7,
-    LEVEL_MAX = 4,
+    LEVEL_MAX = 5,
     CASE_MAX = LEVEL_MAX * 6,
 };
 #define BIG_BYTES_MIN (256ull << 20)
@@ -163,9 +163,9 @@ static void fill_activations(struct bench *bench, const struct weir_kernels *ker
 /* The levels of this CPU whose matmul is not the level's before. */
 static size_t list_samples(enum weir_type type, struct sample *samples)
 {
-    static const unsigned masks[LEVEL_MAX] = {0, WEIR_CPU_AVX2, WEIR_CPU_AVX2 | WEIR_CPU_AVX512,
-                                              WEIR_CPU_AVX2 | WEIR_CPU_AVX512 |
-                                                  WEIR_CPU_AVX512_VNNI};
+    static const unsigned masks[LEVEL_MAX] = {
+        0, WEIR_CPU_AVX2, WEIR_CPU_AVX2 | WEIR_CPU_AVX512,
+        WEIR_CPU_AVX2 | WEIR_CPU_AVX512 | WEIR_CPU_AVX512_VNNI, WEIR_CPU_NEON_DOTPROD};
     static const uint32_t n_tokens[] = {1, 16, TOKENS_MAX};
     weir_matmul_fn *before = NULL;
     size_t count = 0;

@@ -136,7 +136,7 @@ enum weir_cli_option_type {
       "reads in flight (chosen)")                                                                  \
     X(buffered, FLAG, "--buffered", NULL, false, 0, 0, WEIR_CLI_OPENERS,                           \
       "read through the page cache instead of directly")                                           \
-    X(isa, CHOICE, "--isa", "auto|ref|avx2|avx512|avx512-vnni", "auto", 0, 0,                      \
+    X(isa, CHOICE, "--isa", "auto|ref|avx2|avx512|avx512-vnni|neon-dotprod", "auto", 0, 0,         \
       WEIR_CLI_PLANNERS | WEIR_CLI_CALIBRATE,                                                      \
       "instructions to use at most")                                                               \
     X(fake_io, TEXT, "--fake-io", "SEED[:FAULT]", NULL, 0, 0, WEIR_CLI_OPENERS, NULL)              \

@@ -88,7 +88,7 @@ struct weir_config {
     uint64_t io_budget_bytes; /* bytes of reads in flight (see weir_calibrate); 0: 32 MiB */
     uint32_t timeline_events; /* room for a timeline: what is recorded; 0: nothing is */
     bool kv_f32;              /* keep K and V as f32: twice the memory, for comparing with judges */
-    const char *isa;          /* at most "ref", "avx2", "avx512", "avx512-vnni"; NULL: best */
+    const char *isa;          /* at most this level, named as in struct weir_mode; NULL: best */
     uint64_t fake_io_seed;    /* != 0: the seeded fake device over the file, for tests */
     uint32_t fake_io_fault;   /* with it: 0 none, 1 short reads and retries, 2 errors */
     weir_progress_fn *progress;
@@ -177,7 +177,7 @@ WEIR_API void weir_engine_close(weir_engine **engine);
 struct weir_mode {
     const char *io; /* "uring", "threads", "fake" */
     bool direct;
-    const char *isa;    /* "ref", "avx2", "avx512", "avx512-vnni" */
+    const char *isa;    /* "ref", "avx2", "avx512", "avx512-vnni", "neon-dotprod" */
     const char *policy; /* NULL: a model without experts */
     bool pool;          /* layers share slots */
     char why[256];      /* what was refused and why; empty when nothing was */

@@ -27,8 +27,10 @@ CONTRACT = ["Job", "Owns", "Threads", "Errors"]
 SYSTEM_HEADERS = [
     (r"liburing\.h", ["src/io/"]),
     (r"sys/mman\.h", ["src/base/", "src/sys/", "src/io/"]),
+    (r"sys/auxv\.h", ["src/kernels/"]),
     (r"(sys|linux)/.*", ["src/sys/", "src/io/"]),
     (r"immintrin\.h|x86intrin\.h", ["src/kernels/x86/"]),
+    (r"arm_neon\.h", ["src/kernels/arm/"]),
     (r"cpuid\.h", ["src/kernels/"]),
     (r"pcre2\.h|utf8proc\.h", ["src/text/"]),
     (r"jansson\.h", ["cli/", "tests/"]),
@@ -179,7 +181,7 @@ def check_calls(tree):
                 name = match.group(1)
                 if name in words and (match.group(2) or name in ("stdout", "stderr")):
                     tree.find(path, number, words[name])
-            if path.startswith("src/kernels/") and re.search(r"__AVX|__FMA__|__F16C__", line):
+            if path.startswith("src/kernels/") and re.search(r"__AVX|__FMA__|__F16C__|__ARM_", line):
                 tree.find(path, number, "a file's name says its instruction set; no #ifdef does")
 
 

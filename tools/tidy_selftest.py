@@ -51,6 +51,8 @@ BROKEN = {
     "io_uring outside io": ("src/store/slots.c", "#include <liburing.h>\n", "<liburing.h> belongs to src/io/"),
     "the system outside sys": ("src/store/slots.c", "#include <sys/stat.h>\n", "<sys/stat.h> belongs to src/sys/ and src/io/"),
     "intrinsics outside x86": ("src/store/slots.c", "#include <immintrin.h>\n", "<immintrin.h> belongs to src/kernels/x86/"),
+    "intrinsics outside arm": ("src/store/slots.c", "#include <arm_neon.h>\n", "<arm_neon.h> belongs to src/kernels/arm/"),
+    "the CPU's features outside kernels": ("src/store/slots.c", "#include <sys/auxv.h>\n", "<sys/auxv.h> belongs to src/kernels/"),
     "malloc": ("src/store/slots.c", "static void *p = malloc (1);\n", "malloc may not be used here"),
     "free in cli": ("cli/main.c", "static void f(void) { free(0); }\n", "free may not be used here"),
     "exit in the library": ("src/store/slots.c", "static void f(void) { exit(1); }\n", "exit may not be used here: only cli"),

@@ -17,6 +17,7 @@ static bool find_isa(const char *name, unsigned *flags)
         {"avx2", WEIR_CPU_AVX2},
         {"avx512", WEIR_CPU_AVX2 | WEIR_CPU_AVX512},
         {"avx512-vnni", WEIR_CPU_AVX2 | WEIR_CPU_AVX512 | WEIR_CPU_AVX512_VNNI},
+        {"neon-dotprod", WEIR_CPU_NEON_DOTPROD},
     };
     for (size_t level = 0; level < WEIR_COUNT(levels); level++)
         if (strcmp(levels[level].name, name) == 0) {
@@ -31,8 +32,9 @@ enum weir_status weir_kernels_choose(struct weir_kernels *kernels, const char *i
 {
     unsigned wanted = ~0u;
     if (isa != NULL && !find_isa(isa, &wanted))
-        return WEIR_FAIL(err, WEIR_ERR_ARG,
-                         "instruction set \"%s\": wanted ref, avx2, avx512 or avx512-vnni", isa);
+        return WEIR_FAIL(
+            err, WEIR_ERR_ARG,
+            "instruction set \"%s\": wanted ref, avx2, avx512, avx512-vnni or neon-dotprod", isa);
     const unsigned found = weir_cpu_flags();
     if (isa != NULL && (wanted & ~found) != 0)
         return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED, "this CPU does not have %s", isa);

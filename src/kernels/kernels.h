@@ -24,9 +24,10 @@
 
 /* What the CPU offers, as features. */
 enum weir_cpu_flag {
-    WEIR_CPU_AVX2 = 1 << 0,        /* with FMA and F16C */
-    WEIR_CPU_AVX512 = 1 << 1,      /* F, BW, VL, DQ */
-    WEIR_CPU_AVX512_VNNI = 1 << 2, /* vpdpbusd on 512-bit registers */
+    WEIR_CPU_AVX2 = 1 << 0,         /* with FMA and F16C */
+    WEIR_CPU_AVX512 = 1 << 1,       /* F, BW, VL, DQ */
+    WEIR_CPU_AVX512_VNNI = 1 << 2,  /* vpdpbusd on 512-bit registers */
+    WEIR_CPU_NEON_DOTPROD = 1 << 3, /* aarch64's sdot */
 };
 
 /* Activation formats. */
@@ -144,7 +145,7 @@ struct weir_kernels {
     weir_axpy_fn *axpy;
     weir_attention_fn *attention;
     weir_to_f16_fn *to_f16;
-    const char *isa; /* "ref", "avx2", "avx512", "avx512-vnni": for reports */
+    const char *isa; /* for reports: "ref", "avx2", "avx512", "avx512-vnni", "neon-dotprod" */
 };
 
 /* What this CPU and its operating system offer. */

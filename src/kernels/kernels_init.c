@@ -42,6 +42,13 @@ unsigned weir_cpu_flags(void)
         flags |= WEIR_CPU_AVX512_VNNI;
     return flags;
 }
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
+
+unsigned weir_cpu_flags(void)
+{
+    return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0 ? WEIR_CPU_NEON_DOTPROD : 0;
+}
 #else
 unsigned weir_cpu_flags(void)
 {
@@ -67,6 +74,13 @@ void weir_kernels_init(struct weir_kernels *kernels, unsigned cpu_flags)
     weir_q32_init_vnni(kernels);
     weir_k_init_vnni(kernels);
     kernels->isa = "avx512-vnni";
+#elif defined(__aarch64__)
+    if ((cpu_flags & WEIR_CPU_NEON_DOTPROD) == 0)
+        return;
+    weir_float_init_neon(kernels);
+    weir_q32_init_neon(kernels);
+    weir_k_init_neon(kernels);
+    kernels->isa = "neon-dotprod";
 #else
     (void)cpu_flags;
 #endif

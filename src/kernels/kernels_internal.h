@@ -4,6 +4,9 @@
 
 #include "kernels/kernels.h"
 
+/* For what takes a type or a number of tokens as a constant, and must see it as one. */
+#define WEIR_INLINE static inline __attribute__((always_inline))
+
 void weir_matmul_init_ref(struct weir_kernels *kernels);
 void weir_kernels_init_ref(struct weir_kernels *kernels);
 #if defined(__x86_64__)
@@ -13,6 +16,10 @@ void weir_k_init_avx2(struct weir_kernels *kernels);
 void weir_kernels_init_avx512(struct weir_kernels *kernels);
 void weir_q32_init_vnni(struct weir_kernels *kernels);
 void weir_k_init_vnni(struct weir_kernels *kernels);
+#elif defined(__aarch64__)
+void weir_float_init_neon(struct weir_kernels *kernels);
+void weir_q32_init_neon(struct weir_kernels *kernels);
+void weir_k_init_neon(struct weir_kernels *kernels);
 #endif
 
 #endif

@@ -35,7 +35,7 @@ def logits(model, ids, folder, *options):
 def levels():
     """Instruction sets of this CPU, all of which must keep the promise; they differ from each other."""
     found = []
-    for name in ("ref", "avx2", "avx512", "avx512-vnni"):
+    for name in ("ref", "avx2", "avx512", "avx512-vnni", "neon-dotprod"):
         done = subprocess.run([WEIR, "run", DEMO, "--ids", "1", "-n", "0", "--isa", name], capture_output=True)
         if done.returncode == 0:
             found.append(name)

@@ -22,6 +22,7 @@ static const unsigned level_masks[] = {
     WEIR_CPU_AVX2,
     WEIR_CPU_AVX2 | WEIR_CPU_AVX512,
     WEIR_CPU_AVX2 | WEIR_CPU_AVX512 | WEIR_CPU_AVX512_VNNI,
+    WEIR_CPU_NEON_DOTPROD,
 };
 
 /* False when the CPU lacks the level. */

@@ -287,7 +287,7 @@ static void rope_turns_pairs_and_keeps_lengths(void **state)
 static void levels_say_what_they_are(void **state)
 {
     (void)state;
-    static const char *const names[] = {"ref", "avx2", "avx512", "avx512-vnni"};
+    static const char *const names[] = {"ref", "avx2", "avx512", "avx512-vnni", "neon-dotprod"};
     for (size_t level = 0; level < WEIR_COUNT(level_masks); level++) {
         struct weir_kernels kernels;
         if (level_init(&kernels, level))

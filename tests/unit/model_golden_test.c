@@ -64,7 +64,7 @@ static void check_model(const struct golden *golden, const char *isa)
 static void logits_equal_transformers_on_every_level(void **state)
 {
     (void)state;
-    static const char *const levels[] = {"ref", "avx2", "avx512", "avx512-vnni"};
+    static const char *const levels[] = {"ref", "avx2", "avx512", "avx512-vnni", "neon-dotprod"};
     char names[GOLDEN_FOLDERS_MAX][64];
     const size_t count = golden_list(names);
     assert_true(count >= 5); /* one for each family at least */

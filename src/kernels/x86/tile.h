@@ -10,8 +10,6 @@
 
 #include "kernels/kernels_internal.h"
 
-#define WEIR_INLINE static inline __attribute__((always_inline))
-
 /* Tokens whose activations stay in the second-level cache while all rows of a part pass. */
 enum { WEIR_TOKEN_BLOCK = 32, WEIR_TOKEN_TILE = 4 };
 
