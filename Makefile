@@ -19,7 +19,7 @@ cli_pkgs := jansson
 pkgs     := $(lib_pkgs) $(cli_pkgs)
 
 # Where a library is missing, say which Debian package brings it before the compiler says less.
-quiet_goals := help clean format format-check tidy
+quiet_goals := help clean check-arm format format-check tidy
 ifneq ($(filter-out $(quiet_goals),$(or $(MAKECMDGOALS),all)),)
 deb.liburing := liburing-dev
 deb.libpcre2-8 := libpcre2-dev
@@ -117,6 +117,9 @@ bench: $(patsubst bench/%.c,$B/bench/%,$(bench_src)) all tools ## build the meas
 check: $(run_tests) ## run unit and api tests; T=name: those whose path contains it
 	@fail=0; for t in $(run_tests); do echo "  TEST $$t"; timeout $(or $(LIMIT),600) $$t || { [ $$? = 77 ] || fail=1; }; done; exit $$fail
 
+check-arm: ## kernels and models on an emulated aarch64, with dot product and without
+	@tests/integration/arm.sh
+
 check-api: ## weir.h alone is C11 and C++17, and mentions nothing but the standard
 	$(Q)for h in include/*.h; do \
 	  $(CC) -std=c11 -pedantic -Wall -Wextra -Werror -Iinclude -fsyntax-only -x c $$h && \
@@ -168,7 +171,7 @@ help: ## this list
 clean: ## remove build/
 	rm -rf build
 
-.PHONY: $B/weir.pc all lib tools tests bench check check-api symbols tidy format format-check lint fuzz fuzz-run fuzz-replay install help clean
+.PHONY: $B/weir.pc all lib tools tests bench check check-arm check-api symbols tidy format format-check lint fuzz fuzz-run fuzz-replay install help clean
 .SECONDARY:
 ifneq ($(filter-out $(quiet_goals),$(or $(MAKECMDGOALS),all)),)
 -include $(shell find $B/obj -name '*.d' 2>/dev/null)

@@ -4,6 +4,11 @@
 weir_build_packages="build-essential pkg-config liburing-dev libpcre2-dev libutf8proc-dev libjansson-dev"
 weir_test_packages="libcmocka-dev python3 python3-pip python3-venv clang libclang-rt-dev clang-format xz-utils"
 
+# For tests/integration/arm.sh: a cross compiler and an emulator, and what the compiler's target links.
+weir_arm_packages="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user make pkg-config"
+weir_arm_libraries="liburing-dev liburing2 libpcre2-dev libpcre2-8-0 libutf8proc-dev libutf8proc2
+    libjansson-dev libjansson4 libcmocka-dev libcmocka0"
+
 # Names of those that are not installed, one a line.
 weir_missing_packages() {
     for package in "$@"; do
@@ -36,4 +41,29 @@ weir_install_packages() {
         echo "apt-get could not install: $missing" >&2
         return 1
     }
+}
+
+# Put what Debian's packages for another architecture hold below FOLDER, once. Nothing is installed:
+# apt keeps its lists for that architecture in the folder, so the system's own do not learn of it.
+weir_unpack_packages() { # ARCHITECTURE FOLDER PACKAGE...
+    architecture=$1 folder=$2
+    shift 2
+    [ "$(cat "$folder/packages" 2>/dev/null)" != "$*" ] || return 0
+    command -v apt-get >/dev/null 2>&1 && command -v dpkg-deb >/dev/null 2>&1 || return 1
+    rm -rf "$folder"
+    mkdir -p "$folder/apt/lists/partial" "$folder/apt/archives/partial" || return 1
+    folder=$(CDPATH='' cd -- "$folder" && pwd) || return 1
+    foreign_apt() {
+        apt-get -qq -o APT::Architecture="$architecture" -o APT::Architectures="$architecture" \
+            -o Dir::State="$folder/apt" -o Dir::State::status=/dev/null -o Dir::Cache="$folder/apt" \
+            -o APT::Sandbox::User=root -o Acquire::Languages=none -o Acquire::Retries=3 "$@" >&2
+    }
+    # A source that lacks the architecture fails; whether the others have the packages shows next.
+    foreign_apt update
+    (cd "$folder/apt" && foreign_apt download "$@") || return 1
+    for package in "$folder"/apt/*.deb; do
+        dpkg-deb -x "$package" "$folder" || return 1
+    done
+    rm -rf "$folder/apt"
+    echo "$*" >"$folder/packages"
 }
