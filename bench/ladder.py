@@ -57,7 +57,7 @@ class Demo:
             text = file.read()[2000:2400]
         self.model = DEMO
         self.shape = ["--expert-share", 0.25, "--ctx", 512, "--threads", threads]
-        # The chunk's scratch is part of the smallest ceiling; page cache gets what look-ahead's rungs need for their own.
+        # The longest chunk's scratch is in it, so that every rung has the same slots.
         self.limit = weir_json("plan", DEMO, *self.shape, "--chunk", 128)["min_bytes"]
         self.args = ["run", DEMO, "-p", text, "-n", 256, "--ignore-eos", "--temp", 0.8, "--seed", 3, *self.shape]
 

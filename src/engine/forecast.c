@@ -28,7 +28,7 @@ static const double curve_shares[CURVE_SHARES] = {0.0, 0.05, 0.1, 0.15, 0.2, 0.2
 /* Hit rate of policy learned by the share of experts that have slots, while decoding, from routing
  * traces of real models, one row for each k/E: gpt-oss-120b (2 of 128), Qwen3-30B-A3B (6 of 128),
  * OLMoE-1B-7B (8 of 64). The traces are short, so the upper shares still count first uses; ends by
- * definition. `weir trace replay TRACE --policy learned --expert-share 0.05,...` */
+ * definition. `weir trace replay TRACE --policy learned --fraction 0.05,...` */
 static const struct {
     double used_share; /* k/E */
     double hit_rates[CURVE_SHARES];
