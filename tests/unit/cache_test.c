@@ -117,6 +117,70 @@ static void nothing_beats_the_future_layer_by_layer(void **state)
     }
 }
 
+/* Steps, counted through all layers, until this record is used again. */
+static uint32_t find_distance(uint32_t step, uint32_t layer, uint16_t expert)
+{
+    for (uint32_t later = step + 1; later < TOKENS * LAYERS; later++)
+        for (uint32_t rank = 0; rank < USED && later % LAYERS == layer; rank++)
+            if (experts[later / LAYERS][layer][rank] == expert)
+                return later - step;
+    return UINT32_MAX;
+}
+
+/* The same by a search through the future for each victim; which of those never used again goes
+ * makes no difference. */
+static uint64_t simulate_future_pool(uint32_t n_slot)
+{
+    static bool is_there[LAYERS][EXPERTS];
+    uint64_t hits = 0;
+    uint32_t count = 0;
+    memset(is_there, 0, sizeof(is_there));
+    for (uint32_t step = 0; step < TOKENS * LAYERS; step++) {
+        const uint32_t now = step % LAYERS;
+        const uint16_t *used = experts[step / LAYERS][now];
+        for (uint32_t rank = 0; rank < USED; rank++) {
+            hits += is_there[now][used[rank]] && step / LAYERS >= 120;
+            count += !is_there[now][used[rank]];
+            is_there[now][used[rank]] = true;
+        }
+        for (; count > n_slot; count--) {
+            uint32_t farthest = 0;
+            bool *victim = NULL;
+            for (uint32_t layer = 0; layer < LAYERS; layer++)
+                for (uint16_t expert = 0; expert < EXPERTS; expert++) {
+                    bool is_own = false;
+                    for (uint32_t rank = 0; rank < USED; rank++)
+                        is_own = is_own || (layer == now && used[rank] == expert);
+                    if (!is_there[layer][expert] || is_own)
+                        continue;
+                    const uint32_t distance = find_distance(step, layer, expert);
+                    if (distance > farthest) {
+                        farthest = distance;
+                        victim = &is_there[layer][expert];
+                    }
+                }
+            *victim = false;
+        }
+    }
+    return hits;
+}
+
+static void the_future_of_a_pool_counts_layers(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed < 4; seed++) {
+        const struct weir_trace trace = make_trace(seed);
+        for (uint32_t n_slot = USED; n_slot < EXPERTS; n_slot += 3) {
+            const struct weir_replay_config config = {
+                .policy = "belady", .pool = true, .n_slot = n_slot, .warm_share = 1.0 / 3.0};
+            struct weir_replay_result result;
+            assert_int_equal(weir_trace_replay(&trace, &config, &result, NULL, NULL, NULL),
+                             WEIR_OK);
+            assert_int_equal(result.hits, simulate_future_pool(n_slot * LAYERS));
+        }
+    }
+}
+
 static void nothing_beats_the_future_in_a_pool(void **state)
 {
     (void)state;
@@ -311,6 +375,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lru_equals_a_list_in_order_of_use),
         cmocka_unit_test(nothing_beats_the_future_layer_by_layer),
+        cmocka_unit_test(the_future_of_a_pool_counts_layers),
         cmocka_unit_test(nothing_beats_the_future_in_a_pool),
         cmocka_unit_test(with_slots_for_all_every_policy_hits),
         cmocka_unit_test(favourites_stay),
