@@ -87,6 +87,8 @@ isa.avx512vnni := -mavx512vnni $(isa.avx512)
 isa.neon   := -march=armv8.2-a+dotprod
 isa_of = $(isa.$(lastword $(subst _, ,$(basename $(notdir $(1))))))
 $B/obj/src/%.o: weir_extra := -Wconversion -Wno-sign-conversion
+# clang needs minutes to instrument the kernels, which no fuzzer reaches.
+$B/obj/src/kernels/%.o: weir_extra += $(if $(filter fuzz,$(CONFIG)),-fno-sanitize=all)
 # gcc 12 for aarch64 ends with an internal error where it vectorizes tests' loops with fmax.
 $B/obj/tests/%.o: weir_extra := $(if $(filter arm,$(arch)),-fno-tree-vectorize)
 $B/obj/%.o: %.c Makefile $B/flags

@@ -199,7 +199,7 @@ def check_routing(folder):
     trace = os.path.join(folder, "trace")
     weir("trace", "record", DEMO, "-p", "The old man", "-n", 60, "--ignore-eos", "--temp", 0, "-o", trace)
     plan, _ = plan_json("--slots", 10, "--routing", trace)
-    replay = weir_json("trace", "replay", trace, "--policy", "learned", "--expert-share", 10.01 / 32)["results"][0]
+    replay = weir_json("trace", "replay", trace, "--policy", "learned", "--fraction", 10.01 / 32)["results"][0]
     expected = plan["expected"]
     check(plan["slots"] == 10 and expected["hit_rate"] == replay["hit_rate"], f"{expected}, replay {replay}")
     check(expected["hit_rate_band"] == [replay["hit_rate"]] * 2, f"{expected['hit_rate_band']}")
