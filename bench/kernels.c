@@ -1,10 +1,12 @@
-/* kernels.c - how fast every matmul is, beside how fast memory can be read.
+/* kernels.c - how fast every matmul is, beside how fast memory can be read and how fast the CPU can
+ * multiply. What is timed was compared with the reference just before.
  *
  * Weights that no cache holds are walked round and round, so that each sample reads rows that were
  * last touched a whole buffer ago. All levels of one type take turns, and so does the plain read of
  * the same buffer: what disturbs one of them disturbs its neighbours too. Rows are divided among
  * the threads as the model divides them; one fork and join for each sample.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +15,7 @@
 #include "base/base.h"
 #include "base/mem.h"
 #include "kernels/kernels.h"
+#include "ops_peak.h"
 #include "sys/sys.h"
 
 enum {
@@ -21,6 +24,8 @@ enum {
         1024, /* weights that stream are many matrices of this many rows, as experts are */
     TOKENS_MAX = 128,
     SEED_ROWS = 64, /* encoded from random values; the others are copies of them */
+    CHECKED_ROWS = SEED_ROWS - 3,
+    CHECKED_TOKENS = 13,
     ROUNDS = 7,
     LEVEL_MAX = 5,
     CASE_MAX = LEVEL_MAX * 6,
@@ -28,6 +33,8 @@ enum {
 #define BIG_BYTES_MIN (256ull << 20)
 #define BIG_BYTES_MAX (1ull << 30)
 #define SAMPLE_NS 20e6 /* what a sample should last */
+#define PEAK_NS 5e6    /* what an instruction is timed for */
+#define TOLERANCE 1e-4 /* of the largest output */
 
 static const char help[] =
     "usage: kernels [--type NAME] [--threads N]\n"
@@ -42,7 +49,12 @@ static const char help[] =
     "  GB/s      bytes of weights read in a second, the median of 7 rounds\n"
     "  GFLOP/s   two operations for each weight and token\n"
     "  of read   GB/s divided by the median plain read of the same memory in these rounds\n"
+    "  of peak   GFLOP/s divided by what the level's multiply-add instruction (of bytes; of "
+    "floats\n"
+    "            for types of floats) does from registers, the best of these rounds\n"
     "\n"
+    "Each level is first compared with the reference; a difference ends the program with status "
+    "1.\n"
     "A level is listed where it has a matmul of its own for the type.\n"
     "\n"
     "example: build/release/bench/kernels --type Q4_K --threads 1\n";
@@ -63,6 +75,7 @@ struct bench {
 struct sample {
     const char *isa;
     weir_matmul_fn *matmul;
+    unsigned flags; /* enum weir_cpu_flag */
     uint32_t n_token;
     bool streams;
     uint64_t matrix_count; /* of a sample; the small one again and again */
@@ -182,10 +195,78 @@ static size_t list_samples(enum weir_type type, struct sample *samples)
             for (size_t at = 0; at < WEIR_COUNT(n_tokens) - (masks[level] == 0); at++)
                 samples[count++] = (struct sample){.isa = kernels.isa,
                                                    .matmul = before,
+                                                   .flags = masks[level],
                                                    .n_token = n_tokens[at],
                                                    .streams = streams != 0};
     }
     return count;
+}
+
+/* Whether a level's outputs are the reference's, but for rounding. */
+static bool check_sample(const struct bench *bench, enum weir_type type,
+                         const struct sample *sample)
+{
+    static float wanted[CHECKED_ROWS * CHECKED_TOKENS];
+    static float found[CHECKED_ROWS * CHECKED_TOKENS];
+    struct weir_kernels ref;
+    double most = 0.0;
+    weir_kernels_init(&ref, 0);
+    struct weir_matmul job = {.w = bench->weights,
+                              .w_row_bytes = weir_quant_row_bytes(type, COLS),
+                              .x = bench->x,
+                              .x_row_bytes = weir_act_row_bytes(ref.act[type], COLS),
+                              .y = wanted,
+                              .y_stride = CHECKED_ROWS,
+                              .cols = COLS,
+                              .row_end = CHECKED_ROWS,
+                              .n_token = weir_min(sample->n_token, CHECKED_TOKENS)};
+    const size_t count = CHECKED_ROWS * job.n_token;
+    ref.matmul[type](&job);
+    job.y = found;
+    sample->matmul(&job);
+    for (size_t at = 0; at < count; at++)
+        most = fmax(most, fabs((double)wanted[at]));
+    for (size_t at = 0; at < count; at++) {
+        if (fabs((double)found[at] - (double)wanted[at]) <= TOLERANCE * most)
+            continue;
+        fprintf(stderr,
+                "kernels: %s %s: row %zu of token %zu: wanted %.7g as the reference, found %.7g\n",
+                weir_quant_info(type)->name, sample->isa, at % CHECKED_ROWS, at / CHECKED_ROWS,
+                (double)wanted[at], (double)found[at]);
+        return false;
+    }
+    return true;
+}
+
+struct peak_job {
+    const struct ops_peak *peak;
+    uint64_t rounds;
+};
+
+static void run_peak(void *user, uint32_t part, uint32_t n_part)
+{
+    const struct peak_job *job = user;
+    (void)part;
+    (void)n_part;
+    job->peak->run(job->rounds);
+}
+
+/* Operations a nanosecond of all threads; 0 where nothing is known of the level. */
+static double measure_peak(const struct bench *bench, const struct sample *sample,
+                           enum weir_type type)
+{
+    struct peak_job job = {.peak =
+                               ops_peak_find(sample->flags, weir_quant_info(type)->block_len == 1),
+                           .rounds = 1000};
+    if (job.peak == NULL)
+        return 0.0;
+    uint64_t ns = 0;
+    for (; ns < PEAK_NS; job.rounds *= 2) {
+        const uint64_t start_ns = weir_now_ns();
+        weir_pool_run(bench->pool, "peak", run_peak, &job);
+        ns = weir_now_ns() - start_ns;
+    }
+    return (double)job.rounds / 2.0 * job.peak->ops_per_round * bench->n_thread / (double)ns;
 }
 
 static int compare_doubles(const void *a, const void *b)
@@ -195,19 +276,23 @@ static int compare_doubles(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void measure_type(struct bench *bench, enum weir_type type)
+static bool measure_type(struct bench *bench, enum weir_type type)
 {
     struct sample samples[CASE_MAX];
     struct weir_kernels kernels;
     const size_t row_bytes = weir_quant_row_bytes(type, COLS);
     const size_t count = list_samples(type, samples);
     double reads[ROUNDS];
+    double peaks[CASE_MAX] = {0};
     weir_kernels_init(&kernels, weir_cpu_flags());
     fill_weights(bench, type);
     fill_activations(bench, &kernels, kernels.act[type]);
     bench->cursor = 0;
-    for (size_t at = 0; at < count; at++)
+    for (size_t at = 0; at < count; at++) {
+        if (!check_sample(bench, type, &samples[at]))
+            return false;
         samples[at].matrix_count = choose_count(bench, &kernels, type, &samples[at]);
+    }
     for (int round = 0; round < ROUNDS; round++) {
         const uint64_t read_ns =
             weir_sys_dram_read_ns(bench->pool, bench->weights, bench->big_bytes);
@@ -215,6 +300,7 @@ static void measure_type(struct bench *bench, enum weir_type type)
         for (size_t at = 0; at < count; at++) {
             struct sample *sample = &samples[at];
             const uint64_t rows = sample->streams ? MATRIX_ROWS : bench->small_bytes / row_bytes;
+            peaks[at] = fmax(peaks[at], measure_peak(bench, sample, type));
             if (!sample->streams) /* what the sample before left in L2 is not ours */
                 time_matrices(bench, &kernels, type, sample, 1);
             const uint64_t ns = time_matrices(bench, &kernels, type, sample, sample->matrix_count);
@@ -230,11 +316,16 @@ static void measure_type(struct bench *bench, enum weir_type type)
         qsort(sample->bytes_per_ns, ROUNDS, sizeof(double), compare_doubles);
         const double median = sample->bytes_per_ns[ROUNDS / 2];
         const double flops = 2.0 * COLS * sample->n_token / (double)row_bytes;
-        printf("%-6s  %-12s %6u  %-7s %7.2f %9.1f %8.0f%%\n", weir_quant_info(type)->name,
+        printf("%-6s  %-12s %6u  %-7s %7.2f %9.1f %8.0f%%", weir_quant_info(type)->name,
                sample->isa, sample->n_token, sample->streams ? "memory" : "L2", median,
                median * flops, 100.0 * median / read);
+        if (peaks[at] > 0.0)
+            printf(" %8.0f%%\n", 100.0 * median * flops / peaks[at]);
+        else
+            printf(" %9s\n", "-");
     }
     fflush(stdout);
+    return true;
 }
 
 /* The size of a data cache of this CPU, or otherwise a usual one. */
@@ -263,8 +354,8 @@ static void print_header(const struct bench *bench)
         COLS, weir_format_size(bench->big_bytes, big, sizeof(big)),
         weir_format_size(bench->small_bytes, small, sizeof(small)));
     printf("median of %d interleaved rounds of about %.0f ms\n\n", ROUNDS, SAMPLE_NS * 1e-6);
-    printf("%-6s  %-12s %6s  %-7s %7s %9s %9s\n", "type", "level", "tokens", "weights", "GB/s",
-           "GFLOP/s", "of read");
+    printf("%-6s  %-12s %6s  %-7s %7s %9s %9s %9s\n", "type", "level", "tokens", "weights", "GB/s",
+           "GFLOP/s", "of read", "of peak");
 }
 
 static int measure(uint32_t n_thread, int only)
@@ -294,12 +385,13 @@ static int measure(uint32_t n_thread, int only)
     }
     lay_out(&bench, &mem);
     print_header(&bench);
-    for (int type = 0; type < WEIR_TYPE_COUNT; type++)
+    bool is_good = true;
+    for (int type = 0; type < WEIR_TYPE_COUNT && is_good; type++)
         if (only < 0 || type == only)
-            measure_type(&bench, (enum weir_type)type);
+            is_good = measure_type(&bench, (enum weir_type)type);
     weir_pool_destroy(&bench.pool);
     weir_mem_close(&mem);
-    return EXIT_SUCCESS;
+    return is_good ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 int main(int argc, char **argv)
