@@ -275,13 +275,26 @@ static void start(weir_io *io, const struct weir_read *read)
     io->engine->start(io, request);
 }
 
+bool weir_io_queue(weir_io *io, const struct weir_read *read)
+{
+    if (io->free_count == 0)
+        return false;
+    start(io, read);
+    return true;
+}
+
+void weir_io_flush(weir_io *io)
+{
+    io->engine->flush(io);
+}
+
 uint32_t weir_io_submit(weir_io *io, const struct weir_read *reads, uint32_t count)
 {
     uint32_t taken = 0;
-    while (taken < count && io->free_count > 0)
-        start(io, &reads[taken++]);
+    while (taken < count && weir_io_queue(io, &reads[taken]))
+        taken++;
     if (taken > 0)
-        io->engine->flush(io);
+        weir_io_flush(io);
     return taken;
 }
 

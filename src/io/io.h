@@ -105,7 +105,11 @@ const char *weir_io_file_path(const weir_io *io, uint32_t file);
 uint64_t weir_io_file_bytes(const weir_io *io, uint32_t file);
 const struct weir_io_mode *weir_io_mode_get(const weir_io *io);
 
-/* Take up to count reads; returns how many were taken. Fewer means full: reap first. */
+/* Take a read that the next flush or reap hands to the device, with all that were queued: one call
+ * into the kernel for them together. False means full: reap first. */
+bool weir_io_queue(weir_io *io, const struct weir_read *read);
+void weir_io_flush(weir_io *io);
+/* Queue up to count reads and flush; returns how many were taken. */
 uint32_t weir_io_submit(weir_io *io, const struct weir_read *reads, uint32_t count);
 /* Collect up to capacity results; waits at most wait_ns for the first (0: do not wait; negative:
  * wait until one comes). Returns 0 at once when nothing is in flight. */

@@ -72,7 +72,8 @@ static void uring_flush(weir_io *io)
 {
     struct uring_state *state = io->state;
     /* EAGAIN and EBUSY leave the entries queued; collect takes them along. */
-    io_uring_submit(&state->ring);
+    if (io_uring_sq_ready(&state->ring) > 0)
+        io_uring_submit(&state->ring);
 }
 
 static uint32_t uring_collect(weir_io *io, struct weir_io_result *results, uint32_t capacity,

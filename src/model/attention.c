@@ -155,8 +155,10 @@ void weir_attention_layer(struct weir_forward *forward)
         .n_token = forward->n_token,
     };
     weir_linear_run(&project);
+    weir_lookahead_poll(forward);
     weir_forward_by_token(forward, "place heads", place_heads);
     weir_pool_run(forward->config.pool, "attend", attend_heads, forward);
+    weir_lookahead_poll(forward);
     weir_forward_by_token(forward, "quantize attended", quantize_attended);
     struct weir_linear gather = {
         .name = "attention output",

@@ -231,6 +231,7 @@ static enum weir_status finish_batch(struct batch *batch, struct weir_err *err)
 {
     if (batch->count == 0)
         return WEIR_OK;
+    weir_lookahead_again(batch->forward, false); /* if the device is already running out of reads */
     run_hidden(batch);
     weir_lookahead_again(batch->forward, false);
     const enum weir_status status = run_tails(batch, err);

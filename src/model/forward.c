@@ -214,8 +214,7 @@ static enum weir_status run_layer(struct weir_forward *forward, uint32_t index,
     weir_forward_by_token(forward, "norm", norm_before_attention);
     weir_attention_layer(forward);
     weir_forward_by_token(forward, "add and norm", add_and_norm);
-    if (forward->lookahead.m > 0)
-        weir_store_poll(forward->config.store);
+    weir_lookahead_poll(forward);
     weir_forward_tell(forward, "attention", begin_ns);
     if (forward->layer->has_experts)
         return weir_expert_layer(forward, err);

@@ -215,6 +215,12 @@ void weir_lookahead_from(struct weir_forward *forward, uint32_t first)
     tell_store(forward, layer);
 }
 
+void weir_lookahead_poll(struct weir_forward *forward)
+{
+    if (forward->lookahead.m > 0)
+        weir_store_poll(forward->config.store);
+}
+
 void weir_lookahead_computed(struct weir_forward *forward, uint32_t expert)
 {
     if (forward->lookahead.computed != NULL)

@@ -138,6 +138,8 @@ void weir_lookahead_layout(struct weir_forward *forward, struct weir_mem *mem);
 /* Guess about the next layer with experts from `first` on, from normed and chosen, and tell the
  * store. router is overwritten. */
 void weir_lookahead_from(struct weir_forward *forward, uint32_t first);
+/* A moment between two jobs: the device gets more of what was guessed. */
+void weir_lookahead_poll(struct weir_forward *forward);
 /* An expert's output of the running layer is there. */
 void weir_lookahead_computed(struct weir_forward *forward, uint32_t expert);
 /* A moment for a guess by the residual stream: between experts when the device is about to run out

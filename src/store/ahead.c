@@ -145,11 +145,23 @@ static bool start_ahead(struct weir_store *store, uint32_t record)
     return true;
 }
 
-/* Little at a time: what is in flight when the next step knows what it needs delays it. */
-void weir_store_pump_ahead(struct weir_store *store)
+/* Little at a time: what is in flight when the next step knows what it needs delays it. But two
+ * slices: the device has one to go on with when it has done the other. */
+static uint64_t ahead_budget_bytes(const struct weir_store *store)
+{
+    const struct weir_layer_state *layer = &store->layers[store->ahead.layer];
+    uint64_t slice_bytes = 0;
+    for (uint32_t slice = 0; slice < layer->config.slice_count; slice++)
+        slice_bytes =
+            weir_max(slice_bytes, weir_store_superset(&layer->config.slice[slice], 0).bytes);
+    const uint64_t wanted_bytes = weir_max(2 * slice_bytes, WEIR_STORE_AHEAD_BYTES);
+    return weir_min(store->budget_bytes, wanted_bytes);
+}
+
+static void ask_ahead(struct weir_store *store)
 {
     struct weir_ahead *ahead = &store->ahead;
-    const uint64_t budget_bytes = weir_min(store->budget_bytes, WEIR_STORE_AHEAD_BYTES);
+    const uint64_t budget_bytes = ahead_budget_bytes(store);
     const uint32_t slice_count = store->layers[ahead->layer].config.slice_count;
     const double record_bytes = (double)store->layers[ahead->layer].slot_bytes;
     for (uint32_t index = 0; index < ahead->slot_count; index++)
@@ -168,6 +180,12 @@ void weir_store_pump_ahead(struct weir_store *store)
         if (!weir_store_ask(store, ahead->slots[ahead->slot_count - 1], slice_count, budget_bytes))
             return;
     }
+}
+
+void weir_store_pump_ahead(struct weir_store *store)
+{
+    ask_ahead(store);
+    weir_io_flush(store->io);
 }
 
 void weir_store_expect(weir_store *store, uint32_t layer, const uint32_t *records, uint32_t count,
@@ -195,7 +213,7 @@ bool weir_store_has_time(const weir_store *store)
 {
     const struct weir_step *step = &store->step;
     return step->missing_next == step->missing_count &&
-           store->in_flight_bytes < WEIR_STORE_AHEAD_BYTES;
+           store->in_flight_bytes < ahead_budget_bytes(store);
 }
 
 bool weir_store_is_whole(const weir_store *store, uint32_t layer)

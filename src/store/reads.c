@@ -130,7 +130,7 @@ bool weir_store_ask(struct weir_store *store, uint32_t slot, uint32_t until, uin
         };
         if (store->in_flight_bytes > 0 && store->in_flight_bytes + superset.bytes > budget_bytes)
             return false;
-        if (weir_io_submit(store->io, &read, 1) == 0)
+        if (!weir_io_queue(store->io, &read))
             return false;
         store->in_flight_bytes += superset.bytes;
         store->stats.slice_bytes += slice->bytes;
@@ -144,7 +144,7 @@ bool weir_store_ask(struct weir_store *store, uint32_t slot, uint32_t until, uin
 /* Heads of the next records go before the tail of this one, as far as a token's records reach:
  * with the heads a token's experts can be computed while the tails are on their way. In a prefill
  * step, which has more records, a tail waits for no more than that. */
-bool weir_store_pump_reads(struct weir_store *store)
+static bool ask_for_step(struct weir_store *store)
 {
     const struct weir_step *step = &store->step;
     const uint32_t lead = store->step_max;
@@ -163,6 +163,13 @@ bool weir_store_pump_reads(struct weir_store *store)
             return false;
     }
     return true;
+}
+
+bool weir_store_pump_reads(struct weir_store *store)
+{
+    const bool all_asked = ask_for_step(store);
+    weir_io_flush(store->io);
+    return all_asked;
 }
 
 static void keep_failure(struct weir_store *store, const struct weir_read_done *done)

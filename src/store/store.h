@@ -35,7 +35,7 @@
 
 enum {
     WEIR_STORE_BUDGET_BYTES = 32 << 20,
-    WEIR_STORE_AHEAD_BYTES = 4 << 20, /* in flight, above which nothing is read ahead */
+    WEIR_STORE_AHEAD_BYTES = 4 << 20, /* in flight, or two slices: above it nothing is read ahead */
     WEIR_SLICE_MAX = 4,
     WEIR_RECORD_MAX = 4096,
     WEIR_STORE_LAYER_MAX = 512,
