@@ -1,4 +1,4 @@
-/* ops_peak.h - how many operations a second one core's multiply-add instruction can do, the operands
+/* ops_peak.h - how many operations a second a CPU's multiply-add instruction can do, the operands
  * being in registers: the ceiling of a prompt's matmul.
  *
  * Two operations for each product: for integers the instruction that multiplies bytes, for floats
