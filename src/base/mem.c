@@ -4,17 +4,13 @@
  * I2  In OPENING used_bytes never passes total_bytes: what was planned is what there is.
  * I3  After seal used_bytes equals what planning counted, use by use.
  */
-#include "base/mem.h"
+#include "base/mem_internal.h"
 
 #include "base/heap.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
-
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
 
 enum { PAGE_BYTES = 4096, HUGE_BYTES = 2 << 20 };
 
@@ -64,20 +60,6 @@ uint64_t weir_mem_bytes(const struct weir_mem *mem)
     return total_bytes;
 }
 
-/* Touch every page now, so that no fault happens while a token is computed, and so that a lack of
- * memory is an answer here rather than a signal later. */
-static int prefault(uint8_t *start, uint64_t bytes)
-{
-    if (madvise(start, bytes, MADV_POPULATE_WRITE) == 0)
-        return 0;
-    if (errno != EINVAL)
-        return errno;
-    /* Kernels before 5.14 do not know the advice: write to each page ourselves. */
-    for (uint64_t offset = 0; offset < bytes; offset += PAGE_BYTES)
-        *(volatile uint8_t *)(start + offset) = 0;
-    return 0;
-}
-
 /* A mapping that begins at a huge-page boundary, so that huge pages fill it without excess. */
 static uint8_t *map_aligned(uint64_t bytes)
 {
@@ -98,30 +80,58 @@ static uint8_t *map_aligned(uint64_t bytes)
     return start;
 }
 
-enum weir_status weir_mem_open(struct weir_mem *mem, struct weir_err *err)
+enum weir_status weir_mem_refuse(const struct weir_mem *mem, enum weir_mem_use use, int os_errno,
+                                 struct weir_err *err)
 {
-    WEIR_ASSERT(mem->phase == WEIR_MEM_PLANNING);
-    mem->phase = WEIR_MEM_OPENING;
-    for (int use = 0; use < WEIR_MEM_USE_COUNT; use++) {
-        struct weir_mem_region *region = &mem->region[use];
+    char size[32];
+    return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for %s (%s): %s", weir_mem_use_name(use),
+                     weir_format_size(mem->region[use].total_bytes, size, sizeof(size)),
+                     strerror(os_errno));
+}
+
+/* Map every region; use says which one failed. 0 or an errno. */
+static int map_regions(struct weir_mem *mem, enum weir_mem_use *use)
+{
+    for (*use = 0; *use < WEIR_MEM_USE_COUNT; ++*use) {
+        struct weir_mem_region *region = &mem->region[*use];
         region->used_bytes = 0;
         if (region->total_bytes == 0)
             continue;
         errno = ENOMEM;
         region->start = weir_heap_may_succeed() ? map_aligned(region->total_bytes) : NULL;
-        const int os_errno =
-            region->start == NULL ? errno : prefault(region->start, region->total_bytes);
-        if (os_errno != 0) {
-            char size[32];
-            const enum weir_status status = WEIR_FAIL(
-                err, WEIR_ERR_NOMEM, "no memory for %s (%s): %s",
-                weir_mem_use_name((enum weir_mem_use)use),
-                weir_format_size(region->total_bytes, size, sizeof(size)), strerror(os_errno));
-            weir_mem_close(mem);
-            return status;
-        }
+        if (region->start == NULL)
+            return errno;
     }
-    return WEIR_OK;
+    *use = WEIR_MEM_IO;
+    const struct weir_mem_region *staging = &mem->region[WEIR_MEM_IO];
+    return staging->start == NULL ? 0 : weir_mem_touch_range(staging->start, staging->total_bytes);
+}
+
+enum weir_status weir_mem_open_begin(struct weir_mem *mem, struct weir_err *err)
+{
+    enum weir_mem_use use;
+    WEIR_ASSERT(mem->phase == WEIR_MEM_PLANNING);
+    mem->phase = WEIR_MEM_OPENING;
+    const int os_errno = map_regions(mem, &use);
+    const enum weir_status status =
+        os_errno == 0 ? weir_mem_touch_begin(mem, err) : weir_mem_refuse(mem, use, os_errno, err);
+    if (status != WEIR_OK)
+        weir_mem_close(mem);
+    return status;
+}
+
+enum weir_status weir_mem_open_end(struct weir_mem *mem, struct weir_err *err)
+{
+    return weir_mem_touch_end(mem, err);
+}
+
+enum weir_status weir_mem_open(struct weir_mem *mem, struct weir_err *err)
+{
+    WEIR_TRY(weir_mem_open_begin(mem, err));
+    const enum weir_status status = weir_mem_open_end(mem, err);
+    if (status != WEIR_OK)
+        weir_mem_close(mem);
+    return status;
 }
 
 void weir_mem_seal(struct weir_mem *mem)
@@ -159,6 +169,7 @@ bool weir_mem_discard(struct weir_mem *mem, enum weir_mem_use use, void *start, 
 
 void weir_mem_close(struct weir_mem *mem)
 {
+    weir_mem_touch_stop(mem);
     for (int use = 0; use < WEIR_MEM_USE_COUNT; use++)
         weir_mem_drop(mem, (enum weir_mem_use)use);
     weir_mem_init(mem);

@@ -36,6 +36,7 @@ struct weir_mem_region {
 struct weir_mem {
     enum weir_mem_phase phase;
     struct weir_mem_region region[WEIR_MEM_USE_COUNT];
+    struct weir_mem_touch *touch; /* while pages are faulted in */
 };
 
 const char *weir_mem_use_name(enum weir_mem_use use);
@@ -50,6 +51,11 @@ uint64_t weir_mem_bytes(const struct weir_mem *mem);
 /* Map and pre-fault what was planned, on huge pages where the kernel has them.
  * WEIR_ERR_NOMEM names the use that did not fit. */
 enum weir_status weir_mem_open(struct weir_mem *mem, struct weir_err *err);
+/* The same in two steps: after begin the memory can be used, while threads of their own fault in
+ * what nobody has touched yet; end waits for them, before weir_mem_discard() at the latest. Where
+ * end fails mem stays open: borrowers go before it. */
+enum weir_status weir_mem_open_begin(struct weir_mem *mem, struct weir_err *err);
+enum weir_status weir_mem_open_end(struct weir_mem *mem, struct weir_err *err);
 /* Asserts that all that was planned was handed out. */
 void weir_mem_seal(struct weir_mem *mem);
 /* Give one use's memory back early (the staging buffer after the load). */

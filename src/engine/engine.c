@@ -197,12 +197,13 @@ enum weir_status weir_engine_open(weir_engine **out, const struct weir_config *c
     WEIR_TRY_GOTO(
         weir_blueprint_plan(&engine->blueprint, config, &engine->choice, &engine->plan, err));
     WEIR_TRY_GOTO(weir_choice_layout(&engine->blueprint, &engine->choice, &engine->mem, err));
-    WEIR_TRY_GOTO(weir_mem_open(&engine->mem, err));
+    WEIR_TRY_GOTO(weir_mem_open_begin(&engine->mem, err));
     engine->timeline = weir_timeline_layout(&engine->mem, engine->choice.timeline_events);
     WEIR_TRY_GOTO(open_io(engine, config, err));
     WEIR_TRY_GOTO(weir_pool_create(&engine->pool, engine->choice.n_thread, err));
     weir_pool_set_timeline(engine->pool, engine->timeline);
     WEIR_TRY_GOTO(load(engine, config, err));
+    WEIR_TRY_GOTO(weir_mem_open_end(&engine->mem, err));
     furnish_lookahead(engine, config);
     WEIR_TRY_GOTO(open_guard(engine, config, err));
     weir_engine_stats_reset(engine);
