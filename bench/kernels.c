@@ -33,7 +33,6 @@ enum {
 #define BIG_BYTES_MIN (256ull << 20)
 #define BIG_BYTES_MAX (1ull << 30)
 #define SAMPLE_NS 20e6 /* what a sample should last */
-#define PEAK_NS 5e6    /* what an instruction is timed for */
 #define TOLERANCE 1e-4 /* of the largest output */
 
 static const char help[] =
@@ -238,37 +237,6 @@ static bool check_sample(const struct bench *bench, enum weir_type type,
     return true;
 }
 
-struct peak_job {
-    const struct ops_peak *peak;
-    uint64_t rounds;
-};
-
-static void run_peak(void *user, uint32_t part, uint32_t n_part)
-{
-    const struct peak_job *job = user;
-    (void)part;
-    (void)n_part;
-    job->peak->run(job->rounds);
-}
-
-/* Operations a nanosecond of all threads; 0 where nothing is known of the level. */
-static double measure_peak(const struct bench *bench, const struct sample *sample,
-                           enum weir_type type)
-{
-    struct peak_job job = {.peak =
-                               ops_peak_find(sample->flags, weir_quant_info(type)->block_len == 1),
-                           .rounds = 1000};
-    if (job.peak == NULL)
-        return 0.0;
-    uint64_t ns = 0;
-    for (; ns < PEAK_NS; job.rounds *= 2) {
-        const uint64_t start_ns = weir_now_ns();
-        weir_pool_run(bench->pool, "peak", run_peak, &job);
-        ns = weir_now_ns() - start_ns;
-    }
-    return (double)job.rounds / 2.0 * job.peak->ops_per_round * bench->n_thread / (double)ns;
-}
-
 static int compare_doubles(const void *a, const void *b)
 {
     const double x = *(const double *)a;
@@ -300,7 +268,9 @@ static bool measure_type(struct bench *bench, enum weir_type type)
         for (size_t at = 0; at < count; at++) {
             struct sample *sample = &samples[at];
             const uint64_t rows = sample->streams ? MATRIX_ROWS : bench->small_bytes / row_bytes;
-            peaks[at] = fmax(peaks[at], measure_peak(bench, sample, type));
+            peaks[at] =
+                fmax(peaks[at], ops_peak_measure(bench->pool, bench->n_thread, sample->flags,
+                                                 weir_quant_info(type)->block_len == 1));
             if (!sample->streams) /* what the sample before left in L2 is not ours */
                 time_matrices(bench, &kernels, type, sample, 1);
             const uint64_t ns = time_matrices(bench, &kernels, type, sample, sample->matrix_count);

@@ -42,12 +42,12 @@ def device_bytes(path):
 
 
 def measured_by(program, *args):
-    """The bytes_per_s that a measuring program prints as JSON; None without it."""
+    """The bytes_per_s, or ops_per_s, that a measuring program prints as JSON; None without it."""
     path = os.path.join(BUILD, "bench", program)
     if not os.access(path, os.X_OK):
         return None
     done = subprocess.run([path, *map(str, args)], capture_output=True, text=True)
-    found = re.findall(r'"bytes_per_s"\s*:\s*([0-9.eE+]+)', done.stdout)
+    found = re.findall(r'"(?:bytes|ops)_per_s"\s*:\s*([0-9.eE+]+)', done.stdout)
     return max(map(float, found)) if done.returncode == 0 and found else None
 
 

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "kernels/kernels.h"
+#include "sys/sys.h"
 
 struct ops_peak {
     unsigned flag; /* what the CPU must have, enum weir_cpu_flag */
@@ -74,6 +75,35 @@ static inline const struct ops_peak *ops_peak_find(unsigned flags, bool is_float
         if ((ops_peaks[at].flag & flags) != 0 && ops_peaks[at].is_float == is_float)
             return &ops_peaks[at];
     return NULL;
+}
+
+struct ops_peak_job {
+    const struct ops_peak *peak;
+    uint64_t rounds;
+};
+
+static void ops_peak_run(void *user, uint32_t part, uint32_t n_part)
+{
+    const struct ops_peak_job *job = user;
+    (void)part;
+    (void)n_part;
+    job->peak->run(job->rounds);
+}
+
+/* Operations a nanosecond of all threads, timed for some 5 ms; 0 where nothing is known of the
+ * level. */
+static double ops_peak_measure(weir_pool *pool, uint32_t n_thread, unsigned flags, bool is_float)
+{
+    struct ops_peak_job job = {.peak = ops_peak_find(flags, is_float), .rounds = 1000};
+    uint64_t ns = 0;
+    if (job.peak == NULL)
+        return 0.0;
+    for (; ns < 5000000; job.rounds *= 2) {
+        const uint64_t start_ns = weir_now_ns();
+        weir_pool_run(pool, "peak", ops_peak_run, &job);
+        ns = weir_now_ns() - start_ns;
+    }
+    return (double)job.rounds / 2.0 * job.peak->ops_per_round * n_thread / (double)ns;
 }
 
 #endif
