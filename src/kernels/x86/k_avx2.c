@@ -390,7 +390,8 @@ WEIR_INLINE void add_unit(const __m256i *steps, __m256i scale, int sub_block, co
                 __m256i values = spread_word(x[t][at].q + 4 * (sub_block * words + i));
                 if (is_signed)
                     values = _mm256_sign_epi8(values, steps[i]);
-                pairs[t] = _mm256_add_epi16(pairs[t], _mm256_maddubs_epi16(magnitudes, values));
+                pairs[t] =
+                    added_now(_mm256_add_epi16(pairs[t], _mm256_maddubs_epi16(magnitudes, values)));
             }
         }
         for (int t = 0; t < n; t++)

@@ -73,6 +73,13 @@ WEIR_INLINE int pairs_max(const enum weir_type type)
     return has_fifth_bits(type) ? 4 : 8;
 }
 
+/* Q4_0's and Q5_0's steps are 8 and 16 less than what is stored; the activations' offset, a multiple
+ * of 128, is for 128: this much too large. */
+WEIR_INLINE int offset_shift(const enum weir_type type)
+{
+    return type == WEIR_TYPE_Q4_0 ? 4 : type == WEIR_TYPE_Q5_0 ? 3 : 0;
+}
+
 /* weir_mxfp4_scale() of each row's first byte: the bits of 2^(e - 128). */
 WEIR_INLINE __m256 load_powers(const struct rows8 *rows)
 {
@@ -150,7 +157,8 @@ WEIR_INLINE void add_block(const struct block *block, const act_blocks *x, size_
                 __m256i values = spread_word(x[t][at].q + 4 * i);
                 if (is_signed)
                     values = _mm256_sign_epi8(values, steps);
-                pairs[t] = _mm256_add_epi16(pairs[t], _mm256_maddubs_epi16(magnitudes, values));
+                pairs[t] =
+                    added_now(_mm256_add_epi16(pairs[t], _mm256_maddubs_epi16(magnitudes, values)));
             }
         }
         for (int t = 0; t < n; t++)
@@ -158,11 +166,9 @@ WEIR_INLINE void add_block(const struct block *block, const act_blocks *x, size_
     }
     for (int t = 0; t < n; t++) {
         const __m256 scale = _mm256_mul_ps(block->scale, _mm256_set1_ps(x[t][at].scale));
-        /* Steps are 8 or 16 less than what is stored; the offset is for 128. */
-        if (type == WEIR_TYPE_Q4_0)
-            dots[t] = _mm256_add_epi32(dots[t], _mm256_set1_epi32(x[t][at].offset / 16));
-        if (type == WEIR_TYPE_Q5_0)
-            dots[t] = _mm256_add_epi32(dots[t], _mm256_set1_epi32(x[t][at].offset / 8));
+        if (offset_shift(type) > 0)
+            dots[t] = _mm256_add_epi32(
+                dots[t], _mm256_srai_epi32(spread_word(&x[t][at].offset), offset_shift(type)));
         sums[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots[t]), scale, sums[t]);
         if (has_minimum(type))
             sums[t] = _mm256_fmadd_ps(block->minimum, _mm256_set1_ps(x[t][at].sum), sums[t]);

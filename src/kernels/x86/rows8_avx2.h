@@ -104,4 +104,12 @@ WEIR_INLINE __m256i spread_word(const void *bytes)
     return _mm256_set1_epi32(word);
 }
 
+/* sum, added up here and not later. gcc would first take all products of a block, which are more
+ * than the registers hold, and then add them. */
+WEIR_INLINE __m256i added_now(__m256i sum)
+{
+    __asm__("" : "+x"(sum));
+    return sum;
+}
+
 #endif
