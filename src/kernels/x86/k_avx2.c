@@ -133,7 +133,10 @@ WEIR_INLINE __m256i twice_byte_of(__m256i words, int j)
 
 WEIR_INLINE __m256i twice_signed_byte_of(__m256i words, int j)
 {
-    return _mm256_srai_epi16(_mm256_slli_epi16(twice_byte_of(words, j), 8), 8);
+    const __m256i first =
+        _mm256_broadcastsi128_si256(_mm_set_epi32(0x0c800c80, 0x08800880, 0x04800480, 0x00800080));
+    const __m256i at = _mm256_add_epi16(first, _mm256_set1_epi16((short)(j << 8)));
+    return _mm256_srai_epi16(_mm256_shuffle_epi8(words, at), 8);
 }
 
 /* The half-precision number in the low 16 bits of each lane. */
@@ -293,71 +296,56 @@ WEIR_INLINE void load_high(const struct rows8 *rows, int half, __m256i high[8],
     rows8_words(rows, at + 16, high + 4);
 }
 
-/* Nibbles and the bits above them: two units of Q4_K, Q5_K or Q6_K. */
-WEIR_INLINE void split_nibbles(const __m256i *bytes, int group, const __m256i high[8],
-                               __m256i *steps, const enum weir_type type)
+/* The bytes of a group of units. */
+WEIR_INLINE void load_bytes(const struct rows8 *rows, int group, __m256i bytes[8],
+                            const enum weir_type type)
 {
-    const __m256i mask = _mm256_set1_epi8(15);
-    const int words = group_words(type);
-    for (int i = 0; i < words; i++) {
-        __m256i *low = &steps[i];
-        __m256i *up = &steps[i + words];
-        *low = _mm256_and_si256(bytes[i], mask);
-        *up = _mm256_and_si256(_mm256_srli_epi16(bytes[i], 4), mask);
-        if (type == WEIR_TYPE_Q5_K) {
-            *low = with_bits(*low, high[i], 2 * group, 4, 0x10);
-            *up = with_bits(*up, high[i], 2 * group + 1, 4, 0x10);
-        }
-        if (type == WEIR_TYPE_Q6_K) {
-            const __m256i both = group % 2 == 0 ? high[i] : high[i + 4];
-            *low = with_bits(*low, both, group % 4 / 2 * 2, 4, 0x30);
-            *up = with_bits(*up, both, group % 4 / 2 * 2 + 4, 4, 0x30);
-        }
-    }
-}
-
-/* Four units of Q2_K or of Q3_K. */
-WEIR_INLINE void split_two_bits(const __m256i *bytes, int group, const __m256i high[8],
-                                __m256i *steps, const enum weir_type type)
-{
-    const __m256i zero = _mm256_setzero_si256();
-    for (int which = 0; which < 4; which++)
-        for (int i = 0; i < 4; i++) {
-            __m256i *step = &steps[which * 4 + i];
-            *step = with_bits(zero, bytes[i], 2 * which, 0, 3);
-            if (type == WEIR_TYPE_Q3_K)
-                *step = with_bits(*step, high[group % 2 * 4 + i], group / 2 * 4 + which, 2, 4);
-        }
-}
-
-/* One unit of IQ4_XS: low nibbles are its first half. */
-WEIR_INLINE void split_codes(const __m256i *bytes, __m256i *steps)
-{
-    const __m256i mask = _mm256_set1_epi8(15);
-    const __m256i table = _mm256_broadcastsi128_si256(
-        _mm_loadu_si128((const __m128i *)(const void *)weir_iq4_nl_steps));
-    for (int i = 0; i < 4; i++) {
-        const __m256i high = _mm256_and_si256(_mm256_srli_epi16(bytes[i], 4), mask);
-        steps[i] = _mm256_shuffle_epi8(table, _mm256_and_si256(bytes[i], mask));
-        steps[i + 4] = _mm256_shuffle_epi8(table, high);
-    }
-}
-
-/* The steps of a group of units, one unit after another. */
-WEIR_INLINE void load_group(const struct rows8 *rows, int group, const __m256i high[8],
-                            __m256i *steps, const enum weir_type type)
-{
-    __m256i bytes[8];
     const size_t at = steps_at(type) + (size_t)(group * group_words(type)) * 4;
     rows8_words(rows, at, bytes);
     if (group_words(type) == 8)
         rows8_words(rows, at + 16, bytes + 4);
+}
+
+/* Word i of a unit of Q4_K, Q5_K or Q6_K: nibbles and the bits above them. */
+WEIR_INLINE __m256i nibble_steps(const __m256i *bytes, const __m256i high[8], int group, int which,
+                                 int i, const enum weir_type type)
+{
+    const __m256i steps = with_bits(_mm256_setzero_si256(), bytes[i], 4 * which, 0, 15);
+    if (type == WEIR_TYPE_Q5_K)
+        return with_bits(steps, high[i], 2 * group + which, 4, 0x10);
+    if (type == WEIR_TYPE_Q6_K)
+        return with_bits(steps, high[group % 2 * 4 + i], group % 4 / 2 * 2 + which * 4, 4, 0x30);
+    return steps;
+}
+
+/* Word i of a unit of Q2_K or Q3_K. */
+WEIR_INLINE __m256i two_bit_steps(const __m256i *bytes, const __m256i high[8], int group, int which,
+                                  int i, const enum weir_type type)
+{
+    const __m256i steps = with_bits(_mm256_setzero_si256(), bytes[i], 2 * which, 0, 3);
+    if (type == WEIR_TYPE_Q3_K)
+        return with_bits(steps, high[group % 2 * 4 + i], group / 2 * 4 + which, 2, 4);
+    return steps;
+}
+
+/* Word i of a unit of IQ4_XS: low nibbles are its first half. */
+WEIR_INLINE __m256i code_steps(const __m256i *bytes, int i)
+{
+    const __m256i table = _mm256_broadcastsi128_si256(
+        _mm_loadu_si128((const __m128i *)(const void *)weir_iq4_nl_steps));
+    const __m256i codes = with_bits(_mm256_setzero_si256(), bytes[i % 4], i / 4 * 4, 0, 15);
+    return _mm256_shuffle_epi8(table, codes);
+}
+
+/* Word i of the steps of one unit of a group. */
+WEIR_INLINE __m256i unit_steps(const __m256i *bytes, const __m256i high[8], int group, int which,
+                               int i, const enum weir_type type)
+{
+    if (type == WEIR_TYPE_IQ4_XS)
+        return code_steps(bytes, i);
     if (has_two_bits(type))
-        split_two_bits(bytes, group, high, steps, type);
-    else if (type == WEIR_TYPE_IQ4_XS)
-        split_codes(bytes, steps);
-    else
-        split_nibbles(bytes, group, high, steps, type);
+        return two_bit_steps(bytes, high, group, which, i, type);
+    return nibble_steps(bytes, high, group, which, i, type);
 }
 
 /* How many pairs of products of one unit fit 16 bits: 2 * 127 * steps of at most 15; 3, 7, 31; 63;
@@ -386,43 +374,34 @@ WEIR_INLINE __m256i multiply(__m256i steps, __m256i values, const enum weir_type
     return _mm256_maddubs_epi16(steps, values);
 }
 
-/* A unit of each part: its steps, and its scale. */
-struct unit {
-    const __m256i *steps[PARTS];
-    const __m256i *scale[PARTS];
-    int sub_block;
-};
-
-/* totals[t][part] += one unit of each part times token t's, t in [0, n), part in [0, parts). */
-WEIR_INLINE void add_unit(const struct unit *unit, const act_blocks *x, size_t at,
-                          __m256i (*totals)[PARTS], const int n, const int parts,
-                          const enum weir_type type)
+/* totals[t][part] += one unit of each part times token t's, t in [0, n). */
+WEIR_INLINE void add_unit(const struct panel *parts, int sub_block, const act_blocks *x, size_t at,
+                          __m256i (*totals)[PARTS], const int n, const enum weir_type type)
 {
     const int words = unit_words(type);
+    const int first = sub_block * words;
 #pragma GCC unroll 8
-    for (int from = 0; from < words; from += pairs_max(type)) {
+    for (int from = first; from < first + words; from += pairs_max(type)) {
         __m256i pairs[TOKEN_TILE][PARTS];
         for (int t = 0; t < n; t++)
-            for (int part = 0; part < parts; part++)
+            for (int part = 0; part < PARTS; part++)
                 pairs[t][part] = _mm256_setzero_si256();
 #pragma GCC unroll 8
         for (int i = from; i < from + pairs_max(type); i++)
             for (int t = 0; t < n; t++) {
-                const __m256i values = spread_word(x[t][at].q + 4 * (unit->sub_block * words + i));
-                for (int part = 0; part < parts; part++) {
+                const __m256i values = spread_word(x[t][at].q + 4 * i);
+                for (int part = 0; part < PARTS; part++) {
                     __m256i *sum = &pairs[t][part];
-                    *sum = _mm256_add_epi16(*sum, multiply(unit->steps[part][i], values, type));
-                    if (parts > 1)
-                        settle(sum);
+                    *sum = _mm256_add_epi16(*sum, multiply(parts[part].steps[i], values, type));
+                    settle(sum);
                 }
             }
         for (int t = 0; t < n; t++)
-            for (int part = 0; part < parts; part++) {
+            for (int part = 0; part < PARTS; part++) {
+                const __m256i scale = parts[part].head.scales[sub_block];
                 __m256i *sum = &totals[t][part];
-                *sum =
-                    _mm256_add_epi32(*sum, _mm256_madd_epi16(pairs[t][part], *unit->scale[part]));
-                if (parts > 1)
-                    settle(sum);
+                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(pairs[t][part], scale));
+                settle(sum);
             }
     }
 }
@@ -466,14 +445,8 @@ WEIR_INLINE void add_panel(const struct panel (*panel)[PARTS], size_t count, con
         const struct panel *parts = panel[at];
         for (int t = 0; t < n; t++)
             totals[t][0] = totals[t][1] = _mm256_setzero_si256();
-        for (int sub_block = 0; sub_block < STEPS / unit_words(type); sub_block++) {
-            const int first = sub_block * unit_words(type);
-            const struct unit unit = {
-                {parts[0].steps + first, parts[1].steps + first},
-                {&parts[0].head.scales[sub_block], &parts[1].head.scales[sub_block]},
-                sub_block};
-            add_unit(&unit, rows, at, totals, n, PARTS, type);
-        }
+        for (int sub_block = 0; sub_block < STEPS / unit_words(type); sub_block++)
+            add_unit(parts, sub_block, rows, at, totals, n, type);
         for (int t = 0; t < n; t++)
             for (int part = 0; part < PARTS; part++)
                 add_total(&parts[part].head, &rows[t][at], totals[t][part], &sums[t][part], type);
@@ -484,19 +457,20 @@ WEIR_INLINE void load_panel(const struct rows8 *rows, const uint8_t *next, struc
                             const enum weir_type type)
 {
     const size_t group_bytes = ROWS8 * block_bytes(type) / (size_t)group_count(type);
-    const int words = unit_words(type);
     __m256i high[8];
     load_head(rows, &panel->head, type);
     load_high(rows, 0, high, type);
     for (int group = 0; group < group_count(type); group++) {
-        __m256i steps[16];
+        __m256i bytes[8];
         prefetch_bytes(next + (size_t)group * group_bytes, group_bytes);
         if (type == WEIR_TYPE_Q6_K && group == 4)
             load_high(rows, 1, high, type);
-        load_group(rows, group, high, steps, type);
-        for (int which = 0; which < group_units(type); which++)
-            __builtin_memcpy(panel->steps + unit_at(group, which, type) * words,
-                             steps + which * words, (size_t)words * sizeof(*steps));
+        load_bytes(rows, group, bytes, type);
+        for (int which = 0; which < group_units(type); which++) {
+            __m256i *steps = panel->steps + unit_at(group, which, type) * unit_words(type);
+            for (int i = 0; i < unit_words(type); i++)
+                steps[i] = unit_steps(bytes, high, group, which, i, type);
+        }
     }
 }
 
@@ -535,38 +509,67 @@ WEIR_INLINE void run_panels(const struct weir_matmul *job, size_t first, size_t 
             rows8_store(&rows[part], y + t * job->y_stride + part_row(&tile, part), sums[t][part]);
 }
 
+/* total += one unit of eight rows, whose bytes are loaded, times one token's. */
+WEIR_INLINE void add_bytes(const __m256i *bytes, const __m256i high[8], int group, int which,
+                           const struct head *head, const struct weir_act_q8_256 *x, __m256i *total,
+                           const enum weir_type type)
+{
+    const int words = unit_words(type);
+    const int sub_block = unit_at(group, which, type);
+#pragma GCC unroll 8
+    for (int from = 0; from < words; from += pairs_max(type)) {
+        __m256i pairs = _mm256_setzero_si256();
+#pragma GCC unroll 8
+        for (int i = from; i < from + pairs_max(type); i++) {
+            const __m256i steps = unit_steps(bytes, high, group, which, i, type);
+            const __m256i values = spread_word(x->q + 4 * (sub_block * words + i));
+            pairs = _mm256_add_epi16(pairs, multiply(steps, values, type));
+        }
+        *total = _mm256_add_epi32(*total, _mm256_madd_epi16(pairs, head->scales[sub_block]));
+        settle(total);
+    }
+}
+
+/* sum += one super-block of eight rows times one token's. */
+WEIR_INLINE void add_rows(const struct rows8 *rows, const uint8_t *next,
+                          const struct weir_act_q8_256 *x, __m256 *sum, const enum weir_type type)
+{
+    const size_t unit_bytes = ROWS8 * block_bytes(type) * (size_t)unit_words(type) / STEPS;
+    struct head head;
+    __m256i high[8];
+    __m256i total = _mm256_setzero_si256();
+    load_head(rows, &head, type);
+    load_high(rows, 0, high, type);
+#pragma GCC unroll 8
+    for (int group = 0; group < group_count(type); group++) {
+        __m256i bytes[8];
+        if (type == WEIR_TYPE_Q6_K && group == 4)
+            load_high(rows, 1, high, type);
+        load_bytes(rows, group, bytes, type);
+#pragma GCC unroll 4
+        for (int which = 0; which < group_units(type); which++) {
+            keep_order();
+            prefetch_bytes(next, unit_bytes);
+            next += unit_bytes;
+            add_bytes(bytes, high, group, which, &head, x, &total, type);
+        }
+    }
+    add_total(&head, x, total, sum, type);
+}
+
 /* One token: steps go from memory through registers into the sum. */
 WEIR_INLINE void run_one(const struct weir_matmul *job, struct tile tile, const uint8_t *next,
                          float *y, const enum weir_type type)
 {
     const act_blocks x = job->x;
-    const size_t group_bytes = ROWS8 * block_bytes(type) / (size_t)group_count(type);
     for (size_t row = 0; row < tile.count; row += ROWS8) {
         struct rows8 rows =
             rows8_at(tile.w + row * tile.row_bytes, tile.row_bytes, tile.count - row);
         __m256 sum = _mm256_setzero_ps();
         for (size_t at = 0; at < job->cols / 256; at++) {
-            struct head head;
-            __m256i high[8];
-            __m256i total[1][PARTS] = {{_mm256_setzero_si256()}};
-            load_head(&rows, &head, type);
-            load_high(&rows, 0, high, type);
-            for (int group = 0; group < group_count(type); group++) {
-                __m256i steps[16];
-                prefetch_bytes(next, group_bytes);
-                next += group_bytes;
-                if (type == WEIR_TYPE_Q6_K && group == 4)
-                    load_high(&rows, 1, high, type);
-                load_group(&rows, group, high, steps, type);
-                for (int which = 0; which < group_units(type); which++) {
-                    const int sub_block = unit_at(group, which, type);
-                    const struct unit unit = {
-                        {steps + which * unit_words(type)}, {&head.scales[sub_block]}, sub_block};
-                    add_unit(&unit, &x, at, total, 1, 1, type);
-                }
-            }
-            add_total(&head, &x[at], total[0][0], &sum, type);
+            add_rows(&rows, next, &x[at], &sum, type);
             rows8_advance(&rows, block_bytes(type));
+            next += ROWS8 * block_bytes(type);
         }
         rows8_store(&rows, y + row, sum);
     }

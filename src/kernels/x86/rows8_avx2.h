@@ -129,6 +129,13 @@ WEIR_INLINE __m256i spread_word(const void *bytes)
     return _mm256_set1_epi32(word);
 }
 
+/* What comes before stays before: gcc would ask for the next lines of a whole super-block at once,
+ * which are more than the CPU waits for. */
+WEIR_INLINE void keep_order(void)
+{
+    __asm__ volatile("" ::: "memory");
+}
+
 /* Add up to here before anything else is begun: gcc would first take all products of a block, which
  * are more than the registers hold, and then add them. */
 WEIR_INLINE void settle(__m256i *sum)
