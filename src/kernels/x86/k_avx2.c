@@ -565,11 +565,12 @@ WEIR_INLINE void run_one(const struct weir_matmul *job, struct tile tile, const 
     for (size_t row = 0; row < tile.count; row += ROWS8) {
         struct rows8 rows =
             rows8_at(tile.w + row * tile.row_bytes, tile.row_bytes, tile.count - row);
+        const uint8_t *ahead = row + ROWS8 < tile.count ? tile.w + ROWS8 * tile.row_bytes : next;
         __m256 sum = _mm256_setzero_ps();
         for (size_t at = 0; at < job->cols / 256; at++) {
-            add_rows(&rows, next, &x[at], &sum, type);
+            add_rows(&rows, ahead, &x[at], &sum, type);
             rows8_advance(&rows, block_bytes(type));
-            next += ROWS8 * block_bytes(type);
+            ahead += ROWS8 * block_bytes(type);
         }
         rows8_store(&rows, y + row, sum);
     }

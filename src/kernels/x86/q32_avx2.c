@@ -79,8 +79,8 @@ WEIR_INLINE int pairs_max(const enum weir_type type)
     return has_fifth_bits(type) || type == WEIR_TYPE_MXFP4 ? 4 : 8;
 }
 
-/* Steps are unsigned: 8 too large in Q4_0, 16 in Q5_0 and MXFP4. The activations' offset, a multiple
- * of 128, is for 128: larger by this many bits. */
+/* Steps are unsigned: 8 too large in Q4_0, 16 in Q5_0 and MXFP4. The activations' offset is for
+ * 128, and a multiple of it: larger by this many bits. */
 WEIR_INLINE int offset_shift(const enum weir_type type)
 {
     if (type == WEIR_TYPE_Q4_0)
@@ -268,11 +268,12 @@ WEIR_INLINE void run_one(const struct weir_matmul *job, struct tile tile, const 
     for (size_t row = 0; row < tile.count; row += ROWS8) {
         struct rows8 rows =
             rows8_at(tile.w + row * tile.row_bytes, tile.row_bytes, tile.count - row);
+        const uint8_t *ahead = row + ROWS8 < tile.count ? tile.w + ROWS8 * tile.row_bytes : next;
         __m256 sum[1][PARTS] = {{_mm256_setzero_ps()}};
         for (size_t at = 0; at < job->cols / 32; at++) {
             struct block block;
-            prefetch_bytes(next, part_bytes);
-            next += part_bytes;
+            prefetch_bytes(ahead, part_bytes);
+            ahead += part_bytes;
             load_block(&rows, &block, type);
             add_block(&block, &x, at, sum, 1, 1, type);
             rows8_advance(&rows, block_bytes(type));
