@@ -296,14 +296,12 @@ WEIR_INLINE void load_high(const struct rows8 *rows, int half, __m256i high[8],
     rows8_words(rows, at + 16, high + 4);
 }
 
-/* The bytes of a group of units. */
-WEIR_INLINE void load_bytes(const struct rows8 *rows, int group, __m256i bytes[8],
+/* Registers [from, from + 4) of the bytes of a group of units. */
+WEIR_INLINE void load_bytes(const struct rows8 *rows, int group, int from, __m256i bytes[8],
                             const enum weir_type type)
 {
-    const size_t at = steps_at(type) + (size_t)(group * group_words(type)) * 4;
-    rows8_words(rows, at, bytes);
-    if (group_words(type) == 8)
-        rows8_words(rows, at + 16, bytes + 4);
+    const int at = group * group_words(type) + from;
+    rows8_words(rows, steps_at(type) + (size_t)at * 4, bytes + from);
 }
 
 /* Word i of a unit of Q4_K, Q5_K or Q6_K: nibbles and the bits above them. */
@@ -465,7 +463,8 @@ WEIR_INLINE void load_panel(const struct rows8 *rows, const uint8_t *next, struc
         prefetch_bytes(next + (size_t)group * group_bytes, group_bytes);
         if (type == WEIR_TYPE_Q6_K && group == 4)
             load_high(rows, 1, high, type);
-        load_bytes(rows, group, bytes, type);
+        for (int from = 0; from < group_words(type); from += 4)
+            load_bytes(rows, group, from, bytes, type);
         for (int which = 0; which < group_units(type); which++) {
             __m256i *steps = panel->steps + unit_at(group, which, type) * unit_words(type);
             for (int i = 0; i < unit_words(type); i++)
@@ -509,28 +508,29 @@ WEIR_INLINE void run_panels(const struct weir_matmul *job, size_t first, size_t 
             rows8_store(&rows[part], y + t * job->y_stride + part_row(&tile, part), sums[t][part]);
 }
 
-/* total += one unit of eight rows, whose bytes are loaded, times one token's. */
-WEIR_INLINE void add_bytes(const __m256i *bytes, const __m256i high[8], int group, int which,
-                           const struct head *head, const struct weir_act_q8_256 *x, __m256i *total,
+/* total += words [from, from + count) of one unit of eight rows times one token's. */
+WEIR_INLINE void add_words(const __m256i *bytes, const __m256i high[8], int group, int which,
+                           int from, int count, const struct head *head,
+                           const struct weir_act_q8_256 *x, __m256i *total,
                            const enum weir_type type)
 {
-    const int words = unit_words(type);
     const int sub_block = unit_at(group, which, type);
+    const int8_t *q = x->q + 4 * sub_block * unit_words(type);
+    const int step = pairs_max(type) < count ? pairs_max(type) : count;
 #pragma GCC unroll 8
-    for (int from = 0; from < words; from += pairs_max(type)) {
+    for (int first = from; first < from + count; first += step) {
         __m256i pairs = _mm256_setzero_si256();
 #pragma GCC unroll 8
-        for (int i = from; i < from + pairs_max(type); i++) {
+        for (int i = first; i < first + step; i++) {
             const __m256i steps = unit_steps(bytes, high, group, which, i, type);
-            const __m256i values = spread_word(x->q + 4 * (sub_block * words + i));
-            pairs = _mm256_add_epi16(pairs, multiply(steps, values, type));
+            pairs = _mm256_add_epi16(pairs, multiply(steps, spread_word(q + 4 * i), type));
         }
         *total = _mm256_add_epi32(*total, _mm256_madd_epi16(pairs, head->scales[sub_block]));
-        settle(total);
     }
 }
 
-/* sum += one super-block of eight rows times one token's. */
+/* sum += one super-block of eight rows times one token's. Four registers of bytes at a time: units
+ * of eight words come by halves, as more would not fit. */
 WEIR_INLINE void add_rows(const struct rows8 *rows, const uint8_t *next,
                           const struct weir_act_q8_256 *x, __m256 *sum, const enum weir_type type)
 {
@@ -545,13 +545,19 @@ WEIR_INLINE void add_rows(const struct rows8 *rows, const uint8_t *next,
         __m256i bytes[8];
         if (type == WEIR_TYPE_Q6_K && group == 4)
             load_high(rows, 1, high, type);
-        load_bytes(rows, group, bytes, type);
+#pragma GCC unroll 2
+        for (int from = 0; from < group_words(type); from += 4) {
+            load_bytes(rows, group, from, bytes, type);
 #pragma GCC unroll 4
-        for (int which = 0; which < group_units(type); which++) {
-            keep_order();
-            prefetch_bytes(next, unit_bytes);
-            next += unit_bytes;
-            add_bytes(bytes, high, group, which, &head, x, &total, type);
+            for (int which = 0; which < group_units(type); which++) {
+                if (from == 0) {
+                    keep_order();
+                    prefetch_bytes(next, unit_bytes);
+                    next += unit_bytes;
+                }
+                add_words(bytes, high, group, which, from, type == WEIR_TYPE_IQ4_XS ? 8 : 4, &head,
+                          x, &total, type);
+            }
         }
     }
     add_total(&head, x, total, sum, type);

@@ -156,7 +156,8 @@ WEIR_INLINE __m256i multiply(__m256i steps, __m256i values, const enum weir_type
     return _mm256_maddubs_epi16(steps, values);
 }
 
-/* sums[t][part] += one block of each part times token t's, t in [0, n), part in [0, parts). */
+/* sums[t][part] += one block of each part times token t's, t in [0, n), part in [0, parts).
+ * One part need not settle: its products fit the registers, and a chain of sums takes longer. */
 WEIR_INLINE void add_block(const struct block *blocks, const act_blocks *x, size_t at,
                            __m256 (*sums)[PARTS], const int n, const int parts,
                            const enum weir_type type)
