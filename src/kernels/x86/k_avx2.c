@@ -1,6 +1,7 @@
 /* k_avx2.c - super-blocks of 256 values on 256-bit registers: eight rows are the lanes.
  *
- * As k_avx512vnni.c, with products of bytes summed to 16 bits first.
+ * As k_avx512vnni.c, with products of bytes summed to 16 bits first: these sums meet the scale of
+ * their sub-block as 16-bit pairs, so that one vpmaddwd scales and widens.
  *
  * I1  Within a super-block all is integer, and exact in any order: at most 2^28. One output is
  *     summed super-block by super-block from the left:
@@ -16,13 +17,13 @@
 #include "quant/q5_k.h"
 #include "quant/q6_k.h"
 
-enum { PANEL_BLOCKS = 2, TOKEN_TILE = 4, STEPS = 64, UNITS_MAX = 16 };
+enum { PANEL_BLOCKS = 2, TOKEN_TILE = 3, STEPS = 64, UNITS_MAX = 16 };
 
 /* What a super-block of 8 rows has beside its steps. */
 struct head {
     __m256 scale;
-    __m256i scales[UNITS_MAX]; /* by sub-block */
-    __m256i minimums[8];       /* pairs of 16-bit numbers, as minimum_pairs() says */
+    __m256i scales[UNITS_MAX]; /* by sub-block, twice in the 16-bit halves of a lane */
+    __m256i minimums[8];       /* pairs of 16-bit numbers, as sums_pairs() says */
     __m256 minimum_scale;
 };
 
@@ -107,31 +108,35 @@ WEIR_INLINE int unit_at(int group, int which, const enum weir_type type)
     return group * group_units(type) + which;
 }
 
-/* Q3_K's and Q6_K's steps are unsigned and their middle is 32, which the activations' offsets take
- * away: Q3_K's are taken 8 times larger for an eighth of the scale, all of it exact. */
-WEIR_INLINE bool has_offset(const enum weir_type type)
+/* Q3_K's and Q6_K's steps are unsigned: 4 and 32 too large, which is 2 to this power. */
+WEIR_INLINE int offset_bits(const enum weir_type type)
 {
-    return type == WEIR_TYPE_Q3_K || type == WEIR_TYPE_Q6_K;
+    return type == WEIR_TYPE_Q3_K ? 2 : type == WEIR_TYPE_Q6_K ? 5 : 0;
 }
 
-/* Pairs of sub-blocks that have minimums. */
-WEIR_INLINE int minimum_pairs(const enum weir_type type)
+/* Pairs of sub-blocks whose activations are needed as sums: for minimums, or for scales where steps
+ * are too large. */
+WEIR_INLINE int sums_pairs(const enum weir_type type)
 {
-    if (type == WEIR_TYPE_Q2_K)
+    if (type == WEIR_TYPE_Q2_K || offset_bits(type) > 0)
         return 8;
     return type == WEIR_TYPE_Q4_K || type == WEIR_TYPE_Q5_K ? 4 : 0;
 }
 
-/* Byte j of each lane. */
-WEIR_INLINE __m256i byte_of(__m256i words, int j)
+/* Byte j of each lane as a 16-bit number, twice. */
+WEIR_INLINE __m256i twice_byte_of(__m256i words, int j)
 {
-    const __m256i shifted = _mm256_srl_epi32(words, _mm_cvtsi32_si128(8 * j));
-    return _mm256_and_si256(shifted, _mm256_set1_epi32(255));
+    const __m256i first = _mm256_broadcastsi128_si256(
+        _mm_set_epi32((int)0x800c800c, (int)0x80088008, (int)0x80048004, (int)0x80008000));
+    return _mm256_shuffle_epi8(words, _mm256_add_epi16(first, _mm256_set1_epi16((short)j)));
 }
 
-WEIR_INLINE __m256i signed_byte_of(__m256i words, int j)
+WEIR_INLINE __m256i twice_signed_byte_of(__m256i words, int j)
 {
-    return _mm256_srai_epi32(_mm256_sll_epi32(words, _mm_cvtsi32_si128(24 - 8 * j)), 24);
+    const __m256i first =
+        _mm256_broadcastsi128_si256(_mm_set_epi32(0x0c800c80, 0x08800880, 0x04800480, 0x00800080));
+    const __m256i at = _mm256_add_epi16(first, _mm256_set1_epi16((short)(j << 8)));
+    return _mm256_srai_epi16(_mm256_shuffle_epi8(words, at), 8);
 }
 
 /* The half-precision number in the low 16 bits of each lane. */
@@ -159,6 +164,13 @@ WEIR_INLINE __m256i with_bits(__m256i steps, __m256i bytes, int from, int to, co
     return _mm256_or_si256(steps, _mm256_and_si256(moved, _mm256_set1_epi8((char)mask)));
 }
 
+/* In place of minimums: the scales of neighbouring sub-blocks as pairs. */
+WEIR_INLINE void pair_scales(struct head *head)
+{
+    for (int i = 0; i < 8; i++)
+        head->minimums[i] = _mm256_blend_epi16(head->scales[2 * i], head->scales[2 * i + 1], 0xaa);
+}
+
 /* Four bits of each byte for the scale, four for the minimum. */
 WEIR_INLINE void load_head_q2_k(const struct rows8 *rows, struct head *head)
 {
@@ -168,7 +180,7 @@ WEIR_INLINE void load_head_q2_k(const struct rows8 *rows, struct head *head)
     for (int i = 0; i < 4; i++) {
         const __m256i scales = _mm256_and_si256(words[i], four);
         for (int j = 0; j < 4; j++)
-            head->scales[4 * i + j] = byte_of(scales, j);
+            head->scales[4 * i + j] = twice_byte_of(scales, j);
         spread_pairs(_mm256_and_si256(_mm256_srli_epi16(words[i], 4), four),
                      &head->minimums[2 * i]);
     }
@@ -183,8 +195,7 @@ WEIR_INLINE void load_head_q3_k(const struct rows8 *rows, struct head *head)
     const __m256i zero = _mm256_setzero_si256();
     __m256i words[4];
     rows8_words(rows, offsetof(struct weir_q3_k, d) - 14, words);
-    head->scale =
-        _mm256_mul_ps(low_halves(_mm256_srli_epi32(words[3], 16)), _mm256_set1_ps(0.125f));
+    head->scale = low_halves(_mm256_srli_epi32(words[3], 16));
     for (int i = 0; i < 3; i++)
         words[i] =
             _mm256_or_si256(_mm256_srli_epi32(words[i], 16), _mm256_slli_epi32(words[i + 1], 16));
@@ -192,8 +203,10 @@ WEIR_INLINE void load_head_q3_k(const struct rows8 *rows, struct head *head)
         const __m256i low = with_bits(zero, words[i % 2], i / 2 * 4, 0, 15);
         const __m256i scales = with_bits(low, words[2], 2 * i, 4, 0x30);
         for (int j = 0; j < 4; j++)
-            head->scales[4 * i + j] = _mm256_sub_epi32(byte_of(scales, j), _mm256_set1_epi32(32));
+            head->scales[4 * i + j] =
+                _mm256_sub_epi16(twice_byte_of(scales, j), _mm256_set1_epi16(32));
     }
+    pair_scales(head);
 }
 
 /* The first 16 bytes of Q4_K and Q5_K; q4_k.h draws where the bits of the 6-bit numbers lie. */
@@ -214,8 +227,8 @@ WEIR_INLINE void load_head_q4_k(const struct rows8 *rows, struct head *head)
         _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi32(words[3], 4), four),
                         _mm256_and_si256(_mm256_srli_epi32(words[2], 2), two));
     for (int j = 0; j < 4; j++) {
-        head->scales[j] = byte_of(scales_low, j);
-        head->scales[j + 4] = byte_of(scales_high, j);
+        head->scales[j] = twice_byte_of(scales_low, j);
+        head->scales[j + 4] = twice_byte_of(scales_high, j);
     }
     spread_pairs(minimums_low, &head->minimums[0]);
     spread_pairs(minimums_high, &head->minimums[2]);
@@ -228,7 +241,8 @@ WEIR_INLINE void load_head_q6_k(const struct rows8 *rows, struct head *head)
     rows8_words(rows, offsetof(struct weir_q6_k, scales), words);
     for (int i = 0; i < 4; i++)
         for (int j = 0; j < 4; j++)
-            head->scales[4 * i + j] = signed_byte_of(words[i], j);
+            head->scales[4 * i + j] = twice_signed_byte_of(words[i], j);
+    pair_scales(head);
 }
 
 /* Bit 2 s of scales_h is bit 16 + 2 s of the first word. */
@@ -242,8 +256,8 @@ WEIR_INLINE void load_head_iq4_xs(const struct rows8 *rows, struct head *head)
                                              _mm256_set1_epi32(15));
         const __m256i high = _mm256_and_si256(
             _mm256_srl_epi32(words[0], _mm_cvtsi32_si128(16 + 2 * s)), _mm256_set1_epi32(3));
-        head->scales[s] = _mm256_sub_epi32(_mm256_or_si256(low, _mm256_slli_epi32(high, 4)),
-                                           _mm256_set1_epi32(32));
+        const __m256i scale = twice_byte_of(_mm256_or_si256(low, _mm256_slli_epi32(high, 4)), 0);
+        head->scales[s] = _mm256_sub_epi16(scale, _mm256_set1_epi16(32));
     }
 }
 
@@ -282,77 +296,57 @@ WEIR_INLINE void load_high(const struct rows8 *rows, int half, __m256i high[8],
     rows8_words(rows, at + 16, high + 4);
 }
 
-/* Nibbles and the bits above them: two units of Q4_K, Q5_K or Q6_K. */
-WEIR_INLINE void split_nibbles(const __m256i *bytes, int group, const __m256i high[8],
-                               __m256i *steps, const enum weir_type type)
+/* Registers [from, from + 4) of the bytes of a group of units. */
+WEIR_INLINE void load_bytes(const struct rows8 *rows, int group, int from, __m256i bytes[8],
+                            const enum weir_type type)
 {
-    const __m256i mask = _mm256_set1_epi8(15);
-    const int words = group_words(type);
-    for (int i = 0; i < words; i++) {
-        __m256i *low = &steps[i];
-        __m256i *up = &steps[i + words];
-        *low = _mm256_and_si256(bytes[i], mask);
-        *up = _mm256_and_si256(_mm256_srli_epi16(bytes[i], 4), mask);
-        if (type == WEIR_TYPE_Q5_K) {
-            *low = with_bits(*low, high[i], 2 * group, 4, 0x10);
-            *up = with_bits(*up, high[i], 2 * group + 1, 4, 0x10);
-        }
-        if (type == WEIR_TYPE_Q6_K) {
-            const __m256i both = group % 2 == 0 ? high[i] : high[i + 4];
-            *low = with_bits(*low, both, group % 4 / 2 * 2, 4, 0x30);
-            *up = with_bits(*up, both, group % 4 / 2 * 2 + 4, 4, 0x30);
-        }
-    }
+    const int at = group * group_words(type) + from;
+    rows8_words(rows, steps_at(type) + (size_t)at * 4, bytes + from);
 }
 
-/* Four units of Q2_K, or of Q3_K, 8 times larger. */
-WEIR_INLINE void split_two_bits(const __m256i *bytes, int group, const __m256i high[8],
-                                __m256i *steps, const enum weir_type type)
+/* Word i of a unit of Q4_K, Q5_K or Q6_K: nibbles and the bits above them. */
+WEIR_INLINE __m256i nibble_steps(const __m256i *bytes, const __m256i high[8], int group, int which,
+                                 int i, const enum weir_type type)
 {
-    const __m256i zero = _mm256_setzero_si256();
-    for (int which = 0; which < 4; which++)
-        for (int i = 0; i < 4; i++) {
-            __m256i *step = &steps[which * 4 + i];
-            if (type == WEIR_TYPE_Q2_K) {
-                *step = with_bits(zero, bytes[i], 2 * which, 0, 3);
-            } else {
-                *step = with_bits(zero, bytes[i], 2 * which, 3, 0x18);
-                *step = with_bits(*step, high[group % 2 * 4 + i], group / 2 * 4 + which, 5, 0x20);
-            }
-        }
+    const __m256i steps = with_bits(_mm256_setzero_si256(), bytes[i], 4 * which, 0, 15);
+    if (type == WEIR_TYPE_Q5_K)
+        return with_bits(steps, high[i], 2 * group + which, 4, 0x10);
+    if (type == WEIR_TYPE_Q6_K)
+        return with_bits(steps, high[group % 2 * 4 + i], group % 4 / 2 * 2 + which * 4, 4, 0x30);
+    return steps;
 }
 
-/* One unit of IQ4_XS: low nibbles are its first half. */
-WEIR_INLINE void split_codes(const __m256i *bytes, __m256i *steps)
+/* Word i of a unit of Q2_K or Q3_K. */
+WEIR_INLINE __m256i two_bit_steps(const __m256i *bytes, const __m256i high[8], int group, int which,
+                                  int i, const enum weir_type type)
 {
-    const __m256i mask = _mm256_set1_epi8(15);
+    const __m256i steps = with_bits(_mm256_setzero_si256(), bytes[i], 2 * which, 0, 3);
+    if (type == WEIR_TYPE_Q3_K)
+        return with_bits(steps, high[group % 2 * 4 + i], group / 2 * 4 + which, 2, 4);
+    return steps;
+}
+
+/* Word i of a unit of IQ4_XS: low nibbles are its first half. */
+WEIR_INLINE __m256i code_steps(const __m256i *bytes, int i)
+{
     const __m256i table = _mm256_broadcastsi128_si256(
         _mm_loadu_si128((const __m128i *)(const void *)weir_iq4_nl_steps));
-    for (int i = 0; i < 4; i++) {
-        const __m256i high = _mm256_and_si256(_mm256_srli_epi16(bytes[i], 4), mask);
-        steps[i] = _mm256_shuffle_epi8(table, _mm256_and_si256(bytes[i], mask));
-        steps[i + 4] = _mm256_shuffle_epi8(table, high);
-    }
+    const __m256i codes = with_bits(_mm256_setzero_si256(), bytes[i % 4], i / 4 * 4, 0, 15);
+    return _mm256_shuffle_epi8(table, codes);
 }
 
-/* The steps of a group of units, one unit after another. */
-WEIR_INLINE void load_group(const struct rows8 *rows, int group, const __m256i high[8],
-                            __m256i *steps, const enum weir_type type)
+/* Word i of the steps of one unit of a group. */
+WEIR_INLINE __m256i unit_steps(const __m256i *bytes, const __m256i high[8], int group, int which,
+                               int i, const enum weir_type type)
 {
-    __m256i bytes[8];
-    const size_t at = steps_at(type) + (size_t)(group * group_words(type)) * 4;
-    rows8_words(rows, at, bytes);
-    if (group_words(type) == 8)
-        rows8_words(rows, at + 16, bytes + 4);
+    if (type == WEIR_TYPE_IQ4_XS)
+        return code_steps(bytes, i);
     if (has_two_bits(type))
-        split_two_bits(bytes, group, high, steps, type);
-    else if (type == WEIR_TYPE_IQ4_XS)
-        split_codes(bytes, steps);
-    else
-        split_nibbles(bytes, group, high, steps, type);
+        return two_bit_steps(bytes, high, group, which, i, type);
+    return nibble_steps(bytes, high, group, which, i, type);
 }
 
-/* How many pairs of products of one unit fit 16 bits: 2 * 127 * steps of at most 15; 3, 31; 56, 63;
+/* How many pairs of products of one unit fit 16 bits: 2 * 127 * steps of at most 15; 3, 7, 31; 63;
  * 127. */
 WEIR_INLINE int pairs_max(const enum weir_type type)
 {
@@ -360,9 +354,9 @@ WEIR_INLINE int pairs_max(const enum weir_type type)
     case WEIR_TYPE_Q4_K:
         return 8;
     case WEIR_TYPE_Q2_K:
+    case WEIR_TYPE_Q3_K:
     case WEIR_TYPE_Q5_K:
         return 4;
-    case WEIR_TYPE_Q3_K:
     case WEIR_TYPE_Q6_K:
         return 2;
     default:
@@ -370,111 +364,134 @@ WEIR_INLINE int pairs_max(const enum weir_type type)
     }
 }
 
-/* totals[t] += one unit times token t's, t in [0, n). */
-WEIR_INLINE void add_unit(const __m256i *steps, __m256i scale, int sub_block, const act_blocks *x,
-                          size_t at, __m256i *totals, const int n, const enum weir_type type)
+/* The products of a register of steps and four values, summed in pairs. */
+WEIR_INLINE __m256i multiply(__m256i steps, __m256i values, const enum weir_type type)
 {
-    __m256i dots[TOKEN_TILE];
-    const int words = unit_words(type);
-    for (int t = 0; t < n; t++)
-        dots[t] =
-            has_offset(type) ? spread_word(&x[t][at].offsets[sub_block]) : _mm256_setzero_si256();
-    for (int from = 0; from < words; from += pairs_max(type)) {
-        __m256i pairs[TOKEN_TILE];
-        for (int t = 0; t < n; t++)
-            pairs[t] = _mm256_setzero_si256();
-        for (int i = from; i < from + pairs_max(type); i++) {
-            const bool is_signed = type == WEIR_TYPE_IQ4_XS;
-            const __m256i magnitudes = is_signed ? _mm256_abs_epi8(steps[i]) : steps[i];
-            for (int t = 0; t < n; t++) {
-                __m256i values = spread_word(x[t][at].q + 4 * (sub_block * words + i));
-                if (is_signed)
-                    values = _mm256_sign_epi8(values, steps[i]);
-                pairs[t] = _mm256_add_epi16(pairs[t], _mm256_maddubs_epi16(magnitudes, values));
-            }
-        }
-        for (int t = 0; t < n; t++)
-            dots[t] = _mm256_add_epi32(dots[t], _mm256_madd_epi16(pairs[t], _mm256_set1_epi16(1)));
-    }
-    for (int t = 0; t < n; t++)
-        totals[t] = _mm256_add_epi32(totals[t], _mm256_mullo_epi32(dots[t], scale));
+    if (type == WEIR_TYPE_IQ4_XS)
+        return _mm256_maddubs_epi16(_mm256_abs_epi8(steps), _mm256_sign_epi8(values, steps));
+    return _mm256_maddubs_epi16(steps, values);
 }
 
-/* sums[t] += the super-block whose units have been added up. */
-WEIR_INLINE void add_totals(const struct head *head, const act_blocks *x, size_t at,
-                            const __m256i *totals, __m256 *sums, const int n,
-                            const enum weir_type type)
+/* totals[t][part] += one unit of each part times token t's, t in [0, n). */
+WEIR_INLINE void add_unit(const struct panel *parts, int sub_block, const act_blocks *x, size_t at,
+                          __m256i (*totals)[PARTS], const int n, const enum weir_type type)
 {
-    for (int t = 0; t < n; t++) {
-        const __m256 scale = _mm256_set1_ps(x[t][at].scale);
-        sums[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(totals[t]), _mm256_mul_ps(head->scale, scale),
-                                  sums[t]);
-        if (minimum_pairs(type) == 0)
-            continue;
-        const int16_t *x_sums = type == WEIR_TYPE_Q2_K ? x[t][at].half_sums : x[t][at].sums;
-        __m256i below = _mm256_setzero_si256();
-        for (int i = 0; i < minimum_pairs(type); i++)
-            below = _mm256_add_epi32(
-                below, _mm256_madd_epi16(head->minimums[i], spread_word(&x_sums[2 * i])));
-        sums[t] = _mm256_fnmadd_ps(_mm256_cvtepi32_ps(below),
-                                   _mm256_mul_ps(head->minimum_scale, scale), sums[t]);
+    const int words = unit_words(type);
+    const int first = sub_block * words;
+#pragma GCC unroll 8
+    for (int from = first; from < first + words; from += pairs_max(type)) {
+        __m256i pairs[TOKEN_TILE][PARTS];
+        for (int t = 0; t < n; t++)
+            for (int part = 0; part < PARTS; part++)
+                pairs[t][part] = _mm256_setzero_si256();
+#pragma GCC unroll 8
+        for (int i = from; i < from + pairs_max(type); i++)
+            for (int t = 0; t < n; t++) {
+                const __m256i values = spread_word(x[t][at].q + 4 * i);
+                for (int part = 0; part < PARTS; part++) {
+                    __m256i *sum = &pairs[t][part];
+                    *sum = _mm256_add_epi16(*sum, multiply(parts[part].steps[i], values, type));
+                    settle(sum);
+                }
+            }
+        for (int t = 0; t < n; t++)
+            for (int part = 0; part < PARTS; part++) {
+                const __m256i scale = parts[part].head.scales[sub_block];
+                __m256i *sum = &totals[t][part];
+                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(pairs[t][part], scale));
+                settle(sum);
+            }
     }
+}
+
+/* Minimums times the sums of a token's activations, or scales where steps are too large. */
+WEIR_INLINE __m256i dot_sums(const struct head *head, const struct weir_act_q8_256 *x,
+                             const enum weir_type type)
+{
+    const int16_t *sums = sums_pairs(type) == 8 ? x->half_sums : x->sums;
+    __m256i dot = _mm256_setzero_si256();
+    for (int i = 0; i < sums_pairs(type); i++)
+        dot =
+            _mm256_add_epi32(dot, _mm256_madd_epi16(head->minimums[i], spread_word(&sums[2 * i])));
+    return dot;
+}
+
+/* sum += the super-block whose units have been added up to total. */
+WEIR_INLINE void add_total(const struct head *head, const struct weir_act_q8_256 *x, __m256i total,
+                           __m256 *sum, const enum weir_type type)
+{
+    const __m256 scale = _mm256_set1_ps(x->scale);
+    const __m256i below = dot_sums(head, x, type);
+    if (offset_bits(type) > 0)
+        total = _mm256_sub_epi32(total, _mm256_slli_epi32(below, offset_bits(type)));
+    *sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(total), _mm256_mul_ps(head->scale, scale), *sum);
+    if (sums_pairs(type) > 0 && offset_bits(type) == 0)
+        *sum = _mm256_fnmadd_ps(_mm256_cvtepi32_ps(below),
+                                _mm256_mul_ps(head->minimum_scale, scale), *sum);
 }
 
 /* A panel against n tokens of which x is the first. */
-WEIR_INLINE void add_panel(const struct panel *panel, size_t count, const uint8_t *x,
-                           size_t x_row_bytes, __m256 *sums, const int n, const enum weir_type type)
+WEIR_INLINE void add_panel(const struct panel (*panel)[PARTS], size_t count, const uint8_t *x,
+                           size_t x_row_bytes, __m256 (*sums)[PARTS], const int n,
+                           const enum weir_type type)
 {
     act_blocks rows[TOKEN_TILE];
     for (int t = 0; t < n; t++)
         rows[t] = (act_blocks)(const void *)(x + (size_t)t * x_row_bytes);
     for (size_t at = 0; at < count; at++) {
-        __m256i totals[TOKEN_TILE];
+        __m256i totals[TOKEN_TILE][PARTS];
+        const struct panel *parts = panel[at];
         for (int t = 0; t < n; t++)
-            totals[t] = _mm256_setzero_si256();
-        const __m256i *steps = panel[at].steps;
-        const int units = group_units(type);
-        for (int unit = 0; unit < units * group_count(type); unit++, steps += unit_words(type)) {
-            const int sub_block = unit_at(unit / units, unit % units, type);
-            add_unit(steps, panel[at].head.scales[sub_block], sub_block, rows, at, totals, n, type);
-        }
-        add_totals(&panel[at].head, rows, at, totals, sums, n, type);
+            totals[t][0] = totals[t][1] = _mm256_setzero_si256();
+        for (int sub_block = 0; sub_block < STEPS / unit_words(type); sub_block++)
+            add_unit(parts, sub_block, rows, at, totals, n, type);
+        for (int t = 0; t < n; t++)
+            for (int part = 0; part < PARTS; part++)
+                add_total(&parts[part].head, &rows[t][at], totals[t][part], &sums[t][part], type);
     }
 }
 
 WEIR_INLINE void load_panel(const struct rows8 *rows, const uint8_t *next, struct panel *panel,
                             const enum weir_type type)
 {
-    const size_t group_bytes = WEIR_ROWS * block_bytes(type) / (size_t)group_count(type);
+    const size_t group_bytes = ROWS8 * block_bytes(type) / (size_t)group_count(type);
     __m256i high[8];
     load_head(rows, &panel->head, type);
     load_high(rows, 0, high, type);
     for (int group = 0; group < group_count(type); group++) {
+        __m256i bytes[8];
         prefetch_bytes(next + (size_t)group * group_bytes, group_bytes);
         if (type == WEIR_TYPE_Q6_K && group == 4)
             load_high(rows, 1, high, type);
-        load_group(rows, group, high, panel->steps + group * group_units(type) * unit_words(type),
-                   type);
+        for (int from = 0; from < group_words(type); from += 4)
+            load_bytes(rows, group, from, bytes, type);
+        for (int which = 0; which < group_units(type); which++) {
+            __m256i *steps = panel->steps + unit_at(group, which, type) * unit_words(type);
+            for (int i = 0; i < unit_words(type); i++)
+                steps[i] = unit_steps(bytes, high, group, which, i, type);
+        }
     }
 }
 
 WEIR_INLINE void run_panels(const struct weir_matmul *job, size_t first, size_t n_token,
-                            struct rows8 rows, const uint8_t *next, float *y,
+                            struct tile tile, const uint8_t *next, float *y,
                             const enum weir_type type)
 {
-    struct panel panel[PANEL_BLOCKS];
-    __m256 sums[WEIR_TOKENS_MAX];
+    struct rows8 rows[PARTS] = {part_rows(&tile, 0), part_rows(&tile, 1)};
+    struct panel panel[PANEL_BLOCKS][PARTS];
+    __m256 sums[WEIR_TOKENS_MAX][PARTS];
     const size_t block_count = job->cols / 256;
     for (size_t t = 0; t < n_token; t++)
-        sums[t] = _mm256_setzero_ps();
+        sums[t][0] = sums[t][1] = _mm256_setzero_ps();
     for (size_t from = 0; from < block_count; from += PANEL_BLOCKS) {
         const size_t left = block_count - from;
         const size_t count = left < PANEL_BLOCKS ? left : PANEL_BLOCKS;
-        for (size_t at = 0; at < count; at++) {
-            load_panel(&rows, next, &panel[at], type);
-            rows8_advance(&rows, block_bytes(type));
-            next += WEIR_ROWS * block_bytes(type);
-        }
+        for (size_t at = 0; at < count; at++)
+            for (int part = 0; part < PARTS; part++) {
+                load_panel(&rows[part], next, &panel[at][part], type);
+                rows8_advance(&rows[part], block_bytes(type));
+                next += ROWS8 * block_bytes(type);
+            }
         const uint8_t *x = (const uint8_t *)job->x + first * job->x_row_bytes +
                            from * sizeof(struct weir_act_q8_256);
         size_t t = 0;
@@ -487,47 +504,90 @@ WEIR_INLINE void run_panels(const struct weir_matmul *job, size_t first, size_t 
             add_panel(panel, count, x + t * job->x_row_bytes, job->x_row_bytes, sums + t, 1, type);
     }
     for (size_t t = 0; t < n_token; t++)
-        rows8_store(&rows, y + t * job->y_stride, sums[t]);
+        for (int part = 0; part < PARTS; part++)
+            rows8_store(&rows[part], y + t * job->y_stride + part_row(&tile, part), sums[t][part]);
+}
+
+/* total += words [from, from + count) of one unit of eight rows times one token's. */
+WEIR_INLINE void add_words(const __m256i *bytes, const __m256i high[8], int group, int which,
+                           int from, int count, const struct head *head,
+                           const struct weir_act_q8_256 *x, __m256i *total,
+                           const enum weir_type type)
+{
+    const int sub_block = unit_at(group, which, type);
+    const int8_t *q = x->q + 4 * sub_block * unit_words(type);
+    const int step = pairs_max(type) < count ? pairs_max(type) : count;
+#pragma GCC unroll 8
+    for (int first = from; first < from + count; first += step) {
+        __m256i pairs = _mm256_setzero_si256();
+#pragma GCC unroll 8
+        for (int i = first; i < first + step; i++) {
+            const __m256i steps = unit_steps(bytes, high, group, which, i, type);
+            pairs = _mm256_add_epi16(pairs, multiply(steps, spread_word(q + 4 * i), type));
+        }
+        *total = _mm256_add_epi32(*total, _mm256_madd_epi16(pairs, head->scales[sub_block]));
+    }
+}
+
+/* sum += one super-block of eight rows times one token's. Four registers of bytes at a time: units
+ * of eight words come by halves, as more would not fit. */
+WEIR_INLINE void add_rows(const struct rows8 *rows, const uint8_t *next,
+                          const struct weir_act_q8_256 *x, __m256 *sum, const enum weir_type type)
+{
+    const size_t unit_bytes = ROWS8 * block_bytes(type) * (size_t)unit_words(type) / STEPS;
+    struct head head;
+    __m256i high[8];
+    __m256i total = _mm256_setzero_si256();
+    load_head(rows, &head, type);
+    load_high(rows, 0, high, type);
+#pragma GCC unroll 8
+    for (int group = 0; group < group_count(type); group++) {
+        __m256i bytes[8];
+        if (type == WEIR_TYPE_Q6_K && group == 4)
+            load_high(rows, 1, high, type);
+#pragma GCC unroll 2
+        for (int from = 0; from < group_words(type); from += 4) {
+            load_bytes(rows, group, from, bytes, type);
+#pragma GCC unroll 4
+            for (int which = 0; which < group_units(type); which++) {
+                if (from == 0) {
+                    keep_order();
+                    prefetch_bytes(next, unit_bytes);
+                    next += unit_bytes;
+                }
+                add_words(bytes, high, group, which, from, type == WEIR_TYPE_IQ4_XS ? 8 : 4, &head,
+                          x, &total, type);
+            }
+        }
+    }
+    add_total(&head, x, total, sum, type);
 }
 
 /* One token: steps go from memory through registers into the sum. */
-WEIR_INLINE void run_one(const struct weir_matmul *job, struct rows8 rows, const uint8_t *next,
+WEIR_INLINE void run_one(const struct weir_matmul *job, struct tile tile, const uint8_t *next,
                          float *y, const enum weir_type type)
 {
     const act_blocks x = job->x;
-    const size_t group_bytes = WEIR_ROWS * block_bytes(type) / (size_t)group_count(type);
-    __m256 sum = _mm256_setzero_ps();
-    for (size_t at = 0; at < job->cols / 256; at++) {
-        struct head head;
-        __m256i high[8];
-        __m256i total = _mm256_setzero_si256();
-        load_head(&rows, &head, type);
-        load_high(&rows, 0, high, type);
-        for (int group = 0; group < group_count(type); group++) {
-            __m256i steps[16];
-            prefetch_bytes(next, group_bytes);
-            next += group_bytes;
-            if (type == WEIR_TYPE_Q6_K && group == 4)
-                load_high(&rows, 1, high, type);
-            load_group(&rows, group, high, steps, type);
-            for (int which = 0; which < group_units(type); which++) {
-                const int sub_block = unit_at(group, which, type);
-                add_unit(steps + which * unit_words(type), head.scales[sub_block], sub_block, &x,
-                         at, &total, 1, type);
-            }
+    for (size_t row = 0; row < tile.count; row += ROWS8) {
+        struct rows8 rows =
+            rows8_at(tile.w + row * tile.row_bytes, tile.row_bytes, tile.count - row);
+        const uint8_t *ahead = row + ROWS8 < tile.count ? tile.w + ROWS8 * tile.row_bytes : next;
+        __m256 sum = _mm256_setzero_ps();
+        for (size_t at = 0; at < job->cols / 256; at++) {
+            add_rows(&rows, ahead, &x[at], &sum, type);
+            rows8_advance(&rows, block_bytes(type));
+            ahead += ROWS8 * block_bytes(type);
         }
-        add_totals(&head, &x, at, &total, &sum, 1, type);
-        rows8_advance(&rows, block_bytes(type));
+        rows8_store(&rows, y + row, sum);
     }
-    rows8_store(&rows, y, sum);
 }
 
-WEIR_ROWS_MATMUL(rows8, q2_k, WEIR_TYPE_Q2_K)
-WEIR_ROWS_MATMUL(rows8, q3_k, WEIR_TYPE_Q3_K)
-WEIR_ROWS_MATMUL(rows8, q4_k, WEIR_TYPE_Q4_K)
-WEIR_ROWS_MATMUL(rows8, q5_k, WEIR_TYPE_Q5_K)
-WEIR_ROWS_MATMUL(rows8, q6_k, WEIR_TYPE_Q6_K)
-WEIR_ROWS_MATMUL(rows8, iq4_xs, WEIR_TYPE_IQ4_XS)
+WEIR_ROWS_MATMUL(tile, q2_k, WEIR_TYPE_Q2_K)
+WEIR_ROWS_MATMUL(tile, q3_k, WEIR_TYPE_Q3_K)
+WEIR_ROWS_MATMUL(tile, q4_k, WEIR_TYPE_Q4_K)
+WEIR_ROWS_MATMUL(tile, q5_k, WEIR_TYPE_Q5_K)
+WEIR_ROWS_MATMUL(tile, q6_k, WEIR_TYPE_Q6_K)
+WEIR_ROWS_MATMUL(tile, iq4_xs, WEIR_TYPE_IQ4_XS)
 
 void weir_k_init_avx2(struct weir_kernels *kernels)
 {

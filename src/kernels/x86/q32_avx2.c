@@ -13,7 +13,7 @@
 #include "quant/q5_1.h"
 #include "quant/q8_0.h"
 
-enum { PANEL_BLOCKS = 16, TOKEN_TILE = 4 };
+enum { PANEL_BLOCKS = 16, TOKEN_TILE = 3 };
 
 /* One block of 8 rows. */
 struct block {
@@ -65,12 +65,27 @@ WEIR_INLINE bool has_codes(const enum weir_type type)
     return type == WEIR_TYPE_IQ4_NL || type == WEIR_TYPE_MXFP4;
 }
 
-/* How many pairs of products fit 16 bits: 2 * 127 * steps of at most 128, 31, 15 or 12. */
+/* Steps that are too many for an offset to make them unsigned. */
+WEIR_INLINE bool is_signed(const enum weir_type type)
+{
+    return type == WEIR_TYPE_Q8_0 || type == WEIR_TYPE_IQ4_NL;
+}
+
+/* How many pairs of products fit 16 bits: 2 * 127 * steps of at most 128, 31 or 15. */
 WEIR_INLINE int pairs_max(const enum weir_type type)
 {
-    if (type == WEIR_TYPE_Q8_0 || type == WEIR_TYPE_IQ4_NL)
+    if (is_signed(type))
         return 1;
-    return has_fifth_bits(type) ? 4 : 8;
+    return has_fifth_bits(type) || type == WEIR_TYPE_MXFP4 ? 4 : 8;
+}
+
+/* Steps are unsigned: 8 too large in Q4_0, 16 in Q5_0 and MXFP4. The activations' offset is for
+ * 128, and a multiple of it: larger by this many bits. */
+WEIR_INLINE int offset_shift(const enum weir_type type)
+{
+    if (type == WEIR_TYPE_Q4_0)
+        return 4;
+    return type == WEIR_TYPE_Q5_0 || type == WEIR_TYPE_MXFP4 ? 3 : 0;
 }
 
 /* weir_mxfp4_scale() of each row's first byte: the bits of 2^(e - 128). */
@@ -123,85 +138,111 @@ WEIR_INLINE void load_block(const struct rows8 *rows, struct block *block,
     if (has_minimum(type))
         block->minimum = rows8_halves(rows, offsetof(struct weir_q4_1, m));
     if (has_codes(type)) {
-        const int8_t *steps = type == WEIR_TYPE_MXFP4 ? weir_mxfp4_steps : weir_iq4_nl_steps;
-        const __m256i table =
-            _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)steps));
+        const bool is_mxfp4 = type == WEIR_TYPE_MXFP4;
+        const int8_t *steps = is_mxfp4 ? weir_mxfp4_steps : weir_iq4_nl_steps;
+        const __m256i table = _mm256_add_epi8(
+            _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)steps)),
+            _mm256_set1_epi8(is_mxfp4 ? 16 : 0));
         for (int i = 0; i < 8; i++)
             block->steps[i] = _mm256_shuffle_epi8(table, block->steps[i]);
     }
 }
 
-/* sums[t] += one block times token t's, t in [0, n). */
-WEIR_INLINE void add_block(const struct block *block, const act_blocks *x, size_t at, __m256 *sums,
-                           const int n, const enum weir_type type)
+/* The products of a register of steps and four values, summed in pairs. */
+WEIR_INLINE __m256i multiply(__m256i steps, __m256i values, const enum weir_type type)
 {
-    const bool is_signed = type == WEIR_TYPE_Q8_0 || has_codes(type);
-    __m256i dots[TOKEN_TILE];
+    if (is_signed(type))
+        return _mm256_maddubs_epi16(_mm256_abs_epi8(steps), _mm256_sign_epi8(values, steps));
+    return _mm256_maddubs_epi16(steps, values);
+}
+
+/* sums[t][part] += one block of each part times token t's, t in [0, n), part in [0, parts).
+ * One part need not settle: its products fit the registers, and a chain of sums takes longer. */
+WEIR_INLINE void add_block(const struct block *blocks, const act_blocks *x, size_t at,
+                           __m256 (*sums)[PARTS], const int n, const int parts,
+                           const enum weir_type type)
+{
+    __m256i dots[TOKEN_TILE][PARTS];
     for (int t = 0; t < n; t++)
-        dots[t] = _mm256_setzero_si256();
+        for (int part = 0; part < parts; part++)
+            dots[t][part] = _mm256_setzero_si256();
+#pragma GCC unroll 8
     for (int from = 0; from < 8; from += pairs_max(type)) {
-        __m256i pairs[TOKEN_TILE];
+        __m256i pairs[TOKEN_TILE][PARTS];
         for (int t = 0; t < n; t++)
-            pairs[t] = _mm256_setzero_si256();
-        for (int i = from; i < from + pairs_max(type); i++) {
-            const __m256i steps = block->steps[i];
-            const __m256i magnitudes = is_signed ? _mm256_abs_epi8(steps) : steps;
+            for (int part = 0; part < parts; part++)
+                pairs[t][part] = _mm256_setzero_si256();
+#pragma GCC unroll 8
+        for (int i = from; i < from + pairs_max(type); i++)
             for (int t = 0; t < n; t++) {
-                __m256i values = spread_word(x[t][at].q + 4 * i);
-                if (is_signed)
-                    values = _mm256_sign_epi8(values, steps);
-                pairs[t] = _mm256_add_epi16(pairs[t], _mm256_maddubs_epi16(magnitudes, values));
+                const __m256i values = spread_word(x[t][at].q + 4 * i);
+                for (int part = 0; part < parts; part++) {
+                    __m256i *sum = &pairs[t][part];
+                    *sum = _mm256_add_epi16(*sum, multiply(blocks[part].steps[i], values, type));
+                    if (parts > 1)
+                        settle(sum);
+                }
             }
-        }
         for (int t = 0; t < n; t++)
-            dots[t] = _mm256_add_epi32(dots[t], _mm256_madd_epi16(pairs[t], _mm256_set1_epi16(1)));
+            for (int part = 0; part < parts; part++) {
+                __m256i *sum = &dots[t][part];
+                *sum =
+                    _mm256_add_epi32(*sum, _mm256_madd_epi16(pairs[t][part], _mm256_set1_epi16(1)));
+                if (parts > 1)
+                    settle(sum);
+            }
     }
     for (int t = 0; t < n; t++) {
-        const __m256 scale = _mm256_mul_ps(block->scale, _mm256_set1_ps(x[t][at].scale));
-        /* Steps are 8 or 16 less than what is stored; the offset is for 128. */
-        if (type == WEIR_TYPE_Q4_0)
-            dots[t] = _mm256_add_epi32(dots[t], _mm256_set1_epi32(x[t][at].offset / 16));
-        if (type == WEIR_TYPE_Q5_0)
-            dots[t] = _mm256_add_epi32(dots[t], _mm256_set1_epi32(x[t][at].offset / 8));
-        sums[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots[t]), scale, sums[t]);
-        if (has_minimum(type))
-            sums[t] = _mm256_fmadd_ps(block->minimum, _mm256_set1_ps(x[t][at].sum), sums[t]);
+        const __m256 x_scale = _mm256_set1_ps(x[t][at].scale);
+        const __m256i offset = _mm256_srai_epi32(spread_word(&x[t][at].offset), offset_shift(type));
+        for (int part = 0; part < parts; part++) {
+            __m256i dot = dots[t][part];
+            __m256 *sum = &sums[t][part];
+            if (offset_shift(type) > 0)
+                dot = _mm256_add_epi32(dot, offset);
+            *sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot),
+                                   _mm256_mul_ps(blocks[part].scale, x_scale), *sum);
+            if (has_minimum(type))
+                *sum = _mm256_fmadd_ps(blocks[part].minimum, _mm256_set1_ps(x[t][at].sum), *sum);
+        }
     }
 }
 
 /* A panel against n tokens of which x is the first. */
-WEIR_INLINE void add_panel(const struct block *panel, size_t count, const uint8_t *x,
-                           size_t x_row_bytes, __m256 *sums, const int n, const enum weir_type type)
+WEIR_INLINE void add_panel(const struct block (*panel)[PARTS], size_t count, const uint8_t *x,
+                           size_t x_row_bytes, __m256 (*sums)[PARTS], const int n,
+                           const enum weir_type type)
 {
     act_blocks rows[TOKEN_TILE];
-    __m256 sum[TOKEN_TILE];
-    for (int t = 0; t < n; t++) {
-        rows[t] = (act_blocks)(const void *)(x + (size_t)t * x_row_bytes);
-        sum[t] = sums[t];
-    }
-    for (size_t at = 0; at < count; at++)
-        add_block(&panel[at], rows, at, sum, n, type);
+    __m256 sum[TOKEN_TILE][PARTS];
     for (int t = 0; t < n; t++)
-        sums[t] = sum[t];
+        rows[t] = (act_blocks)(const void *)(x + (size_t)t * x_row_bytes);
+    __builtin_memcpy(sum, sums, n * sizeof(*sum));
+    for (size_t at = 0; at < count; at++)
+        add_block(panel[at], rows, at, sum, n, PARTS, type);
+    __builtin_memcpy(sums, sum, n * sizeof(*sum));
 }
 
 WEIR_INLINE void run_panels(const struct weir_matmul *job, size_t first, size_t n_token,
-                            struct rows8 rows, const uint8_t *next, float *y,
+                            struct tile tile, const uint8_t *next, float *y,
                             const enum weir_type type)
 {
     const size_t tile_bytes = WEIR_ROWS * block_bytes(type);
-    struct block panel[PANEL_BLOCKS];
-    __m256 sums[WEIR_TOKENS_MAX];
+    struct rows8 rows[PARTS] = {part_rows(&tile, 0), part_rows(&tile, 1)};
+    struct block panel[PANEL_BLOCKS][PARTS];
+    __m256 sums[WEIR_TOKENS_MAX][PARTS];
     const size_t block_count = job->cols / 32;
     for (size_t t = 0; t < n_token; t++)
-        sums[t] = _mm256_setzero_ps();
+        sums[t][0] = sums[t][1] = _mm256_setzero_ps();
     for (size_t from = 0; from < block_count; from += PANEL_BLOCKS) {
         const size_t left = block_count - from;
         const size_t count = left < PANEL_BLOCKS ? left : PANEL_BLOCKS;
         for (size_t at = 0; at < count; at++) {
             prefetch_bytes(next + (from + at) * tile_bytes, tile_bytes);
-            load_block(&rows, &panel[at], type);
-            rows8_advance(&rows, block_bytes(type));
+            for (int part = 0; part < PARTS; part++) {
+                load_block(&rows[part], &panel[at][part], type);
+                rows8_advance(&rows[part], block_bytes(type));
+            }
         }
         const uint8_t *x = (const uint8_t *)job->x + first * job->x_row_bytes +
                            from * sizeof(struct weir_act_q8_32);
@@ -215,33 +256,40 @@ WEIR_INLINE void run_panels(const struct weir_matmul *job, size_t first, size_t 
             add_panel(panel, count, x + t * job->x_row_bytes, job->x_row_bytes, sums + t, 1, type);
     }
     for (size_t t = 0; t < n_token; t++)
-        rows8_store(&rows, y + t * job->y_stride, sums[t]);
+        for (int part = 0; part < PARTS; part++)
+            rows8_store(&rows[part], y + t * job->y_stride + part_row(&tile, part), sums[t][part]);
 }
 
 /* One token: blocks go from memory through registers into the sum. */
-WEIR_INLINE void run_one(const struct weir_matmul *job, struct rows8 rows, const uint8_t *next,
+WEIR_INLINE void run_one(const struct weir_matmul *job, struct tile tile, const uint8_t *next,
                          float *y, const enum weir_type type)
 {
     const act_blocks x = job->x;
-    const size_t tile_bytes = WEIR_ROWS * block_bytes(type);
-    __m256 sum = _mm256_setzero_ps();
-    for (size_t at = 0; at < job->cols / 32; at++) {
-        struct block block;
-        prefetch_bytes(next + at * tile_bytes, tile_bytes);
-        load_block(&rows, &block, type);
-        add_block(&block, &x, at, &sum, 1, type);
-        rows8_advance(&rows, block_bytes(type));
+    const size_t part_bytes = ROWS8 * block_bytes(type);
+    for (size_t row = 0; row < tile.count; row += ROWS8) {
+        struct rows8 rows =
+            rows8_at(tile.w + row * tile.row_bytes, tile.row_bytes, tile.count - row);
+        const uint8_t *ahead = row + ROWS8 < tile.count ? tile.w + ROWS8 * tile.row_bytes : next;
+        __m256 sum[1][PARTS] = {{_mm256_setzero_ps()}};
+        for (size_t at = 0; at < job->cols / 32; at++) {
+            struct block block;
+            prefetch_bytes(ahead, part_bytes);
+            ahead += part_bytes;
+            load_block(&rows, &block, type);
+            add_block(&block, &x, at, sum, 1, 1, type);
+            rows8_advance(&rows, block_bytes(type));
+        }
+        rows8_store(&rows, y + row, sum[0][0]);
     }
-    rows8_store(&rows, y, sum);
 }
 
-WEIR_ROWS_MATMUL(rows8, q8_0, WEIR_TYPE_Q8_0)
-WEIR_ROWS_MATMUL(rows8, q4_0, WEIR_TYPE_Q4_0)
-WEIR_ROWS_MATMUL(rows8, q4_1, WEIR_TYPE_Q4_1)
-WEIR_ROWS_MATMUL(rows8, q5_0, WEIR_TYPE_Q5_0)
-WEIR_ROWS_MATMUL(rows8, q5_1, WEIR_TYPE_Q5_1)
-WEIR_ROWS_MATMUL(rows8, iq4_nl, WEIR_TYPE_IQ4_NL)
-WEIR_ROWS_MATMUL(rows8, mxfp4, WEIR_TYPE_MXFP4)
+WEIR_ROWS_MATMUL(tile, q8_0, WEIR_TYPE_Q8_0)
+WEIR_ROWS_MATMUL(tile, q4_0, WEIR_TYPE_Q4_0)
+WEIR_ROWS_MATMUL(tile, q4_1, WEIR_TYPE_Q4_1)
+WEIR_ROWS_MATMUL(tile, q5_0, WEIR_TYPE_Q5_0)
+WEIR_ROWS_MATMUL(tile, q5_1, WEIR_TYPE_Q5_1)
+WEIR_ROWS_MATMUL(tile, iq4_nl, WEIR_TYPE_IQ4_NL)
+WEIR_ROWS_MATMUL(tile, mxfp4, WEIR_TYPE_MXFP4)
 
 void weir_q32_init_avx2(struct weir_kernels *kernels)
 {

@@ -1,4 +1,5 @@
-/* rows8_avx2.h - eight rows of weights as the eight lanes of a register; as rows16_avx512.h. */
+/* rows8_avx2.h - eight rows of weights as the eight lanes of a register; as rows16_avx512.h. A tile
+ * is two of them, so that what is loaded of the activations serves two registers of weights. */
 #ifndef WEIR_KERNELS_ROWS8_AVX2_H
 #define WEIR_KERNELS_ROWS8_AVX2_H
 
@@ -6,20 +7,20 @@
 
 #include "kernels/x86/tile.h"
 
-enum { WEIR_ROWS = 8 };
+enum { WEIR_ROWS = 16, ROWS8 = 8, PARTS = 2 };
 
-/* Row 4 l + j of a tile lies at group[l] + step[j]; fewer than 8 rows are covered more than once,
+/* Row 4 l + j lies at group[l] + step[j]; fewer than 8 rows are covered more than once,
  * as in struct rows16. */
 struct rows8 {
     const uint8_t *group[2];
     size_t step[4];
-    size_t second; /* the row of lane 4, from the tile's first */
+    size_t second; /* the row of lane 4, from the first */
     size_t count;
 };
 
 WEIR_INLINE struct rows8 rows8_at(const uint8_t *w, size_t row_bytes, size_t count)
 {
-    struct rows8 rows = {.count = count < WEIR_ROWS ? count : WEIR_ROWS};
+    struct rows8 rows = {.count = count < ROWS8 ? count : ROWS8};
     rows.second = rows.count < 4 ? 0 : rows.count - 4;
     rows.group[0] = w;
     rows.group[1] = w + rows.second * row_bytes;
@@ -34,7 +35,7 @@ WEIR_INLINE void rows8_advance(struct rows8 *rows, size_t bytes)
     rows->group[1] += bytes;
 }
 
-/* y[row] = lane, for the rows that are there; y belongs to the tile's first row. */
+/* y[row] = lane, for the rows that are there; y belongs to the first of them. */
 WEIR_INLINE void rows8_store(const struct rows8 *rows, float *y, __m256 lanes)
 {
     if (rows->count >= 4) {
@@ -46,6 +47,30 @@ WEIR_INLINE void rows8_store(const struct rows8 *rows, float *y, __m256 lanes)
     _mm256_storeu_ps(values, lanes);
     for (size_t row = 0; row < rows->count; row++)
         y[row] = values[row];
+}
+
+/* Where a tile's rows lie. */
+struct tile {
+    const uint8_t *w;
+    size_t row_bytes;
+    size_t count;
+};
+
+WEIR_INLINE struct tile tile_at(const uint8_t *w, size_t row_bytes, size_t count)
+{
+    return (struct tile){w, row_bytes, count < WEIR_ROWS ? count : WEIR_ROWS};
+}
+
+/* The first row of a part. Up to 8 rows are all in the first; the second is then the same again. */
+WEIR_INLINE size_t part_row(const struct tile *tile, int part)
+{
+    return part > 0 && tile->count > ROWS8 ? ROWS8 : 0;
+}
+
+WEIR_INLINE struct rows8 part_rows(const struct tile *tile, int part)
+{
+    const size_t row = part_row(tile, part);
+    return rows8_at(tile->w + row * tile->row_bytes, tile->row_bytes, tile->count - row);
 }
 
 /* Bytes [byte, byte + 16) of rows j and 4 + j. */
@@ -102,6 +127,20 @@ WEIR_INLINE __m256i spread_word(const void *bytes)
     int word;
     __builtin_memcpy(&word, bytes, sizeof(word));
     return _mm256_set1_epi32(word);
+}
+
+/* What comes before stays before: gcc would ask for the next lines of a whole super-block at once,
+ * which are more than the CPU waits for. */
+WEIR_INLINE void keep_order(void)
+{
+    __asm__ volatile("" ::: "memory");
+}
+
+/* Add up to here before anything else is begun: gcc would first take all products of a block, which
+ * are more than the registers hold, and then add them. */
+WEIR_INLINE void settle(__m256i *sum)
+{
+    __asm__("" : "+x"(*sum));
 }
 
 #endif
