@@ -96,7 +96,8 @@ typedef void weir_silu_mul_fn(float *gate, const float *up, size_t count);
 /* y[i] += scale * x[i]. One multiply and one add each, not fused: EXACT. */
 typedef void weir_axpy_fn(float *y, const float *x, float scale, size_t count);
 
-/* One query head over a KV cache of f16.
+/* Queries over one head of a KV cache of f16: query heads that share it, or a head of tokens that
+ * follow each other. K and V are read once for all of them where the level can. For each job
  *
  *   score[p] = scale * sum over i of q[i] * k[p][i],   p in [0, n_position)
  *   out[i]   = sum over p of softmax(score)[p] * v[p][i]
@@ -105,7 +106,9 @@ typedef void weir_axpy_fn(float *y, const float *x, float scale, size_t count);
  *   score  n_position floats of scratch; overwritten
  *   out    d_head floats; overlaps nothing
  *
- * Any d_head and n_position >= 1. TOL 1e-4 relative to sum |softmax v|. */
+ * All jobs of a call have the same k, v, kv_stride, d_head and scale, and n_position does not fall
+ * from one to the next; its own bits do not depend on its company. Any d_head and n_position >= 1.
+ * TOL 1e-4 relative to sum |softmax v|. */
 struct weir_attention {
     const float *q;
     const uint16_t *k;
@@ -117,7 +120,8 @@ struct weir_attention {
     float *score;
     float *out;
 };
-typedef void weir_attention_fn(const struct weir_attention *job);
+enum { WEIR_ATTENTION_MAX = 4 }; /* jobs of a call */
+typedef void weir_attention_fn(const struct weir_attention *jobs, size_t count);
 
 /* The same over a KV cache of f32: for comparing with judges, so the reference is all there is. */
 struct weir_attention_f32 {

@@ -100,7 +100,7 @@ static void axpy(float *y, const float *x, float scale, size_t count)
     }
 }
 
-static void attention(const struct weir_attention *job)
+static void attend(const struct weir_attention *job)
 {
     for (size_t position = 0; position < job->n_position; position++) {
         const uint16_t *k = job->k + position * job->kv_stride;
@@ -117,6 +117,12 @@ static void attention(const struct weir_attention *job)
         for (size_t i = 0; i < job->d_head; i++)
             job->out[i] += job->score[position] * weir_f16_to_f32(v[i]);
     }
+}
+
+static void attention(const struct weir_attention *jobs, size_t count)
+{
+    for (size_t at = 0; at < count; at++)
+        attend(&jobs[at]);
 }
 
 static void to_f16(const float *src, uint16_t *dst, size_t count)

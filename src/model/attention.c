@@ -86,51 +86,83 @@ static void place_heads(void *user, uint32_t part, uint32_t n_part)
     }
 }
 
-/* One query head of one token; score is scratch of n_ctx floats. */
-static void attend(const struct weir_forward *forward, uint64_t pair, float *score)
+/* One query: a head of one token; score is scratch of n_ctx floats. */
+static struct weir_attention query_of(const struct weir_forward *forward, uint32_t token,
+                                      uint32_t head, float *score)
 {
     const struct weir_shape *shape = forward->shape;
-    const uint32_t head = (uint32_t)(pair % shape->n_head);
-    const size_t kv_at = kv_start(forward, head / (shape->n_head / shape->n_kv_head));
-    const float *q = forward->q + pair * shape->d_head;
-    float *out = forward->attended + pair * shape->d_head;
-    const size_t n_position = forward->position + (size_t)(pair / shape->n_head) + 1;
-    const float scale = 1.0f / sqrtf((float)shape->d_head);
     const struct weir_kv *kv = forward->kv;
-    if (kv->is_f32) {
-        const struct weir_attention_f32 job = {q,
-                                               (const float *)kv->k + kv_at,
-                                               (const float *)kv->v + kv_at,
-                                               shape->d_head,
-                                               shape->d_head,
-                                               n_position,
-                                               scale,
-                                               score,
-                                               out};
-        weir_attention_f32(&job);
-    } else {
-        const struct weir_attention job = {q,
-                                           (const uint16_t *)kv->k + kv_at,
-                                           (const uint16_t *)kv->v + kv_at,
-                                           shape->d_head,
-                                           shape->d_head,
-                                           n_position,
-                                           scale,
-                                           score,
-                                           out};
-        forward->kernels->attention(&job);
-    }
+    const size_t at = ((size_t)token * shape->n_head + head) * shape->d_head;
+    const size_t kv_at = kv_start(forward, head / (shape->n_head / shape->n_kv_head));
+    return (struct weir_attention){
+        .q = forward->q + at,
+        .k = kv->is_f32 ? NULL : (const uint16_t *)kv->k + kv_at,
+        .v = kv->is_f32 ? NULL : (const uint16_t *)kv->v + kv_at,
+        .kv_stride = shape->d_head,
+        .d_head = shape->d_head,
+        .n_position = forward->position + (size_t)token + 1,
+        .scale = 1.0f / sqrtf((float)shape->d_head),
+        .score = score,
+        .out = forward->attended + at,
+    };
 }
 
-/* Every n_part-th (token, head) pair: later tokens see more positions, so neighbours are dealt to
+static void attend_f32(const struct weir_forward *forward, const struct weir_attention *job,
+                       uint32_t head)
+{
+    const struct weir_shape *shape = forward->shape;
+    const size_t kv_at = kv_start(forward, head / (shape->n_head / shape->n_kv_head));
+    const struct weir_attention_f32 plain = {.q = job->q,
+                                             .k = (const float *)forward->kv->k + kv_at,
+                                             .v = (const float *)forward->kv->v + kv_at,
+                                             .kv_stride = job->kv_stride,
+                                             .d_head = job->d_head,
+                                             .n_position = job->n_position,
+                                             .scale = job->scale,
+                                             .score = job->score,
+                                             .out = job->out};
+    weir_attention_f32(&plain);
+}
+
+/* Up to WEIR_ATTENTION_MAX queries over the same K and V, the first by token and head: heads of one
+ * token that share a KV head, or the same head of tokens that follow each other. */
+static void attend(const struct weir_forward *forward, uint32_t token, uint32_t head,
+                   uint32_t count, float *score)
+{
+    struct weir_attention jobs[WEIR_ATTENTION_MAX];
+    const bool is_token = forward->n_token == 1;
+    for (uint32_t at = 0; at < count; at++) {
+        const uint32_t its_head = is_token ? head + at : head;
+        jobs[at] = query_of(forward, is_token ? token : token + at, its_head,
+                            score + (size_t)at * forward->config.n_ctx);
+        if (forward->kv->is_f32)
+            attend_f32(forward, &jobs[at], its_head);
+    }
+    if (!forward->kv->is_f32)
+        forward->kernels->attention(jobs, count);
+}
+
+/* Every n_part-th group of queries: later tokens see more positions, so neighbours are dealt to
  * different threads. */
 static void attend_heads(void *user, uint32_t part, uint32_t n_part)
 {
     struct weir_forward *forward = user;
-    const uint64_t pair_count = (uint64_t)forward->n_token * forward->shape->n_head;
-    float *score = forward->score + (size_t)part * forward->config.n_ctx;
-    for (uint64_t pair = part; pair < pair_count; pair += n_part)
-        attend(forward, pair, score);
+    const struct weir_shape *shape = forward->shape;
+    const bool is_token = forward->n_token == 1;
+    const uint32_t shared = shape->n_head / shape->n_kv_head;
+    const uint32_t row_count = is_token ? shape->n_kv_head : shape->n_head;
+    const uint32_t row_length = is_token ? shared : forward->n_token;
+    const uint32_t group_count = (row_length + WEIR_ATTENTION_MAX - 1) / WEIR_ATTENTION_MAX;
+    float *score = forward->score + (size_t)part * WEIR_ATTENTION_MAX * forward->config.n_ctx;
+    for (uint64_t item = part; item < (uint64_t)row_count * group_count; item += n_part) {
+        const uint32_t row = (uint32_t)(item % row_count);
+        const uint32_t first = (uint32_t)(item / row_count) * WEIR_ATTENTION_MAX;
+        const uint32_t count = (uint32_t)weir_min(row_length - first, WEIR_ATTENTION_MAX);
+        if (is_token)
+            attend(forward, 0, row * shared + first, count, score);
+        else
+            attend(forward, first, row, count, score);
+    }
 }
 
 static void quantize_attended(void *user, uint32_t part, uint32_t n_part)

@@ -112,7 +112,8 @@ static void layout(struct weir_forward *forward, struct weir_mem *mem)
     forward->k = take_floats(mem, n_chunk * kv_width);
     forward->v = take_floats(mem, n_chunk * kv_width);
     forward->attended = take_floats(mem, n_chunk * q_width);
-    forward->score = take_floats(mem, (uint64_t)config->n_thread * config->n_ctx);
+    forward->score =
+        take_floats(mem, (uint64_t)config->n_thread * WEIR_ATTENTION_MAX * config->n_ctx);
     forward->hidden_gate = take_floats(mem, forward->hidden_rows * d_hidden);
     forward->hidden_up = take_floats(mem, forward->hidden_rows * d_hidden);
     forward->logits = take_floats(mem, (uint64_t)forward->logit_rows * shape->n_vocab);

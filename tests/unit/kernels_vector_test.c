@@ -243,7 +243,7 @@ static void attention_matches_the_formula_on_every_level(void **state)
                 struct weir_kernels kernels;
                 if (!level_init(&kernels, level))
                     continue;
-                kernels.attention(&job);
+                kernels.attention(&job, 1);
                 for (size_t i = 0; i < d_head; i++)
                     if (!(fabs((double)job.out[i] - wanted[i]) <= 1e-4 * magnitude[i] + 1e-9))
                         fail_msg("attention at %s: head of %zu, %zu positions, value %zu: wanted "
@@ -256,6 +256,51 @@ static void attention_matches_the_formula_on_every_level(void **state)
             guarded_free(&score);
             guarded_free(&out);
         }
+}
+
+/* Queries that see more and more positions, or all the same ones: each alone, and all together. */
+static void attention_is_the_same_in_company_on_every_level(void **state)
+{
+    (void)state;
+    enum { POSITIONS = 37, HEAD_MAX = 128 };
+    static const size_t heads[] = {5, 8, 24, 64, 80, 128};
+    static float q[WEIR_ATTENTION_MAX * HEAD_MAX];
+    static uint16_t k[POSITIONS * HEAD_MAX], v[POSITIONS * HEAD_MAX];
+    static float scores[WEIR_ATTENTION_MAX][POSITIONS];
+    static float alone[WEIR_ATTENTION_MAX * HEAD_MAX], together[WEIR_ATTENTION_MAX * HEAD_MAX];
+    fill_floats(q, WEIR_COUNT(q), FILL_RANDOM);
+    for (size_t i = 0; i < WEIR_COUNT(k); i++) {
+        k[i] = weir_f32_to_f16(4.0f * fill_value(FILL_RANDOM));
+        v[i] = weir_f32_to_f16(fill_value(FILL_RANDOM));
+    }
+    for (size_t level = 0; level < WEIR_COUNT(level_masks); level++)
+        for (size_t head = 0; head < WEIR_COUNT(heads); head++)
+            for (size_t step = 0; step < 3; step++)
+                for (size_t count = 1; count <= WEIR_ATTENTION_MAX; count++) {
+                    struct weir_kernels kernels;
+                    struct weir_attention jobs[WEIR_ATTENTION_MAX];
+                    if (!level_init(&kernels, level))
+                        continue;
+                    const size_t d_head = heads[head];
+                    for (size_t at = 0; at < count; at++) {
+                        jobs[at] = (struct weir_attention){
+                            .q = q + at * d_head,
+                            .k = k,
+                            .v = v,
+                            .kv_stride = d_head,
+                            .d_head = d_head,
+                            .n_position = POSITIONS - (count - 1 - at) * step,
+                            .scale = 0.125f,
+                            .score = scores[at],
+                            .out = alone + at * d_head,
+                        };
+                        kernels.attention(&jobs[at], 1);
+                        jobs[at].out = together + at * d_head;
+                    }
+                    memset(together, 0x7f, sizeof(together));
+                    kernels.attention(jobs, count);
+                    assert_memory_equal(together, alone, count * d_head * sizeof(float));
+                }
 }
 
 static void rope_turns_pairs_and_keeps_lengths(void **state)
@@ -306,6 +351,7 @@ int main(void)
         cmocka_unit_test(silu_mul_matches_on_every_level_and_in_any_division),
         cmocka_unit_test(axpy_and_to_f16_have_the_reference_bits),
         cmocka_unit_test(attention_matches_the_formula_on_every_level),
+        cmocka_unit_test(attention_is_the_same_in_company_on_every_level),
         cmocka_unit_test(rope_turns_pairs_and_keeps_lengths),
         cmocka_unit_test(levels_say_what_they_are),
     };

@@ -298,7 +298,7 @@ WEIR_INLINE void sum_values(const struct weir_attention *job, size_t first, size
     }
 }
 
-static void attention(const struct weir_attention *job)
+static void attend(const struct weir_attention *job)
 {
     fill_scores(job);
     const float inverse = 1.0f / exp_scores(job->score, job->n_position);
@@ -307,6 +307,12 @@ static void attention(const struct weir_attention *job)
         sum_values(job, first, 8, inverse, 4);
     for (; first < job->d_head; first += 8)
         sum_values(job, first, job->d_head - first < 8 ? job->d_head - first : 8, inverse, 1);
+}
+
+static void attention(const struct weir_attention *jobs, size_t count)
+{
+    for (size_t at = 0; at < count; at++)
+        attend(&jobs[at]);
 }
 
 void weir_float_init_neon(struct weir_kernels *kernels)

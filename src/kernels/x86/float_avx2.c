@@ -239,19 +239,28 @@ static void to_f16(const float *src, uint16_t *dst, size_t count)
     }
 }
 
-static void fill_scores(const struct weir_attention *job)
+/* Scores of n jobs at positions [from, to). */
+WEIR_INLINE void fill_scores(const struct weir_attention *jobs, size_t from, size_t to, const int n)
 {
-    const size_t ahead = WEIR_POSITIONS_AHEAD * job->kv_stride * sizeof(*job->k);
-    for (size_t position = 0; position < job->n_position; position++) {
-        const uint8_t *k = (const uint8_t *)(job->k + position * job->kv_stride);
-        prefetch_bytes(k + ahead, job->d_head * sizeof(*job->k));
-        __m256 sum = _mm256_setzero_ps();
-        for (size_t i = 0; i < job->d_head; i += 8) {
-            const size_t left = job->d_head - i;
-            const __m256 q = left >= 8 ? _mm256_loadu_ps(job->q + i) : load_tail(job->q + i, left);
-            sum = _mm256_fmadd_ps(q, load_f16(k + i * 2, left), sum);
+    const size_t d_head = jobs->d_head;
+    const size_t ahead = WEIR_POSITIONS_AHEAD * jobs->kv_stride * sizeof(*jobs->k);
+    for (size_t position = from; position < to; position++) {
+        const uint8_t *k = (const uint8_t *)(jobs->k + position * jobs->kv_stride);
+        __m256 sums[WEIR_ATTENTION_MAX];
+        prefetch_bytes(k + ahead, d_head * sizeof(*jobs->k));
+        for (int j = 0; j < n; j++)
+            sums[j] = _mm256_setzero_ps();
+        for (size_t i = 0; i < d_head; i += 8) {
+            const size_t left = d_head - i;
+            const __m256 values = load_f16(k + i * 2, left);
+            for (int j = 0; j < n; j++) {
+                const float *q = jobs[j].q + i;
+                sums[j] = _mm256_fmadd_ps(left >= 8 ? _mm256_loadu_ps(q) : load_tail(q, left),
+                                          values, sums[j]);
+            }
         }
-        job->score[position] = sum_8(sum) * job->scale;
+        for (int j = 0; j < n; j++)
+            jobs[j].score[position] = sum_8(sums[j]) * jobs->scale;
     }
 }
 
@@ -272,36 +281,83 @@ static float exp_scores(float *score, size_t count)
     return sum_8(sum);
 }
 
-/* Values [first, first + 32) of the output, or fewer at the end: four registers of sums. */
-static void sum_values(const struct weir_attention *job, size_t first, float inverse)
+/* sums += values at positions [from, to) by the scores of n jobs, n_tile registers of each. */
+WEIR_INLINE void add_values(const struct weir_attention *jobs, size_t first, size_t from, size_t to,
+                            const size_t *counts, __m256 sums[][4], const int n, const int n_tile)
 {
-    enum { TILE = 4 };
-    const size_t ahead = WEIR_POSITIONS_AHEAD * job->kv_stride * sizeof(*job->v);
-    __m256 sums[TILE];
-    size_t counts[TILE];
-    for (size_t tile = 0; tile < TILE; tile++) {
-        const size_t at = first + tile * 8;
-        counts[tile] = at >= job->d_head ? 0 : job->d_head - at >= 8 ? 8 : job->d_head - at;
-        sums[tile] = _mm256_setzero_ps();
+    const size_t ahead = WEIR_POSITIONS_AHEAD * jobs->kv_stride * sizeof(*jobs->v);
+    for (size_t position = from; position < to; position++) {
+        const uint8_t *v = (const uint8_t *)(jobs->v + position * jobs->kv_stride + first);
+        prefetch_bytes(v + ahead, (size_t)n_tile * 16);
+        for (int tile = 0; tile < n_tile; tile++) {
+            const __m256 values = load_f16(v + tile * 16, counts[tile]);
+            for (int j = 0; j < n; j++)
+                sums[j][tile] =
+                    _mm256_fmadd_ps(_mm256_set1_ps(jobs[j].score[position]), values, sums[j][tile]);
+        }
     }
-    for (size_t position = 0; position < job->n_position; position++) {
-        const uint8_t *v = (const uint8_t *)(job->v + position * job->kv_stride + first);
-        const __m256 share = _mm256_set1_ps(job->score[position]);
-        prefetch_bytes(v + ahead, sizeof(sums) / 2); /* halves */
-        for (size_t tile = 0; tile < TILE; tile++)
-            sums[tile] = _mm256_fmadd_ps(share, load_f16(v + tile * 16, counts[tile]), sums[tile]);
-    }
-    for (size_t tile = 0; tile < TILE; tile++)
-        _mm256_maskstore_ps(job->out + first + tile * 8, tail_mask(counts[tile]),
-                            _mm256_mul_ps(sums[tile], _mm256_set1_ps(inverse)));
 }
 
-static void attention(const struct weir_attention *job)
+/* Values [first, first + 8 n_tile) of n outputs, or fewer at the end. */
+WEIR_INLINE void sum_values(const struct weir_attention *jobs, size_t first, const float *inverses,
+                            const int n, const int n_tile)
 {
-    fill_scores(job);
-    const float inverse = 1.0f / exp_scores(job->score, job->n_position);
-    for (size_t first = 0; first < job->d_head; first += 32)
-        sum_values(job, first, inverse);
+    const size_t d_head = jobs->d_head;
+    const size_t common = jobs->n_position;
+    __m256 sums[WEIR_ATTENTION_MAX][4];
+    size_t counts[4];
+    for (int tile = 0; tile < n_tile; tile++) {
+        const size_t at = first + (size_t)tile * 8;
+        counts[tile] = at >= d_head ? 0 : d_head - at >= 8 ? 8 : d_head - at;
+        for (int j = 0; j < n; j++)
+            sums[j][tile] = _mm256_setzero_ps();
+    }
+    add_values(jobs, first, 0, common, counts, sums, n, n_tile);
+    for (int j = 1; j < n; j++)
+        add_values(jobs + j, first, common, jobs[j].n_position, counts, sums + j, 1, n_tile);
+    for (int j = 0; j < n; j++)
+        for (int tile = 0; tile < n_tile; tile++)
+            _mm256_maskstore_ps(jobs[j].out + first + tile * 8, tail_mask(counts[tile]),
+                                _mm256_mul_ps(sums[j][tile], _mm256_set1_ps(inverses[j])));
+}
+
+/* n jobs over the positions that the first of them sees, then each over its last ones. */
+WEIR_INLINE void attend(const struct weir_attention *jobs, const int n, const int n_tile)
+{
+    float inverses[WEIR_ATTENTION_MAX];
+    const size_t common = jobs->n_position;
+    fill_scores(jobs, 0, common, n);
+    for (int j = 1; j < n; j++)
+        fill_scores(jobs + j, common, jobs[j].n_position, 1);
+    for (int j = 0; j < n; j++)
+        inverses[j] = 1.0f / exp_scores(jobs[j].score, jobs[j].n_position);
+    for (size_t first = 0; first < jobs->d_head; first += (size_t)n_tile * 8)
+        sum_values(jobs, first, inverses, n, n_tile);
+}
+
+static void attend_four(const struct weir_attention *jobs)
+{
+    attend(jobs, 4, 2);
+}
+
+static void attend_two(const struct weir_attention *jobs)
+{
+    attend(jobs, 2, 4);
+}
+
+static void attend_one(const struct weir_attention *job)
+{
+    attend(job, 1, 4);
+}
+
+static void attention(const struct weir_attention *jobs, size_t count)
+{
+    for (; count >= 4; jobs += 4, count -= 4)
+        attend_four(jobs);
+    for (; count >= 2; jobs += 2, count -= 2)
+        attend_two(jobs);
+    if (count == 1)
+        attend_one(jobs);
 }
 
 void weir_float_init_avx2(struct weir_kernels *kernels)

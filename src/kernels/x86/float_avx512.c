@@ -246,12 +246,18 @@ static void sum_values(const struct weir_attention *job, size_t first, float inv
                               _mm512_mul_ps(sums[tile], _mm512_set1_ps(inverse)));
 }
 
-static void attention(const struct weir_attention *job)
+static void attend(const struct weir_attention *job)
 {
     fill_scores(job);
     const float inverse = 1.0f / exp_scores(job->score, job->n_position);
     for (size_t first = 0; first < job->d_head; first += 128)
         sum_values(job, first, inverse);
+}
+
+static void attention(const struct weir_attention *jobs, size_t count)
+{
+    for (size_t at = 0; at < count; at++)
+        attend(&jobs[at]);
 }
 
 void weir_kernels_init_avx512(struct weir_kernels *kernels)
