@@ -4,9 +4,10 @@
 #include <string.h>
 
 enum {
-    BLOCK_TOKENS = 4,
-    PAIR_MIN = 5,       /* enough when all of them agree */
-    TOKENS_HELD = 1024, /* after a decision; texts and machines change */
+    BLOCK_TOKENS = 2,
+    PAIR_MIN = 5,        /* enough when all of them agree */
+    PAIRS_A_DISSENT = 4, /* more for each that does not */
+    TOKENS_HELD = 1024,  /* after a decision; texts and machines change */
 };
 
 void weir_trial_start(struct weir_trial *trial)
@@ -43,8 +44,8 @@ static void finish_pair(struct weir_trial *trial)
 {
     trial->ratios[trial->pair_count++] = (double)trial->block_ns[1] / (double)trial->block_ns[0];
     memset(trial->block_ns, 0, sizeof(trial->block_ns));
-    if (trial->pair_count < PAIR_MIN ||
-        (trial->pair_count < WEIR_TRIAL_PAIR_MAX && count_dissent(trial) > 0))
+    if (trial->pair_count < WEIR_TRIAL_PAIR_MAX &&
+        trial->pair_count < PAIR_MIN + PAIRS_A_DISSENT * count_dissent(trial))
         return;
     trial->is_decided = true;
     trial->is_on = weir_trial_ratio(trial) < 1.0;
