@@ -76,7 +76,8 @@ def main():
         check(len(found) == TOKENS, f"wanted {TOKENS} tokens of text, found {len(found)}")
         with open(demo_ids, "w") as file:
             file.write(" ".join(map(str, found)))
-        compare(DEMO, demo_ids, folder, isas, 3)
+        compare(DEMO, demo_ids, folder, isas[:1], 1)  # the reference takes its time
+        compare(DEMO, demo_ids, folder, isas[1:], 3)
         ids = os.path.join(folder, "ids")
         with open(ids, "w") as file:
             file.write(" ".join(str((index * index * 7 + 3 * index) % 512) for index in range(TOKENS)))
