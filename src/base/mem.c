@@ -120,11 +120,6 @@ enum weir_status weir_mem_open_begin(struct weir_mem *mem, struct weir_err *err)
     return status;
 }
 
-enum weir_status weir_mem_open_end(struct weir_mem *mem, struct weir_err *err)
-{
-    return weir_mem_touch_end(mem, err);
-}
-
 enum weir_status weir_mem_open(struct weir_mem *mem, struct weir_err *err)
 {
     WEIR_TRY(weir_mem_open_begin(mem, err));

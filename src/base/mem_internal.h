@@ -6,9 +6,9 @@
 
 /* Fault the pages in; 0 or an errno. What is in them stays. */
 int weir_mem_touch_range(uint8_t *start, uint64_t bytes);
-/* Threads that fault in all regions but WEIR_MEM_IO; the error of end is the first that was met. */
+/* Threads that fault in all regions but WEIR_MEM_IO, until weir_mem_open_end(), whose error is the
+ * first that was met. */
 enum weir_status weir_mem_touch_begin(struct weir_mem *mem, struct weir_err *err);
-enum weir_status weir_mem_touch_end(struct weir_mem *mem, struct weir_err *err);
 /* End early; nothing is reported. */
 void weir_mem_touch_stop(struct weir_mem *mem);
 enum weir_status weir_mem_refuse(const struct weir_mem *mem, enum weir_mem_use use, int os_errno,

@@ -108,7 +108,7 @@ enum weir_status weir_mem_touch_begin(struct weir_mem *mem, struct weir_err *err
     *touch = (struct weir_mem_touch){.mem = mem, .failed_use = -1};
     pthread_attr_setstacksize(&attributes, STACK_BYTES);
     const uint32_t wanted = choose_thread_count(mem);
-    /* Whatever threads do not do, weir_mem_touch_end() does. */
+    /* Whatever threads do not do, weir_mem_open_end() does. */
     while (touch->thread_count < wanted && pthread_create(&touch->threads[touch->thread_count],
                                                           &attributes, touch_chunks, touch) == 0)
         touch->thread_count++;
@@ -117,7 +117,7 @@ enum weir_status weir_mem_touch_begin(struct weir_mem *mem, struct weir_err *err
     return WEIR_OK;
 }
 
-enum weir_status weir_mem_touch_end(struct weir_mem *mem, struct weir_err *err)
+enum weir_status weir_mem_open_end(struct weir_mem *mem, struct weir_err *err)
 {
     struct weir_mem_touch *touch = mem->touch;
     if (touch == NULL)
@@ -137,5 +137,5 @@ void weir_mem_touch_stop(struct weir_mem *mem)
     if (mem->touch == NULL)
         return;
     fail(mem->touch, 0, ECANCELED);
-    weir_mem_touch_end(mem, NULL);
+    weir_mem_open_end(mem, NULL);
 }

@@ -12,6 +12,12 @@ static size_t kv_start(const struct weir_forward *forward, uint32_t head)
            shape->d_head;
 }
 
+/* Where what a query head looks at begins. */
+static size_t kv_start_of_query(const struct weir_forward *forward, uint32_t head)
+{
+    return kv_start(forward, head / (forward->shape->n_head / forward->shape->n_kv_head));
+}
+
 static void add_bias(float *x, const struct weir_vector *bias, size_t count)
 {
     if (bias->tensor == NULL)
@@ -93,7 +99,7 @@ static struct weir_attention query_of(const struct weir_forward *forward, uint32
     const struct weir_shape *shape = forward->shape;
     const struct weir_kv *kv = forward->kv;
     const size_t at = ((size_t)token * shape->n_head + head) * shape->d_head;
-    const size_t kv_at = kv_start(forward, head / (shape->n_head / shape->n_kv_head));
+    const size_t kv_at = kv_start_of_query(forward, head);
     return (struct weir_attention){
         .q = forward->q + at,
         .k = kv->is_f32 ? NULL : (const uint16_t *)kv->k + kv_at,
@@ -110,8 +116,7 @@ static struct weir_attention query_of(const struct weir_forward *forward, uint32
 static void attend_f32(const struct weir_forward *forward, const struct weir_attention *job,
                        uint32_t head)
 {
-    const struct weir_shape *shape = forward->shape;
-    const size_t kv_at = kv_start(forward, head / (shape->n_head / shape->n_kv_head));
+    const size_t kv_at = kv_start_of_query(forward, head);
     const struct weir_attention_f32 plain = {.q = job->q,
                                              .k = (const float *)forward->kv->k + kv_at,
                                              .v = (const float *)forward->kv->v + kv_at,

@@ -175,7 +175,7 @@ static void mem_says_what_could_not_be_touched(void **state)
     assert_int_equal(munmap(gone, SLOT_BYTES), 0);
     mem.region[WEIR_MEM_SLOTS].start = gone;
     assert_int_equal(weir_mem_touch_begin(&mem, &err), WEIR_OK);
-    assert_int_equal(weir_mem_touch_end(&mem, &err), WEIR_ERR_NOMEM);
+    assert_int_equal(weir_mem_open_end(&mem, &err), WEIR_ERR_NOMEM);
     assert_non_null(strstr(err.text, "no memory for expert slots (5.00 MiB): "));
     weir_mem_close(&mem);
 }
