@@ -127,7 +127,6 @@ static enum weir_status furnish(struct weir_engine *engine, const struct weir_co
         .pool = engine->pool,
         .store = engine->store,
         .timeline = engine->timeline,
-        .n_thread = engine->choice.n_thread,
         .n_chunk = engine->choice.n_chunk,
         .n_ctx = engine->choice.n_ctx,
         .predictor = engine->choice.predictor,

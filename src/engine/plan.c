@@ -74,7 +74,6 @@ enum weir_status weir_choice_layout(const struct weir_blueprint *blueprint,
     const struct weir_forward_config forward_config = {
         .model = blueprint->model,
         .kernels = &blueprint->kernels,
-        .n_thread = choice->n_thread,
         .n_chunk = choice->n_chunk,
         .n_ctx = choice->n_ctx,
         .predictor = choice->predictor,

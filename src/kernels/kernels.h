@@ -102,40 +102,28 @@ typedef void weir_axpy_fn(float *y, const float *x, float scale, size_t count);
  *   score[p] = scale * sum over i of q[i] * k[p][i],   p in [0, n_position)
  *   out[i]   = sum over p of softmax(score)[p] * v[p][i]
  *
- *   k, v   f16 rows, kv_stride values apart; row p is position p
- *   score  n_position floats of scratch; overwritten
+ *   k, v   rows of f16, kv_stride values apart; row p is position p
  *   out    d_head floats; overlaps nothing
  *
- * All jobs of a call have the same k, v, kv_stride, d_head and scale, and n_position does not fall
- * from one to the next; its own bits do not depend on its company. Any d_head and n_position >= 1.
+ * All jobs of a call, at most WEIR_ATTENTION_MAX, have the same k, v, kv_stride, d_head and scale,
+ * and n_position does not fall from one to the next; a job's bits do not depend on its company. Any
+ * d_head and n_position >= 1. attend.h has the order of the sums.
  * TOL 1e-4 relative to sum |softmax v|. */
 struct weir_attention {
     const float *q;
-    const uint16_t *k;
-    const uint16_t *v;
+    const void *k;
+    const void *v;
     size_t kv_stride;
     size_t d_head;
     size_t n_position;
     float scale;
-    float *score;
     float *out;
 };
-enum { WEIR_ATTENTION_MAX = 4 }; /* jobs of a call */
+enum { WEIR_ATTENTION_MAX = 4 };
 typedef void weir_attention_fn(const struct weir_attention *jobs, size_t count);
 
 /* The same over a KV cache of f32: for comparing with judges, so the reference is all there is. */
-struct weir_attention_f32 {
-    const float *q;
-    const float *k;
-    const float *v;
-    size_t kv_stride;
-    size_t d_head;
-    size_t n_position;
-    float scale;
-    float *score;
-    float *out;
-};
-void weir_attention_f32(const struct weir_attention_f32 *job);
+weir_attention_fn weir_attention_f32;
 
 /* f32 to f16, round to nearest even. EXACT. */
 typedef void weir_to_f16_fn(const float *src, uint16_t *dst, size_t count);

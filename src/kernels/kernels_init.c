@@ -63,12 +63,15 @@ void weir_kernels_init(struct weir_kernels *kernels, unsigned cpu_flags)
     if ((cpu_flags & WEIR_CPU_AVX2) == 0)
         return;
     weir_float_init_avx2(kernels);
+    weir_attention_init_avx2(kernels);
     weir_q32_init_avx2(kernels);
     weir_k_init_avx2(kernels);
     kernels->isa = "avx2";
     if ((cpu_flags & WEIR_CPU_AVX512) == 0)
         return;
-    weir_kernels_init_avx512(kernels);
+    weir_float_init_avx512(kernels);
+    weir_attention_init_avx512(kernels);
+    kernels->isa = "avx512";
     if ((cpu_flags & WEIR_CPU_AVX512_VNNI) == 0)
         return;
     weir_q32_init_vnni(kernels);
@@ -78,6 +81,7 @@ void weir_kernels_init(struct weir_kernels *kernels, unsigned cpu_flags)
     if ((cpu_flags & WEIR_CPU_NEON_DOTPROD) == 0)
         return;
     weir_float_init_neon(kernels);
+    weir_attention_init_neon(kernels);
     weir_q32_init_neon(kernels);
     weir_k_init_neon(kernels);
     kernels->isa = "neon-dotprod";

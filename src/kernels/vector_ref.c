@@ -1,4 +1,4 @@
-/* vector_ref.c - activations, norms, SwiGLU, attention, rope in C: the definition of correct. */
+/* vector_ref.c - activations, norms, SwiGLU, rope in C: the definition of correct. */
 #include <math.h>
 #include <string.h>
 
@@ -100,31 +100,6 @@ static void axpy(float *y, const float *x, float scale, size_t count)
     }
 }
 
-static void attend(const struct weir_attention *job)
-{
-    for (size_t position = 0; position < job->n_position; position++) {
-        const uint16_t *k = job->k + position * job->kv_stride;
-        float dot = 0.0f;
-        for (size_t i = 0; i < job->d_head; i++)
-            dot += job->q[i] * weir_f16_to_f32(k[i]);
-        job->score[position] = dot * job->scale;
-    }
-    weir_softmax(job->score, job->n_position);
-    for (size_t i = 0; i < job->d_head; i++)
-        job->out[i] = 0.0f;
-    for (size_t position = 0; position < job->n_position; position++) {
-        const uint16_t *v = job->v + position * job->kv_stride;
-        for (size_t i = 0; i < job->d_head; i++)
-            job->out[i] += job->score[position] * weir_f16_to_f32(v[i]);
-    }
-}
-
-static void attention(const struct weir_attention *jobs, size_t count)
-{
-    for (size_t at = 0; at < count; at++)
-        attend(&jobs[at]);
-}
-
 static void to_f16(const float *src, uint16_t *dst, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -140,7 +115,7 @@ void weir_kernels_init_ref(struct weir_kernels *kernels)
     kernels->rmsnorm = rmsnorm;
     kernels->silu_mul = silu_mul;
     kernels->axpy = axpy;
-    kernels->attention = attention;
+    kernels->attention = weir_attention_ref;
     kernels->to_f16 = to_f16;
     kernels->isa = "ref";
 }

@@ -92,58 +92,40 @@ static void place_heads(void *user, uint32_t part, uint32_t n_part)
     }
 }
 
-/* One query: a head of one token; score is scratch of n_ctx floats. */
+/* One query: a head of one token. */
 static struct weir_attention query_of(const struct weir_forward *forward, uint32_t token,
-                                      uint32_t head, float *score)
+                                      uint32_t head)
 {
     const struct weir_shape *shape = forward->shape;
     const struct weir_kv *kv = forward->kv;
     const size_t at = ((size_t)token * shape->n_head + head) * shape->d_head;
-    const size_t kv_at = kv_start_of_query(forward, head);
+    const size_t kv_at =
+        kv_start_of_query(forward, head) * (kv->is_f32 ? sizeof(float) : sizeof(uint16_t));
     return (struct weir_attention){
         .q = forward->q + at,
-        .k = kv->is_f32 ? NULL : (const uint16_t *)kv->k + kv_at,
-        .v = kv->is_f32 ? NULL : (const uint16_t *)kv->v + kv_at,
+        .k = (const uint8_t *)kv->k + kv_at,
+        .v = (const uint8_t *)kv->v + kv_at,
         .kv_stride = shape->d_head,
         .d_head = shape->d_head,
         .n_position = forward->position + (size_t)token + 1,
         .scale = 1.0f / sqrtf((float)shape->d_head),
-        .score = score,
         .out = forward->attended + at,
     };
-}
-
-static void attend_f32(const struct weir_forward *forward, const struct weir_attention *job,
-                       uint32_t head)
-{
-    const size_t kv_at = kv_start_of_query(forward, head);
-    const struct weir_attention_f32 plain = {.q = job->q,
-                                             .k = (const float *)forward->kv->k + kv_at,
-                                             .v = (const float *)forward->kv->v + kv_at,
-                                             .kv_stride = job->kv_stride,
-                                             .d_head = job->d_head,
-                                             .n_position = job->n_position,
-                                             .scale = job->scale,
-                                             .score = job->score,
-                                             .out = job->out};
-    weir_attention_f32(&plain);
 }
 
 /* Up to WEIR_ATTENTION_MAX queries over the same K and V, the first by token and head: heads of one
  * token that share a KV head, or the same head of tokens that follow each other. */
 static void attend(const struct weir_forward *forward, uint32_t token, uint32_t head,
-                   uint32_t count, float *score)
+                   uint32_t count)
 {
     struct weir_attention jobs[WEIR_ATTENTION_MAX];
     const bool is_token = forward->n_token == 1;
-    for (uint32_t at = 0; at < count; at++) {
-        const uint32_t its_head = is_token ? head + at : head;
-        jobs[at] = query_of(forward, is_token ? token : token + at, its_head,
-                            score + (size_t)at * forward->config.n_ctx);
-        if (forward->kv->is_f32)
-            attend_f32(forward, &jobs[at], its_head);
-    }
-    if (!forward->kv->is_f32)
+    for (uint32_t at = 0; at < count; at++)
+        jobs[at] =
+            is_token ? query_of(forward, token, head + at) : query_of(forward, token + at, head);
+    if (forward->kv->is_f32)
+        weir_attention_f32(jobs, count);
+    else
         forward->kernels->attention(jobs, count);
 }
 
@@ -158,15 +140,14 @@ static void attend_heads(void *user, uint32_t part, uint32_t n_part)
     const uint32_t row_count = is_token ? shape->n_kv_head : shape->n_head;
     const uint32_t row_length = is_token ? shared : forward->n_token;
     const uint32_t group_count = (row_length + WEIR_ATTENTION_MAX - 1) / WEIR_ATTENTION_MAX;
-    float *score = forward->score + (size_t)part * WEIR_ATTENTION_MAX * forward->config.n_ctx;
     for (uint64_t item = part; item < (uint64_t)row_count * group_count; item += n_part) {
         const uint32_t row = (uint32_t)(item % row_count);
         const uint32_t first = (uint32_t)(item / row_count) * WEIR_ATTENTION_MAX;
         const uint32_t count = (uint32_t)weir_min(row_length - first, WEIR_ATTENTION_MAX);
         if (is_token)
-            attend(forward, 0, row * shared + first, count, score);
+            attend(forward, 0, row * shared + first, count);
         else
-            attend(forward, first, row, count, score);
+            attend(forward, first, row, count);
     }
 }
 

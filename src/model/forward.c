@@ -112,8 +112,6 @@ static void layout(struct weir_forward *forward, struct weir_mem *mem)
     forward->k = take_floats(mem, n_chunk * kv_width);
     forward->v = take_floats(mem, n_chunk * kv_width);
     forward->attended = take_floats(mem, n_chunk * q_width);
-    forward->score =
-        take_floats(mem, (uint64_t)config->n_thread * WEIR_ATTENTION_MAX * config->n_ctx);
     forward->hidden_gate = take_floats(mem, forward->hidden_rows * d_hidden);
     forward->hidden_up = take_floats(mem, forward->hidden_rows * d_hidden);
     forward->logits = take_floats(mem, (uint64_t)forward->logit_rows * shape->n_vocab);
@@ -133,7 +131,7 @@ enum weir_status weir_forward_create(weir_forward **out, const struct weir_forwa
 {
     struct weir_forward plan = {
         .config = *config, .shape = &config->model->shape, .kernels = config->kernels};
-    WEIR_ASSERT(config->n_chunk > 0 && config->n_thread > 0 && config->n_ctx > 0);
+    WEIR_ASSERT(config->n_chunk > 0 && config->n_ctx > 0);
     if (mem->phase == WEIR_MEM_PLANNING) {
         layout(&plan, mem);
         return WEIR_OK;

@@ -152,7 +152,7 @@ struct weir_forward_config {
     weir_pool *pool;         /* may be NULL while planning */
     weir_store *store;       /* NULL when the model has no experts, or while planning */
     weir_timeline *timeline; /* NULL: nothing is recorded */
-    uint32_t n_thread, n_chunk, n_ctx;
+    uint32_t n_chunk, n_ctx;
     enum weir_predictor predictor; /* what weir_forward_look_ahead() goes by; its room is planned */
     weir_forward_layer_fn *before_layer; /* may be NULL */
     void *before_layer_user;

@@ -69,7 +69,6 @@ struct weir_forward {
     float *k, *v;     /* [n_chunk][n_kv_head * d_head] */
     float *attended;  /* [n_chunk][n_head * d_head] */
     float *projected; /* [n_chunk][d_model]: attention's or a dense network's output */
-    float *score;     /* [n_thread][WEIR_ATTENTION_MAX][n_ctx] */
     float *hidden_gate, *hidden_up; /* [hidden_rows][widest feed-forward] */
     float *logits;                  /* [logit_rows][n_vocab] */
     uint32_t hidden_rows, logit_rows;

@@ -1,42 +1,15 @@
-/* float_neon.c - float formats, activations, norms, SwiGLU and attention on 128-bit registers. */
+/* float_neon.c - float formats, activations, norms and SwiGLU on 128-bit registers. */
 #include <arm_neon.h>
 #include <math.h>
 #include <string.h>
 
 #include "kernels/arm/exp_neon.h"
+#include "kernels/arm/lanes_neon.h"
 #include "kernels/kernels_internal.h"
 
 /* Tokens that share a row's registers, and those whose activations stay in the second-level cache
  * while all rows of a part pass. */
 enum { TOKEN_TILE = 4, TOKEN_BLOCK = 32 };
-
-/* Eight values. */
-struct eight {
-    float32x4_t low;
-    float32x4_t high;
-};
-
-WEIR_INLINE struct eight load_8(const uint8_t *at, const enum weir_type type)
-{
-    const uint8x16_t bytes = vld1q_u8(at);
-    if (type == WEIR_TYPE_F32)
-        return (struct eight){vreinterpretq_f32_u8(bytes), vreinterpretq_f32_u8(vld1q_u8(at + 16))};
-    if (type == WEIR_TYPE_F16) {
-        const float16x8_t halves = vreinterpretq_f16_u8(bytes);
-        return (struct eight){vcvt_f32_f16(vget_low_f16(halves)), vcvt_high_f32_f16(halves)};
-    }
-    const uint16x8_t halves = vreinterpretq_u16_u8(bytes);
-    return (struct eight){vreinterpretq_f32_u32(vshll_n_u16(vget_low_u16(halves), 16)),
-                          vreinterpretq_f32_u32(vshll_high_n_u16(halves, 16))};
-}
-
-/* The first count of eight values; those past them read as zero. */
-WEIR_INLINE struct eight load_tail(const uint8_t *at, size_t count, const enum weir_type type)
-{
-    uint8_t bytes[32] = {0};
-    memcpy(bytes, at, count * (type == WEIR_TYPE_F32 ? sizeof(float) : sizeof(uint16_t)));
-    return load_8(bytes, type);
-}
 
 /* out[t] = the dot product of a row with token t's, t in [0, n). Two sums, of the lower and upper
  * four of each eight, whatever n is. */
@@ -235,86 +208,6 @@ static void to_f16(const float *src, uint16_t *dst, size_t count)
         dst[i] = weir_f32_to_f16(src[i]);
 }
 
-static void fill_scores(const struct weir_attention *job)
-{
-    const uint8_t *q = (const uint8_t *)job->q;
-    for (size_t position = 0; position < job->n_position; position++) {
-        const uint8_t *k = (const uint8_t *)(job->k + position * job->kv_stride);
-        dots(k, &q, job->d_head, &job->score[position], 1, WEIR_TYPE_F16);
-        job->score[position] *= job->scale;
-    }
-}
-
-/* score = exp(score - max); returns the sum. */
-static float exp_scores(float *score, size_t count)
-{
-    float most = score[0];
-    for (size_t i = 1; i < count; i++)
-        most = score[i] > most ? score[i] : most;
-    const float32x4_t peak = vdupq_n_f32(most);
-    float32x4_t sums = vdupq_n_f32(0.0f);
-    size_t i = 0;
-    for (; i + 4 <= count; i += 4) {
-        const float32x4_t e = exp_4(vsubq_f32(vld1q_f32(score + i), peak));
-        vst1q_f32(score + i, e);
-        sums = vaddq_f32(sums, e);
-    }
-    float sum = vaddvq_f32(sums);
-    if (i < count) {
-        float last[4] = {0};
-        memcpy(last, score + i, (count - i) * sizeof(*score));
-        vst1q_f32(last, exp_4(vsubq_f32(vld1q_f32(last), peak)));
-        memcpy(score + i, last, (count - i) * sizeof(*score));
-        for (size_t at = 0; at < count - i; at++)
-            sum += last[at];
-    }
-    return sum;
-}
-
-/* Eights of the output from first on, n of them, of which the last has last_count values. */
-WEIR_INLINE void sum_values(const struct weir_attention *job, size_t first, size_t last_count,
-                            float inverse, const int n)
-{
-    struct eight sums[4];
-    float out[8];
-    for (int tile = 0; tile < n; tile++)
-        sums[tile] = (struct eight){vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
-    for (size_t position = 0; position < job->n_position; position++) {
-        const uint8_t *v = (const uint8_t *)(job->v + position * job->kv_stride + first);
-        const float32x4_t share = vdupq_n_f32(job->score[position]);
-        for (int tile = 0; tile < n; tile++) {
-            const struct eight values = tile < n - 1 || last_count == 8
-                                            ? load_8(v + tile * 16, WEIR_TYPE_F16)
-                                            : load_tail(v + tile * 16, last_count, WEIR_TYPE_F16);
-            sums[tile].low = vfmaq_f32(sums[tile].low, share, values.low);
-            sums[tile].high = vfmaq_f32(sums[tile].high, share, values.high);
-        }
-    }
-    for (int tile = 0; tile < n; tile++) {
-        vst1q_f32(out, vmulq_n_f32(sums[tile].low, inverse));
-        vst1q_f32(out + 4, vmulq_n_f32(sums[tile].high, inverse));
-        memcpy(job->out + first + 8 * tile, out,
-               (tile < n - 1 ? 8 : last_count) * sizeof(*job->out));
-    }
-}
-
-static void attend(const struct weir_attention *job)
-{
-    fill_scores(job);
-    const float inverse = 1.0f / exp_scores(job->score, job->n_position);
-    size_t first = 0;
-    for (; first + 32 <= job->d_head; first += 32)
-        sum_values(job, first, 8, inverse, 4);
-    for (; first < job->d_head; first += 8)
-        sum_values(job, first, job->d_head - first < 8 ? job->d_head - first : 8, inverse, 1);
-}
-
-static void attention(const struct weir_attention *jobs, size_t count)
-{
-    for (size_t at = 0; at < count; at++)
-        attend(&jobs[at]);
-}
-
 void weir_float_init_neon(struct weir_kernels *kernels)
 {
     kernels->matmul[WEIR_TYPE_F32] = matmul_f32;
@@ -326,5 +219,4 @@ void weir_float_init_neon(struct weir_kernels *kernels)
     kernels->silu_mul = silu_mul;
     kernels->axpy = axpy;
     kernels->to_f16 = to_f16;
-    kernels->attention = attention;
 }

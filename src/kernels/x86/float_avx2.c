@@ -1,65 +1,15 @@
-/* float_avx2.c - float formats, activations, norms, SwiGLU and attention on 256-bit registers. */
+/* float_avx2.c - float formats, activations, norms and SwiGLU on 256-bit registers. */
 #include <immintrin.h>
 #include <math.h>
 #include <string.h>
 
 #include "kernels/x86/exp_avx2.h"
+#include "kernels/x86/lanes_avx2.h"
 #include "kernels/x86/tile.h"
-
-WEIR_INLINE float sum_8(__m256 x)
-{
-    __m128 four = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
-    four = _mm_add_ps(four, _mm_movehl_ps(four, four));
-    return _mm_cvtss_f32(_mm_add_ss(four, _mm_movehdup_ps(four)));
-}
-
-WEIR_INLINE float max_8(__m256 x)
-{
-    __m128 four = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
-    four = _mm_max_ps(four, _mm_movehl_ps(four, four));
-    return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
-}
-
-/* All bits set in the first count lanes. */
-WEIR_INLINE __m256i tail_mask(size_t count)
-{
-    const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)count), lanes);
-}
-
-WEIR_INLINE __m256 load_tail(const float *x, size_t count)
-{
-    return _mm256_maskload_ps(x, tail_mask(count));
-}
-
-/* The first count of eight values; halves past them read as zero. */
-WEIR_INLINE __m128i tail_halves(const uint8_t *w, size_t count)
-{
-    uint16_t halves[8] = {0};
-    memcpy(halves, w, count * sizeof(halves[0]));
-    return _mm_loadu_si128((const __m128i *)(const void *)halves);
-}
-
-WEIR_INLINE __m256 widen_f16(__m128i halves)
-{
-    return _mm256_cvtph_ps(halves);
-}
 
 WEIR_INLINE __m256 widen_bf16(__m128i halves)
 {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
-}
-
-WEIR_INLINE __m256 load_f32(const uint8_t *w, size_t count)
-{
-    return count >= 8 ? _mm256_loadu_ps((const float *)(const void *)w)
-                      : load_tail((const float *)(const void *)w, count);
-}
-
-WEIR_INLINE __m256 load_f16(const uint8_t *w, size_t count)
-{
-    return widen_f16(count >= 8 ? _mm_loadu_si128((const __m128i *)(const void *)w)
-                                : tail_halves(w, count));
 }
 
 WEIR_INLINE __m256 load_bf16(const uint8_t *w, size_t count)
@@ -239,127 +189,6 @@ static void to_f16(const float *src, uint16_t *dst, size_t count)
     }
 }
 
-/* Scores of n jobs at positions [from, to). */
-WEIR_INLINE void fill_scores(const struct weir_attention *jobs, size_t from, size_t to, const int n)
-{
-    const size_t d_head = jobs->d_head;
-    const size_t ahead = WEIR_POSITIONS_AHEAD * jobs->kv_stride * sizeof(*jobs->k);
-    for (size_t position = from; position < to; position++) {
-        const uint8_t *k = (const uint8_t *)(jobs->k + position * jobs->kv_stride);
-        __m256 sums[WEIR_ATTENTION_MAX];
-        prefetch_bytes(k + ahead, d_head * sizeof(*jobs->k));
-        for (int j = 0; j < n; j++)
-            sums[j] = _mm256_setzero_ps();
-        for (size_t i = 0; i < d_head; i += 8) {
-            const size_t left = d_head - i;
-            const __m256 values = load_f16(k + i * 2, left);
-            for (int j = 0; j < n; j++) {
-                const float *q = jobs[j].q + i;
-                sums[j] = _mm256_fmadd_ps(left >= 8 ? _mm256_loadu_ps(q) : load_tail(q, left),
-                                          values, sums[j]);
-            }
-        }
-        for (int j = 0; j < n; j++)
-            jobs[j].score[position] = sum_8(sums[j]) * jobs->scale;
-    }
-}
-
-/* score = exp(score - max); returns the sum. */
-static float exp_scores(float *score, size_t count)
-{
-    float most = score[0];
-    for (size_t i = 1; i < count; i++)
-        most = score[i] > most ? score[i] : most;
-    const __m256 peak = _mm256_set1_ps(most);
-    __m256 sum = _mm256_setzero_ps();
-    for (size_t i = 0; i < count; i += 8) {
-        const __m256i mask = tail_mask(count - i >= 8 ? 8 : count - i);
-        const __m256 e = exp_8(_mm256_sub_ps(_mm256_maskload_ps(score + i, mask), peak));
-        _mm256_maskstore_ps(score + i, mask, e);
-        sum = _mm256_add_ps(sum, _mm256_and_ps(e, _mm256_castsi256_ps(mask)));
-    }
-    return sum_8(sum);
-}
-
-/* sums += values at positions [from, to) by the scores of n jobs, n_tile registers of each. */
-WEIR_INLINE void add_values(const struct weir_attention *jobs, size_t first, size_t from, size_t to,
-                            const size_t *counts, __m256 sums[][4], const int n, const int n_tile)
-{
-    const size_t ahead = WEIR_POSITIONS_AHEAD * jobs->kv_stride * sizeof(*jobs->v);
-    for (size_t position = from; position < to; position++) {
-        const uint8_t *v = (const uint8_t *)(jobs->v + position * jobs->kv_stride + first);
-        prefetch_bytes(v + ahead, (size_t)n_tile * 16);
-        for (int tile = 0; tile < n_tile; tile++) {
-            const __m256 values = load_f16(v + tile * 16, counts[tile]);
-            for (int j = 0; j < n; j++)
-                sums[j][tile] =
-                    _mm256_fmadd_ps(_mm256_set1_ps(jobs[j].score[position]), values, sums[j][tile]);
-        }
-    }
-}
-
-/* Values [first, first + 8 n_tile) of n outputs, or fewer at the end. */
-WEIR_INLINE void sum_values(const struct weir_attention *jobs, size_t first, const float *inverses,
-                            const int n, const int n_tile)
-{
-    const size_t d_head = jobs->d_head;
-    const size_t common = jobs->n_position;
-    __m256 sums[WEIR_ATTENTION_MAX][4];
-    size_t counts[4];
-    for (int tile = 0; tile < n_tile; tile++) {
-        const size_t at = first + (size_t)tile * 8;
-        counts[tile] = at >= d_head ? 0 : d_head - at >= 8 ? 8 : d_head - at;
-        for (int j = 0; j < n; j++)
-            sums[j][tile] = _mm256_setzero_ps();
-    }
-    add_values(jobs, first, 0, common, counts, sums, n, n_tile);
-    for (int j = 1; j < n; j++)
-        add_values(jobs + j, first, common, jobs[j].n_position, counts, sums + j, 1, n_tile);
-    for (int j = 0; j < n; j++)
-        for (int tile = 0; tile < n_tile; tile++)
-            _mm256_maskstore_ps(jobs[j].out + first + tile * 8, tail_mask(counts[tile]),
-                                _mm256_mul_ps(sums[j][tile], _mm256_set1_ps(inverses[j])));
-}
-
-/* n jobs over the positions that the first of them sees, then each over its last ones. */
-WEIR_INLINE void attend(const struct weir_attention *jobs, const int n, const int n_tile)
-{
-    float inverses[WEIR_ATTENTION_MAX];
-    const size_t common = jobs->n_position;
-    fill_scores(jobs, 0, common, n);
-    for (int j = 1; j < n; j++)
-        fill_scores(jobs + j, common, jobs[j].n_position, 1);
-    for (int j = 0; j < n; j++)
-        inverses[j] = 1.0f / exp_scores(jobs[j].score, jobs[j].n_position);
-    for (size_t first = 0; first < jobs->d_head; first += (size_t)n_tile * 8)
-        sum_values(jobs, first, inverses, n, n_tile);
-}
-
-static void attend_four(const struct weir_attention *jobs)
-{
-    attend(jobs, 4, 2);
-}
-
-static void attend_two(const struct weir_attention *jobs)
-{
-    attend(jobs, 2, 4);
-}
-
-static void attend_one(const struct weir_attention *job)
-{
-    attend(job, 1, 4);
-}
-
-static void attention(const struct weir_attention *jobs, size_t count)
-{
-    for (; count >= 4; jobs += 4, count -= 4)
-        attend_four(jobs);
-    for (; count >= 2; jobs += 2, count -= 2)
-        attend_two(jobs);
-    if (count == 1)
-        attend_one(jobs);
-}
-
 void weir_float_init_avx2(struct weir_kernels *kernels)
 {
     kernels->matmul[WEIR_TYPE_F32] = matmul_f32;
@@ -371,5 +200,4 @@ void weir_float_init_avx2(struct weir_kernels *kernels)
     kernels->silu_mul = silu_mul;
     kernels->axpy = axpy;
     kernels->to_f16 = to_f16;
-    kernels->attention = attention;
 }

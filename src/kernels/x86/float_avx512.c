@@ -1,24 +1,10 @@
-/* float_avx512.c - float formats, activations, norms, SwiGLU and attention on 512-bit registers. */
+/* float_avx512.c - float formats, activations, norms and SwiGLU on 512-bit registers. */
 #include <immintrin.h>
 #include <math.h>
 
 #include "kernels/x86/exp_avx512.h"
+#include "kernels/x86/lanes_avx512.h"
 #include "kernels/x86/tile.h"
-
-WEIR_INLINE __mmask16 tail_mask(size_t count)
-{
-    return (__mmask16)((1u << count) - 1);
-}
-
-WEIR_INLINE __m512 load_f32(const uint8_t *w, __mmask16 mask)
-{
-    return _mm512_maskz_loadu_ps(mask, w);
-}
-
-WEIR_INLINE __m512 load_f16(const uint8_t *w, __mmask16 mask)
-{
-    return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, w));
-}
 
 WEIR_INLINE __m512 load_bf16(const uint8_t *w, __mmask16 mask)
 {
@@ -184,83 +170,7 @@ static void to_f16(const float *src, uint16_t *dst, size_t count)
     }
 }
 
-static void fill_scores(const struct weir_attention *job)
-{
-    const size_t ahead = WEIR_POSITIONS_AHEAD * job->kv_stride * sizeof(*job->k);
-    for (size_t position = 0; position < job->n_position; position++) {
-        const uint8_t *k = (const uint8_t *)(job->k + position * job->kv_stride);
-        prefetch_bytes(k + ahead, job->d_head * sizeof(*job->k));
-        __m512 sum = _mm512_setzero_ps();
-        for (size_t i = 0; i < job->d_head; i += 16) {
-            const __mmask16 mask = job->d_head - i >= 16 ? 0xffff : tail_mask(job->d_head - i);
-            sum = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(mask, job->q + i),
-                                  load_f16(k + i * 2, mask), sum);
-        }
-        job->score[position] = _mm512_reduce_add_ps(sum) * job->scale;
-    }
-}
-
-/* score = exp(score - max); returns the sum. */
-static float exp_scores(float *score, size_t count)
-{
-    const __m512 least = _mm512_set1_ps(-INFINITY);
-    __m512 most = least;
-    for (size_t i = 0; i < count; i += 16) {
-        const __mmask16 mask = count - i >= 16 ? 0xffff : tail_mask(count - i);
-        most = _mm512_max_ps(most, _mm512_mask_loadu_ps(least, mask, score + i));
-    }
-    const __m512 peak = _mm512_set1_ps(_mm512_reduce_max_ps(most));
-    __m512 sum = _mm512_setzero_ps();
-    for (size_t i = 0; i < count; i += 16) {
-        const __mmask16 mask = count - i >= 16 ? 0xffff : tail_mask(count - i);
-        const __m512 e = exp_16(_mm512_sub_ps(_mm512_maskz_loadu_ps(mask, score + i), peak));
-        _mm512_mask_storeu_ps(score + i, mask, e);
-        sum = _mm512_add_ps(sum, _mm512_maskz_mov_ps(mask, e));
-    }
-    return _mm512_reduce_add_ps(sum);
-}
-
-/* Values [first, first + 128) of the output, or fewer at the end: eight registers of sums. */
-static void sum_values(const struct weir_attention *job, size_t first, float inverse)
-{
-    enum { TILE = 8 };
-    const size_t ahead = WEIR_POSITIONS_AHEAD * job->kv_stride * sizeof(*job->v);
-    __m512 sums[TILE];
-    __mmask16 masks[TILE];
-    for (int tile = 0; tile < TILE; tile++) {
-        const size_t at = first + (size_t)tile * 16;
-        masks[tile] = at >= job->d_head        ? 0
-                      : job->d_head - at >= 16 ? 0xffff
-                                               : tail_mask(job->d_head - at);
-        sums[tile] = _mm512_setzero_ps();
-    }
-    for (size_t position = 0; position < job->n_position; position++) {
-        const uint8_t *v = (const uint8_t *)(job->v + position * job->kv_stride + first);
-        const __m512 share = _mm512_set1_ps(job->score[position]);
-        prefetch_bytes(v + ahead, sizeof(sums) / 2); /* halves */
-        for (int tile = 0; tile < TILE; tile++)
-            sums[tile] = _mm512_fmadd_ps(share, load_f16(v + tile * 32, masks[tile]), sums[tile]);
-    }
-    for (int tile = 0; tile < TILE; tile++)
-        _mm512_mask_storeu_ps(job->out + first + tile * 16, masks[tile],
-                              _mm512_mul_ps(sums[tile], _mm512_set1_ps(inverse)));
-}
-
-static void attend(const struct weir_attention *job)
-{
-    fill_scores(job);
-    const float inverse = 1.0f / exp_scores(job->score, job->n_position);
-    for (size_t first = 0; first < job->d_head; first += 128)
-        sum_values(job, first, inverse);
-}
-
-static void attention(const struct weir_attention *jobs, size_t count)
-{
-    for (size_t at = 0; at < count; at++)
-        attend(&jobs[at]);
-}
-
-void weir_kernels_init_avx512(struct weir_kernels *kernels)
+void weir_float_init_avx512(struct weir_kernels *kernels)
 {
     kernels->matmul[WEIR_TYPE_F32] = matmul_f32;
     kernels->matmul[WEIR_TYPE_F16] = matmul_f16;
@@ -271,6 +181,4 @@ void weir_kernels_init_avx512(struct weir_kernels *kernels)
     kernels->silu_mul = silu_mul;
     kernels->axpy = axpy;
     kernels->to_f16 = to_f16;
-    kernels->attention = attention;
-    kernels->isa = "avx512";
 }

@@ -1,0 +1,82 @@
+/* attend.c - blocks of positions, and what is kept between them. */
+#include "kernels/attend.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/base.h"
+
+/* What a query keeps of the positions so far, beside out. */
+struct running {
+    float most;
+    float total;
+};
+
+static void scale_out(const struct weir_attention *job, float scale)
+{
+    for (size_t i = 0; i < job->d_head; i++)
+        job->out[i] *= scale;
+}
+
+/* Positions of the block that all of the range's jobs see, in *range; returns where the block ends
+ * for job j, who may see more. */
+static size_t end_of(const struct weir_attend_range *range, size_t j)
+{
+    return weir_min(range->jobs[j].n_position, range->block + WEIR_ATTEND_BLOCK);
+}
+
+/* The positions that job j sees beyond those which all see; false when there are none. */
+static bool rest_of(const struct weir_attend_range *range, size_t j, struct weir_attend_range *rest)
+{
+    *rest = (struct weir_attend_range){.jobs = range->jobs + j,
+                                       .n = 1,
+                                       .block = range->block,
+                                       .begin = range->end,
+                                       .end = end_of(range, j)};
+    return rest->begin < rest->end;
+}
+
+static void add_block(const struct weir_attend_level *level, const struct weir_attend_range *range,
+                      struct running *running)
+{
+    weir_attend_scores scores[WEIR_ATTENTION_MAX];
+    struct weir_attend_range rest;
+    level->fill_scores(range, scores);
+    for (size_t j = 1; j < range->n; j++)
+        if (rest_of(range, j, &rest))
+            level->fill_scores(&rest, scores + j);
+    for (size_t j = 0; j < range->n; j++) {
+        const float before = running[j].most;
+        const float sum =
+            level->soften(scores[j], end_of(range, j) - range->block, &running[j].most);
+        const float shrink = expf(before - running[j].most);
+        running[j].total = running[j].total * shrink + sum;
+        if (shrink != 1.0f)
+            scale_out(&range->jobs[j], shrink);
+    }
+    level->add_values(range, scores);
+    for (size_t j = 1; j < range->n; j++)
+        if (rest_of(range, j, &rest))
+            level->add_values(&rest, scores + j);
+}
+
+void weir_attend(const struct weir_attend_level *level, const struct weir_attention *jobs,
+                 size_t count)
+{
+    struct running running[WEIR_ATTENTION_MAX];
+    size_t first = 0; /* the jobs before it have seen all that they see */
+    for (size_t j = 0; j < count; j++) {
+        running[j] = (struct running){.most = -INFINITY};
+        memset(jobs[j].out, 0, jobs[j].d_head * sizeof(*jobs[j].out));
+    }
+    for (size_t block = 0; block < jobs[count - 1].n_position; block += WEIR_ATTEND_BLOCK) {
+        while (jobs[first].n_position <= block)
+            first++;
+        struct weir_attend_range range = {
+            .jobs = jobs + first, .n = count - first, .block = block, .begin = block};
+        range.end = end_of(&range, 0);
+        add_block(level, &range, running + first);
+    }
+    for (size_t j = 0; j < count; j++)
+        scale_out(&jobs[j], 1.0f / running[j].total);
+}

@@ -1,0 +1,40 @@
+/* attend.h - attention with a running softmax: what is the same at every level.
+ *
+ * K and V pass once, WEIR_ATTEND_BLOCK positions at a time. Of the positions so far a query keeps
+ * the largest score, the sum of exp(score - largest) and out, the values weighted by the same; when
+ * a block holds a larger score, sum and out are scaled down to it (FlashAttention-2,
+ * arXiv:2307.08691, algorithm 1). Blocks begin at multiples of their length, and positions are
+ * added in their order, so a query's bits depend neither on its company nor on its chunk. */
+#ifndef WEIR_KERNELS_ATTEND_H
+#define WEIR_KERNELS_ATTEND_H
+
+#include "kernels/kernels.h"
+
+enum { WEIR_ATTEND_BLOCK = 64 };
+
+/* Positions [begin, end) of one block, which begins at `block`; n queries in [1, MAX] that all see
+ * them. */
+struct weir_attend_range {
+    const struct weir_attention *jobs;
+    size_t n;
+    size_t block, begin, end;
+};
+
+/* One query's scores of a block; position p is at [p - block]. */
+typedef float weir_attend_scores[WEIR_ATTEND_BLOCK];
+
+/* What a level does with a block. */
+struct weir_attend_level {
+    /* scores[job][p - block] = scale * q . k[p] */
+    void (*fill_scores)(const struct weir_attend_range *range, weir_attend_scores *scores);
+    /* *most = max(*most, scores); score = exp(score - *most); returns the sum. */
+    float (*soften)(float *scores, size_t count, float *most);
+    /* out += sum over p of scores[job][p - block] * v[p], p ascending, one addition each. */
+    void (*add_values)(const struct weir_attend_range *range, const weir_attend_scores *scores);
+};
+
+/* count jobs in [1, WEIR_ATTENTION_MAX]. */
+void weir_attend(const struct weir_attend_level *level, const struct weir_attention *jobs,
+                 size_t count);
+
+#endif

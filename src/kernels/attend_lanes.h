@@ -1,0 +1,160 @@
+/* attend_lanes.h - a block's part of attention on registers of LANES floats.
+ *
+ * A level includes this after what it is made of: type lanes, LANES, ATTEND_ROWS (positions whose
+ * scores are summed together), ATTEND_TILES (registers of sums of values), and
+ *
+ *   spread(x)  load_floats(at, count)  load_halves(at, count)  store_floats(at, x, count)
+ *   multiply_add(a, b, c) = a * b + c  add(a, b)  subtract(a, b)  maximum(a, b)  exp_of(x)
+ *   keep_first(x, count)  sum_of(x)  largest_of(x)
+ *
+ * where lanes past the first `count` read as 0 and are not stored. It gives attend_lanes(). */
+#ifndef WEIR_KERNELS_ATTEND_LANES_H
+#define WEIR_KERNELS_ATTEND_LANES_H
+
+#include "kernels/attend.h"
+#include "kernels/kernels_internal.h"
+
+/* One head's rows lie too far apart for the CPU to see a stream in them. */
+enum { POSITIONS_AHEAD = 32, LINE_HALVES = 32, SECOND_LEVEL = 2 };
+
+WEIR_INLINE void ask_for_halves(const uint16_t *halves, size_t count)
+{
+    for (size_t at = 0; at < count; at += LINE_HALVES)
+        __builtin_prefetch(halves + at, 0, SECOND_LEVEL);
+}
+
+/* Scores of n jobs at `rows` positions, k being the first's row. */
+WEIR_INLINE void score_rows(const struct weir_attention *jobs, const uint16_t *k,
+                            weir_attend_scores *scores, size_t at, const int n, const int rows)
+{
+    lanes sums[WEIR_ATTENTION_MAX][ATTEND_ROWS];
+    for (int j = 0; j < n; j++)
+        for (int row = 0; row < rows; row++)
+            sums[j][row] = spread(0.0f);
+    for (size_t i = 0; i < jobs->d_head; i += LANES) {
+        const size_t left = jobs->d_head - i;
+        lanes keys[ATTEND_ROWS];
+        for (int row = 0; row < rows; row++)
+            keys[row] = load_halves(k + (size_t)row * jobs->kv_stride + i, left);
+        for (int j = 0; j < n; j++) {
+            const lanes q = load_floats(jobs[j].q + i, left);
+            for (int row = 0; row < rows; row++)
+                sums[j][row] = multiply_add(q, keys[row], sums[j][row]);
+        }
+    }
+    for (int j = 0; j < n; j++)
+        for (int row = 0; row < rows; row++)
+            scores[j][at + (size_t)row] = sum_of(sums[j][row]) * jobs[j].scale;
+}
+
+/* Asks for K some positions ahead, and for V of this block, which is next. */
+WEIR_INLINE void score_jobs(const struct weir_attend_range *range,
+                            const struct weir_attention *jobs, weir_attend_scores *scores,
+                            const int n)
+{
+    const size_t stride = jobs->kv_stride;
+    const uint16_t *k = (const uint16_t *)jobs->k + range->begin * stride;
+    const uint16_t *v = (const uint16_t *)jobs->v + range->begin * stride;
+    size_t left = range->end - range->begin;
+    for (size_t at = range->begin - range->block; left > 0;) {
+        const size_t rows = left >= ATTEND_ROWS ? ATTEND_ROWS : 1;
+        for (size_t row = 0; row < rows; row++) {
+            ask_for_halves(k + (row + POSITIONS_AHEAD) * stride, jobs->d_head);
+            ask_for_halves(v + row * stride, jobs->d_head);
+        }
+        if (rows == ATTEND_ROWS)
+            score_rows(jobs, k, scores, at, n, ATTEND_ROWS);
+        else
+            score_rows(jobs, k, scores, at, n, 1);
+        k += rows * stride;
+        v += rows * stride;
+        at += rows;
+        left -= rows;
+    }
+}
+
+static void fill_scores(const struct weir_attend_range *range, weir_attend_scores *scores)
+{
+    size_t j = 0;
+    for (; j + 4 <= range->n; j += 4)
+        score_jobs(range, range->jobs + j, scores + j, 4);
+    for (; j + 2 <= range->n; j += 2)
+        score_jobs(range, range->jobs + j, scores + j, 2);
+    if (j < range->n)
+        score_jobs(range, range->jobs + j, scores + j, 1);
+}
+
+static float soften(float *scores, size_t count, float *most)
+{
+    lanes largest = spread(*most);
+    lanes sums = spread(0.0f);
+    size_t i = 0;
+    for (; i + LANES <= count; i += LANES)
+        largest = maximum(largest, load_floats(scores + i, LANES));
+    *most = largest_of(largest);
+    for (; i < count; i++)
+        *most = scores[i] > *most ? scores[i] : *most;
+    for (i = 0; i < count; i += LANES) {
+        const size_t left = count - i;
+        const lanes e = exp_of(subtract(load_floats(scores + i, left), spread(*most)));
+        store_floats(scores + i, e, left);
+        sums = add(sums, keep_first(e, left));
+    }
+    return sum_of(sums);
+}
+
+/* Values [first, first + tiles * LANES) of n outputs; the last register holds last_count. */
+WEIR_INLINE void add_tiles(const struct weir_attend_range *range, const struct weir_attention *jobs,
+                           const weir_attend_scores *scores, size_t first, size_t last_count,
+                           const int n, const int tiles)
+{
+    const uint16_t *v = (const uint16_t *)jobs->v + range->begin * jobs->kv_stride + first;
+    lanes sums[WEIR_ATTENTION_MAX][ATTEND_TILES];
+    for (int j = 0; j < n; j++)
+        for (int tile = 0; tile < tiles; tile++)
+            sums[j][tile] = load_floats(jobs[j].out + first + tile * LANES,
+                                        tile < tiles - 1 ? LANES : last_count);
+    for (size_t at = range->begin - range->block; at < range->end - range->block; at++) {
+        for (int tile = 0; tile < tiles; tile++) {
+            const lanes values =
+                load_halves(v + tile * LANES, tile < tiles - 1 ? LANES : last_count);
+            for (int j = 0; j < n; j++)
+                sums[j][tile] = multiply_add(spread(scores[j][at]), values, sums[j][tile]);
+        }
+        v += jobs->kv_stride;
+    }
+    for (int j = 0; j < n; j++)
+        for (int tile = 0; tile < tiles; tile++)
+            store_floats(jobs[j].out + first + tile * LANES, sums[j][tile],
+                         tile < tiles - 1 ? LANES : last_count);
+}
+
+WEIR_INLINE void add_jobs(const struct weir_attend_range *range, const struct weir_attention *jobs,
+                          const weir_attend_scores *scores, const int n)
+{
+    const int tiles = ATTEND_TILES / n;
+    size_t first = 0;
+    for (; first + (size_t)tiles * LANES <= jobs->d_head; first += (size_t)tiles * LANES)
+        add_tiles(range, jobs, scores, first, LANES, n, tiles);
+    for (; first < jobs->d_head; first += LANES)
+        add_tiles(range, jobs, scores, first, jobs->d_head - first, n, 1);
+}
+
+static void add_values(const struct weir_attend_range *range, const weir_attend_scores *scores)
+{
+    size_t j = 0;
+    for (; j + 4 <= range->n; j += 4)
+        add_jobs(range, range->jobs + j, scores + j, 4);
+    for (; j + 2 <= range->n; j += 2)
+        add_jobs(range, range->jobs + j, scores + j, 2);
+    if (j < range->n)
+        add_jobs(range, range->jobs + j, scores + j, 1);
+}
+
+static void attend_lanes(const struct weir_attention *jobs, size_t count)
+{
+    static const struct weir_attend_level level = {fill_scores, soften, add_values};
+    weir_attend(&level, jobs, count);
+}
+
+#endif
