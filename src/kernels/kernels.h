@@ -149,9 +149,9 @@ size_t weir_act_row_bytes(enum weir_act act, size_t cols);
 
 /* In place softmax over count >= 1 values, f32, scalar: for routers and samplers. */
 void weir_softmax(float *x, size_t count);
-/* Rotate pairs of one head vector by position (arXiv:2104.09864). angles holds cos, sin for each of
- * n_rot / 2 pairs: angles[2 i], angles[2 i + 1]. interleaved: pairs (2i, 2i+1); else NEOX pairs
- * (i, i + n_rot / 2). Values past n_rot stay. */
+/* Rotate pairs of one head vector by position (arXiv:2104.09864). Of pair i of n_rot / 2, angles[i]
+ * is the cosine and angles[n_rot / 2 + i] the sine. interleaved: pairs (2i, 2i+1); else NEOX pairs
+ * (i, i + n_rot / 2). Values past n_rot stay. angles does not overlap head. */
 void weir_rope(float *head, const float *angles, size_t n_rot, bool interleaved);
 
 #endif

@@ -135,17 +135,24 @@ void weir_softmax(float *x, size_t count)
         x[i] *= inverse;
 }
 
-void weir_rope(float *head, const float *angles, size_t n_rot, bool interleaved)
+WEIR_INLINE void turn(float *a, float *b, float cosine, float sine)
+{
+    const float x = *a;
+    const float y = *b;
+    *a = x * cosine - y * sine;
+    *b = x * sine + y * cosine;
+}
+
+void weir_rope(float *head, const float *restrict angles, size_t n_rot, bool interleaved)
 {
     const size_t n_pair = n_rot / 2;
-    for (size_t pair = 0; pair < n_pair; pair++) {
-        float *a = interleaved ? head + 2 * pair : head + pair;
-        float *b = interleaved ? head + 2 * pair + 1 : head + pair + n_pair;
-        const float cosine = angles[2 * pair];
-        const float sine = angles[2 * pair + 1];
-        const float x = *a;
-        const float y = *b;
-        *a = x * cosine - y * sine;
-        *b = x * sine + y * cosine;
-    }
+    const float *cosines = angles;
+    const float *sines = angles + n_pair;
+    float *second = head + n_pair;
+    if (interleaved)
+        for (size_t pair = 0; pair < n_pair; pair++)
+            turn(&head[2 * pair], &head[2 * pair + 1], cosines[pair], sines[pair]);
+    else
+        for (size_t pair = 0; pair < n_pair; pair++)
+            turn(&head[pair], &second[pair], cosines[pair], sines[pair]);
 }

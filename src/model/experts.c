@@ -24,10 +24,14 @@ struct network {
     float *out;            /* [n_row][d_model] */
 };
 
+/* Adds outputs to values [begin, end) of each token's residual stream. */
+typedef void add_fn(struct weir_forward *forward, uint64_t begin, uint64_t end);
+
 /* Networks that one sequence of fork-joins computes together. */
 struct batch {
     struct weir_forward *forward;
     const struct weir_act_rows *input;
+    add_fn *add; /* NULL: outputs are kept for a later batch to add */
     struct network networks[BATCH_MAX];
     struct weir_lease leases[BATCH_MAX];
     uint32_t count;
@@ -68,18 +72,21 @@ static void run_quantize(void *user, uint32_t part, uint32_t n_part)
     weir_act_fill(forward, &forward->hidden_act, forward->hidden_gate, begin, end);
 }
 
+/* Rows of this part, and with the last of them their sums: they are in this CPU's cache. */
 static void run_down(void *user, uint32_t part, uint32_t n_part)
 {
     const struct batch *batch = user;
     struct weir_forward *forward = batch->forward;
+    uint64_t begin;
+    uint64_t end;
+    weir_part_range(forward->shape->d_model, part, n_part, &begin, &end);
     for (uint32_t index = batch->down_first; index < batch->down_last; index++) {
         const struct network *network = &batch->networks[index];
-        uint64_t begin;
-        uint64_t end;
-        weir_part_range(network->down->rows, part, n_part, &begin, &end);
         weir_matmul_rows(forward, network->down, network->down_data, &forward->hidden_act,
                          network->hidden_first, network->n_row, network->out, begin, end);
     }
+    if (batch->add != NULL && batch->down_last == batch->count)
+        batch->add(forward, begin, end);
 }
 
 /* All networks of a batch have the same width; hidden_act is told which. */
@@ -116,11 +123,12 @@ static enum weir_status run_tails(struct batch *batch, struct weir_err *err)
     return WEIR_OK;
 }
 
-/* One network of the trunk over all tokens of the step, into projected. */
+/* One network of the trunk over all tokens of the step, into projected and from there added. */
 static void run_whole(struct weir_forward *forward, const struct weir_weight *gate,
-                      const struct weir_weight *up, const struct weir_weight *down)
+                      const struct weir_weight *up, const struct weir_weight *down, add_fn *add)
 {
-    struct batch batch = {.forward = forward, .input = &forward->normed_act, .count = 1};
+    struct batch batch = {
+        .forward = forward, .input = &forward->normed_act, .add = add, .count = 1};
     batch.row_count = forward->n_token;
     batch.networks[0] = (struct network){
         .gate = gate,
@@ -137,32 +145,35 @@ static void run_whole(struct weir_forward *forward, const struct weir_weight *ga
     weir_pool_run(forward->config.pool, "down", run_down, &batch);
 }
 
+static void add_projected(struct weir_forward *forward, uint64_t begin, uint64_t end)
+{
+    const size_t d_model = forward->shape->d_model;
+    for (uint32_t token = 0; token < forward->n_token; token++)
+        forward->kernels->axpy(forward->residual + token * d_model + begin,
+                               forward->projected + token * d_model + begin, 1.0f, end - begin);
+}
+
 void weir_dense_layer(struct weir_forward *forward)
 {
     const struct weir_layer *layer = forward->layer;
     const uint64_t begin_ns = weir_timeline_now(forward->config.timeline);
-    run_whole(forward, &layer->gate, &layer->up, &layer->down);
-    const size_t count = (size_t)forward->n_token * forward->shape->d_model;
-    forward->kernels->axpy(forward->residual, forward->projected, 1.0f, count);
+    run_whole(forward, &layer->gate, &layer->up, &layer->down, add_projected);
     weir_forward_tell(forward, "dense", begin_ns);
 }
 
 /* residual += sigmoid(w . normed) * shared expert (Qwen2-MoE, arXiv:2407.10671 section 2.2). */
-static void add_shared(struct weir_forward *forward)
+static void add_shared(struct weir_forward *forward, uint64_t begin, uint64_t end)
 {
-    const struct weir_layer *layer = forward->layer;
     const size_t d_model = forward->shape->d_model;
-    if (layer->shared_router.tensor == NULL)
-        return;
-    run_whole(forward, &layer->shared_gate, &layer->shared_up, &layer->shared_down);
+    const float *w = forward->layer->shared_router.data;
     for (uint32_t token = 0; token < forward->n_token; token++) {
         const float *normed = forward->normed + token * d_model;
         double logit = 0.0;
         for (size_t index = 0; index < d_model; index++)
-            logit += (double)layer->shared_router.data[index] * (double)normed[index];
+            logit += (double)w[index] * (double)normed[index];
         const float share = (float)(1.0 / (1.0 + exp(-logit)));
-        forward->kernels->axpy(forward->residual + token * d_model,
-                               forward->projected + token * d_model, share, d_model);
+        forward->kernels->axpy(forward->residual + token * d_model + begin,
+                               forward->projected + token * d_model + begin, share, end - begin);
     }
 }
 
@@ -241,6 +252,21 @@ static enum weir_status finish_batch(struct batch *batch, struct weir_err *err)
     return status;
 }
 
+/* residual += sum over the token's experts, ascending by id, of weight * output. */
+static void add_experts(struct weir_forward *forward, uint64_t begin, uint64_t end)
+{
+    const uint32_t n_used = forward->shape->n_expert_used;
+    const size_t d_model = forward->shape->d_model;
+    for (uint64_t token = 0; token < forward->n_token; token++)
+        for (uint32_t rank = 0; rank < n_used; rank++) {
+            const uint64_t index = token * n_used + rank;
+            const size_t row = forward->assignment_at[index];
+            forward->kernels->axpy(forward->residual + token * d_model + begin,
+                                   forward->expert_out + row * d_model + begin,
+                                   forward->chosen_weight[index], end - begin);
+        }
+}
+
 /* Every distinct expert of the step once, in the order the store has them. */
 static enum weir_status run_experts(struct batch *batch, struct weir_err *err)
 {
@@ -270,26 +296,8 @@ static enum weir_status run_experts(struct batch *batch, struct weir_err *err)
         }
         add_expert(batch, &lease);
     }
+    batch->add = add_experts;
     return finish_batch(batch, err);
-}
-
-/* residual += sum over the token's experts, ascending by id, of weight * output. */
-static void sum_experts(void *user, uint32_t part, uint32_t n_part)
-{
-    struct weir_forward *forward = user;
-    const uint32_t n_used = forward->shape->n_expert_used;
-    const size_t d_model = forward->shape->d_model;
-    uint64_t begin;
-    uint64_t end;
-    weir_part_range(forward->n_token, part, n_part, &begin, &end);
-    for (uint64_t token = begin; token < end; token++)
-        for (uint32_t rank = 0; rank < n_used; rank++) {
-            const uint64_t index = token * n_used + rank;
-            forward->kernels->axpy(forward->residual + token * d_model,
-                                   forward->expert_out +
-                                       (size_t)forward->assignment_at[index] * d_model,
-                                   forward->chosen_weight[index], d_model);
-        }
 }
 
 /* chosen and distinct: who computes what. */
@@ -325,8 +333,9 @@ static enum weir_status compute_experts(struct weir_forward *forward, struct wei
     weir_store_end(forward->config.store);
     if (status != WEIR_OK)
         return status;
-    weir_forward_by_token(forward, "sum experts", sum_experts);
-    add_shared(forward);
+    if (forward->layer->shared_router.tensor != NULL)
+        run_whole(forward, &forward->layer->shared_gate, &forward->layer->shared_up,
+                  &forward->layer->shared_down, add_shared);
     weir_lookahead_again(forward, true);
     return WEIR_OK;
 }

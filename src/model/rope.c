@@ -13,9 +13,9 @@ void weir_rope_fill(float *table, const struct weir_shape *shape, const float *f
             frequency /= (double)factors[pair];
         frequency *= (double)shape->rope_scale;
         for (uint32_t position = 0; position < n_ctx; position++) {
-            float *angle = table + ((size_t)position * n_pair + pair) * 2;
-            angle[0] = (float)cos(frequency * position);
-            angle[1] = (float)sin(frequency * position);
+            float *angles = table + (size_t)position * shape->n_rot;
+            angles[pair] = (float)cos(frequency * position);
+            angles[n_pair + pair] = (float)sin(frequency * position);
         }
     }
 }

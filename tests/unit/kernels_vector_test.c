@@ -306,8 +306,8 @@ static void rope_turns_pairs_and_keeps_lengths(void **state)
     float head[10];
     float angles[8];
     for (int pair = 0; pair < 4; pair++) {
-        angles[2 * pair] = cosf(0.3f * (float)(pair + 1));
-        angles[2 * pair + 1] = sinf(0.3f * (float)(pair + 1));
+        angles[pair] = cosf(0.3f * (float)(pair + 1));
+        angles[4 + pair] = sinf(0.3f * (float)(pair + 1));
     }
     for (int kind = 0; kind < 2; kind++) {
         for (int i = 0; i < 10; i++)
