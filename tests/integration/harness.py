@@ -40,6 +40,20 @@ def peer():
     return path
 
 
+def peer_text(judge, model, prompt, count, ours):
+    """What the judge goes on with, count tokens long. On a busy machine it sometimes ends before its last tokens are
+    written: what is only the beginning of ours is asked for again."""
+    for _ in range(8):
+        done = subprocess.run([judge, "completion", "-m", model, "-p", prompt, "-n", str(count), "--temp", "0", "-no-cnv",
+                               "--no-display-prompt", "-t", "2"], capture_output=True)
+        check(done.returncode == 0, f"llama.cpp: exit {done.returncode}: {done.stderr[-300:]}")
+        # It ends its output with words and line breaks of its own.
+        text = done.stdout.decode("utf-8", "replace").replace("[end of text]", "").rstrip()
+        if text == ours.rstrip() or not ours.startswith(text):
+            break
+    return text
+
+
 def peer_perplexity(judge, model, chunks):
     """The judge's perplexity on the first chunks of 512 tokens of the held-out text. It sometimes ends well before its
     last lines are written, hence three tries."""

@@ -6,11 +6,10 @@ where the two part, the gap between the two choices in our logits is shown and m
 """
 import array
 import os
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import DEMO, HELDOUT, check, peer, peer_perplexity, remove, scratch_folder, skip, weir_json
+from harness import DEMO, HELDOUT, check, peer, peer_perplexity, peer_text, remove, scratch_folder, skip, weir_json
 
 PROMPTS = ["The old man", "It was a dark and stormy night, and", "\"My dear Watson,\" said", "In the year 1815 the",
            "She looked at the"]
@@ -67,10 +66,8 @@ def compare_greedy(judge):
         result = weir_json("run", DEMO, "-p", prompt, "-n", TOKENS, "--temp", 0)
         check(result["text"] != "", "no text")
         result["pieces"] = [weir_json("tokenize", DEMO, "--decode", token)["text"] for token in result["ids"]]
-        done = subprocess.run([judge, "completion", "-m", DEMO, "-p", prompt, "-n", str(TOKENS), "--temp", "0",
-                               "-no-cnv", "--no-display-prompt", "-t", "2"], capture_output=True, text=True)
-        theirs = done.stdout
-        if theirs.rstrip() == result["text"].rstrip():  # it adds line breaks of its own
+        theirs = peer_text(judge, DEMO, prompt, TOKENS, result["text"])
+        if theirs == result["text"].rstrip():
             print(f"  {prompt!r}: all {TOKENS} tokens equal")
         else:
             show_tie(prompt, prompt_ids, result, theirs)

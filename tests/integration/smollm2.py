@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import ROOT, check, peer, skip, weir_json
+from harness import ROOT, check, peer, peer_text, skip, weir_json
 
 # Both sides round activations to 8 bits, each in its own blocks and order, which moves logits by 0.2 (rms, against
 # f32 weights and activations; the divergence from those is the same 0.0029 nats for both). Along these prompts' texts
@@ -37,22 +37,14 @@ def find_model():
     return glob.glob(pattern)[0]
 
 
-def peer_text(judge, model, prompt):
-    done = subprocess.run([judge, "completion", "-m", model, "-p", prompt, "-n", str(TOKENS), "--temp", "0", "-no-cnv",
-                           "--no-display-prompt", "-t", "2"], capture_output=True)
-    check(done.returncode == 0, f"llama.cpp: exit {done.returncode}: {done.stderr[-300:]}")
-    return done.stdout.decode("utf-8", "replace").replace("[end of text]", "")
-
-
 def main():
     judge = peer()
     model = find_model()
     for prompt in PROMPTS:
         ours = weir_json("run", model, "-p", prompt, "-n", TOKENS, "--temp", 0)["text"]
-        theirs = peer_text(judge, model, prompt)
+        theirs = peer_text(judge, model, prompt, TOKENS, ours)
         print(f"  {prompt!r}: {ours!r}")
-        # The judge ends its output with line breaks of its own.
-        check(ours.strip() == theirs.strip(), f"{prompt!r}: wanted {theirs!r}, found {ours!r}")
+        check(ours.rstrip() == theirs, f"{prompt!r}: wanted {theirs!r}, found {ours!r}")
 
 
 main()
