@@ -18,8 +18,7 @@ static void scale_out(const struct weir_attention *job, float scale)
         job->out[i] *= scale;
 }
 
-/* Positions of the block that all of the range's jobs see, in *range; returns where the block ends
- * for job j, who may see more. */
+/* Where the block ends for job j, who may not see all of it. */
 static size_t end_of(const struct weir_attend_range *range, size_t j)
 {
     return weir_min(range->jobs[j].n_position, range->block + WEIR_ATTEND_BLOCK);

@@ -5,6 +5,8 @@ set -u
 CDPATH='' cd -- "$(dirname -- "$0")/../.." || exit 1
 # shellcheck source=tools/packages.sh
 . tools/packages.sh
+# shellcheck source=tests/integration/check.sh
+. tests/integration/check.sh
 unset MAKEFLAGS MFLAGS MAKELEVEL CC CFLAGS LDFLAGS
 
 skip() {
@@ -31,16 +33,6 @@ export PKG_CONFIG_LIBDIR="$libraries/pkgconfig" PKG_CONFIG_SYSROOT_DIR="$root"
 make -j"$(nproc)" CONFIG=release CC=aarch64-linux-gnu-gcc B=build/arm WERROR=1 \
     CFLAGS="-g -isystem $root/usr/include" build/arm/weir \
     $tests/kernels_vector_test $tests/kernels_matmul_test $tests/model_golden_test || exit 1
-
-wrong=0
-check() { # SENTENCE STATUS
-    if [ "$2" -eq 0 ]; then
-        echo "  ok  $1"
-    else
-        echo "  WRONG  $1"
-        wrong=1
-    fi
-}
 
 emulate() { # CPU PROGRAM...
     cpu=$1

@@ -7,15 +7,8 @@ cd "$root" || exit 1
 scratch=$(mktemp -d /tmp/weir-house-XXXXXX) || exit 1
 trap 'rm -rf "$scratch"' EXIT
 
-wrong=0
-check() { # SENTENCE STATUS
-    if [ "$2" -eq 0 ]; then
-        echo "  ok  $1"
-    else
-        echo "  WRONG  $1"
-        wrong=1
-    fi
-}
+# shellcheck source=tests/integration/check.sh
+. tests/integration/check.sh
 
 # ---- packages: a machine of fakes, where commands only say what they were asked ---------------
 
