@@ -230,8 +230,10 @@ static enum weir_status run_round(struct calibrating *calibrating, uint32_t roun
     WEIR_TRY(weir_disk_probe_burst(&calibrating->disk, budget_bytes, calibrating->burst_reads,
                                    BURST_NS, &samples[BURST][round], err));
     samples[DRAM][round] = weir_memory_probe_read(&calibrating->memory, DRAM_NS);
-    WEIR_TRY(weir_probe_both(&calibrating->disk, &calibrating->memory, budget_bytes, BOTH_NS, &both,
-                             err));
+    /* From an empty queue: long enough for what is in flight to come back twice. */
+    const double filled_ns = 1e9 * (double)budget_bytes / samples[READ][round];
+    WEIR_TRY(weir_probe_both(&calibrating->disk, &calibrating->memory, budget_bytes,
+                             weir_max(BOTH_NS, (uint64_t)(2.0 * filled_ns)), &both, err));
     samples[BOTH_READ][round] = both.disk_bytes_per_s;
     samples[BOTH_DRAM][round] = both.memory_bytes_per_s;
     if (calibrating->model != NULL) {

@@ -83,6 +83,17 @@ static enum weir_status load_trunk(struct weir_engine *engine, const struct weir
     return WEIR_OK;
 }
 
+/* Reads through the page cache hold pages of it until they are done: no more than the load's
+ * staging buffer had, which has gone back to the kernel. */
+static uint64_t in_flight_bytes(const struct weir_engine *engine, const struct weir_config *config)
+{
+    if (weir_io_mode_get(engine->io)->direct)
+        return config->io_budget_bytes;
+    const uint64_t room_bytes = weir_staging_bytes(engine->blueprint.model);
+    return config->io_budget_bytes == 0 ? room_bytes
+                                        : weir_min(config->io_budget_bytes, room_bytes);
+}
+
 static enum weir_status create_store(struct weir_engine *engine, const struct weir_config *config,
                                      struct weir_err *err)
 {
@@ -102,7 +113,7 @@ static enum weir_status create_store(struct weir_engine *engine, const struct we
         .layers = layers,
         .policy = &engine->choice.policy,
         .step_max = engine->blueprint.model->shape.n_expert_used,
-        .budget_bytes = config->io_budget_bytes,
+        .budget_bytes = in_flight_bytes(engine, config),
         .waits_for_all = (config->ablation & WEIR_ABLATE_HITS_FIRST) != 0,
         .forgets = (config->ablation & WEIR_ABLATE_CACHE) != 0,
     };

@@ -74,7 +74,7 @@ def check_model(model):
     ids = None
     for ceiling in (least, least + 4096, int(least * 1.1), (least + resident) // 2, resident):
         check_plan(model, ceiling)
-        for extra in (["--io", "auto"], ["--io", "threads"], ["--threads", 8], ["--io-depth", 1]):
+        for extra in (["--io", "auto"], ["--io", "threads"], ["--threads", 8], ["--io-depth", 1], ["--buffered"]):
             if extra[0] == "--threads" and ceiling < eight["min_bytes"]:
                 continue
             found = run_under(model, ceiling, extra)
@@ -85,12 +85,24 @@ def check_model(model):
     check_text(model, plan)
 
 
+def check_page_cache(model):
+    """Large reads through the page cache, whose pages nobody can take back while they are read."""
+    plan = weir_json("plan", model)
+    for ceiling in (plan["min_bytes"], (plan["min_bytes"] + plan["resident_bytes"]) // 2):
+        ids = run_under(model, ceiling, ["--io", "auto"])
+        found = run_under(model, ceiling, ["--buffered"])
+        check(found == ids, f"other tokens at {ceiling} through the page cache: {found}, wanted {ids}")
+
+
 def main():
     check(os.path.exists(DEMO), "models/demo/weir-demo.gguf is missing")
     check_model(DEMO)
     check_model(make_model("ceiling", "--family", "qwen3moe", "--layers", 8, "--d-model", 512, "--heads", 8,
                            "--kv-heads", 2, "--d-head", 64, "--experts", 64, "--experts-used", 4,
                            "--d-ffn-expert", 512, "--vocab", 4096, "--ctx", 1024, "--type", "Q4_K", "--seed", 5))
+    check_page_cache(make_model("ceiling-large", "--family", "olmoe", "--layers", 4, "--d-model", 1024, "--heads", 8,
+                                "--kv-heads", 8, "--d-head", 128, "--experts", 16, "--experts-used", 4,
+                                "--d-ffn-expert", 2048, "--vocab", 4096, "--ctx", 1024, "--type", "Q8_0", "--seed", 6))
 
 
 main()
