@@ -12,12 +12,6 @@ static size_t kv_start(const struct weir_forward *forward, uint32_t head)
            shape->d_head;
 }
 
-/* Where what a query head looks at begins. */
-static size_t kv_start_of_query(const struct weir_forward *forward, uint32_t head)
-{
-    return kv_start(forward, head / (forward->shape->n_head / forward->shape->n_kv_head));
-}
-
 static void add_bias(float *x, const struct weir_vector *bias, size_t count)
 {
     if (bias->tensor == NULL)
@@ -99,8 +93,8 @@ static struct weir_attention query_of(const struct weir_forward *forward, uint32
     const struct weir_shape *shape = forward->shape;
     const struct weir_kv *kv = forward->kv;
     const size_t at = ((size_t)token * shape->n_head + head) * shape->d_head;
-    const size_t kv_at =
-        kv_start_of_query(forward, head) * (kv->is_f32 ? sizeof(float) : sizeof(uint16_t));
+    const size_t kv_at = kv_start(forward, head / (shape->n_head / shape->n_kv_head)) *
+                         (kv->is_f32 ? sizeof(float) : sizeof(uint16_t));
     return (struct weir_attention){
         .q = forward->q + at,
         .k = (const uint8_t *)kv->k + kv_at,

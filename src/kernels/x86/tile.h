@@ -16,10 +16,6 @@ enum { WEIR_TOKEN_BLOCK = 32, WEIR_TOKEN_TILE = 4 };
 /* Tokens that pass over a panel of unpacked weights: their sums stay in the caches. */
 enum { WEIR_TOKENS_MAX = 128, WEIR_LINE_BYTES = 64 };
 
-/* Positions of a KV cache that are asked for ahead: one head's rows lie too far apart for the CPU
- * to see a stream in them. */
-enum { WEIR_POSITIONS_AHEAD = 32 };
-
 /* Define matmul_TYPE from dots_TYPE(w_row, x_rows, cols, out, n). */
 #define WEIR_MATMUL(type)                                                                          \
     static void matmul_##type(const struct weir_matmul *job)                                       \
