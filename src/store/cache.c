@@ -62,8 +62,11 @@ void weir_cache_layout(struct weir_cache *cache, struct weir_mem *mem,
     struct weir_cache made = {.policy = config->policy,
                               .layer_count = config->layer_count,
                               .set_count = config->set_count};
-    for (uint32_t layer = 0; layer < config->layer_count; layer++)
-        made.record_count += config->layers[layer].record_count;
+    for (uint32_t layer = 0; layer < config->layer_count; layer++) {
+        const uint32_t record_count = config->layers[layer].record_count;
+        made.record_count += record_count;
+        made.record_max = (uint32_t)weir_max(made.record_max, record_count);
+    }
     for (uint32_t set = 0; set < config->set_count; set++)
         made.slot_count += config->set_slots[set];
     made.layers = take(mem, made.layer_count, sizeof(*made.layers));

@@ -69,6 +69,7 @@ enum weir_hold {
 struct weir_cache {
     const struct weir_policy *policy;
     uint32_t layer_count, set_count, record_count, slot_count;
+    uint32_t record_max;             /* of one layer */
     struct weir_cache_layer *layers; /* [layer_count] */
     uint32_t *first;                 /* [layer_count] number of a layer's record 0 */
     uint32_t *layer_of;              /* [record_count] */

@@ -2,28 +2,34 @@
  *
  * One logistic regression for the whole model. Features of a record after its layer's step: 1; for
  * decays d = 0.5, 0.8, 0.9, 0.95, 0.99 the log of its decayed use count over that of a record which
- * is always used; whether it was used now; log of the steps since its last use. Label: used in the
- * layer's next step. AdaGrad (Duchi, Hazan, Singer, JMLR 12, 2011) on the layer's mean gradient. */
+ * is always used; whether it was used now; log of the steps since its last use; log of how often it
+ * came in the next step after those used now. Label: used in the layer's next step. AdaGrad (Duchi,
+ * Hazan, Singer, JMLR 12, 2011) on the layer's mean gradient. */
 #include <math.h>
 
 #include "store/cache.h"
 
-enum { DECAYS = 5, FEATURES = DECAYS + 3, AGE_MAX = 64 };
+enum { DECAYS = 5, USED_NOW = DECAYS + 1, AGE, FOLLOWS, FEATURES, AGE_MAX = 64 };
 
 static const float decays[DECAYS] = {0.5f, 0.8f, 0.9f, 0.95f, 0.99f};
-static const double start[FEATURES] = {-2.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.0, 0.0};
+static const double start[FEATURES] = {-2.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.0, 0.0, 0.0};
 static const double step_size = 0.1;
 static const double first_square = 1e-3;
+/* A record's own share of uses counts as much as so many steps of what followed others. */
+static const float own_share_weight = 32.0f;
 
 struct record_state {
     float counts[DECAYS];
     float features[FEATURES];
     float score;
-    uint32_t age; /* steps of its layer since the last use */
+    uint32_t age;  /* steps of its layer since the last use */
+    uint32_t uses; /* steps of its layer that used it */
+    uint32_t seen; /* of its uses, those whose next step is counted in its followers */
 };
 
 struct layer_state {
     float totals[DECAYS]; /* counts of a record that is used in every step */
+    uint32_t steps;
 };
 
 struct learned {
@@ -47,10 +53,18 @@ static struct record_state *records_of(const struct weir_cache *cache)
     return (struct record_state *)(layers_of(cache) + cache->layer_count);
 }
 
+/* [record_max] of each record: how often those of its layer were used in the step after it. */
+static uint16_t *followers_of(const struct weir_cache *cache, uint32_t record)
+{
+    uint16_t *all = (uint16_t *)(records_of(cache) + cache->record_count);
+    return all + (uint64_t)record * cache->record_max;
+}
+
 static uint64_t state_bytes(const struct weir_cache *cache)
 {
+    const uint64_t pair_count = (uint64_t)cache->record_count * cache->record_max;
     return sizeof(struct learned) + cache->layer_count * sizeof(struct layer_state) +
-           cache->record_count * sizeof(struct record_state);
+           cache->record_count * sizeof(struct record_state) + pair_count * sizeof(uint16_t);
 }
 
 static void learn(struct weir_cache *cache, uint32_t layer)
@@ -93,9 +107,56 @@ static void count_uses(struct weir_cache *cache, uint32_t layer)
             at->features[1 + decay] =
                 logf((at->counts[decay] + 0.03f) / (totals->totals[decay] + 0.06f));
         }
-        at->features[1 + DECAYS] = used;
-        at->features[2 + DECAYS] = logf(1.0f + (float)at->age);
+        at->features[USED_NOW] = used;
+        at->features[AGE] = logf(1.0f + (float)at->age);
+        at->uses += used > 0.0f;
     }
+    totals->steps++;
+}
+
+/* The step's records follow those of the layer's last one, whose USED_NOW is still set. */
+static void count_followers(struct weir_cache *cache, uint32_t layer)
+{
+    const uint32_t first = cache->first[layer];
+    const uint32_t count = cache->layers[layer].record_count;
+    for (uint32_t before = first; before < first + count; before++) {
+        struct record_state *at = &records_of(cache)[before];
+        uint16_t *followers = followers_of(cache, before);
+        if (at->features[USED_NOW] == 0.0f)
+            continue;
+        if (at->seen == UINT16_MAX) {
+            at->seen /= 2;
+            for (uint32_t index = 0; index < count; index++)
+                followers[index] /= 2;
+        }
+        at->seen++;
+        for (uint32_t index = 0; index < count; index++)
+            followers[index] += weir_cache_is_used(cache, first + index);
+    }
+}
+
+/* Share of the steps after those that used one of the step's records in which a record was used;
+ * where few such steps were seen, closer to its share of all. */
+static void rate_followers(struct weir_cache *cache, uint32_t layer)
+{
+    const uint32_t first = cache->first[layer];
+    const uint32_t count = cache->layers[layer].record_count;
+    const float steps = (float)layers_of(cache)[layer].steps;
+    struct record_state *records = records_of(cache) + first;
+    float seen = own_share_weight;
+    for (uint32_t index = 0; index < count; index++)
+        records[index].features[FOLLOWS] =
+            own_share_weight * ((float)records[index].uses + 0.06f) / (steps + 1.0f);
+    for (uint32_t now = 0; now < count; now++) {
+        const uint16_t *followers = followers_of(cache, first + now);
+        if (!weir_cache_is_used(cache, first + now))
+            continue;
+        seen += (float)records[now].seen;
+        for (uint32_t index = 0; index < count; index++)
+            records[index].features[FOLLOWS] += (float)followers[index];
+    }
+    for (uint32_t index = 0; index < count; index++)
+        records[index].features[FOLLOWS] = logf(records[index].features[FOLLOWS] / seen);
 }
 
 static void end(struct weir_cache *cache, uint32_t layer)
@@ -111,7 +172,9 @@ static void end(struct weir_cache *cache, uint32_t layer)
     }
     if (layers_of(cache)[layer].totals[0] > 0.0f)
         learn(cache, layer);
+    count_followers(cache, layer);
     count_uses(cache, layer);
+    rate_followers(cache, layer);
     for (uint32_t record = first; record < first + cache->layers[layer].record_count; record++) {
         struct record_state *at = &records_of(cache)[record];
         double score = 0.0;

@@ -281,6 +281,32 @@ static void arc_survives_a_scan(void **state)
     weir_mem_close(&toy.mem);
 }
 
+/* Two calls and their answers, in random order: all four records are used as often and as lately,
+ * so only what follows what can tell which answer comes next. */
+static void learned_knows_what_follows(void **state)
+{
+    enum { CALL, OTHER_CALL, ANSWER, OTHER_ANSWER };
+    struct toy toy;
+    uint64_t seed = 7;
+    uint32_t rounds[2][2] = {{0}}; /* by this call and the one before */
+    (void)state;
+    open_toy(&toy, &weir_policy_learned, 4, 4);
+    for (uint32_t round = 0, before = 0; round < 400; round++) {
+        const uint32_t call = weir_random_unit(&seed) < 0.5 ? CALL : OTHER_CALL;
+        use(&toy, call);
+        if (round >= 200) {
+            const double right = weir_policy_learned.value(&toy.cache, call + ANSWER);
+            const double wrong = weir_policy_learned.value(&toy.cache, ANSWER + OTHER_CALL - call);
+            assert_true(right > wrong);
+            rounds[call][before]++;
+        }
+        use(&toy, call + ANSWER);
+        before = call;
+    }
+    assert_true(rounds[0][0] > 0 && rounds[0][1] > 0 && rounds[1][0] > 0 && rounds[1][1] > 0);
+    weir_mem_close(&toy.mem);
+}
+
 static void held_slots_are_never_victims(void **state)
 {
     struct toy toy;
@@ -382,6 +408,7 @@ int main(void)
         cmocka_unit_test(decayed_counts_order_by_count_then_use_then_index),
         cmocka_unit_test(slots_retire_empty_first_then_by_worth_and_never_when_held),
         cmocka_unit_test(arc_survives_a_scan),
+        cmocka_unit_test(learned_knows_what_follows),
         cmocka_unit_test(held_slots_are_never_victims),
         cmocka_unit_test(slots_are_dealt_whole),
         cmocka_unit_test(what_makes_no_sense_is_refused),
