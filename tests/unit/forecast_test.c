@@ -89,17 +89,18 @@ static void the_ends_of_the_hit_rate_are_uniform_routing_and_the_curve(void **st
     plan.n_slot_total = 300;
     weir_plan_expect(&found, &plan, NULL, 0, (double)NAN);
     assert_close(found.hit_rate_band.low, 0.3);
-    assert_close(found.hit_rate_band.high, 0.698);
-    assert_close(found.hit_rate, (0.3 + 0.698) / 2.0);
+    assert_close(found.hit_rate_band.high, 1.0 - 0.6 * (1.0 - 0.698));
+    assert_close(found.hit_rate, (0.3 + found.hit_rate_band.high) / 2.0);
     /* Between two columns, half way. */
     plan.n_slot_total = 350;
     weir_plan_expect(&found, &plan, NULL, 0, (double)NAN);
-    assert_close(found.hit_rate_band.high, (0.698 + 0.781) / 2.0);
+    assert_close(found.hit_rate_band.high, 1.0 - 0.6 * (1.0 - (0.698 + 0.781) / 2.0));
     /* Between two rows, between their values. */
     plan.n_slot_total = 300;
     plan.cost.n_expert_used = 5;
     weir_plan_expect(&found, &plan, NULL, 0, (double)NAN);
-    assert_true(found.hit_rate_band.high > 0.698 && found.hit_rate_band.high < 0.909);
+    assert_true(found.hit_rate_band.high > 1.0 - 0.6 * (1.0 - 0.698) &&
+                found.hit_rate_band.high < 1.0 - 0.6 * (1.0 - 0.909));
 }
 
 static void more_slots_never_make_it_slower(void **state)
