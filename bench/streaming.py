@@ -24,7 +24,7 @@ QUICK = ["--family", "olmoe", "--layers", 6, "--d-model", 512, "--heads", 8, "--
 GIB = 1 << 30
 # name, maker's options, ceiling, tokens of weir and of llama.cpp (which takes minutes for few)
 SCENARIOS = {
-    "olmoe": ("olmoe-q8_0", ["--preset", "olmoe", "--type", "Q8_0"], 3 * GIB, 64, 32),
+    "olmoe": ("olmoe-q8_0", ["--preset", "olmoe", "--type", "Q8_0"], 3 * GIB, 128, 32),
     "qwen3": ("qwen3-30b-q4_k_m", ["--preset", "qwen3-30b", "--type", "Q4_K_M"], 3 * GIB, 32, 8),
 }
 QUICK_SCENARIOS = {"quick": ("streaming-quick", QUICK, None, 16, 8)}
@@ -66,9 +66,12 @@ def judge_decode(run, active, dram):
     token_s = 1 / run["decode_tps"]
     io_s = run["bytes_per_token"] / run["disk"]
     floor_s = max(io_s, active / dram)
+    wasted = (run["lookahead"]["wasted_bytes"] or 0) / (run["decode_tps"] * run["decode_s"])
+    missed = run["bytes_per_token"] - wasted
     pending_rate = over(decode["pending_bytes"], decode["pending_s"])
     return {"tps": run["decode_tps"], "token_bytes": run["bytes_per_token"], "hit_rate": run["hit_rate"],
             "disk": run["disk"], "bound_tps": 1 / io_s, "of_bound": io_s / token_s, "over_floor": token_s / floor_s,
+            "missed": missed, "over_missed": token_s / max(missed / run["disk"], active / dram),
             "pending": over(pending_rate, run["disk"]), "idle": 1 - decode["busy_s"] / decode["seconds"],
             "read": run["device_read"], "peak": run["group_peak"], "held": (run["expected"]["held"] or {}).get("decode_tps")}
 
@@ -87,11 +90,13 @@ def decode_scenario(judge, model, limit, gen, peer_gen, options, dram):
     rows = [
         ("decode, tokens/s", show(mine)), ("llama.cpp with mmap, tokens/s", show(other, "{:.3f}")),
         ("ratio", show(over(mine, other), "{:.1f}x")),
-        ("miss bytes a token", size(median(ours, "token_bytes"))), ("hit rate", show(median(ours, "hit_rate"), "{:.3f}")),
+        ("bytes read a token, of them for misses", f"{size(median(ours, 'token_bytes'))}, {size(median(ours, 'missed'))}"),
+        ("hit rate", show(median(ours, "hit_rate"), "{:.3f}")),
         ("disk at the same sizes and depth", show(over(median(ours, "disk"), 1e9), "{:.2f} GB/s")),
-        ("bound: disk / miss bytes, tokens/s", show(median(ours, "bound_tps"))),
+        ("bound: disk / bytes read, tokens/s", show(median(ours, "bound_tps"))),
         ("share of the bound", show(median(ours, "of_bound"))),
         ("time over max(disk, DRAM) time", show(median(ours, "over_floor"))),
+        ("the same, without bytes guessed wrongly", show(median(ours, "over_missed"))),
         ("rate while a demand is pending / disk", show(median(ours, "pending"))),
         ("device idle", show(median(ours, "idle"), "{:.3f}")),
         ("device read, whole run: weir, llama.cpp", f"{size(median(ours, 'read'))}, {size(median(theirs, 'read'))}"),
