@@ -161,20 +161,27 @@ void weir_dense_layer(struct weir_forward *forward)
     weir_forward_tell(forward, "dense", begin_ns);
 }
 
-/* residual += sigmoid(w . normed) * shared expert (Qwen2-MoE, arXiv:2407.10671 section 2.2). */
-static void add_shared(struct weir_forward *forward, uint64_t begin, uint64_t end)
+/* sigmoid(w . normed) (Qwen2-MoE, arXiv:2407.10671 section 2.2). */
+static void weigh_shared(struct weir_forward *forward, uint64_t begin, uint64_t end)
 {
     const size_t d_model = forward->shape->d_model;
     const float *w = forward->layer->shared_router.data;
-    for (uint32_t token = 0; token < forward->n_token; token++) {
+    for (uint64_t token = begin; token < end; token++) {
         const float *normed = forward->normed + token * d_model;
         double logit = 0.0;
         for (size_t index = 0; index < d_model; index++)
             logit += (double)w[index] * (double)normed[index];
-        const float share = (float)(1.0 / (1.0 + exp(-logit)));
-        forward->kernels->axpy(forward->residual + token * d_model + begin,
-                               forward->projected + token * d_model + begin, share, end - begin);
+        forward->shared_weight[token] = (float)(1.0 / (1.0 + exp(-logit)));
     }
+}
+
+static void add_shared(struct weir_forward *forward, uint64_t begin, uint64_t end)
+{
+    const size_t d_model = forward->shape->d_model;
+    for (uint32_t token = 0; token < forward->n_token; token++)
+        forward->kernels->axpy(forward->residual + token * d_model + begin,
+                               forward->projected + token * d_model + begin,
+                               forward->shared_weight[token], end - begin);
 }
 
 static void route_part(void *user, uint32_t part, uint32_t n_part)
@@ -184,6 +191,8 @@ static void route_part(void *user, uint32_t part, uint32_t n_part)
     uint64_t end;
     weir_part_range(forward->n_token, part, n_part, &begin, &end);
     weir_route_tokens(forward, begin, end);
+    if (forward->layer->shared_router.tensor != NULL)
+        weigh_shared(forward, begin, end);
 }
 
 /* The tokens' activations of one lease's expert, side by side after those already gathered. */

@@ -81,6 +81,7 @@ static void take_routing(struct weir_forward *forward, struct weir_mem *mem, uns
     forward->router = take_floats(mem, n_chunk * shape->n_expert);
     forward->chosen = take_indices(mem, n_assignment);
     forward->chosen_weight = take_floats(mem, n_assignment);
+    forward->shared_weight = take_floats(mem, n_chunk);
     forward->assignment_at = take_indices(mem, n_assignment);
     forward->token_at = take_indices(mem, n_assignment);
     forward->expert_first = take_indices(mem, (uint64_t)shape->n_expert + 1);

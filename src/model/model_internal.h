@@ -78,6 +78,7 @@ struct weir_forward {
     float *router;           /* [n_chunk][n_expert] */
     uint32_t *chosen;        /* [n_chunk][n_expert_used], ids ascending within a token */
     float *chosen_weight;    /* [n_chunk][n_expert_used] */
+    float *shared_weight;    /* [n_chunk] of the shared expert, where a layer has a router for it */
     uint32_t *assignment_at; /* [n_chunk][n_expert_used]: row of expert_out */
     uint32_t *token_at;      /* [n_chunk * n_expert_used]: token of that row */
     uint32_t *expert_first;  /* [n_expert + 1]: first row of each expert */
