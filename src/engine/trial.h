@@ -8,7 +8,7 @@
 
 #include "base/base.h"
 
-enum { WEIR_TRIAL_PAIR_MAX = 24 };
+enum { WEIR_TRIAL_PAIR_MAX = 12 };
 
 struct weir_trial {
     bool is_on;        /* for the next token */

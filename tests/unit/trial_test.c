@@ -29,7 +29,7 @@ static void the_faster_one_is_chosen(void **state)
     for (uint64_t seed = 1; seed <= 50; seed++) {
         struct weir_trial trial = {0};
         weir_trial_start(&trial);
-        assert_true(run_until_decided(&trial, 9e6, 10e6, 0.0, 0.2, seed) <= 24 * 8);
+        assert_true(run_until_decided(&trial, 9e6, 10e6, 0.0, 0.2, seed) <= 12 * 8);
         assert_true(trial.is_on);
         assert_true(weir_trial_ratio(&trial) > 0.8 && weir_trial_ratio(&trial) < 0.98);
         trial = (struct weir_trial){0};
