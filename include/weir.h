@@ -418,7 +418,7 @@ struct weir_calibration {
     char isa[16]; /* as in struct weir_token_cost; type is empty without a model */
     char type[16];
     double measured_s;        /* what it took */
-    uint64_t io_budget_bytes; /* the least in flight that gives 95 % of the best */
+    uint64_t io_budget_bytes; /* the least that holds a burst and gives 95 % of the best */
     uint32_t cell_count;
     struct weir_calibration_cell cells[WEIR_CALIBRATION_CELL_MAX]; /* by bytes in flight */
     struct weir_band read;        /* io_budget_bytes in flight all the time */

@@ -3,6 +3,7 @@
  *
  * Cloud disks swing by a factor of three within seconds (burst credits), so everything but the
  * search for the budget is measured in short pieces that take turns over the whole time. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -190,7 +191,18 @@ static double find_quantile(double *values, uint32_t count, double share)
     return values[index];
 }
 
-/* The least in flight that is nearly as fast as the best; cells take turns. */
+/* The first cell in which a whole burst is in flight: the engine computes between two looks at the
+ * device, which must not run dry while a read that is needed waits for room; else the last. */
+static uint32_t first_cell(const struct weir_calibration *found)
+{
+    uint32_t cell = 0;
+    while (cell + 1 < found->cell_count && found->cells[cell].in_flight_bytes < found->burst_bytes)
+        cell++;
+    return cell;
+}
+
+/* The least in flight that holds a burst and is nearly as fast as the best that does; cells take
+ * turns. */
 static enum weir_status find_budget(struct calibrating *calibrating, struct weir_err *err)
 {
     struct weir_calibration *out = calibrating->out;
@@ -208,12 +220,12 @@ static enum weir_status find_budget(struct calibrating *calibrating, struct weir
                                           CELL_NS, &rates[cell][round], err));
             WEIR_TRY(tell(calibrating, err));
         }
-    for (uint32_t cell = 0; cell < out->cell_count; cell++) {
+    for (uint32_t cell = 0; cell < out->cell_count; cell++)
         out->cells[cell].bytes_per_s = find_quantile(rates[cell], CELL_ROUNDS, 0.5);
-        if (out->cells[cell].bytes_per_s > best)
-            best = out->cells[cell].bytes_per_s;
-    }
-    for (uint32_t cell = out->cell_count; cell-- > 0;)
+    const uint32_t first = first_cell(out);
+    for (uint32_t cell = first; cell < out->cell_count; cell++)
+        best = fmax(best, out->cells[cell].bytes_per_s);
+    for (uint32_t cell = out->cell_count; cell-- > first;)
         if (out->cells[cell].bytes_per_s >= BUDGET_SHARE * best)
             out->io_budget_bytes = out->cells[cell].in_flight_bytes;
     return WEIR_OK;

@@ -97,6 +97,21 @@ static void the_search_finds_a_budget_among_its_cells(void **state)
     assert_true(found.decode_bytes_per_s == 0.0);
 }
 
+/* However fast one read at a time is: eight of a mebibyte make a burst. */
+static void a_burst_is_in_flight_as_a_whole(void **state)
+{
+    struct weir_calibration found;
+    char name[64];
+    (void)state;
+    make_file(name, sizeof(name), 32 << 20);
+    const struct weir_calibrate_config config = {.path = name, .slice_bytes = 1 << 20};
+    const enum weir_status status = weir_calibrate(&found, &config, NULL, NULL, NULL);
+    unlink(name);
+    assert_int_equal(status, WEIR_OK);
+    assert_int_equal(found.burst_bytes, 8 << 20);
+    assert_true(found.io_budget_bytes >= 8 << 20);
+}
+
 static void what_cannot_be_measured_says_why(void **state)
 {
     (void)state;
@@ -172,6 +187,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_model_is_measured_with_its_own_slices_and_kernel),
         cmocka_unit_test(the_search_finds_a_budget_among_its_cells),
+        cmocka_unit_test(a_burst_is_in_flight_as_a_whole),
         cmocka_unit_test(what_cannot_be_measured_says_why),
         cmocka_unit_test(a_refused_progress_ends_it),
         cmocka_unit_test(every_failed_allocation_is_an_error_and_nothing_is_lost),
