@@ -5,7 +5,7 @@
 
 enum {
     BLOCK_TOKENS = 2,
-    LEADER_TOKENS = 6,   /* what leads so far, at first "on": a trial shall cost little */
+    LEADER_TOKENS = 14,  /* what leads so far, at first "on": a trial shall cost little */
     PAIR_MIN = 5,        /* enough when all of them agree */
     PAIRS_A_DISSENT = 3, /* more for each that does not */
     TOKENS_HELD = 1024,  /* after a decision; texts and machines change */

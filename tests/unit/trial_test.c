@@ -29,7 +29,7 @@ static void the_faster_one_is_chosen(void **state)
     for (uint64_t seed = 1; seed <= 50; seed++) {
         struct weir_trial trial = {0};
         weir_trial_start(&trial);
-        assert_true(run_until_decided(&trial, 9e6, 10e6, 0.0, 0.2, seed) <= 12 * 8);
+        assert_true(run_until_decided(&trial, 9e6, 10e6, 0.0, 0.2, seed) <= 12 * 16);
         assert_true(trial.is_on);
         assert_true(weir_trial_ratio(&trial) > 0.8 && weir_trial_ratio(&trial) < 0.98);
         trial = (struct weir_trial){0};
@@ -45,15 +45,15 @@ static void a_clear_case_takes_few_tokens(void **state)
     struct weir_trial trial = {0};
     (void)state;
     weir_trial_start(&trial);
-    assert_int_equal(run_until_decided(&trial, 9e6, 10e6, 0.0, 0.0, 1), 5 * 8);
+    assert_int_equal(run_until_decided(&trial, 9e6, 10e6, 0.0, 0.0, 1), 5 * 16);
     trial = (struct weir_trial){0};
     weir_trial_start(&trial);
     weir_trial_tell(&trial, 1000000000);
-    assert_int_equal(1 + run_until_decided(&trial, 9e6, 10e6, 0.0, 0.0, 1), 8 * 8);
+    assert_int_equal(1 + run_until_decided(&trial, 9e6, 10e6, 0.0, 0.0, 1), 8 * 16);
     assert_true(trial.is_on);
 }
 
-/* Whichever way it goes, the worse one costs a quarter of the trial's tokens, once it is known. */
+/* Whichever way it goes, the worse one costs an eighth of the trial's tokens, once it is known. */
 static void a_trial_costs_little(void **state)
 {
     (void)state;
@@ -67,8 +67,8 @@ static void a_trial_costs_little(void **state)
             weir_trial_tell(&trial, trial.is_on == on_is_faster ? 9000000 : 10000000);
         }
         assert_int_equal(trial.is_on, on_is_faster);
-        assert_int_equal(worse, on_is_faster ? 5 * 2 : 6 + 4 * 2);
-        assert_int_equal(count, 5 * 8);
+        assert_int_equal(worse, on_is_faster ? 5 * 2 : 14 + 4 * 2);
+        assert_int_equal(count, 5 * 16);
     }
 }
 
