@@ -298,7 +298,8 @@ struct weir_lookahead_report {
     bool is_on;                /* now */
     bool is_decided;           /* by the trial */
     uint32_t pair_count;
-    double ratio; /* time a token with reads ahead / without, median of the pairs; 1: no pair yet */
+    double ratio; /* time with reads ahead / without, of tokens that need the same; the pairs'
+                     median; 1: no pair yet */
 };
 
 /* Since the last reset; the load does not count. */

@@ -301,7 +301,7 @@ void weir_engine_lookahead_get(const weir_engine *engine, struct weir_lookahead_
     *report = (struct weir_lookahead_report){
         .asked = engine->lookahead,
         .is_on = engine->lookahead == WEIR_LOOKAHEAD_ON ||
-                 (engine->lookahead == WEIR_LOOKAHEAD_AUTO && engine->trial.is_on),
+                 (engine->lookahead == WEIR_LOOKAHEAD_AUTO && engine->trial.leader_is_on),
         .is_decided = engine->trial.is_decided,
         .pair_count = engine->trial.pair_count,
         .ratio = weir_trial_ratio(&engine->trial),

@@ -113,22 +113,50 @@ static void choose_lookahead(const weir_session *session, uint32_t n_token)
     weir_forward_look_ahead(engine->forward, is_on ? engine->lookahead_m : 0);
 }
 
-/* One chunk, and the logits that are asked for: of all its tokens, of the last, or none. */
-static enum weir_status eval_chunk(weir_session *session, const uint32_t *ids, uint32_t n_token,
-                                   bool is_last, weir_logits_fn *each, void *user,
+static void tell_trial(struct weir_engine *engine, uint64_t start_ns,
+                       const struct weir_store_stats *before)
+{
+    struct weir_store_stats after;
+    weir_store_stats_get(engine->store, &after);
+    const uint64_t uses = after.uses - before->uses;
+    const uint64_t hits = after.hits - before->hits;
+    const struct weir_trial_tokens token = {
+        .count = 1,
+        .took_ns = weir_now_ns() - start_ns,
+        .wait_ns = after.wait_ns - before->wait_ns,
+        .needed = uses - hits + (after.ahead_hits - before->ahead_hits),
+    };
+    weir_trial_tell(&engine->trial, &token);
+}
+
+/* One chunk through the layers. */
+static enum weir_status step_chunk(weir_session *session, const uint32_t *ids, uint32_t n_token,
                                    struct weir_err *err)
 {
     struct weir_engine *engine = session->engine;
+    const bool is_tried =
+        n_token == 1 && engine->store != NULL && engine->lookahead == WEIR_LOOKAHEAD_AUTO;
+    struct weir_store_stats before;
     const uint64_t start_ns = weir_now_ns();
+    if (is_tried)
+        weir_store_stats_get(engine->store, &before);
     choose_lookahead(session, n_token);
     const enum weir_status status = weir_forward_step(engine->forward, &engine->kv, ids, n_token,
                                                       session->position, &session->cancel, err);
     if (status == WEIR_ERR_CANCELLED)
         atomic_store_explicit(&session->cancel, false, memory_order_relaxed);
-    if (status != WEIR_OK)
-        return status;
-    if (n_token == 1 && engine->lookahead == WEIR_LOOKAHEAD_AUTO)
-        weir_trial_tell(&engine->trial, weir_now_ns() - start_ns);
+    if (status == WEIR_OK && is_tried)
+        tell_trial(engine, start_ns, &before);
+    return status;
+}
+
+/* One chunk, and the logits that are asked for: of all its tokens, of the last, or none. */
+static enum weir_status eval_chunk(weir_session *session, const uint32_t *ids, uint32_t n_token,
+                                   bool is_last, weir_logits_fn *each, void *user,
+                                   struct weir_err *err)
+{
+    const struct weir_engine *engine = session->engine;
+    WEIR_TRY(step_chunk(session, ids, n_token, err));
     if (each != NULL)
         return tell_logits(session, n_token, each, user, err);
     if (!is_last)
