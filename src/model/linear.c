@@ -59,16 +59,29 @@ void weir_matmul_rows(const struct weir_forward *forward, const struct weir_weig
         forward->kernels->matmul[weight->type](&job);
 }
 
+/* Large enough that a kernel's first rows, which nothing asked for before, cost nothing, and small
+ * enough that a thread whose CPU was taken for a while leaves the rest to the others. */
+enum { TAKEN_BYTES = 4 << 20 };
+
+static uint64_t rows_at_once(const struct weir_weight *weight, uint32_t n_part)
+{
+    const uint64_t share = (weight->rows + n_part - 1) / n_part;
+    const uint64_t large = weir_max(TAKEN_BYTES / weight->row_bytes, 1);
+    return weir_min(share, large);
+}
+
 static void run_linear_part(void *user, uint32_t part, uint32_t n_part)
 {
-    const struct weir_linear *linear = user;
+    struct weir_linear *linear = user;
+    (void)part;
     for (uint32_t index = 0; index < linear->count; index++) {
         const struct weir_weight *weight = linear->weight[index];
+        const uint64_t rows = rows_at_once(weight, n_part);
         uint64_t begin;
-        uint64_t end;
-        weir_part_range(weight->rows, part, n_part, &begin, &end);
-        weir_matmul_rows(linear->forward, weight, weight->data, linear->act, 0, linear->n_token,
-                         linear->y[index], begin, end);
+        while ((begin = atomic_fetch_add_explicit(&linear->taken[index], rows,
+                                                  memory_order_relaxed)) < weight->rows)
+            weir_matmul_rows(linear->forward, weight, weight->data, linear->act, 0, linear->n_token,
+                             linear->y[index], begin, weir_min(begin + rows, weight->rows));
     }
 }
 

@@ -104,7 +104,8 @@ void weir_forward_tell(const struct weir_forward *forward, const char *name, uin
 void weir_act_fill(const struct weir_forward *forward, struct weir_act_rows *act, const float *f32,
                    size_t begin, size_t end);
 
-/* One fork-join over the rows of up to three weights that share x. */
+/* One fork-join over the rows of up to three weights that share x. A thread takes the next rows that
+ * nobody has: of a large matrix, several times. */
 struct weir_linear {
     const char *name; /* of the job */
     struct weir_forward *forward;
@@ -113,6 +114,7 @@ struct weir_linear {
     float *y[3];
     uint32_t count;
     uint32_t n_token;
+    _Atomic uint64_t taken[3]; /* rows; zero before the run */
 };
 void weir_linear_run(struct weir_linear *linear);
 /* Rows [begin, end) of y = W x for n_token rows of act from first on; matrix of a stack. */
