@@ -1,7 +1,7 @@
 /* trial.h - on or off? Both are tried on this machine with this model, in pairs.
  *
- * A pair is many tokens as what leads so far, and in their middle a few as the other one: a drift of
- * the machine helps neither, and a trial costs little.
+ * A pair is many tokens as what leads so far, and in their middle a few as the other one: a drift
+ * of the machine helps neither, and a trial costs little.
  *
  * Tokens differ by what they need from the device more than the thing is worth. So the time of
  * either is taken relative to what is expected of its tokens, and what counts is each pair's ratio:

@@ -104,8 +104,8 @@ void weir_forward_tell(const struct weir_forward *forward, const char *name, uin
 void weir_act_fill(const struct weir_forward *forward, struct weir_act_rows *act, const float *f32,
                    size_t begin, size_t end);
 
-/* One fork-join over the rows of up to three weights that share x. A thread takes the next rows that
- * nobody has: of a large matrix, several times. */
+/* One fork-join over the rows of up to three weights that share x. A thread takes the next rows
+ * that nobody has: of a large matrix, several times. */
 struct weir_linear {
     const char *name; /* of the job */
     struct weir_forward *forward;
