@@ -64,6 +64,8 @@ void weir_attend(const struct weir_attend_level *level, const struct weir_attent
 {
     struct running running[WEIR_ATTENTION_MAX];
     size_t first = 0; /* the jobs before it have seen all that they see */
+    WEIR_ASSERT(jobs->page_length % WEIR_ATTEND_BLOCK == 0 ||
+                jobs[count - 1].n_position <= jobs->page_length);
     for (size_t j = 0; j < count; j++) {
         running[j] = (struct running){.most = -INFINITY};
         memset(jobs[j].out, 0, jobs[j].d_head * sizeof(*jobs[j].out));

@@ -10,7 +10,7 @@
 
 #include "kernels/kernels.h"
 
-enum { WEIR_ATTEND_BLOCK = 64 };
+enum { WEIR_ATTEND_BLOCK = WEIR_ATTENTION_PAGE };
 
 /* Positions [begin, end) of one block, which begins at `block`; n queries in [1, MAX] that all see
  * them. */
@@ -19,6 +19,12 @@ struct weir_attend_range {
     size_t n;
     size_t block, begin, end;
 };
+
+/* The value index of position p's row in K or V. A block's rows lie in one page. */
+static inline size_t weir_attend_row(const struct weir_attention *job, size_t p)
+{
+    return p / job->page_length * job->page_stride + p % job->page_length * job->kv_stride;
+}
 
 /* One query's scores of a block; position p is at [p - block]. */
 typedef float weir_attend_scores[WEIR_ATTEND_BLOCK];

@@ -53,8 +53,9 @@ WEIR_INLINE void score_jobs(const struct weir_attend_range *range,
                             const int n)
 {
     const size_t stride = jobs->kv_stride;
-    const uint16_t *k = (const uint16_t *)jobs->k + range->begin * stride;
-    const uint16_t *v = (const uint16_t *)jobs->v + range->begin * stride;
+    const size_t begin = weir_attend_row(jobs, range->begin);
+    const uint16_t *k = (const uint16_t *)jobs->k + begin;
+    const uint16_t *v = (const uint16_t *)jobs->v + begin;
     size_t left = range->end - range->begin;
     for (size_t at = range->begin - range->block; left > 0;) {
         const size_t rows = left >= ATTEND_ROWS ? ATTEND_ROWS : 1;
@@ -108,7 +109,7 @@ WEIR_INLINE void add_tiles(const struct weir_attend_range *range, const struct w
                            const weir_attend_scores *scores, size_t first, size_t last_count,
                            const int n, const int tiles)
 {
-    const uint16_t *v = (const uint16_t *)jobs->v + range->begin * jobs->kv_stride + first;
+    const uint16_t *v = (const uint16_t *)jobs->v + weir_attend_row(jobs, range->begin) + first;
     lanes sums[WEIR_ATTENTION_MAX][ATTEND_TILES];
     for (int j = 0; j < n; j++)
         for (int tile = 0; tile < tiles; tile++)

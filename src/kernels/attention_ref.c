@@ -15,9 +15,10 @@ WEIR_INLINE void fill_scores(const struct weir_attend_range *range, weir_attend_
     for (size_t j = 0; j < range->n; j++) {
         const struct weir_attention *job = &range->jobs[j];
         for (size_t position = range->begin; position < range->end; position++) {
+            const size_t row = weir_attend_row(job, position);
             float dot = 0.0f;
             for (size_t i = 0; i < job->d_head; i++)
-                dot += job->q[i] * value_of(job->k, position * job->kv_stride + i, is_f32);
+                dot += job->q[i] * value_of(job->k, row + i, is_f32);
             scores[j][position - range->block] = dot * job->scale;
         }
     }
@@ -40,10 +41,12 @@ WEIR_INLINE void add_values(const struct weir_attend_range *range, const weir_at
 {
     for (size_t j = 0; j < range->n; j++) {
         const struct weir_attention *job = &range->jobs[j];
-        for (size_t position = range->begin; position < range->end; position++)
+        for (size_t position = range->begin; position < range->end; position++) {
+            const size_t row = weir_attend_row(job, position);
             for (size_t i = 0; i < job->d_head; i++)
-                job->out[i] += scores[j][position - range->block] *
-                               value_of(job->v, position * job->kv_stride + i, is_f32);
+                job->out[i] +=
+                    scores[j][position - range->block] * value_of(job->v, row + i, is_f32);
+        }
     }
 }
 

@@ -4,12 +4,12 @@
 #include <math.h>
 #include <string.h>
 
-/* Where (layer, head) begins in K or V: [layer][kv head][position][d_head]. */
-static size_t kv_start(const struct weir_forward *forward, uint32_t head)
+/* Where the rows of this layer's K or V of a head begin in the first page, as a value index. */
+static size_t kv_start(const struct weir_forward *forward, bool is_v, uint32_t head)
 {
     const struct weir_shape *shape = forward->shape;
-    return ((size_t)forward->layer_index * shape->n_kv_head + head) * forward->kv->n_ctx *
-           shape->d_head;
+    return (((size_t)forward->layer_index * 2 + is_v) * shape->n_kv_head + head) *
+           forward->kv->page_length * shape->d_head;
 }
 
 static void add_bias(float *x, const struct weir_vector *bias, size_t count)
@@ -44,14 +44,18 @@ static void rotate_heads(const struct weir_forward *forward, float *x, uint32_t 
         weir_rope(x + (size_t)head * shape->d_head, angles, shape->n_rot, interleaved);
 }
 
-/* count values from x into K or V at value index at. */
-static void store_values(const struct weir_forward *forward, void *cache, size_t at, const float *x,
-                         size_t count)
+/* One head of a token into the cache. */
+static void store_head(const struct weir_forward *forward, bool is_v, uint32_t head,
+                       uint32_t position, const float *x)
 {
-    if (forward->kv->is_f32)
-        memcpy((float *)cache + at, x, count * sizeof(*x));
+    const struct weir_kv *kv = forward->kv;
+    const size_t d_head = forward->shape->d_head;
+    const size_t at = kv_start(forward, is_v, head) + position / kv->page_length * kv->page_stride +
+                      position % kv->page_length * d_head;
+    if (kv->is_f32)
+        memcpy((float *)kv->values + at, x, d_head * sizeof(*x));
     else
-        forward->kernels->to_f16(x, (uint16_t *)cache + at, count);
+        forward->kernels->to_f16(x, (uint16_t *)kv->values + at, d_head);
 }
 
 /* Bias, norm and rope of q and k; K and V into the cache. Tokens of this part. */
@@ -78,10 +82,8 @@ static void place_heads(void *user, uint32_t part, uint32_t n_part)
         rotate_heads(forward, q, shape->n_head, position);
         rotate_heads(forward, k, shape->n_kv_head, position);
         for (uint32_t head = 0; head < shape->n_kv_head; head++) {
-            const size_t at = kv_start(forward, head) + (size_t)position * shape->d_head;
-            const size_t from = (size_t)head * shape->d_head;
-            store_values(forward, forward->kv->k, at, k + from, shape->d_head);
-            store_values(forward, forward->kv->v, at, v + from, shape->d_head);
+            store_head(forward, false, head, position, k + (size_t)head * shape->d_head);
+            store_head(forward, true, head, position, v + (size_t)head * shape->d_head);
         }
     }
 }
@@ -93,13 +95,16 @@ static struct weir_attention query_of(const struct weir_forward *forward, uint32
     const struct weir_shape *shape = forward->shape;
     const struct weir_kv *kv = forward->kv;
     const size_t at = ((size_t)token * shape->n_head + head) * shape->d_head;
-    const size_t kv_at = kv_start(forward, head / (shape->n_head / shape->n_kv_head)) *
-                         (kv->is_f32 ? sizeof(float) : sizeof(uint16_t));
+    const uint32_t kv_head = head / (shape->n_head / shape->n_kv_head);
+    const size_t value_bytes = kv->is_f32 ? sizeof(float) : sizeof(uint16_t);
+    const uint8_t *values = kv->values;
     return (struct weir_attention){
         .q = forward->q + at,
-        .k = (const uint8_t *)kv->k + kv_at,
-        .v = (const uint8_t *)kv->v + kv_at,
+        .k = values + kv_start(forward, false, kv_head) * value_bytes,
+        .v = values + kv_start(forward, true, kv_head) * value_bytes,
         .kv_stride = shape->d_head,
+        .page_length = kv->page_length,
+        .page_stride = kv->page_stride,
         .d_head = shape->d_head,
         .n_position = forward->position + (size_t)token + 1,
         .scale = 1.0f / sqrtf((float)shape->d_head),

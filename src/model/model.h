@@ -123,15 +123,21 @@ void weir_model_store_layer(const struct weir_model *model, uint32_t layer,
 /* Weights of one token's path, all experts counted: for reports. */
 void weir_model_parameters(const struct weir_model *model, uint64_t *all, uint64_t *active);
 
-/* Keys and values of one sequence, f16 or f32, [layer][kv head][position][d_head]. */
+/* Keys and values of one sequence, f16 or f32, in pages of positions:
+ * [page][layer][K, V][kv head][position of the page][d_head]. So the first positions are the first
+ * bytes, and the memory of a page is not needed before the sequence reaches it. */
 struct weir_kv {
-    void *k, *v;
+    void *values;
     uint32_t n_ctx;
+    uint32_t page_length; /* positions */
+    size_t page_stride;   /* values */
     bool is_f32;
 };
 
 void weir_kv_layout(struct weir_kv *kv, const struct weir_shape *shape, uint32_t n_ctx, bool is_f32,
                     struct weir_mem *mem);
+/* Bytes of the pages that hold the first n_position positions. */
+uint64_t weir_kv_bytes(const struct weir_kv *kv, uint32_t n_position);
 
 typedef struct weir_forward weir_forward;
 

@@ -231,6 +231,7 @@ static void attention_matches_the_formula_on_every_level(void **state)
                 .k = (uint16_t *)(void *)k.start,
                 .v = (uint16_t *)(void *)v.start,
                 .kv_stride = d_head,
+                .page_length = n_position,
                 .d_head = d_head,
                 .n_position = n_position,
                 .scale = 1.0f / sqrtf((float)d_head),
@@ -286,6 +287,7 @@ static void attention_is_the_same_in_company_on_every_level(void **state)
                             .k = k,
                             .v = v,
                             .kv_stride = d_head,
+                            .page_length = POSITIONS,
                             .d_head = d_head,
                             .n_position = POSITIONS - (count - 1 - at) * step,
                             .scale = 0.125f,
@@ -298,6 +300,47 @@ static void attention_is_the_same_in_company_on_every_level(void **state)
                     kernels.attention(jobs, count);
                     assert_memory_equal(together, alone, count * d_head * sizeof(float));
                 }
+}
+
+/* The same rows one after another, and in pages that lie apart, the last of them not full. */
+static void attention_is_the_same_in_pages_on_every_level(void **state)
+{
+    (void)state;
+    enum { POSITIONS = 2 * 128 + 70, PAGE = 128, D_HEAD = 24, STRIDE = PAGE * D_HEAD + 40 };
+    static float q[D_HEAD], flat[D_HEAD], paged[D_HEAD];
+    static uint16_t k[POSITIONS * D_HEAD], v[POSITIONS * D_HEAD];
+    static uint16_t k_pages[3 * STRIDE], v_pages[3 * STRIDE];
+    fill_floats(q, D_HEAD, FILL_RANDOM);
+    for (size_t i = 0; i < WEIR_COUNT(k); i++) {
+        k[i] = weir_f32_to_f16(4.0f * fill_value(FILL_RANDOM));
+        v[i] = weir_f32_to_f16(fill_value(FILL_RANDOM));
+        const size_t at = i / (PAGE * D_HEAD) * STRIDE + i % (PAGE * D_HEAD);
+        k_pages[at] = k[i];
+        v_pages[at] = v[i];
+    }
+    for (size_t level = 0; level < WEIR_COUNT(level_masks); level++)
+        for (size_t n_position = 1; n_position <= POSITIONS; n_position += 13) {
+            struct weir_kernels kernels;
+            struct weir_attention job = {.q = q,
+                                         .k = k,
+                                         .v = v,
+                                         .kv_stride = D_HEAD,
+                                         .page_length = POSITIONS,
+                                         .d_head = D_HEAD,
+                                         .n_position = n_position,
+                                         .scale = 0.125f,
+                                         .out = flat};
+            if (!level_init(&kernels, level))
+                continue;
+            kernels.attention(&job, 1);
+            job.k = k_pages;
+            job.v = v_pages;
+            job.page_length = PAGE;
+            job.page_stride = STRIDE;
+            job.out = paged;
+            kernels.attention(&job, 1);
+            assert_memory_equal(paged, flat, sizeof(flat));
+        }
 }
 
 static void rope_turns_pairs_and_keeps_lengths(void **state)
@@ -349,6 +392,7 @@ int main(void)
         cmocka_unit_test(axpy_and_to_f16_have_the_reference_bits),
         cmocka_unit_test(attention_matches_the_formula_on_every_level),
         cmocka_unit_test(attention_is_the_same_in_company_on_every_level),
+        cmocka_unit_test(attention_is_the_same_in_pages_on_every_level),
         cmocka_unit_test(rope_turns_pairs_and_keeps_lengths),
         cmocka_unit_test(levels_say_what_they_are),
     };
