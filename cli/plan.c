@@ -132,6 +132,8 @@ static json_t *describe_plan(const struct weir_cli_options *options, const struc
     weir_cli_json_count(object, "planned_bytes", fits ? plan->planned_bytes : none);
     weir_cli_json_count(object, "slots", fits && moe ? plan->n_slot : none);
     weir_cli_json_count(object, "slots_total", fits && moe ? plan->n_slot_total : none);
+    weir_cli_json_count(object, "slots_last", fits && moe ? plan->n_slot_last : none);
+    weir_cli_json_count(object, "kv_later_bytes", fits ? plan->kv_later_bytes : none);
     weir_cli_json_count(object, "experts_total", moe ? plan->n_expert_total : none);
     weir_cli_json_count(object, "token_bytes", moe ? plan->token_bytes : none);
     weir_cli_json_count(object, "io_budget_bytes", plan->io_budget_bytes);
@@ -193,6 +195,11 @@ static void print_plan(const struct weir_plan *plan, const struct forecast *fore
                100.0 * plan->n_slot_total / plan->n_expert_total, plan->n_slot,
                weir_format_size(plan->token_bytes, size, sizeof(size)),
                weir_format_size(plan->cost.trunk_bytes, other, sizeof(other)));
+    if (plan->kv_later_bytes > 0)
+        printf(
+            "The KV cache grows with the text, by %s until the context is full; slots make room, "
+            "%u are left then\n",
+            weir_format_size(plan->kv_later_bytes, size, sizeof(size)), plan->n_slot_last);
     printf("%u positions of context, prompts in chunks of %u, %u threads\n", plan->n_ctx,
            plan->n_chunk, plan->n_thread);
     print_forecast(forecast, plan);

@@ -125,8 +125,10 @@ struct weir_plan {
     uint64_t resident_bytes; /* everything in memory */
     uint64_t budget_bytes;   /* the ceiling this plan is for */
     uint64_t planned_bytes;  /* sum of lines, <= budget_bytes */
+    uint64_t kv_later_bytes; /* of K and V, not among the lines: slots give way to them */
     uint32_t n_slot;         /* per layer with experts */
-    uint32_t n_slot_total;
+    uint32_t n_slot_total;   /* from the start ... */
+    uint32_t n_slot_last;    /* ... and when the context is full */
     uint32_t n_expert_total; /* experts of all layers */
     uint32_t n_ctx, n_chunk, n_thread;
     uint64_t io_budget_bytes; /* of reads in flight */

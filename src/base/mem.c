@@ -60,6 +60,45 @@ uint64_t weir_mem_bytes(const struct weir_mem *mem)
     return total_bytes;
 }
 
+uint64_t weir_mem_reached_bytes(const struct weir_mem *mem, enum weir_mem_use use)
+{
+    return mem->region[use].total_bytes - mem->region[use].later_bytes;
+}
+
+uint64_t weir_mem_reach_bytes(const struct weir_mem *mem, enum weir_mem_use use, uint64_t bytes)
+{
+    const uint64_t wanted_bytes =
+        weir_min(weir_align_up(bytes, HUGE_BYTES), mem->region[use].total_bytes);
+    return weir_max(wanted_bytes, weir_mem_reached_bytes(mem, use));
+}
+
+uint64_t weir_mem_begin_with(struct weir_mem *mem, enum weir_mem_use use, uint64_t bytes)
+{
+    struct weir_mem_region *region = &mem->region[use];
+    WEIR_ASSERT(mem->phase == WEIR_MEM_PLANNING);
+    region->later_bytes = region->total_bytes;
+    region->later_bytes -= weir_mem_reach_bytes(mem, use, bytes);
+    return weir_mem_reached_bytes(mem, use);
+}
+
+enum weir_status weir_mem_reach(struct weir_mem *mem, enum weir_mem_use use, uint64_t bytes,
+                                struct weir_err *err)
+{
+    struct weir_mem_region *region = &mem->region[use];
+    const uint64_t from_bytes = weir_mem_reached_bytes(mem, use);
+    const uint64_t to_bytes = weir_mem_reach_bytes(mem, use, bytes);
+    WEIR_ASSERT(mem->phase == WEIR_MEM_SEALED);
+    if (to_bytes == from_bytes)
+        return WEIR_OK;
+    const int os_errno = weir_heap_may_succeed() ? weir_mem_touch_range(region->start + from_bytes,
+                                                                        to_bytes - from_bytes)
+                                                 : ENOMEM;
+    if (os_errno != 0)
+        return weir_mem_refuse(mem, use, os_errno, err);
+    region->later_bytes = region->total_bytes - to_bytes;
+    return WEIR_OK;
+}
+
 /* A mapping that begins at a huge-page boundary, so that huge pages fill it without excess. */
 static uint8_t *map_aligned(uint64_t bytes)
 {

@@ -31,6 +31,7 @@ struct weir_mem_region {
     uint8_t *start;       /* NULL while planning */
     uint64_t used_bytes;  /* asked for so far in this phase, alignment included */
     uint64_t total_bytes; /* what planning asked for, rounded up to whole pages */
+    uint64_t later_bytes; /* of these, the last ones: not faulted in when it is opened */
 };
 
 struct weir_mem {
@@ -48,6 +49,16 @@ void *weir_mem_alloc(struct weir_mem *mem, enum weir_mem_use use, uint64_t bytes
 /* Bytes of one use, or of all, as mapped: whole pages. Valid in every phase. */
 uint64_t weir_mem_use_bytes(const struct weir_mem *mem, enum weir_mem_use use);
 uint64_t weir_mem_bytes(const struct weir_mem *mem);
+/* Leave a region's memory after its first bytes, rounded up to huge pages, to weir_mem_reach().
+ * PLANNING. Returns the bytes that the region has when it is opened. */
+uint64_t weir_mem_begin_with(struct weir_mem *mem, enum weir_mem_use use, uint64_t bytes);
+/* Bytes of one use that are faulted in. */
+uint64_t weir_mem_reached_bytes(const struct weir_mem *mem, enum weir_mem_use use);
+/* What weir_mem_reached_bytes() will be when bytes have been reached. */
+uint64_t weir_mem_reach_bytes(const struct weir_mem *mem, enum weir_mem_use use, uint64_t bytes);
+/* Fault in a SEALED region as far as bytes, rounded up to huge pages. NOMEM. */
+enum weir_status weir_mem_reach(struct weir_mem *mem, enum weir_mem_use use, uint64_t bytes,
+                                struct weir_err *err);
 /* Map and pre-fault what was planned, on huge pages where the kernel has them.
  * WEIR_ERR_NOMEM names the use that did not fit. */
 enum weir_status weir_mem_open(struct weir_mem *mem, struct weir_err *err);

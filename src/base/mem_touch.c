@@ -54,8 +54,8 @@ int weir_mem_touch_range(uint8_t *start, uint64_t bytes)
 static bool find_chunk(const struct weir_mem *mem, uint64_t index, int *use, uint64_t *offset)
 {
     for (*use = 0; *use < WEIR_MEM_USE_COUNT; ++*use) {
-        const struct weir_mem_region *region = &mem->region[*use];
-        const uint64_t count = weir_align_up(region->total_bytes, CHUNK_BYTES) / CHUNK_BYTES;
+        const uint64_t bytes = weir_mem_reached_bytes(mem, (enum weir_mem_use) * use);
+        const uint64_t count = weir_align_up(bytes, CHUNK_BYTES) / CHUNK_BYTES;
         if (*use == WEIR_MEM_IO)
             continue; /* touched when it was mapped, and gone before the others perhaps */
         *offset = index * CHUNK_BYTES;
@@ -81,9 +81,9 @@ static void *touch_chunks(void *argument)
     while (
         atomic_load(&touch->os_errno) == 0 &&
         find_chunk(touch->mem, atomic_fetch_add(&touch->next, 1), &use, &offset)) { /* keeps I1 */
-        const struct weir_mem_region *region = &touch->mem->region[use];
-        const uint64_t bytes = weir_min(region->total_bytes - offset, CHUNK_BYTES);
-        const int os_errno = weir_mem_touch_range(region->start + offset, bytes);
+        const uint64_t left = weir_mem_reached_bytes(touch->mem, (enum weir_mem_use)use) - offset;
+        const int os_errno = weir_mem_touch_range(touch->mem->region[use].start + offset,
+                                                  weir_min(left, CHUNK_BYTES));
         if (os_errno != 0)
             fail(touch, use, os_errno);
     }

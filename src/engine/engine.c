@@ -157,7 +157,7 @@ static void furnish_lookahead(struct weir_engine *engine, const struct weir_conf
     const uint32_t m = config->lookahead_m > 0 ? config->lookahead_m
                                                : engine->blueprint.model->shape.n_expert_used;
     engine->lookahead =
-        plan->n_slot_total == plan->n_expert_total ? WEIR_LOOKAHEAD_OFF : config->lookahead;
+        plan->n_slot_last == plan->n_expert_total ? WEIR_LOOKAHEAD_OFF : config->lookahead;
     engine->lookahead_m = (uint32_t)weir_min(m, n_expert);
     weir_trial_start(&engine->trial);
 }

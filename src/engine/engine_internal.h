@@ -37,6 +37,7 @@ enum weir_status weir_kernels_choose(struct weir_kernels *kernels, const char *i
 /* What a plan decides. */
 struct weir_choice {
     uint32_t n_ctx, n_chunk, n_thread;
+    uint32_t n_kv; /* positions whose K and V have memory from the start; slots make room later */
     bool kv_f32;
     uint64_t caller_bytes;
     uint32_t timeline_events;
@@ -97,5 +98,9 @@ struct weir_engine {
     uint64_t recall_used, recall_found; /* at the last reset */
     struct weir_io_stats io_base;       /* counters at the last reset */
 };
+
+/* Before positions up to n_position are evaluated: memory for their K and V. NOMEM. */
+enum weir_status weir_engine_reach(struct weir_engine *engine, uint32_t n_position,
+                                   struct weir_err *err);
 
 #endif

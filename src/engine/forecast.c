@@ -150,12 +150,13 @@ static struct weir_band forecast_hits(const struct weir_plan *plan, double hit_r
     if (plan->n_expert_total == 0)
         return (struct weir_band){(double)NAN, (double)NAN};
     const double share = (double)plan->n_slot_total / plan->n_expert_total;
-    if (share >= 1.0)
+    const double share_last = (double)plan->n_slot_last / plan->n_expert_total;
+    if (share_last >= 1.0)
         return (struct weir_band){1.0, 1.0};
     if (isfinite(hit_rate))
         return (struct weir_band){hit_rate, hit_rate};
     const double habit = habitual_hit_rate(share, (double)cost->n_expert_used / cost->n_expert);
-    return (struct weir_band){share, fmax(share, 1.0 - MISS_SHARE_LOW * (1.0 - habit))};
+    return (struct weir_band){share_last, fmax(share, 1.0 - MISS_SHARE_LOW * (1.0 - habit))};
 }
 
 /* ---- speed --------------------------------------------------------------------------------- */

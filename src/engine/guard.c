@@ -147,11 +147,11 @@ void weir_guard_close(struct weir_guard *guard)
     weir_sys_watch_close(&guard->watch);
 }
 
-static void tell(const struct weir_guard *guard, uint64_t given_bytes, uint64_t given_slots)
+static void tell(const struct weir_guard *guard, uint64_t given_bytes, uint64_t given_slots,
+                 uint64_t left)
 {
     char text[400];
     char size[32];
-    const uint64_t left = guard->slot_total - guard->stats.retired_slots;
     if (guard->notice == NULL)
         return;
     if (given_bytes == 0)
@@ -172,7 +172,8 @@ void weir_guard_check(void *user)
 {
     struct weir_guard *guard = user;
     struct weir_sys_pressure sample;
-    struct weir_store_stats store;
+    struct weir_store_stats before;
+    struct weir_store_stats after;
     if (guard->store == NULL)
         return;
     const uint64_t now_ns = weir_now_ns();
@@ -184,14 +185,15 @@ void weir_guard_check(void *user)
     guard->last_ns = now_ns;
     if (missing_bytes == 0)
         return;
-    const uint64_t before = guard->stats.retired_slots;
+    weir_store_stats_get(guard->store, &before);
     const uint64_t given_bytes = weir_store_shrink(guard->store, missing_bytes);
-    weir_store_stats_get(guard->store, &store);
+    weir_store_stats_get(guard->store, &after);
+    const uint64_t given_slots = after.retired_slots - before.retired_slots;
     weir_guard_gave(guard, given_bytes);
-    guard->stats.retired_slots = store.retired_slots;
-    guard->stats.shrunk_bytes = store.retired_bytes;
+    guard->stats.retired_slots += given_slots;
+    guard->stats.shrunk_bytes += after.retired_bytes - before.retired_bytes;
     guard->stats.shrinks += given_bytes > 0;
     if (given_bytes > 0 || !guard->is_spent)
-        tell(guard, given_bytes, store.retired_slots - before);
+        tell(guard, given_bytes, given_slots, guard->slot_total - after.retired_slots);
     guard->is_spent = given_bytes == 0;
 }

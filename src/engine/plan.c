@@ -85,6 +85,7 @@ enum weir_status weir_choice_layout(const struct weir_blueprint *blueprint,
     weir_mem_alloc(mem, WEIR_MEM_IO, weir_staging_bytes(blueprint->model), WEIR_IO_ALIGN);
     weir_model_layout(blueprint->model, mem);
     weir_kv_layout(&kv, &blueprint->model->shape, choice->n_ctx, choice->kv_f32, mem);
+    weir_mem_begin_with(mem, WEIR_MEM_KV, weir_kv_bytes(&kv, choice->n_kv));
     WEIR_TRY(weir_forward_create(&forward, &forward_config, mem, err));
     if (choice->slot_total > 0)
         WEIR_TRY(layout_store(blueprint, choice, mem, err));
@@ -99,15 +100,24 @@ static uint64_t fixed_bytes(const struct weir_blueprint *blueprint,
            sampler_bytes + choice->caller_bytes + blueprint->description_bytes;
 }
 
-/* All memory that a choice needs. */
+/* Planned memory that has pages from the start. */
+static uint64_t opened_bytes(const struct weir_mem *mem)
+{
+    uint64_t bytes = 0;
+    for (int use = 0; use < WEIR_MEM_USE_COUNT; use++)
+        bytes += weir_mem_reached_bytes(mem, (enum weir_mem_use)use);
+    return bytes;
+}
+
+/* All memory that a choice needs from the start. */
 static enum weir_status measure(const struct weir_blueprint *blueprint,
                                 const struct weir_choice *choice, uint64_t *total_bytes,
                                 struct weir_err *err)
 {
     struct weir_mem mem;
     WEIR_TRY(weir_choice_layout(blueprint, choice, &mem, err));
-    const uint64_t mem_bytes = weir_mem_bytes(&mem);
-    *total_bytes = mem_bytes + page_table_bytes(mem_bytes) + fixed_bytes(blueprint, choice);
+    *total_bytes = opened_bytes(&mem) + page_table_bytes(weir_mem_bytes(&mem)) +
+                   fixed_bytes(blueprint, choice);
     return WEIR_OK;
 }
 
@@ -165,6 +175,7 @@ static enum weir_status find_bounds(const struct weir_blueprint *blueprint,
                          choice->n_thread);
     choice->n_ctx =
         config->n_ctx > 0 ? config->n_ctx : (uint32_t)weir_min(shape->n_ctx_train, CTX_DEFAULT_MAX);
+    choice->n_kv = choice->n_ctx;
     if (choice->n_ctx > shape->n_ctx_train)
         return WEIR_FAIL(err, WEIR_ERR_ARG,
                          "context: the model was trained for %u positions, %u are asked for",
@@ -227,6 +238,20 @@ static enum weir_status choose_slots(const struct weir_blueprint *blueprint,
     return WEIR_OK;
 }
 
+/* Where slots are short, those that fit beside all of K and V are the last: until a text is so long
+ * its K and V need less, and the rest is slots. */
+static enum weir_status choose_memory(const struct weir_blueprint *blueprint,
+                                      const struct bounds *bounds, struct weir_choice *choice,
+                                      struct weir_plan *plan, struct weir_err *err)
+{
+    WEIR_TRY(choose_slots(blueprint, bounds, plan->budget_bytes, choice, err));
+    plan->n_slot_last = choice->slot_total;
+    if (choice->slot_total == bounds->slot_max)
+        return WEIR_OK;
+    choice->n_kv = 1;
+    return choose_slots(blueprint, bounds, plan->budget_bytes, choice, err);
+}
+
 static void add_line(struct weir_plan *plan, const char *what, uint64_t bytes)
 {
     WEIR_ASSERT(plan->line_count < WEIR_PLAN_LINE_MAX);
@@ -251,7 +276,9 @@ static enum weir_status fill_lines(const struct weir_blueprint *blueprint,
     for (int use = 0; use < WEIR_MEM_USE_COUNT; use++)
         if (weir_mem_use_bytes(&mem, (enum weir_mem_use)use) > 0)
             add_line(plan, weir_mem_use_name((enum weir_mem_use)use),
-                     weir_mem_use_bytes(&mem, (enum weir_mem_use)use));
+                     weir_mem_reached_bytes(&mem, (enum weir_mem_use)use));
+    plan->kv_later_bytes =
+        weir_mem_use_bytes(&mem, WEIR_MEM_KV) - weir_mem_reached_bytes(&mem, WEIR_MEM_KV);
     return WEIR_OK;
 }
 
@@ -310,7 +337,7 @@ enum weir_status weir_blueprint_plan(const struct weir_blueprint *blueprint,
                          (unsigned long long)plan->min_bytes);
     }
     WEIR_TRY(choose_chunk(blueprint, &bounds, plan->budget_bytes, choice, err));
-    WEIR_TRY(choose_slots(blueprint, &bounds, plan->budget_bytes, choice, err));
+    WEIR_TRY(choose_memory(blueprint, &bounds, choice, plan, err));
     plan->n_ctx = choice->n_ctx;
     plan->n_chunk = choice->n_chunk;
     plan->n_thread = choice->n_thread;

@@ -155,7 +155,8 @@ static enum weir_status eval_chunk(weir_session *session, const uint32_t *ids, u
                                    bool is_last, weir_logits_fn *each, void *user,
                                    struct weir_err *err)
 {
-    const struct weir_engine *engine = session->engine;
+    struct weir_engine *engine = session->engine;
+    WEIR_TRY(weir_engine_reach(engine, session->position + n_token, err));
     WEIR_TRY(step_chunk(session, ids, n_token, err));
     if (each != NULL)
         return tell_logits(session, n_token, each, user, err);

@@ -65,6 +65,7 @@ static void more_memory_never_means_fewer_slots(void **state)
     struct weir_config config = {.model_path = DEMO, .n_thread = 2, .n_chunk = 64};
     struct weir_plan plan;
     uint32_t before = 0;
+    uint32_t last = 0;
     assert_int_equal(weir_plan_make(&plan, &config, NULL), WEIR_OK);
     const uint64_t step_bytes = (plan.resident_bytes - plan.min_bytes) / 50 + 1;
     for (uint64_t bytes = plan.min_bytes; bytes < plan.resident_bytes; bytes += step_bytes) {
@@ -73,6 +74,9 @@ static void more_memory_never_means_fewer_slots(void **state)
         assert_int_equal(weir_plan_make(&at, &config, NULL), WEIR_OK);
         assert_true(at.planned_bytes <= bytes);
         assert_true(at.n_slot_total >= before);
+        assert_true(at.n_slot_last <= at.n_slot_total);
+        assert_true(at.n_slot_last >= last);
+        last = at.n_slot_last;
         before = at.n_slot_total;
     }
 #ifndef WEIR_HOSTILE

@@ -15,6 +15,7 @@ static struct weir_plan make_plan(uint32_t n_slot_total)
 {
     return (struct weir_plan){
         .n_slot_total = n_slot_total,
+        .n_slot_last = n_slot_total,
         .n_expert_total = 32,
         .n_ctx = 1000,
         .n_chunk = 64,
@@ -86,17 +87,17 @@ static void the_ends_of_the_hit_rate_are_uniform_routing_and_the_curve(void **st
     plan.cost.n_expert = 64;
     plan.cost.n_expert_used = 8;
     plan.n_expert_total = 1000;
-    plan.n_slot_total = 300;
+    plan.n_slot_total = plan.n_slot_last = 300;
     weir_plan_expect(&found, &plan, NULL, 0, (double)NAN);
     assert_close(found.hit_rate_band.low, 0.3);
     assert_close(found.hit_rate_band.high, 1.0 - 0.6 * (1.0 - 0.698));
     assert_close(found.hit_rate, (0.3 + found.hit_rate_band.high) / 2.0);
     /* Between two columns, half way. */
-    plan.n_slot_total = 350;
+    plan.n_slot_total = plan.n_slot_last = 350;
     weir_plan_expect(&found, &plan, NULL, 0, (double)NAN);
     assert_close(found.hit_rate_band.high, 1.0 - 0.6 * (1.0 - (0.698 + 0.781) / 2.0));
     /* Between two rows, between their values. */
-    plan.n_slot_total = 300;
+    plan.n_slot_total = plan.n_slot_last = 300;
     plan.cost.n_expert_used = 5;
     weir_plan_expect(&found, &plan, NULL, 0, (double)NAN);
     assert_true(found.hit_rate_band.high > 1.0 - 0.6 * (1.0 - 0.698) &&

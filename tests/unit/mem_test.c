@@ -129,6 +129,40 @@ static void mem_discard_gives_back_these_pages_and_no_others(void **state)
     weir_mem_close(&mem);
 }
 
+/* The first bytes are there when it is opened, in whole huge pages; the rest as it is reached. */
+static void mem_is_reached_bit_by_bit(void **state)
+{
+    (void)state;
+    enum { BYTES = (7 << 20) + 4096, FIRST = 3 << 20, HUGE = HUGE_PAGE_BYTES };
+    struct weir_err err = {0};
+    struct weir_mem mem;
+    weir_mem_init(&mem);
+    weir_mem_alloc(&mem, WEIR_MEM_KV, BYTES, 64);
+    assert_int_equal(weir_mem_reached_bytes(&mem, WEIR_MEM_KV), BYTES);
+    assert_int_equal(weir_mem_begin_with(&mem, WEIR_MEM_KV, FIRST), 2 * HUGE);
+    assert_int_equal(weir_mem_use_bytes(&mem, WEIR_MEM_KV), BYTES);
+    assert_int_equal(weir_mem_open(&mem, NULL), WEIR_OK);
+    uint8_t *kv = weir_mem_alloc(&mem, WEIR_MEM_KV, BYTES, 64);
+    weir_mem_seal(&mem);
+    assert_true(is_resident(kv, 2 * HUGE));
+    for (size_t at = 2 * HUGE; at < BYTES; at += 4096)
+        assert_false(is_resident(kv + at, 4096));
+    assert_int_equal(weir_mem_reach(&mem, WEIR_MEM_KV, FIRST, &err), WEIR_OK);
+    assert_false(is_resident(kv + 2 * HUGE, 4096));
+    assert_int_equal(weir_mem_reach_bytes(&mem, WEIR_MEM_KV, 2 * HUGE + 1), 3 * HUGE);
+    weir_heap_fail_at(1);
+    assert_int_equal(weir_mem_reach(&mem, WEIR_MEM_KV, 2 * HUGE + 1, &err), WEIR_ERR_NOMEM);
+    weir_heap_fail_at(0);
+    assert_non_null(strstr(err.text, "KV cache"));
+    assert_int_equal(weir_mem_reached_bytes(&mem, WEIR_MEM_KV), 2 * HUGE);
+    assert_int_equal(weir_mem_reach(&mem, WEIR_MEM_KV, 2 * HUGE + 1, &err), WEIR_OK);
+    assert_true(is_resident(kv, 3 * HUGE));
+    assert_false(is_resident(kv + 3 * HUGE, 4096));
+    assert_int_equal(weir_mem_reach(&mem, WEIR_MEM_KV, BYTES, &err), WEIR_OK);
+    assert_true(is_resident(kv, BYTES));
+    weir_mem_close(&mem);
+}
+
 static void mem_open_names_the_use_that_did_not_fit(void **state)
 {
     (void)state;
@@ -294,6 +328,7 @@ int main(void)
         cmocka_unit_test(mem_planning_counts_and_maps_nothing),
         cmocka_unit_test(mem_opening_hands_out_aligned_zeroed_resident_memory),
         cmocka_unit_test(mem_discard_gives_back_these_pages_and_no_others),
+        cmocka_unit_test(mem_is_reached_bit_by_bit),
         cmocka_unit_test(mem_open_names_the_use_that_did_not_fit),
         cmocka_unit_test(mem_can_be_used_while_it_is_touched),
         cmocka_unit_test(mem_says_what_could_not_be_touched),
