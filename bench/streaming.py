@@ -24,8 +24,8 @@ QUICK = ["--family", "olmoe", "--layers", 6, "--d-model", 512, "--heads", 8, "--
 GIB = 1 << 30
 # name, maker's options, ceiling, tokens of weir and of llama.cpp (which takes minutes for few)
 SCENARIOS = {
-    "olmoe": ("olmoe-q8_0", ["--preset", "olmoe", "--type", "Q8_0"], 3 * GIB, 128, 32),
-    "qwen3": ("qwen3-30b-q4_k_m", ["--preset", "qwen3-30b", "--type", "Q4_K_M"], 3 * GIB, 64, 8),
+    "olmoe": ("olmoe-q8_0", ["--preset", "olmoe", "--type", "Q8_0"], 3 * GIB, 256, 32),
+    "qwen3": ("qwen3-30b-q4_k_m", ["--preset", "qwen3-30b", "--type", "Q4_K_M"], 3 * GIB, 256, 8),
 }
 QUICK_SCENARIOS = {"quick": ("streaming-quick", QUICK, None, 16, 8)}
 
