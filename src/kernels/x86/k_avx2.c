@@ -526,6 +526,8 @@ WEIR_INLINE void add_words(const __m256i *bytes, const __m256i high[8], int grou
             pairs = _mm256_add_epi16(pairs, multiply(steps, spread_word(q + 4 * i), type));
         }
         *total = _mm256_add_epi32(*total, _mm256_madd_epi16(pairs, head->scales[sub_block]));
+        if (pairs_max(type) == 1) /* 64 of them in a block are more than the registers hold */
+            settle(total);
     }
 }
 
