@@ -134,6 +134,8 @@ static json_t *describe_plan(const struct weir_cli_options *options, const struc
     weir_cli_json_count(object, "slots_total", fits && moe ? plan->n_slot_total : none);
     weir_cli_json_count(object, "slots_last", fits && moe ? plan->n_slot_last : none);
     weir_cli_json_count(object, "kv_later_bytes", fits ? plan->kv_later_bytes : none);
+    weir_cli_json_count(object, "embedding_on_disk_bytes",
+                        fits ? plan->embedding_on_disk_bytes : none);
     weir_cli_json_count(object, "experts_total", moe ? plan->n_expert_total : none);
     weir_cli_json_count(object, "token_bytes", moe ? plan->token_bytes : none);
     weir_cli_json_count(object, "io_budget_bytes", plan->io_budget_bytes);
@@ -200,6 +202,9 @@ static void print_plan(const struct weir_plan *plan, const struct forecast *fore
             "The KV cache grows with the text, by %s until the context is full; slots make room, "
             "%u are left then\n",
             weir_format_size(plan->kv_later_bytes, size, sizeof(size)), plan->n_slot_last);
+    if (plan->embedding_on_disk_bytes > 0)
+        printf("The embedding table, %s, stays on the disk: a token reads its row\n",
+               weir_format_size(plan->embedding_on_disk_bytes, size, sizeof(size)));
     printf("%u positions of context, prompts in chunks of %u, %u threads\n", plan->n_ctx,
            plan->n_chunk, plan->n_thread);
     print_forecast(forecast, plan);

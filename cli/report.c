@@ -295,6 +295,8 @@ static void print_mode(const struct weir_cli_report *report)
             mode->direct ? "direct" : "buffered", mode->isa, plan->n_thread);
     if (has_experts(report))
         fprintf(stderr, ", %u of %u expert slots", plan->n_slot_total, plan->n_expert_total);
+    if (plan->embedding_on_disk_bytes > 0)
+        fprintf(stderr, ", embedding on disk");
     if (report->calibration != NULL)
         fprintf(stderr, ", calibrated %.10s", report->calibration->date);
     fprintf(stderr, "\n");

@@ -6,6 +6,23 @@
 
 #include "base/heap.h"
 
+static enum weir_status open_file(weir_io **io, const struct weir_engine *engine,
+                                  const struct weir_io_config *io_config, const char *path,
+                                  struct weir_err *err)
+{
+    uint32_t file = 0;
+    WEIR_TRY(weir_io_create(io, io_config, err));
+    WEIR_TRY(weir_io_open(*io, path, &file, err));
+    WEIR_ASSERT(file == 0); /* tensors say file 0 */
+    const uint64_t wanted_bytes = weir_manifest_file_bytes(engine->blueprint.manifest);
+    const uint64_t found_bytes = weir_io_file_bytes(*io, file);
+    if (found_bytes != wanted_bytes)
+        return WEIR_FAIL(err, WEIR_ERR_FORMAT,
+                         "%s changed while it was opened: %llu bytes, then %llu", path,
+                         (unsigned long long)wanted_bytes, (unsigned long long)found_bytes);
+    return WEIR_OK;
+}
+
 static enum weir_status open_io(struct weir_engine *engine, const struct weir_config *config,
                                 struct weir_err *err)
 {
@@ -33,16 +50,12 @@ static enum weir_status open_io(struct weir_engine *engine, const struct weir_co
             .error_rate = config->fake_io_fault == 2 ? 0.05 : 0.0,
         };
     }
-    uint32_t file = 0;
-    WEIR_TRY(weir_io_create(&engine->io, &io_config, err));
-    WEIR_TRY(weir_io_open(engine->io, config->model_path, &file, err));
-    WEIR_ASSERT(file == 0); /* tensors say file 0 */
-    const uint64_t wanted_bytes = weir_manifest_file_bytes(engine->blueprint.manifest);
-    const uint64_t found_bytes = weir_io_file_bytes(engine->io, file);
-    if (found_bytes != wanted_bytes)
-        return WEIR_FAIL(
-            err, WEIR_ERR_FORMAT, "%s changed while it was opened: %llu bytes, then %llu",
-            config->model_path, (unsigned long long)wanted_bytes, (unsigned long long)found_bytes);
+    WEIR_TRY(open_file(&engine->io, engine, &io_config, config->model_path, err));
+    if (engine->choice.embedding_on_disk) {
+        io_config.depth = 0;
+        io_config.n_thread = 1;
+        WEIR_TRY(open_file(&engine->row_io, engine, &io_config, config->model_path, err));
+    }
     const struct weir_io_mode *mode = weir_io_mode_get(engine->io);
     engine->mode.io = mode->engine;
     engine->mode.direct = mode->direct;
@@ -76,7 +89,7 @@ static enum weir_status load_trunk(struct weir_engine *engine, const struct weir
     struct load_progress progress = {.config = config, .what = "weights every token needs"};
     const uint64_t staging_bytes = weir_staging_bytes(engine->blueprint.model);
     void *staging = weir_mem_alloc(&engine->mem, WEIR_MEM_IO, staging_bytes, WEIR_IO_ALIGN);
-    weir_model_layout(engine->blueprint.model, &engine->mem);
+    weir_model_layout(engine->blueprint.model, engine->choice.embedding_on_disk, &engine->mem);
     WEIR_TRY(weir_model_load(engine->blueprint.model, engine->io, staging, staging_bytes,
                              tell_progress, &progress, err));
     weir_mem_drop(&engine->mem, WEIR_MEM_IO);
@@ -137,6 +150,7 @@ static enum weir_status furnish(struct weir_engine *engine, const struct weir_co
         .kernels = &blueprint->kernels,
         .pool = engine->pool,
         .store = engine->store,
+        .row_io = engine->row_io,
         .timeline = engine->timeline,
         .n_chunk = engine->choice.n_chunk,
         .n_ctx = engine->choice.n_ctx,
@@ -238,6 +252,8 @@ void weir_engine_close(weir_engine **engine)
         weir_store_destroy(&closing->store);
     if (closing->pool != NULL)
         weir_pool_destroy(&closing->pool);
+    if (closing->row_io != NULL)
+        weir_io_destroy(&closing->row_io);
     if (closing->io != NULL)
         weir_io_destroy(&closing->io);
     weir_mem_close(&closing->mem);
@@ -269,8 +285,11 @@ weir_tokenizer *weir_engine_tokenizer(weir_engine *engine)
 void weir_engine_stats_get(const weir_engine *engine, struct weir_stats *stats)
 {
     struct weir_io_stats io;
+    struct weir_io_stats rows = engine->row_base;
     struct weir_store_stats store = {0};
     weir_io_stats_get(engine->io, &io);
+    if (engine->row_io != NULL)
+        weir_io_stats_get(engine->row_io, &rows);
     if (engine->store != NULL)
         weir_store_stats_get(engine->store, &store);
     *stats = (struct weir_stats){
@@ -278,7 +297,7 @@ void weir_engine_stats_get(const weir_engine *engine, struct weir_stats *stats)
         .expert_hits = store.hits,
         .expert_reads = store.reads,
         .expert_bytes = store.slice_bytes,
-        .read_bytes = store.read_bytes,
+        .read_bytes = store.read_bytes + (rows.read_bytes - engine->row_base.read_bytes),
         .io_wait_s = (double)store.wait_ns * 1e-9,
         .device_busy_s = (double)(io.busy_ns - engine->io_base.busy_ns) * 1e-9,
         .io_short_count = io.short_count - engine->io_base.short_count,
@@ -311,6 +330,8 @@ void weir_engine_lookahead_get(const weir_engine *engine, struct weir_lookahead_
 void weir_engine_stats_reset(weir_engine *engine)
 {
     weir_io_stats_get(engine->io, &engine->io_base);
+    if (engine->row_io != NULL)
+        weir_io_stats_get(engine->row_io, &engine->row_base);
     weir_forward_recall_get(engine->forward, &engine->recall_used, &engine->recall_found);
     if (engine->store != NULL)
         weir_store_stats_reset(engine->store);

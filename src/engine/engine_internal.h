@@ -39,6 +39,7 @@ struct weir_choice {
     uint32_t n_ctx, n_chunk, n_thread;
     uint32_t n_kv; /* positions whose K and V have memory from the start; slots make room later */
     bool kv_f32;
+    bool embedding_on_disk;
     uint64_t caller_bytes;
     uint32_t timeline_events;
     struct weir_policy policy;
@@ -87,6 +88,7 @@ struct weir_engine {
     weir_pool *pool;
     weir_timeline *timeline; /* in mem; NULL: nothing is recorded */
     weir_io *io;
+    weir_io *row_io;   /* of embedding rows; NULL: the table is in memory */
     weir_store *store; /* NULL: a model without experts */
     weir_forward *forward;
     struct weir_guard guard;
@@ -94,9 +96,9 @@ struct weir_engine {
     bool has_session;
     enum weir_lookahead lookahead; /* decided: never AUTO where there is nothing to read ahead */
     uint32_t lookahead_m;
-    struct weir_trial trial;            /* while lookahead is AUTO */
-    uint64_t recall_used, recall_found; /* at the last reset */
-    struct weir_io_stats io_base;       /* counters at the last reset */
+    struct weir_trial trial;                /* while lookahead is AUTO */
+    uint64_t recall_used, recall_found;     /* at the last reset */
+    struct weir_io_stats io_base, row_base; /* counters at the last reset */
 };
 
 /* Before positions up to n_position are evaluated: memory for their K and V. NOMEM. */

@@ -15,10 +15,27 @@
 enum {
     PROGRAM_BYTES = 6 << 20,
     THREAD_BYTES = 128 << 10, /* touched stack, kernel stack, thread record */
-    IO_THREAD_COUNT = 4,
+    IO_THREAD_COUNT = 4 + 1,  /* for experts, for embedding rows */
 };
 
 enum { CTX_DEFAULT_MAX = 4096, CHUNK_MAX = 512, CHUNK_MIN = 16 };
+
+/* An embedding table stays on the disk when it is worth its while: a read of about 0.2 ms a token
+ * for the room of several experts. */
+enum { LEFT_BYTES_MIN = 16 << 20, LEFT_EXPERTS_MIN = 8 };
+
+static bool may_leave_embedding(const struct weir_model *model)
+{
+    const uint64_t table_bytes = model->token_embedding.matrix_bytes;
+    if (!weir_model_may_leave_embedding(model))
+        return false;
+#ifdef WEIR_HOSTILE
+    return true;
+#endif
+    const uint64_t record_bytes =
+        model->expert_bytes / model->shape.n_expert / weir_max(weir_moe_layer_count(model), 1);
+    return table_bytes >= LEFT_BYTES_MIN && table_bytes >= LEFT_EXPERTS_MIN * record_bytes;
+}
 
 /* Page tables: 8 bytes for every 4 KiB. */
 static uint64_t page_table_bytes(uint64_t bytes)
@@ -83,7 +100,7 @@ enum weir_status weir_choice_layout(const struct weir_blueprint *blueprint,
     weir_mem_init(mem);
     weir_timeline_layout(mem, choice->timeline_events);
     weir_mem_alloc(mem, WEIR_MEM_IO, weir_staging_bytes(blueprint->model), WEIR_IO_ALIGN);
-    weir_model_layout(blueprint->model, mem);
+    weir_model_layout(blueprint->model, choice->embedding_on_disk, mem);
     weir_kv_layout(&kv, &blueprint->model->shape, choice->n_ctx, choice->kv_f32, mem);
     weir_mem_begin_with(mem, WEIR_MEM_KV, weir_kv_bytes(&kv, choice->n_kv));
     WEIR_TRY(weir_forward_create(&forward, &forward_config, mem, err));
@@ -158,6 +175,7 @@ static enum weir_status find_bounds(const struct weir_blueprint *blueprint,
 {
     const struct weir_shape *shape = &blueprint->model->shape;
     choice->kv_f32 = config->kv_f32;
+    choice->embedding_on_disk = may_leave_embedding(blueprint->model);
     choice->predictor = config->lookahead == WEIR_LOOKAHEAD_OFF  ? WEIR_PREDICT_NONE
                         : config->guess_by == WEIR_GUESS_BY_PATH ? WEIR_PREDICT_PATH
                         : config->guess_by == WEIR_GUESS_BY_GATE ? WEIR_PREDICT_GATE
@@ -238,16 +256,24 @@ static enum weir_status choose_slots(const struct weir_blueprint *blueprint,
     return WEIR_OK;
 }
 
-/* Where slots are short, those that fit beside all of K and V are the last: until a text is so long
- * its K and V need less, and the rest is slots. */
+/* Where there is room for all slots, the embedding comes into memory too if it fits. Where slots
+ * are short, those that fit beside all of K and V are the last: until a text is so long its K and V
+ * need less, and the rest is slots. */
 static enum weir_status choose_memory(const struct weir_blueprint *blueprint,
                                       const struct bounds *bounds, struct weir_choice *choice,
                                       struct weir_plan *plan, struct weir_err *err)
 {
     WEIR_TRY(choose_slots(blueprint, bounds, plan->budget_bytes, choice, err));
     plan->n_slot_last = choice->slot_total;
-    if (choice->slot_total == bounds->slot_max)
+    if (choice->slot_total == bounds->slot_max) {
+        struct weir_choice whole = *choice;
+        uint64_t whole_bytes = 0;
+        whole.embedding_on_disk = false;
+        WEIR_TRY(measure(blueprint, &whole, &whole_bytes, err));
+        if (whole_bytes <= plan->budget_bytes)
+            *choice = whole;
         return WEIR_OK;
+    }
     choice->n_kv = 1;
     return choose_slots(blueprint, bounds, plan->budget_bytes, choice, err);
 }
@@ -277,6 +303,8 @@ static enum weir_status fill_lines(const struct weir_blueprint *blueprint,
         if (weir_mem_use_bytes(&mem, (enum weir_mem_use)use) > 0)
             add_line(plan, weir_mem_use_name((enum weir_mem_use)use),
                      weir_mem_reached_bytes(&mem, (enum weir_mem_use)use));
+    if (choice->embedding_on_disk)
+        plan->embedding_on_disk_bytes = blueprint->model->token_embedding.matrix_bytes;
     plan->kv_later_bytes =
         weir_mem_use_bytes(&mem, WEIR_MEM_KV) - weir_mem_reached_bytes(&mem, WEIR_MEM_KV);
     return WEIR_OK;
@@ -296,6 +324,7 @@ static enum weir_status fill_ceilings(const struct weir_blueprint *blueprint,
     at.slot_total = model->shape.n_expert_used * n_moe_layer;
     WEIR_TRY(measure(blueprint, &at, &plan->useful_bytes, err));
     at.n_chunk = bounds->chunk_max;
+    at.embedding_on_disk = false;
     at.slot_total = model->shape.n_expert * n_moe_layer;
     return measure(blueprint, &at, &plan->resident_bytes, err);
 }

@@ -306,10 +306,14 @@ static void visit_roles(const struct role *roles, size_t count, void *base,
 
 void weir_model_visit_trunk(struct weir_model *model, struct weir_trunk_visitor *visitor)
 {
+    const uint64_t embedding_cols = model->token_embedding.cols;
     struct weir_weight tied_output = model->output;
     if (model->tied) /* one matrix, visited once */
         model->output.cols = 0;
+    if (model->embedding_on_disk)
+        model->token_embedding.cols = 0;
     visit_roles(model_roles, WEIR_COUNT(model_roles), model, visitor);
+    model->token_embedding.cols = embedding_cols;
     if (model->tied) {
         model->output = tied_output;
         model->output.data = model->token_embedding.data;

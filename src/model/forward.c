@@ -106,6 +106,7 @@ static void layout(struct weir_forward *forward, struct weir_mem *mem)
     forward->hidden_rows = (uint32_t)weir_max(n_chunk, shape->n_expert_used);
     forward->logit_rows = (uint32_t)weir_min(n_chunk, WEIR_LOGIT_ROWS_MAX);
     forward->rope_table = take_floats(mem, (uint64_t)config->n_ctx * shape->n_rot);
+    weir_embedding_layout(forward, mem);
     forward->residual = take_floats(mem, n_chunk * shape->d_model);
     forward->normed = take_floats(mem, n_chunk * shape->d_model);
     forward->projected = take_floats(mem, n_chunk * shape->d_model);
@@ -188,15 +189,6 @@ static void add_and_norm(void *user, uint32_t part, uint32_t n_part)
     norm_rows(forward, &forward->layer->ffn_norm, 0, begin, end);
 }
 
-static void embed(struct weir_forward *forward, const uint32_t *ids)
-{
-    const struct weir_weight *table = &forward->config.model->token_embedding;
-    for (uint32_t token = 0; token < forward->n_token; token++)
-        weir_quant_decode_row(table->type, table->data + ids[token] * table->row_bytes,
-                              forward->residual + (size_t)token * forward->shape->d_model,
-                              forward->shape->d_model);
-}
-
 void weir_forward_tell(const struct weir_forward *forward, const char *name, uint64_t begin_ns)
 {
     weir_timeline_add(forward->config.timeline, (struct weir_event){.name = name,
@@ -231,7 +223,7 @@ enum weir_status weir_forward_step(weir_forward *forward, struct weir_kv *kv, co
     forward->kv = kv;
     forward->n_token = n_token;
     forward->position = position;
-    embed(forward, ids);
+    WEIR_TRY(weir_embed(forward, ids, err));
     if (forward->lookahead.m > 0) {
         norm_rows(forward, &forward->config.model->layers[0].ffn_norm, 0, 0, n_token);
         weir_lookahead_from(forward, 0);

@@ -69,8 +69,14 @@ static void place_vector(struct weir_trunk_visitor *self, struct weir_vector *ve
                                   vector->tensor->dims[0] * sizeof(float), WEIGHT_ALIGN);
 }
 
-void weir_model_layout(struct weir_model *model, struct weir_mem *mem)
+bool weir_model_may_leave_embedding(const struct weir_model *model)
 {
+    return !model->tied && model->shape.n_expert > 0;
+}
+
+void weir_model_layout(struct weir_model *model, bool embedding_on_disk, struct weir_mem *mem)
+{
+    model->embedding_on_disk = embedding_on_disk;
     struct layout_visitor visitor = {.base = {place_weight, place_vector}, .mem = mem};
     weir_model_visit_trunk(model, &visitor.base);
 }
@@ -83,7 +89,7 @@ struct load_visitor {
     uint64_t staging_bytes;
     weir_model_progress_fn *progress;
     void *user;
-    uint64_t done_bytes;
+    uint64_t done_bytes, total_bytes;
     enum weir_status status;
     struct weir_err *err;
 };
@@ -100,7 +106,7 @@ static void load_bytes(struct load_visitor *visitor, uint32_t file, uint64_t off
                                visitor->staging, visitor->staging_bytes, visitor->err);
         visitor->done_bytes += step_bytes;
         if (visitor->status == WEIR_OK && visitor->progress != NULL &&
-            !visitor->progress(visitor->user, visitor->done_bytes, visitor->model->trunk_bytes))
+            !visitor->progress(visitor->user, visitor->done_bytes, visitor->total_bytes))
             visitor->status = WEIR_FAIL(visitor->err, WEIR_ERR_CANCELLED, "the load was stopped");
     }
 }
@@ -149,6 +155,8 @@ enum weir_status weir_model_load(struct weir_model *model, weir_io *io, void *st
         .staging_bytes = staging_bytes,
         .progress = progress,
         .user = user,
+        .total_bytes = model->trunk_bytes -
+                       (model->embedding_on_disk ? model->token_embedding.matrix_bytes : 0),
         .err = err,
     };
     weir_model_visit_trunk(model, &visitor.base);

@@ -100,6 +100,7 @@ struct weir_model {
     struct weir_shape shape;
     struct weir_weight token_embedding, output; /* output.data == token_embedding.data when tied */
     bool tied;
+    bool embedding_on_disk; /* token_embedding.data stays NULL: rows are read as tokens come */
     struct weir_vector output_norm, rope_factors;
     struct weir_layer *layers; /* [n_layer] */
     uint64_t trunk_bytes;      /* of the file that load reads */
@@ -110,8 +111,11 @@ struct weir_model {
 enum weir_status weir_model_describe(struct weir_model **out, const weir_manifest *manifest,
                                      struct weir_err *err);
 void weir_model_destroy(struct weir_model **model);
-/* Ask mem for the trunk (use TRUNK): counts while PLANNING, places weights while OPENING. */
-void weir_model_layout(struct weir_model *model, struct weir_mem *mem);
+/* Ask mem for the trunk (use TRUNK): counts while PLANNING, places weights while OPENING; without
+ * the embedding table when that stays on the disk. */
+void weir_model_layout(struct weir_model *model, bool embedding_on_disk, struct weir_mem *mem);
+/* Can the table stay on the disk: it has no other use, and a step asks for few of its rows. */
+bool weir_model_may_leave_embedding(const struct weir_model *model);
 typedef bool weir_model_progress_fn(void *user, uint64_t done_bytes, uint64_t total_bytes);
 /* Read the trunk into its place through staging (WEIR_IO_ALIGN aligned). */
 enum weir_status weir_model_load(struct weir_model *model, weir_io *io, void *staging,
@@ -155,8 +159,9 @@ typedef void weir_forward_layer_fn(void *user);
 struct weir_forward_config {
     const struct weir_model *model;
     const struct weir_kernels *kernels;
-    weir_pool *pool;         /* may be NULL while planning */
-    weir_store *store;       /* NULL when the model has no experts, or while planning */
+    weir_pool *pool;   /* may be NULL while planning */
+    weir_store *store; /* NULL when the model has no experts, or while planning */
+    weir_io *row_io;   /* for embedding rows on the disk, and nothing else; NULL while planning */
     weir_timeline *timeline; /* NULL: nothing is recorded */
     uint32_t n_chunk, n_ctx;
     enum weir_predictor predictor; /* what weir_forward_look_ahead() goes by; its room is planned */

@@ -63,6 +63,8 @@ struct weir_forward {
     uint32_t layer_index;
     uint32_t n_token, position;
 
+    uint8_t *row_staging; /* where embedding rows come to from the disk; NULL: they do not */
+
     float *residual;  /* [n_chunk][d_model] */
     float *normed;    /* [n_chunk][d_model] */
     float *q;         /* [n_chunk][n_head * d_head] */
@@ -121,6 +123,11 @@ void weir_linear_run(struct weir_linear *linear);
 void weir_matmul_rows(const struct weir_forward *forward, const struct weir_weight *weight,
                       const uint8_t *matrix, const struct weir_act_rows *act, size_t first,
                       uint32_t n_token, float *y, uint64_t begin, uint64_t end);
+
+void weir_embedding_layout(struct weir_forward *forward, struct weir_mem *mem);
+/* residual = the embedding of the step's tokens. Errors: IO, FORMAT. */
+enum weir_status weir_embed(struct weir_forward *forward, const uint32_t *ids,
+                            struct weir_err *err);
 
 /* residual += attention(norm(residual)) for the step's tokens. */
 void weir_attention_layer(struct weir_forward *forward);

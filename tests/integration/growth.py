@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """growth.py - the KV cache grows with the text and expert slots make room for it, under the ceiling all the way.
 
-A model whose K and V of a full context are as large as a third of its experts: in a group of the ceiling's size a text that
-fills the context is computed, token by token at its end; the group's peak stays at most the ceiling, slots are fewer at
-the end than at the start, and the numbers are those of the run with everything in memory.
+A model whose K and V of a full context are as large as a third of its experts, and whose embedding table is worth leaving on
+the disk: in a group of the ceiling's size a text that fills the context is computed, token by token at its end; the group's
+peak stays at most the ceiling, slots are fewer at the end than at the start, and the tokens are those of the run with
+everything in memory.
 """
 import os
 import sys
@@ -13,6 +14,7 @@ from harness import WEIR, MemoryGroup, check, make_model, weir_json
 import json
 
 CTX = 2048
+IDS = " ".join(str(3 + (index * 7919) % 2000) for index in range(CTX - 40))
 
 
 def run_in_group(ceiling, args):
@@ -28,22 +30,24 @@ def run_in_group(ceiling, args):
 
 def main():
     model = make_model("growth", "--family", "olmoe", "--layers", 6, "--d-model", 512, "--heads", 8, "--kv-heads", 8,
-                       "--d-head", 128, "--experts", 32, "--experts-used", 4, "--d-ffn-expert", 512, "--vocab", 2048,
+                       "--d-head", 128, "--experts", 32, "--experts-used", 4, "--d-ffn-expert", 512, "--vocab", 32768,
                        "--ctx", CTX, "--type", "Q8_0", "--seed", 7)
     whole = weir_json("plan", model, "--ctx", CTX)
-    for ceiling in (whole["min_bytes"], (whole["min_bytes"] + whole["resident_bytes"]) // 2, whole["resident_bytes"] - (20 << 20)):
+    for ceiling in (whole["min_bytes"], (whole["min_bytes"] + whole["resident_bytes"]) // 2, whole["resident_bytes"] - (40 << 20)):
         plan = weir_json("plan", model, "--ctx", CTX, "--mem", ceiling)
         check(sum(line["bytes"] for line in plan["lines"]) <= ceiling, "the plan's lines are over the ceiling")
         check(plan["slots_total"] > plan["slots_last"] and plan["kv_later_bytes"] > 0,
               f"slots at the start {plan['slots_total']}, at the end {plan['slots_last']}: wanted more at the start")
-        ids = " ".join(str(3 + (index * 7919) % 2000) for index in range(CTX - 40))
-        args = ["run", model, "--ctx", CTX, "--ids", ids, "-n", 40, "--temp", 0, "--ignore-eos"]
-        found, peak = run_in_group(ceiling, args)
+        check(plan["embedding_on_disk_bytes"] > 0, "the embedding table should stay on the disk")
+        args = ["run", model, "--ctx", CTX, "--ids", IDS, "-n", 40, "--temp", 0, "--ignore-eos"]
         resident = weir_json(*args)
-        print(f"  ceiling {ceiling}, peak {peak}, slots {plan['slots_total']} to {plan['slots_last']}, "
-              f"hit rate {found['hit_rate']:.3f}")
-        check(len(found["ids"]) == 40 and found["ids"] == resident["ids"],
-              f"other tokens at {ceiling}: {found['ids']}, wanted {resident['ids']}")
+        check(resident["bytes_read"] == 0, f"the resident run read {resident['bytes_read']} bytes")
+        for extra in ([], ["--io", "threads"], ["--buffered"]):
+            found, peak = run_in_group(ceiling, args + extra)
+            print(f"  ceiling {ceiling}, peak {peak}, slots {plan['slots_total']} to {plan['slots_last']}, "
+                  f"hit rate {found['hit_rate']:.3f} {' '.join(extra)}")
+            check(len(found["ids"]) == 40 and found["ids"] == resident["ids"],
+                  f"other tokens at {ceiling} {extra}: {found['ids']}, wanted {resident['ids']}")
 
 
 main()

@@ -346,8 +346,7 @@ WEIR_INLINE __m256i unit_steps(const __m256i *bytes, const __m256i high[8], int 
     return nibble_steps(bytes, high, group, which, i, type);
 }
 
-/* How many pairs of products of one unit fit 16 bits: 2 * 127 * steps of at most 15; 3, 7, 31; 63;
- * 127. */
+/* How many pairs of products of a unit fit 16 bits: 2 * 127 * steps of 15; 3, 7, 31; 63; 127. */
 WEIR_INLINE int pairs_max(const enum weir_type type)
 {
     switch (type) {
@@ -531,8 +530,7 @@ WEIR_INLINE void add_words(const __m256i *bytes, const __m256i high[8], int grou
     }
 }
 
-/* sum += one super-block of eight rows times one token's. Four registers of bytes at a time: units
- * of eight words come by halves, as more would not fit. */
+/* sum += one super-block of eight rows times one token's. Units of eight words come by halves. */
 WEIR_INLINE void add_rows(const struct rows8 *rows, const uint8_t *next,
                           const struct weir_act_q8_256 *x, __m256 *sum, const enum weir_type type)
 {
