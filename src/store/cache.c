@@ -116,27 +116,40 @@ bool weir_cache_has_empty(const struct weir_cache *cache, uint32_t layer)
     return cache->set_empty[cache->layers[layer].set] > 0;
 }
 
-/* Whether the record of slot left goes before the one of slot right; keeps I3. */
-static bool goes_first(const struct weir_cache *cache, uint32_t left, uint32_t right)
+/* Who gives up its slot: what decides, and the slot. */
+struct victim {
+    bool is_used; /* by the running step; keeps I3 */
+    double value;
+    uint64_t last_step;
+    uint32_t record;
+    uint32_t slot;
+};
+
+static struct victim victim_at(const struct weir_cache *cache, uint32_t slot)
 {
-    const uint32_t a = cache->record_in[left];
-    const uint32_t b = cache->record_in[right];
-    const bool a_is_used = weir_cache_is_used(cache, a);
-    if (a_is_used != weir_cache_is_used(cache, b))
-        return !a_is_used;
-    const double a_value = cache->policy->value(cache, a);
-    const double b_value = cache->policy->value(cache, b);
-    if (a_value != b_value)
-        return a_value < b_value;
-    if (cache->last_steps[a] != cache->last_steps[b])
-        return cache->last_steps[a] < cache->last_steps[b];
-    return a < b;
+    const uint32_t record = cache->record_in[slot];
+    return (struct victim){.is_used = weir_cache_is_used(cache, record),
+                           .value = cache->policy->value(cache, record),
+                           .last_step = cache->last_steps[record],
+                           .record = record,
+                           .slot = slot};
+}
+
+static bool goes_first(const struct victim *a, const struct victim *b)
+{
+    if (a->is_used != b->is_used)
+        return !a->is_used;
+    if (a->value != b->value)
+        return a->value < b->value;
+    if (a->last_step != b->last_step)
+        return a->last_step < b->last_step;
+    return a->record < b->record;
 }
 
 /* An empty slot of the set, or the best victim's. */
 static uint32_t choose_slot(const struct weir_cache *cache, uint32_t set)
 {
-    uint32_t best = WEIR_NO_SLOT;
+    struct victim best = {.slot = WEIR_NO_SLOT};
     const bool has_empty = cache->set_empty[set] > 0;
     for (uint32_t slot = cache->set_first[set]; slot < cache->set_first[set + 1]; slot++) {
         if (cache->holds[slot] >= WEIR_HOLD_FIRM) /* keeps I2, I4 */
@@ -145,10 +158,11 @@ static uint32_t choose_slot(const struct weir_cache *cache, uint32_t set)
             return slot;
         if (has_empty)
             continue;
-        if (best == WEIR_NO_SLOT || goes_first(cache, slot, best))
-            best = slot;
+        const struct victim victim = victim_at(cache, slot);
+        if (best.slot == WEIR_NO_SLOT || goes_first(&victim, &best))
+            best = victim;
     }
-    return best;
+    return best.slot;
 }
 
 static bool can_claim(const struct weir_cache *cache, uint32_t set, bool spares_step)
@@ -243,27 +257,30 @@ static bool may_retire(const struct weir_cache *cache, uint32_t set, uint32_t st
 
 uint32_t weir_cache_retire(struct weir_cache *cache, uint32_t step_max)
 {
-    uint32_t best = WEIR_NO_SLOT;
+    struct victim best = {.slot = WEIR_NO_SLOT};
     uint32_t best_set = 0;
     for (uint32_t set = 0; set < cache->set_count; set++) {
         if (!may_retire(cache, set, step_max))
             continue;
         const uint32_t slot = choose_slot(cache, set);
         const bool is_empty = cache->record_in[slot] == WEIR_NO_RECORD;
-        if (best == WEIR_NO_SLOT || is_empty ||
-            (cache->record_in[best] != WEIR_NO_RECORD && goes_first(cache, slot, best))) {
-            best = slot;
+        const struct victim victim =
+            is_empty ? (struct victim){.slot = slot} : victim_at(cache, slot);
+        if (best.slot == WEIR_NO_SLOT || is_empty || goes_first(&victim, &best)) {
+            best = victim;
             best_set = set;
         }
+        if (is_empty)
+            break;
     }
-    if (best == WEIR_NO_SLOT)
+    if (best.slot == WEIR_NO_SLOT)
         return WEIR_NO_SLOT;
-    if (cache->record_in[best] != WEIR_NO_RECORD)
-        weir_cache_drop(cache, best);
-    cache->holds[best] = WEIR_HOLD_RETIRED;
+    if (cache->record_in[best.slot] != WEIR_NO_RECORD)
+        weir_cache_drop(cache, best.slot);
+    cache->holds[best.slot] = WEIR_HOLD_RETIRED;
     cache->set_empty[best_set]--;
     cache->set_live[best_set]--;
-    return best;
+    return best.slot;
 }
 
 void weir_cache_end(struct weir_cache *cache)
