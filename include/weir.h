@@ -239,7 +239,8 @@ typedef bool weir_logits_fn(void *user, uint32_t position, const float *logits);
 /* Append count ids and compute them, in chunks. With each NULL only the last position's logits are
  * computed; else each is told every position in order.
  * Errors: ARG (an id out of range, or past n_ctx: names both numbers), IO, FORMAT (the file shrank,
- * or its weights give logits that are not finite), CANCELLED. After an error the session holds the
+ * or its weights give logits that are not finite), NOMEM (the KV cache cannot grow: slots' memory
+ * does not come back, or the kernel has none), CANCELLED. After an error the session holds the
  * positions of the chunks that were finished. */
 WEIR_API enum weir_status weir_session_eval(weir_session *session, const uint32_t *ids,
                                             size_t count, weir_logits_fn *each, void *user,
