@@ -156,6 +156,7 @@ static void mem_is_reached_bit_by_bit(void **state)
     assert_non_null(strstr(err.text, "KV cache"));
     assert_int_equal(weir_mem_reached_bytes(&mem, WEIR_MEM_KV), 2 * HUGE);
     assert_int_equal(weir_mem_reach(&mem, WEIR_MEM_KV, 2 * HUGE + 1, &err), WEIR_OK);
+    assert_int_equal(weir_mem_reached_bytes(&mem, WEIR_MEM_KV), 3 * HUGE);
     assert_true(is_resident(kv, 3 * HUGE));
     assert_false(is_resident(kv + 3 * HUGE, 4096));
     assert_int_equal(weir_mem_reach(&mem, WEIR_MEM_KV, BYTES, &err), WEIR_OK);
