@@ -72,13 +72,12 @@ uint64_t weir_mem_reach_bytes(const struct weir_mem *mem, enum weir_mem_use use,
     return weir_max(wanted_bytes, weir_mem_reached_bytes(mem, use));
 }
 
-uint64_t weir_mem_begin_with(struct weir_mem *mem, enum weir_mem_use use, uint64_t bytes)
+void weir_mem_begin_with(struct weir_mem *mem, enum weir_mem_use use, uint64_t bytes)
 {
     struct weir_mem_region *region = &mem->region[use];
     WEIR_ASSERT(mem->phase == WEIR_MEM_PLANNING);
     region->later_bytes = region->total_bytes;
     region->later_bytes -= weir_mem_reach_bytes(mem, use, bytes);
-    return weir_mem_reached_bytes(mem, use);
 }
 
 enum weir_status weir_mem_reach(struct weir_mem *mem, enum weir_mem_use use, uint64_t bytes,

@@ -50,8 +50,8 @@ void *weir_mem_alloc(struct weir_mem *mem, enum weir_mem_use use, uint64_t bytes
 uint64_t weir_mem_use_bytes(const struct weir_mem *mem, enum weir_mem_use use);
 uint64_t weir_mem_bytes(const struct weir_mem *mem);
 /* Leave a region's memory after its first bytes, rounded up to huge pages, to weir_mem_reach().
- * PLANNING. Returns the bytes that the region has when it is opened. */
-uint64_t weir_mem_begin_with(struct weir_mem *mem, enum weir_mem_use use, uint64_t bytes);
+ * PLANNING. */
+void weir_mem_begin_with(struct weir_mem *mem, enum weir_mem_use use, uint64_t bytes);
 /* Bytes of one use that are faulted in. */
 uint64_t weir_mem_reached_bytes(const struct weir_mem *mem, enum weir_mem_use use);
 /* What weir_mem_reached_bytes() will be when bytes have been reached. */

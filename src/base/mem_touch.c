@@ -54,9 +54,10 @@ int weir_mem_touch_range(uint8_t *start, uint64_t bytes)
 static bool find_chunk(const struct weir_mem *mem, uint64_t index, int *use, uint64_t *offset)
 {
     for (*use = 0; *use < WEIR_MEM_USE_COUNT; ++*use) {
-        const uint64_t bytes = weir_mem_reached_bytes(mem, (enum weir_mem_use) * use);
+        const enum weir_mem_use at = (enum weir_mem_use)(*use);
+        const uint64_t bytes = weir_mem_reached_bytes(mem, at);
         const uint64_t count = weir_align_up(bytes, CHUNK_BYTES) / CHUNK_BYTES;
-        if (*use == WEIR_MEM_IO)
+        if (at == WEIR_MEM_IO)
             continue; /* touched when it was mapped, and gone before the others perhaps */
         *offset = index * CHUNK_BYTES;
         if (index < count)

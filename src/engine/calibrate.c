@@ -99,13 +99,11 @@ enum weir_status weir_calibration_key_get(const char *path, uint64_t *device_id,
 /* The aligned superset of one expert's slice. */
 static struct weir_probe_place find_place(const struct weir_slice *slice, uint32_t expert)
 {
-    const uint64_t begin = slice->offset + expert * slice->stride_bytes;
-    const uint64_t from = weir_align_down(begin, WEIR_IO_ALIGN);
-    const uint64_t end = begin + slice->bytes;
+    const struct weir_superset superset = weir_store_superset(slice, expert);
     return (struct weir_probe_place){
-        .offset = from,
-        .bytes = (uint32_t)(weir_align_up(end, WEIR_IO_ALIGN) - from),
-        .min_bytes = (uint32_t)(end - from),
+        .offset = superset.offset,
+        .bytes = superset.bytes,
+        .min_bytes = superset.lead_bytes + slice->bytes,
     };
 }
 

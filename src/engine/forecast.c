@@ -69,12 +69,8 @@ static uint64_t layer_read_bytes(const struct weir_store_layer *layer)
 {
     uint64_t bytes = 0;
     for (uint32_t expert = 0; expert < layer->record_count; expert++)
-        for (uint32_t slice = 0; slice < layer->slice_count; slice++) {
-            const uint64_t begin =
-                layer->slice[slice].offset + expert * layer->slice[slice].stride_bytes;
-            bytes += weir_align_up(begin + layer->slice[slice].bytes, WEIR_IO_ALIGN) -
-                     weir_align_down(begin, WEIR_IO_ALIGN);
-        }
+        for (uint32_t slice = 0; slice < layer->slice_count; slice++)
+            bytes += weir_store_superset(&layer->slice[slice], expert).bytes;
     return bytes;
 }
 

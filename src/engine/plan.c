@@ -27,7 +27,7 @@ enum { LEFT_BYTES_MIN = 16 << 20, LEFT_EXPERTS_MIN = 8 };
 static bool may_leave_embedding(const struct weir_model *model)
 {
     const uint64_t table_bytes = model->token_embedding.matrix_bytes;
-    if (!weir_model_may_leave_embedding(model))
+    if (model->tied || model->shape.n_expert == 0)
         return false;
 #ifdef WEIR_HOSTILE
     return true;

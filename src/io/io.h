@@ -93,6 +93,21 @@ struct weir_io_stats {
 
 typedef struct weir_io weir_io;
 
+/* What a direct read of bytes [begin, begin + bytes) of a file asks for. */
+struct weir_superset {
+    uint64_t offset;
+    uint32_t bytes;
+    uint32_t lead_bytes; /* between its start and the first wanted byte */
+};
+
+static inline struct weir_superset weir_io_superset(uint64_t begin, uint64_t bytes)
+{
+    const uint64_t from = weir_align_down(begin, WEIR_IO_ALIGN);
+    const uint64_t to = weir_align_up(begin + bytes, WEIR_IO_ALIGN);
+    return (struct weir_superset){
+        .offset = from, .bytes = (uint32_t)(to - from), .lead_bytes = (uint32_t)(begin - from)};
+}
+
 enum weir_status weir_io_create(weir_io **out, const struct weir_io_config *config,
                                 struct weir_err *err);
 /* Waits for reads in flight first. */

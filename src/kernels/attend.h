@@ -23,7 +23,7 @@ struct weir_attend_range {
 /* The value index of position p's row in K or V. A block's rows lie in one page. */
 static inline size_t weir_attend_row(const struct weir_attention *job, size_t p)
 {
-    return p / job->page_length * job->page_stride + p % job->page_length * job->kv_stride;
+    return weir_attention_row(p, job->page_length, job->page_stride, job->kv_stride);
 }
 
 /* One query's scores of a block; position p is at [p - block]. */

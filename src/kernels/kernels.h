@@ -125,6 +125,12 @@ struct weir_attention {
     float *out;
 };
 enum { WEIR_ATTENTION_MAX = 4, WEIR_ATTENTION_PAGE = 64 };
+/* The value index, from the first page's row 0, of position p's row. */
+static inline size_t weir_attention_row(size_t p, size_t page_length, size_t page_stride,
+                                        size_t kv_stride)
+{
+    return p / page_length * page_stride + p % page_length * kv_stride;
+}
 typedef void weir_attention_fn(const struct weir_attention *jobs, size_t count);
 
 /* The same over a KV cache of f32: for comparing with judges, so the reference is all there is. */

@@ -50,8 +50,8 @@ static void store_head(const struct weir_forward *forward, bool is_v, uint32_t h
 {
     const struct weir_kv *kv = forward->kv;
     const size_t d_head = forward->shape->d_head;
-    const size_t at = kv_start(forward, is_v, head) + position / kv->page_length * kv->page_stride +
-                      position % kv->page_length * d_head;
+    const size_t at = kv_start(forward, is_v, head) +
+                      weir_attention_row(position, kv->page_length, kv->page_stride, d_head);
     if (kv->is_f32)
         memcpy((float *)kv->values + at, x, d_head * sizeof(*x));
     else

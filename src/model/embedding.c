@@ -34,23 +34,21 @@ static void decode_row(struct weir_forward *forward, uint32_t token, const uint8
     weir_quant_decode_row(table->type, row, forward->residual + token * d_model, d_model);
 }
 
-static uint64_t row_offset(const struct weir_weight *table, uint32_t id)
+static struct weir_superset row_superset(const struct weir_weight *table, uint32_t id)
 {
-    return table->offset + id * table->row_bytes;
+    return weir_io_superset(table->offset + id * table->row_bytes, table->row_bytes);
 }
 
 static void ask_row(const struct weir_forward *forward, uint32_t id, uint32_t place)
 {
     const struct weir_weight *table = &forward->config.model->token_embedding;
-    const uint64_t begin = row_offset(table, id);
-    const uint64_t from = weir_align_down(begin, WEIR_IO_ALIGN);
-    const uint64_t end = begin + table->row_bytes;
+    const struct weir_superset superset = row_superset(table, id);
     const struct weir_read read = {
-        .offset = from,
+        .offset = superset.offset,
         .tag = place,
         .dst = forward->row_staging + place * room_bytes(table),
-        .bytes = (uint32_t)(weir_align_up(end, WEIR_IO_ALIGN) - from),
-        .min_bytes = (uint32_t)(end - from),
+        .bytes = superset.bytes,
+        .min_bytes = superset.lead_bytes + (uint32_t)table->row_bytes,
         .file = table->file,
         .label = {.class = "embedding",
                   .layer = WEIR_EVENT_ARG_NONE,
@@ -67,7 +65,7 @@ static enum weir_status explain(const struct weir_forward *forward,
 {
     const struct weir_weight *table = &forward->config.model->token_embedding;
     const char *path = weir_io_file_path(forward->config.row_io, table->file);
-    const unsigned long long offset = row_offset(table, id);
+    const unsigned long long offset = table->offset + id * table->row_bytes;
     if (done->status == WEIR_ERR_FORMAT)
         return WEIR_FAIL(err, WEIR_ERR_FORMAT, "%s ends early: token %u's embedding is at %llu",
                          path, id, offset);
@@ -93,7 +91,7 @@ static enum weir_status read_rows(struct weir_forward *forward, const uint32_t *
             if (done[index].status == WEIR_OK)
                 decode_row(forward, first + place,
                            forward->row_staging + place * room_bytes(table) +
-                               row_offset(table, id) % WEIR_IO_ALIGN);
+                               row_superset(table, id).lead_bytes);
             else if (status == WEIR_OK)
                 status = explain(forward, &done[index], id, err);
         }

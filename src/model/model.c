@@ -69,11 +69,6 @@ static void place_vector(struct weir_trunk_visitor *self, struct weir_vector *ve
                                   vector->tensor->dims[0] * sizeof(float), WEIGHT_ALIGN);
 }
 
-bool weir_model_may_leave_embedding(const struct weir_model *model)
-{
-    return !model->tied && model->shape.n_expert > 0;
-}
-
 void weir_model_layout(struct weir_model *model, bool embedding_on_disk, struct weir_mem *mem)
 {
     model->embedding_on_disk = embedding_on_disk;
@@ -220,7 +215,6 @@ uint64_t weir_kv_bytes(const struct weir_kv *kv, uint32_t n_position)
 void weir_kv_layout(struct weir_kv *kv, const struct weir_shape *shape, uint32_t n_ctx, bool is_f32,
                     struct weir_mem *mem)
 {
-    kv->n_ctx = n_ctx;
     kv->is_f32 = is_f32;
     kv->page_length = (uint32_t)weir_min(n_ctx, KV_PAGE_POSITIONS);
     kv->page_stride =

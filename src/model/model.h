@@ -114,8 +114,6 @@ void weir_model_destroy(struct weir_model **model);
 /* Ask mem for the trunk (use TRUNK): counts while PLANNING, places weights while OPENING; without
  * the embedding table when that stays on the disk. */
 void weir_model_layout(struct weir_model *model, bool embedding_on_disk, struct weir_mem *mem);
-/* Can the table stay on the disk: it has no other use, and a step asks for few of its rows. */
-bool weir_model_may_leave_embedding(const struct weir_model *model);
 typedef bool weir_model_progress_fn(void *user, uint64_t done_bytes, uint64_t total_bytes);
 /* Read the trunk into its place through staging (WEIR_IO_ALIGN aligned). */
 enum weir_status weir_model_load(struct weir_model *model, weir_io *io, void *staging,
@@ -132,7 +130,6 @@ void weir_model_parameters(const struct weir_model *model, uint64_t *all, uint64
  * bytes, and the memory of a page is not needed before the sequence reaches it. */
 struct weir_kv {
     void *values;
-    uint32_t n_ctx;
     uint32_t page_length; /* positions */
     size_t page_stride;   /* values */
     bool is_f32;

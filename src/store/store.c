@@ -15,11 +15,7 @@ enum { TABLE_ALIGN = 64 };
 
 struct weir_superset weir_store_superset(const struct weir_slice *slice, uint32_t record)
 {
-    const uint64_t begin = slice->offset + record * slice->stride_bytes;
-    const uint64_t from = weir_align_down(begin, WEIR_IO_ALIGN);
-    const uint64_t to = weir_align_up(begin + slice->bytes, WEIR_IO_ALIGN);
-    return (struct weir_superset){
-        .offset = from, .bytes = (uint32_t)(to - from), .lead_bytes = (uint32_t)(begin - from)};
+    return weir_io_superset(slice->offset + record * slice->stride_bytes, slice->bytes);
 }
 
 /* The longest superset of any record's slice. */

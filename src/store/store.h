@@ -97,6 +97,8 @@ struct weir_store_stats {
 
 typedef struct weir_store weir_store;
 
+/* What a read of a record's slice asks the device for. */
+struct weir_superset weir_store_superset(const struct weir_slice *slice, uint32_t record);
 /* Bytes of one slot of this layer, a multiple of WEIR_IO_ALIGN. */
 uint64_t weir_store_slot_bytes(const struct weir_store_layer *layer);
 /* mem is OPENING, after a plan of the same config; mem and io outlive the store. */

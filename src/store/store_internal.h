@@ -94,14 +94,6 @@ struct weir_store {
     struct weir_store_stats stats;
 };
 
-/* Where slice of record lies: the aligned superset, and the slice's first byte within it. */
-struct weir_superset {
-    uint64_t offset;
-    uint32_t bytes;
-    uint32_t lead_bytes; /* between the superset's start and the slice's */
-};
-struct weir_superset weir_store_superset(const struct weir_slice *slice, uint32_t record);
-
 /* Of the slot's record. */
 struct weir_layer_state *weir_store_layer_of(struct weir_store *store, uint32_t slot);
 /* All slices are there. */
