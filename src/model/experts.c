@@ -37,29 +37,41 @@ struct batch {
     uint32_t count;
     uint32_t row_count;             /* rows of hidden_* in use */
     uint32_t down_first, down_last; /* networks whose down matrix is there */
+    struct weir_deal rows;          /* of the running job */
 };
 
-/* hidden = silu(W_gate x) * (W_up x), the rows of this part (arXiv:2002.05202, eq. 6). */
+/* hidden = silu(W_gate x) * (W_up x), rows [begin, end) (arXiv:2002.05202, eq. 6). */
+static void gate_up_rows(const struct batch *batch, const struct network *network, uint64_t begin,
+                         uint64_t end)
+{
+    struct weir_forward *forward = batch->forward;
+    const size_t width = network->gate->rows;
+    float *gate = forward->hidden_gate + network->hidden_first * width;
+    float *up = forward->hidden_up + network->hidden_first * width;
+    weir_matmul_rows(forward, network->gate, network->gate_data, batch->input, network->input_first,
+                     network->n_row, gate, begin, end);
+    weir_matmul_rows(forward, network->up, network->up_data, batch->input, network->input_first,
+                     network->n_row, up, begin, end);
+    for (uint32_t row = 0; row < network->n_row; row++)
+        forward->kernels->silu_mul(gate + row * width + begin, up + row * width + begin,
+                                   end - begin);
+}
+
+/* The rows are those of all networks, one after the other. */
 static void run_gate_up(void *user, uint32_t part, uint32_t n_part)
 {
-    const struct batch *batch = user;
-    struct weir_forward *forward = batch->forward;
-    for (uint32_t index = 0; index < batch->count; index++) {
-        const struct network *network = &batch->networks[index];
-        const size_t width = network->gate->rows;
-        float *gate = forward->hidden_gate + network->hidden_first * width;
-        float *up = forward->hidden_up + network->hidden_first * width;
-        uint64_t begin;
-        uint64_t end;
-        weir_part_range(width, part, n_part, &begin, &end);
-        weir_matmul_rows(forward, network->gate, network->gate_data, batch->input,
-                         network->input_first, network->n_row, gate, begin, end);
-        weir_matmul_rows(forward, network->up, network->up_data, batch->input, network->input_first,
-                         network->n_row, up, begin, end);
-        for (uint32_t row = 0; row < network->n_row; row++)
-            forward->kernels->silu_mul(gate + row * width + begin, up + row * width + begin,
-                                       end - begin);
-    }
+    struct batch *batch = user;
+    const uint64_t width = batch->networks[0].gate->rows;
+    uint64_t begin;
+    uint64_t end;
+    (void)part;
+    while (weir_deal_take(&batch->rows, n_part, &begin, &end))
+        for (uint32_t index = 0; index < batch->count; index++) {
+            uint64_t from = begin;
+            uint64_t to = end;
+            if (weir_deal_overlap(index * width, width, &from, &to))
+                gate_up_rows(batch, &batch->networks[index], from, to);
+        }
 }
 
 static void run_quantize(void *user, uint32_t part, uint32_t n_part)
@@ -72,21 +84,29 @@ static void run_quantize(void *user, uint32_t part, uint32_t n_part)
     weir_act_fill(forward, &forward->hidden_act, forward->hidden_gate, begin, end);
 }
 
-/* Rows of this part, and with the last of them their sums: they are in this CPU's cache. */
+/* Rows of every network, and with the last of them their sums: they are in this CPU's cache. */
 static void run_down(void *user, uint32_t part, uint32_t n_part)
 {
-    const struct batch *batch = user;
+    struct batch *batch = user;
     struct weir_forward *forward = batch->forward;
     uint64_t begin;
     uint64_t end;
-    weir_part_range(forward->shape->d_model, part, n_part, &begin, &end);
-    for (uint32_t index = batch->down_first; index < batch->down_last; index++) {
-        const struct network *network = &batch->networks[index];
-        weir_matmul_rows(forward, network->down, network->down_data, &forward->hidden_act,
-                         network->hidden_first, network->n_row, network->out, begin, end);
+    (void)part;
+    while (weir_deal_take(&batch->rows, n_part, &begin, &end)) {
+        for (uint32_t index = batch->down_first; index < batch->down_last; index++) {
+            const struct network *network = &batch->networks[index];
+            weir_matmul_rows(forward, network->down, network->down_data, &forward->hidden_act,
+                             network->hidden_first, network->n_row, network->out, begin, end);
+        }
+        if (batch->add != NULL && batch->down_last == batch->count)
+            batch->add(forward, begin, end);
     }
-    if (batch->add != NULL && batch->down_last == batch->count)
-        batch->add(forward, begin, end);
+}
+
+static void deal_rows(struct batch *batch, const char *name, weir_pool_fn *fn, uint64_t count)
+{
+    batch->rows = (struct weir_deal){.count = count};
+    weir_pool_run(batch->forward->config.pool, name, fn, batch);
 }
 
 /* All networks of a batch have the same width; hidden_act is told which. */
@@ -100,7 +120,7 @@ static void run_hidden(struct batch *batch)
     for (int format = 0; format < WEIR_ACT_COUNT; format++)
         if (hidden->rows[format] != NULL)
             hidden->row_bytes[format] = weir_act_row_bytes((enum weir_act)format, width);
-    weir_pool_run(forward->config.pool, "gate up", run_gate_up, batch);
+    deal_rows(batch, "gate up", run_gate_up, batch->count * width);
     if (batch->row_count * width <= QUANTIZE_ALONE)
         run_quantize(batch, 0, 1);
     else
@@ -118,7 +138,7 @@ static enum weir_status run_tails(struct batch *batch, struct weir_err *err)
             WEIR_TRY(weir_store_tail(store, &batch->leases[batch->down_last++], err));
         while (batch->down_last < batch->count &&
                weir_store_tail_ready(store, &batch->leases[batch->down_last]));
-        weir_pool_run(batch->forward->config.pool, "down", run_down, batch);
+        deal_rows(batch, "down", run_down, batch->forward->shape->d_model);
     }
     return WEIR_OK;
 }
@@ -142,7 +162,7 @@ static void run_whole(struct weir_forward *forward, const struct weir_weight *ga
     };
     run_hidden(&batch);
     batch.down_last = 1;
-    weir_pool_run(forward->config.pool, "down", run_down, &batch);
+    deal_rows(&batch, "down", run_down, forward->shape->d_model);
 }
 
 static void add_projected(struct weir_forward *forward, uint64_t begin, uint64_t end)

@@ -59,33 +59,57 @@ void weir_matmul_rows(const struct weir_forward *forward, const struct weir_weig
         forward->kernels->matmul[weight->type](&job);
 }
 
-/* Large enough that a kernel's first rows, which nothing asked for before, cost nothing, and small
- * enough that a thread whose CPU was taken for a while leaves the rest to the others. */
-enum { TAKEN_BYTES = 4 << 20 };
+/* Rows below which a piece is not divided: a multiple of all kernels' tiles, and a few microseconds
+ * of one thread. */
+enum { PIECE_ROWS = 32 };
 
-static uint64_t rows_at_once(const struct weir_weight *weight, uint32_t n_part)
+bool weir_deal_take(struct weir_deal *deal, uint32_t n_part, uint64_t *begin, uint64_t *end)
 {
-    const uint64_t share = (weight->rows + n_part - 1) / n_part;
-    const uint64_t large = weir_max(TAKEN_BYTES / weight->row_bytes, 1);
-    return weir_min(share, large);
+    uint64_t next = atomic_load_explicit(&deal->next, memory_order_relaxed);
+    do {
+        const uint64_t left = deal->count - next;
+        if (left == 0)
+            return false;
+        const uint64_t share = n_part == 1 ? left : left / (2 * (uint64_t)n_part);
+        *begin = next;
+        *end = next + weir_min(weir_align_up(weir_max(share, 1), PIECE_ROWS), left);
+        /* Relaxed: which rows are whose is all that is agreed on. */
+    } while (!atomic_compare_exchange_weak_explicit(&deal->next, &next, *end, memory_order_relaxed,
+                                                    memory_order_relaxed));
+    return true;
+}
+
+bool weir_deal_overlap(uint64_t first, uint64_t count, uint64_t *begin, uint64_t *end)
+{
+    *begin = weir_max(*begin, first) - first;
+    *end = weir_max(weir_min(*end, first + count), first) - first;
+    return *begin < *end;
 }
 
 static void run_linear_part(void *user, uint32_t part, uint32_t n_part)
 {
     struct weir_linear *linear = user;
+    uint64_t begin;
+    uint64_t end;
     (void)part;
-    for (uint32_t index = 0; index < linear->count; index++) {
-        const struct weir_weight *weight = linear->weight[index];
-        const uint64_t rows = rows_at_once(weight, n_part);
-        uint64_t begin;
-        while ((begin = atomic_fetch_add_explicit(&linear->taken[index], rows,
-                                                  memory_order_relaxed)) < weight->rows)
-            weir_matmul_rows(linear->forward, weight, weight->data, linear->act, 0, linear->n_token,
-                             linear->y[index], begin, weir_min(begin + rows, weight->rows));
+    while (weir_deal_take(&linear->rows, n_part, &begin, &end)) {
+        uint64_t first = 0;
+        for (uint32_t index = 0; index < linear->count; index++) {
+            const struct weir_weight *weight = linear->weight[index];
+            uint64_t from = begin;
+            uint64_t to = end;
+            if (weir_deal_overlap(first, weight->rows, &from, &to))
+                weir_matmul_rows(linear->forward, weight, weight->data, linear->act, 0,
+                                 linear->n_token, linear->y[index], from, to);
+            first += weight->rows;
+        }
     }
 }
 
 void weir_linear_run(struct weir_linear *linear)
 {
+    linear->rows = (struct weir_deal){0};
+    for (uint32_t index = 0; index < linear->count; index++)
+        linear->rows.count += linear->weight[index]->rows;
     weir_pool_run(linear->forward->config.pool, linear->name, run_linear_part, linear);
 }

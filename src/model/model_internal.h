@@ -106,8 +106,19 @@ void weir_forward_tell(const struct weir_forward *forward, const char *name, uin
 void weir_act_fill(const struct weir_forward *forward, struct weir_act_rows *act, const float *f32,
                    size_t begin, size_t end);
 
-/* One fork-join over the rows of up to three weights that share x. A thread takes the next rows
- * that nobody has: of a large matrix, several times. */
+/* Rows that the threads of a job take piece by piece, until none is left: large pieces first, so
+ * that all threads end at nearly the same time whatever slows one of them (guided self-scheduling,
+ * Polychronopoulos and Kuck, IEEE Transactions on Computers C-36, 1987). */
+struct weir_deal {
+    uint64_t count;
+    _Atomic uint64_t next;
+};
+/* The calling thread's next piece, [begin, end); false when all are taken. */
+bool weir_deal_take(struct weir_deal *deal, uint32_t n_part, uint64_t *begin, uint64_t *end);
+/* What a piece has of the count rows that begin at first, numbered from there; false: nothing. */
+bool weir_deal_overlap(uint64_t first, uint64_t count, uint64_t *begin, uint64_t *end);
+
+/* One fork-join over the rows of up to three weights that share x. */
 struct weir_linear {
     const char *name; /* of the job */
     struct weir_forward *forward;
@@ -116,7 +127,7 @@ struct weir_linear {
     float *y[3];
     uint32_t count;
     uint32_t n_token;
-    _Atomic uint64_t taken[3]; /* rows; zero before the run */
+    struct weir_deal rows; /* set by the run */
 };
 void weir_linear_run(struct weir_linear *linear);
 /* Rows [begin, end) of y = W x for n_token rows of act from first on; matrix of a stack. */
