@@ -453,7 +453,7 @@ WEIR_INLINE void add_panel(const struct panel (*panel)[PARTS], size_t count, con
 WEIR_INLINE void load_panel(const struct rows8 *rows, const uint8_t *next, struct panel *panel,
                             const enum weir_type type)
 {
-    const size_t group_bytes = ROWS8 * block_bytes(type) / (size_t)group_count(type);
+    const size_t group_bytes = WEIR_LANES * block_bytes(type) / (size_t)group_count(type);
     __m256i high[8];
     load_head(rows, &panel->head, type);
     load_high(rows, 0, high, type);
@@ -489,7 +489,7 @@ WEIR_INLINE void run_panels(const struct weir_matmul *job, size_t first, size_t 
             for (int part = 0; part < PARTS; part++) {
                 load_panel(&rows[part], next, &panel[at][part], type);
                 rows8_advance(&rows[part], block_bytes(type));
-                next += ROWS8 * block_bytes(type);
+                next += WEIR_LANES * block_bytes(type);
             }
         const uint8_t *x = (const uint8_t *)job->x + first * job->x_row_bytes +
                            from * sizeof(struct weir_act_q8_256);
@@ -503,8 +503,7 @@ WEIR_INLINE void run_panels(const struct weir_matmul *job, size_t first, size_t 
             add_panel(panel, count, x + t * job->x_row_bytes, job->x_row_bytes, sums + t, 1, type);
     }
     for (size_t t = 0; t < n_token; t++)
-        for (int part = 0; part < PARTS; part++)
-            rows8_store(&rows[part], y + t * job->y_stride + part_row(&tile, part), sums[t][part]);
+        parts_store(&tile, rows, y + t * job->y_stride, sums[t]);
 }
 
 /* total += words [from, from + count) of one unit of eight rows times one token's. */
@@ -530,11 +529,22 @@ WEIR_INLINE void add_words(const __m256i *bytes, const __m256i high[8], int grou
     }
 }
 
-/* sum += one super-block of eight rows times one token's. Units of eight words come by halves. */
-WEIR_INLINE void add_rows(const struct rows8 *rows, const uint8_t *next,
-                          const struct weir_act_q8_256 *x, __m256 *sum, const enum weir_type type)
+/* Q3_K and Q6_K are not read in the order of their bytes: the CPU would not know the row for a
+ * stream, so each group asks for that of a lane or two, this many super-blocks ahead. */
+enum { BLOCKS_AHEAD = 3 };
+
+WEIR_INLINE void ask_ahead(const struct rows8 *rows, int group, const enum weir_type type)
 {
-    const size_t unit_bytes = ROWS8 * block_bytes(type) * (size_t)unit_words(type) / STEPS;
+    const int lanes = offset_bits(type) > 0 ? WEIR_LANES / group_count(type) : 0;
+    keep_order();
+    for (int row = group * lanes; row < (group + 1) * lanes; row++)
+        rows8_prefetch(rows, row, BLOCKS_AHEAD * block_bytes(type), block_bytes(type));
+}
+
+/* sum += one super-block of eight rows times one token's. Units of eight words come by halves. */
+WEIR_INLINE void add_rows(const struct rows8 *rows, const struct weir_act_q8_256 *x, __m256 *sum,
+                          const enum weir_type type)
+{
     struct head head;
     __m256i high[8];
     __m256i total = _mm256_setzero_si256();
@@ -543,51 +553,40 @@ WEIR_INLINE void add_rows(const struct rows8 *rows, const uint8_t *next,
 #pragma GCC unroll 8
     for (int group = 0; group < group_count(type); group++) {
         __m256i bytes[8];
+        ask_ahead(rows, group, type);
         if (type == WEIR_TYPE_Q6_K && group == 4)
             load_high(rows, 1, high, type);
 #pragma GCC unroll 2
         for (int from = 0; from < group_words(type); from += 4) {
             load_bytes(rows, group, from, bytes, type);
 #pragma GCC unroll 4
-            for (int which = 0; which < group_units(type); which++) {
-                if (from == 0) {
-                    keep_order();
-                    prefetch_bytes(next, unit_bytes);
-                    next += unit_bytes;
-                }
+            for (int which = 0; which < group_units(type); which++)
                 add_words(bytes, high, group, which, from, type == WEIR_TYPE_IQ4_XS ? 8 : 4, &head,
                           x, &total, type);
-            }
         }
     }
     add_total(&head, x, total, sum, type);
 }
 
 /* One token: steps go from memory through registers into the sum. */
-WEIR_INLINE void run_one(const struct weir_matmul *job, struct tile tile, const uint8_t *next,
-                         float *y, const enum weir_type type)
+WEIR_INLINE void run_one(const struct weir_matmul *job, struct rows8 rows, size_t apart, float *y,
+                         const enum weir_type type)
 {
     const act_blocks x = job->x;
-    for (size_t row = 0; row < tile.count; row += ROWS8) {
-        struct rows8 rows =
-            rows8_at(tile.w + row * tile.row_bytes, tile.row_bytes, tile.count - row);
-        const uint8_t *ahead = row + ROWS8 < tile.count ? tile.w + ROWS8 * tile.row_bytes : next;
-        __m256 sum = _mm256_setzero_ps();
-        for (size_t at = 0; at < job->cols / 256; at++) {
-            add_rows(&rows, ahead, &x[at], &sum, type);
-            rows8_advance(&rows, block_bytes(type));
-            ahead += ROWS8 * block_bytes(type);
-        }
-        rows8_store(&rows, y + row, sum);
+    __m256 sum = _mm256_setzero_ps();
+    for (size_t at = 0; at < job->cols / 256; at++) {
+        add_rows(&rows, &x[at], &sum, type);
+        rows8_advance(&rows, block_bytes(type));
     }
+    rows8_store(&rows, y, apart, sum);
 }
 
-WEIR_ROWS_MATMUL(tile, q2_k, WEIR_TYPE_Q2_K)
-WEIR_ROWS_MATMUL(tile, q3_k, WEIR_TYPE_Q3_K)
-WEIR_ROWS_MATMUL(tile, q4_k, WEIR_TYPE_Q4_K)
-WEIR_ROWS_MATMUL(tile, q5_k, WEIR_TYPE_Q5_K)
-WEIR_ROWS_MATMUL(tile, q6_k, WEIR_TYPE_Q6_K)
-WEIR_ROWS_MATMUL(tile, iq4_xs, WEIR_TYPE_IQ4_XS)
+WEIR_ROWS_MATMUL(rows8, tile, q2_k, WEIR_TYPE_Q2_K)
+WEIR_ROWS_MATMUL(rows8, tile, q3_k, WEIR_TYPE_Q3_K)
+WEIR_ROWS_MATMUL(rows8, tile, q4_k, WEIR_TYPE_Q4_K)
+WEIR_ROWS_MATMUL(rows8, tile, q5_k, WEIR_TYPE_Q5_K)
+WEIR_ROWS_MATMUL(rows8, tile, q6_k, WEIR_TYPE_Q6_K)
+WEIR_ROWS_MATMUL(rows8, tile, iq4_xs, WEIR_TYPE_IQ4_XS)
 
 void weir_k_init_avx2(struct weir_kernels *kernels)
 {

@@ -463,15 +463,27 @@ WEIR_INLINE void run_panels(const struct weir_matmul *job, size_t first, size_t 
             add_panel(panel, count, x + t * job->x_row_bytes, job->x_row_bytes, sums + t, 1, type);
     }
     for (size_t t = 0; t < n_token; t++)
-        rows16_store(&rows, y + t * job->y_stride, sums[t]);
+        rows16_store(&rows, y + t * job->y_stride, 1, sums[t]);
+}
+
+/* Q6_K is not read in the order of its bytes: the CPU would not know the row for a stream, so each
+ * group asks for that of two lanes, this many super-blocks ahead. */
+enum { BLOCKS_AHEAD = 2 };
+
+WEIR_INLINE void ask_ahead(const struct rows16 *rows, int group, const enum weir_type type)
+{
+    const int lanes = WEIR_LANES / group_count(type);
+    if (type != WEIR_TYPE_Q6_K)
+        return;
+    for (int row = group * lanes; row < (group + 1) * lanes; row++)
+        rows16_prefetch(rows, row, BLOCKS_AHEAD * block_bytes(type), block_bytes(type));
 }
 
 /* One token: steps go from memory through registers into the sum. */
-WEIR_INLINE void run_one(const struct weir_matmul *job, struct rows16 rows, const uint8_t *next,
-                         float *y, const enum weir_type type)
+WEIR_INLINE void run_one(const struct weir_matmul *job, struct rows16 rows, size_t apart, float *y,
+                         const enum weir_type type)
 {
     const act_blocks x = job->x;
-    const size_t group_bytes = WEIR_ROWS * block_bytes(type) / (size_t)group_count(type);
     __m512 sum = _mm512_setzero_ps();
     for (size_t at = 0; at < job->cols / 256; at++) {
         struct head head;
@@ -481,8 +493,7 @@ WEIR_INLINE void run_one(const struct weir_matmul *job, struct rows16 rows, cons
         load_high(&rows, 0, high, type);
         for (int group = 0; group < group_count(type); group++) {
             __m512i steps[16];
-            prefetch_bytes(next, group_bytes);
-            next += group_bytes;
+            ask_ahead(&rows, group, type);
             if (type == WEIR_TYPE_Q6_K && group == 4)
                 load_high(&rows, 1, high, type);
             load_group(&rows, group, high, steps, type);
@@ -495,15 +506,15 @@ WEIR_INLINE void run_one(const struct weir_matmul *job, struct rows16 rows, cons
         add_totals(&head, &x, at, &total, &sum, 1, type);
         rows16_advance(&rows, block_bytes(type));
     }
-    rows16_store(&rows, y, sum);
+    rows16_store(&rows, y, apart, sum);
 }
 
-WEIR_ROWS_MATMUL(rows16, q2_k, WEIR_TYPE_Q2_K)
-WEIR_ROWS_MATMUL(rows16, q3_k, WEIR_TYPE_Q3_K)
-WEIR_ROWS_MATMUL(rows16, q4_k, WEIR_TYPE_Q4_K)
-WEIR_ROWS_MATMUL(rows16, q5_k, WEIR_TYPE_Q5_K)
-WEIR_ROWS_MATMUL(rows16, q6_k, WEIR_TYPE_Q6_K)
-WEIR_ROWS_MATMUL(rows16, iq4_xs, WEIR_TYPE_IQ4_XS)
+WEIR_ROWS_MATMUL(rows16, rows16, q2_k, WEIR_TYPE_Q2_K)
+WEIR_ROWS_MATMUL(rows16, rows16, q3_k, WEIR_TYPE_Q3_K)
+WEIR_ROWS_MATMUL(rows16, rows16, q4_k, WEIR_TYPE_Q4_K)
+WEIR_ROWS_MATMUL(rows16, rows16, q5_k, WEIR_TYPE_Q5_K)
+WEIR_ROWS_MATMUL(rows16, rows16, q6_k, WEIR_TYPE_Q6_K)
+WEIR_ROWS_MATMUL(rows16, rows16, iq4_xs, WEIR_TYPE_IQ4_XS)
 
 void weir_k_init_vnni(struct weir_kernels *kernels)
 {

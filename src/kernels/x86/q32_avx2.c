@@ -256,40 +256,31 @@ WEIR_INLINE void run_panels(const struct weir_matmul *job, size_t first, size_t 
             add_panel(panel, count, x + t * job->x_row_bytes, job->x_row_bytes, sums + t, 1, type);
     }
     for (size_t t = 0; t < n_token; t++)
-        for (int part = 0; part < PARTS; part++)
-            rows8_store(&rows[part], y + t * job->y_stride + part_row(&tile, part), sums[t][part]);
+        parts_store(&tile, rows, y + t * job->y_stride, sums[t]);
 }
 
 /* One token: blocks go from memory through registers into the sum. */
-WEIR_INLINE void run_one(const struct weir_matmul *job, struct tile tile, const uint8_t *next,
-                         float *y, const enum weir_type type)
+WEIR_INLINE void run_one(const struct weir_matmul *job, struct rows8 rows, size_t apart, float *y,
+                         const enum weir_type type)
 {
     const act_blocks x = job->x;
-    const size_t part_bytes = ROWS8 * block_bytes(type);
-    for (size_t row = 0; row < tile.count; row += ROWS8) {
-        struct rows8 rows =
-            rows8_at(tile.w + row * tile.row_bytes, tile.row_bytes, tile.count - row);
-        const uint8_t *ahead = row + ROWS8 < tile.count ? tile.w + ROWS8 * tile.row_bytes : next;
-        __m256 sum[1][PARTS] = {{_mm256_setzero_ps()}};
-        for (size_t at = 0; at < job->cols / 32; at++) {
-            struct block block;
-            prefetch_bytes(ahead, part_bytes);
-            ahead += part_bytes;
-            load_block(&rows, &block, type);
-            add_block(&block, &x, at, sum, 1, 1, type);
-            rows8_advance(&rows, block_bytes(type));
-        }
-        rows8_store(&rows, y + row, sum[0][0]);
+    __m256 sum[1][PARTS] = {{_mm256_setzero_ps()}};
+    for (size_t at = 0; at < job->cols / 32; at++) {
+        struct block block;
+        load_block(&rows, &block, type);
+        add_block(&block, &x, at, sum, 1, 1, type);
+        rows8_advance(&rows, block_bytes(type));
     }
+    rows8_store(&rows, y, apart, sum[0][0]);
 }
 
-WEIR_ROWS_MATMUL(tile, q8_0, WEIR_TYPE_Q8_0)
-WEIR_ROWS_MATMUL(tile, q4_0, WEIR_TYPE_Q4_0)
-WEIR_ROWS_MATMUL(tile, q4_1, WEIR_TYPE_Q4_1)
-WEIR_ROWS_MATMUL(tile, q5_0, WEIR_TYPE_Q5_0)
-WEIR_ROWS_MATMUL(tile, q5_1, WEIR_TYPE_Q5_1)
-WEIR_ROWS_MATMUL(tile, iq4_nl, WEIR_TYPE_IQ4_NL)
-WEIR_ROWS_MATMUL(tile, mxfp4, WEIR_TYPE_MXFP4)
+WEIR_ROWS_MATMUL(rows8, tile, q8_0, WEIR_TYPE_Q8_0)
+WEIR_ROWS_MATMUL(rows8, tile, q4_0, WEIR_TYPE_Q4_0)
+WEIR_ROWS_MATMUL(rows8, tile, q4_1, WEIR_TYPE_Q4_1)
+WEIR_ROWS_MATMUL(rows8, tile, q5_0, WEIR_TYPE_Q5_0)
+WEIR_ROWS_MATMUL(rows8, tile, q5_1, WEIR_TYPE_Q5_1)
+WEIR_ROWS_MATMUL(rows8, tile, iq4_nl, WEIR_TYPE_IQ4_NL)
+WEIR_ROWS_MATMUL(rows8, tile, mxfp4, WEIR_TYPE_MXFP4)
 
 void weir_q32_init_avx2(struct weir_kernels *kernels)
 {

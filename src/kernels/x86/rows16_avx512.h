@@ -12,7 +12,7 @@
 
 #include "kernels/x86/tile.h"
 
-enum { WEIR_ROWS = 16 };
+enum { WEIR_LANES = 16, WEIR_ROWS = 16 };
 
 /* Where the rows of a tile lie: row 4 l + j at group[l] + step[j]. Fewer than 16 rows are covered
  * more than once, so that every lane holds a row (keeps I1) and no byte beside them is read. */
@@ -23,6 +23,7 @@ struct rows16 {
     size_t count;
 };
 
+/* The first of the rows lies at w, the next each row_bytes further. */
 WEIR_INLINE struct rows16 rows16_at(const uint8_t *w, size_t row_bytes, size_t count)
 {
     struct rows16 rows = {.count = count < WEIR_ROWS ? count : WEIR_ROWS};
@@ -41,9 +42,15 @@ WEIR_INLINE void rows16_advance(struct rows16 *rows, size_t bytes)
         rows->group[l] += bytes;
 }
 
-/* y[row] = lane, for the rows that are there; y belongs to the tile's first row. */
-WEIR_INLINE void rows16_store(const struct rows16 *rows, float *y, __m512 lanes)
+/* y[row * apart] = lane, for the rows that are there; y belongs to the first of them. */
+WEIR_INLINE void rows16_store(const struct rows16 *rows, float *y, size_t apart, __m512 lanes)
 {
+    if (apart > 1) {
+        float values[WEIR_LANES];
+        _mm512_storeu_ps(values, lanes);
+        scatter_lanes(y, apart, values, rows->count);
+        return;
+    }
     if (rows->count == WEIR_ROWS) {
         _mm512_storeu_ps(y, lanes);
         return;
@@ -53,6 +60,14 @@ WEIR_INLINE void rows16_store(const struct rows16 *rows, float *y, __m512 lanes)
     _mm_mask_storeu_ps(y + rows->lane_row[1], mask, _mm512_extractf32x4_ps(lanes, 1));
     _mm_mask_storeu_ps(y + rows->lane_row[2], mask, _mm512_extractf32x4_ps(lanes, 2));
     _mm_mask_storeu_ps(y + rows->lane_row[3], mask, _mm512_extractf32x4_ps(lanes, 3));
+}
+
+/* Ask for the lines of row `row` that hold bytes [byte, byte + count), in the order of memory. */
+WEIR_INLINE void rows16_prefetch(const struct rows16 *rows, int row, size_t byte, size_t count)
+{
+    const uint8_t *at = rows->group[row / 4] + rows->step[row % 4] + byte;
+    for (size_t line = 0; line < count; line += WEIR_LINE_BYTES)
+        _mm_prefetch((const char *)(const void *)(at + line), _MM_HINT_T0);
 }
 
 /* Bytes [byte, byte + 16) of row 4 l + j in part l. */

@@ -1,5 +1,6 @@
-/* rows8_avx2.h - eight rows of weights as the eight lanes of a register; as rows16_avx512.h. A tile
- * is two of them, so that what is loaded of the activations serves two registers of weights. */
+/* rows8_avx2.h - eight rows of weights as the eight lanes of a register; as rows16_avx512.h.
+ * Of many tokens a tile is two of them, so that what is loaded of the activations serves two
+ * registers of weights. */
 #ifndef WEIR_KERNELS_ROWS8_AVX2_H
 #define WEIR_KERNELS_ROWS8_AVX2_H
 
@@ -7,7 +8,7 @@
 
 #include "kernels/x86/tile.h"
 
-enum { WEIR_ROWS = 16, ROWS8 = 8, PARTS = 2 };
+enum { WEIR_LANES = 8, WEIR_ROWS = 16, PARTS = 2 };
 
 /* Row 4 l + j lies at group[l] + step[j]; fewer than 8 rows are covered more than once,
  * as in struct rows16. */
@@ -18,9 +19,10 @@ struct rows8 {
     size_t count;
 };
 
+/* The first of the rows lies at w, the next each row_bytes further. */
 WEIR_INLINE struct rows8 rows8_at(const uint8_t *w, size_t row_bytes, size_t count)
 {
-    struct rows8 rows = {.count = count < ROWS8 ? count : ROWS8};
+    struct rows8 rows = {.count = count < WEIR_LANES ? count : WEIR_LANES};
     rows.second = rows.count < 4 ? 0 : rows.count - 4;
     rows.group[0] = w;
     rows.group[1] = w + rows.second * row_bytes;
@@ -35,18 +37,17 @@ WEIR_INLINE void rows8_advance(struct rows8 *rows, size_t bytes)
     rows->group[1] += bytes;
 }
 
-/* y[row] = lane, for the rows that are there; y belongs to the first of them. */
-WEIR_INLINE void rows8_store(const struct rows8 *rows, float *y, __m256 lanes)
+/* y[row * apart] = lane, for the rows that are there; y belongs to the first of them. */
+WEIR_INLINE void rows8_store(const struct rows8 *rows, float *y, size_t apart, __m256 lanes)
 {
-    if (rows->count >= 4) {
+    if (apart == 1 && rows->count >= 4) {
         _mm_storeu_ps(y, _mm256_castps256_ps128(lanes));
         _mm_storeu_ps(y + rows->second, _mm256_extractf128_ps(lanes, 1));
         return;
     }
-    float values[8];
+    float values[WEIR_LANES];
     _mm256_storeu_ps(values, lanes);
-    for (size_t row = 0; row < rows->count; row++)
-        y[row] = values[row];
+    scatter_lanes(y, apart, values, rows->count);
 }
 
 /* Where a tile's rows lie. */
@@ -64,13 +65,29 @@ WEIR_INLINE struct tile tile_at(const uint8_t *w, size_t row_bytes, size_t count
 /* The first row of a part. Up to 8 rows are all in the first; the second is then the same again. */
 WEIR_INLINE size_t part_row(const struct tile *tile, int part)
 {
-    return part > 0 && tile->count > ROWS8 ? ROWS8 : 0;
+    return part > 0 && tile->count > WEIR_LANES ? WEIR_LANES : 0;
 }
 
 WEIR_INLINE struct rows8 part_rows(const struct tile *tile, int part)
 {
     const size_t row = part_row(tile, part);
     return rows8_at(tile->w + row * tile->row_bytes, tile->row_bytes, tile->count - row);
+}
+
+/* The sums of a tile's parts; y belongs to the tile's first row. */
+WEIR_INLINE void parts_store(const struct tile *tile, const struct rows8 rows[PARTS], float *y,
+                             const __m256 sums[PARTS])
+{
+    for (int part = 0; part < PARTS; part++)
+        rows8_store(&rows[part], y + part_row(tile, part), 1, sums[part]);
+}
+
+/* Ask for the lines of row `row` that hold bytes [byte, byte + count), in the order of memory. */
+WEIR_INLINE void rows8_prefetch(const struct rows8 *rows, int row, size_t byte, size_t count)
+{
+    const uint8_t *at = rows->group[row / 4] + rows->step[row % 4] + byte;
+    for (size_t line = 0; line < count; line += WEIR_LINE_BYTES)
+        _mm_prefetch((const char *)(const void *)(at + line), _MM_HINT_T0);
 }
 
 /* Bytes [byte, byte + 16) of rows j and 4 + j. */

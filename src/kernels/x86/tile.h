@@ -51,24 +51,63 @@ WEIR_INLINE void prefetch_bytes(const uint8_t *next, size_t bytes)
         _mm_prefetch((const char *)(const void *)(next + at), _MM_HINT_T1);
 }
 
-/* Define matmul_NAME for tiles of WEIR_ROWS rows, which struct ROWS_N says the place of, from the
- * file's run_one and run_panels, which take the type as a constant. */
-#define WEIR_ROWS_MATMUL(rows_n, name, type)                                                       \
+/* Lanes that lie less than this apart, modulo a page, want the same sets of the L1 cache. */
+enum { WEIR_PAGE_BYTES = 4096, WEIR_SETS_BYTES = 256 };
+
+/* How many rows apart `lanes` lanes lie that share left rows: each goes from its first row to where
+ * the next lane began. So a lane is one long stream in memory, which the CPU follows by itself, and
+ * several of them are read faster than one. */
+WEIR_INLINE size_t lanes_apart(size_t left, size_t lanes, size_t row_bytes)
+{
+    size_t apart = left / lanes;
+    while (apart > 1 &&
+           (apart * row_bytes + WEIR_SETS_BYTES) % WEIR_PAGE_BYTES < 2 * WEIR_SETS_BYTES)
+        apart--;
+    return apart > 1 ? apart : 1;
+}
+
+/* y[lane * apart] = lane, of `count` lanes. */
+WEIR_INLINE void scatter_lanes(float *y, size_t apart, const float *lanes, size_t count)
+{
+    for (size_t lane = 0; lane < count; lane++)
+        y[lane * apart] = lanes[lane];
+}
+
+/* Define matmul_NAME from the file's run_one, for the rows that struct LANES says the place of, and
+ * run_panels, for the tiles of WEIR_ROWS rows that struct TILE does. Both take the type as a
+ * constant. */
+#define WEIR_ROWS_MATMUL(lanes, tile, name, type)                                                  \
+    static void one_##name(const struct weir_matmul *job)                                          \
+    {                                                                                              \
+        for (size_t row = job->row_begin; row < job->row_end;) {                                   \
+            const size_t left = job->row_end - row;                                                \
+            const size_t count = left < WEIR_LANES ? left : WEIR_LANES;                            \
+            const size_t apart = lanes_apart(left, WEIR_LANES, job->w_row_bytes);                  \
+            for (size_t first = row; first < row + apart; first++) {                               \
+                const uint8_t *w = (const uint8_t *)job->w + first * job->w_row_bytes;             \
+                run_one(job, lanes##_at(w, apart * job->w_row_bytes, count), apart,                \
+                        job->y + first, type);                                                     \
+            }                                                                                      \
+            row += apart * count;                                                                  \
+        }                                                                                          \
+    }                                                                                              \
+                                                                                                   \
     static void matmul_##name(const struct weir_matmul *job)                                       \
     {                                                                                              \
+        if (job->n_token == 1) {                                                                   \
+            one_##name(job);                                                                       \
+            return;                                                                                \
+        }                                                                                          \
         for (size_t first = 0; first < job->n_token; first += WEIR_TOKENS_MAX) {                   \
             const size_t left = job->n_token - first;                                              \
             const size_t n_token = left < WEIR_TOKENS_MAX ? left : WEIR_TOKENS_MAX;                \
             for (size_t row = job->row_begin; row < job->row_end; row += WEIR_ROWS) {              \
                 const uint8_t *w = (const uint8_t *)job->w + row * job->w_row_bytes;               \
-                const struct rows_n rows = rows_n##_at(w, job->w_row_bytes, job->row_end - row);   \
                 const bool is_last = job->row_end - row <= WEIR_ROWS;                              \
                 const uint8_t *next = is_last ? w : w + WEIR_ROWS * job->w_row_bytes;              \
-                float *y = job->y + first * job->y_stride + row;                                   \
-                if (job->n_token == 1)                                                             \
-                    run_one(job, rows, next, y, type);                                             \
-                else                                                                               \
-                    run_panels(job, first, n_token, rows, next, y, type);                          \
+                run_panels(job, first, n_token,                                                    \
+                           tile##_at(w, job->w_row_bytes, job->row_end - row), next,               \
+                           job->y + first * job->y_stride + row, type);                            \
             }                                                                                      \
         }                                                                                          \
     }
