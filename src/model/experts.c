@@ -105,7 +105,7 @@ static void run_down(void *user, uint32_t part, uint32_t n_part)
 
 static void deal_rows(struct batch *batch, const char *name, weir_pool_fn *fn, uint64_t count)
 {
-    batch->rows = (struct weir_deal){.count = count};
+    weir_deal_start(&batch->rows, count, batch->forward->n_token);
     weir_pool_run(batch->forward->config.pool, name, fn, batch);
 }
 

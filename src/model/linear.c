@@ -59,9 +59,15 @@ void weir_matmul_rows(const struct weir_forward *forward, const struct weir_weig
         forward->kernels->matmul[weight->type](&job);
 }
 
-/* Rows below which a piece is not divided: a multiple of all kernels' tiles, and a few microseconds
- * of one thread. */
-enum { PIECE_ROWS = 32 };
+/* Rows below which a piece is not divided: multiples of all kernels' tiles. Of one token they take
+ * a thread a few microseconds; with several, each piece passes over all their activations again. */
+enum { PIECE_ROWS = 32, PROMPT_PIECE_ROWS = 128 };
+
+void weir_deal_start(struct weir_deal *deal, uint64_t count, uint32_t n_token)
+{
+    *deal =
+        (struct weir_deal){.count = count, .least = n_token == 1 ? PIECE_ROWS : PROMPT_PIECE_ROWS};
+}
 
 bool weir_deal_take(struct weir_deal *deal, uint32_t n_part, uint64_t *begin, uint64_t *end)
 {
@@ -72,7 +78,7 @@ bool weir_deal_take(struct weir_deal *deal, uint32_t n_part, uint64_t *begin, ui
             return false;
         const uint64_t share = n_part == 1 ? left : left / (2 * (uint64_t)n_part);
         *begin = next;
-        *end = next + weir_min(weir_align_up(weir_max(share, 1), PIECE_ROWS), left);
+        *end = next + weir_min(weir_align_up(weir_max(share, deal->least), PIECE_ROWS), left);
         /* Relaxed: which rows are whose is all that is agreed on. */
     } while (!atomic_compare_exchange_weak_explicit(&deal->next, &next, *end, memory_order_relaxed,
                                                     memory_order_relaxed));
@@ -108,8 +114,9 @@ static void run_linear_part(void *user, uint32_t part, uint32_t n_part)
 
 void weir_linear_run(struct weir_linear *linear)
 {
-    linear->rows = (struct weir_deal){0};
+    uint64_t count = 0;
     for (uint32_t index = 0; index < linear->count; index++)
-        linear->rows.count += linear->weight[index]->rows;
+        count += linear->weight[index]->rows;
+    weir_deal_start(&linear->rows, count, linear->n_token);
     weir_pool_run(linear->forward->config.pool, linear->name, run_linear_part, linear);
 }

@@ -111,8 +111,11 @@ void weir_act_fill(const struct weir_forward *forward, struct weir_act_rows *act
  * Polychronopoulos and Kuck, IEEE Transactions on Computers C-36, 1987). */
 struct weir_deal {
     uint64_t count;
+    uint64_t least; /* rows of a piece */
     _Atomic uint64_t next;
 };
+/* Before the job: count rows of weights that n_token tokens pass. */
+void weir_deal_start(struct weir_deal *deal, uint64_t count, uint32_t n_token);
 /* The calling thread's next piece, [begin, end); false when all are taken. */
 bool weir_deal_take(struct weir_deal *deal, uint32_t n_part, uint64_t *begin, uint64_t *end);
 /* What a piece has of the count rows that begin at first, numbered from there; false: nothing. */

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -38,7 +39,8 @@ static void test_each_row_once(void **state)
         assert_int_equal(weir_pool_create(&pool, n_thread, NULL), WEIR_OK);
         for (uint64_t count = 0; count <= ROWS_MAX; count = count * 3 + 1) {
             static struct job job;
-            job = (struct job){.rows.count = count};
+            memset(&job, 0, sizeof(job));
+            weir_deal_start(&job.rows, count, 1);
             weir_pool_run(pool, "rows", take_rows, &job);
             for (uint64_t row = 0; row < ROWS_MAX; row++)
                 assert_int_equal(job.taken[row], row < count);
@@ -47,31 +49,39 @@ static void test_each_row_once(void **state)
     }
 }
 
-static void test_pieces_shrink_to_a_tile(void **state)
+static void check_pieces(uint32_t n_token, uint64_t smallest)
 {
-    (void)state;
-    struct weir_deal rows = {.count = 1000};
+    struct weir_deal rows;
     uint64_t largest = 256;
     uint64_t at = 0;
     uint64_t begin;
     uint64_t end;
+    weir_deal_start(&rows, 1000, n_token);
     while (weir_deal_take(&rows, 2, &begin, &end)) {
         assert_int_equal(begin, at);
         assert_true(end - begin <= largest);
-        assert_true(end == 1000 || (end - begin) % 16 == 0);
+        assert_true(end == 1000 || (end - begin >= smallest && (end - begin) % 16 == 0));
         largest = end - begin;
         at = end;
     }
     assert_int_equal(at, 1000);
-    assert_true(largest < 64);
+    assert_true(largest <= smallest);
+}
+
+static void test_pieces_shrink_to_a_tile(void **state)
+{
+    (void)state;
+    check_pieces(1, 32);
+    check_pieces(2, 128);
 }
 
 static void test_one_thread_takes_all(void **state)
 {
     (void)state;
-    struct weir_deal rows = {.count = 1001};
+    struct weir_deal rows;
     uint64_t begin;
     uint64_t end;
+    weir_deal_start(&rows, 1001, 1);
     assert_true(weir_deal_take(&rows, 1, &begin, &end));
     assert_int_equal(begin, 0);
     assert_int_equal(end, 1001);
