@@ -538,7 +538,7 @@ WEIR_INLINE void ask_ahead(const struct rows8 *rows, int group, const enum weir_
     const int lanes = offset_bits(type) > 0 ? WEIR_LANES / group_count(type) : 0;
     keep_order();
     for (int row = group * lanes; row < (group + 1) * lanes; row++)
-        rows8_prefetch(rows, row, BLOCKS_AHEAD * block_bytes(type), block_bytes(type));
+        prefetch_near(rows8_row(rows, row) + BLOCKS_AHEAD * block_bytes(type), block_bytes(type));
 }
 
 /* sum += one super-block of eight rows times one token's. Units of eight words come by halves. */

@@ -476,7 +476,7 @@ WEIR_INLINE void ask_ahead(const struct rows16 *rows, int group, const enum weir
     if (type != WEIR_TYPE_Q6_K)
         return;
     for (int row = group * lanes; row < (group + 1) * lanes; row++)
-        rows16_prefetch(rows, row, BLOCKS_AHEAD * block_bytes(type), block_bytes(type));
+        prefetch_near(rows16_row(rows, row) + BLOCKS_AHEAD * block_bytes(type), block_bytes(type));
 }
 
 /* One token: steps go from memory through registers into the sum. */

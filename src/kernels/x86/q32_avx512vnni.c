@@ -217,7 +217,7 @@ WEIR_INLINE void ask_ahead(const struct rows16 *rows, const enum weir_type type)
     if (type != WEIR_TYPE_Q8_0)
         return;
     for (int row = 0; row < WEIR_LANES; row++)
-        rows16_prefetch(rows, row, BYTES_AHEAD, 1);
+        prefetch_near(rows16_row(rows, row) + BYTES_AHEAD, 1);
 }
 
 /* One token: blocks go from memory through registers into the sum. */

@@ -62,12 +62,9 @@ WEIR_INLINE void rows16_store(const struct rows16 *rows, float *y, size_t apart,
     _mm_mask_storeu_ps(y + rows->lane_row[3], mask, _mm512_extractf32x4_ps(lanes, 3));
 }
 
-/* Ask for the lines of row `row` that hold bytes [byte, byte + count), in the order of memory. */
-WEIR_INLINE void rows16_prefetch(const struct rows16 *rows, int row, size_t byte, size_t count)
+WEIR_INLINE const uint8_t *rows16_row(const struct rows16 *rows, int row)
 {
-    const uint8_t *at = rows->group[row / 4] + rows->step[row % 4] + byte;
-    for (size_t line = 0; line < count; line += WEIR_LINE_BYTES)
-        _mm_prefetch((const char *)(const void *)(at + line), _MM_HINT_T0);
+    return rows->group[row / 4] + rows->step[row % 4];
 }
 
 /* Bytes [byte, byte + 16) of row 4 l + j in part l. */
@@ -104,7 +101,7 @@ WEIR_INLINE void rows16_words(const struct rows16 *rows, size_t byte, __m512i wo
 WEIR_INLINE int rows16_u16(const struct rows16 *rows, int row, size_t byte)
 {
     uint16_t bits;
-    __builtin_memcpy(&bits, rows->group[row / 4] + rows->step[row % 4] + byte, sizeof(bits));
+    __builtin_memcpy(&bits, rows16_row(rows, row) + byte, sizeof(bits));
     return bits;
 }
 

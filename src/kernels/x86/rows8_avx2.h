@@ -82,12 +82,9 @@ WEIR_INLINE void parts_store(const struct tile *tile, const struct rows8 rows[PA
         rows8_store(&rows[part], y + part_row(tile, part), 1, sums[part]);
 }
 
-/* Ask for the lines of row `row` that hold bytes [byte, byte + count), in the order of memory. */
-WEIR_INLINE void rows8_prefetch(const struct rows8 *rows, int row, size_t byte, size_t count)
+WEIR_INLINE const uint8_t *rows8_row(const struct rows8 *rows, int row)
 {
-    const uint8_t *at = rows->group[row / 4] + rows->step[row % 4] + byte;
-    for (size_t line = 0; line < count; line += WEIR_LINE_BYTES)
-        _mm_prefetch((const char *)(const void *)(at + line), _MM_HINT_T0);
+    return rows->group[row / 4] + rows->step[row % 4];
 }
 
 /* Bytes [byte, byte + 16) of rows j and 4 + j. */
@@ -120,7 +117,7 @@ WEIR_INLINE void rows8_words(const struct rows8 *rows, size_t byte, __m256i word
 WEIR_INLINE int rows8_u16(const struct rows8 *rows, int row, size_t byte)
 {
     uint16_t bits;
-    __builtin_memcpy(&bits, rows->group[row / 4] + rows->step[row % 4] + byte, sizeof(bits));
+    __builtin_memcpy(&bits, rows8_row(rows, row) + byte, sizeof(bits));
     return bits;
 }
 

@@ -51,6 +51,13 @@ WEIR_INLINE void prefetch_bytes(const uint8_t *next, size_t bytes)
         _mm_prefetch((const char *)(const void *)(next + at), _MM_HINT_T1);
 }
 
+/* The same for what is needed soon, in the order of memory. */
+WEIR_INLINE void prefetch_near(const uint8_t *next, size_t bytes)
+{
+    for (size_t at = 0; at < bytes; at += WEIR_LINE_BYTES)
+        _mm_prefetch((const char *)(const void *)(next + at), _MM_HINT_T0);
+}
+
 /* Lanes that lie less than this apart, modulo a page, want the same sets of the L1 cache. */
 enum { WEIR_PAGE_BYTES = 4096, WEIR_SETS_BYTES = 256 };
 
