@@ -8,24 +8,9 @@
  *     sum = fma(float(total), d * activation scale, sum), then
  *     sum = fma(-float(minimums), dmin * activation scale, sum),
  *     whatever the number of rows and tokens. */
-#include "kernels/x86/rows8_avx2.h"
-#include "quant/iq4_nl.h"
-#include "quant/iq4_xs.h"
-#include "quant/q2_k.h"
-#include "quant/q3_k.h"
-#include "quant/q4_k.h"
-#include "quant/q5_k.h"
-#include "quant/q6_k.h"
+#include "kernels/x86/k_heads_avx2.h"
 
-enum { PANEL_BLOCKS = 2, TOKEN_TILE = 3, STEPS = 64, UNITS_MAX = 16 };
-
-/* What a super-block of 8 rows has beside its steps. */
-struct head {
-    __m256 scale;
-    __m256i scales[UNITS_MAX]; /* by sub-block, twice in the 16-bit halves of a lane */
-    __m256i minimums[8];       /* pairs of 16-bit numbers, as sums_pairs() says */
-    __m256 minimum_scale;
-};
+enum { PANEL_BLOCKS = 2, TOKEN_TILE = 3 };
 
 struct panel {
     struct head head;
@@ -33,253 +18,6 @@ struct panel {
 };
 
 typedef const struct weir_act_q8_256 *act_blocks;
-
-WEIR_INLINE size_t block_bytes(const enum weir_type type)
-{
-    switch (type) {
-    case WEIR_TYPE_Q2_K:
-        return sizeof(struct weir_q2_k);
-    case WEIR_TYPE_Q3_K:
-        return sizeof(struct weir_q3_k);
-    case WEIR_TYPE_Q4_K:
-        return sizeof(struct weir_q4_k);
-    case WEIR_TYPE_Q5_K:
-        return sizeof(struct weir_q5_k);
-    case WEIR_TYPE_Q6_K:
-        return sizeof(struct weir_q6_k);
-    default:
-        return sizeof(struct weir_iq4_xs);
-    }
-}
-
-WEIR_INLINE size_t steps_at(const enum weir_type type)
-{
-    switch (type) {
-    case WEIR_TYPE_Q2_K:
-        return offsetof(struct weir_q2_k, qs);
-    case WEIR_TYPE_Q3_K:
-        return offsetof(struct weir_q3_k, qs);
-    case WEIR_TYPE_Q4_K:
-        return offsetof(struct weir_q4_k, qs);
-    case WEIR_TYPE_Q5_K:
-        return offsetof(struct weir_q5_k, qs);
-    case WEIR_TYPE_Q6_K:
-        return offsetof(struct weir_q6_k, ql);
-    default:
-        return offsetof(struct weir_iq4_xs, qs);
-    }
-}
-
-WEIR_INLINE bool has_two_bits(const enum weir_type type)
-{
-    return type == WEIR_TYPE_Q2_K || type == WEIR_TYPE_Q3_K;
-}
-
-/* Registers of bytes that a group of units comes from. */
-WEIR_INLINE int group_words(const enum weir_type type)
-{
-    return type == WEIR_TYPE_Q4_K || type == WEIR_TYPE_Q5_K ? 8 : 4;
-}
-
-/* Units of a group: each takes other bits of the bytes. IQ4_XS's take both nibbles. */
-WEIR_INLINE int group_units(const enum weir_type type)
-{
-    return has_two_bits(type) ? 4 : type == WEIR_TYPE_IQ4_XS ? 1 : 2;
-}
-
-WEIR_INLINE int unit_words(const enum weir_type type)
-{
-    return type == WEIR_TYPE_IQ4_XS ? 8 : group_words(type);
-}
-
-WEIR_INLINE int group_count(const enum weir_type type)
-{
-    return STEPS / group_units(type) / unit_words(type);
-}
-
-/* The sub-block that a unit of a group is. Bits of the same byte are 64 values apart in Q6_K, 32 in
- * the others: where sub-blocks have 16 values, those between come from other bytes. */
-WEIR_INLINE int unit_at(int group, int which, const enum weir_type type)
-{
-    if (type == WEIR_TYPE_Q6_K)
-        return group / 4 * 8 + which * 4 + group % 4;
-    if (has_two_bits(type))
-        return group / 2 * 8 + which * 2 + group % 2;
-    return group * group_units(type) + which;
-}
-
-/* Q3_K's and Q6_K's steps are unsigned: 4 and 32 too large, which is 2 to this power. */
-WEIR_INLINE int offset_bits(const enum weir_type type)
-{
-    return type == WEIR_TYPE_Q3_K ? 2 : type == WEIR_TYPE_Q6_K ? 5 : 0;
-}
-
-/* Pairs of sub-blocks whose activations are needed as sums: for minimums, or for scales where steps
- * are too large. */
-WEIR_INLINE int sums_pairs(const enum weir_type type)
-{
-    if (type == WEIR_TYPE_Q2_K || offset_bits(type) > 0)
-        return 8;
-    return type == WEIR_TYPE_Q4_K || type == WEIR_TYPE_Q5_K ? 4 : 0;
-}
-
-/* Byte j of each lane as a 16-bit number, twice. */
-WEIR_INLINE __m256i twice_byte_of(__m256i words, int j)
-{
-    const __m256i first = _mm256_broadcastsi128_si256(
-        _mm_set_epi32((int)0x800c800c, (int)0x80088008, (int)0x80048004, (int)0x80008000));
-    return _mm256_shuffle_epi8(words, _mm256_add_epi16(first, _mm256_set1_epi16((short)j)));
-}
-
-WEIR_INLINE __m256i twice_signed_byte_of(__m256i words, int j)
-{
-    const __m256i first =
-        _mm256_broadcastsi128_si256(_mm_set_epi32(0x0c800c80, 0x08800880, 0x04800480, 0x00800080));
-    const __m256i at = _mm256_add_epi16(first, _mm256_set1_epi16((short)(j << 8)));
-    return _mm256_srai_epi16(_mm256_shuffle_epi8(words, at), 8);
-}
-
-/* The half-precision number in the low 16 bits of each lane. */
-WEIR_INLINE __m256 low_halves(__m256i words)
-{
-    const __m256i low = _mm256_and_si256(words, _mm256_set1_epi32(0xffff));
-    return _mm256_cvtph_ps(
-        _mm_packus_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1)));
-}
-
-/* Bytes 0 and 1 of each lane as two 16-bit numbers, then bytes 2 and 3. */
-WEIR_INLINE void spread_pairs(__m256i bytes, __m256i pairs[2])
-{
-    const __m256i first = _mm256_broadcastsi128_si256(
-        _mm_set_epi32((int)0x800d800c, (int)0x80098008, (int)0x80058004, (int)0x80018000));
-    pairs[0] = _mm256_shuffle_epi8(bytes, first);
-    pairs[1] = _mm256_shuffle_epi8(bytes, _mm256_add_epi8(first, _mm256_set1_epi16(2)));
-}
-
-/* Bits `from` and on of each byte put into the mask's, which begin at bit `to`. */
-WEIR_INLINE __m256i with_bits(__m256i steps, __m256i bytes, int from, int to, const int mask)
-{
-    const __m256i moved = from < to ? _mm256_sll_epi16(bytes, _mm_cvtsi32_si128(to - from))
-                                    : _mm256_srl_epi16(bytes, _mm_cvtsi32_si128(from - to));
-    return _mm256_or_si256(steps, _mm256_and_si256(moved, _mm256_set1_epi8((char)mask)));
-}
-
-/* In place of minimums: the scales of neighbouring sub-blocks as pairs. */
-WEIR_INLINE void pair_scales(struct head *head)
-{
-    for (int i = 0; i < 8; i++)
-        head->minimums[i] = _mm256_blend_epi16(head->scales[2 * i], head->scales[2 * i + 1], 0xaa);
-}
-
-/* Four bits of each byte for the scale, four for the minimum. */
-WEIR_INLINE void load_head_q2_k(const struct rows8 *rows, struct head *head)
-{
-    const __m256i four = _mm256_set1_epi8(15);
-    __m256i words[4];
-    rows8_words(rows, offsetof(struct weir_q2_k, scales), words);
-    for (int i = 0; i < 4; i++) {
-        const __m256i scales = _mm256_and_si256(words[i], four);
-        for (int j = 0; j < 4; j++)
-            head->scales[4 * i + j] = twice_byte_of(scales, j);
-        spread_pairs(_mm256_and_si256(_mm256_srli_epi16(words[i], 4), four),
-                     &head->minimums[2 * i]);
-    }
-    rows8_words(rows, offsetof(struct weir_q2_k, dmin) - 14, words);
-    head->scale = low_halves(words[3]);
-    head->minimum_scale = low_halves(_mm256_srli_epi32(words[3], 16));
-}
-
-/* Scales and d are a block's last bytes: words that end with it begin in the middle of one. */
-WEIR_INLINE void load_head_q3_k(const struct rows8 *rows, struct head *head)
-{
-    const __m256i zero = _mm256_setzero_si256();
-    __m256i words[4];
-    rows8_words(rows, offsetof(struct weir_q3_k, d) - 14, words);
-    head->scale = low_halves(_mm256_srli_epi32(words[3], 16));
-    for (int i = 0; i < 3; i++)
-        words[i] =
-            _mm256_or_si256(_mm256_srli_epi32(words[i], 16), _mm256_slli_epi32(words[i + 1], 16));
-    for (int i = 0; i < 4; i++) {
-        const __m256i low = with_bits(zero, words[i % 2], i / 2 * 4, 0, 15);
-        const __m256i scales = with_bits(low, words[2], 2 * i, 4, 0x30);
-        for (int j = 0; j < 4; j++)
-            head->scales[4 * i + j] =
-                _mm256_sub_epi16(twice_byte_of(scales, j), _mm256_set1_epi16(32));
-    }
-    pair_scales(head);
-}
-
-/* The first 16 bytes of Q4_K and Q5_K; q4_k.h draws where the bits of the 6-bit numbers lie. */
-WEIR_INLINE void load_head_q4_k(const struct rows8 *rows, struct head *head)
-{
-    __m256i words[4];
-    rows8_words(rows, 0, words);
-    head->scale = low_halves(words[0]);
-    head->minimum_scale = low_halves(_mm256_srli_epi32(words[0], 16));
-    const __m256i six = _mm256_set1_epi32(0x3f3f3f3f);
-    const __m256i four = _mm256_set1_epi32(0x0f0f0f0f);
-    const __m256i two = _mm256_set1_epi32(0x30303030);
-    const __m256i scales_low = _mm256_and_si256(words[1], six);
-    const __m256i minimums_low = _mm256_and_si256(words[2], six);
-    const __m256i scales_high = _mm256_or_si256(
-        _mm256_and_si256(words[3], four), _mm256_and_si256(_mm256_srli_epi32(words[1], 2), two));
-    const __m256i minimums_high =
-        _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi32(words[3], 4), four),
-                        _mm256_and_si256(_mm256_srli_epi32(words[2], 2), two));
-    for (int j = 0; j < 4; j++) {
-        head->scales[j] = twice_byte_of(scales_low, j);
-        head->scales[j + 4] = twice_byte_of(scales_high, j);
-    }
-    spread_pairs(minimums_low, &head->minimums[0]);
-    spread_pairs(minimums_high, &head->minimums[2]);
-}
-
-WEIR_INLINE void load_head_q6_k(const struct rows8 *rows, struct head *head)
-{
-    head->scale = rows8_halves(rows, offsetof(struct weir_q6_k, d));
-    __m256i words[4];
-    rows8_words(rows, offsetof(struct weir_q6_k, scales), words);
-    for (int i = 0; i < 4; i++)
-        for (int j = 0; j < 4; j++)
-            head->scales[4 * i + j] = twice_signed_byte_of(words[i], j);
-    pair_scales(head);
-}
-
-/* Bit 2 s of scales_h is bit 16 + 2 s of the first word. */
-WEIR_INLINE void load_head_iq4_xs(const struct rows8 *rows, struct head *head)
-{
-    __m256i words[4];
-    rows8_words(rows, 0, words);
-    head->scale = low_halves(words[0]);
-    for (int s = 0; s < 8; s++) {
-        const __m256i low = _mm256_and_si256(_mm256_srl_epi32(words[1], _mm_cvtsi32_si128(4 * s)),
-                                             _mm256_set1_epi32(15));
-        const __m256i high = _mm256_and_si256(
-            _mm256_srl_epi32(words[0], _mm_cvtsi32_si128(16 + 2 * s)), _mm256_set1_epi32(3));
-        const __m256i scale = twice_byte_of(_mm256_or_si256(low, _mm256_slli_epi32(high, 4)), 0);
-        head->scales[s] = _mm256_sub_epi16(scale, _mm256_set1_epi16(32));
-    }
-}
-
-WEIR_INLINE void load_head(const struct rows8 *rows, struct head *head, const enum weir_type type)
-{
-    switch (type) {
-    case WEIR_TYPE_Q2_K:
-        load_head_q2_k(rows, head);
-        break;
-    case WEIR_TYPE_Q3_K:
-        load_head_q3_k(rows, head);
-        break;
-    case WEIR_TYPE_Q6_K:
-        load_head_q6_k(rows, head);
-        break;
-    case WEIR_TYPE_IQ4_XS:
-        load_head_iq4_xs(rows, head);
-        break;
-    default:
-        load_head_q4_k(rows, head);
-    }
-}
 
 /* The highest bits, which groups share: all of Q3_K's and Q5_K's, or those of a half of Q6_K. */
 WEIR_INLINE void load_high(const struct rows8 *rows, int half, __m256i high[8],
@@ -529,19 +267,137 @@ WEIR_INLINE void add_words(const __m256i *bytes, const __m256i high[8], int grou
     }
 }
 
-/* Q3_K and Q6_K are not read in the order of their bytes: the CPU would not know the row for a
- * stream, so each group asks for that of a lane or two, this many super-blocks ahead. */
+/* Q3_K and Q6_K are not read in the order of their bytes: the CPU would not know a row for a
+ * stream. So each quarter of the work asks for that of two lanes, this many super-blocks ahead. */
 enum { BLOCKS_AHEAD = 3 };
 
-WEIR_INLINE void ask_ahead(const struct rows8 *rows, int group, const enum weir_type type)
+WEIR_INLINE void ask_ahead(const struct rows8 *rows, int quarter, const enum weir_type type)
 {
-    const int lanes = offset_bits(type) > 0 ? WEIR_LANES / group_count(type) : 0;
     keep_order();
-    for (int row = group * lanes; row < (group + 1) * lanes; row++)
+    for (int row = 2 * quarter; row < 2 * quarter + 2; row++)
         prefetch_near(rows8_row(rows, row) + BLOCKS_AHEAD * block_bytes(type), block_bytes(type));
 }
 
-/* sum += one super-block of eight rows times one token's. Units of eight words come by halves. */
+/* total += the two sub-blocks of a group of Q4_K, rows as they lie (fold_16): a row's products stay
+ * 16-bit numbers until its scale comes, 16 * 127 * 15. */
+WEIR_INLINE void add_group_q4_k(const struct rows8 *rows, int group, const struct head *head,
+                                const struct weir_act_q8_256 *x, __m256i *total)
+{
+    const size_t at = steps_at(WEIR_TYPE_Q4_K) + 32 * (size_t)group;
+    __m256i bytes[8];
+    rows8_pairs(rows, at, bytes);
+    rows8_pairs(rows, at + 16, bytes + 4);
+#pragma GCC unroll 2
+    for (int which = 0; which < 2; which++) {
+        const int sub_block = 2 * group + which;
+        const __m256i low = spread_half(x->q + 32 * sub_block);
+        const __m256i high = spread_half(x->q + 32 * sub_block + 16);
+        __m256i sums[8];
+#pragma GCC unroll 8
+        for (int i = 0; i < 8; i++)
+            sums[i] = multiply(nibble_steps(bytes, NULL, group, which, i, WEIR_TYPE_Q4_K),
+                               i < 4 ? low : high, WEIR_TYPE_Q4_K);
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; j++)
+            sums[j] = _mm256_add_epi16(sums[j], sums[4 + j]);
+        const __m256i lanes = fold_lanes_16(fold_16(sums[0], sums[1]), fold_16(sums[2], sums[3]));
+        *total = _mm256_add_epi32(*total, _mm256_madd_epi16(lanes, head->scales[sub_block]));
+    }
+}
+
+/* total += one group of units of another type, which share the transposing. Units of eight words
+ * come by halves. */
+WEIR_INLINE void add_group(const struct rows8 *rows, int group, const __m256i high[8],
+                           const struct head *head, const struct weir_act_q8_256 *x, __m256i *total,
+                           const enum weir_type type)
+{
+    __m256i bytes[8];
+#pragma GCC unroll 2
+    for (int from = 0; from < group_words(type); from += 4) {
+        load_bytes(rows, group, from, bytes, type);
+#pragma GCC unroll 4
+        for (int which = 0; which < group_units(type); which++)
+            add_words(bytes, high, group, which, from, type == WEIR_TYPE_IQ4_XS ? 8 : 4, head, x,
+                      total, type);
+    }
+}
+
+/* Number j of each half's eight, in all places of its half. */
+WEIR_INLINE __m256i spread_number(__m256i numbers, int j)
+{
+    const __m256i bytes =
+        _mm256_add_epi8(_mm256_set1_epi16(0x0100), _mm256_set1_epi8((char)(2 * j)));
+    return _mm256_shuffle_epi8(numbers, bytes);
+}
+
+/* total += unit `at` of a half of Q6_K's super-block, of two rows: its products fill 16 bits, so
+ * the scale comes before any sum. */
+WEIR_INLINE void add_unit_q6_k(__m256i steps, const int8_t *q, __m256i scales, int at,
+                               __m256i *total)
+{
+    const __m256i pairs = _mm256_maddubs_epi16(steps, spread_half(q + 16 * at));
+    *total = _mm256_add_epi32(*total, _mm256_madd_epi16(pairs, spread_number(scales, at)));
+}
+
+/* total += half a super-block of Q6_K, of rows j and 4 + j. scales: of its 8 units. */
+WEIR_INLINE void add_half_q6_k(const struct rows8 *rows, int j, int half, const int8_t *q,
+                               __m256i scales, __m256i *total)
+{
+    const __m256i zero = _mm256_setzero_si256();
+    const size_t ql = offsetof(struct weir_q6_k, ql) + 64 * (size_t)half;
+    const size_t qh = offsetof(struct weir_q6_k, qh) + 32 * (size_t)half;
+#pragma GCC unroll 2
+    for (int chunk = 0; chunk < 2; chunk++) {
+        const __m256i high = rows8_pair(rows, j, qh + 16 * (size_t)chunk);
+#pragma GCC unroll 2
+        for (int bits = 0; bits < 4; bits += 2) { /* of high, and those 4 above them */
+            const int at = bits + chunk;
+            const __m256i low = rows8_pair(rows, j, ql + 16 * (size_t)at);
+            const __m256i first = with_bits(with_bits(zero, low, 0, 0, 15), high, bits, 4, 0x30);
+            add_unit_q6_k(first, q, scales, at, total);
+            const __m256i second =
+                with_bits(with_bits(zero, low, 4, 0, 15), high, bits + 4, 4, 0x30);
+            add_unit_q6_k(second, q, scales, at + 4, total);
+        }
+    }
+}
+
+/* A super-block of Q6_K, of rows j and 4 + j, times one token's: four numbers of each row. */
+WEIR_INLINE __m256i dot_pair_q6_k(const struct rows8 *rows, int j, const struct weir_act_q8_256 *x)
+{
+    const __m256i bytes = rows8_pair(rows, j, offsetof(struct weir_q6_k, scales));
+    const __m256i scales[2] = {_mm256_srai_epi16(_mm256_unpacklo_epi8(bytes, bytes), 8),
+                               _mm256_srai_epi16(_mm256_unpackhi_epi8(bytes, bytes), 8)};
+    const int8_t *sums = (const int8_t *)x->half_sums;
+    const __m256i below =
+        _mm256_add_epi32(_mm256_madd_epi16(scales[0], spread_half(sums)),
+                         _mm256_madd_epi16(scales[1], spread_half(sums + sizeof(x->sums))));
+    const int offset = offset_bits(WEIR_TYPE_Q6_K);
+    __m256i total = _mm256_sub_epi32(_mm256_setzero_si256(), _mm256_slli_epi32(below, offset));
+    add_half_q6_k(rows, j, 0, x->q, scales[0], &total);
+    add_half_q6_k(rows, j, 1, x->q + 128, scales[1], &total);
+    return total;
+}
+
+/* As add_rows(), of Q6_K: two rows after two others, each from its first byte to its last, not
+ * transposed (fold_16). */
+WEIR_INLINE void add_rows_q6_k(const struct rows8 *rows, const struct weir_act_q8_256 *x,
+                               __m256 *sum)
+{
+    const __m256 scale = rows8_halves(rows, offsetof(struct weir_q6_k, d));
+    __m256i totals[4];
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; j++) {
+        ask_ahead(rows, j, WEIR_TYPE_Q6_K);
+        totals[j] = dot_pair_q6_k(rows, j, x);
+    }
+    const __m256i total =
+        fold_lanes_32(fold_32(totals[0], totals[1]), fold_32(totals[2], totals[3]));
+    *sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(total),
+                           _mm256_mul_ps(scale, _mm256_set1_ps(x->scale)), *sum);
+}
+
+/* sum += one super-block of eight rows times one token's. */
 WEIR_INLINE void add_rows(const struct rows8 *rows, const struct weir_act_q8_256 *x, __m256 *sum,
                           const enum weir_type type)
 {
@@ -552,18 +408,13 @@ WEIR_INLINE void add_rows(const struct rows8 *rows, const struct weir_act_q8_256
     load_high(rows, 0, high, type);
 #pragma GCC unroll 8
     for (int group = 0; group < group_count(type); group++) {
-        __m256i bytes[8];
-        ask_ahead(rows, group, type);
-        if (type == WEIR_TYPE_Q6_K && group == 4)
-            load_high(rows, 1, high, type);
-#pragma GCC unroll 2
-        for (int from = 0; from < group_words(type); from += 4) {
-            load_bytes(rows, group, from, bytes, type);
-#pragma GCC unroll 4
-            for (int which = 0; which < group_units(type); which++)
-                add_words(bytes, high, group, which, from, type == WEIR_TYPE_IQ4_XS ? 8 : 4, &head,
-                          x, &total, type);
-        }
+        keep_order();
+        if (type == WEIR_TYPE_Q3_K)
+            ask_ahead(rows, group, type);
+        if (type == WEIR_TYPE_Q4_K)
+            add_group_q4_k(rows, group, &head, x, &total);
+        else
+            add_group(rows, group, high, &head, x, &total, type);
     }
     add_total(&head, x, total, sum, type);
 }
@@ -575,7 +426,10 @@ WEIR_INLINE void run_one(const struct weir_matmul *job, struct rows8 rows, size_
     const act_blocks x = job->x;
     __m256 sum = _mm256_setzero_ps();
     for (size_t at = 0; at < job->cols / 256; at++) {
-        add_rows(&rows, &x[at], &sum, type);
+        if (type == WEIR_TYPE_Q6_K)
+            add_rows_q6_k(&rows, &x[at], &sum);
+        else
+            add_rows(&rows, &x[at], &sum, type);
         rows8_advance(&rows, block_bytes(type));
     }
     rows8_store(&rows, y, apart, sum);

@@ -9,16 +9,10 @@
  *     sum = fma(float(total), d * activation scale, sum), then
  *     sum = fma(-float(minimums), dmin * activation scale, sum),
  *     whatever the number of rows and tokens. */
+#include "kernels/x86/k_units.h"
 #include "kernels/x86/rows16_avx512.h"
-#include "quant/iq4_nl.h"
-#include "quant/iq4_xs.h"
-#include "quant/q2_k.h"
-#include "quant/q3_k.h"
-#include "quant/q4_k.h"
-#include "quant/q5_k.h"
-#include "quant/q6_k.h"
 
-enum { PANEL_BLOCKS = 2, TOKEN_TILE = 8, STEPS = 64, UNITS_MAX = 16 };
+enum { PANEL_BLOCKS = 2, TOKEN_TILE = 8 };
 
 /* What a super-block of 16 rows has beside its steps. */
 struct head {
@@ -34,80 +28,6 @@ struct panel {
 };
 
 typedef const struct weir_act_q8_256 *act_blocks;
-
-WEIR_INLINE size_t block_bytes(const enum weir_type type)
-{
-    switch (type) {
-    case WEIR_TYPE_Q2_K:
-        return sizeof(struct weir_q2_k);
-    case WEIR_TYPE_Q3_K:
-        return sizeof(struct weir_q3_k);
-    case WEIR_TYPE_Q4_K:
-        return sizeof(struct weir_q4_k);
-    case WEIR_TYPE_Q5_K:
-        return sizeof(struct weir_q5_k);
-    case WEIR_TYPE_Q6_K:
-        return sizeof(struct weir_q6_k);
-    default:
-        return sizeof(struct weir_iq4_xs);
-    }
-}
-
-WEIR_INLINE size_t steps_at(const enum weir_type type)
-{
-    switch (type) {
-    case WEIR_TYPE_Q2_K:
-        return offsetof(struct weir_q2_k, qs);
-    case WEIR_TYPE_Q3_K:
-        return offsetof(struct weir_q3_k, qs);
-    case WEIR_TYPE_Q4_K:
-        return offsetof(struct weir_q4_k, qs);
-    case WEIR_TYPE_Q5_K:
-        return offsetof(struct weir_q5_k, qs);
-    case WEIR_TYPE_Q6_K:
-        return offsetof(struct weir_q6_k, ql);
-    default:
-        return offsetof(struct weir_iq4_xs, qs);
-    }
-}
-
-WEIR_INLINE bool has_two_bits(const enum weir_type type)
-{
-    return type == WEIR_TYPE_Q2_K || type == WEIR_TYPE_Q3_K;
-}
-
-/* Registers of bytes that a group of units comes from. */
-WEIR_INLINE int group_words(const enum weir_type type)
-{
-    return type == WEIR_TYPE_Q4_K || type == WEIR_TYPE_Q5_K ? 8 : 4;
-}
-
-/* Units of a group: each takes other bits of the bytes. IQ4_XS's take both nibbles. */
-WEIR_INLINE int group_units(const enum weir_type type)
-{
-    return has_two_bits(type) ? 4 : type == WEIR_TYPE_IQ4_XS ? 1 : 2;
-}
-
-WEIR_INLINE int unit_words(const enum weir_type type)
-{
-    return type == WEIR_TYPE_IQ4_XS ? 8 : group_words(type);
-}
-
-WEIR_INLINE int group_count(const enum weir_type type)
-{
-    return STEPS / group_units(type) / unit_words(type);
-}
-
-/* The sub-block that a unit of a group is. Bits of the same byte are 64 values apart in Q6_K, 32 in
- * the others: where sub-blocks have 16 values, those between come from other bytes. */
-WEIR_INLINE int unit_at(int group, int which, const enum weir_type type)
-{
-    if (type == WEIR_TYPE_Q6_K)
-        return group / 4 * 8 + which * 4 + group % 4;
-    if (has_two_bits(type))
-        return group / 2 * 8 + which * 2 + group % 2;
-    return group * group_units(type) + which;
-}
 
 /* Q3_K's and Q6_K's steps are unsigned and their middle is 32, which the activations' offsets take
  * away: Q3_K's are taken 8 times larger for an eighth of the scale, all of it exact. */

@@ -4,14 +4,8 @@
  *
  * I1  One output is summed block by block from the left: sum = fma(float(integer dot),
  *     weight scale * activation scale, sum), whatever the number of rows and tokens. */
+#include "kernels/x86/q32_blocks.h"
 #include "kernels/x86/rows8_avx2.h"
-#include "quant/iq4_nl.h"
-#include "quant/mxfp4.h"
-#include "quant/q4_0.h"
-#include "quant/q4_1.h"
-#include "quant/q5_0.h"
-#include "quant/q5_1.h"
-#include "quant/q8_0.h"
 
 enum { PANEL_BLOCKS = 16, TOKEN_TILE = 3 };
 
@@ -23,47 +17,6 @@ struct block {
 };
 
 typedef const struct weir_act_q8_32 *act_blocks;
-
-WEIR_INLINE size_t block_bytes(const enum weir_type type)
-{
-    switch (type) {
-    case WEIR_TYPE_Q8_0:
-        return sizeof(struct weir_q8_0);
-    case WEIR_TYPE_Q4_0:
-        return sizeof(struct weir_q4_0);
-    case WEIR_TYPE_Q4_1:
-        return sizeof(struct weir_q4_1);
-    case WEIR_TYPE_Q5_0:
-        return sizeof(struct weir_q5_0);
-    case WEIR_TYPE_Q5_1:
-        return sizeof(struct weir_q5_1);
-    case WEIR_TYPE_IQ4_NL:
-        return sizeof(struct weir_iq4_nl);
-    default:
-        return sizeof(struct weir_mxfp4);
-    }
-}
-
-/* Steps are the last bytes of a block. */
-WEIR_INLINE size_t steps_at(const enum weir_type type)
-{
-    return block_bytes(type) - (type == WEIR_TYPE_Q8_0 ? 32 : 16);
-}
-
-WEIR_INLINE bool has_fifth_bits(const enum weir_type type)
-{
-    return type == WEIR_TYPE_Q5_0 || type == WEIR_TYPE_Q5_1;
-}
-
-WEIR_INLINE bool has_minimum(const enum weir_type type)
-{
-    return type == WEIR_TYPE_Q4_1 || type == WEIR_TYPE_Q5_1;
-}
-
-WEIR_INLINE bool has_codes(const enum weir_type type)
-{
-    return type == WEIR_TYPE_IQ4_NL || type == WEIR_TYPE_MXFP4;
-}
 
 /* Steps that are too many for an offset to make them unsigned. */
 WEIR_INLINE bool is_signed(const enum weir_type type)
@@ -118,34 +71,42 @@ WEIR_INLINE void add_fifth_bits(const struct rows8 *rows, __m256i steps[8],
     }
 }
 
+/* What the low nibbles of bytes stand for, or (half 1) the high ones. */
+WEIR_INLINE __m256i nibble_steps(__m256i bytes, int half, const enum weir_type type)
+{
+    const __m256i moved = half == 0 ? bytes : _mm256_srli_epi16(bytes, 4);
+    const __m256i nibbles = _mm256_and_si256(moved, _mm256_set1_epi8(15));
+    if (!has_codes(type))
+        return nibbles;
+    const bool is_mxfp4 = type == WEIR_TYPE_MXFP4;
+    const int8_t *steps = is_mxfp4 ? weir_mxfp4_steps : weir_iq4_nl_steps;
+    const __m256i table = _mm256_add_epi8(spread_half(steps), _mm256_set1_epi8(is_mxfp4 ? 16 : 0));
+    return _mm256_shuffle_epi8(table, nibbles);
+}
+
+WEIR_INLINE void load_scales(const struct rows8 *rows, struct block *block,
+                             const enum weir_type type)
+{
+    block->scale = type == WEIR_TYPE_MXFP4 ? load_powers(rows) : rows8_halves(rows, 0);
+    block->minimum =
+        has_minimum(type) ? rows8_halves(rows, offsetof(struct weir_q4_1, m)) : _mm256_setzero_ps();
+}
+
 WEIR_INLINE void load_block(const struct rows8 *rows, struct block *block,
                             const enum weir_type type)
 {
-    block->scale = type == WEIR_TYPE_MXFP4 ? load_powers(rows) : rows8_halves(rows, 0);
-    block->minimum = _mm256_setzero_ps();
+    load_scales(rows, block, type);
     rows8_words(rows, steps_at(type), block->steps);
     if (type == WEIR_TYPE_Q8_0) {
         rows8_words(rows, steps_at(type) + 16, block->steps + 4);
         return;
     }
-    const __m256i mask = _mm256_set1_epi8(15);
     for (int i = 0; i < 4; i++) {
-        block->steps[i + 4] = _mm256_and_si256(_mm256_srli_epi16(block->steps[i], 4), mask);
-        block->steps[i] = _mm256_and_si256(block->steps[i], mask);
+        block->steps[i + 4] = nibble_steps(block->steps[i], 1, type);
+        block->steps[i] = nibble_steps(block->steps[i], 0, type);
     }
     if (has_fifth_bits(type))
         add_fifth_bits(rows, block->steps, type);
-    if (has_minimum(type))
-        block->minimum = rows8_halves(rows, offsetof(struct weir_q4_1, m));
-    if (has_codes(type)) {
-        const bool is_mxfp4 = type == WEIR_TYPE_MXFP4;
-        const int8_t *steps = is_mxfp4 ? weir_mxfp4_steps : weir_iq4_nl_steps;
-        const __m256i table = _mm256_add_epi8(
-            _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)steps)),
-            _mm256_set1_epi8(is_mxfp4 ? 16 : 0));
-        for (int i = 0; i < 8; i++)
-            block->steps[i] = _mm256_shuffle_epi8(table, block->steps[i]);
-    }
 }
 
 /* The products of a register of steps and four values, summed in pairs. */
@@ -154,6 +115,19 @@ WEIR_INLINE __m256i multiply(__m256i steps, __m256i values, const enum weir_type
     if (is_signed(type))
         return _mm256_maddubs_epi16(_mm256_abs_epi8(steps), _mm256_sign_epi8(values, steps));
     return _mm256_maddubs_epi16(steps, values);
+}
+
+/* sum += the block whose steps times x's are dot. */
+WEIR_INLINE void add_dot(const struct block *block, const struct weir_act_q8_32 *x, __m256i dot,
+                         __m256 *sum, const enum weir_type type)
+{
+    const __m256i offset = _mm256_srai_epi32(spread_word(&x->offset), offset_shift(type));
+    if (offset_shift(type) > 0)
+        dot = _mm256_add_epi32(dot, offset);
+    *sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot),
+                           _mm256_mul_ps(block->scale, _mm256_set1_ps(x->scale)), *sum);
+    if (has_minimum(type))
+        *sum = _mm256_fmadd_ps(block->minimum, _mm256_set1_ps(x->sum), *sum);
 }
 
 /* sums[t][part] += one block of each part times token t's, t in [0, n), part in [0, parts).
@@ -192,20 +166,9 @@ WEIR_INLINE void add_block(const struct block *blocks, const act_blocks *x, size
                     settle(sum);
             }
     }
-    for (int t = 0; t < n; t++) {
-        const __m256 x_scale = _mm256_set1_ps(x[t][at].scale);
-        const __m256i offset = _mm256_srai_epi32(spread_word(&x[t][at].offset), offset_shift(type));
-        for (int part = 0; part < parts; part++) {
-            __m256i dot = dots[t][part];
-            __m256 *sum = &sums[t][part];
-            if (offset_shift(type) > 0)
-                dot = _mm256_add_epi32(dot, offset);
-            *sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot),
-                                   _mm256_mul_ps(blocks[part].scale, x_scale), *sum);
-            if (has_minimum(type))
-                *sum = _mm256_fmadd_ps(blocks[part].minimum, _mm256_set1_ps(x[t][at].sum), *sum);
-        }
-    }
+    for (int t = 0; t < n; t++)
+        for (int part = 0; part < parts; part++)
+            add_dot(&blocks[part], &x[t][at], dots[t][part], &sums[t][part], type);
 }
 
 /* A panel against n tokens of which x is the first. */
@@ -259,19 +222,70 @@ WEIR_INLINE void run_panels(const struct weir_matmul *job, size_t first, size_t 
         parts_store(&tile, rows, y + t * job->y_stride, sums[t]);
 }
 
+/* How often sums of a block's products can be folded before they need 32 bits, from 4 * 127 * steps
+ * of at most 31 or 15 on; not even these, of steps of 128, fit 16. */
+WEIR_INLINE int folds(const enum weir_type type)
+{
+    return pairs_max(type) / 4;
+}
+
+/* The fifth bits of a half of the steps of rows j and 4 + j, put where they belong: bit 16 half + i
+ * of a row's word is of step i. */
+WEIR_INLINE __m256i fifth_bits(const struct rows8 *rows, int j, int half, const enum weir_type type)
+{
+    const __m256i bytes = rows8_pair(rows, j, steps_at(type) - 4);
+    const __m256i same =
+        _mm256_add_epi8(_mm256_broadcastsi128_si256(_mm_set_epi32(0x01010101, 0x01010101, 0, 0)),
+                        _mm256_set1_epi8((char)(2 * half)));
+    const __m256i mask = _mm256_set1_epi64x((long long)0x8040201008040201);
+    const __m256i bits = _mm256_and_si256(_mm256_shuffle_epi8(bytes, same), mask);
+    return _mm256_and_si256(_mm256_cmpeq_epi8(bits, mask), _mm256_set1_epi8(16));
+}
+
+/* Steps [16 half, 16 half + 16) of rows j and 4 + j. */
+WEIR_INLINE __m256i half_steps(const struct rows8 *rows, int j, int half, const enum weir_type type)
+{
+    if (type == WEIR_TYPE_Q8_0)
+        return rows8_pair(rows, j, steps_at(type) + 16 * (size_t)half);
+    const __m256i steps = nibble_steps(rows8_pair(rows, j, steps_at(type)), half, type);
+    return has_fifth_bits(type) ? _mm256_or_si256(steps, fifth_bits(rows, j, half, type)) : steps;
+}
+
+/* The dot products of one block of 8 rows, as lanes. */
+WEIR_INLINE __m256i dot_rows(const struct rows8 *rows, const int8_t *q, const enum weir_type type)
+{
+    const __m256i one = _mm256_set1_epi16(1);
+    const __m256i x[2] = {spread_half(q), spread_half(q + 16)};
+    __m256i sums[4];
+    for (int j = 0; j < 4; j++) {
+        const __m256i first = multiply(half_steps(rows, j, 0, type), x[0], type);
+        const __m256i second = multiply(half_steps(rows, j, 1, type), x[1], type);
+        sums[j] = folds(type) == 0 ? _mm256_add_epi32(_mm256_madd_epi16(first, one),
+                                                      _mm256_madd_epi16(second, one))
+                                   : _mm256_add_epi16(first, second);
+    }
+    if (folds(type) == 0)
+        return fold_lanes_32(fold_32(sums[0], sums[1]), fold_32(sums[2], sums[3]));
+    const __m256i a = fold_16(sums[0], sums[1]);
+    const __m256i b = fold_16(sums[2], sums[3]);
+    if (folds(type) == 1)
+        return fold_lanes_32(_mm256_madd_epi16(a, one), _mm256_madd_epi16(b, one));
+    return _mm256_madd_epi16(fold_lanes_16(a, b), one);
+}
+
 /* One token: blocks go from memory through registers into the sum. */
 WEIR_INLINE void run_one(const struct weir_matmul *job, struct rows8 rows, size_t apart, float *y,
                          const enum weir_type type)
 {
     const act_blocks x = job->x;
-    __m256 sum[1][PARTS] = {{_mm256_setzero_ps()}};
+    __m256 sum = _mm256_setzero_ps();
     for (size_t at = 0; at < job->cols / 32; at++) {
         struct block block;
-        load_block(&rows, &block, type);
-        add_block(&block, &x, at, sum, 1, 1, type);
+        load_scales(&rows, &block, type);
+        add_dot(&block, &x[at], dot_rows(&rows, x[at].q, type), &sum, type);
         rows8_advance(&rows, block_bytes(type));
     }
-    rows8_store(&rows, y, apart, sum[0][0]);
+    rows8_store(&rows, y, apart, sum);
 }
 
 WEIR_ROWS_MATMUL(rows8, tile, q8_0, WEIR_TYPE_Q8_0)

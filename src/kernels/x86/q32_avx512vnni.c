@@ -5,14 +5,8 @@
  *
  * I1  One output is summed block by block from the left: sum = fma(float(integer dot),
  *     weight scale * activation scale, sum), whatever the number of rows and tokens. */
+#include "kernels/x86/q32_blocks.h"
 #include "kernels/x86/rows16_avx512.h"
-#include "quant/iq4_nl.h"
-#include "quant/mxfp4.h"
-#include "quant/q4_0.h"
-#include "quant/q4_1.h"
-#include "quant/q5_0.h"
-#include "quant/q5_1.h"
-#include "quant/q8_0.h"
 
 enum { PANEL_BLOCKS = 16, TOKEN_TILE = 8 };
 
@@ -24,47 +18,6 @@ struct block {
 };
 
 typedef const struct weir_act_q8_32 *act_blocks;
-
-WEIR_INLINE size_t block_bytes(const enum weir_type type)
-{
-    switch (type) {
-    case WEIR_TYPE_Q8_0:
-        return sizeof(struct weir_q8_0);
-    case WEIR_TYPE_Q4_0:
-        return sizeof(struct weir_q4_0);
-    case WEIR_TYPE_Q4_1:
-        return sizeof(struct weir_q4_1);
-    case WEIR_TYPE_Q5_0:
-        return sizeof(struct weir_q5_0);
-    case WEIR_TYPE_Q5_1:
-        return sizeof(struct weir_q5_1);
-    case WEIR_TYPE_IQ4_NL:
-        return sizeof(struct weir_iq4_nl);
-    default:
-        return sizeof(struct weir_mxfp4);
-    }
-}
-
-/* Steps are the last bytes of a block. */
-WEIR_INLINE size_t steps_at(const enum weir_type type)
-{
-    return block_bytes(type) - (type == WEIR_TYPE_Q8_0 ? 32 : 16);
-}
-
-WEIR_INLINE bool has_fifth_bits(const enum weir_type type)
-{
-    return type == WEIR_TYPE_Q5_0 || type == WEIR_TYPE_Q5_1;
-}
-
-WEIR_INLINE bool has_minimum(const enum weir_type type)
-{
-    return type == WEIR_TYPE_Q4_1 || type == WEIR_TYPE_Q5_1;
-}
-
-WEIR_INLINE bool has_codes(const enum weir_type type)
-{
-    return type == WEIR_TYPE_IQ4_NL || type == WEIR_TYPE_MXFP4;
-}
 
 /* Q4_0's steps are taken 16 times larger for a sixteenth of the scale, Q5_0's 8 times for an
  * eighth: so their middle becomes 128 too. All of it is exact. */

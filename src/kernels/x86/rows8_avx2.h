@@ -47,7 +47,10 @@ WEIR_INLINE void rows8_store(const struct rows8 *rows, float *y, size_t apart, _
     }
     float values[WEIR_LANES];
     _mm256_storeu_ps(values, lanes);
-    scatter_lanes(y, apart, values, rows->count);
+    if (rows->count == WEIR_LANES)
+        scatter_lanes(y, apart, values, WEIR_LANES);
+    else
+        scatter_lanes(y, apart, values, rows->count);
 }
 
 /* Where a tile's rows lie. */
@@ -97,17 +100,22 @@ WEIR_INLINE __m256i rows8_pair(const struct rows8 *rows, int j, size_t byte)
         _mm_loadu_si128((const __m128i *)(const void *)(rows->group[1] + at)), 1);
 }
 
+/* pairs[j]: bytes [byte, byte + 16) of rows j and 4 + j. */
+WEIR_INLINE void rows8_pairs(const struct rows8 *rows, size_t byte, __m256i pairs[4])
+{
+    for (int j = 0; j < 4; j++)
+        pairs[j] = rows8_pair(rows, j, byte);
+}
+
 /* words[i]: of each row, the 32-bit word at byte + 4 i. */
 WEIR_INLINE void rows8_words(const struct rows8 *rows, size_t byte, __m256i words[4])
 {
-    const __m256i a = rows8_pair(rows, 0, byte);
-    const __m256i b = rows8_pair(rows, 1, byte);
-    const __m256i c = rows8_pair(rows, 2, byte);
-    const __m256i d = rows8_pair(rows, 3, byte);
-    const __m256i ab_low = _mm256_unpacklo_epi32(a, b);
-    const __m256i ab_high = _mm256_unpackhi_epi32(a, b);
-    const __m256i cd_low = _mm256_unpacklo_epi32(c, d);
-    const __m256i cd_high = _mm256_unpackhi_epi32(c, d);
+    __m256i pairs[4];
+    rows8_pairs(rows, byte, pairs);
+    const __m256i ab_low = _mm256_unpacklo_epi32(pairs[0], pairs[1]);
+    const __m256i ab_high = _mm256_unpackhi_epi32(pairs[0], pairs[1]);
+    const __m256i cd_low = _mm256_unpacklo_epi32(pairs[2], pairs[3]);
+    const __m256i cd_high = _mm256_unpackhi_epi32(pairs[2], pairs[3]);
     words[0] = _mm256_unpacklo_epi64(ab_low, cd_low);
     words[1] = _mm256_unpackhi_epi64(ab_low, cd_low);
     words[2] = _mm256_unpacklo_epi64(ab_high, cd_high);
@@ -133,6 +141,48 @@ WEIR_INLINE __m256 rows8_halves(const struct rows8 *rows, size_t byte)
     halves = _mm_insert_epi16(halves, rows8_u16(rows, 6, byte), 6);
     halves = _mm_insert_epi16(halves, rows8_u16(rows, 7, byte), 7);
     return _mm256_cvtph_ps(halves);
+}
+
+/* Rows that one token passes need not be transposed: register j holds numbers of row j in its lower
+ * half and of row 4 + j in its upper, and two folds of sums make them lanes. The first leaves 64
+ * bits of each row, those of `after` following those of `rows`; the second 32. */
+WEIR_INLINE __m256i fold_16(__m256i rows, __m256i after)
+{
+    return _mm256_add_epi16(_mm256_unpacklo_epi64(rows, after), _mm256_unpackhi_epi64(rows, after));
+}
+
+WEIR_INLINE __m256i fold_32(__m256i rows, __m256i after)
+{
+    return _mm256_add_epi32(_mm256_unpacklo_epi64(rows, after), _mm256_unpackhi_epi64(rows, after));
+}
+
+/* Of each 64 bits the lower 32, and the upper 32. */
+WEIR_INLINE __m256i lower_words(__m256i rows, __m256i after)
+{
+    return _mm256_castps_si256(
+        _mm256_shuffle_ps(_mm256_castsi256_ps(rows), _mm256_castsi256_ps(after), 0x88));
+}
+
+WEIR_INLINE __m256i upper_words(__m256i rows, __m256i after)
+{
+    return _mm256_castps_si256(
+        _mm256_shuffle_ps(_mm256_castsi256_ps(rows), _mm256_castsi256_ps(after), 0xdd));
+}
+
+WEIR_INLINE __m256i fold_lanes_16(__m256i rows, __m256i after)
+{
+    return _mm256_add_epi16(lower_words(rows, after), upper_words(rows, after));
+}
+
+WEIR_INLINE __m256i fold_lanes_32(__m256i rows, __m256i after)
+{
+    return _mm256_add_epi32(lower_words(rows, after), upper_words(rows, after));
+}
+
+/* 16 activations in each half. */
+WEIR_INLINE __m256i spread_half(const int8_t *q)
+{
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)q));
 }
 
 /* The same 32-bit word of the activations in every lane. */
