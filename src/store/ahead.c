@@ -172,11 +172,13 @@ static void ask_ahead(struct weir_store *store)
         const uint32_t record = ahead->records[ahead->next++];
         if (weir_cache_find(&store->cache, ahead->layer, record) != WEIR_NO_SLOT)
             continue;
-        ahead->left_bytes -= record_bytes;
-        if (ahead->left_bytes < -record_bytes / 2 || !start_ahead(store, record)) {
+        /* The last one may end too late: slices that are not asked for yet are never read when it
+         * turns out wrong, and those that are, if it is right, need not be read then. */
+        if (ahead->left_bytes <= 0.0 || !start_ahead(store, record)) {
             ahead->next = ahead->count;
             return;
         }
+        ahead->left_bytes -= record_bytes;
         if (!weir_store_ask(store, ahead->slots[ahead->slot_count - 1], slice_count, budget_bytes))
             return;
     }

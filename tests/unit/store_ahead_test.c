@@ -1,6 +1,6 @@
 /* store_ahead_test.c - heads before tails, and reads ahead: right guesses are hits, wrong ones are
  * waste, and neither changes what a lease holds. */
-#include "store/store.h"
+#include "store/store_internal.h"
 
 #include <jansson.h>
 
@@ -203,6 +203,30 @@ static void a_new_guess_replaces_the_old_one(void **state)
     close_toy(&toy);
 }
 
+/* How many records are read ahead when the device is known to have time for `bytes`. */
+static uint64_t started_in_time_for(double bytes)
+{
+    struct toy toy;
+    struct weir_store_stats stats;
+    const uint32_t all[] = {0, 1, 2, 3, 4, 5, 6, 7};
+    open_plain(&toy);
+    toy.store->pace = (struct weir_pace){.idle_ns = 1.0, .bytes_per_ns = bytes};
+    weir_store_expect(toy.store, 1, all, 8, false);
+    wait_for_reads(&toy);
+    weir_store_stats_get(toy.store, &stats);
+    close_toy(&toy);
+    return stats.ahead_reads;
+}
+
+static void a_guess_begins_while_time_is_left(void **state)
+{
+    (void)state;
+    assert_int_equal(started_in_time_for(0.0), 0);
+    assert_int_equal(started_in_time_for(1.0), 1); /* of 2 slices, a page each */
+    assert_int_equal(started_in_time_for(2.0 * PAGE), 1);
+    assert_int_equal(started_in_time_for(2.0 * PAGE + 1.0), 2);
+}
+
 /* Bytes of the timeline's reads of one class; all of them when class is NULL. */
 static uint64_t read_bytes(const json_t *root, const char *class)
 {
@@ -258,6 +282,7 @@ int main(void)
         cmocka_unit_test(failed_reads_ahead_are_forgotten),
         cmocka_unit_test(a_right_guess_is_a_hit_and_a_wrong_one_is_waste),
         cmocka_unit_test(a_new_guess_replaces_the_old_one),
+        cmocka_unit_test(a_guess_begins_while_time_is_left),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
