@@ -12,7 +12,11 @@
 
 #include <string.h>
 
-enum { TABLE_ALIGN = 64, COUNT_MAX = UINT16_MAX };
+enum {
+    TABLE_ALIGN = 64,
+    COUNT_MAX = UINT16_MAX,
+    SAMPLE_TOKENS = 64, /* of a prompt: they use nearly all experts that the others use */
+};
 
 /* One token's state in every form that a router wants. */
 static void layout_state(struct weir_forward *forward, struct weir_mem *mem)
@@ -69,7 +73,7 @@ static uint32_t find_layer(const struct weir_forward *forward, uint32_t layer)
     return WEIR_LAYER_NONE;
 }
 
-/* Probability that each token gives its likeliest experts, summed over the n_token of act. */
+/* Probability that each token gives its likeliest experts, summed over the first n_token of act. */
 static void score_by_router(struct weir_forward *forward, uint32_t layer,
                             const struct weir_act_rows *act, uint32_t n_token)
 {
@@ -211,7 +215,8 @@ void weir_lookahead_from(struct weir_forward *forward, uint32_t first)
     if (predictor == WEIR_PREDICT_PATH)
         score_by_path(forward, layer);
     else
-        score_by_router(forward, layer, &forward->normed_act, forward->n_token);
+        score_by_router(forward, layer, &forward->normed_act,
+                        (uint32_t)weir_min(forward->n_token, SAMPLE_TOKENS));
     tell_store(forward, layer);
 }
 

@@ -76,7 +76,7 @@ void weir_store_retire_ahead(struct weir_store *store)
 {
     struct weir_ahead *ahead = &store->ahead;
     ahead->count = ahead->next = 0;
-    ahead->is_open = false;
+    ahead->is_open = ahead->is_sure = false;
     for (uint32_t index = ahead->slot_count; index > 0; index--) {
         const uint32_t slot = ahead->slots[index - 1];
         if (!store->slots[slot].is_ahead)
@@ -145,10 +145,12 @@ static bool start_ahead(struct weir_store *store, uint32_t record)
     return true;
 }
 
-/* Little at a time: what is in flight when the next step knows what it needs delays it. But two
- * slices: the device has one to go on with when it has done the other. */
+/* Of a guess little at a time: what is in flight when the next step knows what it needs delays it.
+ * But two slices: the device has one to go on with when it has done the other. */
 static uint64_t ahead_budget_bytes(const struct weir_store *store)
 {
+    if (store->ahead.is_sure)
+        return store->budget_bytes;
     const struct weir_layer_state *layer = &store->layers[store->ahead.layer];
     uint64_t slice_bytes = 0;
     for (uint32_t slice = 0; slice < layer->config.slice_count; slice++)
@@ -204,6 +206,7 @@ void weir_store_expect(weir_store *store, uint32_t layer, const uint32_t *record
     ahead->layer = layer;
     ahead->count = count;
     ahead->next = 0;
+    ahead->is_sure = is_sure;
     if (is_sure)
         ahead->left_bytes = (double)INFINITY;
     for (uint32_t index = 0; index < count; index++)

@@ -35,7 +35,8 @@
 
 enum {
     WEIR_STORE_BUDGET_BYTES = 32 << 20,
-    WEIR_STORE_AHEAD_BYTES = 4 << 20, /* in flight, or two slices: above it nothing is read ahead */
+    WEIR_STORE_AHEAD_BYTES =
+        4 << 20, /* in flight, or two slices: above it no guess is read ahead */
     WEIR_SLICE_MAX = 4,
     WEIR_RECORD_MAX = 4096,
     WEIR_STORE_LAYER_MAX = 512,
@@ -133,10 +134,10 @@ void weir_store_end(weir_store *store);
 
 /* These records of a layer will probably be asked for when its step begins, the likeliest first:
  * read ahead while nothing that a step waits for is left to submit, into the slots of the least
- * valuable records, which are then kept until that step begins. Unless they are sure, as many as
- * the device can read between two steps' demands, as measured: a wrong guess more would make the
- * next demand wait. What is expected replaces what was expected before; a guess that was not
- * submitted when its step begins never is. */
+ * valuable records, which are then kept until that step begins. Unless they are sure, a few at a
+ * time, and as many as the device can begin between two steps' demands, as measured: a wrong guess
+ * more would make the next demand wait. What is expected replaces what was expected before; a guess
+ * that was not submitted when its step begins never is. */
 void weir_store_expect(weir_store *store, uint32_t layer, const uint32_t *records, uint32_t count,
                        bool is_sure);
 /* True when what is in flight is so little that the device will soon have nothing to do. */

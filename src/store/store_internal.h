@@ -69,6 +69,7 @@ struct weir_ahead {
     uint32_t count, next;
     double left_bytes; /* that may still be started */
     bool is_open;      /* the layer's step is still to come */
+    bool is_sure;      /* nearly all of the records will be needed */
     uint32_t *slots;   /* [slot_count] is_ahead, or given up with reads in flight */
     uint32_t slot_count;
 };
