@@ -130,44 +130,40 @@ WEIR_INLINE void add_dot(const struct block *block, const struct weir_act_q8_32 
         *sum = _mm256_fmadd_ps(block->minimum, _mm256_set1_ps(x->sum), *sum);
 }
 
-/* sums[t][part] += one block of each part times token t's, t in [0, n), part in [0, parts).
- * One part need not settle: its products fit the registers, and a chain of sums takes longer. */
+/* sums[t][part] += one block of each part times token t's, t in [0, n). */
 WEIR_INLINE void add_block(const struct block *blocks, const act_blocks *x, size_t at,
-                           __m256 (*sums)[PARTS], const int n, const int parts,
-                           const enum weir_type type)
+                           __m256 (*sums)[PARTS], const int n, const enum weir_type type)
 {
     __m256i dots[TOKEN_TILE][PARTS];
     for (int t = 0; t < n; t++)
-        for (int part = 0; part < parts; part++)
+        for (int part = 0; part < PARTS; part++)
             dots[t][part] = _mm256_setzero_si256();
 #pragma GCC unroll 8
     for (int from = 0; from < 8; from += pairs_max(type)) {
         __m256i pairs[TOKEN_TILE][PARTS];
         for (int t = 0; t < n; t++)
-            for (int part = 0; part < parts; part++)
+            for (int part = 0; part < PARTS; part++)
                 pairs[t][part] = _mm256_setzero_si256();
 #pragma GCC unroll 8
         for (int i = from; i < from + pairs_max(type); i++)
             for (int t = 0; t < n; t++) {
                 const __m256i values = spread_word(x[t][at].q + 4 * i);
-                for (int part = 0; part < parts; part++) {
+                for (int part = 0; part < PARTS; part++) {
                     __m256i *sum = &pairs[t][part];
                     *sum = _mm256_add_epi16(*sum, multiply(blocks[part].steps[i], values, type));
-                    if (parts > 1)
-                        settle(sum);
+                    settle(sum);
                 }
             }
         for (int t = 0; t < n; t++)
-            for (int part = 0; part < parts; part++) {
+            for (int part = 0; part < PARTS; part++) {
                 __m256i *sum = &dots[t][part];
                 *sum =
                     _mm256_add_epi32(*sum, _mm256_madd_epi16(pairs[t][part], _mm256_set1_epi16(1)));
-                if (parts > 1)
-                    settle(sum);
+                settle(sum);
             }
     }
     for (int t = 0; t < n; t++)
-        for (int part = 0; part < parts; part++)
+        for (int part = 0; part < PARTS; part++)
             add_dot(&blocks[part], &x[t][at], dots[t][part], &sums[t][part], type);
 }
 
@@ -182,7 +178,7 @@ WEIR_INLINE void add_panel(const struct block (*panel)[PARTS], size_t count, con
         rows[t] = (act_blocks)(const void *)(x + (size_t)t * x_row_bytes);
     __builtin_memcpy(sum, sums, n * sizeof(*sum));
     for (size_t at = 0; at < count; at++)
-        add_block(panel[at], rows, at, sum, n, PARTS, type);
+        add_block(panel[at], rows, at, sum, n, type);
     __builtin_memcpy(sums, sum, n * sizeof(*sum));
 }
 
