@@ -150,12 +150,6 @@ static enum weir_status check_file(struct bench *bench, struct weir_err *err)
     return status;
 }
 
-static int by_value(const void *left, const void *right)
-{
-    const double a = *(const double *)left, b = *(const double *)right;
-    return (a > b) - (a < b);
-}
-
 static void print_results(struct bench *bench)
 {
     char size[32];
@@ -173,7 +167,7 @@ static void print_results(struct bench *bench)
             for (int engine = 0; engine < ENGINES; engine++) {
                 struct cell *cell = &bench->cells[engine][depth][block];
                 double *rates = cell->rates;
-                qsort(rates, ROUNDS, sizeof(rates[0]), by_value);
+                weir_sort_reals(rates, ROUNDS);
                 if (cell->round_count < ROUNDS)
                     printf(" %24s", "refused");
                 else

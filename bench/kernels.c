@@ -237,13 +237,6 @@ static bool check_sample(const struct bench *bench, enum weir_type type,
     return true;
 }
 
-static int compare_doubles(const void *a, const void *b)
-{
-    const double x = *(const double *)a;
-    const double y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static bool measure_type(struct bench *bench, enum weir_type type)
 {
     struct sample samples[CASE_MAX];
@@ -278,12 +271,12 @@ static bool measure_type(struct bench *bench, enum weir_type type)
                 (double)(sample->matrix_count * rows * row_bytes) / (double)ns;
         }
     }
-    qsort(reads, ROUNDS, sizeof(double), compare_doubles);
+    weir_sort_reals(reads, ROUNDS);
     const double read = reads[ROUNDS / 2];
     printf("\n%-6s plain read %.1f GB/s\n", weir_quant_info(type)->name, read);
     for (size_t at = 0; at < count; at++) {
         struct sample *sample = &samples[at];
-        qsort(sample->bytes_per_ns, ROUNDS, sizeof(double), compare_doubles);
+        weir_sort_reals(sample->bytes_per_ns, ROUNDS);
         const double median = sample->bytes_per_ns[ROUNDS / 2];
         const double flops = 2.0 * COLS * sample->n_token / (double)row_bytes;
         printf("%-6s  %-12s %6u  %-7s %7.2f %9.1f %8.0f%%", weir_quant_info(type)->name,

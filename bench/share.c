@@ -15,14 +15,7 @@
 #include "base/heap.h"
 #include "engine/engine_internal.h"
 
-enum {
-    TOKENS = 128,
-    WARM_TOKENS = 4,
-    PAGE_BYTES = 4096,
-    SEED = 1,
-    MULTIPLIER = 1664525,
-    INCREMENT = 1013904223,
-};
+enum { TOKENS = 128, WARM_TOKENS = 4, PAGE_BYTES = 4096, SEED = 1 };
 
 struct share {
     weir_engine *engine;
@@ -79,16 +72,9 @@ static uint64_t read_ns(const struct share *share, uint64_t round)
     return weir_sys_dram_read_ns(share->pool, share->weights + at, share->token_bytes);
 }
 
-static int by_value(const void *a, const void *b)
-{
-    const double left = *(const double *)a;
-    const double right = *(const double *)b;
-    return (left > right) - (left < right);
-}
-
 static double median(double *values, uint32_t count)
 {
-    qsort(values, count, sizeof(*values), by_value);
+    weir_sort_reals(values, count);
     return values[count / 2];
 }
 
@@ -96,10 +82,9 @@ static double median(double *values, uint32_t count)
 static enum weir_status measure(struct share *share, double *compute_s, double *read_s,
                                 struct weir_err *err)
 {
-    uint32_t random = SEED;
+    uint64_t random_state = SEED;
     for (uint32_t token = 0; token < WARM_TOKENS + share->n_token; token++) {
-        random = random * MULTIPLIER + INCREMENT;
-        const uint32_t id = (random >> 8) % share->n_vocab;
+        const uint32_t id = (uint32_t)(weir_random_next(&random_state) % share->n_vocab);
         const uint64_t begin_ns = weir_now_ns();
         WEIR_TRY(weir_session_eval(share->session, &id, 1, NULL, NULL, err));
         const uint64_t compute_ns = weir_now_ns() - begin_ns;

@@ -76,6 +76,18 @@ double weir_random_unit(uint64_t *state)
     return (double)(weir_random_next(state) >> 11) * 0x1.0p-53;
 }
 
+static int compare_reals(const void *left, const void *right)
+{
+    const double a = *(const double *)left;
+    const double b = *(const double *)right;
+    return (a > b) - (a < b);
+}
+
+void weir_sort_reals(double *values, size_t count)
+{
+    qsort(values, count, sizeof(*values), compare_reals);
+}
+
 /* The power of two that a unit letter stands for; false when it is none. */
 static bool parse_unit(const char *text, unsigned *shift)
 {

@@ -91,6 +91,9 @@ uint64_t weir_random_next(uint64_t *state);
 /* Uniform in [0, 1). */
 double weir_random_unit(uint64_t *state);
 
+/* Ascending; none of the values is NaN. */
+void weir_sort_reals(double *values, size_t count);
+
 /* "3G", "512M", "64K" or plain bytes; powers of 1024. False on anything else, or on overflow. */
 bool weir_parse_size(const char *text, uint64_t *bytes);
 /* "1.50 GiB", "13.2 MiB", "512 B" into out; returns out. */

@@ -5,7 +5,6 @@
  * search for the budget is measured in short pieces that take turns over the whole time. */
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/heap.h"
@@ -172,17 +171,10 @@ static enum weir_status tell(const struct calibrating *calibrating, struct weir_
     return WEIR_OK;
 }
 
-static int compare_reals(const void *left, const void *right)
-{
-    const double a = *(const double *)left;
-    const double b = *(const double *)right;
-    return (a > b) - (a < b);
-}
-
 /* The smallest value that is at least as large as a share of them; values are sorted by it. */
 static double find_quantile(double *values, uint32_t count, double share)
 {
-    qsort(values, count, sizeof(*values), compare_reals);
+    weir_sort_reals(values, count);
     const double rank = share * count;
     const uint32_t whole = (uint32_t)rank;
     const uint32_t index = (double)whole < rank ? whole : whole - (whole > 0);

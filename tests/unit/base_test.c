@@ -2,6 +2,7 @@
 #include "base/base.h"
 
 #include <errno.h>
+#include <math.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -124,6 +125,15 @@ static void random_follows_splitmix64(void **state)
     assert_true(sum > 4800.0 && sum < 5200.0);
 }
 
+static void reals_are_sorted_ascending(void **state)
+{
+    double values[] = {2.5, -1.0, 2.5, INFINITY, 0.0, -0.5};
+    const double sorted[] = {-1.0, -0.5, 0.0, 2.5, 2.5, INFINITY};
+    (void)state;
+    weir_sort_reals(values, WEIR_COUNT(values));
+    assert_memory_equal(values, sorted, sizeof(sorted));
+}
+
 static void size_reads_units_of_1024(void **state)
 {
     (void)state;
@@ -233,6 +243,7 @@ int main(void)
         cmocka_unit_test(checked_numbers_refuse_what_does_not_fit),
         cmocka_unit_test(align_goes_to_the_next_or_previous_multiple),
         cmocka_unit_test(random_follows_splitmix64),
+        cmocka_unit_test(reals_are_sorted_ascending),
         cmocka_unit_test(size_reads_units_of_1024),
         cmocka_unit_test(size_refuses_what_is_none),
         cmocka_unit_test(size_is_written_for_people),

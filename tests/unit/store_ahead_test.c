@@ -227,6 +227,44 @@ static void a_guess_begins_while_time_is_left(void **state)
     assert_int_equal(started_in_time_for(2.0 * PAGE + 1.0), 2);
 }
 
+/* Reads in flight when 8 records of 3 MiB each are expected and 16 MiB may be in flight. */
+static uint64_t in_flight_of_large(bool is_sure)
+{
+    enum { RECORD_BYTES = 3 << 20 };
+    struct toy toy = {.random_state = 1};
+    struct weir_io_stats stats;
+    char name[64];
+    uint32_t file;
+    const uint32_t all[] = {0, 1, 2, 3, 4, 5, 6, 7};
+    make_file(name, sizeof(name));
+    assert_int_equal(truncate(name, RECORD_BYTES + 8 * PAGE), 0);
+    toy.io = open_variant(variants[0], 8, &file);
+    assert_int_equal(weir_io_open(toy.io, name, &file, NULL), WEIR_OK);
+    toy.layers[0] = (struct weir_store_layer){.record_count = 8,
+                                              .slice_count = 1,
+                                              .slot_count = 8,
+                                              .slice = {{0, PAGE, RECORD_BYTES, file}}};
+    toy.config = (struct weir_store_config){.layer_count = 1,
+                                            .layers = toy.layers,
+                                            .policy = &weir_policy_learned,
+                                            .step_max = 1,
+                                            .budget_bytes = 16 << 20};
+    open_store(&toy);
+    toy.store->pace = (struct weir_pace){.idle_ns = 1e9, .bytes_per_ns = 1.0};
+    weir_store_expect(toy.store, 0, all, 8, is_sure);
+    weir_io_stats_get(toy.io, &stats);
+    close_toy(&toy);
+    assert_int_equal(unlink(name), 0);
+    return stats.in_flight;
+}
+
+static void what_is_sure_fills_the_queue_and_a_guess_does_not(void **state)
+{
+    (void)state;
+    assert_int_equal(in_flight_of_large(false), real_depth(2)); /* two slices */
+    assert_int_equal(in_flight_of_large(true), real_depth(5));  /* 16 MiB */
+}
+
 /* Bytes of the timeline's reads of one class; all of them when class is NULL. */
 static uint64_t read_bytes(const json_t *root, const char *class)
 {
@@ -283,6 +321,7 @@ int main(void)
         cmocka_unit_test(a_right_guess_is_a_hit_and_a_wrong_one_is_waste),
         cmocka_unit_test(a_new_guess_replaces_the_old_one),
         cmocka_unit_test(a_guess_begins_while_time_is_left),
+        cmocka_unit_test(what_is_sure_fills_the_queue_and_a_guess_does_not),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
