@@ -271,9 +271,8 @@ static enum weir_status finish_batch(struct batch *batch, struct weir_err *err)
 {
     if (batch->count == 0)
         return WEIR_OK;
-    weir_lookahead_again(batch->forward, false); /* if the device is already running out of reads */
-    run_hidden(batch);
     weir_lookahead_again(batch->forward, false);
+    run_hidden(batch);
     const enum weir_status status = run_tails(batch, err);
     for (uint32_t index = 0; index < batch->count; index++)
         weir_lookahead_computed(batch->forward, batch->leases[index].record);

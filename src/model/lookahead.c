@@ -208,7 +208,7 @@ void weir_lookahead_from(struct weir_forward *forward, uint32_t first)
         return;
     if (predictor == WEIR_PREDICT_RESIDUAL) {
         memset(forward->lookahead.computed, 0, forward->shape->n_expert);
-        forward->lookahead.again_count = 0;
+        forward->lookahead.is_settled = false;
         if (forward->n_token == 1 && first > 0 && !weir_store_has_time(forward->config.store))
             return; /* a better guess is to come in time */
     }
@@ -252,8 +252,9 @@ void weir_lookahead_again(struct weir_forward *forward, bool is_layer_over)
     if (forward->config.predictor != WEIR_PREDICT_RESIDUAL || forward->n_token > 1 ||
         !is_worthwhile(forward, layer))
         return;
-    /* While much is on its way the guess can wait, and become better. */
-    if (!is_layer_over && (ahead->again_count > 0 || !weir_store_has_time(forward->config.store)))
+    /* While much is on its way the guess can wait, and become better. One is enough: the next would
+     * know more, but a thread that guesses computes nothing. */
+    if (ahead->is_settled || (!is_layer_over && !weir_store_has_time(forward->config.store)))
         return;
     gather_state(forward, is_layer_over);
     forward->kernels->rmsnorm(ahead->state, forward->config.model->layers[layer].ffn_norm.data,
@@ -261,7 +262,7 @@ void weir_lookahead_again(struct weir_forward *forward, bool is_layer_over)
     weir_act_fill(forward, &ahead->act, ahead->normed, 0, 1);
     score_by_router(forward, layer, &ahead->act, 1);
     tell_store(forward, layer);
-    ahead->again_count++;
+    ahead->is_settled = true;
 }
 
 void weir_forward_look_ahead(weir_forward *forward, uint32_t m)

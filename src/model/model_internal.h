@@ -44,7 +44,7 @@ struct weir_lookahead {
     uint8_t *computed;   /* residual: [n_expert], of the running layer */
     float *state, *normed;            /* residual: [d_model] */
     struct weir_act_rows act;         /* residual: one row of normed */
-    uint32_t again_count;             /* residual: guesses since the running layer's step began */
+    bool is_settled;                  /* residual: guessed since the running layer's step began */
     uint64_t used_count, found_count; /* experts of tokens that were guessed about; found in m */
     weir_forward_guess_fn *watch;
     void *watch_user;
@@ -165,8 +165,8 @@ void weir_lookahead_from(struct weir_forward *forward, uint32_t first);
 void weir_lookahead_poll(struct weir_forward *forward);
 /* An expert's output of the running layer is there. */
 void weir_lookahead_computed(struct weir_forward *forward, uint32_t expert);
-/* A moment for a guess by the residual stream: between experts when the device is about to run out
- * of work, or when the layer is over. */
+/* A moment for a guess by the residual stream, made once a layer: between experts when the device
+ * is about to run out of work, or else when the layer is over. */
 void weir_lookahead_again(struct weir_forward *forward, bool is_layer_over);
 /* The layer has routed: was the guess about it right? */
 void weir_lookahead_judge(struct weir_forward *forward);

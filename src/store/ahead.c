@@ -145,8 +145,8 @@ static bool start_ahead(struct weir_store *store, uint32_t record)
     return true;
 }
 
-/* Of a guess little at a time: what is in flight when the next step knows what it needs delays it.
- * But two slices: the device has one to go on with when it has done the other. */
+/* Of a guess one slice at a time, or a few small ones: what is in flight when the next step knows
+ * what it needs delays it. */
 static uint64_t ahead_budget_bytes(const struct weir_store *store)
 {
     if (store->ahead.is_sure)
@@ -156,7 +156,7 @@ static uint64_t ahead_budget_bytes(const struct weir_store *store)
     for (uint32_t slice = 0; slice < layer->config.slice_count; slice++)
         slice_bytes =
             weir_max(slice_bytes, weir_store_superset(&layer->config.slice[slice], 0).bytes);
-    const uint64_t wanted_bytes = weir_max(2 * slice_bytes, WEIR_STORE_AHEAD_BYTES);
+    const uint64_t wanted_bytes = weir_max(slice_bytes, WEIR_STORE_AHEAD_BYTES);
     return weir_min(store->budget_bytes, wanted_bytes);
 }
 

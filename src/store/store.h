@@ -35,8 +35,7 @@
 
 enum {
     WEIR_STORE_BUDGET_BYTES = 32 << 20,
-    WEIR_STORE_AHEAD_BYTES =
-        4 << 20, /* in flight, or two slices: above it no guess is read ahead */
+    WEIR_STORE_AHEAD_BYTES = 2 << 20, /* of guesses in flight, or one slice if that is more */
     WEIR_SLICE_MAX = 4,
     WEIR_RECORD_MAX = 4096,
     WEIR_STORE_LAYER_MAX = 512,

@@ -30,9 +30,9 @@ enum {
     CACHE_LINE_BYTES = 64,
     /* Below the 2 MiB at which the kernel may back a stack with a huge page: the ceiling counts. */
     STACK_BYTES = 1 << 20,
-    /* How long to spin before sleeping: longer than the gap between two jobs of one token, and
-     * short beside the wake-up it saves. */
-    SPIN_NS = 50000,
+    /* How long to spin before sleeping: longer than the gap between two jobs of one token, even when
+     * a few experts are read in it. Who sleeps is late at the next job. */
+    SPIN_NS = 4000000,
     SPINS_PER_LOOK = 64,
 };
 

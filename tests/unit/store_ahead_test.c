@@ -227,23 +227,22 @@ static void a_guess_begins_while_time_is_left(void **state)
     assert_int_equal(started_in_time_for(2.0 * PAGE + 1.0), 2);
 }
 
-/* Reads in flight when 8 records of 3 MiB each are expected and 16 MiB may be in flight. */
-static uint64_t in_flight_of_large(bool is_sure)
+/* Reads in flight when 8 records of one slice each are expected and 16 MiB may be in flight. */
+static uint64_t expect_in_flight(uint32_t slice_bytes, bool is_sure)
 {
-    enum { RECORD_BYTES = 3 << 20 };
     struct toy toy = {.random_state = 1};
     struct weir_io_stats stats;
     char name[64];
     uint32_t file;
     const uint32_t all[] = {0, 1, 2, 3, 4, 5, 6, 7};
     make_file(name, sizeof(name));
-    assert_int_equal(truncate(name, RECORD_BYTES + 8 * PAGE), 0);
+    assert_int_equal(truncate(name, slice_bytes + 8 * PAGE), 0);
     toy.io = open_variant(variants[0], 8, &file);
     assert_int_equal(weir_io_open(toy.io, name, &file, NULL), WEIR_OK);
     toy.layers[0] = (struct weir_store_layer){.record_count = 8,
                                               .slice_count = 1,
                                               .slot_count = 8,
-                                              .slice = {{0, PAGE, RECORD_BYTES, file}}};
+                                              .slice = {{0, PAGE, slice_bytes, file}}};
     toy.config = (struct weir_store_config){.layer_count = 1,
                                             .layers = toy.layers,
                                             .policy = &weir_policy_learned,
@@ -261,8 +260,10 @@ static uint64_t in_flight_of_large(bool is_sure)
 static void what_is_sure_fills_the_queue_and_a_guess_does_not(void **state)
 {
     (void)state;
-    assert_int_equal(in_flight_of_large(false), real_depth(2)); /* two slices */
-    assert_int_equal(in_flight_of_large(true), real_depth(5));  /* 16 MiB */
+    const uint32_t large_bytes = 3 << 20, small_bytes = 1 << 20;
+    assert_int_equal(expect_in_flight(large_bytes, false), real_depth(1));
+    assert_int_equal(expect_in_flight(small_bytes, false), real_depth(2)); /* 2 MiB */
+    assert_int_equal(expect_in_flight(large_bytes, true), real_depth(5));  /* 16 MiB */
 }
 
 /* Bytes of the timeline's reads of one class; all of them when class is NULL. */
