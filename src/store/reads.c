@@ -130,8 +130,11 @@ bool weir_store_ask(struct weir_store *store, uint32_t slot, uint32_t until, uin
         };
         if (store->in_flight_bytes > 0 && store->in_flight_bytes + superset.bytes > budget_bytes)
             return false;
+        const bool is_first = store->in_flight_bytes == 0;
         if (!weir_io_queue(store->io, &read))
             return false;
+        if (is_first) /* the device begins while the others are prepared */
+            weir_io_flush(store->io);
         store->in_flight_bytes += superset.bytes;
         store->stats.slice_bytes += slice->bytes;
         store->stats.read_bytes += superset.bytes;

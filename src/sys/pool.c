@@ -30,8 +30,8 @@ enum {
     CACHE_LINE_BYTES = 64,
     /* Below the 2 MiB at which the kernel may back a stack with a huge page: the ceiling counts. */
     STACK_BYTES = 1 << 20,
-    /* How long to spin before sleeping: longer than the gap between two jobs of one token, even when
-     * a few experts are read in it. Who sleeps is late at the next job. */
+    /* How long to spin before sleeping: longer than the gap between two jobs of one token, even
+     * when a few experts are read in it. Who sleeps is late at the next job. */
     SPIN_NS = 4000000,
     SPINS_PER_LOOK = 64,
 };
