@@ -12,6 +12,7 @@ enum { PANEL_BLOCKS = 16, TOKEN_TILE = 3 };
 /* One block of 8 rows. */
 struct block {
     __m256i steps[8];
+    __m256i sizes[8]; /* of steps with a sign: without it */
     __m256 scale;
     __m256 minimum; /* Q4_1 and Q5_1 only */
 };
@@ -92,10 +93,9 @@ WEIR_INLINE void load_scales(const struct rows8 *rows, struct block *block,
         has_minimum(type) ? rows8_halves(rows, offsetof(struct weir_q4_1, m)) : _mm256_setzero_ps();
 }
 
-WEIR_INLINE void load_block(const struct rows8 *rows, struct block *block,
+WEIR_INLINE void load_steps(const struct rows8 *rows, struct block *block,
                             const enum weir_type type)
 {
-    load_scales(rows, block, type);
     rows8_words(rows, steps_at(type), block->steps);
     if (type == WEIR_TYPE_Q8_0) {
         rows8_words(rows, steps_at(type) + 16, block->steps + 4);
@@ -109,11 +109,22 @@ WEIR_INLINE void load_block(const struct rows8 *rows, struct block *block,
         add_fifth_bits(rows, block->steps, type);
 }
 
-/* The products of a register of steps and four values, summed in pairs. */
-WEIR_INLINE __m256i multiply(__m256i steps, __m256i values, const enum weir_type type)
+WEIR_INLINE void load_block(const struct rows8 *rows, struct block *block,
+                            const enum weir_type type)
+{
+    load_scales(rows, block, type);
+    load_steps(rows, block, type);
+    for (int i = 0; i < 8 && is_signed(type); i++)
+        block->sizes[i] = _mm256_abs_epi8(block->steps[i]);
+}
+
+/* The products of a register of steps, which without signs are sizes, and four values, summed in
+ * pairs. */
+WEIR_INLINE __m256i multiply(__m256i steps, __m256i sizes, __m256i values,
+                             const enum weir_type type)
 {
     if (is_signed(type))
-        return _mm256_maddubs_epi16(_mm256_abs_epi8(steps), _mm256_sign_epi8(values, steps));
+        return _mm256_maddubs_epi16(sizes, _mm256_sign_epi8(values, steps));
     return _mm256_maddubs_epi16(steps, values);
 }
 
@@ -149,8 +160,10 @@ WEIR_INLINE void add_block(const struct block *blocks, const act_blocks *x, size
             for (int t = 0; t < n; t++) {
                 const __m256i values = spread_word(x[t][at].q + 4 * i);
                 for (int part = 0; part < PARTS; part++) {
+                    const __m256i pair =
+                        multiply(blocks[part].steps[i], blocks[part].sizes[i], values, type);
                     __m256i *sum = &pairs[t][part];
-                    *sum = _mm256_add_epi16(*sum, multiply(blocks[part].steps[i], values, type));
+                    *sum = _mm256_add_epi16(*sum, pair);
                     settle(sum);
                 }
             }
@@ -254,8 +267,10 @@ WEIR_INLINE __m256i dot_rows(const struct rows8 *rows, const int8_t *q, const en
     const __m256i x[2] = {spread_half(q), spread_half(q + 16)};
     __m256i sums[4];
     for (int j = 0; j < 4; j++) {
-        const __m256i first = multiply(half_steps(rows, j, 0, type), x[0], type);
-        const __m256i second = multiply(half_steps(rows, j, 1, type), x[1], type);
+        const __m256i low = half_steps(rows, j, 0, type);
+        const __m256i high = half_steps(rows, j, 1, type);
+        const __m256i first = multiply(low, _mm256_abs_epi8(low), x[0], type);
+        const __m256i second = multiply(high, _mm256_abs_epi8(high), x[1], type);
         sums[j] = folds(type) == 0 ? _mm256_add_epi32(_mm256_madd_epi16(first, one),
                                                       _mm256_madd_epi16(second, one))
                                    : _mm256_add_epi16(first, second);
