@@ -62,11 +62,17 @@ void weir_matmul_rows(const struct weir_forward *forward, const struct weir_weig
 /* Rows below which a piece is not divided: multiples of all kernels' tiles. Of one token they take
  * a thread a few microseconds; with several, each piece passes over all their activations again. */
 enum { PIECE_ROWS = 32, PROMPT_PIECE_ROWS = 128 };
+/* Rows of a prompt are not alike: an expert may have most of the tokens, and no thread may begin
+ * with all of its rows. */
+enum { DIVISOR = 2, PROMPT_DIVISOR = 5 };
 
 void weir_deal_start(struct weir_deal *deal, uint64_t count, uint32_t n_token)
 {
-    *deal =
-        (struct weir_deal){.count = count, .least = n_token == 1 ? PIECE_ROWS : PROMPT_PIECE_ROWS};
+    *deal = (struct weir_deal){
+        .count = count,
+        .least = n_token == 1 ? PIECE_ROWS : PROMPT_PIECE_ROWS,
+        .divisor = n_token == 1 ? DIVISOR : PROMPT_DIVISOR,
+    };
 }
 
 bool weir_deal_take(struct weir_deal *deal, uint32_t n_part, uint64_t *begin, uint64_t *end)
@@ -76,7 +82,7 @@ bool weir_deal_take(struct weir_deal *deal, uint32_t n_part, uint64_t *begin, ui
         const uint64_t left = deal->count - next;
         if (left == 0)
             return false;
-        const uint64_t share = n_part == 1 ? left : left / (2 * (uint64_t)n_part);
+        const uint64_t share = n_part == 1 ? left : left / (deal->divisor * (uint64_t)n_part);
         *begin = next;
         *end = next + weir_min(weir_align_up(weir_max(share, deal->least), PIECE_ROWS), left);
         /* Relaxed: which rows are whose is all that is agreed on. */

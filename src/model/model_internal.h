@@ -111,7 +111,8 @@ void weir_act_fill(const struct weir_forward *forward, struct weir_act_rows *act
  * Polychronopoulos and Kuck, IEEE Transactions on Computers C-36, 1987). */
 struct weir_deal {
     uint64_t count;
-    uint64_t least; /* rows of a piece */
+    uint64_t least;   /* rows of a piece */
+    uint32_t divisor; /* a piece is a thread's part of what is left, divided by this */
     _Atomic uint64_t next;
 };
 /* Before the job: count rows of weights that n_token tokens pass. */
