@@ -38,33 +38,6 @@ struct reach {
     struct token *tokens; /* [n_token] */
 };
 
-/* The first slices of every layer's experts: a token reads such. */
-static enum weir_status list_places(const struct reach *reach, struct weir_probe_places *places,
-                                    struct weir_err *err)
-{
-    const struct weir_model *model = reach->engine->blueprint.model;
-    const size_t all = (size_t)model->shape.n_layer * model->shape.n_expert * WEIR_SLICE_MAX;
-    *places = (struct weir_probe_places){.list = weir_heap_array(all, sizeof(*places->list))};
-    if (places->list == NULL)
-        return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for %zu places", all);
-    for (uint32_t layer = 0; layer < model->shape.n_layer; layer++) {
-        struct weir_store_layer at;
-        weir_model_store_layer(model, layer, &at);
-        for (uint32_t index = 0; index < at.record_count * at.slice_count; index++) {
-            const struct weir_slice *slice = &at.slice[index % at.slice_count];
-            const struct weir_superset superset =
-                weir_store_superset(slice, index / at.slice_count);
-            if (slice->file != 0)
-                continue; /* the probe opens the first file of a model */
-            places->list[places->count++] = (struct weir_probe_place){
-                superset.offset, superset.bytes, superset.lead_bytes + slice->bytes};
-            places->bytes_max = (uint32_t)weir_max(places->bytes_max, superset.bytes);
-            places->total_bytes += superset.bytes;
-        }
-    }
-    return WEIR_OK;
-}
-
 static enum weir_status open_all(struct reach *reach, struct weir_err *err)
 {
     struct weir_calibration found;
@@ -81,7 +54,7 @@ static enum weir_status open_all(struct reach *reach, struct weir_err *err)
         return WEIR_FAIL(err, WEIR_ERR_ARG, "%s: all %u experts fit in memory: nothing is read",
                          reach->path, plan->n_expert_total);
     WEIR_TRY(weir_session_create(&reach->session, reach->engine, err));
-    WEIR_TRY(list_places(reach, &places, err));
+    WEIR_TRY(weir_probe_places_slices(&places, reach->engine->blueprint.model, err));
     return weir_disk_probe_open(&reach->disk, reach->path, WEIR_IO_AUTO, &places,
                                 reach->in_flight_bytes, err);
 }

@@ -106,9 +106,8 @@ static struct weir_probe_place find_place(const struct weir_slice *slice, uint32
     };
 }
 
-/* Every expert's slices, or every n-th where they are very many. */
-static enum weir_status list_slices(struct weir_probe_places *places,
-                                    const struct weir_model *model, struct weir_err *err)
+enum weir_status weir_probe_places_slices(struct weir_probe_places *places,
+                                          const struct weir_model *model, struct weir_err *err)
 {
     const uint64_t all = (uint64_t)weir_moe_layer_count(model) * model->shape.n_expert * 3;
     const uint64_t step = all / PLACE_MAX + 1;
@@ -145,7 +144,7 @@ static enum weir_status list_places(struct calibrating *calibrating,
     weir_io *io = NULL;
     uint32_t file;
     if (config->slice_bytes == 0 && model != NULL && model->shape.n_expert > 0)
-        return list_slices(places, model, err);
+        return weir_probe_places_slices(places, model, err);
     const uint32_t read_bytes = (uint32_t)weir_align_up(out->slice_bytes, WEIR_IO_ALIGN);
     WEIR_TRY(weir_io_create(&io, &io_config, err));
     enum weir_status status = weir_io_open(io, config->path, &file, err);

@@ -11,6 +11,8 @@
 #include "kernels/kernels.h"
 #include "sys/sys.h"
 
+struct weir_model;
+
 /* What one read asks for. */
 struct weir_probe_place {
     uint64_t offset;    /* multiple of WEIR_IO_ALIGN */
@@ -28,6 +30,9 @@ struct weir_probe_places {
 /* The file cut in pieces of read_bytes, a multiple of WEIR_IO_ALIGN; a rest is left out. */
 enum weir_status weir_probe_places_cut(struct weir_probe_places *places, uint64_t file_bytes,
                                        uint32_t read_bytes, struct weir_err *err);
+/* The slices of a model's experts in its first file, or every n-th where they are very many. */
+enum weir_status weir_probe_places_slices(struct weir_probe_places *places,
+                                          const struct weir_model *model, struct weir_err *err);
 void weir_probe_places_free(struct weir_probe_places *places);
 
 struct weir_disk_probe {
