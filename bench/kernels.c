@@ -178,14 +178,15 @@ static size_t list_samples(enum weir_type type, struct sample *samples)
     static const unsigned masks[LEVEL_MAX] = {
         0, WEIR_CPU_AVX2, WEIR_CPU_AVX2 | WEIR_CPU_AVX512,
         WEIR_CPU_AVX2 | WEIR_CPU_AVX512 | WEIR_CPU_AVX512_VNNI, WEIR_CPU_NEON_DOTPROD};
+    const unsigned found = weir_cpu_flags();
     static const uint32_t n_tokens[] = {1, 16, TOKENS_MAX};
     weir_matmul_fn *before = NULL;
     size_t count = 0;
     for (size_t level = 0; level < LEVEL_MAX; level++) {
         struct weir_kernels kernels;
-        if ((masks[level] & ~weir_cpu_flags()) != 0)
+        if ((masks[level] & ~found) != 0)
             continue;
-        weir_kernels_init(&kernels, masks[level]);
+        weir_kernels_init(&kernels, masks[level] | (found & WEIR_CPU_IN_ORDER));
         if (kernels.matmul[type] == before)
             continue;
         before = kernels.matmul[type];

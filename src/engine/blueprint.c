@@ -38,7 +38,7 @@ enum weir_status weir_kernels_choose(struct weir_kernels *kernels, const char *i
     const unsigned found = weir_cpu_flags();
     if (isa != NULL && (wanted & ~found) != 0)
         return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED, "this CPU does not have %s", isa);
-    weir_kernels_init(kernels, found & wanted);
+    weir_kernels_init(kernels, found & (wanted | WEIR_CPU_IN_ORDER));
     return WEIR_OK;
 }
 

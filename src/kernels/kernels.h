@@ -28,6 +28,9 @@ enum weir_cpu_flag {
     WEIR_CPU_AVX512 = 1 << 1,       /* F, BW, VL, DQ */
     WEIR_CPU_AVX512_VNNI = 1 << 2,  /* vpdpbusd on 512-bit registers */
     WEIR_CPU_NEON_DOTPROD = 1 << 3, /* aarch64's sdot */
+    /* One token's rows come fastest in the order of memory, asked for ahead, not as streams: AMD's
+     * CPUs with AVX-512. A habit, not an instruction set; bits of results are the same. */
+    WEIR_CPU_IN_ORDER = 1 << 4,
 };
 
 /* Activation formats. */
@@ -65,6 +68,8 @@ struct weir_act_q8_256 {
  *   x   activations in the format's activation format, x_row_bytes apart
  *   y   f32, y_stride values apart; only [row_begin, row_end) of each token is written
  *
+ *   next  where the caller will read weights next, or NULL: a hint, nothing is read there
+ *
  * y overlaps neither w nor x. Reads no byte outside W's rows and x (tested on guard pages).
  * Class TOL 1e-5 * sum |x| (|W| + |minimum of W's block|) against the formula on the same
  * activations: formats with minimums add them apart from their steps. */
@@ -78,6 +83,7 @@ struct weir_matmul {
     size_t cols;
     size_t row_begin, row_end;
     size_t n_token;
+    const void *next;
 };
 typedef void weir_matmul_fn(const struct weir_matmul *job);
 

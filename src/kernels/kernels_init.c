@@ -40,6 +40,8 @@ unsigned weir_cpu_flags(void)
     flags |= WEIR_CPU_AVX512;
     if ((ecx & bit_AVX512VNNI) != 0)
         flags |= WEIR_CPU_AVX512_VNNI;
+    if (__get_cpuid(0, &eax, &ebx, &ecx, &edx) && ebx == signature_AMD_ebx)
+        flags |= WEIR_CPU_IN_ORDER;
     return flags;
 }
 #elif defined(__aarch64__)
@@ -74,8 +76,8 @@ void weir_kernels_init(struct weir_kernels *kernels, unsigned cpu_flags)
     kernels->isa = "avx512";
     if ((cpu_flags & WEIR_CPU_AVX512_VNNI) == 0)
         return;
-    weir_q32_init_vnni(kernels);
-    weir_k_init_vnni(kernels);
+    weir_q32_init_vnni(kernels, (cpu_flags & WEIR_CPU_IN_ORDER) != 0);
+    weir_k_init_vnni(kernels, (cpu_flags & WEIR_CPU_IN_ORDER) != 0);
     kernels->isa = "avx512-vnni";
 #elif defined(__aarch64__)
     if ((cpu_flags & WEIR_CPU_NEON_DOTPROD) == 0)

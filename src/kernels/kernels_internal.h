@@ -17,8 +17,8 @@ void weir_q32_init_avx2(struct weir_kernels *kernels);
 void weir_k_init_avx2(struct weir_kernels *kernels);
 void weir_float_init_avx512(struct weir_kernels *kernels);
 void weir_attention_init_avx512(struct weir_kernels *kernels);
-void weir_q32_init_vnni(struct weir_kernels *kernels);
-void weir_k_init_vnni(struct weir_kernels *kernels);
+void weir_q32_init_vnni(struct weir_kernels *kernels, bool in_order);
+void weir_k_init_vnni(struct weir_kernels *kernels, bool in_order);
 #elif defined(__aarch64__)
 void weir_float_init_neon(struct weir_kernels *kernels);
 void weir_attention_init_neon(struct weir_kernels *kernels);

@@ -22,13 +22,15 @@ static const unsigned level_masks[] = {
     WEIR_CPU_AVX2,
     WEIR_CPU_AVX2 | WEIR_CPU_AVX512,
     WEIR_CPU_AVX2 | WEIR_CPU_AVX512 | WEIR_CPU_AVX512_VNNI,
+    WEIR_CPU_AVX2 | WEIR_CPU_AVX512 | WEIR_CPU_AVX512_VNNI | WEIR_CPU_IN_ORDER,
     WEIR_CPU_NEON_DOTPROD,
 };
 
 /* False when the CPU lacks the level. */
 static inline bool level_init(struct weir_kernels *kernels, size_t level)
 {
-    if ((level_masks[level] & ~weir_cpu_flags()) != 0)
+    /* Every CPU can read in order, though not every one should. */
+    if ((level_masks[level] & ~(weir_cpu_flags() | WEIR_CPU_IN_ORDER)) != 0)
         return false;
     weir_kernels_init(kernels, level_masks[level]);
     return true;

@@ -372,7 +372,8 @@ static void rope_turns_pairs_and_keeps_lengths(void **state)
 static void levels_say_what_they_are(void **state)
 {
     (void)state;
-    static const char *const names[] = {"ref", "avx2", "avx512", "avx512-vnni", "neon-dotprod"};
+    static const char *const names[] = {"ref",         "avx2",        "avx512",
+                                        "avx512-vnni", "avx512-vnni", "neon-dotprod"};
     for (size_t level = 0; level < WEIR_COUNT(level_masks); level++) {
         struct weir_kernels kernels;
         if (level_init(&kernels, level))

@@ -10,7 +10,7 @@
  *     sum = fma(-float(minimums), dmin * activation scale, sum),
  *     whatever the number of rows and tokens. */
 #include "kernels/x86/k_units.h"
-#include "kernels/x86/rows16_avx512.h"
+#include "kernels/x86/walk16_avx512.h"
 
 enum { PANEL_BLOCKS = 2, TOKEN_TILE = 8 };
 
@@ -79,7 +79,7 @@ WEIR_INLINE __m512i with_bits(__m512i steps, __m512i bytes, int from, int to, co
 }
 
 /* Four bits of each byte for the scale, four for the minimum. */
-WEIR_INLINE void load_head_q2_k(const struct rows16 *rows, struct head *head)
+WEIR_INLINE void load_head_q2_k(struct rows16 *rows, struct head *head)
 {
     const __m512i four = _mm512_set1_epi8(15);
     __m512i words[4];
@@ -97,7 +97,7 @@ WEIR_INLINE void load_head_q2_k(const struct rows16 *rows, struct head *head)
 }
 
 /* Scales and d are a block's last bytes: words that end with it begin in the middle of one. */
-WEIR_INLINE void load_head_q3_k(const struct rows16 *rows, struct head *head)
+WEIR_INLINE void load_head_q3_k(struct rows16 *rows, struct head *head)
 {
     const __m512i zero = _mm512_setzero_si512();
     __m512i words[4];
@@ -116,7 +116,7 @@ WEIR_INLINE void load_head_q3_k(const struct rows16 *rows, struct head *head)
 }
 
 /* The first 16 bytes of Q4_K and Q5_K; q4_k.h draws where the bits of the 6-bit numbers lie. */
-WEIR_INLINE void load_head_q4_k(const struct rows16 *rows, struct head *head)
+WEIR_INLINE void load_head_q4_k(struct rows16 *rows, struct head *head)
 {
     __m512i words[4];
     rows16_words(rows, 0, words);
@@ -140,7 +140,7 @@ WEIR_INLINE void load_head_q4_k(const struct rows16 *rows, struct head *head)
     spread_pairs(minimums_high, &head->minimums[2]);
 }
 
-WEIR_INLINE void load_head_q6_k(const struct rows16 *rows, struct head *head)
+WEIR_INLINE void load_head_q6_k(struct rows16 *rows, struct head *head)
 {
     head->scale = rows16_halves(rows, offsetof(struct weir_q6_k, d));
     __m512i words[4];
@@ -151,7 +151,7 @@ WEIR_INLINE void load_head_q6_k(const struct rows16 *rows, struct head *head)
 }
 
 /* Bit 2 s of scales_h is bit 16 + 2 s of the first word. */
-WEIR_INLINE void load_head_iq4_xs(const struct rows16 *rows, struct head *head)
+WEIR_INLINE void load_head_iq4_xs(struct rows16 *rows, struct head *head)
 {
     __m512i words[4];
     rows16_words(rows, 0, words);
@@ -169,7 +169,7 @@ WEIR_INLINE void load_head_iq4_xs(const struct rows16 *rows, struct head *head)
             0xaaaaaaaa, head->scales[2 * pair], _mm512_slli_epi32(head->scales[2 * pair + 1], 16));
 }
 
-WEIR_INLINE void load_head(const struct rows16 *rows, struct head *head, const enum weir_type type)
+WEIR_INLINE void load_head(struct rows16 *rows, struct head *head, const enum weir_type type)
 {
     switch (type) {
     case WEIR_TYPE_Q2_K:
@@ -190,7 +190,7 @@ WEIR_INLINE void load_head(const struct rows16 *rows, struct head *head, const e
 }
 
 /* The highest bits, which groups share: all of Q3_K's and Q5_K's, or those of a half of Q6_K. */
-WEIR_INLINE void load_high(const struct rows16 *rows, int half, __m512i high[8],
+WEIR_INLINE void load_high(struct rows16 *rows, int half, __m512i high[8],
                            const enum weir_type type)
 {
     const size_t at = type == WEIR_TYPE_Q3_K   ? offsetof(struct weir_q3_k, hmask)
@@ -259,8 +259,8 @@ WEIR_INLINE void split_codes(const __m512i *bytes, __m512i *steps)
 }
 
 /* The steps of a group of units, one unit after another. */
-WEIR_INLINE void load_group(const struct rows16 *rows, int group, const __m512i high[8],
-                            __m512i *steps, const enum weir_type type)
+WEIR_INLINE void load_group(struct rows16 *rows, int group, const __m512i high[8], __m512i *steps,
+                            const enum weir_type type)
 {
     __m512i bytes[8];
     const size_t at = steps_at(type) + (size_t)(group * group_words(type)) * 4;
@@ -336,7 +336,7 @@ WEIR_INLINE void add_panel(const struct panel *panel, size_t count, const uint8_
     }
 }
 
-WEIR_INLINE void load_panel(const struct rows16 *rows, const uint8_t *next, struct panel *panel,
+WEIR_INLINE void load_panel(struct rows16 *rows, const uint8_t *next, struct panel *panel,
                             const enum weir_type type)
 {
     const size_t group_bytes = WEIR_ROWS * block_bytes(type) / (size_t)group_count(type);
@@ -399,10 +399,12 @@ WEIR_INLINE void ask_ahead(const struct rows16 *rows, int group, const enum weir
         prefetch_near(rows16_row(rows, row) + BLOCKS_AHEAD * block_bytes(type), block_bytes(type));
 }
 
-/* One token: steps go from memory through registers into the sum. */
-WEIR_INLINE void run_one(const struct weir_matmul *job, struct rows16 rows, size_t apart, float *y,
-                         const enum weir_type type)
+/* One token: steps go from memory through registers into the sum. Rows that come in order ask for
+ * ahead, as many bytes as they have. */
+WEIR_INLINE void run_one(const struct weir_matmul *job, struct rows16 rows, const uint8_t *ahead,
+                         size_t apart, float *y, const bool in_order, const enum weir_type type)
 {
+    const size_t group_bytes = WEIR_LANES * block_bytes(type) / (size_t)group_count(type);
     const act_blocks x = job->x;
     __m512 sum = _mm512_setzero_ps();
     for (size_t at = 0; at < job->cols / 256; at++) {
@@ -413,7 +415,10 @@ WEIR_INLINE void run_one(const struct weir_matmul *job, struct rows16 rows, size
         load_high(&rows, 0, high, type);
         for (int group = 0; group < group_count(type); group++) {
             __m512i steps[16];
-            ask_ahead(&rows, group, type);
+            if (in_order)
+                rows16_ask_for(&rows, ahead + (size_t)group * group_bytes, group_bytes);
+            else
+                ask_ahead(&rows, group, type);
             if (type == WEIR_TYPE_Q6_K && group == 4)
                 load_high(&rows, 1, high, type);
             load_group(&rows, group, high, steps, type);
@@ -425,23 +430,32 @@ WEIR_INLINE void run_one(const struct weir_matmul *job, struct rows16 rows, size
         }
         add_totals(&head, &x, at, &total, &sum, 1, type);
         rows16_advance(&rows, block_bytes(type));
+        ahead += in_order ? WEIR_LANES * block_bytes(type) : 0;
     }
     rows16_store(&rows, y, apart, sum);
 }
 
-WEIR_ROWS_MATMUL(rows16, rows16, q2_k, WEIR_TYPE_Q2_K)
-WEIR_ROWS_MATMUL(rows16, rows16, q3_k, WEIR_TYPE_Q3_K)
-WEIR_ROWS_MATMUL(rows16, rows16, q4_k, WEIR_TYPE_Q4_K)
-WEIR_ROWS_MATMUL(rows16, rows16, q5_k, WEIR_TYPE_Q5_K)
-WEIR_ROWS_MATMUL(rows16, rows16, q6_k, WEIR_TYPE_Q6_K)
-WEIR_ROWS_MATMUL(rows16, rows16, iq4_xs, WEIR_TYPE_IQ4_XS)
-
-void weir_k_init_vnni(struct weir_kernels *kernels)
+WEIR_INLINE void run_in_order(const struct weir_matmul *job, const enum weir_type type)
 {
-    kernels->matmul[WEIR_TYPE_Q2_K] = matmul_q2_k;
-    kernels->matmul[WEIR_TYPE_Q3_K] = matmul_q3_k;
-    kernels->matmul[WEIR_TYPE_Q4_K] = matmul_q4_k;
-    kernels->matmul[WEIR_TYPE_Q5_K] = matmul_q5_k;
-    kernels->matmul[WEIR_TYPE_Q6_K] = matmul_q6_k;
-    kernels->matmul[WEIR_TYPE_IQ4_XS] = matmul_iq4_xs;
+    struct tiles tiles = tiles_first(job, WEIR_LANES);
+    for (; tiles.row < job->row_end; tiles_next(&tiles, WEIR_LANES))
+        run_one(job, rows16_at(tiles.w, job->w_row_bytes, job->row_end - tiles.row),
+                tiles_ahead(&tiles, job, WEIR_LANES), 1, job->y + tiles.row, true, type);
+}
+
+WEIR_ROWS16_MATMUL(q2_k, WEIR_TYPE_Q2_K)
+WEIR_ROWS16_MATMUL(q3_k, WEIR_TYPE_Q3_K)
+WEIR_ROWS16_MATMUL(q4_k, WEIR_TYPE_Q4_K)
+WEIR_ROWS16_MATMUL(q5_k, WEIR_TYPE_Q5_K)
+WEIR_ROWS16_MATMUL(q6_k, WEIR_TYPE_Q6_K)
+WEIR_ROWS16_MATMUL(iq4_xs, WEIR_TYPE_IQ4_XS)
+
+void weir_k_init_vnni(struct weir_kernels *kernels, bool in_order)
+{
+    kernels->matmul[WEIR_TYPE_Q2_K] = in_order ? matmul_q2_k_in_order : matmul_q2_k;
+    kernels->matmul[WEIR_TYPE_Q3_K] = in_order ? matmul_q3_k_in_order : matmul_q3_k;
+    kernels->matmul[WEIR_TYPE_Q4_K] = in_order ? matmul_q4_k_in_order : matmul_q4_k;
+    kernels->matmul[WEIR_TYPE_Q5_K] = in_order ? matmul_q5_k_in_order : matmul_q5_k;
+    kernels->matmul[WEIR_TYPE_Q6_K] = in_order ? matmul_q6_k_in_order : matmul_q6_k;
+    kernels->matmul[WEIR_TYPE_IQ4_XS] = in_order ? matmul_iq4_xs_in_order : matmul_iq4_xs;
 }

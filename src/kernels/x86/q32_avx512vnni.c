@@ -6,7 +6,7 @@
  * I1  One output is summed block by block from the left: sum = fma(float(integer dot),
  *     weight scale * activation scale, sum), whatever the number of rows and tokens. */
 #include "kernels/x86/q32_blocks.h"
-#include "kernels/x86/rows16_avx512.h"
+#include "kernels/x86/walk16_avx512.h"
 
 enum { PANEL_BLOCKS = 16, TOKEN_TILE = 8 };
 
@@ -27,7 +27,7 @@ WEIR_INLINE unsigned steps_shift(const enum weir_type type)
 }
 
 /* weir_mxfp4_scale() of each row's first byte: the bits of 2^(e - 128). */
-WEIR_INLINE __m512 load_powers(const struct rows16 *rows)
+WEIR_INLINE __m512 load_powers(struct rows16 *rows)
 {
     __m512i words[4];
     rows16_words(rows, offsetof(struct weir_mxfp4, e), words);
@@ -41,8 +41,7 @@ WEIR_INLINE __m512 load_powers(const struct rows16 *rows)
 
 /* The fifth bits, which lie before the nibbles, put above them: bit 4 k + j of a row's word belongs
  * to byte j of register k. */
-WEIR_INLINE void add_fifth_bits(const struct rows16 *rows, __m512i steps[8],
-                                const enum weir_type type)
+WEIR_INLINE void add_fifth_bits(struct rows16 *rows, __m512i steps[8], const enum weir_type type)
 {
     const __m512i fifth = _mm512_set1_epi8((char)(16 << steps_shift(type)));
     __m512i words[4];
@@ -57,8 +56,7 @@ WEIR_INLINE void add_fifth_bits(const struct rows16 *rows, __m512i steps[8],
     }
 }
 
-WEIR_INLINE void load_block(const struct rows16 *rows, struct block *block,
-                            const enum weir_type type)
+WEIR_INLINE void load_block(struct rows16 *rows, struct block *block, const enum weir_type type)
 {
     const __m512i sign = _mm512_set1_epi8(-128);
     block->scale = type == WEIR_TYPE_MXFP4 ? load_powers(rows) : rows16_halves(rows, 0);
@@ -163,7 +161,7 @@ WEIR_INLINE void run_panels(const struct weir_matmul *job, size_t first, size_t 
 }
 
 /* Q8_0 goes by faster than the CPU reads ahead by itself. */
-enum { BYTES_AHEAD = 256 };
+enum { BYTES_AHEAD = 512 };
 
 WEIR_INLINE void ask_ahead(const struct rows16 *rows, const enum weir_type type)
 {
@@ -173,15 +171,20 @@ WEIR_INLINE void ask_ahead(const struct rows16 *rows, const enum weir_type type)
         prefetch_near(rows16_row(rows, row) + BYTES_AHEAD, 1);
 }
 
-/* One token: blocks go from memory through registers into the sum. */
-WEIR_INLINE void run_one(const struct weir_matmul *job, struct rows16 rows, size_t apart, float *y,
-                         const enum weir_type type)
+/* One token: blocks go from memory through registers into the sum. Rows that come in order ask for
+ * ahead, as many bytes as they have. */
+WEIR_INLINE void run_one(const struct weir_matmul *job, struct rows16 rows, const uint8_t *ahead,
+                         size_t apart, float *y, const bool in_order, const enum weir_type type)
 {
+    const size_t tile_bytes = WEIR_LANES * block_bytes(type);
     const act_blocks x = job->x;
     __m512 sum = _mm512_setzero_ps();
     for (size_t at = 0; at < job->cols / 32; at++) {
         struct block block;
-        ask_ahead(&rows, type);
+        if (in_order)
+            rows16_ask_for(&rows, ahead + at * tile_bytes, tile_bytes);
+        else
+            ask_ahead(&rows, type);
         load_block(&rows, &block, type);
         add_block(&block, &x, at, &sum, 1, type);
         rows16_advance(&rows, block_bytes(type));
@@ -189,21 +192,145 @@ WEIR_INLINE void run_one(const struct weir_matmul *job, struct rows16 rows, size
     rows16_store(&rows, y, apart, sum);
 }
 
-WEIR_ROWS_MATMUL(rows16, rows16, q8_0, WEIR_TYPE_Q8_0)
-WEIR_ROWS_MATMUL(rows16, rows16, q4_0, WEIR_TYPE_Q4_0)
-WEIR_ROWS_MATMUL(rows16, rows16, q4_1, WEIR_TYPE_Q4_1)
-WEIR_ROWS_MATMUL(rows16, rows16, q5_0, WEIR_TYPE_Q5_0)
-WEIR_ROWS_MATMUL(rows16, rows16, q5_1, WEIR_TYPE_Q5_1)
-WEIR_ROWS_MATMUL(rows16, rows16, iq4_nl, WEIR_TYPE_IQ4_NL)
-WEIR_ROWS_MATMUL(rows16, rows16, mxfp4, WEIR_TYPE_MXFP4)
-
-void weir_q32_init_vnni(struct weir_kernels *kernels)
+/* Lanes 0 to 7 are a, the others b. */
+WEIR_INLINE __m512i pair_words(const void *a, const void *b)
 {
-    kernels->matmul[WEIR_TYPE_Q8_0] = matmul_q8_0;
-    kernels->matmul[WEIR_TYPE_Q4_0] = matmul_q4_0;
-    kernels->matmul[WEIR_TYPE_Q4_1] = matmul_q4_1;
-    kernels->matmul[WEIR_TYPE_Q5_0] = matmul_q5_0;
-    kernels->matmul[WEIR_TYPE_Q5_1] = matmul_q5_1;
-    kernels->matmul[WEIR_TYPE_IQ4_NL] = matmul_iq4_nl;
-    kernels->matmul[WEIR_TYPE_MXFP4] = matmul_mxfp4;
+    return _mm512_mask_mov_epi32(spread_word(a), 0xff00, spread_word(b));
+}
+
+WEIR_INLINE __m512 pair_floats(float a, float b)
+{
+    return _mm512_mask_mov_ps(_mm512_set1_ps(a), 0xff00, _mm512_set1_ps(b));
+}
+
+WEIR_INLINE __m512i load_halves(const void *low, const void *high)
+{
+    const __m512i first = _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)low));
+    return _mm512_inserti64x4(first, _mm256_loadu_si256((const __m256i *)high), 1);
+}
+
+WEIR_INLINE __m512i fold_words(__m512i a, __m512i b)
+{
+    return _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+}
+
+WEIR_INLINE __m512i fold_pairs(__m512i a, __m512i b)
+{
+    return _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+}
+
+/* Q8_0: rows' bytes stay side by side, and their products with x are folded into the rows' lanes
+ * (docs/decisions/0011-folded-rows.md). */
+WEIR_INLINE __m512i fold_rows(struct rows16 *rows, __m512i x)
+{
+    const __m512i sign = _mm512_set1_epi8(-128);
+    const size_t at = steps_at(WEIR_TYPE_Q8_0);
+    __m512i dots[8];
+    for (int row = 0; row < 8; row++) {
+        rows16_ask(rows);
+        const __m512i steps =
+            load_halves(rows16_row(rows, row) + at, rows16_row(rows, row + 8) + at);
+        dots[row] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_xor_si512(steps, sign), x);
+    }
+    const __m512i low = fold_pairs(fold_words(dots[0], dots[1]), fold_words(dots[2], dots[3]));
+    const __m512i high = fold_pairs(fold_words(dots[4], dots[5]), fold_words(dots[6], dots[7]));
+    const __m512i even = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13);
+    const __m512i odd = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
+    return _mm512_add_epi32(_mm512_permutex2var_epi64(low, even, high),
+                            _mm512_permutex2var_epi64(low, odd, high));
+}
+
+/* The integer dots of eight rows' blocks with a, and of their second blocks with b. */
+WEIR_INLINE __m512i dot_pair(struct rows16 *rows, struct block *block,
+                             const struct weir_act_q8_32 *a, const struct weir_act_q8_32 *b,
+                             const enum weir_type type)
+{
+    __m512i dots = has_minimum(type) ? _mm512_setzero_si512() : pair_words(&a->offset, &b->offset);
+    if (type == WEIR_TYPE_Q8_0) {
+        block->scale = rows16_halves(rows, 0);
+        return _mm512_add_epi32(dots, fold_rows(rows, load_halves(a->q, b->q)));
+    }
+    load_block(rows, block, type);
+    for (int i = 0; i < 8; i++)
+        dots = _mm512_dpbusd_epi32(dots, block->steps[i], pair_words(a->q + 4 * i, b->q + 4 * i));
+    return dots;
+}
+
+/* sum plus two neighbouring blocks of eight rows, or plus the first of them. */
+WEIR_INLINE __m256 add_pair(struct rows16 *rows, const struct weir_act_q8_32 *x, __m256 sum,
+                            const int count, const enum weir_type type)
+{
+    const struct weir_act_q8_32 *a = x;
+    const struct weir_act_q8_32 *b = x + count - 1;
+    struct block block;
+    const __m512 dots = _mm512_cvtepi32_ps(dot_pair(rows, &block, a, b, type));
+    const __m512 scale = _mm512_mul_ps(block.scale, pair_floats(a->scale, b->scale));
+    sum = _mm256_fmadd_ps(_mm512_castps512_ps256(dots), _mm512_castps512_ps256(scale), sum);
+    if (has_minimum(type))
+        sum = _mm256_fmadd_ps(_mm512_castps512_ps256(block.minimum), _mm256_set1_ps(a->sum), sum);
+    if (count == 1)
+        return sum;
+    sum = _mm256_fmadd_ps(_mm512_extractf32x8_ps(dots, 1), _mm512_extractf32x8_ps(scale, 1), sum);
+    if (has_minimum(type))
+        sum =
+            _mm256_fmadd_ps(_mm512_extractf32x8_ps(block.minimum, 1), _mm256_set1_ps(b->sum), sum);
+    return sum;
+}
+
+/* One token, eight rows: two blocks of each at once. */
+WEIR_INLINE void run_pairs(const struct weir_matmul *job, struct rows16 rows, const uint8_t *ahead,
+                           float *y, const enum weir_type type)
+{
+    const size_t tile_bytes = WEIR_LANES * block_bytes(type);
+    const struct weir_act_q8_32 *x = job->x;
+    __m256 sum = _mm256_setzero_ps();
+    for (size_t at = 0; at < job->cols / 64; at++) {
+        rows16_ask_for(&rows, ahead + at * tile_bytes, tile_bytes);
+        sum = add_pair(&rows, x + 2 * at, sum, 2, type);
+        rows16_advance(&rows, 2 * block_bytes(type));
+    }
+    if (job->cols % 64 != 0) {
+        rows8x2_end(&rows, block_bytes(type));
+        sum = add_pair(&rows, x + job->cols / 32 - 1, sum, 1, type);
+    }
+    rows16_store(&rows, y, 1, _mm512_insertf32x8(_mm512_castps256_ps512(sum), sum, 1));
+}
+
+/* A tile and what is asked for share the L1 cache: wide rows make tiles of eight. */
+enum { TILE_BYTES = 28 << 10 };
+
+WEIR_INLINE void run_in_order(const struct weir_matmul *job, const enum weir_type type)
+{
+    const size_t row_bytes = job->w_row_bytes;
+    if (WEIR_LANES * row_bytes > TILE_BYTES) {
+        struct tiles tiles = tiles_first(job, WEIR_LANES / 2);
+        for (; tiles.row < job->row_end; tiles_next(&tiles, WEIR_LANES / 2))
+            run_pairs(job,
+                      rows8x2_at(tiles.w, row_bytes, job->row_end - tiles.row, block_bytes(type)),
+                      tiles_ahead(&tiles, job, WEIR_LANES / 2), job->y + tiles.row, type);
+    } else {
+        struct tiles tiles = tiles_first(job, WEIR_LANES);
+        for (; tiles.row < job->row_end; tiles_next(&tiles, WEIR_LANES))
+            run_one(job, rows16_at(tiles.w, row_bytes, job->row_end - tiles.row),
+                    tiles_ahead(&tiles, job, WEIR_LANES), 1, job->y + tiles.row, true, type);
+    }
+}
+
+WEIR_ROWS16_MATMUL(q8_0, WEIR_TYPE_Q8_0)
+WEIR_ROWS16_MATMUL(q4_0, WEIR_TYPE_Q4_0)
+WEIR_ROWS16_MATMUL(q4_1, WEIR_TYPE_Q4_1)
+WEIR_ROWS16_MATMUL(q5_0, WEIR_TYPE_Q5_0)
+WEIR_ROWS16_MATMUL(q5_1, WEIR_TYPE_Q5_1)
+WEIR_ROWS16_MATMUL(iq4_nl, WEIR_TYPE_IQ4_NL)
+WEIR_ROWS16_MATMUL(mxfp4, WEIR_TYPE_MXFP4)
+
+void weir_q32_init_vnni(struct weir_kernels *kernels, bool in_order)
+{
+    kernels->matmul[WEIR_TYPE_Q8_0] = in_order ? matmul_q8_0_in_order : matmul_q8_0;
+    kernels->matmul[WEIR_TYPE_Q4_0] = in_order ? matmul_q4_0_in_order : matmul_q4_0;
+    kernels->matmul[WEIR_TYPE_Q4_1] = in_order ? matmul_q4_1_in_order : matmul_q4_1;
+    kernels->matmul[WEIR_TYPE_Q5_0] = in_order ? matmul_q5_0_in_order : matmul_q5_0;
+    kernels->matmul[WEIR_TYPE_Q5_1] = in_order ? matmul_q5_1_in_order : matmul_q5_1;
+    kernels->matmul[WEIR_TYPE_IQ4_NL] = in_order ? matmul_iq4_nl_in_order : matmul_iq4_nl;
+    kernels->matmul[WEIR_TYPE_MXFP4] = in_order ? matmul_mxfp4_in_order : matmul_mxfp4;
 }

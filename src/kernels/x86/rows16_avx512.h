@@ -21,6 +21,11 @@ struct rows16 {
     size_t step[4];
     size_t lane_row[4]; /* of lane 4 l, from the tile's first row */
     size_t count;
+    /* What is asked for while these rows are read, a line with each load of sixteen: many at once
+     * hold up the loads. */
+    const uint8_t *ahead;
+    size_t ahead_bytes;
+    size_t asked_bytes;
 };
 
 /* The first of the rows lies at w, the next each row_bytes further. */
@@ -34,6 +39,25 @@ WEIR_INLINE struct rows16 rows16_at(const uint8_t *w, size_t row_bytes, size_t c
         rows.step[l] = (l < rows.count ? l : rows.count - 1) * row_bytes;
     }
     return rows;
+}
+
+/* Eight rows twice: lanes 0 to 7 are their blocks, lanes 8 to 15 the blocks block_bytes further. */
+WEIR_INLINE struct rows16 rows8x2_at(const uint8_t *w, size_t row_bytes, size_t count,
+                                     size_t block_bytes)
+{
+    struct rows16 rows = rows16_at(w, row_bytes, count < WEIR_LANES / 2 ? count : WEIR_LANES / 2);
+    for (int l = 0; l < 2; l++) {
+        rows.group[l + 2] = rows.group[l] + block_bytes;
+        rows.lane_row[l + 2] = rows.lane_row[l];
+    }
+    return rows;
+}
+
+/* A last block that has no second one: read twice. */
+WEIR_INLINE void rows8x2_end(struct rows16 *rows, size_t block_bytes)
+{
+    rows->group[2] -= block_bytes;
+    rows->group[3] -= block_bytes;
 }
 
 WEIR_INLINE void rows16_advance(struct rows16 *rows, size_t bytes)
@@ -67,9 +91,29 @@ WEIR_INLINE const uint8_t *rows16_row(const struct rows16 *rows, int row)
     return rows->group[row / 4] + rows->step[row % 4];
 }
 
-/* Bytes [byte, byte + 16) of row 4 l + j in part l. */
-WEIR_INLINE __m512i rows16_quad(const struct rows16 *rows, int j, size_t byte)
+WEIR_INLINE void rows16_ask(struct rows16 *rows)
 {
+    if (rows->asked_bytes >= rows->ahead_bytes)
+        return;
+    prefetch_near(rows->ahead + rows->asked_bytes, 1);
+    rows->asked_bytes += WEIR_LINE_BYTES;
+    __asm__ volatile("" ::: "memory"); /* else gcc puts them side by side */
+}
+
+/* From now on bytes at ahead are asked for. */
+WEIR_INLINE void rows16_ask_for(struct rows16 *rows, const uint8_t *ahead, size_t bytes)
+{
+    while (rows->asked_bytes < rows->ahead_bytes)
+        rows16_ask(rows);
+    rows->ahead = ahead;
+    rows->ahead_bytes = bytes;
+    rows->asked_bytes = 0;
+}
+
+/* Bytes [byte, byte + 16) of row 4 l + j in part l. */
+WEIR_INLINE __m512i rows16_quad(struct rows16 *rows, int j, size_t byte)
+{
+    rows16_ask(rows);
     const size_t at = rows->step[j] + byte;
     __m512i quad = _mm512_castsi128_si512(
         _mm_loadu_si128((const __m128i *)(const void *)(rows->group[0] + at)));
@@ -82,7 +126,7 @@ WEIR_INLINE __m512i rows16_quad(const struct rows16 *rows, int j, size_t byte)
 }
 
 /* words[i]: of each row, the 32-bit word at byte + 4 i. */
-WEIR_INLINE void rows16_words(const struct rows16 *rows, size_t byte, __m512i words[4])
+WEIR_INLINE void rows16_words(struct rows16 *rows, size_t byte, __m512i words[4])
 {
     const __m512i a = rows16_quad(rows, 0, byte);
     const __m512i b = rows16_quad(rows, 1, byte);

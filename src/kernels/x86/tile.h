@@ -80,31 +80,11 @@ WEIR_INLINE void scatter_lanes(float *y, size_t apart, const float *lanes, size_
         y[lane * apart] = lanes[lane];
 }
 
-/* Define matmul_NAME from the file's run_one, for the rows that struct LANES says the place of, and
- * run_panels, for the tiles of WEIR_ROWS rows that struct TILE does. Both take the type as a
- * constant. */
-#define WEIR_ROWS_MATMUL(lanes, tile, name, type)                                                  \
-    static void one_##name(const struct weir_matmul *job)                                          \
+/* Define prompt_NAME from the file's run_panels, for tiles of WEIR_ROWS rows that struct TILE says
+ * the place of. It takes the type as a constant. */
+#define WEIR_ROWS_PROMPT(tile, name, type)                                                         \
+    static void prompt_##name(const struct weir_matmul *job)                                       \
     {                                                                                              \
-        for (size_t row = job->row_begin; row < job->row_end;) {                                   \
-            const size_t left = job->row_end - row;                                                \
-            const size_t count = left < WEIR_LANES ? left : WEIR_LANES;                            \
-            const size_t apart = lanes_apart(left, WEIR_LANES, job->w_row_bytes);                  \
-            for (size_t first = row; first < row + apart; first++) {                               \
-                const uint8_t *w = (const uint8_t *)job->w + first * job->w_row_bytes;             \
-                run_one(job, lanes##_at(w, apart * job->w_row_bytes, count), apart,                \
-                        job->y + first, type);                                                     \
-            }                                                                                      \
-            row += apart * count;                                                                  \
-        }                                                                                          \
-    }                                                                                              \
-                                                                                                   \
-    static void matmul_##name(const struct weir_matmul *job)                                       \
-    {                                                                                              \
-        if (job->n_token == 1) {                                                                   \
-            one_##name(job);                                                                       \
-            return;                                                                                \
-        }                                                                                          \
         for (size_t first = 0; first < job->n_token; first += WEIR_TOKENS_MAX) {                   \
             const size_t left = job->n_token - first;                                              \
             const size_t n_token = left < WEIR_TOKENS_MAX ? left : WEIR_TOKENS_MAX;                \
