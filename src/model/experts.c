@@ -42,19 +42,30 @@ struct batch {
 
 /* hidden = silu(W_gate x) * (W_up x), rows [begin, end) (arXiv:2002.05202, eq. 6). */
 static void gate_up_rows(const struct batch *batch, const struct network *network, uint64_t begin,
-                         uint64_t end)
+                         uint64_t end, const uint8_t *next)
 {
     struct weir_forward *forward = batch->forward;
     const size_t width = network->gate->rows;
     float *gate = forward->hidden_gate + network->hidden_first * width;
     float *up = forward->hidden_up + network->hidden_first * width;
     weir_matmul_rows(forward, network->gate, network->gate_data, batch->input, network->input_first,
-                     network->n_row, gate, begin, end);
+                     network->n_row, gate, begin, end,
+                     network->up_data + begin * network->up->row_bytes);
     weir_matmul_rows(forward, network->up, network->up_data, batch->input, network->input_first,
-                     network->n_row, up, begin, end);
+                     network->n_row, up, begin, end, next);
     for (uint32_t row = 0; row < network->n_row; row++)
         forward->kernels->silu_mul(gate + row * width + begin, up + row * width + begin,
                                    end - begin);
+}
+
+/* Where row `row` of all networks' gates begins; NULL for the row after the last. */
+static const uint8_t *gate_at(const struct batch *batch, uint64_t row)
+{
+    const uint64_t width = batch->networks[0].gate->rows;
+    if (row >= batch->count * width)
+        return NULL;
+    const struct network *network = &batch->networks[row / width];
+    return network->gate_data + row % width * network->gate->row_bytes;
 }
 
 /* The rows are those of all networks, one after the other. */
@@ -62,15 +73,16 @@ static void run_gate_up(void *user, uint32_t part, uint32_t n_part)
 {
     struct batch *batch = user;
     const uint64_t width = batch->networks[0].gate->rows;
-    uint64_t begin;
-    uint64_t end;
+    struct weir_pieces pieces = weir_pieces_start(&batch->rows, n_part);
     (void)part;
-    while (weir_deal_take(&batch->rows, n_part, &begin, &end))
+    while (weir_pieces_step(&pieces))
         for (uint32_t index = 0; index < batch->count; index++) {
-            uint64_t from = begin;
-            uint64_t to = end;
-            if (weir_deal_overlap(index * width, width, &from, &to))
-                gate_up_rows(batch, &batch->networks[index], from, to);
+            const uint64_t first = index * width;
+            uint64_t begin;
+            uint64_t end;
+            if (weir_pieces_overlap(&pieces, first, width, &begin, &end))
+                gate_up_rows(batch, &batch->networks[index], begin, end,
+                             gate_at(batch, weir_pieces_after(&pieces, first + end - 1)));
         }
 }
 
@@ -84,22 +96,32 @@ static void run_quantize(void *user, uint32_t part, uint32_t n_part)
     weir_act_fill(forward, &forward->hidden_act, forward->hidden_gate, begin, end);
 }
 
+/* Where row `row` of a network's down matrix lies; NULL after the last. */
+static const uint8_t *down_at(const struct batch *batch, uint32_t index, uint64_t row)
+{
+    const struct network *network = &batch->networks[index];
+    return row < network->down->rows ? network->down_data + row * network->down->row_bytes : NULL;
+}
+
 /* Rows of every network, and with the last of them their sums: they are in this CPU's cache. */
 static void run_down(void *user, uint32_t part, uint32_t n_part)
 {
     struct batch *batch = user;
     struct weir_forward *forward = batch->forward;
-    uint64_t begin;
-    uint64_t end;
+    struct weir_pieces pieces = weir_pieces_start(&batch->rows, n_part);
     (void)part;
-    while (weir_deal_take(&batch->rows, n_part, &begin, &end)) {
+    while (weir_pieces_step(&pieces)) {
         for (uint32_t index = batch->down_first; index < batch->down_last; index++) {
             const struct network *network = &batch->networks[index];
+            const uint8_t *next = index + 1 < batch->down_last
+                                      ? down_at(batch, index + 1, pieces.begin)
+                                      : down_at(batch, batch->down_first, pieces.next_begin);
             weir_matmul_rows(forward, network->down, network->down_data, &forward->hidden_act,
-                             network->hidden_first, network->n_row, network->out, begin, end);
+                             network->hidden_first, network->n_row, network->out, pieces.begin,
+                             pieces.end, next);
         }
         if (batch->add != NULL && batch->down_last == batch->count)
-            batch->add(forward, begin, end);
+            batch->add(forward, pieces.begin, pieces.end);
     }
 }
 

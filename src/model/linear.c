@@ -36,7 +36,7 @@ void weir_act_fill(const struct weir_forward *forward, struct weir_act_rows *act
 
 void weir_matmul_rows(const struct weir_forward *forward, const struct weir_weight *weight,
                       const uint8_t *matrix, const struct weir_act_rows *act, size_t first,
-                      uint32_t n_token, float *y, uint64_t begin, uint64_t end)
+                      uint32_t n_token, float *y, uint64_t begin, uint64_t end, const uint8_t *next)
 {
     const enum weir_act format = weir_forward_act(forward, weight);
     const bool plain = format == WEIR_ACT_F32;
@@ -54,6 +54,7 @@ void weir_matmul_rows(const struct weir_forward *forward, const struct weir_weig
         .row_begin = begin,
         .row_end = end,
         .n_token = n_token,
+        .next = next,
     };
     if (begin < end && n_token > 0)
         forward->kernels->matmul[weight->type](&job);
@@ -72,47 +73,87 @@ void weir_deal_start(struct weir_deal *deal, uint64_t count, uint32_t n_token)
         .count = count,
         .least = n_token == 1 ? PIECE_ROWS : PROMPT_PIECE_ROWS,
         .divisor = n_token == 1 ? DIVISOR : PROMPT_DIVISOR,
+        .asks = n_token == 1,
     };
 }
 
-bool weir_deal_take(struct weir_deal *deal, uint32_t n_part, uint64_t *begin, uint64_t *end)
+static void take_piece(struct weir_pieces *pieces)
 {
-    uint64_t next = atomic_load_explicit(&deal->next, memory_order_relaxed);
+    struct weir_deal *deal = pieces->deal;
+    uint64_t begin = atomic_load_explicit(&deal->next, memory_order_relaxed);
+    uint64_t end;
     do {
-        const uint64_t left = deal->count - next;
-        if (left == 0)
-            return false;
-        const uint64_t share = n_part == 1 ? left : left / (deal->divisor * (uint64_t)n_part);
-        *begin = next;
-        *end = next + weir_min(weir_align_up(weir_max(share, deal->least), PIECE_ROWS), left);
+        const uint64_t left = deal->count - begin;
+        const uint64_t share =
+            pieces->n_part == 1 ? left : left / (deal->divisor * (uint64_t)pieces->n_part);
+        end = begin + weir_min(weir_align_up(weir_max(share, deal->least), PIECE_ROWS), left);
         /* Relaxed: which rows are whose is all that is agreed on. */
-    } while (!atomic_compare_exchange_weak_explicit(&deal->next, &next, *end, memory_order_relaxed,
+    } while (begin < end &&
+             !atomic_compare_exchange_weak_explicit(&deal->next, &begin, end, memory_order_relaxed,
                                                     memory_order_relaxed));
-    return true;
+    pieces->next_begin = begin;
+    pieces->next_end = end;
 }
 
-bool weir_deal_overlap(uint64_t first, uint64_t count, uint64_t *begin, uint64_t *end)
+struct weir_pieces weir_pieces_start(struct weir_deal *deal, uint32_t n_part)
 {
-    *begin = weir_max(*begin, first) - first;
-    *end = weir_max(weir_min(*end, first + count), first) - first;
+    return (struct weir_pieces){
+        .deal = deal, .n_part = n_part, .next_begin = deal->count, .next_end = deal->count};
+}
+
+bool weir_pieces_step(struct weir_pieces *pieces)
+{
+    const uint64_t count = pieces->deal->count;
+    if (pieces->next_begin == count)
+        take_piece(pieces);
+    pieces->begin = pieces->next_begin;
+    pieces->end = pieces->next_end;
+    pieces->next_begin = pieces->next_end = count;
+    if (pieces->begin < pieces->end && pieces->deal->asks)
+        take_piece(pieces);
+    return pieces->begin < pieces->end;
+}
+
+uint64_t weir_pieces_after(const struct weir_pieces *pieces, uint64_t last)
+{
+    return last + 1 < pieces->end ? last + 1 : pieces->next_begin;
+}
+
+bool weir_pieces_overlap(const struct weir_pieces *pieces, uint64_t first, uint64_t count,
+                         uint64_t *begin, uint64_t *end)
+{
+    *begin = weir_max(pieces->begin, first) - first;
+    *end = weir_max(weir_min(pieces->end, first + count), first) - first;
     return *begin < *end;
+}
+
+/* Where the weights of a row of the job lie; NULL for the row after the last. */
+static const uint8_t *row_at(const struct weir_linear *linear, uint64_t row)
+{
+    for (uint32_t index = 0; index < linear->count; index++) {
+        const struct weir_weight *weight = linear->weight[index];
+        if (row < weight->rows)
+            return (const uint8_t *)weight->data + row * weight->row_bytes;
+        row -= weight->rows;
+    }
+    return NULL;
 }
 
 static void run_linear_part(void *user, uint32_t part, uint32_t n_part)
 {
     struct weir_linear *linear = user;
-    uint64_t begin;
-    uint64_t end;
+    struct weir_pieces pieces = weir_pieces_start(&linear->rows, n_part);
     (void)part;
-    while (weir_deal_take(&linear->rows, n_part, &begin, &end)) {
+    while (weir_pieces_step(&pieces)) {
         uint64_t first = 0;
         for (uint32_t index = 0; index < linear->count; index++) {
             const struct weir_weight *weight = linear->weight[index];
-            uint64_t from = begin;
-            uint64_t to = end;
-            if (weir_deal_overlap(first, weight->rows, &from, &to))
+            uint64_t begin;
+            uint64_t end;
+            if (weir_pieces_overlap(&pieces, first, weight->rows, &begin, &end))
                 weir_matmul_rows(linear->forward, weight, weight->data, linear->act, 0,
-                                 linear->n_token, linear->y[index], from, to);
+                                 linear->n_token, linear->y[index], begin, end,
+                                 row_at(linear, weir_pieces_after(&pieces, first + end - 1)));
             first += weight->rows;
         }
     }

@@ -113,14 +113,28 @@ struct weir_deal {
     uint64_t count;
     uint64_t least;   /* rows of a piece */
     uint32_t divisor; /* a piece is a thread's part of what is left, divided by this */
+    bool asks;        /* memory is the limit: a thread knows its next piece, to ask for it */
     _Atomic uint64_t next;
 };
 /* Before the job: count rows of weights that n_token tokens pass. */
 void weir_deal_start(struct weir_deal *deal, uint64_t count, uint32_t n_token);
-/* The calling thread's next piece, [begin, end); false when all are taken. */
-bool weir_deal_take(struct weir_deal *deal, uint32_t n_part, uint64_t *begin, uint64_t *end);
-/* What a piece has of the count rows that begin at first, numbered from there; false: nothing. */
-bool weir_deal_overlap(uint64_t first, uint64_t count, uint64_t *begin, uint64_t *end);
+/* A thread's pieces. */
+struct weir_pieces {
+    struct weir_deal *deal;
+    uint32_t n_part;
+    uint64_t begin, end; /* this piece */
+    uint64_t next_begin,
+        next_end; /* the next one; empty when it is not known yet, or none is left */
+};
+/* A thread of a job in n_part parts; no piece yet. */
+struct weir_pieces weir_pieces_start(struct weir_deal *deal, uint32_t n_part);
+/* Go to the next piece; false when there is none. */
+bool weir_pieces_step(struct weir_pieces *pieces);
+/* The row that the thread computes after row `last` of this piece; the deal's count: not known. */
+uint64_t weir_pieces_after(const struct weir_pieces *pieces, uint64_t last);
+/* What the piece has of the count rows that begin at first, numbered from there; false: nothing. */
+bool weir_pieces_overlap(const struct weir_pieces *pieces, uint64_t first, uint64_t count,
+                         uint64_t *begin, uint64_t *end);
 
 /* One fork-join over the rows of up to three weights that share x. */
 struct weir_linear {
@@ -134,10 +148,12 @@ struct weir_linear {
     struct weir_deal rows; /* set by the run */
 };
 void weir_linear_run(struct weir_linear *linear);
-/* Rows [begin, end) of y = W x for n_token rows of act from first on; matrix of a stack. */
+/* Rows [begin, end) of y = W x for n_token rows of act from first on; matrix of a stack. next is
+ * where the thread reads weights after these, or NULL. */
 void weir_matmul_rows(const struct weir_forward *forward, const struct weir_weight *weight,
                       const uint8_t *matrix, const struct weir_act_rows *act, size_t first,
-                      uint32_t n_token, float *y, uint64_t begin, uint64_t end);
+                      uint32_t n_token, float *y, uint64_t begin, uint64_t end,
+                      const uint8_t *next);
 
 void weir_embedding_layout(struct weir_forward *forward, struct weir_mem *mem);
 /* residual = the embedding of the step's tokens. Errors: IO, FORMAT. */

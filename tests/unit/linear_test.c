@@ -21,12 +21,11 @@ struct job {
 static void take_rows(void *user, uint32_t part, uint32_t n_part)
 {
     struct job *job = user;
-    uint64_t begin;
-    uint64_t end;
+    struct weir_pieces pieces = weir_pieces_start(&job->rows, n_part);
     (void)part;
-    while (weir_deal_take(&job->rows, n_part, &begin, &end)) {
-        WEIR_ASSERT(begin < end && end <= job->rows.count);
-        for (uint64_t row = begin; row < end; row++)
+    while (weir_pieces_step(&pieces)) {
+        WEIR_ASSERT(pieces.begin < pieces.end && pieces.end <= job->rows.count);
+        for (uint64_t row = pieces.begin; row < pieces.end; row++)
             atomic_fetch_add(&job->taken[row], 1);
     }
 }
@@ -40,7 +39,7 @@ static void test_each_row_once(void **state)
         for (uint64_t count = 0; count <= ROWS_MAX; count = count * 3 + 1) {
             static struct job job;
             memset(&job, 0, sizeof(job));
-            weir_deal_start(&job.rows, count, 1);
+            weir_deal_start(&job.rows, count, n_thread % 2 + 1);
             weir_pool_run(pool, "rows", take_rows, &job);
             for (uint64_t row = 0; row < ROWS_MAX; row++)
                 assert_int_equal(job.taken[row], row < count);
@@ -54,15 +53,15 @@ static void check_pieces(uint32_t n_token, uint64_t first, uint64_t smallest)
     struct weir_deal rows;
     uint64_t largest = first;
     uint64_t at = 0;
-    uint64_t begin;
-    uint64_t end;
     weir_deal_start(&rows, 1000, n_token);
-    while (weir_deal_take(&rows, 2, &begin, &end)) {
-        assert_int_equal(begin, at);
-        assert_true(at == 0 ? end == first : end - begin <= largest);
-        assert_true(end == 1000 || (end - begin >= smallest && (end - begin) % 16 == 0));
-        largest = end - begin;
-        at = end;
+    struct weir_pieces pieces = weir_pieces_start(&rows, 2);
+    while (weir_pieces_step(&pieces)) {
+        const uint64_t length = pieces.end - pieces.begin;
+        assert_int_equal(pieces.begin, at);
+        assert_true(at == 0 ? pieces.end == first : length <= largest);
+        assert_true(pieces.end == 1000 || (length >= smallest && length % 16 == 0));
+        largest = length;
+        at = pieces.end;
     }
     assert_int_equal(at, 1000);
     assert_true(largest <= smallest);
@@ -79,19 +78,44 @@ static void test_one_thread_takes_all(void **state)
 {
     (void)state;
     struct weir_deal rows;
-    uint64_t begin;
-    uint64_t end;
     weir_deal_start(&rows, 1001, 1);
-    assert_true(weir_deal_take(&rows, 1, &begin, &end));
-    assert_int_equal(begin, 0);
-    assert_int_equal(end, 1001);
-    assert_false(weir_deal_take(&rows, 1, &begin, &end));
+    struct weir_pieces pieces = weir_pieces_start(&rows, 1);
+    assert_true(weir_pieces_step(&pieces));
+    assert_int_equal(pieces.begin, 0);
+    assert_int_equal(pieces.end, 1001);
+    assert_false(weir_pieces_step(&pieces));
+}
+
+static void test_what_comes_after(void **state)
+{
+    (void)state;
+    struct weir_deal rows;
+    weir_deal_start(&rows, 1000, 1);
+    struct weir_pieces mine = weir_pieces_start(&rows, 2);
+    struct weir_pieces other = weir_pieces_start(&rows, 2);
+    assert_true(weir_pieces_step(&mine) && weir_pieces_step(&other));
+    assert_int_equal(weir_pieces_after(&mine, mine.begin), mine.begin + 1);
+    assert_int_equal(weir_pieces_after(&mine, mine.end - 1), mine.next_begin);
+    const uint64_t told = weir_pieces_after(&other, other.end - 1);
+    assert_true(weir_pieces_step(&other));
+    assert_int_equal(other.begin, told);
+    while (weir_pieces_step(&other))
+        ;
+    assert_true(weir_pieces_step(&mine));
+    assert_int_equal(weir_pieces_after(&mine, mine.end - 1), 1000); /* none */
+
+    weir_deal_start(&rows, 1000, 2); /* a prompt's pieces are not taken before their time */
+    mine = weir_pieces_start(&rows, 2);
+    assert_true(weir_pieces_step(&mine));
+    assert_int_equal(weir_pieces_after(&mine, mine.end - 1), 1000);
+    assert_int_equal(rows.next, mine.end);
 }
 
 static void check_overlap(uint64_t begin, uint64_t end, uint64_t first, uint64_t count,
                           uint64_t from, uint64_t to)
 {
-    const bool some = weir_deal_overlap(first, count, &begin, &end);
+    const struct weir_pieces pieces = {.begin = begin, .end = end};
+    const bool some = weir_pieces_overlap(&pieces, first, count, &begin, &end);
     assert_int_equal(some, from < to);
     if (some) {
         assert_int_equal(begin, from);
@@ -117,6 +141,7 @@ int main(void)
         cmocka_unit_test(test_each_row_once),
         cmocka_unit_test(test_pieces_shrink_to_a_tile),
         cmocka_unit_test(test_one_thread_takes_all),
+        cmocka_unit_test(test_what_comes_after),
         cmocka_unit_test(test_overlap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
