@@ -3,10 +3,11 @@
  *   build/release/bench/share MODEL.gguf [TOKENS [THREADS]]
  *   prints {"tokens":N,"threads":T,"token_bytes":B,"tokens_per_s":R,"dram_bytes_per_s":D,"share":S}
  *
- * A token, then as many bytes of the model's memory read as bench/dram reads them, then the next
- * token. Neighbours have the same machine, whatever others do to its memory from one second to the
- * next, and the same places in it: another buffer may lie better or worse. The share is the median
- * over tokens of the time to read a token's bytes over the time to compute it.
+ * A token, then as many bytes as it touched (weights, and K and V of the positions so far) read from
+ * the model's memory as bench/dram reads them, then the next token. Neighbours have the same
+ * machine, whatever others do to its memory from one second to the next, and the same places in it:
+ * another buffer may lie better or worse. The share is the median over tokens of the time to read a
+ * token's bytes over the time to compute it; token_bytes are the weights'.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +24,8 @@ struct share {
     weir_pool *pool;
     const uint8_t *weights; /* most of them; borrowed */
     uint64_t weights_bytes;
-    uint64_t token_bytes;
+    uint64_t token_bytes;    /* of weights */
+    uint64_t position_bytes; /* of K and V */
     uint32_t n_vocab;
     uint32_t n_token;
 };
@@ -52,6 +54,7 @@ static enum weir_status open_all(struct share *share, const char *path, uint32_t
                          path, plan->n_slot_total, plan->n_expert_total);
     find_weights(share);
     share->token_bytes = weir_min(plan->cost.trunk_bytes + plan->token_bytes, share->weights_bytes);
+    share->position_bytes = plan->cost.kv_position_bytes;
     share->n_vocab = weir_engine_model(share->engine)->n_vocab;
     WEIR_TRY(weir_session_create(&share->session, share->engine, err));
     return weir_pool_create(&share->pool, plan->n_thread, err);
@@ -64,12 +67,20 @@ static void close_all(struct share *share)
     weir_engine_close(&share->engine);
 }
 
+/* K and V of the positions up to this one are read too. */
+static uint64_t touched_bytes(const struct share *share, uint64_t position)
+{
+    const uint64_t bytes = share->token_bytes + (position + 1) * share->position_bytes;
+    return weir_min(bytes, share->weights_bytes);
+}
+
 /* Other bytes than last time, so that no cache holds them. */
 static uint64_t read_ns(const struct share *share, uint64_t round)
 {
-    const uint64_t places = share->weights_bytes - share->token_bytes + 1;
-    const uint64_t at = weir_align_down(round * share->token_bytes % places, PAGE_BYTES);
-    return weir_sys_dram_read_ns(share->pool, share->weights + at, share->token_bytes);
+    const uint64_t bytes = touched_bytes(share, round);
+    const uint64_t at =
+        weir_align_down(round * bytes % (share->weights_bytes - bytes + 1), PAGE_BYTES);
+    return weir_sys_dram_read_ns(share->pool, share->weights + at, bytes);
 }
 
 static double median(double *values, uint32_t count)
@@ -106,7 +117,8 @@ static void print_result(const struct share *share, double *compute_s, double *r
            "\"dram_bytes_per_s\": %.0f, \"share\": %.3f}\n",
            share->n_token, weir_engine_plan(share->engine)->n_thread,
            (unsigned long long)share->token_bytes, 1.0 / median(compute_s, share->n_token),
-           (double)share->token_bytes / median(read_s, share->n_token),
+           (double)touched_bytes(share, WARM_TOKENS + share->n_token / 2) /
+               median(read_s, share->n_token),
            median(shares, share->n_token));
 }
 

@@ -67,6 +67,8 @@ enum { PIECE_ROWS = 32, PROMPT_PIECE_ROWS = 128 };
  * with all of its rows. */
 enum { DIVISOR = 2, PROMPT_DIVISOR = 5 };
 
+enum { RESERVE_ROWS = 8 * PIECE_ROWS };
+
 void weir_deal_start(struct weir_deal *deal, uint64_t count, uint32_t n_token)
 {
     *deal = (struct weir_deal){
@@ -109,7 +111,9 @@ bool weir_pieces_step(struct weir_pieces *pieces)
     pieces->begin = pieces->next_begin;
     pieces->end = pieces->next_end;
     pieces->next_begin = pieces->next_end = count;
-    if (pieces->begin < pieces->end && pieces->deal->asks)
+    /* Near the end a thread with a piece in reserve would keep the others waiting. */
+    const uint64_t left = count - atomic_load_explicit(&pieces->deal->next, memory_order_relaxed);
+    if (pieces->deal->asks && left > RESERVE_ROWS * (uint64_t)pieces->n_part)
         take_piece(pieces);
     return pieces->begin < pieces->end;
 }

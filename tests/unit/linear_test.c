@@ -90,24 +90,27 @@ static void test_what_comes_after(void **state)
 {
     (void)state;
     struct weir_deal rows;
-    weir_deal_start(&rows, 1000, 1);
+    weir_deal_start(&rows, 4000, 1);
     struct weir_pieces mine = weir_pieces_start(&rows, 2);
     struct weir_pieces other = weir_pieces_start(&rows, 2);
     assert_true(weir_pieces_step(&mine) && weir_pieces_step(&other));
     assert_int_equal(weir_pieces_after(&mine, mine.begin), mine.begin + 1);
-    assert_int_equal(weir_pieces_after(&mine, mine.end - 1), mine.next_begin);
-    const uint64_t told = weir_pieces_after(&other, other.end - 1);
-    assert_true(weir_pieces_step(&other));
-    assert_int_equal(other.begin, told);
-    while (weir_pieces_step(&other))
-        ;
+    const uint64_t told = weir_pieces_after(&mine, mine.end - 1);
+    assert_in_range(told, mine.end, 3999);
     assert_true(weir_pieces_step(&mine));
-    assert_int_equal(weir_pieces_after(&mine, mine.end - 1), 1000); /* none */
+    assert_int_equal(mine.begin, told);
 
-    weir_deal_start(&rows, 1000, 2); /* a prompt's pieces are not taken before their time */
+    /* The last rows are in nobody's reserve. */
+    while (rows.next < 4000)
+        assert_true(weir_pieces_step(&other));
+    assert_int_equal(weir_pieces_after(&other, other.end - 1), 4000);
+    assert_false(weir_pieces_step(&other));
+
+    /* A prompt's pieces are not taken before their time. */
+    weir_deal_start(&rows, 4000, 2);
     mine = weir_pieces_start(&rows, 2);
     assert_true(weir_pieces_step(&mine));
-    assert_int_equal(weir_pieces_after(&mine, mine.end - 1), 1000);
+    assert_int_equal(weir_pieces_after(&mine, mine.end - 1), 4000);
     assert_int_equal(rows.next, mine.end);
 }
 
