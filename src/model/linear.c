@@ -82,13 +82,15 @@ void weir_deal_start(struct weir_deal *deal, uint64_t count, uint32_t n_token)
 static void take_piece(struct weir_pieces *pieces)
 {
     struct weir_deal *deal = pieces->deal;
+    /* Few rows, a router's, are shared all the same. */
+    const uint64_t least = weir_max(weir_min(deal->least, deal->count / pieces->n_part), 1);
     uint64_t begin = atomic_load_explicit(&deal->next, memory_order_relaxed);
     uint64_t end;
     do {
         const uint64_t left = deal->count - begin;
         const uint64_t share =
             pieces->n_part == 1 ? left : left / (deal->divisor * (uint64_t)pieces->n_part);
-        end = begin + weir_min(weir_align_up(weir_max(share, deal->least), PIECE_ROWS), left);
+        end = begin + weir_min(weir_align_up(weir_max(share, least), PIECE_ROWS), left);
         /* Relaxed: which rows are whose is all that is agreed on. */
     } while (begin < end &&
              !atomic_compare_exchange_weak_explicit(&deal->next, &begin, end, memory_order_relaxed,

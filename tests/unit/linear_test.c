@@ -48,30 +48,31 @@ static void test_each_row_once(void **state)
     }
 }
 
-static void check_pieces(uint32_t n_token, uint64_t first, uint64_t smallest)
+static void check_pieces(uint64_t count, uint32_t n_token, uint64_t first, uint64_t smallest)
 {
     struct weir_deal rows;
     uint64_t largest = first;
     uint64_t at = 0;
-    weir_deal_start(&rows, 1000, n_token);
+    weir_deal_start(&rows, count, n_token);
     struct weir_pieces pieces = weir_pieces_start(&rows, 2);
     while (weir_pieces_step(&pieces)) {
         const uint64_t length = pieces.end - pieces.begin;
         assert_int_equal(pieces.begin, at);
         assert_true(at == 0 ? pieces.end == first : length <= largest);
-        assert_true(pieces.end == 1000 || (length >= smallest && length % 16 == 0));
+        assert_true(pieces.end == count || (length >= smallest && length % 16 == 0));
         largest = length;
         at = pieces.end;
     }
-    assert_int_equal(at, 1000);
+    assert_int_equal(at, count);
     assert_true(largest <= smallest);
 }
 
 static void test_pieces_shrink_to_a_tile(void **state)
 {
     (void)state;
-    check_pieces(1, 256, 32);  /* a quarter */
-    check_pieces(2, 128, 128); /* a tenth, were it not so few */
+    check_pieces(1000, 1, 256, 32);  /* a quarter */
+    check_pieces(1000, 2, 128, 128); /* a tenth, were it not so few */
+    check_pieces(64, 2, 32, 32);     /* a router's: each thread its half */
 }
 
 static void test_one_thread_takes_all(void **state)
