@@ -3,8 +3,8 @@
  *   build/release/bench/share MODEL.gguf [TOKENS [THREADS]]
  *   prints {"tokens":N,"threads":T,"token_bytes":B,"tokens_per_s":R,"dram_bytes_per_s":D,"share":S}
  *
- * A token, then as many bytes as it touched (weights, and K and V of the positions so far) read from
- * the model's memory as bench/dram reads them, then the next token. Neighbours have the same
+ * A token, then as many bytes as it touched (weights, and K and V of the positions so far) read
+ * from the model's memory as bench/dram reads them, then the next token. Neighbours have the same
  * machine, whatever others do to its memory from one second to the next, and the same places in it:
  * another buffer may lie better or worse. The share is the median over tokens of the time to read a
  * token's bytes over the time to compute it; token_bytes are the weights'.

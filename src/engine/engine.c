@@ -107,6 +107,16 @@ static uint64_t in_flight_bytes(const struct weir_engine *engine, const struct w
                                         : weir_min(config->io_budget_bytes, room_bytes);
 }
 
+/* All reads of a queue tend to come back together: one budget would leave the device idle until the
+ * next are asked for, which in a prompt is when a job of milliseconds ends. */
+enum { PROMPT_BUDGETS = 4 };
+
+static uint64_t prompt_budget_bytes(const struct weir_engine *engine, uint64_t budget_bytes)
+{
+    const uint64_t one_bytes = budget_bytes > 0 ? budget_bytes : WEIR_STORE_BUDGET_BYTES;
+    return weir_io_mode_get(engine->io)->direct ? PROMPT_BUDGETS * one_bytes : one_bytes;
+}
+
 static enum weir_status create_store(struct weir_engine *engine, const struct weir_config *config,
                                      struct weir_err *err)
 {
@@ -121,12 +131,14 @@ static enum weir_status create_store(struct weir_engine *engine, const struct we
         if ((config->ablation & WEIR_ABLATE_GATE_UP_FIRST) != 0)
             layers[layer].head_count = layers[layer].slice_count;
     }
+    const uint64_t budget_bytes = in_flight_bytes(engine, config);
     const struct weir_store_config store_config = {
         .layer_count = n_layer,
         .layers = layers,
         .policy = &engine->choice.policy,
         .step_max = engine->blueprint.model->shape.n_expert_used,
-        .budget_bytes = in_flight_bytes(engine, config),
+        .budget_bytes = budget_bytes,
+        .prompt_budget_bytes = prompt_budget_bytes(engine, budget_bytes),
         .waits_for_all = (config->ablation & WEIR_ABLATE_HITS_FIRST) != 0,
         .forgets = (config->ablation & WEIR_ABLATE_CACHE) != 0,
     };

@@ -26,7 +26,7 @@
 #define UNPOISON(memory, bytes) ((void)(memory))
 #endif
 
-enum { DEPTH_DEFAULT = 32, THREADS_DEFAULT = 4, ATTEMPT_MAX = 3 };
+enum { DEPTH_DEFAULT = 64, THREADS_DEFAULT = 4, ATTEMPT_MAX = 3 };
 /* The longest single wait of an engine; longer ones are made of several. */
 #define WAIT_NS_MAX INT64_C(3600000000000)
 

@@ -67,7 +67,7 @@ struct weir_io_fake {
 struct weir_io_config {
     enum weir_io_kind kind;
     bool buffered;     /* do not ask for direct reads */
-    uint32_t depth;    /* reads in flight, 1 to WEIR_IO_DEPTH_MAX; 0 gives the default, 32 */
+    uint32_t depth;    /* reads in flight, 1 to WEIR_IO_DEPTH_MAX; 0 gives the default, 64 */
     uint32_t n_thread; /* thread engine only; 0 gives the default, 4 */
     struct weir_io_fake fake;
     weir_timeline *timeline; /* borrowed until destroy; NULL: nothing is recorded */

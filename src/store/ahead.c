@@ -150,7 +150,7 @@ static bool start_ahead(struct weir_store *store, uint32_t record)
 static uint64_t ahead_budget_bytes(const struct weir_store *store)
 {
     if (store->ahead.is_sure)
-        return store->budget_bytes;
+        return store->prompt_budget_bytes;
     const struct weir_layer_state *layer = &store->layers[store->ahead.layer];
     uint64_t slice_bytes = 0;
     for (uint32_t slice = 0; slice < layer->config.slice_count; slice++)

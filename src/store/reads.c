@@ -151,18 +151,20 @@ static bool ask_for_step(struct weir_store *store)
 {
     const struct weir_step *step = &store->step;
     const uint32_t lead = store->step_max;
+    const bool is_prompt = step->count > store->step_max;
+    const uint64_t budget_bytes = is_prompt ? store->prompt_budget_bytes : store->budget_bytes;
     for (uint32_t index = 0; index < step->reading_count + lead; index++) {
         if (index < step->reading_count) {
             const uint32_t slot = step->reading[index];
             const uint32_t head_count = weir_store_layer_of(store, slot)->config.head_count;
-            if (!weir_store_ask(store, slot, head_count, store->budget_bytes))
+            if (!weir_store_ask(store, slot, head_count, budget_bytes))
                 return false;
         }
         if (index < lead)
             continue;
         const uint32_t slot = step->reading[index - lead];
         const uint32_t slice_count = weir_store_layer_of(store, slot)->config.slice_count;
-        if (!weir_store_ask(store, slot, slice_count, store->budget_bytes))
+        if (!weir_store_ask(store, slot, slice_count, budget_bytes))
             return false;
     }
     return true;

@@ -155,6 +155,7 @@ static void layout(struct weir_store *store, struct weir_mem *mem,
         store->step_max = config->step_max;
         store->budget_bytes =
             config->budget_bytes > 0 ? config->budget_bytes : WEIR_STORE_BUDGET_BYTES;
+        store->prompt_budget_bytes = weir_max(config->prompt_budget_bytes, store->budget_bytes);
         store->waits_for_all = config->waits_for_all;
         store->forgets = config->forgets;
         store->record_max = record_max;

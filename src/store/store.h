@@ -66,6 +66,9 @@ struct weir_store_config {
     const struct weir_policy *policy;      /* who gives up its slot (store/cache.h) */
     uint32_t step_max;     /* most records of one layer that must be in slots at once (top-k) */
     uint64_t budget_bytes; /* of reads in flight; 0: WEIR_STORE_BUDGET_BYTES */
+    /* The same for a prompt's chunk, which needs nearly all records of a layer: its reads delay no
+     * other, and must last for its longest job. At least budget_bytes. */
+    uint64_t prompt_budget_bytes;
     /* To measure what they would cost: */
     bool waits_for_all; /* nothing is leased while something is read */
     bool forgets;       /* a step's records lose their slots when it ends */

@@ -86,7 +86,7 @@ struct weir_store {
     uint64_t *slot_bytes;    /* [cache.set_count] */
     uint8_t **arenas;        /* [cache.set_count] memory of a set's slots */
     uint32_t lease_count;
-    uint64_t budget_bytes, in_flight_bytes;
+    uint64_t budget_bytes, prompt_budget_bytes, in_flight_bytes;
     uint64_t arrived_bytes; /* in all */
     bool waits_for_all, forgets;
     struct weir_step step;

@@ -227,7 +227,8 @@ static void a_guess_begins_while_time_is_left(void **state)
     assert_int_equal(started_in_time_for(2.0 * PAGE + 1.0), 2);
 }
 
-/* Reads in flight when 8 records of one slice each are expected and 16 MiB may be in flight. */
+/* Reads in flight when 8 records of one slice each are expected and 4 MiB may be in flight, for
+ * a prompt 16 MiB. */
 static uint64_t expect_in_flight(uint32_t slice_bytes, bool is_sure)
 {
     struct toy toy = {.random_state = 1};
@@ -247,7 +248,8 @@ static uint64_t expect_in_flight(uint32_t slice_bytes, bool is_sure)
                                             .layers = toy.layers,
                                             .policy = &weir_policy_learned,
                                             .step_max = 1,
-                                            .budget_bytes = 16 << 20};
+                                            .budget_bytes = 4 << 20,
+                                            .prompt_budget_bytes = 16 << 20};
     open_store(&toy);
     toy.store->pace = (struct weir_pace){.idle_ns = 1e9, .bytes_per_ns = 1.0};
     weir_store_expect(toy.store, 0, all, 8, is_sure);
