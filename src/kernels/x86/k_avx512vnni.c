@@ -435,6 +435,12 @@ WEIR_INLINE void run_one(const struct weir_matmul *job, struct rows16 rows, cons
     rows16_store(&rows, y, apart, sum);
 }
 
+WEIR_INLINE void run_stream(const struct weir_matmul *job, struct rows16 rows, size_t apart,
+                            float *y, const enum weir_type type)
+{
+    run_one(job, rows, NULL, apart, y, false, type);
+}
+
 WEIR_INLINE void run_in_order(const struct weir_matmul *job, const enum weir_type type)
 {
     struct tiles tiles = tiles_first(job, WEIR_LANES);

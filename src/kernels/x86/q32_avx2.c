@@ -285,8 +285,8 @@ WEIR_INLINE __m256i dot_rows(const struct rows8 *rows, const int8_t *q, const en
 }
 
 /* One token: blocks go from memory through registers into the sum. */
-WEIR_INLINE void run_one(const struct weir_matmul *job, struct rows8 rows, size_t apart, float *y,
-                         const enum weir_type type)
+WEIR_INLINE void run_stream(const struct weir_matmul *job, struct rows8 rows, size_t apart,
+                            float *y, const enum weir_type type)
 {
     const act_blocks x = job->x;
     __m256 sum = _mm256_setzero_ps();

@@ -296,6 +296,12 @@ WEIR_INLINE void run_pairs(const struct weir_matmul *job, struct rows16 rows, co
     rows16_store(&rows, y, 1, _mm512_insertf32x8(_mm512_castps256_ps512(sum), sum, 1));
 }
 
+WEIR_INLINE void run_stream(const struct weir_matmul *job, struct rows16 rows, size_t apart,
+                            float *y, const enum weir_type type)
+{
+    run_one(job, rows, NULL, apart, y, false, type);
+}
+
 /* A tile and what is asked for share the L1 cache: wide rows make tiles of eight. */
 enum { TILE_BYTES = 28 << 10 };
 

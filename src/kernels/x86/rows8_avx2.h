@@ -207,28 +207,14 @@ WEIR_INLINE void settle(__m256i *sum)
     __asm__("" : "+x"(*sum));
 }
 
-/* Define matmul_NAME from the file's run_one and run_panels. One token's rows are streams. */
+/* Define matmul_NAME from the file's run_stream and run_panels. */
 #define WEIR_ROWS8_MATMUL(name, type)                                                              \
     WEIR_ROWS_PROMPT(tile, name, type)                                                             \
-    static void one_##name(const struct weir_matmul *job)                                          \
-    {                                                                                              \
-        for (size_t row = job->row_begin; row < job->row_end;) {                                   \
-            const size_t left = job->row_end - row;                                                \
-            const size_t count = left < WEIR_LANES ? left : WEIR_LANES;                            \
-            const size_t apart = lanes_apart(left, WEIR_LANES, job->w_row_bytes);                  \
-            for (size_t first = row; first < row + apart; first++) {                               \
-                const uint8_t *w = (const uint8_t *)job->w + first * job->w_row_bytes;             \
-                run_one(job, rows8_at(w, apart * job->w_row_bytes, count), apart, job->y + first,  \
-                        type);                                                                     \
-            }                                                                                      \
-            row += apart * count;                                                                  \
-        }                                                                                          \
-    }                                                                                              \
-                                                                                                   \
+    WEIR_ROWS_STREAMS(rows8, name, type)                                                           \
     static void matmul_##name(const struct weir_matmul *job)                                       \
     {                                                                                              \
         if (job->n_token == 1)                                                                     \
-            one_##name(job);                                                                       \
+            streams_##name(job);                                                                   \
         else                                                                                       \
             prompt_##name(job);                                                                    \
     }

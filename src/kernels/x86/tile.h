@@ -99,4 +99,22 @@ WEIR_INLINE void scatter_lanes(float *y, size_t apart, const float *lanes, size_
         }                                                                                          \
     }
 
+/* Define streams_NAME, one token's rows, from the file's run_stream: the rows that struct LANES
+ * says the place of go through their parts of the matrix side by side. */
+#define WEIR_ROWS_STREAMS(lanes, name, type)                                                       \
+    static void streams_##name(const struct weir_matmul *job)                                      \
+    {                                                                                              \
+        for (size_t row = job->row_begin; row < job->row_end;) {                                   \
+            const size_t left = job->row_end - row;                                                \
+            const size_t count = left < WEIR_LANES ? left : WEIR_LANES;                            \
+            const size_t apart = lanes_apart(left, WEIR_LANES, job->w_row_bytes);                  \
+            for (size_t first = row; first < row + apart; first++) {                               \
+                const uint8_t *w = (const uint8_t *)job->w + first * job->w_row_bytes;             \
+                run_stream(job, lanes##_at(w, apart * job->w_row_bytes, count), apart,             \
+                           job->y + first, type);                                                  \
+            }                                                                                      \
+            row += apart * count;                                                                  \
+        }                                                                                          \
+    }
+
 #endif

@@ -44,25 +44,11 @@ WEIR_INLINE void tiles_next(struct tiles *tiles, size_t rows)
     tiles->row += rows;
 }
 
-/* Define matmul_NAME and matmul_NAME_in_order from the file's run_one, run_in_order and run_panels.
+/* Define matmul_NAME and matmul_NAME_in_order from the file's run_stream, run_in_order, run_panels.
  * One token's rows are read as streams, or in the order of memory. */
 #define WEIR_ROWS16_MATMUL(name, type)                                                             \
     WEIR_ROWS_PROMPT(rows16, name, type)                                                           \
-    static void streams_##name(const struct weir_matmul *job)                                      \
-    {                                                                                              \
-        for (size_t row = job->row_begin; row < job->row_end;) {                                   \
-            const size_t left = job->row_end - row;                                                \
-            const size_t count = left < WEIR_LANES ? left : WEIR_LANES;                            \
-            const size_t apart = lanes_apart(left, WEIR_LANES, job->w_row_bytes);                  \
-            for (size_t first = row; first < row + apart; first++) {                               \
-                const uint8_t *w = (const uint8_t *)job->w + first * job->w_row_bytes;             \
-                run_one(job, rows16_at(w, apart * job->w_row_bytes, count), NULL, apart,           \
-                        job->y + first, false, type);                                              \
-            }                                                                                      \
-            row += apart * count;                                                                  \
-        }                                                                                          \
-    }                                                                                              \
-                                                                                                   \
+    WEIR_ROWS_STREAMS(rows16, name, type)                                                          \
     static void matmul_##name(const struct weir_matmul *job)                                       \
     {                                                                                              \
         if (job->n_token == 1)                                                                     \
