@@ -435,12 +435,12 @@ WEIR_INLINE void run_stream(const struct weir_matmul *job, struct rows8 rows, si
     rows8_store(&rows, y, apart, sum);
 }
 
-WEIR_ROWS8_MATMUL(q2_k, WEIR_TYPE_Q2_K)
-WEIR_ROWS8_MATMUL(q3_k, WEIR_TYPE_Q3_K)
-WEIR_ROWS8_MATMUL(q4_k, WEIR_TYPE_Q4_K)
-WEIR_ROWS8_MATMUL(q5_k, WEIR_TYPE_Q5_K)
-WEIR_ROWS8_MATMUL(q6_k, WEIR_TYPE_Q6_K)
-WEIR_ROWS8_MATMUL(iq4_xs, WEIR_TYPE_IQ4_XS)
+WEIR_ROWS_MATMUL(rows8, tile, q2_k, WEIR_TYPE_Q2_K)
+WEIR_ROWS_MATMUL(rows8, tile, q3_k, WEIR_TYPE_Q3_K)
+WEIR_ROWS_MATMUL(rows8, tile, q4_k, WEIR_TYPE_Q4_K)
+WEIR_ROWS_MATMUL(rows8, tile, q5_k, WEIR_TYPE_Q5_K)
+WEIR_ROWS_MATMUL(rows8, tile, q6_k, WEIR_TYPE_Q6_K)
+WEIR_ROWS_MATMUL(rows8, tile, iq4_xs, WEIR_TYPE_IQ4_XS)
 
 void weir_k_init_avx2(struct weir_kernels *kernels)
 {

@@ -299,13 +299,13 @@ WEIR_INLINE void run_stream(const struct weir_matmul *job, struct rows8 rows, si
     rows8_store(&rows, y, apart, sum);
 }
 
-WEIR_ROWS8_MATMUL(q8_0, WEIR_TYPE_Q8_0)
-WEIR_ROWS8_MATMUL(q4_0, WEIR_TYPE_Q4_0)
-WEIR_ROWS8_MATMUL(q4_1, WEIR_TYPE_Q4_1)
-WEIR_ROWS8_MATMUL(q5_0, WEIR_TYPE_Q5_0)
-WEIR_ROWS8_MATMUL(q5_1, WEIR_TYPE_Q5_1)
-WEIR_ROWS8_MATMUL(iq4_nl, WEIR_TYPE_IQ4_NL)
-WEIR_ROWS8_MATMUL(mxfp4, WEIR_TYPE_MXFP4)
+WEIR_ROWS_MATMUL(rows8, tile, q8_0, WEIR_TYPE_Q8_0)
+WEIR_ROWS_MATMUL(rows8, tile, q4_0, WEIR_TYPE_Q4_0)
+WEIR_ROWS_MATMUL(rows8, tile, q4_1, WEIR_TYPE_Q4_1)
+WEIR_ROWS_MATMUL(rows8, tile, q5_0, WEIR_TYPE_Q5_0)
+WEIR_ROWS_MATMUL(rows8, tile, q5_1, WEIR_TYPE_Q5_1)
+WEIR_ROWS_MATMUL(rows8, tile, iq4_nl, WEIR_TYPE_IQ4_NL)
+WEIR_ROWS_MATMUL(rows8, tile, mxfp4, WEIR_TYPE_MXFP4)
 
 void weir_q32_init_avx2(struct weir_kernels *kernels)
 {

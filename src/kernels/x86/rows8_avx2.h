@@ -207,16 +207,4 @@ WEIR_INLINE void settle(__m256i *sum)
     __asm__("" : "+x"(*sum));
 }
 
-/* Define matmul_NAME from the file's run_stream and run_panels. */
-#define WEIR_ROWS8_MATMUL(name, type)                                                              \
-    WEIR_ROWS_PROMPT(tile, name, type)                                                             \
-    WEIR_ROWS_STREAMS(rows8, name, type)                                                           \
-    static void matmul_##name(const struct weir_matmul *job)                                       \
-    {                                                                                              \
-        if (job->n_token == 1)                                                                     \
-            streams_##name(job);                                                                   \
-        else                                                                                       \
-            prompt_##name(job);                                                                    \
-    }
-
 #endif

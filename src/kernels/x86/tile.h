@@ -117,4 +117,16 @@ WEIR_INLINE void scatter_lanes(float *y, size_t apart, const float *lanes, size_
         }                                                                                          \
     }
 
+/* Define matmul_NAME from both. */
+#define WEIR_ROWS_MATMUL(lanes, tile, name, type)                                                  \
+    WEIR_ROWS_PROMPT(tile, name, type)                                                             \
+    WEIR_ROWS_STREAMS(lanes, name, type)                                                           \
+    static void matmul_##name(const struct weir_matmul *job)                                       \
+    {                                                                                              \
+        if (job->n_token == 1)                                                                     \
+            streams_##name(job);                                                                   \
+        else                                                                                       \
+            prompt_##name(job);                                                                    \
+    }
+
 #endif

@@ -47,16 +47,7 @@ WEIR_INLINE void tiles_next(struct tiles *tiles, size_t rows)
 /* Define matmul_NAME and matmul_NAME_in_order from the file's run_stream, run_in_order, run_panels.
  * One token's rows are read as streams, or in the order of memory. */
 #define WEIR_ROWS16_MATMUL(name, type)                                                             \
-    WEIR_ROWS_PROMPT(rows16, name, type)                                                           \
-    WEIR_ROWS_STREAMS(rows16, name, type)                                                          \
-    static void matmul_##name(const struct weir_matmul *job)                                       \
-    {                                                                                              \
-        if (job->n_token == 1)                                                                     \
-            streams_##name(job);                                                                   \
-        else                                                                                       \
-            prompt_##name(job);                                                                    \
-    }                                                                                              \
-                                                                                                   \
+    WEIR_ROWS_MATMUL(rows16, rows16, name, type)                                                   \
     static void matmul_##name##_in_order(const struct weir_matmul *job)                            \
     {                                                                                              \
         if (job->n_token == 1)                                                                     \
