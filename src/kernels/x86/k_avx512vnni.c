@@ -444,9 +444,11 @@ WEIR_INLINE void run_stream(const struct weir_matmul *job, struct rows16 rows, s
 WEIR_INLINE void run_in_order(const struct weir_matmul *job, const enum weir_type type)
 {
     struct tiles tiles = tiles_first(job, WEIR_LANES);
-    for (; tiles.row < job->row_end; tiles_next(&tiles, WEIR_LANES))
-        run_one(job, rows16_at(tiles.w, job->w_row_bytes, job->row_end - tiles.row),
-                tiles_ahead(&tiles, job, WEIR_LANES), 1, job->y + tiles.row, true, type);
+    for (; tiles.row < job->row_end; tiles_next(&tiles, WEIR_LANES)) {
+        struct rows16 rows = rows16_at(tiles.w, job->w_row_bytes, job->row_end - tiles.row);
+        rows.further_bytes = type == WEIR_TYPE_Q4_K ? 0 : WEIR_FURTHER_BYTES;
+        run_one(job, rows, tiles_ahead(&tiles, job, WEIR_LANES), 1, job->y + tiles.row, true, type);
+    }
 }
 
 WEIR_ROWS16_MATMUL(q2_k, WEIR_TYPE_Q2_K)

@@ -203,53 +203,12 @@ WEIR_INLINE __m512 pair_floats(float a, float b)
     return _mm512_mask_mov_ps(_mm512_set1_ps(a), 0xff00, _mm512_set1_ps(b));
 }
 
-WEIR_INLINE __m512i load_halves(const void *low, const void *high)
-{
-    const __m512i first = _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)low));
-    return _mm512_inserti64x4(first, _mm256_loadu_si256((const __m256i *)high), 1);
-}
-
-WEIR_INLINE __m512i fold_words(__m512i a, __m512i b)
-{
-    return _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
-}
-
-WEIR_INLINE __m512i fold_pairs(__m512i a, __m512i b)
-{
-    return _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
-}
-
-/* Q8_0: rows' bytes stay side by side, and their products with x are folded into the rows' lanes
- * (docs/decisions/0011-folded-rows.md). */
-WEIR_INLINE __m512i fold_rows(struct rows16 *rows, __m512i x)
-{
-    const __m512i sign = _mm512_set1_epi8(-128);
-    const size_t at = steps_at(WEIR_TYPE_Q8_0);
-    __m512i dots[8];
-    for (int row = 0; row < 8; row++) {
-        rows16_ask(rows);
-        const __m512i steps =
-            load_halves(rows16_row(rows, row) + at, rows16_row(rows, row + 8) + at);
-        dots[row] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_xor_si512(steps, sign), x);
-    }
-    const __m512i low = fold_pairs(fold_words(dots[0], dots[1]), fold_words(dots[2], dots[3]));
-    const __m512i high = fold_pairs(fold_words(dots[4], dots[5]), fold_words(dots[6], dots[7]));
-    const __m512i even = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13);
-    const __m512i odd = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
-    return _mm512_add_epi32(_mm512_permutex2var_epi64(low, even, high),
-                            _mm512_permutex2var_epi64(low, odd, high));
-}
-
 /* The integer dots of eight rows' blocks with a, and of their second blocks with b. */
 WEIR_INLINE __m512i dot_pair(struct rows16 *rows, struct block *block,
                              const struct weir_act_q8_32 *a, const struct weir_act_q8_32 *b,
                              const enum weir_type type)
 {
     __m512i dots = has_minimum(type) ? _mm512_setzero_si512() : pair_words(&a->offset, &b->offset);
-    if (type == WEIR_TYPE_Q8_0) {
-        block->scale = rows16_halves(rows, 0);
-        return _mm512_add_epi32(dots, fold_rows(rows, load_halves(a->q, b->q)));
-    }
     load_block(rows, block, type);
     for (int i = 0; i < 8; i++)
         dots = _mm512_dpbusd_epi32(dots, block->steps[i], pair_words(a->q + 4 * i, b->q + 4 * i));
@@ -307,18 +266,21 @@ enum { TILE_BYTES = 28 << 10 };
 
 WEIR_INLINE void run_in_order(const struct weir_matmul *job, const enum weir_type type)
 {
-    const size_t row_bytes = job->w_row_bytes;
-    if (WEIR_LANES * row_bytes > TILE_BYTES) {
-        struct tiles tiles = tiles_first(job, WEIR_LANES / 2);
-        for (; tiles.row < job->row_end; tiles_next(&tiles, WEIR_LANES / 2))
-            run_pairs(job,
-                      rows8x2_at(tiles.w, row_bytes, job->row_end - tiles.row, block_bytes(type)),
-                      tiles_ahead(&tiles, job, WEIR_LANES / 2), job->y + tiles.row, type);
-    } else {
-        struct tiles tiles = tiles_first(job, WEIR_LANES);
-        for (; tiles.row < job->row_end; tiles_next(&tiles, WEIR_LANES))
-            run_one(job, rows16_at(tiles.w, row_bytes, job->row_end - tiles.row),
-                    tiles_ahead(&tiles, job, WEIR_LANES), 1, job->y + tiles.row, true, type);
+    const bool is_wide = type == WEIR_TYPE_Q8_0 || WEIR_LANES * job->w_row_bytes > TILE_BYTES;
+    const size_t count = is_wide ? WEIR_LANES / 2 : WEIR_LANES;
+    struct tiles tiles = tiles_first(job, count);
+    for (; tiles.row < job->row_end; tiles_next(&tiles, count)) {
+        const size_t left = job->row_end - tiles.row;
+        const uint8_t *ahead = tiles_ahead(&tiles, job, count);
+        float *y = job->y + tiles.row;
+        struct rows16 rows = is_wide
+                                 ? rows8x2_at(tiles.w, job->w_row_bytes, left, block_bytes(type))
+                                 : rows16_at(tiles.w, job->w_row_bytes, left);
+        rows.further_bytes = WEIR_FURTHER_BYTES;
+        if (is_wide)
+            run_pairs(job, rows, ahead, y, type);
+        else
+            run_one(job, rows, ahead, 1, y, true, type);
     }
 }
 

@@ -26,6 +26,7 @@ struct rows16 {
     const uint8_t *ahead;
     size_t ahead_bytes;
     size_t asked_bytes;
+    size_t further_bytes; /* each line is asked for this far ahead of that too, into L2; 0: not */
 };
 
 /* The first of the rows lies at w, the next each row_bytes further. */
@@ -96,6 +97,8 @@ WEIR_INLINE void rows16_ask(struct rows16 *rows)
     if (rows->asked_bytes >= rows->ahead_bytes)
         return;
     prefetch_near(rows->ahead + rows->asked_bytes, 1);
+    if (rows->further_bytes > 0)
+        prefetch_bytes(rows->ahead + rows->asked_bytes + rows->further_bytes, 1);
     rows->asked_bytes += WEIR_LINE_BYTES;
     __asm__ volatile("" ::: "memory"); /* else gcc puts them side by side */
 }

@@ -13,6 +13,9 @@
  * are. */
 enum { WEIR_LEAD_BYTES = 2048 };
 
+/* Where unpacking takes nearly as long as memory, no line may be late: each is asked for twice. */
+enum { WEIR_FURTHER_BYTES = 8192 };
+
 /* Rows [job->row_begin, job->row_end) tile after tile, in the order of memory. */
 struct tiles {
     const uint8_t *w; /* the tile's first row */
