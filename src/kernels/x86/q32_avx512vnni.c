@@ -236,21 +236,108 @@ WEIR_INLINE __m256 add_pair(struct rows16 *rows, const struct weir_act_q8_32 *x,
     return sum;
 }
 
-/* One token, eight rows: two blocks of each at once. */
+/* Q8_0: two neighbouring blocks are 17 words, a scale in the first and one in the middle. No load
+ * is for a scale alone, and hardly one for bytes that another has. */
+enum { TWO_WORDS = 17, TWO_MIDDLE = 8 };
+
+/* Sixteen of the activations' bytes from `byte` on, as words that lanes 0 to 7 have from a, the
+ * others from b. */
+WEIR_INLINE void spread_quad(const struct weir_act_q8_32 *a, const struct weir_act_q8_32 *b,
+                             int byte, __m512i words[4])
+{
+    const __m128i low = _mm_loadu_si128((const __m128i *)(const void *)(a->q + byte));
+    const __m128i high = _mm_loadu_si128((const __m128i *)(const void *)(b->q + byte));
+    const __m512i quad = _mm512_mask_broadcast_i32x4(_mm512_broadcast_i32x4(low), 0xff00, high);
+    words[0] = _mm512_shuffle_epi32(quad, 0x00);
+    words[1] = _mm512_shuffle_epi32(quad, 0x55);
+    words[2] = _mm512_shuffle_epi32(quad, 0xaa);
+    words[3] = _mm512_shuffle_epi32(quad, 0xff);
+}
+
+/* Only the steps among a word's bytes are kept. */
+WEIR_INLINE __m512i add_word(__m512i dots, __m512i word, __m512i x, unsigned steps)
+{
+    const __m512i above = _mm512_xor_si512(word, _mm512_set1_epi8(-128));
+    return _mm512_dpbusd_epi32(dots, _mm512_and_si512(above, _mm512_set1_epi32((int)steps)), x);
+}
+
+WEIR_INLINE __m512 halves_of(__m512i words)
+{
+    return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(words));
+}
+
+/* dots[i], scales[i]: block i of eight rows, and in lanes 8 to 15 block i + 2; both with x's. */
+WEIR_INLINE void dot_two(struct rows16 *rows, const struct weir_act_q8_32 *x, __m512i dots[2],
+                         __m512 scales[2])
+{
+    __m512i words[TWO_WORDS];
+    __m512i last[4];
+    __m512i near[12];
+    for (size_t i = 0; i + 4 <= TWO_WORDS; i += 4)
+        rows16_words(rows, 4 * i, words + i);
+    rows16_words(rows, (TWO_WORDS - 4) * sizeof(uint32_t), last);
+    words[TWO_WORDS - 1] = last[3];
+    for (int i = 0; i < 2; i++) {
+        const __m512i scale = i == 0 ? words[0] : _mm512_srli_epi32(words[TWO_MIDDLE], 16);
+        scales[i] = _mm512_mul_ps(halves_of(scale), pair_floats(x[i].scale, x[i + 2].scale));
+        dots[i] = pair_words(&x[i].offset, &x[i + 2].offset);
+    }
+    /* The first block's steps begin in the middle of a word. */
+    spread_quad(&x[0], &x[2], -2, near);
+    spread_quad(&x[0], &x[2], 14, near + 4);
+    spread_quad(&x[0], &x[2], 30, near + 8);
+    dots[0] = add_word(dots[0], words[0], near[0], 0xffff0000);
+    for (int i = 1; i < TWO_MIDDLE; i++)
+        dots[0] = add_word(dots[0], words[i], near[i], 0xffffffff);
+    dots[0] = add_word(dots[0], words[TWO_MIDDLE], near[TWO_MIDDLE], 0x0000ffff);
+    spread_quad(&x[1], &x[3], 0, near);
+    spread_quad(&x[1], &x[3], 16, near + 4);
+    for (int i = 0; i < 8; i++)
+        dots[1] = add_word(dots[1], words[TWO_MIDDLE + 1 + i], near[i], 0xffffffff);
+}
+
+/* sum plus four neighbouring blocks of eight rows of Q8_0. */
+WEIR_INLINE __m256 add_four(struct rows16 *rows, const struct weir_act_q8_32 *x, __m256 sum)
+{
+    __m512i integers[2];
+    __m512 scales[2];
+    dot_two(rows, x, integers, scales);
+    const __m512 dots[2] = {_mm512_cvtepi32_ps(integers[0]), _mm512_cvtepi32_ps(integers[1])};
+    for (int i = 0; i < 2; i++)
+        sum = _mm256_fmadd_ps(_mm512_castps512_ps256(dots[i]), _mm512_castps512_ps256(scales[i]),
+                              sum);
+    for (int i = 0; i < 2; i++)
+        sum = _mm256_fmadd_ps(_mm512_extractf32x8_ps(dots[i], 1),
+                              _mm512_extractf32x8_ps(scales[i], 1), sum);
+    return sum;
+}
+
+/* One token, eight rows: several blocks of each at once. */
 WEIR_INLINE void run_pairs(const struct weir_matmul *job, struct rows16 rows, const uint8_t *ahead,
                            float *y, const enum weir_type type)
 {
-    const size_t tile_bytes = WEIR_LANES * block_bytes(type);
+    const size_t group_bytes = WEIR_LANES / 2 * block_bytes(type);
+    const size_t block_count = job->cols / 32;
     const struct weir_act_q8_32 *x = job->x;
     __m256 sum = _mm256_setzero_ps();
-    for (size_t at = 0; at < job->cols / 64; at++) {
-        rows16_ask_for(&rows, ahead + at * tile_bytes, tile_bytes);
-        sum = add_pair(&rows, x + 2 * at, sum, 2, type);
+    size_t at = 0;
+    if (type == WEIR_TYPE_Q8_0) {
+        rows8x2_apart(&rows, block_bytes(type));
+        for (; at + 4 <= block_count; at += 4) {
+            rows16_ask_for(&rows, ahead + at * group_bytes, 4 * group_bytes);
+            sum = add_four(&rows, x + at, sum);
+            rows16_advance(&rows, 4 * block_bytes(type));
+        }
+        rows8x2_nearer(&rows, block_bytes(type));
+    }
+    for (; at + 2 <= block_count; at += 2) {
+        rows16_ask_for(&rows, ahead + at * group_bytes, 2 * group_bytes);
+        sum = add_pair(&rows, x + at, sum, 2, type);
         rows16_advance(&rows, 2 * block_bytes(type));
     }
-    if (job->cols % 64 != 0) {
-        rows8x2_end(&rows, block_bytes(type));
-        sum = add_pair(&rows, x + job->cols / 32 - 1, sum, 1, type);
+    if (at < block_count) {
+        rows8x2_nearer(&rows, block_bytes(type));
+        sum = add_pair(&rows, x + at, sum, 1, type);
     }
     rows16_store(&rows, y, 1, _mm512_insertf32x8(_mm512_castps256_ps512(sum), sum, 1));
 }
@@ -276,7 +363,7 @@ WEIR_INLINE void run_in_order(const struct weir_matmul *job, const enum weir_typ
         struct rows16 rows = is_wide
                                  ? rows8x2_at(tiles.w, job->w_row_bytes, left, block_bytes(type))
                                  : rows16_at(tiles.w, job->w_row_bytes, left);
-        rows.further_bytes = WEIR_FURTHER_BYTES;
+        rows.further_bytes = type == WEIR_TYPE_Q8_0 ? 0 : WEIR_FURTHER_BYTES;
         if (is_wide)
             run_pairs(job, rows, ahead, y, type);
         else

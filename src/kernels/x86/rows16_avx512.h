@@ -54,8 +54,15 @@ WEIR_INLINE struct rows16 rows8x2_at(const uint8_t *w, size_t row_bytes, size_t 
     return rows;
 }
 
-/* A last block that has no second one: read twice. */
-WEIR_INLINE void rows8x2_end(struct rows16 *rows, size_t block_bytes)
+/* The second blocks lie one block further from the first, or one nearer: then a last block that has
+ * no second one is read twice. */
+WEIR_INLINE void rows8x2_apart(struct rows16 *rows, size_t block_bytes)
+{
+    rows->group[2] += block_bytes;
+    rows->group[3] += block_bytes;
+}
+
+WEIR_INLINE void rows8x2_nearer(struct rows16 *rows, size_t block_bytes)
 {
     rows->group[2] -= block_bytes;
     rows->group[3] -= block_bytes;

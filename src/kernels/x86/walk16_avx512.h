@@ -13,7 +13,8 @@
  * are. */
 enum { WEIR_LEAD_BYTES = 2048 };
 
-/* Where unpacking takes nearly as long as memory, no line may be late: each is asked for twice. */
+/* Where unpacking takes nearly as long as memory, no line may be late: each is asked for twice, but
+ * of Q4_K and Q8_0. */
 enum { WEIR_FURTHER_BYTES = 8192 };
 
 /* Rows [job->row_begin, job->row_end) tile after tile, in the order of memory. */
