@@ -11,16 +11,45 @@
 #ifndef WEIR_KERNELS_ATTEND_LANES_H
 #define WEIR_KERNELS_ATTEND_LANES_H
 
+#include "base/base.h"
 #include "kernels/attend.h"
 #include "kernels/kernels_internal.h"
 
-/* One head's rows lie too far apart for the CPU to see a stream in them. */
-enum { POSITIONS_AHEAD = 32, LINE_HALVES = 32, SECOND_LEVEL = 2 };
+/* One head's blocks lie too far apart for the CPU to see a stream in them. */
+enum { LINE_HALVES = 32, SECOND_LEVEL = 2 };
 
 WEIR_INLINE void ask_for_halves(const uint16_t *halves, size_t count)
 {
     for (size_t at = 0; at < count; at += LINE_HALVES)
         __builtin_prefetch(halves + at, 0, SECOND_LEVEL);
+}
+
+/* K's rows that come after a block: those of the next one, or of the caller's next call. */
+struct after {
+    const uint16_t *k;
+    size_t count, asked;
+};
+
+WEIR_INLINE struct after after_block(const struct weir_attend_range *range)
+{
+    const struct weir_attention *last = &range->jobs[range->n - 1];
+    const size_t next = range->block + WEIR_ATTEND_BLOCK;
+    struct after after = {.k = last->next_k};
+    size_t count = last->next_k == NULL ? 0 : last->n_position;
+    if (next < last->n_position) {
+        after.k = (const uint16_t *)last->k + weir_attend_row(last, next);
+        count = last->n_position - next;
+    }
+    after.count = weir_min(count, WEIR_ATTEND_BLOCK);
+    return after;
+}
+
+/* As large a share of them as the share of this block that is done. */
+WEIR_INLINE void ask_for_after(struct after *after, const struct weir_attention *job, size_t done,
+                               size_t of)
+{
+    for (; after->asked * of < after->count * done; after->asked++)
+        ask_for_halves(after->k + after->asked * job->kv_stride, job->d_head);
 }
 
 /* Scores of n jobs at `rows` positions, k being the first's row. */
@@ -47,7 +76,7 @@ WEIR_INLINE void score_rows(const struct weir_attention *jobs, const uint16_t *k
             scores[j][at + (size_t)row] = sum_of(sums[j][row]) * jobs[j].scale;
 }
 
-/* Asks for K some positions ahead, and for V of this block, which is next. */
+/* Asks for V of this block, which is next. */
 WEIR_INLINE void score_jobs(const struct weir_attend_range *range,
                             const struct weir_attention *jobs, weir_attend_scores *scores,
                             const int n)
@@ -59,10 +88,8 @@ WEIR_INLINE void score_jobs(const struct weir_attend_range *range,
     size_t left = range->end - range->begin;
     for (size_t at = range->begin - range->block; left > 0;) {
         const size_t rows = left >= ATTEND_ROWS ? ATTEND_ROWS : 1;
-        for (size_t row = 0; row < rows; row++) {
-            ask_for_halves(k + (row + POSITIONS_AHEAD) * stride, jobs->d_head);
+        for (size_t row = 0; row < rows; row++)
             ask_for_halves(v + row * stride, jobs->d_head);
-        }
         if (rows == ATTEND_ROWS)
             score_rows(jobs, k, scores, at, n, ATTEND_ROWS);
         else
@@ -104,7 +131,8 @@ static float soften(float *scores, size_t count, float *most)
     return sum_of(sums);
 }
 
-/* Values [first, first + tiles * LANES) of n outputs; the last register holds last_count. */
+/* Values [first, first + tiles * LANES) of n outputs; the last register holds last_count. The first
+ * of them ask for the K that comes after. */
 WEIR_INLINE void add_tiles(const struct weir_attend_range *range, const struct weir_attention *jobs,
                            const weir_attend_scores *scores, size_t first, size_t last_count,
                            const int n, const int tiles)
@@ -115,7 +143,11 @@ WEIR_INLINE void add_tiles(const struct weir_attend_range *range, const struct w
         for (int tile = 0; tile < tiles; tile++)
             sums[j][tile] = load_floats(jobs[j].out + first + tile * LANES,
                                         tile < tiles - 1 ? LANES : last_count);
+    struct after after = {0};
+    if (first == 0 && jobs == range->jobs && range->begin == range->block)
+        after = after_block(range);
     for (size_t at = range->begin - range->block; at < range->end - range->block; at++) {
+        ask_for_after(&after, jobs, at + 1, range->end - range->block);
         for (int tile = 0; tile < tiles; tile++) {
             const lanes values =
                 load_halves(v + tile * LANES, tile < tiles - 1 ? LANES : last_count);

@@ -111,6 +111,8 @@ typedef void weir_axpy_fn(float *y, const float *x, float scale, size_t count);
  *   k, v   rows of f16 in pages: position p is row p % page_length of page p / page_length. Rows
  *          are kv_stride values apart, pages page_stride. page_length is a multiple of
  *          WEIR_ATTENTION_PAGE, or no position is beyond the first page
+ *   next_k where the caller reads K after these, or NULL: it may be asked for ahead; that of the
+ *          last job counts
  *   out    d_head floats; overlaps nothing
  *
  * All jobs of a call, at most WEIR_ATTENTION_MAX, have the same k, v, strides, d_head and scale,
@@ -122,6 +124,7 @@ struct weir_attention {
     const float *q;
     const void *k;
     const void *v;
+    const void *next_k;
     size_t kv_stride;
     size_t page_length;
     size_t page_stride;

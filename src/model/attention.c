@@ -88,6 +88,14 @@ static void place_heads(void *user, uint32_t part, uint32_t n_part)
     }
 }
 
+/* K's first row of a head of the running layer. */
+static const uint8_t *keys_of(const struct weir_forward *forward, uint32_t kv_head)
+{
+    const struct weir_kv *kv = forward->kv;
+    return (const uint8_t *)kv->values +
+           kv_start(forward, false, kv_head) * (kv->is_f32 ? sizeof(float) : sizeof(uint16_t));
+}
+
 /* One query: a head of one token. */
 static struct weir_attention query_of(const struct weir_forward *forward, uint32_t token,
                                       uint32_t head)
@@ -97,11 +105,10 @@ static struct weir_attention query_of(const struct weir_forward *forward, uint32
     const size_t at = ((size_t)token * shape->n_head + head) * shape->d_head;
     const uint32_t kv_head = head / (shape->n_head / shape->n_kv_head);
     const size_t value_bytes = kv->is_f32 ? sizeof(float) : sizeof(uint16_t);
-    const uint8_t *values = kv->values;
     return (struct weir_attention){
         .q = forward->q + at,
-        .k = values + kv_start(forward, false, kv_head) * value_bytes,
-        .v = values + kv_start(forward, true, kv_head) * value_bytes,
+        .k = keys_of(forward, kv_head),
+        .v = (const uint8_t *)kv->values + kv_start(forward, true, kv_head) * value_bytes,
         .kv_stride = shape->d_head,
         .page_length = kv->page_length,
         .page_stride = kv->page_stride,
@@ -113,15 +120,17 @@ static struct weir_attention query_of(const struct weir_forward *forward, uint32
 }
 
 /* Up to WEIR_ATTENTION_MAX queries over the same K and V, the first by token and head: heads of one
- * token that share a KV head, or the same head of tokens that follow each other. */
+ * token that share a KV head, or the same head of tokens that follow each other. next_k as in
+ * struct weir_attention. */
 static void attend(const struct weir_forward *forward, uint32_t token, uint32_t head,
-                   uint32_t count)
+                   uint32_t count, const void *next_k)
 {
     struct weir_attention jobs[WEIR_ATTENTION_MAX];
     const bool is_token = forward->n_token == 1;
     for (uint32_t at = 0; at < count; at++)
         jobs[at] =
             is_token ? query_of(forward, token, head + at) : query_of(forward, token + at, head);
+    jobs[count - 1].next_k = next_k;
     if (forward->kv->is_f32)
         weir_attention_f32(jobs, count);
     else
@@ -139,14 +148,17 @@ static void attend_heads(void *user, uint32_t part, uint32_t n_part)
     const uint32_t row_count = is_token ? shape->n_kv_head : shape->n_head;
     const uint32_t row_length = is_token ? shared : forward->n_token;
     const uint32_t group_count = (row_length + WEIR_ATTENTION_MAX - 1) / WEIR_ATTENTION_MAX;
-    for (uint64_t item = part; item < (uint64_t)row_count * group_count; item += n_part) {
+    const uint64_t item_count = (uint64_t)row_count * group_count;
+    for (uint64_t item = part; item < item_count; item += n_part) {
         const uint32_t row = (uint32_t)(item % row_count);
         const uint32_t first = (uint32_t)(item / row_count) * WEIR_ATTENTION_MAX;
         const uint32_t count = (uint32_t)weir_min(row_length - first, WEIR_ATTENTION_MAX);
+        const uint32_t next = (uint32_t)((item + n_part) % row_count);
+        const void *next_k = item + n_part < item_count ? keys_of(forward, next) : NULL;
         if (is_token)
-            attend(forward, 0, row * shared + first, count);
+            attend(forward, 0, row * shared + first, count, next_k);
         else
-            attend(forward, first, row, count);
+            attend(forward, first, row, count, next_k);
     }
 }
 
