@@ -162,6 +162,20 @@ static void attend_heads(void *user, uint32_t part, uint32_t n_part)
     }
 }
 
+/* Threads that wait for their first heads ask for K of one page. */
+static void expect_keys(const struct weir_forward *forward)
+{
+    weir_pool *pool = forward->config.pool;
+    const struct weir_kv *kv = forward->kv;
+    const uint64_t rows = weir_min(forward->position, kv->page_length);
+    const size_t value_bytes = kv->is_f32 ? sizeof(float) : sizeof(uint16_t);
+    if (forward->n_token > 1)
+        return;
+    for (uint32_t part = 0; part < weir_pool_thread_count(pool); part++)
+        weir_pool_expect(pool, part, keys_of(forward, part % forward->shape->n_kv_head),
+                         rows * forward->shape->d_head * value_bytes);
+}
+
 static void quantize_attended(void *user, uint32_t part, uint32_t n_part)
 {
     struct weir_forward *forward = user;
@@ -183,9 +197,12 @@ void weir_attention_layer(struct weir_forward *forward)
         .count = 3,
         .n_token = forward->n_token,
     };
+    const struct weir_weight *const output[] = {&layer->attn_out};
+    expect_keys(forward);
     weir_linear_run(&project);
     weir_lookahead_poll(forward);
     weir_forward_by_token(forward, "place heads", place_heads);
+    weir_linear_expect(forward, output, 1);
     weir_pool_run(forward->config.pool, "attend", attend_heads, forward);
     weir_lookahead_poll(forward);
     weir_forward_by_token(forward, "quantize attended", quantize_attended);
@@ -198,5 +215,7 @@ void weir_attention_layer(struct weir_forward *forward)
         .count = 1,
         .n_token = forward->n_token,
     };
+    const struct weir_weight *const network[] = {&layer->gate, &layer->router};
+    weir_linear_expect(forward, layer->has_experts ? network + 1 : network, 1);
     weir_linear_run(&gather);
 }

@@ -73,8 +73,8 @@ static void run_gate_up(void *user, uint32_t part, uint32_t n_part)
 {
     struct batch *batch = user;
     const uint64_t width = batch->networks[0].gate->rows;
-    struct weir_pieces pieces = weir_pieces_start(&batch->rows, n_part);
-    (void)part;
+    struct weir_pieces pieces = weir_pieces_start(&batch->rows, part);
+    (void)n_part;
     while (weir_pieces_step(&pieces))
         for (uint32_t index = 0; index < batch->count; index++) {
             const uint64_t first = index * width;
@@ -108,8 +108,8 @@ static void run_down(void *user, uint32_t part, uint32_t n_part)
 {
     struct batch *batch = user;
     struct weir_forward *forward = batch->forward;
-    struct weir_pieces pieces = weir_pieces_start(&batch->rows, n_part);
-    (void)part;
+    struct weir_pieces pieces = weir_pieces_start(&batch->rows, part);
+    (void)n_part;
     while (weir_pieces_step(&pieces)) {
         for (uint32_t index = batch->down_first; index < batch->down_last; index++) {
             const struct network *network = &batch->networks[index];
@@ -125,10 +125,34 @@ static void run_down(void *user, uint32_t part, uint32_t n_part)
     }
 }
 
+/* What follows gate and up: the first network's down matrix. */
+static void expect_down(const struct batch *batch)
+{
+    struct weir_weight down = *batch->networks[0].down;
+    const struct weir_weight *const next[] = {&down};
+    down.data = batch->networks[0].down_data;
+    weir_linear_expect(batch->forward, next, 1);
+}
+
+/* What follows the layer: the next one's attention, or the output matrix. */
+static void expect_next(const struct weir_forward *forward)
+{
+    const struct weir_model *model = forward->config.model;
+    const struct weir_layer *layer = forward->layer + 1;
+    const struct weir_weight *const output[] = {&model->output};
+    if (forward->layer_index + 1 == forward->shape->n_layer) {
+        weir_linear_expect(forward, output, 1);
+        return;
+    }
+    const struct weir_weight *const project[] = {&layer->q, &layer->k, &layer->v};
+    weir_linear_expect(forward, project, 3);
+}
+
 static void deal_rows(struct batch *batch, const char *name, weir_pool_fn *fn, uint64_t count)
 {
-    weir_deal_start(&batch->rows, count, batch->forward->n_token);
-    weir_pool_run(batch->forward->config.pool, name, fn, batch);
+    weir_pool *pool = batch->forward->config.pool;
+    weir_deal_start(&batch->rows, count, batch->forward->n_token, weir_pool_thread_count(pool));
+    weir_pool_run(pool, name, fn, batch);
 }
 
 /* All networks of a batch have the same width; hidden_act is told which. */
@@ -142,6 +166,7 @@ static void run_hidden(struct batch *batch)
     for (int format = 0; format < WEIR_ACT_COUNT; format++)
         if (hidden->rows[format] != NULL)
             hidden->row_bytes[format] = weir_act_row_bytes((enum weir_act)format, width);
+    expect_down(batch);
     deal_rows(batch, "gate up", run_gate_up, batch->count * width);
     if (batch->row_count * width <= QUANTIZE_ALONE)
         run_quantize(batch, 0, 1);
@@ -160,6 +185,8 @@ static enum weir_status run_tails(struct batch *batch, struct weir_err *err)
             WEIR_TRY(weir_store_tail(store, &batch->leases[batch->down_last++], err));
         while (batch->down_last < batch->count &&
                weir_store_tail_ready(store, &batch->leases[batch->down_last]));
+        if (batch->add != NULL)
+            expect_next(batch->forward);
         deal_rows(batch, "down", run_down, batch->forward->shape->d_model);
     }
     return WEIR_OK;
@@ -184,6 +211,7 @@ static void run_whole(struct weir_forward *forward, const struct weir_weight *ga
     };
     run_hidden(&batch);
     batch.down_last = 1;
+    expect_next(forward);
     deal_rows(&batch, "down", run_down, forward->shape->d_model);
 }
 

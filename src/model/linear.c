@@ -69,40 +69,50 @@ enum { DIVISOR = 2, PROMPT_DIVISOR = 5 };
 
 enum { RESERVE_ROWS = 8 * PIECE_ROWS };
 
-void weir_deal_start(struct weir_deal *deal, uint64_t count, uint32_t n_token)
+/* Rows of a piece when those from begin on are left. */
+static uint64_t piece_rows(const struct weir_deal *deal, uint64_t begin)
+{
+    const uint64_t left = deal->count - begin;
+    /* Few rows, a router's, are shared all the same. */
+    const uint64_t least = weir_max(weir_min(deal->least, deal->count / deal->n_part), 1);
+    const uint64_t share =
+        deal->n_part == 1 ? left : left / (deal->divisor * (uint64_t)deal->n_part);
+    return weir_min(weir_align_up(weir_max(share, least), PIECE_ROWS), left);
+}
+
+void weir_deal_start(struct weir_deal *deal, uint64_t count, uint32_t n_token, uint32_t n_part)
 {
     *deal = (struct weir_deal){
         .count = count,
         .least = n_token == 1 ? PIECE_ROWS : PROMPT_PIECE_ROWS,
         .divisor = n_token == 1 ? DIVISOR : PROMPT_DIVISOR,
+        .n_part = n_part,
         .asks = n_token == 1,
     };
+    deal->first = piece_rows(deal, 0);
+    deal->next = weir_min(deal->first * n_part, count);
 }
 
 static void take_piece(struct weir_pieces *pieces)
 {
     struct weir_deal *deal = pieces->deal;
-    /* Few rows, a router's, are shared all the same. */
-    const uint64_t least = weir_max(weir_min(deal->least, deal->count / pieces->n_part), 1);
     uint64_t begin = atomic_load_explicit(&deal->next, memory_order_relaxed);
     uint64_t end;
-    do {
-        const uint64_t left = deal->count - begin;
-        const uint64_t share =
-            pieces->n_part == 1 ? left : left / (deal->divisor * (uint64_t)pieces->n_part);
-        end = begin + weir_min(weir_align_up(weir_max(share, least), PIECE_ROWS), left);
-        /* Relaxed: which rows are whose is all that is agreed on. */
-    } while (begin < end &&
-             !atomic_compare_exchange_weak_explicit(&deal->next, &begin, end, memory_order_relaxed,
-                                                    memory_order_relaxed));
+    do
+        end = begin + piece_rows(deal, begin);
+    /* Relaxed: which rows are whose is all that is agreed on. */
+    while (begin < end &&
+           !atomic_compare_exchange_weak_explicit(&deal->next, &begin, end, memory_order_relaxed,
+                                                  memory_order_relaxed));
     pieces->next_begin = begin;
     pieces->next_end = end;
 }
 
-struct weir_pieces weir_pieces_start(struct weir_deal *deal, uint32_t n_part)
+struct weir_pieces weir_pieces_start(struct weir_deal *deal, uint32_t part)
 {
+    const uint64_t begin = weir_min(deal->first * part, deal->count);
     return (struct weir_pieces){
-        .deal = deal, .n_part = n_part, .next_begin = deal->count, .next_end = deal->count};
+        .deal = deal, .next_begin = begin, .next_end = weir_min(begin + deal->first, deal->count)};
 }
 
 bool weir_pieces_step(struct weir_pieces *pieces)
@@ -115,7 +125,7 @@ bool weir_pieces_step(struct weir_pieces *pieces)
     pieces->next_begin = pieces->next_end = count;
     /* Near the end a thread with a piece in reserve would keep the others waiting. */
     const uint64_t left = count - atomic_load_explicit(&pieces->deal->next, memory_order_relaxed);
-    if (pieces->deal->asks && left > RESERVE_ROWS * (uint64_t)pieces->n_part)
+    if (pieces->deal->asks && left > RESERVE_ROWS * (uint64_t)pieces->deal->n_part)
         take_piece(pieces);
     return pieces->begin < pieces->end;
 }
@@ -148,8 +158,8 @@ static const uint8_t *row_at(const struct weir_linear *linear, uint64_t row)
 static void run_linear_part(void *user, uint32_t part, uint32_t n_part)
 {
     struct weir_linear *linear = user;
-    struct weir_pieces pieces = weir_pieces_start(&linear->rows, n_part);
-    (void)part;
+    struct weir_pieces pieces = weir_pieces_start(&linear->rows, part);
+    (void)n_part;
     while (weir_pieces_step(&pieces)) {
         uint64_t first = 0;
         for (uint32_t index = 0; index < linear->count; index++) {
@@ -170,6 +180,37 @@ void weir_linear_run(struct weir_linear *linear)
     uint64_t count = 0;
     for (uint32_t index = 0; index < linear->count; index++)
         count += linear->weight[index]->rows;
-    weir_deal_start(&linear->rows, count, linear->n_token);
-    weir_pool_run(linear->forward->config.pool, linear->name, run_linear_part, linear);
+    weir_pool *pool = linear->forward->config.pool;
+    weir_deal_start(&linear->rows, count, linear->n_token, weir_pool_thread_count(pool));
+    weir_pool_run(pool, linear->name, run_linear_part, linear);
+}
+
+/* More than a thread has the time for, and less than its second-level cache holds. */
+enum { EXPECT_BYTES = 256 << 10 };
+
+void weir_linear_expect(const struct weir_forward *forward,
+                        const struct weir_weight *const *weights, uint32_t count)
+{
+    weir_pool *pool = forward->config.pool;
+    const uint32_t n_part = weir_pool_thread_count(pool);
+    uint64_t row_count = 0;
+    struct weir_deal deal;
+    if (forward->n_token > 1)
+        return;
+    for (uint32_t index = 0; index < count; index++)
+        row_count += weights[index]->rows;
+    weir_deal_start(&deal, row_count, 1, n_part);
+    for (uint32_t part = 0; part < n_part; part++) {
+        const struct weir_pieces pieces = weir_pieces_start(&deal, part);
+        uint64_t row = pieces.next_begin;
+        uint32_t index = 0;
+        for (; index < count && row >= weights[index]->rows; index++)
+            row -= weights[index]->rows;
+        if (index == count)
+            return;
+        const struct weir_weight *weight = weights[index];
+        const uint64_t rows = weir_min(pieces.next_end - pieces.next_begin, weight->rows - row);
+        weir_pool_expect(pool, part, (const uint8_t *)weight->data + row * weight->row_bytes,
+                         weir_min(rows * weight->row_bytes, EXPECT_BYTES));
+    }
 }

@@ -108,26 +108,28 @@ void weir_act_fill(const struct weir_forward *forward, struct weir_act_rows *act
 
 /* Rows that the threads of a job take piece by piece, until none is left: large pieces first, so
  * that all threads end at nearly the same time whatever slows one of them (guided self-scheduling,
- * Polychronopoulos and Kuck, IEEE Transactions on Computers C-36, 1987). */
+ * Polychronopoulos and Kuck, IEEE Transactions on Computers C-36, 1987). Each part's first piece is
+ * known before the job, so that it can be asked for. */
 struct weir_deal {
     uint64_t count;
     uint64_t least;   /* rows of a piece */
-    uint32_t divisor; /* a piece is a thread's part of what is left, divided by this */
-    bool asks;        /* memory is the limit: a thread knows its next piece, to ask for it */
+    uint32_t divisor; /* a piece is a part's share of what is left, divided by this */
+    uint32_t n_part;
+    bool asks;      /* memory is the limit: a thread knows its next piece, to ask for it */
+    uint64_t first; /* rows of each part's first piece, part after part from row 0 on */
     _Atomic uint64_t next;
 };
-/* Before the job: count rows of weights that n_token tokens pass. */
-void weir_deal_start(struct weir_deal *deal, uint64_t count, uint32_t n_token);
-/* A thread's pieces. */
+/* Before the job: count rows of weights that n_token tokens pass, in n_part parts. */
+void weir_deal_start(struct weir_deal *deal, uint64_t count, uint32_t n_token, uint32_t n_part);
+/* A part's pieces. */
 struct weir_pieces {
     struct weir_deal *deal;
-    uint32_t n_part;
     uint64_t begin, end; /* this piece */
     uint64_t next_begin,
         next_end; /* the next one; empty when it is not known yet, or none is left */
 };
-/* A thread of a job in n_part parts; no piece yet. */
-struct weir_pieces weir_pieces_start(struct weir_deal *deal, uint32_t n_part);
+/* No piece yet; the next one is the part's first. */
+struct weir_pieces weir_pieces_start(struct weir_deal *deal, uint32_t part);
 /* Go to the next piece; false when there is none. */
 bool weir_pieces_step(struct weir_pieces *pieces);
 /* The row that the thread computes after row `last` of this piece; the deal's count: not known. */
@@ -148,6 +150,10 @@ struct weir_linear {
     struct weir_deal rows; /* set by the run */
 };
 void weir_linear_run(struct weir_linear *linear);
+/* The job after the next one reads these: threads that wait between the two ask for what each will
+ * read first. Of one token only, whose limit memory is. */
+void weir_linear_expect(const struct weir_forward *forward,
+                        const struct weir_weight *const *weights, uint32_t count);
 /* Rows [begin, end) of y = W x for n_token rows of act from first on; matrix of a stack. next is
  * where the thread reads weights after these, or NULL. */
 void weir_matmul_rows(const struct weir_forward *forward, const struct weir_weight *weight,

@@ -12,6 +12,9 @@
  *     round again; the caller changes round before it reads sleeper_count. Both in one total order
  *     (seq_cst), so that either the sleeper sees the new round or the caller sees the sleeper.
  * I3  The same for the caller's sleep on working, announced in caller_sleeps.
+ *
+ * Who spins asks for what it will read next (weir_pool_expect). The caller may tell what is
+ * expected after a round while the others still wait after the one before: hence two of each.
  */
 #include "base/heap.h"
 #include "sys/sys.h"
@@ -30,6 +33,8 @@ enum {
     CACHE_LINE_BYTES = 64,
     /* Below the 2 MiB at which the kernel may back a stack with a huge page: the ceiling counts. */
     STACK_BYTES = 1 << 20,
+    SECOND_LEVEL = 2, /* __builtin_prefetch's word for that cache */
+    LINES_PER_SPIN = 8,
     /* How long to spin before sleeping: longer than the gap between two jobs of one token, even
      * when a few experts are read in it. Who sleeps is late at the next job. */
     SPIN_NS = 4000000,
@@ -38,10 +43,23 @@ enum {
 
 _Static_assert((int)WEIR_THREAD_MAX <= (int)WEIR_TRACK_READER, "each part of a job has a track");
 
+/* Atomic for who is late; nothing follows from a mixture. */
+struct expected {
+    _Atomic(const char *) at;
+    _Atomic uint64_t bytes;
+};
+
 struct pool_thread {
     weir_pool *pool;
     pthread_t id;
     uint32_t index;
+    struct expected expected[2]; /* after rounds with an even and with an odd number */
+};
+
+/* What a waiting thread has yet to ask for. */
+struct asking {
+    const char *at;
+    uint64_t bytes;
 };
 
 struct weir_pool {
@@ -86,8 +104,31 @@ static void futex_wake_all(_Atomic uint32_t *word)
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
+static struct asking start_asking(const struct pool_thread *thread, uint32_t round)
+{
+    const struct expected *expected = &thread->expected[round % 2];
+    return (struct asking){
+        .at = atomic_load_explicit(&expected->at, memory_order_relaxed),
+        .bytes = atomic_load_explicit(&expected->bytes, memory_order_relaxed),
+    };
+}
+
+/* A few lines of it; false: none is left. */
+static bool ask_on(struct asking *asking)
+{
+    if (asking->bytes == 0)
+        return false;
+    for (int line = 0; line < LINES_PER_SPIN; line++)
+        __builtin_prefetch(asking->at + line * CACHE_LINE_BYTES, 0, SECOND_LEVEL);
+    const uint64_t asked = weir_min(asking->bytes, LINES_PER_SPIN * CACHE_LINE_BYTES);
+    asking->at += asked;
+    asking->bytes -= asked;
+    return true;
+}
+
 /* Spin until *word is (equal) or is not (!equal) value, at most spin_ns. True when it happened. */
-static bool spin_until(_Atomic uint32_t *word, uint32_t value, bool equal, uint64_t spin_ns)
+static bool spin_until(_Atomic uint32_t *word, uint32_t value, bool equal, uint64_t spin_ns,
+                       struct asking asking)
 {
     uint64_t end_ns = 0;
     for (;;) {
@@ -97,7 +138,8 @@ static bool spin_until(_Atomic uint32_t *word, uint32_t value, bool equal, uint6
                 return true;
             if (spin_ns == 0)
                 return false;
-            relax();
+            if (!ask_on(&asking))
+                relax();
         }
         const uint64_t now_ns = weir_now_ns();
         if (end_ns == 0)
@@ -107,9 +149,10 @@ static bool spin_until(_Atomic uint32_t *word, uint32_t value, bool equal, uint6
     }
 }
 
-static void wait_for_round(weir_pool *pool, uint32_t seen)
+static void wait_for_round(const struct pool_thread *self, uint32_t seen)
 {
-    if (spin_until(&pool->round, seen, false, pool->spin_ns))
+    weir_pool *pool = self->pool;
+    if (spin_until(&pool->round, seen, false, pool->spin_ns, start_asking(self, seen)))
         return;
     atomic_fetch_add_explicit(&pool->sleeper_count, 1, memory_order_seq_cst); /* keeps I2 */
     while (atomic_load_explicit(&pool->round, memory_order_seq_cst) == seen)
@@ -152,9 +195,9 @@ static void finish_part(weir_pool *pool)
         futex_wake_all(&pool->working);
 }
 
-static void wait_for_parts(weir_pool *pool)
+static void wait_for_parts(weir_pool *pool, uint32_t round)
 {
-    if (spin_until(&pool->working, 0, true, pool->spin_ns))
+    if (spin_until(&pool->working, 0, true, pool->spin_ns, start_asking(&pool->threads[0], round)))
         return;
     atomic_store_explicit(&pool->caller_sleeps, 1, memory_order_seq_cst); /* keeps I3 */
     for (;;) {
@@ -194,7 +237,7 @@ static void *serve_jobs(void *argument)
     snprintf(name, sizeof(name), "weir-cpu-%u", self->index);
     pthread_setname_np(pthread_self(), name);
     for (uint32_t seen = 0;;) {
-        wait_for_round(pool, seen);
+        wait_for_round(self, seen);
         seen = atomic_load_explicit(&pool->round, memory_order_acquire);
         if (atomic_load_explicit(&pool->stopping, memory_order_relaxed))
             return NULL;
@@ -278,6 +321,13 @@ void weir_pool_set_timeline(weir_pool *pool, weir_timeline *timeline)
     pool->timeline = timeline;
 }
 
+static void expect_after(struct pool_thread *thread, uint32_t round, const void *at, uint64_t bytes)
+{
+    struct expected *expected = &thread->expected[round % 2];
+    atomic_store_explicit(&expected->at, at, memory_order_relaxed);
+    atomic_store_explicit(&expected->bytes, bytes, memory_order_relaxed);
+}
+
 void weir_pool_run(weir_pool *pool, const char *name, weir_pool_fn *fn, void *job)
 {
     WEIR_ASSERT(pthread_equal(pool->owner, pthread_self()));
@@ -288,6 +338,17 @@ void weir_pool_run(weir_pool *pool, const char *name, weir_pool_fn *fn, void *jo
         run_part(pool, 0, 0);
         return;
     }
-    run_parts(pool, start_round(pool), 0);
-    wait_for_parts(pool);
+    const uint32_t round = start_round(pool);
+    run_parts(pool, round, 0);
+    wait_for_parts(pool, round);
+    for (uint32_t index = 0; index < pool->n_thread; index++)
+        expect_after(&pool->threads[index], round + 1, NULL, 0);
+}
+
+void weir_pool_expect(weir_pool *pool, uint32_t index, const void *at, uint64_t bytes)
+{
+    /* Only the caller changes round. */
+    const uint32_t round = atomic_load_explicit(&pool->round, memory_order_relaxed) + 1;
+    WEIR_ASSERT(index < pool->n_thread);
+    expect_after(&pool->threads[index], round, at, bytes);
 }

@@ -21,8 +21,8 @@ struct job {
 static void take_rows(void *user, uint32_t part, uint32_t n_part)
 {
     struct job *job = user;
-    struct weir_pieces pieces = weir_pieces_start(&job->rows, n_part);
-    (void)part;
+    struct weir_pieces pieces = weir_pieces_start(&job->rows, part);
+    WEIR_ASSERT(job->rows.n_part == n_part);
     while (weir_pieces_step(&pieces)) {
         WEIR_ASSERT(pieces.begin < pieces.end && pieces.end <= job->rows.count);
         for (uint64_t row = pieces.begin; row < pieces.end; row++)
@@ -39,7 +39,7 @@ static void test_each_row_once(void **state)
         for (uint64_t count = 0; count <= ROWS_MAX; count = count * 3 + 1) {
             static struct job job;
             memset(&job, 0, sizeof(job));
-            weir_deal_start(&job.rows, count, n_thread % 2 + 1);
+            weir_deal_start(&job.rows, count, n_thread % 2 + 1, n_thread);
             weir_pool_run(pool, "rows", take_rows, &job);
             for (uint64_t row = 0; row < ROWS_MAX; row++)
                 assert_int_equal(job.taken[row], row < count);
@@ -48,17 +48,27 @@ static void test_each_row_once(void **state)
     }
 }
 
+/* The first piece of each of two parts, then those that are left. */
 static void check_pieces(uint64_t count, uint32_t n_token, uint64_t first, uint64_t smallest)
 {
     struct weir_deal rows;
     uint64_t largest = first;
-    uint64_t at = 0;
-    weir_deal_start(&rows, count, n_token);
-    struct weir_pieces pieces = weir_pieces_start(&rows, 2);
+    uint64_t at = 2 * first;
+    weir_deal_start(&rows, count, n_token, 2);
+    struct weir_pieces second = weir_pieces_start(&rows, 1);
+    assert_true(weir_pieces_step(&second));
+    assert_int_equal(second.begin, first);
+    assert_int_equal(second.end, 2 * first);
+    struct weir_pieces pieces = weir_pieces_start(&rows, 0);
+    assert_true(weir_pieces_step(&pieces));
+    assert_int_equal(pieces.begin, 0);
+    assert_int_equal(pieces.end, first);
+    if (second.next_begin < count)
+        at = second.next_end;
     while (weir_pieces_step(&pieces)) {
         const uint64_t length = pieces.end - pieces.begin;
         assert_int_equal(pieces.begin, at);
-        assert_true(at == 0 ? pieces.end == first : length <= largest);
+        assert_true(length <= largest);
         assert_true(pieces.end == count || (length >= smallest && length % 16 == 0));
         largest = length;
         at = pieces.end;
@@ -79,8 +89,8 @@ static void test_one_thread_takes_all(void **state)
 {
     (void)state;
     struct weir_deal rows;
-    weir_deal_start(&rows, 1001, 1);
-    struct weir_pieces pieces = weir_pieces_start(&rows, 1);
+    weir_deal_start(&rows, 1001, 1, 1);
+    struct weir_pieces pieces = weir_pieces_start(&rows, 0);
     assert_true(weir_pieces_step(&pieces));
     assert_int_equal(pieces.begin, 0);
     assert_int_equal(pieces.end, 1001);
@@ -91,9 +101,9 @@ static void test_what_comes_after(void **state)
 {
     (void)state;
     struct weir_deal rows;
-    weir_deal_start(&rows, 4000, 1);
-    struct weir_pieces mine = weir_pieces_start(&rows, 2);
-    struct weir_pieces other = weir_pieces_start(&rows, 2);
+    weir_deal_start(&rows, 4000, 1, 2);
+    struct weir_pieces mine = weir_pieces_start(&rows, 0);
+    struct weir_pieces other = weir_pieces_start(&rows, 1);
     assert_true(weir_pieces_step(&mine) && weir_pieces_step(&other));
     assert_int_equal(weir_pieces_after(&mine, mine.begin), mine.begin + 1);
     const uint64_t told = weir_pieces_after(&mine, mine.end - 1);
@@ -108,11 +118,11 @@ static void test_what_comes_after(void **state)
     assert_false(weir_pieces_step(&other));
 
     /* A prompt's pieces are not taken before their time. */
-    weir_deal_start(&rows, 4000, 2);
-    mine = weir_pieces_start(&rows, 2);
+    weir_deal_start(&rows, 4000, 2, 2);
+    mine = weir_pieces_start(&rows, 0);
     assert_true(weir_pieces_step(&mine));
     assert_int_equal(weir_pieces_after(&mine, mine.end - 1), 4000);
-    assert_int_equal(rows.next, mine.end);
+    assert_int_equal(rows.next, 2 * rows.first);
 }
 
 static void check_overlap(uint64_t begin, uint64_t end, uint64_t first, uint64_t count,

@@ -66,6 +66,23 @@ static void pool_runs_every_part_once(void **state)
     run_many(8, 1000);
 }
 
+/* What is expected is asked for, not read: it need not be there, nor be what was meant. */
+static void pool_expects_what_is_not_there(void **state)
+{
+    (void)state;
+    weir_pool *pool = NULL;
+    struct counting_job job = {0};
+    assert_int_equal(weir_pool_create(&pool, 2, NULL), WEIR_OK);
+    for (uint64_t round = 1; round <= 2000; round++) {
+        weir_pool_expect(pool, 0, (const void *)(uintptr_t)(round * 4096), 1000);
+        weir_pool_expect(pool, 1, (const void *)(UINTPTR_MAX / 2), UINT64_MAX / 4);
+        weir_pool_run(pool, "count", count_run, &job);
+        assert_int_equal(job.runs[0], round);
+        assert_int_equal(job.runs[1], round);
+    }
+    weir_pool_destroy(&pool);
+}
+
 static void pool_takes_up_to_its_limit_of_threads(void **state)
 {
     (void)state;
@@ -239,6 +256,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pool_runs_every_part_once),
+        cmocka_unit_test(pool_expects_what_is_not_there),
         cmocka_unit_test(pool_takes_up_to_its_limit_of_threads),
         cmocka_unit_test(pool_parts_go_to_whoever_comes_first),
         cmocka_unit_test(pool_threads_have_names_and_leave_signals_alone),
