@@ -399,10 +399,10 @@ WEIR_INLINE void ask_ahead(const struct rows16 *rows, int group, const enum weir
         prefetch_near(rows16_row(rows, row) + BLOCKS_AHEAD * block_bytes(type), block_bytes(type));
 }
 
-/* One token: steps go from memory through registers into the sum. Rows that come in order ask for
- * ahead, as many bytes as they have. */
-WEIR_INLINE void run_one(const struct weir_matmul *job, struct rows16 rows, const uint8_t *ahead,
-                         size_t apart, float *y, const bool in_order, const enum weir_type type)
+/* One token: steps go from memory through registers into the sum. tiles: what rows in order ask
+ * for; NULL: they are streams. */
+WEIR_INLINE void run_one(const struct weir_matmul *job, struct rows16 rows, struct tiles *tiles,
+                         size_t apart, float *y, const enum weir_type type)
 {
     const size_t group_bytes = WEIR_LANES * block_bytes(type) / (size_t)group_count(type);
     const act_blocks x = job->x;
@@ -411,12 +411,15 @@ WEIR_INLINE void run_one(const struct weir_matmul *job, struct rows16 rows, cons
         struct head head;
         __m512i high[8];
         __m512i total = _mm512_setzero_si512();
+        struct asked asked = {0};
+        if (tiles != NULL)
+            asked = tiles_take(tiles, WEIR_LANES * block_bytes(type));
         load_head(&rows, &head, type);
         load_high(&rows, 0, high, type);
         for (int group = 0; group < group_count(type); group++) {
             __m512i steps[16];
-            if (in_order)
-                rows16_ask_for(&rows, ahead + (size_t)group * group_bytes, group_bytes);
+            if (tiles != NULL)
+                asked_part(&asked, (size_t)group * group_bytes, group_bytes, &rows);
             else
                 ask_ahead(&rows, group, type);
             if (type == WEIR_TYPE_Q6_K && group == 4)
@@ -430,7 +433,6 @@ WEIR_INLINE void run_one(const struct weir_matmul *job, struct rows16 rows, cons
         }
         add_totals(&head, &x, at, &total, &sum, 1, type);
         rows16_advance(&rows, block_bytes(type));
-        ahead += in_order ? WEIR_LANES * block_bytes(type) : 0;
     }
     rows16_store(&rows, y, apart, sum);
 }
@@ -438,17 +440,16 @@ WEIR_INLINE void run_one(const struct weir_matmul *job, struct rows16 rows, cons
 WEIR_INLINE void run_stream(const struct weir_matmul *job, struct rows16 rows, size_t apart,
                             float *y, const enum weir_type type)
 {
-    run_one(job, rows, NULL, apart, y, false, type);
+    run_one(job, rows, NULL, apart, y, type);
 }
 
 WEIR_INLINE void run_in_order(const struct weir_matmul *job, const enum weir_type type)
 {
-    struct tiles tiles = tiles_first(job, WEIR_LANES);
-    for (; tiles.row < job->row_end; tiles_next(&tiles, WEIR_LANES)) {
-        struct rows16 rows = rows16_at(tiles.w, job->w_row_bytes, job->row_end - tiles.row);
-        rows.further_bytes = type == WEIR_TYPE_Q4_K ? 0 : WEIR_FURTHER_BYTES;
-        run_one(job, rows, tiles_ahead(&tiles, job, WEIR_LANES), 1, job->y + tiles.row, true, type);
-    }
+    const size_t step_bytes = WEIR_LANES * block_bytes(type);
+    struct tiles tiles = tiles_first(job, WEIR_LANES, step_bytes, type != WEIR_TYPE_Q4_K);
+    for (; tiles.row < job->row_end; tiles_next(&tiles, WEIR_LANES))
+        run_one(job, rows16_at(tiles.w, job->w_row_bytes, job->row_end - tiles.row), &tiles, 1,
+                job->y + tiles.row, type);
 }
 
 WEIR_ROWS16_MATMUL(q2_k, WEIR_TYPE_Q2_K)

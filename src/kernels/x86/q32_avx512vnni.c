@@ -171,18 +171,18 @@ WEIR_INLINE void ask_ahead(const struct rows16 *rows, const enum weir_type type)
         prefetch_near(rows16_row(rows, row) + BYTES_AHEAD, 1);
 }
 
-/* One token: blocks go from memory through registers into the sum. Rows that come in order ask for
- * ahead, as many bytes as they have. */
-WEIR_INLINE void run_one(const struct weir_matmul *job, struct rows16 rows, const uint8_t *ahead,
-                         size_t apart, float *y, const bool in_order, const enum weir_type type)
+/* One token: blocks go from memory through registers into the sum. tiles: what rows in order ask
+ * for; NULL: they are streams. */
+WEIR_INLINE void run_one(const struct weir_matmul *job, struct rows16 rows, struct tiles *tiles,
+                         size_t apart, float *y, const enum weir_type type)
 {
     const size_t tile_bytes = WEIR_LANES * block_bytes(type);
     const act_blocks x = job->x;
     __m512 sum = _mm512_setzero_ps();
     for (size_t at = 0; at < job->cols / 32; at++) {
         struct block block;
-        if (in_order)
-            rows16_ask_for(&rows, ahead + at * tile_bytes, tile_bytes);
+        if (tiles != NULL)
+            tiles_ask(tiles, tile_bytes, &rows);
         else
             ask_ahead(&rows, type);
         load_block(&rows, &block, type);
@@ -313,7 +313,7 @@ WEIR_INLINE __m256 add_four(struct rows16 *rows, const struct weir_act_q8_32 *x,
 }
 
 /* One token, eight rows: several blocks of each at once. */
-WEIR_INLINE void run_pairs(const struct weir_matmul *job, struct rows16 rows, const uint8_t *ahead,
+WEIR_INLINE void run_pairs(const struct weir_matmul *job, struct rows16 rows, struct tiles *tiles,
                            float *y, const enum weir_type type)
 {
     const size_t group_bytes = WEIR_LANES / 2 * block_bytes(type);
@@ -324,14 +324,14 @@ WEIR_INLINE void run_pairs(const struct weir_matmul *job, struct rows16 rows, co
     if (type == WEIR_TYPE_Q8_0) {
         rows8x2_apart(&rows, block_bytes(type));
         for (; at + 4 <= block_count; at += 4) {
-            rows16_ask_for(&rows, ahead + at * group_bytes, 4 * group_bytes);
+            tiles_ask(tiles, 4 * group_bytes, &rows);
             sum = add_four(&rows, x + at, sum);
             rows16_advance(&rows, 4 * block_bytes(type));
         }
         rows8x2_nearer(&rows, block_bytes(type));
     }
     for (; at + 2 <= block_count; at += 2) {
-        rows16_ask_for(&rows, ahead + at * group_bytes, 2 * group_bytes);
+        tiles_ask(tiles, 2 * group_bytes, &rows);
         sum = add_pair(&rows, x + at, sum, 2, type);
         rows16_advance(&rows, 2 * block_bytes(type));
     }
@@ -345,7 +345,7 @@ WEIR_INLINE void run_pairs(const struct weir_matmul *job, struct rows16 rows, co
 WEIR_INLINE void run_stream(const struct weir_matmul *job, struct rows16 rows, size_t apart,
                             float *y, const enum weir_type type)
 {
-    run_one(job, rows, NULL, apart, y, false, type);
+    run_one(job, rows, NULL, apart, y, type);
 }
 
 /* A tile and what is asked for share the L1 cache: wide rows make tiles of eight. */
@@ -355,19 +355,17 @@ WEIR_INLINE void run_in_order(const struct weir_matmul *job, const enum weir_typ
 {
     const bool is_wide = type == WEIR_TYPE_Q8_0 || WEIR_LANES * job->w_row_bytes > TILE_BYTES;
     const size_t count = is_wide ? WEIR_LANES / 2 : WEIR_LANES;
-    struct tiles tiles = tiles_first(job, count);
+    const size_t blocks = !is_wide ? 1 : type == WEIR_TYPE_Q8_0 ? 4 : 2;
+    struct tiles tiles =
+        tiles_first(job, count, count * blocks * block_bytes(type), type != WEIR_TYPE_Q8_0);
     for (; tiles.row < job->row_end; tiles_next(&tiles, count)) {
         const size_t left = job->row_end - tiles.row;
-        const uint8_t *ahead = tiles_ahead(&tiles, job, count);
         float *y = job->y + tiles.row;
-        struct rows16 rows = is_wide
-                                 ? rows8x2_at(tiles.w, job->w_row_bytes, left, block_bytes(type))
-                                 : rows16_at(tiles.w, job->w_row_bytes, left);
-        rows.further_bytes = type == WEIR_TYPE_Q8_0 ? 0 : WEIR_FURTHER_BYTES;
         if (is_wide)
-            run_pairs(job, rows, ahead, y, type);
+            run_pairs(job, rows8x2_at(tiles.w, job->w_row_bytes, left, block_bytes(type)), &tiles,
+                      y, type);
         else
-            run_one(job, rows, ahead, 1, y, true, type);
+            run_one(job, rows16_at(tiles.w, job->w_row_bytes, left), &tiles, 1, y, type);
     }
 }
 

@@ -24,9 +24,9 @@ struct rows16 {
     /* What is asked for while these rows are read, a line with each load of sixteen: many at once
      * hold up the loads. */
     const uint8_t *ahead;
+    const uint8_t *further; /* the same lines of this are asked for into L2; NULL: of nothing */
     size_t ahead_bytes;
     size_t asked_bytes;
-    size_t further_bytes; /* each line is asked for this far ahead of that too, into L2; 0: not */
 };
 
 /* The first of the rows lies at w, the next each row_bytes further. */
@@ -104,18 +104,20 @@ WEIR_INLINE void rows16_ask(struct rows16 *rows)
     if (rows->asked_bytes >= rows->ahead_bytes)
         return;
     prefetch_near(rows->ahead + rows->asked_bytes, 1);
-    if (rows->further_bytes > 0)
-        prefetch_bytes(rows->ahead + rows->asked_bytes + rows->further_bytes, 1);
+    if (rows->further != NULL)
+        prefetch_bytes(rows->further + rows->asked_bytes, 1);
     rows->asked_bytes += WEIR_LINE_BYTES;
     __asm__ volatile("" ::: "memory"); /* else gcc puts them side by side */
 }
 
-/* From now on bytes at ahead are asked for. */
-WEIR_INLINE void rows16_ask_for(struct rows16 *rows, const uint8_t *ahead, size_t bytes)
+/* From now on bytes at ahead are asked for, and those at further. */
+WEIR_INLINE void rows16_ask_for(struct rows16 *rows, const uint8_t *ahead, const uint8_t *further,
+                                size_t bytes)
 {
     while (rows->asked_bytes < rows->ahead_bytes)
         rows16_ask(rows);
     rows->ahead = ahead;
+    rows->further = further;
     rows->ahead_bytes = bytes;
     rows->asked_bytes = 0;
 }
