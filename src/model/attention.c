@@ -153,7 +153,8 @@ static void attend_heads(void *user, uint32_t part, uint32_t n_part)
         const uint32_t row = (uint32_t)(item % row_count);
         const uint32_t first = (uint32_t)(item / row_count) * WEIR_ATTENTION_MAX;
         const uint32_t count = (uint32_t)weir_min(row_length - first, WEIR_ATTENTION_MAX);
-        const uint32_t next = (uint32_t)((item + n_part) % row_count);
+        const uint32_t next_row = (uint32_t)((item + n_part) % row_count);
+        const uint32_t next = is_token ? next_row : next_row / shared; /* a head of K */
         const void *next_k = item + n_part < item_count ? keys_of(forward, next) : NULL;
         if (is_token)
             attend(forward, 0, row * shared + first, count, next_k);

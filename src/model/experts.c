@@ -134,7 +134,7 @@ static void expect_down(const struct batch *batch)
     weir_linear_expect(batch->forward, next, 1);
 }
 
-/* What follows the layer: the next one's attention, or the output matrix. */
+/* What follows the layer: attention of the one after it, or the output matrix. */
 static void expect_next(const struct weir_forward *forward)
 {
     const struct weir_model *model = forward->config.model;
@@ -146,6 +146,16 @@ static void expect_next(const struct weir_forward *forward)
     }
     const struct weir_weight *const project[] = {&layer->q, &layer->k, &layer->v};
     weir_linear_expect(forward, project, 3);
+}
+
+/* What follows the routed experts. */
+static void expect_after_routed(const struct weir_forward *forward)
+{
+    const struct weir_weight *const shared[] = {&forward->layer->shared_gate};
+    if (forward->layer->shared_router.tensor != NULL)
+        weir_linear_expect(forward, shared, 1);
+    else
+        expect_next(forward);
 }
 
 static void deal_rows(struct batch *batch, const char *name, weir_pool_fn *fn, uint64_t count)
@@ -186,7 +196,7 @@ static enum weir_status run_tails(struct batch *batch, struct weir_err *err)
         while (batch->down_last < batch->count &&
                weir_store_tail_ready(store, &batch->leases[batch->down_last]));
         if (batch->add != NULL)
-            expect_next(batch->forward);
+            expect_after_routed(batch->forward);
         deal_rows(batch, "down", run_down, batch->forward->shape->d_model);
     }
     return WEIR_OK;
