@@ -13,8 +13,8 @@
  *     (seq_cst), so that either the sleeper sees the new round or the caller sees the sleeper.
  * I3  The same for the caller's sleep on working, announced in caller_sleeps.
  *
- * Who spins asks for what it will read next (weir_pool_expect). The caller may tell what is
- * expected after a round while the others still wait after the one before: hence two of each.
+ * Who spins asks for what it will read next (weir_pool_expect), if that was told for the round it
+ * waits after.
  */
 #include "base/heap.h"
 #include "sys/sys.h"
@@ -45,6 +45,7 @@ _Static_assert((int)WEIR_THREAD_MAX <= (int)WEIR_TRACK_READER, "each part of a j
 
 /* Atomic for who is late; nothing follows from a mixture. */
 struct expected {
+    _Atomic uint32_t round; /* to be asked for after it */
     _Atomic(const char *) at;
     _Atomic uint64_t bytes;
 };
@@ -53,7 +54,7 @@ struct pool_thread {
     weir_pool *pool;
     pthread_t id;
     uint32_t index;
-    struct expected expected[2]; /* after rounds with an even and with an odd number */
+    struct expected expected;
 };
 
 /* What a waiting thread has yet to ask for. */
@@ -106,7 +107,9 @@ static void futex_wake_all(_Atomic uint32_t *word)
 
 static struct asking start_asking(const struct pool_thread *thread, uint32_t round)
 {
-    const struct expected *expected = &thread->expected[round % 2];
+    const struct expected *expected = &thread->expected;
+    if (atomic_load_explicit(&expected->round, memory_order_relaxed) != round)
+        return (struct asking){0};
     return (struct asking){
         .at = atomic_load_explicit(&expected->at, memory_order_relaxed),
         .bytes = atomic_load_explicit(&expected->bytes, memory_order_relaxed),
@@ -321,13 +324,6 @@ void weir_pool_set_timeline(weir_pool *pool, weir_timeline *timeline)
     pool->timeline = timeline;
 }
 
-static void expect_after(struct pool_thread *thread, uint32_t round, const void *at, uint64_t bytes)
-{
-    struct expected *expected = &thread->expected[round % 2];
-    atomic_store_explicit(&expected->at, at, memory_order_relaxed);
-    atomic_store_explicit(&expected->bytes, bytes, memory_order_relaxed);
-}
-
 void weir_pool_run(weir_pool *pool, const char *name, weir_pool_fn *fn, void *job)
 {
     WEIR_ASSERT(pthread_equal(pool->owner, pthread_self()));
@@ -341,8 +337,6 @@ void weir_pool_run(weir_pool *pool, const char *name, weir_pool_fn *fn, void *jo
     const uint32_t round = start_round(pool);
     run_parts(pool, round, 0);
     wait_for_parts(pool, round);
-    for (uint32_t index = 0; index < pool->n_thread; index++)
-        expect_after(&pool->threads[index], round + 1, NULL, 0);
 }
 
 void weir_pool_expect(weir_pool *pool, uint32_t index, const void *at, uint64_t bytes)
@@ -350,5 +344,8 @@ void weir_pool_expect(weir_pool *pool, uint32_t index, const void *at, uint64_t 
     /* Only the caller changes round. */
     const uint32_t round = atomic_load_explicit(&pool->round, memory_order_relaxed) + 1;
     WEIR_ASSERT(index < pool->n_thread);
-    expect_after(&pool->threads[index], round, at, bytes);
+    struct expected *expected = &pool->threads[index].expected;
+    atomic_store_explicit(&expected->at, at, memory_order_relaxed);
+    atomic_store_explicit(&expected->bytes, bytes, memory_order_relaxed);
+    atomic_store_explicit(&expected->round, round, memory_order_relaxed);
 }
