@@ -88,12 +88,11 @@ static void place_heads(void *user, uint32_t part, uint32_t n_part)
     }
 }
 
-/* K's first row of a head of the running layer. */
-static const uint8_t *keys_of(const struct weir_forward *forward, uint32_t kv_head)
+/* K's or V's first row of a head of the running layer. */
+static const uint8_t *rows_of(const struct weir_forward *forward, bool is_v, uint32_t kv_head)
 {
     const struct weir_kv *kv = forward->kv;
-    return (const uint8_t *)kv->values +
-           kv_start(forward, false, kv_head) * (kv->is_f32 ? sizeof(float) : sizeof(uint16_t));
+    return (const uint8_t *)kv->values + kv_start(forward, is_v, kv_head) * weir_kv_value_bytes(kv);
 }
 
 /* One query: a head of one token. */
@@ -104,11 +103,10 @@ static struct weir_attention query_of(const struct weir_forward *forward, uint32
     const struct weir_kv *kv = forward->kv;
     const size_t at = ((size_t)token * shape->n_head + head) * shape->d_head;
     const uint32_t kv_head = head / (shape->n_head / shape->n_kv_head);
-    const size_t value_bytes = kv->is_f32 ? sizeof(float) : sizeof(uint16_t);
     return (struct weir_attention){
         .q = forward->q + at,
-        .k = keys_of(forward, kv_head),
-        .v = (const uint8_t *)kv->values + kv_start(forward, true, kv_head) * value_bytes,
+        .k = rows_of(forward, false, kv_head),
+        .v = rows_of(forward, true, kv_head),
         .kv_stride = shape->d_head,
         .page_length = kv->page_length,
         .page_stride = kv->page_stride,
@@ -155,7 +153,7 @@ static void attend_heads(void *user, uint32_t part, uint32_t n_part)
         const uint32_t count = (uint32_t)weir_min(row_length - first, WEIR_ATTENTION_MAX);
         const uint32_t next_row = (uint32_t)((item + n_part) % row_count);
         const uint32_t next = is_token ? next_row : next_row / shared; /* a head of K */
-        const void *next_k = item + n_part < item_count ? keys_of(forward, next) : NULL;
+        const void *next_k = item + n_part < item_count ? rows_of(forward, false, next) : NULL;
         if (is_token)
             attend(forward, 0, row * shared + first, count, next_k);
         else
@@ -169,12 +167,11 @@ static void expect_keys(const struct weir_forward *forward)
     weir_pool *pool = forward->config.pool;
     const struct weir_kv *kv = forward->kv;
     const uint64_t rows = weir_min(forward->position, kv->page_length);
-    const size_t value_bytes = kv->is_f32 ? sizeof(float) : sizeof(uint16_t);
     if (forward->n_token > 1)
         return;
     for (uint32_t part = 0; part < weir_pool_thread_count(pool); part++)
-        weir_pool_expect(pool, part, keys_of(forward, part % forward->shape->n_kv_head),
-                         rows * forward->shape->d_head * value_bytes);
+        weir_pool_expect(pool, part, rows_of(forward, false, part % forward->shape->n_kv_head),
+                         rows * forward->shape->d_head * weir_kv_value_bytes(kv));
 }
 
 static void quantize_attended(void *user, uint32_t part, uint32_t n_part)

@@ -209,7 +209,7 @@ _Static_assert(KV_PAGE_POSITIONS % WEIR_ATTENTION_PAGE == 0, "what attention tak
 uint64_t weir_kv_bytes(const struct weir_kv *kv, uint32_t n_position)
 {
     const uint64_t pages = ((uint64_t)n_position + kv->page_length - 1) / kv->page_length;
-    return pages * kv->page_stride * (kv->is_f32 ? sizeof(float) : sizeof(uint16_t));
+    return pages * kv->page_stride * weir_kv_value_bytes(kv);
 }
 
 void weir_kv_layout(struct weir_kv *kv, const struct weir_shape *shape, uint32_t n_ctx, bool is_f32,

@@ -166,6 +166,10 @@ void weir_embedding_layout(struct weir_forward *forward, struct weir_mem *mem);
 enum weir_status weir_embed(struct weir_forward *forward, const uint32_t *ids,
                             struct weir_err *err);
 
+static inline size_t weir_kv_value_bytes(const struct weir_kv *kv)
+{
+    return kv->is_f32 ? sizeof(float) : sizeof(uint16_t);
+}
 /* residual += attention(norm(residual)) for the step's tokens. */
 void weir_attention_layer(struct weir_forward *forward);
 /* residual += network(normed); normed and normed_act hold the layer's normed input. */
