@@ -58,31 +58,22 @@ static void gate_up_rows(const struct batch *batch, const struct network *networ
                                    end - begin);
 }
 
-/* Where row `row` of all networks' gates begins; NULL for the row after the last. */
-static const uint8_t *gate_at(const struct batch *batch, uint64_t row)
-{
-    const uint64_t width = batch->networks[0].gate->rows;
-    if (row >= batch->count * width)
-        return NULL;
-    const struct network *network = &batch->networks[row / width];
-    return network->gate_data + row % width * network->gate->row_bytes;
-}
-
 /* The rows are those of all networks, one after the other. */
 static void run_gate_up(void *user, uint32_t part, uint32_t n_part)
 {
     struct batch *batch = user;
     const uint64_t width = batch->networks[0].gate->rows;
-    struct weir_pieces pieces = weir_pieces_start(&batch->rows, part);
+    struct weir_piece piece = weir_piece_first(&batch->rows, part);
     (void)n_part;
-    while (weir_pieces_step(&pieces))
+    for (; piece.begin < piece.end; piece = weir_piece_next(&batch->rows))
         for (uint32_t index = 0; index < batch->count; index++) {
             const uint64_t first = index * width;
+            const bool goes_on = first + width < piece.end;
             uint64_t begin;
             uint64_t end;
-            if (weir_pieces_overlap(&pieces, first, width, &begin, &end))
+            if (weir_piece_overlap(&piece, first, width, &begin, &end))
                 gate_up_rows(batch, &batch->networks[index], begin, end,
-                             gate_at(batch, weir_pieces_after(&pieces, first + end - 1)));
+                             goes_on ? batch->networks[index + 1].gate_data : NULL);
         }
 }
 
@@ -96,32 +87,26 @@ static void run_quantize(void *user, uint32_t part, uint32_t n_part)
     weir_act_fill(forward, &forward->hidden_act, forward->hidden_gate, begin, end);
 }
 
-/* Where row `row` of a network's down matrix lies; NULL after the last. */
-static const uint8_t *down_at(const struct batch *batch, uint32_t index, uint64_t row)
-{
-    const struct network *network = &batch->networks[index];
-    return row < network->down->rows ? network->down_data + row * network->down->row_bytes : NULL;
-}
-
 /* Rows of every network, and with the last of them their sums: they are in this CPU's cache. */
 static void run_down(void *user, uint32_t part, uint32_t n_part)
 {
     struct batch *batch = user;
     struct weir_forward *forward = batch->forward;
-    struct weir_pieces pieces = weir_pieces_start(&batch->rows, part);
+    struct weir_piece piece = weir_piece_first(&batch->rows, part);
     (void)n_part;
-    while (weir_pieces_step(&pieces)) {
+    for (; piece.begin < piece.end; piece = weir_piece_next(&batch->rows)) {
         for (uint32_t index = batch->down_first; index < batch->down_last; index++) {
             const struct network *network = &batch->networks[index];
-            const uint8_t *next = index + 1 < batch->down_last
-                                      ? down_at(batch, index + 1, pieces.begin)
-                                      : down_at(batch, batch->down_first, pieces.next_begin);
+            const uint8_t *next =
+                index + 1 < batch->down_last
+                    ? batch->networks[index + 1].down_data + piece.begin * network->down->row_bytes
+                    : NULL;
             weir_matmul_rows(forward, network->down, network->down_data, &forward->hidden_act,
-                             network->hidden_first, network->n_row, network->out, pieces.begin,
-                             pieces.end, next);
+                             network->hidden_first, network->n_row, network->out, piece.begin,
+                             piece.end, next);
         }
         if (batch->add != NULL && batch->down_last == batch->count)
-            batch->add(forward, pieces.begin, pieces.end);
+            batch->add(forward, piece.begin, piece.end);
     }
 }
 

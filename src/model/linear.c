@@ -63,21 +63,23 @@ void weir_matmul_rows(const struct weir_forward *forward, const struct weir_weig
 /* Rows below which a piece is not divided: multiples of all kernels' tiles. Of one token they take
  * a thread a few microseconds; with several, each piece passes over all their activations again. */
 enum { PIECE_ROWS = 32, PROMPT_PIECE_ROWS = 128 };
-/* Rows of a prompt are not alike: an expert may have most of the tokens, and no thread may begin
- * with all of its rows. */
-enum { DIVISOR = 2, PROMPT_DIVISOR = 5 };
+/* Where a piece begins and ends memory stands still for a moment: one token's are so large that of
+ * two threads a fifth apart in speed both still end together. Rows of a prompt are not alike: an
+ * expert may have most of the tokens, and no thread may begin with all of its rows. */
+static const double piece_share = 7.0 / 8;
+static const double prompt_piece_share = 1.0 / 5;
 
-enum { RESERVE_ROWS = 8 * PIECE_ROWS };
-
-/* Rows of a piece when those from begin on are left. */
-static uint64_t piece_rows(const struct weir_deal *deal, uint64_t begin)
+/* The piece that begins at row begin. */
+static struct weir_piece piece_at(const struct weir_deal *deal, uint64_t begin)
 {
     const uint64_t left = deal->count - begin;
     /* Few rows, a router's, are shared all the same. */
     const uint64_t least = weir_max(weir_min(deal->least, deal->count / deal->n_part), 1);
     const uint64_t share =
-        deal->n_part == 1 ? left : left / (deal->divisor * (uint64_t)deal->n_part);
-    return weir_min(weir_align_up(weir_max(share, least), PIECE_ROWS), left);
+        deal->n_part == 1 ? left : (uint64_t)((double)left * deal->share / deal->n_part);
+    return (struct weir_piece){
+        .begin = begin,
+        .end = begin + weir_min(weir_align_up(weir_max(share, least), PIECE_ROWS), left)};
 }
 
 void weir_deal_start(struct weir_deal *deal, uint64_t count, uint32_t n_token, uint32_t n_part)
@@ -85,92 +87,57 @@ void weir_deal_start(struct weir_deal *deal, uint64_t count, uint32_t n_token, u
     *deal = (struct weir_deal){
         .count = count,
         .least = n_token == 1 ? PIECE_ROWS : PROMPT_PIECE_ROWS,
-        .divisor = n_token == 1 ? DIVISOR : PROMPT_DIVISOR,
+        .share = n_token == 1 ? piece_share : prompt_piece_share,
         .n_part = n_part,
-        .asks = n_token == 1,
     };
-    deal->first = piece_rows(deal, 0);
+    deal->first = piece_at(deal, 0).end;
     deal->next = weir_min(deal->first * n_part, count);
 }
 
-static void take_piece(struct weir_pieces *pieces)
-{
-    struct weir_deal *deal = pieces->deal;
-    uint64_t begin = atomic_load_explicit(&deal->next, memory_order_relaxed);
-    uint64_t end;
-    do
-        end = begin + piece_rows(deal, begin);
-    /* Relaxed: which rows are whose is all that is agreed on. */
-    while (begin < end &&
-           !atomic_compare_exchange_weak_explicit(&deal->next, &begin, end, memory_order_relaxed,
-                                                  memory_order_relaxed));
-    pieces->next_begin = begin;
-    pieces->next_end = end;
-}
-
-struct weir_pieces weir_pieces_start(struct weir_deal *deal, uint32_t part)
+struct weir_piece weir_piece_first(const struct weir_deal *deal, uint32_t part)
 {
     const uint64_t begin = weir_min(deal->first * part, deal->count);
-    return (struct weir_pieces){
-        .deal = deal, .next_begin = begin, .next_end = weir_min(begin + deal->first, deal->count)};
+    return (struct weir_piece){.begin = begin, .end = weir_min(begin + deal->first, deal->count)};
 }
 
-bool weir_pieces_step(struct weir_pieces *pieces)
+struct weir_piece weir_piece_next(struct weir_deal *deal)
 {
-    const uint64_t count = pieces->deal->count;
-    if (pieces->next_begin == count)
-        take_piece(pieces);
-    pieces->begin = pieces->next_begin;
-    pieces->end = pieces->next_end;
-    pieces->next_begin = pieces->next_end = count;
-    /* Near the end a thread with a piece in reserve would keep the others waiting. */
-    const uint64_t left = count - atomic_load_explicit(&pieces->deal->next, memory_order_relaxed);
-    if (pieces->deal->asks && left > RESERVE_ROWS * (uint64_t)pieces->deal->n_part)
-        take_piece(pieces);
-    return pieces->begin < pieces->end;
+    uint64_t begin = atomic_load_explicit(&deal->next, memory_order_relaxed);
+    struct weir_piece piece;
+    do
+        piece = piece_at(deal, begin);
+    /* Relaxed: which rows are whose is all that is agreed on. */
+    while (piece.begin < piece.end &&
+           !atomic_compare_exchange_weak_explicit(&deal->next, &begin, piece.end,
+                                                  memory_order_relaxed, memory_order_relaxed));
+    return piece;
 }
 
-uint64_t weir_pieces_after(const struct weir_pieces *pieces, uint64_t last)
+bool weir_piece_overlap(const struct weir_piece *piece, uint64_t first, uint64_t count,
+                        uint64_t *begin, uint64_t *end)
 {
-    return last + 1 < pieces->end ? last + 1 : pieces->next_begin;
-}
-
-bool weir_pieces_overlap(const struct weir_pieces *pieces, uint64_t first, uint64_t count,
-                         uint64_t *begin, uint64_t *end)
-{
-    *begin = weir_max(pieces->begin, first) - first;
-    *end = weir_max(weir_min(pieces->end, first + count), first) - first;
+    *begin = weir_max(piece->begin, first) - first;
+    *end = weir_max(weir_min(piece->end, first + count), first) - first;
     return *begin < *end;
-}
-
-/* Where the weights of a row of the job lie; NULL for the row after the last. */
-static const uint8_t *row_at(const struct weir_linear *linear, uint64_t row)
-{
-    for (uint32_t index = 0; index < linear->count; index++) {
-        const struct weir_weight *weight = linear->weight[index];
-        if (row < weight->rows)
-            return (const uint8_t *)weight->data + row * weight->row_bytes;
-        row -= weight->rows;
-    }
-    return NULL;
 }
 
 static void run_linear_part(void *user, uint32_t part, uint32_t n_part)
 {
     struct weir_linear *linear = user;
-    struct weir_pieces pieces = weir_pieces_start(&linear->rows, part);
+    struct weir_piece piece = weir_piece_first(&linear->rows, part);
     (void)n_part;
-    while (weir_pieces_step(&pieces)) {
+    for (; piece.begin < piece.end; piece = weir_piece_next(&linear->rows)) {
         uint64_t first = 0;
         for (uint32_t index = 0; index < linear->count; index++) {
             const struct weir_weight *weight = linear->weight[index];
+            const uint64_t after = first + weight->rows;
             uint64_t begin;
             uint64_t end;
-            if (weir_pieces_overlap(&pieces, first, weight->rows, &begin, &end))
+            if (weir_piece_overlap(&piece, first, weight->rows, &begin, &end))
                 weir_matmul_rows(linear->forward, weight, weight->data, linear->act, 0,
                                  linear->n_token, linear->y[index], begin, end,
-                                 row_at(linear, weir_pieces_after(&pieces, first + end - 1)));
-            first += weight->rows;
+                                 after < piece.end ? linear->weight[index + 1]->data : NULL);
+            first = after;
         }
     }
 }
@@ -201,15 +168,15 @@ void weir_linear_expect(const struct weir_forward *forward,
         row_count += weights[index]->rows;
     weir_deal_start(&deal, row_count, 1, n_part);
     for (uint32_t part = 0; part < n_part; part++) {
-        const struct weir_pieces pieces = weir_pieces_start(&deal, part);
-        uint64_t row = pieces.next_begin;
+        const struct weir_piece piece = weir_piece_first(&deal, part);
+        uint64_t row = piece.begin;
         uint32_t index = 0;
         for (; index < count && row >= weights[index]->rows; index++)
             row -= weights[index]->rows;
         if (index == count)
             return;
         const struct weir_weight *weight = weights[index];
-        const uint64_t rows = weir_min(pieces.next_end - pieces.next_begin, weight->rows - row);
+        const uint64_t rows = weir_min(piece.end - piece.begin, weight->rows - row);
         weir_pool_expect(pool, part, (const uint8_t *)weight->data + row * weight->row_bytes,
                          weir_min(rows * weight->row_bytes, EXPECT_BYTES));
     }

@@ -112,31 +112,24 @@ void weir_act_fill(const struct weir_forward *forward, struct weir_act_rows *act
  * known before the job, so that it can be asked for. */
 struct weir_deal {
     uint64_t count;
-    uint64_t least;   /* rows of a piece */
-    uint32_t divisor; /* a piece is a part's share of what is left, divided by this */
+    uint64_t least; /* rows of a piece */
+    double share;   /* of a part's share of what is left: a piece */
     uint32_t n_part;
-    bool asks;      /* memory is the limit: a thread knows its next piece, to ask for it */
     uint64_t first; /* rows of each part's first piece, part after part from row 0 on */
     _Atomic uint64_t next;
 };
 /* Before the job: count rows of weights that n_token tokens pass, in n_part parts. */
 void weir_deal_start(struct weir_deal *deal, uint64_t count, uint32_t n_token, uint32_t n_part);
-/* A part's pieces. */
-struct weir_pieces {
-    struct weir_deal *deal;
-    uint64_t begin, end; /* this piece */
-    uint64_t next_begin,
-        next_end; /* the next one; empty when it is not known yet, or none is left */
+/* Rows [begin, end) of a deal; empty: none is left. */
+struct weir_piece {
+    uint64_t begin, end;
 };
-/* No piece yet; the next one is the part's first. */
-struct weir_pieces weir_pieces_start(struct weir_deal *deal, uint32_t part);
-/* Go to the next piece; false when there is none. */
-bool weir_pieces_step(struct weir_pieces *pieces);
-/* The row that the thread computes after row `last` of this piece; the deal's count: not known. */
-uint64_t weir_pieces_after(const struct weir_pieces *pieces, uint64_t last);
+/* A part's first piece, and each one after it. */
+struct weir_piece weir_piece_first(const struct weir_deal *deal, uint32_t part);
+struct weir_piece weir_piece_next(struct weir_deal *deal);
 /* What the piece has of the count rows that begin at first, numbered from there; false: nothing. */
-bool weir_pieces_overlap(const struct weir_pieces *pieces, uint64_t first, uint64_t count,
-                         uint64_t *begin, uint64_t *end);
+bool weir_piece_overlap(const struct weir_piece *piece, uint64_t first, uint64_t count,
+                        uint64_t *begin, uint64_t *end);
 
 /* One fork-join over the rows of up to three weights that share x. */
 struct weir_linear {

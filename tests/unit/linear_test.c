@@ -21,11 +21,11 @@ struct job {
 static void take_rows(void *user, uint32_t part, uint32_t n_part)
 {
     struct job *job = user;
-    struct weir_pieces pieces = weir_pieces_start(&job->rows, part);
+    struct weir_piece piece = weir_piece_first(&job->rows, part);
     WEIR_ASSERT(job->rows.n_part == n_part);
-    while (weir_pieces_step(&pieces)) {
-        WEIR_ASSERT(pieces.begin < pieces.end && pieces.end <= job->rows.count);
-        for (uint64_t row = pieces.begin; row < pieces.end; row++)
+    for (; piece.begin < piece.end; piece = weir_piece_next(&job->rows)) {
+        WEIR_ASSERT(piece.end <= job->rows.count);
+        for (uint64_t row = piece.begin; row < piece.end; row++)
             atomic_fetch_add(&job->taken[row], 1);
     }
 }
@@ -55,23 +55,19 @@ static void check_pieces(uint64_t count, uint32_t n_token, uint64_t first, uint6
     uint64_t largest = first;
     uint64_t at = 2 * first;
     weir_deal_start(&rows, count, n_token, 2);
-    struct weir_pieces second = weir_pieces_start(&rows, 1);
-    assert_true(weir_pieces_step(&second));
-    assert_int_equal(second.begin, first);
-    assert_int_equal(second.end, 2 * first);
-    struct weir_pieces pieces = weir_pieces_start(&rows, 0);
-    assert_true(weir_pieces_step(&pieces));
-    assert_int_equal(pieces.begin, 0);
-    assert_int_equal(pieces.end, first);
-    if (second.next_begin < count)
-        at = second.next_end;
-    while (weir_pieces_step(&pieces)) {
-        const uint64_t length = pieces.end - pieces.begin;
-        assert_int_equal(pieces.begin, at);
+    for (uint32_t part = 0; part < 2; part++) {
+        const struct weir_piece piece = weir_piece_first(&rows, part);
+        assert_int_equal(piece.begin, part * first);
+        assert_int_equal(piece.end, (part + 1) * first);
+    }
+    for (struct weir_piece piece = weir_piece_next(&rows); piece.begin < piece.end;
+         piece = weir_piece_next(&rows)) {
+        const uint64_t length = piece.end - piece.begin;
+        assert_int_equal(piece.begin, at);
         assert_true(length <= largest);
-        assert_true(pieces.end == count || (length >= smallest && length % 16 == 0));
+        assert_true(piece.end == count || (length >= smallest && length % 16 == 0));
         largest = length;
-        at = pieces.end;
+        at = piece.end;
     }
     assert_int_equal(at, count);
     assert_true(largest <= smallest);
@@ -80,8 +76,9 @@ static void check_pieces(uint64_t count, uint32_t n_token, uint64_t first, uint6
 static void test_pieces_shrink_to_a_tile(void **state)
 {
     (void)state;
-    check_pieces(1000, 1, 256, 32);  /* a quarter */
+    check_pieces(1000, 1, 448, 32);  /* seven eighths of a half, in tiles */
     check_pieces(1000, 2, 128, 128); /* a tenth, were it not so few */
+    check_pieces(4000, 2, 416, 128); /* a tenth */
     check_pieces(64, 2, 32, 32);     /* a router's: each thread its half */
 }
 
@@ -90,46 +87,18 @@ static void test_one_thread_takes_all(void **state)
     (void)state;
     struct weir_deal rows;
     weir_deal_start(&rows, 1001, 1, 1);
-    struct weir_pieces pieces = weir_pieces_start(&rows, 0);
-    assert_true(weir_pieces_step(&pieces));
-    assert_int_equal(pieces.begin, 0);
-    assert_int_equal(pieces.end, 1001);
-    assert_false(weir_pieces_step(&pieces));
-}
-
-static void test_what_comes_after(void **state)
-{
-    (void)state;
-    struct weir_deal rows;
-    weir_deal_start(&rows, 4000, 1, 2);
-    struct weir_pieces mine = weir_pieces_start(&rows, 0);
-    struct weir_pieces other = weir_pieces_start(&rows, 1);
-    assert_true(weir_pieces_step(&mine) && weir_pieces_step(&other));
-    assert_int_equal(weir_pieces_after(&mine, mine.begin), mine.begin + 1);
-    const uint64_t told = weir_pieces_after(&mine, mine.end - 1);
-    assert_in_range(told, mine.end, 3999);
-    assert_true(weir_pieces_step(&mine));
-    assert_int_equal(mine.begin, told);
-
-    /* The last rows are in nobody's reserve. */
-    while (rows.next < 4000)
-        assert_true(weir_pieces_step(&other));
-    assert_int_equal(weir_pieces_after(&other, other.end - 1), 4000);
-    assert_false(weir_pieces_step(&other));
-
-    /* A prompt's pieces are not taken before their time. */
-    weir_deal_start(&rows, 4000, 2, 2);
-    mine = weir_pieces_start(&rows, 0);
-    assert_true(weir_pieces_step(&mine));
-    assert_int_equal(weir_pieces_after(&mine, mine.end - 1), 4000);
-    assert_int_equal(rows.next, 2 * rows.first);
+    struct weir_piece piece = weir_piece_first(&rows, 0);
+    assert_int_equal(piece.begin, 0);
+    assert_int_equal(piece.end, 1001);
+    piece = weir_piece_next(&rows);
+    assert_int_equal(piece.begin, piece.end);
 }
 
 static void check_overlap(uint64_t begin, uint64_t end, uint64_t first, uint64_t count,
                           uint64_t from, uint64_t to)
 {
-    const struct weir_pieces pieces = {.begin = begin, .end = end};
-    const bool some = weir_pieces_overlap(&pieces, first, count, &begin, &end);
+    const struct weir_piece piece = {.begin = begin, .end = end};
+    const bool some = weir_piece_overlap(&piece, first, count, &begin, &end);
     assert_int_equal(some, from < to);
     if (some) {
         assert_int_equal(begin, from);
@@ -155,7 +124,6 @@ int main(void)
         cmocka_unit_test(test_each_row_once),
         cmocka_unit_test(test_pieces_shrink_to_a_tile),
         cmocka_unit_test(test_one_thread_takes_all),
-        cmocka_unit_test(test_what_comes_after),
         cmocka_unit_test(test_overlap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
