@@ -286,7 +286,9 @@ static void add_expert(struct batch *batch, const struct weir_lease *lease)
     const struct weir_layer *layer = forward->layer;
     const uint32_t first = forward->expert_first[lease->record];
     const uint32_t n_row = forward->expert_first[lease->record + 1] - first;
-    gather_rows(batch, lease->record);
+    const bool is_gathered = batch->input == &forward->gathered_act;
+    if (is_gathered)
+        gather_rows(batch, lease->record);
     batch->leases[batch->count] = *lease;
     batch->networks[batch->count] = (struct network){
         .gate = &layer->expert_gate,
@@ -296,7 +298,7 @@ static void add_expert(struct batch *batch, const struct weir_lease *lease)
         .up_data = lease->slice[1],
         .down_data = lease->slice[2],
         .n_row = n_row,
-        .input_first = batch->row_count,
+        .input_first = is_gathered ? batch->row_count : 0,
         .hidden_first = batch->row_count,
         .out = forward->expert_out + (size_t)first * forward->shape->d_model,
     };
@@ -399,6 +401,8 @@ static void route(struct weir_forward *forward)
 static enum weir_status compute_experts(struct weir_forward *forward, struct weir_err *err)
 {
     struct batch batch = {.forward = forward, .input = &forward->gathered_act};
+    if (forward->n_token == 1) /* its one row is every expert's */
+        batch.input = &forward->normed_act;
     weir_store_begin(forward->config.store, forward->layer_index, forward->distinct,
                      forward->n_distinct);
     weir_lookahead_from(forward, forward->layer_index + 1);
