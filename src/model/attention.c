@@ -194,6 +194,7 @@ void weir_attention_layer(struct weir_forward *forward)
         .y = {forward->q, forward->k, forward->v},
         .count = 3,
         .n_token = forward->n_token,
+        .counts_uses = true,
     };
     const struct weir_weight *const output[] = {&layer->attn_out};
     expect_keys(forward);

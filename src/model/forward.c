@@ -265,6 +265,7 @@ const float *weir_forward_logits(weir_forward *forward, uint32_t first, uint32_t
         .y = {forward->logits},
         .count = 1,
         .n_token = count,
+        .counts_uses = true,
     };
     weir_linear_run(&head);
     weir_timeline_add(timeline, (struct weir_event){.name = "logits",

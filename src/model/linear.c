@@ -125,7 +125,10 @@ static void run_linear_part(void *user, uint32_t part, uint32_t n_part)
 {
     struct weir_linear *linear = user;
     struct weir_piece piece = weir_piece_first(&linear->rows, part);
+    weir_store *store = linear->forward->config.store;
     (void)n_part;
+    if (part == 0 && linear->counts_uses && store != NULL)
+        weir_store_count(store);
     for (; piece.begin < piece.end; piece = weir_piece_next(&linear->rows)) {
         uint64_t first = 0;
         for (uint32_t index = 0; index < linear->count; index++) {

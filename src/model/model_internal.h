@@ -140,6 +140,7 @@ struct weir_linear {
     float *y[3];
     uint32_t count;
     uint32_t n_token;
+    bool counts_uses;      /* beside it one thread lets the store count the last layer's uses */
     struct weir_deal rows; /* set by the run */
 };
 void weir_linear_run(struct weir_linear *linear);

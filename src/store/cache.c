@@ -90,6 +90,7 @@ void weir_cache_layout(struct weir_cache *cache, struct weir_mem *mem,
 void weir_cache_begin(struct weir_cache *cache, uint32_t layer, const uint32_t *records,
                       uint32_t count)
 {
+    weir_cache_count(cache);
     cache->step++;
     cache->step_layer = layer;
     for (uint32_t index = 0; index < count; index++) {
@@ -190,6 +191,7 @@ static uint32_t claim(struct weir_cache *cache, uint32_t layer, uint32_t record,
     const uint32_t number = cache->first[layer] + record;
     const uint32_t set = cache->layers[layer].set;
     WEIR_ASSERT(cache->slot_of[number] == WEIR_NO_SLOT);
+    weir_cache_count(cache);
     *victim = WEIR_NO_RECORD;
     if (!can_claim(cache, set, spares_step))
         return WEIR_NO_SLOT;
@@ -259,6 +261,7 @@ uint32_t weir_cache_retire(struct weir_cache *cache, uint32_t step_max)
 {
     struct victim best = {.slot = WEIR_NO_SLOT};
     uint32_t best_set = 0;
+    weir_cache_count(cache);
     for (uint32_t set = 0; set < cache->set_count; set++) {
         if (!may_retire(cache, set, step_max))
             continue;
@@ -285,8 +288,15 @@ uint32_t weir_cache_retire(struct weir_cache *cache, uint32_t step_max)
 
 void weir_cache_end(struct weir_cache *cache)
 {
-    if (cache->policy->end != NULL)
-        cache->policy->end(cache, cache->step_layer);
+    cache->is_count_due = cache->policy->end != NULL;
+}
+
+void weir_cache_count(struct weir_cache *cache)
+{
+    if (!cache->is_count_due)
+        return;
+    cache->is_count_due = false;
+    cache->policy->end(cache, cache->step_layer);
 }
 
 uint32_t weir_cache_slot_total(const struct weir_policy *policy, double share, uint32_t n_layer,

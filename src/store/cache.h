@@ -8,7 +8,7 @@
  *
  * A step: weir_cache_begin(), then for each record weir_cache_find(); those there are held with
  * weir_cache_hold(), the others get a slot from weir_cache_claim(); weir_cache_let_go() as each is
- * done with; weir_cache_end(). */
+ * done with; weir_cache_end(), and when it suits weir_cache_count(). */
 #ifndef WEIR_STORE_CACHE_H
 #define WEIR_STORE_CACHE_H
 
@@ -82,6 +82,7 @@ struct weir_cache {
     uint64_t *last_steps;            /* [record_count] step of the last use; 0: never */
     uint64_t step;                   /* counts up from 1 */
     uint32_t step_layer;             /* of the running or the last step */
+    bool is_count_due;               /* the policy has not counted the last step's uses yet */
     void *state;                     /* the policy's own, zeroed at first */
     const uint32_t *next_use;        /* [record_count] step, for Belady: replay keeps it */
 };
@@ -114,8 +115,11 @@ void weir_cache_drop(struct weir_cache *cache, uint32_t slot);
 /* Between steps: the slot that is worth least over all sets is no slot any more. A set keeps as
  * many that are not held as a step of step_max records needs. WEIR_NO_SLOT when none may go. */
 uint32_t weir_cache_retire(struct weir_cache *cache, uint32_t step_max);
-/* The step is over: nothing is held any more, uses are counted. */
+/* The step is over: nothing is held any more. */
 void weir_cache_end(struct weir_cache *cache);
+/* The policy counts the uses of the step that is over, unless it has: done by the next call that
+ * chooses a slot or begins a step, if not before. */
+void weir_cache_count(struct weir_cache *cache);
 
 /* Slots of all layers for a share of their records: the layers' own are whole numbers each, a pool
  * only in all. At least least a layer. */

@@ -21,7 +21,6 @@ static const float own_share_weight = 32.0f;
 struct record_state {
     float counts[DECAYS];
     float features[FEATURES];
-    float score;
     uint32_t age;  /* steps of its layer since the last use */
     uint32_t uses; /* steps of its layer that used it */
     uint32_t seen; /* of its uses, those whose next step is counted in its followers */
@@ -53,10 +52,16 @@ static struct record_state *records_of(const struct weir_cache *cache)
     return (struct record_state *)(layers_of(cache) + cache->layer_count);
 }
 
+/* [record_count], side by side: who looks for a victim reads all of them. */
+static float *scores_of(const struct weir_cache *cache)
+{
+    return (float *)(records_of(cache) + cache->record_count);
+}
+
 /* [record_max] of each record: how often those of its layer were used in the step after it. */
 static uint16_t *followers_of(const struct weir_cache *cache, uint32_t record)
 {
-    uint16_t *all = (uint16_t *)(records_of(cache) + cache->record_count);
+    uint16_t *all = (uint16_t *)(scores_of(cache) + cache->record_count);
     return all + (uint64_t)record * cache->record_max;
 }
 
@@ -64,7 +69,8 @@ static uint64_t state_bytes(const struct weir_cache *cache)
 {
     const uint64_t pair_count = (uint64_t)cache->record_count * cache->record_max;
     return sizeof(struct learned) + cache->layer_count * sizeof(struct layer_state) +
-           cache->record_count * sizeof(struct record_state) + pair_count * sizeof(uint16_t);
+           cache->record_count * (sizeof(struct record_state) + sizeof(float)) +
+           pair_count * sizeof(uint16_t);
 }
 
 static void learn(struct weir_cache *cache, uint32_t layer)
@@ -176,17 +182,17 @@ static void end(struct weir_cache *cache, uint32_t layer)
     count_uses(cache, layer);
     rate_followers(cache, layer);
     for (uint32_t record = first; record < first + cache->layers[layer].record_count; record++) {
-        struct record_state *at = &records_of(cache)[record];
+        const struct record_state *at = &records_of(cache)[record];
         double score = 0.0;
         for (int feature = 0; feature < FEATURES; feature++)
             score += model->weights[feature] * (double)at->features[feature];
-        at->score = (float)score;
+        scores_of(cache)[record] = (float)score;
     }
 }
 
 static double value(const struct weir_cache *cache, uint32_t record)
 {
-    return (double)records_of(cache)[record].score;
+    return (double)scores_of(cache)[record];
 }
 
 const struct weir_policy weir_policy_learned = {

@@ -204,3 +204,8 @@ void weir_store_end(weir_store *store)
     weir_cache_end(&store->cache);
     step->is_running = false;
 }
+
+void weir_store_count(weir_store *store)
+{
+    weir_cache_count(&store->cache);
+}

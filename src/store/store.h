@@ -133,6 +133,10 @@ void weir_store_release(weir_store *store, struct weir_lease *lease);
 /* End the step, also after an error: the policy counts this step's records as used. Reads of the
  * step that were submitted are still collected and kept, others never begin. */
 void weir_store_end(weir_store *store);
+/* The policy counts the uses of the last step. Whatever needs that does it, so this is never a
+ * must: a moment at which it keeps nobody waiting. Any thread, while the engine thread makes no
+ * call. */
+void weir_store_count(weir_store *store);
 
 /* These records of a layer will probably be asked for when its step begins, the likeliest first:
  * read ahead while nothing that a step waits for is left to submit, into the slots of the least

@@ -295,6 +295,7 @@ static void learned_knows_what_follows(void **state)
         const uint32_t call = weir_random_unit(&seed) < 0.5 ? CALL : OTHER_CALL;
         use(&toy, call);
         if (round >= 200) {
+            weir_cache_count(&toy.cache);
             const double right = weir_policy_learned.value(&toy.cache, call + ANSWER);
             const double wrong = weir_policy_learned.value(&toy.cache, ANSWER + OTHER_CALL - call);
             assert_true(right > wrong);
@@ -305,6 +306,35 @@ static void learned_knows_what_follows(void **state)
     }
     assert_true(rounds[0][0] > 0 && rounds[0][1] > 0 && rounds[1][0] > 0 && rounds[1][1] > 0);
     weir_mem_close(&toy.mem);
+}
+
+/* Right after a step, or when the next one needs it, or a mixture: once each, with the same end. */
+static void when_uses_are_counted_changes_nothing(void **state)
+{
+    (void)state;
+    for (uint32_t index = 0; weir_policy_at(index) != NULL; index++) {
+        const struct weir_policy *policy = weir_policy_at(index);
+        struct toy toys[2];
+        uint64_t seed = 11;
+        if (policy->needs_future)
+            continue;
+        open_toy(&toys[0], policy, 12, 4);
+        open_toy(&toys[1], policy, 12, 4);
+        for (uint32_t round = 0; round < 500; round++) {
+            const double at = weir_random_unit(&seed);
+            const uint32_t record = (uint32_t)(at * at * 12);
+            assert_int_equal(use(&toys[0], record), use(&toys[1], record));
+            for (uint32_t times = round % 3; times > 0; times--)
+                weir_cache_count(&toys[0].cache);
+        }
+        for (uint32_t toy = 0; toy < 2; toy++)
+            weir_cache_count(&toys[toy].cache);
+        for (uint32_t record = 0; record < 12; record++)
+            assert_true(policy->value(&toys[0].cache, record) ==
+                        policy->value(&toys[1].cache, record));
+        weir_mem_close(&toys[0].mem);
+        weir_mem_close(&toys[1].mem);
+    }
 }
 
 static void held_slots_are_never_victims(void **state)
@@ -409,6 +439,7 @@ int main(void)
         cmocka_unit_test(slots_retire_empty_first_then_by_worth_and_never_when_held),
         cmocka_unit_test(arc_survives_a_scan),
         cmocka_unit_test(learned_knows_what_follows),
+        cmocka_unit_test(when_uses_are_counted_changes_nothing),
         cmocka_unit_test(held_slots_are_never_victims),
         cmocka_unit_test(slots_are_dealt_whole),
         cmocka_unit_test(what_makes_no_sense_is_refused),
