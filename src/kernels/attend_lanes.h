@@ -162,13 +162,26 @@ WEIR_INLINE void add_tiles(const struct weir_attend_range *range, const struct w
                          tile < tiles - 1 ? LANES : last_count);
 }
 
+/* From value `first` on, as long as all registers are full; where it got to. */
+WEIR_INLINE size_t add_full_tiles(const struct weir_attend_range *range,
+                                  const struct weir_attention *jobs,
+                                  const weir_attend_scores *scores, size_t first, const int n,
+                                  const int tiles)
+{
+    for (; first + (size_t)tiles * LANES <= jobs->d_head; first += (size_t)tiles * LANES)
+        add_tiles(range, jobs, scores, first, LANES, n, tiles);
+    return first;
+}
+
+/* Sums in several registers: each addition waits for the one before it in the same. */
 WEIR_INLINE void add_jobs(const struct weir_attend_range *range, const struct weir_attention *jobs,
                           const weir_attend_scores *scores, const int n)
 {
-    const int tiles = ATTEND_TILES / n;
-    size_t first = 0;
-    for (; first + (size_t)tiles * LANES <= jobs->d_head; first += (size_t)tiles * LANES)
-        add_tiles(range, jobs, scores, first, LANES, n, tiles);
+    size_t first = add_full_tiles(range, jobs, scores, 0, n, ATTEND_TILES / n);
+    if (ATTEND_TILES / n > 8)
+        first = add_full_tiles(range, jobs, scores, first, n, 8);
+    if (ATTEND_TILES / n > 4)
+        first = add_full_tiles(range, jobs, scores, first, n, 4);
     for (; first < jobs->d_head; first += LANES)
         add_tiles(range, jobs, scores, first, jobs->d_head - first, n, 1);
 }
