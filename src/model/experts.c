@@ -146,7 +146,8 @@ static void expect_after_routed(const struct weir_forward *forward)
 static void deal_rows(struct batch *batch, const char *name, weir_pool_fn *fn, uint64_t count)
 {
     weir_pool *pool = batch->forward->config.pool;
-    weir_deal_start(&batch->rows, count, batch->forward->n_token, weir_pool_thread_count(pool));
+    weir_deal_start(&batch->rows, count, batch->forward->n_token, weir_pool_thread_count(pool),
+                    batch->count > 1);
     weir_pool_run(pool, name, fn, batch);
 }
 

@@ -64,10 +64,11 @@ void weir_matmul_rows(const struct weir_forward *forward, const struct weir_weig
  * a thread a few microseconds; with several, each piece passes over all their activations again. */
 enum { PIECE_ROWS = 32, PROMPT_PIECE_ROWS = 128 };
 /* Where a piece begins and ends memory stands still for a moment: one token's are so large that of
- * two threads a fifth apart in speed both still end together. Rows of a prompt are not alike: an
- * expert may have most of the tokens, and no thread may begin with all of its rows. */
-static const double piece_share = 7.0 / 8;
-static const double prompt_piece_share = 1.0 / 5;
+ * two threads a fifth apart in speed both still end together. Of a prompt an expert may have most
+ * of the tokens, and no thread may begin with all of its rows. */
+static const double token_share = 7.0 / 8;
+static const double prompt_share = 1.0 / 2;
+static const double uneven_prompt_share = 1.0 / 5;
 
 /* The piece that begins at row begin. */
 static struct weir_piece piece_at(const struct weir_deal *deal, uint64_t begin)
@@ -82,12 +83,14 @@ static struct weir_piece piece_at(const struct weir_deal *deal, uint64_t begin)
         .end = begin + weir_min(weir_align_up(weir_max(share, least), PIECE_ROWS), left)};
 }
 
-void weir_deal_start(struct weir_deal *deal, uint64_t count, uint32_t n_token, uint32_t n_part)
+void weir_deal_start(struct weir_deal *deal, uint64_t count, uint32_t n_token, uint32_t n_part,
+                     bool is_uneven)
 {
+    const double prompt = is_uneven ? uneven_prompt_share : prompt_share;
     *deal = (struct weir_deal){
         .count = count,
         .least = n_token == 1 ? PIECE_ROWS : PROMPT_PIECE_ROWS,
-        .share = n_token == 1 ? piece_share : prompt_piece_share,
+        .share = n_token == 1 ? token_share : prompt,
         .n_part = n_part,
     };
     deal->first = piece_at(deal, 0).end;
@@ -151,7 +154,7 @@ void weir_linear_run(struct weir_linear *linear)
     for (uint32_t index = 0; index < linear->count; index++)
         count += linear->weight[index]->rows;
     weir_pool *pool = linear->forward->config.pool;
-    weir_deal_start(&linear->rows, count, linear->n_token, weir_pool_thread_count(pool));
+    weir_deal_start(&linear->rows, count, linear->n_token, weir_pool_thread_count(pool), false);
     weir_pool_run(pool, linear->name, run_linear_part, linear);
 }
 
@@ -169,7 +172,7 @@ void weir_linear_expect(const struct weir_forward *forward,
         return;
     for (uint32_t index = 0; index < count; index++)
         row_count += weights[index]->rows;
-    weir_deal_start(&deal, row_count, 1, n_part);
+    weir_deal_start(&deal, row_count, 1, n_part, false);
     for (uint32_t part = 0; part < n_part; part++) {
         const struct weir_piece piece = weir_piece_first(&deal, part);
         uint64_t row = piece.begin;

@@ -118,8 +118,10 @@ struct weir_deal {
     uint64_t first; /* rows of each part's first piece, part after part from row 0 on */
     _Atomic uint64_t next;
 };
-/* Before the job: count rows of weights that n_token tokens pass, in n_part parts. */
-void weir_deal_start(struct weir_deal *deal, uint64_t count, uint32_t n_token, uint32_t n_part);
+/* Before the job: count rows of weights that n_token tokens pass, in n_part parts; uneven ones have
+ * tokens of their own. */
+void weir_deal_start(struct weir_deal *deal, uint64_t count, uint32_t n_token, uint32_t n_part,
+                     bool is_uneven);
 /* Rows [begin, end) of a deal; empty: none is left. */
 struct weir_piece {
     uint64_t begin, end;

@@ -39,7 +39,7 @@ static void test_each_row_once(void **state)
         for (uint64_t count = 0; count <= ROWS_MAX; count = count * 3 + 1) {
             static struct job job;
             memset(&job, 0, sizeof(job));
-            weir_deal_start(&job.rows, count, n_thread % 2 + 1, n_thread);
+            weir_deal_start(&job.rows, count, n_thread % 2 + 1, n_thread, count % 2 == 0);
             weir_pool_run(pool, "rows", take_rows, &job);
             for (uint64_t row = 0; row < ROWS_MAX; row++)
                 assert_int_equal(job.taken[row], row < count);
@@ -49,12 +49,13 @@ static void test_each_row_once(void **state)
 }
 
 /* The first piece of each of two parts, then those that are left. */
-static void check_pieces(uint64_t count, uint32_t n_token, uint64_t first, uint64_t smallest)
+static void check_pieces(uint64_t count, uint32_t n_token, bool is_uneven, uint64_t first,
+                         uint64_t smallest)
 {
     struct weir_deal rows;
     uint64_t largest = first;
     uint64_t at = 2 * first;
-    weir_deal_start(&rows, count, n_token, 2);
+    weir_deal_start(&rows, count, n_token, 2, is_uneven);
     for (uint32_t part = 0; part < 2; part++) {
         const struct weir_piece piece = weir_piece_first(&rows, part);
         assert_int_equal(piece.begin, part * first);
@@ -76,17 +77,19 @@ static void check_pieces(uint64_t count, uint32_t n_token, uint64_t first, uint6
 static void test_pieces_shrink_to_a_tile(void **state)
 {
     (void)state;
-    check_pieces(1000, 1, 448, 32);  /* seven eighths of a half, in tiles */
-    check_pieces(1000, 2, 128, 128); /* a tenth, were it not so few */
-    check_pieces(4000, 2, 416, 128); /* a tenth */
-    check_pieces(64, 2, 32, 32);     /* a router's: each thread its half */
+    check_pieces(1000, 1, false, 448, 32);   /* seven eighths of a half, in tiles */
+    check_pieces(1000, 1, true, 448, 32);    /* one token is in all of them */
+    check_pieces(4000, 2, false, 1024, 128); /* a quarter, in tiles */
+    check_pieces(4000, 2, true, 416, 128);   /* a tenth */
+    check_pieces(1000, 2, true, 128, 128);   /* a tenth, were it not so few */
+    check_pieces(64, 2, false, 32, 32);      /* a router's: each thread its half */
 }
 
 static void test_one_thread_takes_all(void **state)
 {
     (void)state;
     struct weir_deal rows;
-    weir_deal_start(&rows, 1001, 1, 1);
+    weir_deal_start(&rows, 1001, 1, 1, false);
     struct weir_piece piece = weir_piece_first(&rows, 0);
     assert_int_equal(piece.begin, 0);
     assert_int_equal(piece.end, 1001);
