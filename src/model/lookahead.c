@@ -4,10 +4,10 @@
  * first layer, on the token's embedding. By the residual stream: a guess is of no use while the
  * device is busy with what is needed now; when it is about to run out of that, most experts of this
  * layer are computed, and the next layer's router on the residual stream with their outputs added
- * knows more than Fate's guess does. By the path (EdgeMoE, arXiv:2308.14352; MoE-Infinity,
- * arXiv:2401.14361): which experts have followed the ones that this layer uses, counted while
- * running; kept to compare the gate with. Guesses decide what is read early, never what is
- * computed. */
+ * knows more than Fate's guess does; where that names little that is not there, the layer after it
+ * is asked too. By the path (EdgeMoE, arXiv:2308.14352; MoE-Infinity, arXiv:2401.14361): which
+ * experts have followed the ones that this layer uses, counted while running; kept to compare the
+ * gate with. Guesses decide what is read early, never what is computed. */
 #include "model/model_internal.h"
 
 #include <string.h>
@@ -208,7 +208,7 @@ void weir_lookahead_from(struct weir_forward *forward, uint32_t first)
         return;
     if (predictor == WEIR_PREDICT_RESIDUAL) {
         memset(forward->lookahead.computed, 0, forward->shape->n_expert);
-        forward->lookahead.is_settled = false;
+        forward->lookahead.is_settled = forward->lookahead.is_further = false;
         if (forward->n_token == 1 && first > 0 && !weir_store_has_time(forward->config.store))
             return; /* a better guess is to come in time */
     }
@@ -218,12 +218,6 @@ void weir_lookahead_from(struct weir_forward *forward, uint32_t first)
         score_by_router(forward, layer, &forward->normed_act,
                         (uint32_t)weir_min(forward->n_token, SAMPLE_TOKENS));
     tell_store(forward, layer);
-}
-
-void weir_lookahead_poll(struct weir_forward *forward)
-{
-    if (forward->lookahead.m > 0)
-        weir_store_poll(forward->config.store);
 }
 
 void weir_lookahead_computed(struct weir_forward *forward, uint32_t expert)
@@ -245,6 +239,43 @@ static void gather_state(struct weir_forward *forward, bool is_layer_over)
                 forward->chosen_weight[rank], d_model);
 }
 
+/* Scores of the layer's experts by its router on state. */
+static void score_state(struct weir_forward *forward, uint32_t layer)
+{
+    struct weir_lookahead *ahead = &forward->lookahead;
+    forward->kernels->rmsnorm(ahead->state, forward->config.model->layers[layer].ffn_norm.data,
+                              ahead->normed, forward->shape->d_model, forward->shape->norm_epsilon);
+    weir_act_fill(forward, &ahead->act, ahead->normed, 0, 1);
+    score_by_router(forward, layer, &ahead->act, 1);
+}
+
+/* The next layer wants little that is not there: before the device stands still, the same state by
+ * the router of the layer after it, or after `next`. */
+static void look_further(struct weir_forward *forward, uint32_t next)
+{
+    struct weir_lookahead *ahead = &forward->lookahead;
+    const uint32_t layer = find_layer(forward, next + 1);
+    if (!is_worthwhile(forward, layer) || !weir_store_has_spare(forward->config.store))
+        return;
+    score_state(forward, layer);
+    const uint32_t count = weir_rank(ahead->scores, forward->shape->n_expert, ahead->control,
+                                     (uint32_t)weir_min(ahead->m, forward->shape->n_expert));
+    weir_store_expect(forward->config.store, layer, ahead->control, count, false);
+    ahead->is_further = true;
+}
+
+void weir_lookahead_poll(struct weir_forward *forward)
+{
+    const struct weir_lookahead *ahead = &forward->lookahead;
+    if (ahead->m == 0)
+        return;
+    weir_store_poll(forward->config.store);
+    if (forward->n_token > 1 || !ahead->is_settled || ahead->is_further)
+        return;
+    gather_state(forward, true);
+    look_further(forward, forward->layer_index);
+}
+
 void weir_lookahead_again(struct weir_forward *forward, bool is_layer_over)
 {
     struct weir_lookahead *ahead = &forward->lookahead;
@@ -257,12 +288,10 @@ void weir_lookahead_again(struct weir_forward *forward, bool is_layer_over)
     if (ahead->is_settled || (!is_layer_over && !weir_store_has_time(forward->config.store)))
         return;
     gather_state(forward, is_layer_over);
-    forward->kernels->rmsnorm(ahead->state, forward->config.model->layers[layer].ffn_norm.data,
-                              ahead->normed, forward->shape->d_model, forward->shape->norm_epsilon);
-    weir_act_fill(forward, &ahead->act, ahead->normed, 0, 1);
-    score_by_router(forward, layer, &ahead->act, 1);
+    score_state(forward, layer);
     tell_store(forward, layer);
     ahead->is_settled = true;
+    look_further(forward, layer);
 }
 
 void weir_forward_look_ahead(weir_forward *forward, uint32_t m)

@@ -38,13 +38,14 @@ struct weir_lookahead {
     float *scores;       /* [n_expert] */
     uint32_t *ranked;    /* [n_expert], the likeliest first */
     uint32_t count;      /* of ranked */
-    uint32_t *control;   /* [n_expert]: as ranked, by the layer's own router */
+    uint32_t *control;   /* [n_expert]: as ranked, by the layer's own router; scratch elsewhere */
     uint32_t *before;    /* path: [n_chunk][n_expert_used], what the layer before chose */
     uint16_t *followers; /* path: [n_layer][n_expert][n_expert], how often one followed the other */
     uint8_t *computed;   /* residual: [n_expert], of the running layer */
-    float *state, *normed;            /* residual: [d_model] */
-    struct weir_act_rows act;         /* residual: one row of normed */
-    bool is_settled;                  /* residual: guessed since the running layer's step began */
+    float *state, *normed;    /* residual: [d_model] */
+    struct weir_act_rows act; /* residual: one row of normed */
+    bool is_settled;          /* residual: guessed since the running layer's step began ... */
+    bool is_further;          /* ... about the layer after the next one, too */
     uint64_t used_count, found_count; /* experts of tokens that were guessed about; found in m */
     weir_forward_guess_fn *watch;
     void *watch_user;
@@ -184,7 +185,8 @@ void weir_lookahead_layout(struct weir_forward *forward, struct weir_mem *mem);
 /* Guess about the next layer with experts from `first` on, from normed and chosen, and tell the
  * store. router is overwritten. */
 void weir_lookahead_from(struct weir_forward *forward, uint32_t first);
-/* A moment between two jobs: the device gets more of what was guessed. */
+/* A moment between two jobs: the device gets more of what was guessed, and when all of that is
+ * asked for, what the layer after the next one may want. */
 void weir_lookahead_poll(struct weir_forward *forward);
 /* An expert's output of the running layer is there. */
 void weir_lookahead_computed(struct weir_forward *forward, uint32_t expert);

@@ -72,19 +72,33 @@ bool weir_store_finish_ahead(struct weir_store *store, uint32_t slot)
     return true;
 }
 
-void weir_store_retire_ahead(struct weir_store *store)
+/* Ask for no more of what is expected. */
+static void close_list(struct weir_ahead *ahead)
+{
+    ahead->count = ahead->next = 0;
+    ahead->is_sure = false;
+}
+
+/* The slots of a layer, or of all (WEIR_LAYER_ANY), that were read ahead are for others again. */
+static void retire(struct weir_store *store, uint32_t layer)
 {
     struct weir_ahead *ahead = &store->ahead;
-    ahead->count = ahead->next = 0;
-    ahead->is_open = ahead->is_sure = false;
     for (uint32_t index = ahead->slot_count; index > 0; index--) {
         const uint32_t slot = ahead->slots[index - 1];
-        if (!store->slots[slot].is_ahead)
+        const struct weir_slot *at = &store->slots[slot];
+        if (!at->is_ahead || (layer != WEIR_LAYER_ANY && at->layer != layer))
             continue;
         store->slots[slot].is_ahead = false;
         store->stats.ahead_wasted_bytes += asked_bytes(store, slot);
         settle(store, slot);
     }
+}
+
+void weir_store_close_ahead(struct weir_store *store, uint32_t layer)
+{
+    close_list(&store->ahead);
+    retire(store, layer);
+    store->ahead.left_bytes = store->pace.idle_ns * store->pace.bytes_per_ns;
 }
 
 /* A slot of the layer on whose way something failed; WEIR_NO_SLOT when there is none. */
@@ -113,7 +127,8 @@ void weir_store_settle_ahead(struct weir_store *store, uint32_t layer)
 
 void weir_store_stop_ahead(struct weir_store *store)
 {
-    weir_store_retire_ahead(store);
+    close_list(&store->ahead);
+    retire(store, WEIR_LAYER_ANY);
     while (store->ahead.slot_count > 0)
         weir_store_collect(store, true);
 }
@@ -160,16 +175,27 @@ static uint64_t ahead_budget_bytes(const struct weir_store *store)
     return weir_min(store->budget_bytes, wanted_bytes);
 }
 
+/* What is left of the slots that were taken; false when budget or device take no more now. */
+static bool ask_for_taken(struct weir_store *store, uint64_t budget_bytes)
+{
+    const struct weir_ahead *ahead = &store->ahead;
+    for (uint32_t index = 0; index < ahead->slot_count; index++) {
+        const uint32_t slot = ahead->slots[index];
+        const uint32_t slice_count = weir_store_layer_of(store, slot)->config.slice_count;
+        if (store->slots[slot].is_ahead && !weir_store_ask(store, slot, slice_count, budget_bytes))
+            return false;
+    }
+    return true;
+}
+
 static void ask_ahead(struct weir_store *store)
 {
     struct weir_ahead *ahead = &store->ahead;
     const uint64_t budget_bytes = ahead_budget_bytes(store);
     const uint32_t slice_count = store->layers[ahead->layer].config.slice_count;
     const double record_bytes = (double)store->layers[ahead->layer].slot_bytes;
-    for (uint32_t index = 0; index < ahead->slot_count; index++)
-        if (store->slots[ahead->slots[index]].is_ahead &&
-            !weir_store_ask(store, ahead->slots[index], slice_count, budget_bytes))
-            return;
+    if (!ask_for_taken(store, budget_bytes))
+        return;
     while (ahead->next < ahead->count && store->in_flight_bytes < budget_bytes) {
         const uint32_t record = ahead->records[ahead->next++];
         if (weir_cache_find(&store->cache, ahead->layer, record) != WEIR_NO_SLOT)
@@ -198,11 +224,6 @@ void weir_store_expect(weir_store *store, uint32_t layer, const uint32_t *record
     struct weir_ahead *ahead = &store->ahead;
     WEIR_ASSERT(layer < store->layer_count && count <= store->layers[layer].config.record_count);
     WEIR_ASSERT(!store->step.is_running || store->step.layer != layer);
-    if (ahead->layer != layer || !ahead->is_open) {
-        weir_store_retire_ahead(store);
-        ahead->left_bytes = store->pace.idle_ns * store->pace.bytes_per_ns;
-    }
-    ahead->is_open = true;
     ahead->layer = layer;
     ahead->count = count;
     ahead->next = 0;
@@ -219,6 +240,19 @@ bool weir_store_has_time(const weir_store *store)
     const struct weir_step *step = &store->step;
     return step->missing_next == step->missing_count &&
            store->in_flight_bytes < ahead_budget_bytes(store);
+}
+
+bool weir_store_has_spare(const weir_store *store)
+{
+    const struct weir_ahead *ahead = &store->ahead;
+    if (ahead->next < ahead->count || ahead->left_bytes <= 0.0 || !weir_store_has_time(store))
+        return false;
+    for (uint32_t index = 0; index < ahead->slot_count; index++) {
+        const struct weir_slot *at = &store->slots[ahead->slots[index]];
+        if (at->is_ahead && at->asked < store->layers[at->layer].config.slice_count)
+            return false;
+    }
+    return true;
 }
 
 bool weir_store_is_whole(const weir_store *store, uint32_t layer)

@@ -67,8 +67,7 @@ void weir_store_begin(weir_store *store, uint32_t layer_index, const uint32_t *r
         else
             take_slot(store, slot);
     }
-    if (store->ahead.layer == layer_index)
-        weir_store_retire_ahead(store);
+    weir_store_close_ahead(store, layer_index);
     store->stats.uses += count;
     store->stats.hits += step->resident_count;
     pump(store);

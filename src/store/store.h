@@ -142,12 +142,15 @@ void weir_store_count(weir_store *store);
  * read ahead while nothing that a step waits for is left to submit, into the slots of the least
  * valuable records, which are then kept until that step begins. Unless they are sure, a few at a
  * time, and as many as the device can begin between two steps' demands, as measured: a wrong guess
- * more would make the next demand wait. What is expected replaces what was expected before; a guess
- * that was not submitted when its step begins never is. */
+ * more would make the next demand wait. What is expected replaces what was expected before, of this
+ * layer or another, but for what was submitted; what was not when the next step begins never is. */
 void weir_store_expect(weir_store *store, uint32_t layer, const uint32_t *records, uint32_t count,
                        bool is_sure);
 /* True when what is in flight is so little that the device will soon have nothing to do. */
 bool weir_store_has_time(const weir_store *store);
+/* True when all that is expected was submitted, and the device has time for more before the next
+ * step: for a guess about the layer after it. */
+bool weir_store_has_spare(const weir_store *store);
 /* Expect nothing any more, and wait for what is in flight. */
 void weir_store_stop_ahead(weir_store *store);
 /* True when every record of the layer is in a slot. */

@@ -7,6 +7,8 @@
 
 enum weir_slot_state { WEIR_SLOT_EMPTY, WEIR_SLOT_READING, WEIR_SLOT_READY, WEIR_SLOT_LEASED };
 
+#define WEIR_LAYER_ANY UINT32_MAX
+
 /* Why a slice is read. */
 enum weir_read_class {
     WEIR_READ_DEMAND,
@@ -62,13 +64,13 @@ struct weir_pace {
     double bytes_per_ns; /* that arrive while a demand is pending */
 };
 
-/* What may be needed later: records, and the slots that some of them have taken already. */
+/* What may be needed later: records, and the slots that these and others before them have taken,
+ * each until its layer's step begins. */
 struct weir_ahead {
     uint32_t layer;
     uint32_t *records; /* [record_max] the likeliest first */
     uint32_t count, next;
-    double left_bytes; /* that may still be started */
-    bool is_open;      /* the layer's step is still to come */
+    double left_bytes; /* that may still be started before the next step begins */
     bool is_sure;      /* nearly all of the records will be needed */
     uint32_t *slots;   /* [slot_count] is_ahead, or given up with reads in flight */
     uint32_t slot_count;
@@ -127,8 +129,9 @@ void weir_store_guard_set(const struct weir_store *store, uint32_t set, bool is_
 void weir_store_pump_ahead(struct weir_store *store);
 /* The running step wants this slot: if it was read ahead, it is the step's now. */
 void weir_store_promote(struct weir_store *store, uint32_t slot);
-/* Expect nothing any more. What is in flight still lands. */
-void weir_store_retire_ahead(struct weir_store *store);
+/* The layer's step begins: what was expected is asked for no more, and the layer's slots that it
+ * does not want are for others again; what is in flight still lands. */
+void weir_store_close_ahead(struct weir_store *store, uint32_t layer);
 /* Before a step of this layer: what failed on its way must be gone, so that it is asked again. */
 void weir_store_settle_ahead(struct weir_store *store, uint32_t layer);
 /* A slice has come back. False when the slot is none of look-ahead's. */

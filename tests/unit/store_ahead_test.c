@@ -24,9 +24,13 @@ static bool run_step(struct toy *toy, uint32_t layer, const uint32_t *records, u
     struct weir_err err = {0};
     bool more = true;
     weir_store_begin(toy->store, layer, records, count);
+    const uint32_t next = (layer + 1) % LAYERS;
+    const uint32_t further = (layer + 2) % LAYERS;
     if (expected_count > 0)
-        weir_store_expect(toy->store, (layer + 1) % LAYERS, expected, expected_count,
-                          draw(toy, 0, 1) == 0);
+        weir_store_expect(toy->store, next, expected, expected_count, draw(toy, 0, 1) == 0);
+    if (expected_count > 0 && draw(toy, 0, 2) == 0 &&
+        toy->layers[further].record_count >= toy->layers[next].record_count)
+        weir_store_expect(toy->store, further, expected, expected_count, draw(toy, 0, 1) == 0);
     while (more && err.status == WEIR_OK) {
         struct weir_lease lease = {0};
         if (weir_store_next(toy->store, &lease, &more, &err) != WEIR_OK || !more)
@@ -180,7 +184,7 @@ static void a_right_guess_is_a_hit_and_a_wrong_one_is_waste(void **state)
     close_toy(&toy);
 }
 
-static void a_new_guess_replaces_the_old_one(void **state)
+static void guesses_stay_until_their_layers_step(void **state)
 {
     struct toy toy;
     struct weir_store_stats stats;
@@ -198,9 +202,43 @@ static void a_new_guess_replaces_the_old_one(void **state)
     weir_store_stats_get(toy.store, &stats);
     assert_int_equal(stats.hits, 0);
     assert_int_equal(stats.step_reads_max, 1);
-    assert_int_equal(weir_store_is_whole(toy.store, 0), true);
-    assert_int_equal(weir_store_is_whole(toy.store, 1), false);
+    assert_int_equal(stats.ahead_wasted_bytes, 0);
+    assert_true(stats.ahead_reads > 8); /* of both layers */
+    assert_true(run_step(&toy, 1, all, 8, NULL, 0));
+    assert_true(run_step(&toy, 2, all, 8, NULL, 0));
+    weir_store_stats_get(toy.store, &stats);
+    assert_int_equal(stats.ahead_hits, stats.ahead_reads);
+    assert_int_equal(stats.ahead_wasted_bytes, 0);
     close_toy(&toy);
+}
+
+static void a_step_gives_up_only_its_own_layers_wrong_guesses(void **state)
+{
+    struct toy toy;
+    struct weir_store_stats stats;
+    const uint32_t few[] = {0, 1, 2};
+    (void)state;
+    open_plain(&toy);
+    weir_store_expect(toy.store, 1, few, 2, true);
+    wait_for_reads(&toy);
+    weir_store_expect(toy.store, 2, few, 1, true);
+    wait_for_reads(&toy);
+    assert_true(run_step(&toy, 1, few + 1, 2, NULL, 0));
+    weir_store_stats_get(toy.store, &stats);
+    assert_int_equal(stats.ahead_hits, 1);
+    assert_int_equal(stats.ahead_wasted_bytes, 2 * PAGE);
+    assert_true(run_step(&toy, 2, few, 2, NULL, 0));
+    weir_store_stats_get(toy.store, &stats);
+    assert_int_equal(stats.ahead_hits, 2);
+    assert_int_equal(stats.ahead_wasted_bytes, 2 * PAGE);
+    close_toy(&toy);
+}
+
+/* A step that needs nothing: after it the device has the time that pace says. */
+static void give_time(struct toy *toy)
+{
+    weir_store_begin(toy->store, 0, NULL, 0);
+    weir_store_end(toy->store);
 }
 
 /* How many records are read ahead when the device is known to have time for `bytes`. */
@@ -211,6 +249,7 @@ static uint64_t started_in_time_for(double bytes)
     const uint32_t all[] = {0, 1, 2, 3, 4, 5, 6, 7};
     open_plain(&toy);
     toy.store->pace = (struct weir_pace){.idle_ns = 1.0, .bytes_per_ns = bytes};
+    give_time(&toy);
     weir_store_expect(toy.store, 1, all, 8, false);
     wait_for_reads(&toy);
     weir_store_stats_get(toy.store, &stats);
@@ -225,6 +264,23 @@ static void a_guess_begins_while_time_is_left(void **state)
     assert_int_equal(started_in_time_for(1.0), 1); /* of 2 slices, a page each */
     assert_int_equal(started_in_time_for(2.0 * PAGE), 1);
     assert_int_equal(started_in_time_for(2.0 * PAGE + 1.0), 2);
+}
+
+static void there_is_spare_time_when_all_guesses_are_asked_for(void **state)
+{
+    struct toy toy;
+    const uint32_t few[] = {0, 1};
+    (void)state;
+    open_plain(&toy);
+    toy.store->pace = (struct weir_pace){.idle_ns = 1.0, .bytes_per_ns = 6.0 * PAGE};
+    give_time(&toy);
+    weir_store_expect(toy.store, 1, few, 2, false);
+    wait_for_reads(&toy);
+    assert_true(weir_store_has_spare(toy.store)); /* for one of three records */
+    weir_store_expect(toy.store, 2, few, 2, false);
+    wait_for_reads(&toy);
+    assert_false(weir_store_has_spare(toy.store));
+    close_toy(&toy);
 }
 
 /* Reads in flight when 8 records of one slice each are expected and 4 MiB may be in flight, for
@@ -252,6 +308,7 @@ static uint64_t expect_in_flight(uint32_t slice_bytes, bool is_sure)
                                             .prompt_budget_bytes = 16 << 20};
     open_store(&toy);
     toy.store->pace = (struct weir_pace){.idle_ns = 1e9, .bytes_per_ns = 1.0};
+    give_time(&toy);
     weir_store_expect(toy.store, 0, all, 8, is_sure);
     weir_io_stats_get(toy.io, &stats);
     close_toy(&toy);
@@ -322,8 +379,10 @@ int main(void)
         cmocka_unit_test(each_read_is_on_the_timeline_with_its_class),
         cmocka_unit_test(failed_reads_ahead_are_forgotten),
         cmocka_unit_test(a_right_guess_is_a_hit_and_a_wrong_one_is_waste),
-        cmocka_unit_test(a_new_guess_replaces_the_old_one),
+        cmocka_unit_test(guesses_stay_until_their_layers_step),
+        cmocka_unit_test(a_step_gives_up_only_its_own_layers_wrong_guesses),
         cmocka_unit_test(a_guess_begins_while_time_is_left),
+        cmocka_unit_test(there_is_spare_time_when_all_guesses_are_asked_for),
         cmocka_unit_test(what_is_sure_fills_the_queue_and_a_guess_does_not),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
