@@ -60,14 +60,23 @@ static void count_found(const struct recall *recall, struct found *found, const 
     }
 }
 
-/* The experts with the largest counts first, as many as are looked at. */
-static void rank_uses(const struct recall *recall, const uint32_t *uses, uint32_t *ranked)
+/* Which of two experts goes first: one of the token before, then the one used more. */
+static bool goes_first(const uint32_t *before, const uint32_t *uses, uint32_t a, uint32_t b)
+{
+    if (before != NULL && before[a] != before[b])
+        return before[a] > before[b];
+    return uses[a] > uses[b];
+}
+
+/* As many experts as are looked at; before may be NULL. */
+static void rank_uses(const struct recall *recall, const uint32_t *before, const uint32_t *uses,
+                      uint32_t *ranked)
 {
     for (uint32_t rank = 0; rank < recall->more; rank++) {
         uint32_t best = UINT32_MAX;
         for (uint32_t expert = 0; expert < recall->n_expert; expert++)
             if (!is_among(ranked, rank, expert) &&
-                (best == UINT32_MAX || uses[expert] > uses[best]))
+                (best == UINT32_MAX || goes_first(before, uses, expert, best)))
                 best = expert;
         ranked[rank] = best;
     }
@@ -90,9 +99,9 @@ static void see_routing(void *user, uint32_t layer, uint32_t position, uint32_t 
     (void)position;
     WEIR_ASSERT(n_token == 1);
     if (recall->has_before[layer]) {
-        rank_uses(recall, recall->before[layer], ranked);
+        rank_uses(recall, recall->before[layer], recall->uses[layer], ranked);
         count_found(recall, &recall->found[BY_TOKEN_BEFORE][layer], ranked, experts);
-        rank_uses(recall, recall->uses[layer], ranked);
+        rank_uses(recall, NULL, recall->uses[layer], ranked);
         count_found(recall, &recall->found[BY_HABIT][layer], ranked, experts);
     }
     memset(recall->before[layer], 0, sizeof(recall->before[layer]));

@@ -255,7 +255,7 @@ static void look_further(struct weir_forward *forward, uint32_t next)
 {
     struct weir_lookahead *ahead = &forward->lookahead;
     const uint32_t layer = find_layer(forward, next + 1);
-    if (!is_worthwhile(forward, layer) || !weir_store_has_spare(forward->config.store))
+    if (!is_worthwhile(forward, layer))
         return;
     score_state(forward, layer);
     const uint32_t count = weir_rank(ahead->scores, forward->shape->n_expert, ahead->control,
@@ -270,7 +270,8 @@ void weir_lookahead_poll(struct weir_forward *forward)
     if (ahead->m == 0)
         return;
     weir_store_poll(forward->config.store);
-    if (forward->n_token > 1 || !ahead->is_settled || ahead->is_further)
+    if (forward->n_token > 1 || !ahead->is_settled || ahead->is_further ||
+        !weir_store_has_spare(forward->config.store))
         return;
     gather_state(forward, true);
     look_further(forward, forward->layer_index);
@@ -291,7 +292,8 @@ void weir_lookahead_again(struct weir_forward *forward, bool is_layer_over)
     score_state(forward, layer);
     tell_store(forward, layer);
     ahead->is_settled = true;
-    look_further(forward, layer);
+    if (weir_store_has_spare(forward->config.store))
+        look_further(forward, layer);
 }
 
 void weir_forward_look_ahead(weir_forward *forward, uint32_t m)

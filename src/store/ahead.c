@@ -72,17 +72,12 @@ bool weir_store_finish_ahead(struct weir_store *store, uint32_t slot)
     return true;
 }
 
-/* Ask for no more of what is expected. */
-static void close_list(struct weir_ahead *ahead)
-{
-    ahead->count = ahead->next = 0;
-    ahead->is_sure = false;
-}
-
-/* The slots of a layer, or of all (WEIR_LAYER_ANY), that were read ahead are for others again. */
-static void retire(struct weir_store *store, uint32_t layer)
+void weir_store_close_ahead(struct weir_store *store, uint32_t layer)
 {
     struct weir_ahead *ahead = &store->ahead;
+    ahead->count = ahead->next = 0;
+    ahead->is_sure = false;
+    ahead->left_bytes = store->pace.idle_ns * store->pace.bytes_per_ns;
     for (uint32_t index = ahead->slot_count; index > 0; index--) {
         const uint32_t slot = ahead->slots[index - 1];
         const struct weir_slot *at = &store->slots[slot];
@@ -92,13 +87,6 @@ static void retire(struct weir_store *store, uint32_t layer)
         store->stats.ahead_wasted_bytes += asked_bytes(store, slot);
         settle(store, slot);
     }
-}
-
-void weir_store_close_ahead(struct weir_store *store, uint32_t layer)
-{
-    close_list(&store->ahead);
-    retire(store, layer);
-    store->ahead.left_bytes = store->pace.idle_ns * store->pace.bytes_per_ns;
 }
 
 /* A slot of the layer on whose way something failed; WEIR_NO_SLOT when there is none. */
@@ -127,8 +115,7 @@ void weir_store_settle_ahead(struct weir_store *store, uint32_t layer)
 
 void weir_store_stop_ahead(struct weir_store *store)
 {
-    close_list(&store->ahead);
-    retire(store, WEIR_LAYER_ANY);
+    weir_store_close_ahead(store, WEIR_LAYER_ANY);
     while (store->ahead.slot_count > 0)
         weir_store_collect(store, true);
 }

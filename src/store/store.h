@@ -8,7 +8,7 @@
  * Units     *_bytes in bytes, counters since create.
  * Owns      Slots (from weir_mem use SLOTS) from create to destroy. A lease borrows one slot until
  *           release. In debug builds a released slot that is evicted is filled with 0xA5.
- * Threads   All calls: the engine thread. A leased record may be read by any thread.
+ * Threads   All calls but count: the engine thread. A leased record may be read by any thread.
  * Errors    next: WEIR_ERR_IO, WEIR_ERR_FORMAT name layer, record and slice; the slot is empty
  *           again, the step is over for the caller (call end) and the store stays usable. A read
  *           ahead that fails is forgotten: whoever needs the record asks again and is told.
@@ -130,7 +130,7 @@ enum weir_status weir_store_tail(weir_store *store, const struct weir_lease *lea
 /* True when tail would not wait. */
 bool weir_store_tail_ready(weir_store *store, const struct weir_lease *lease);
 void weir_store_release(weir_store *store, struct weir_lease *lease);
-/* End the step, also after an error: the policy counts this step's records as used. Reads of the
+/* End the step, also after an error: its records count as used (weir_store_count). Reads of the
  * step that were submitted are still collected and kept, others never begin. */
 void weir_store_end(weir_store *store);
 /* The policy counts the uses of the last step. Whatever needs that does it, so this is never a

@@ -129,8 +129,9 @@ void weir_store_guard_set(const struct weir_store *store, uint32_t set, bool is_
 void weir_store_pump_ahead(struct weir_store *store);
 /* The running step wants this slot: if it was read ahead, it is the step's now. */
 void weir_store_promote(struct weir_store *store, uint32_t slot);
-/* The layer's step begins: what was expected is asked for no more, and the layer's slots that it
- * does not want are for others again; what is in flight still lands. */
+/* The layer's step begins, or all is over (WEIR_LAYER_ANY): what was expected is asked for no more,
+ * and slots that were read ahead and are not wanted are for others again; what is in flight still
+ * lands. */
 void weir_store_close_ahead(struct weir_store *store, uint32_t layer);
 /* Before a step of this layer: what failed on its way must be gone, so that it is asked again. */
 void weir_store_settle_ahead(struct weir_store *store, uint32_t layer);
