@@ -1,7 +1,8 @@
 /* q32_avx512vnni.c - blocks of 32 values with integer dot products: sixteen rows are the lanes.
  *
  * A block is eight registers of steps, unsigned as vpdpbusd wants them. What that adds to signed
- * ones, 128 each, the activations' offset takes away as the integer sum's first term.
+ * ones, 128 each, the activations' offset takes away as the integer sum's first term. Where sums of
+ * products stay small, one token's rows are folded instead (docs/decisions/0011-folded-rows.md).
  *
  * I1  One output is summed block by block from the left: sum = fma(float(integer dot),
  *     weight scale * activation scale, sum), whatever the number of rows and tokens. */
@@ -56,11 +57,21 @@ WEIR_INLINE void add_fifth_bits(struct rows16 *rows, __m512i steps[8], const enu
     }
 }
 
+WEIR_INLINE void load_scales(struct rows16 *rows, struct block *block, const enum weir_type type)
+{
+    const float smaller = 1.0f / (float)(1 << steps_shift(type));
+    block->scale = type == WEIR_TYPE_MXFP4 ? load_powers(rows) : rows16_halves(rows, 0);
+    if (steps_shift(type) > 0)
+        block->scale = _mm512_mul_ps(block->scale, _mm512_set1_ps(smaller));
+    block->minimum = _mm512_setzero_ps();
+    if (has_minimum(type))
+        block->minimum = rows16_halves(rows, offsetof(struct weir_q4_1, m));
+}
+
 WEIR_INLINE void load_block(struct rows16 *rows, struct block *block, const enum weir_type type)
 {
     const __m512i sign = _mm512_set1_epi8(-128);
-    block->scale = type == WEIR_TYPE_MXFP4 ? load_powers(rows) : rows16_halves(rows, 0);
-    block->minimum = _mm512_setzero_ps();
+    load_scales(rows, block, type);
     rows16_words(rows, steps_at(type), block->steps);
     if (type == WEIR_TYPE_Q8_0) {
         rows16_words(rows, steps_at(type) + 16, block->steps + 4);
@@ -75,12 +86,8 @@ WEIR_INLINE void load_block(struct rows16 *rows, struct block *block, const enum
         block->steps[i] = _mm512_and_si512(_mm512_slli_epi16(both, shift), mask);
         block->steps[i + 4] = _mm512_and_si512(_mm512_srli_epi16(both, 4 - shift), mask);
     }
-    if (shift > 0)
-        block->scale = _mm512_mul_ps(block->scale, _mm512_set1_ps(1.0f / (float)(1 << shift)));
     if (has_fifth_bits(type))
         add_fifth_bits(rows, block->steps, type);
-    if (has_minimum(type))
-        block->minimum = rows16_halves(rows, offsetof(struct weir_q4_1, m));
     if (has_codes(type)) {
         const int8_t *steps = type == WEIR_TYPE_MXFP4 ? weir_mxfp4_steps : weir_iq4_nl_steps;
         const __m512i table = _mm512_xor_si512(
@@ -90,23 +97,35 @@ WEIR_INLINE void load_block(struct rows16 *rows, struct block *block, const enum
     }
 }
 
+/* The first term of a block's integer sum. */
+WEIR_INLINE __m512i first_term(const struct weir_act_q8_32 *x, const enum weir_type type)
+{
+    return has_minimum(type) ? _mm512_setzero_si512() : spread_word(&x->offset);
+}
+
+/* *sum += a block's integer sum, scaled. */
+WEIR_INLINE void add_dot(const struct block *block, const struct weir_act_q8_32 *x, __m512i dot,
+                         __m512 *sum, const enum weir_type type)
+{
+    const __m512 scale = _mm512_mul_ps(block->scale, _mm512_set1_ps(x->scale));
+    *sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), scale, *sum);
+    if (has_minimum(type))
+        *sum = _mm512_fmadd_ps(block->minimum, _mm512_set1_ps(x->sum), *sum);
+}
+
 /* sums[t] += one block times token t's, t in [0, n). */
 WEIR_INLINE void add_block(const struct block *block, const act_blocks *x, size_t at, __m512 *sums,
                            const int n, const enum weir_type type)
 {
     __m512i dots[TOKEN_TILE];
     for (int t = 0; t < n; t++)
-        dots[t] = has_minimum(type) ? _mm512_setzero_si512() : spread_word(&x[t][at].offset);
+        dots[t] = first_term(&x[t][at], type);
     for (int i = 0; i < 8; i++)
         for (int t = 0; t < n; t++)
             dots[t] =
                 _mm512_dpbusd_epi32(dots[t], block->steps[i], spread_word(x[t][at].q + 4 * i));
-    for (int t = 0; t < n; t++) {
-        const __m512 scale = _mm512_mul_ps(block->scale, _mm512_set1_ps(x[t][at].scale));
-        sums[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[t]), scale, sums[t]);
-        if (has_minimum(type))
-            sums[t] = _mm512_fmadd_ps(block->minimum, _mm512_set1_ps(x[t][at].sum), sums[t]);
-    }
+    for (int t = 0; t < n; t++)
+        add_dot(block, &x[t][at], dots[t], &sums[t], type);
 }
 
 /* A panel against n tokens of which x is the first. */
@@ -171,6 +190,48 @@ WEIR_INLINE void ask_ahead(const struct rows16 *rows, const enum weir_type type)
         prefetch_near(rows16_row(rows, row) + BYTES_AHEAD, 1);
 }
 
+/* Nibbles times bytes: the sum of eight products, and of sixteen, fits 16 bits. */
+WEIR_INLINE bool is_folded(const enum weir_type type)
+{
+    return type == WEIR_TYPE_Q4_0 || type == WEIR_TYPE_Q4_1;
+}
+
+/* `first` plus the integer dots of sixteen rows' blocks. A register has bytes of four rows as they
+ * lie; `low` and `high` are what their low and high nibbles are multiplied with. */
+WEIR_INLINE __m512i dot_folded(struct rows16 *rows, __m512i low, __m512i high, __m512i first,
+                               const enum weir_type type)
+{
+    const __m512i mask = _mm512_set1_epi8(15);
+    const __m512i one = _mm512_set1_epi16(1);
+    __m512i sums[4];
+    for (int j = 0; j < 4; j++) {
+        const __m512i both = rows16_quad(rows, j, steps_at(type));
+        const __m512i steps = _mm512_and_si512(_mm512_srli_epi16(both, 4), mask);
+        sums[j] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_and_si512(both, mask), low);
+        sums[j] = _mm512_dpbusd_epi32(sums[j], steps, high);
+    }
+    const __m512i ab = _mm512_madd_epi16(_mm512_packs_epi32(sums[0], sums[1]), one);
+    const __m512i cd = _mm512_madd_epi16(_mm512_packs_epi32(sums[2], sums[3]), one);
+    return _mm512_dpwssd_epi32(first, _mm512_packs_epi32(ab, cd),
+                               _mm512_set1_epi16((short)(1 << steps_shift(type))));
+}
+
+/* *sum += a block of sixteen rows times x. */
+WEIR_INLINE void add_rows(struct rows16 *rows, const struct weir_act_q8_32 *x, __m512 *sum,
+                          const enum weir_type type)
+{
+    struct block block;
+    if (is_folded(type)) {
+        load_scales(rows, &block, type);
+        const __m512i dot = dot_folded(rows, spread_quarter(x->q), spread_quarter(x->q + 16),
+                                       first_term(x, type), type);
+        add_dot(&block, x, dot, sum, type);
+    } else {
+        load_block(rows, &block, type);
+        add_block(&block, &x, 0, sum, 1, type);
+    }
+}
+
 /* One token: blocks go from memory through registers into the sum. tiles: what rows in order ask
  * for; NULL: they are streams. */
 WEIR_INLINE void run_one(const struct weir_matmul *job, struct rows16 rows, struct tiles *tiles,
@@ -180,13 +241,11 @@ WEIR_INLINE void run_one(const struct weir_matmul *job, struct rows16 rows, stru
     const act_blocks x = job->x;
     __m512 sum = _mm512_setzero_ps();
     for (size_t at = 0; at < job->cols / 32; at++) {
-        struct block block;
         if (tiles != NULL)
             tiles_ask(tiles, tile_bytes, &rows);
         else
             ask_ahead(&rows, type);
-        load_block(&rows, &block, type);
-        add_block(&block, &x, at, &sum, 1, type);
+        add_rows(&rows, &x[at], &sum, type);
         rows16_advance(&rows, block_bytes(type));
     }
     rows16_store(&rows, y, apart, sum);
@@ -203,12 +262,23 @@ WEIR_INLINE __m512 pair_floats(float a, float b)
     return _mm512_mask_mov_ps(_mm512_set1_ps(a), 0xff00, _mm512_set1_ps(b));
 }
 
+WEIR_INLINE __m512i pair_quarters(const int8_t *a, const int8_t *b)
+{
+    const __m128i second = _mm_loadu_si128((const __m128i *)(const void *)b);
+    return _mm512_mask_broadcast_i32x4(spread_quarter(a), 0xff00, second);
+}
+
 /* The integer dots of eight rows' blocks with a, and of their second blocks with b. */
 WEIR_INLINE __m512i dot_pair(struct rows16 *rows, struct block *block,
                              const struct weir_act_q8_32 *a, const struct weir_act_q8_32 *b,
                              const enum weir_type type)
 {
     __m512i dots = has_minimum(type) ? _mm512_setzero_si512() : pair_words(&a->offset, &b->offset);
+    if (is_folded(type)) {
+        load_scales(rows, block, type);
+        return dot_folded(rows, pair_quarters(a->q, b->q), pair_quarters(a->q + 16, b->q + 16),
+                          dots, type);
+    }
     load_block(rows, block, type);
     for (int i = 0; i < 8; i++)
         dots = _mm512_dpbusd_epi32(dots, block->steps[i], pair_words(a->q + 4 * i, b->q + 4 * i));
@@ -339,7 +409,7 @@ WEIR_INLINE void run_pairs(const struct weir_matmul *job, struct rows16 rows, st
         rows8x2_nearer(&rows, block_bytes(type));
         sum = add_pair(&rows, x + at, sum, 1, type);
     }
-    rows16_store(&rows, y, 1, _mm512_insertf32x8(_mm512_castps256_ps512(sum), sum, 1));
+    rows8x2_store(&rows, y, sum);
 }
 
 WEIR_INLINE void run_stream(const struct weir_matmul *job, struct rows16 rows, size_t apart,
@@ -356,8 +426,8 @@ WEIR_INLINE void run_in_order(const struct weir_matmul *job, const enum weir_typ
     const bool is_wide = type == WEIR_TYPE_Q8_0 || WEIR_LANES * job->w_row_bytes > TILE_BYTES;
     const size_t count = is_wide ? WEIR_LANES / 2 : WEIR_LANES;
     const size_t blocks = !is_wide ? 1 : type == WEIR_TYPE_Q8_0 ? 4 : 2;
-    struct tiles tiles =
-        tiles_first(job, count, count * blocks * block_bytes(type), type != WEIR_TYPE_Q8_0);
+    const bool asks_twice = type != WEIR_TYPE_Q8_0 && type != WEIR_TYPE_Q4_0;
+    struct tiles tiles = tiles_first(job, count, count * blocks * block_bytes(type), asks_twice);
     for (; tiles.row < job->row_end; tiles_next(&tiles, count)) {
         const size_t left = job->row_end - tiles.row;
         float *y = job->y + tiles.row;

@@ -94,6 +94,12 @@ WEIR_INLINE void rows16_store(const struct rows16 *rows, float *y, size_t apart,
     _mm_mask_storeu_ps(y + rows->lane_row[3], mask, _mm512_extractf32x4_ps(lanes, 3));
 }
 
+/* The same for the eight rows of rows8x2_at(), neighbours. */
+WEIR_INLINE void rows8x2_store(const struct rows16 *rows, float *y, __m256 lanes)
+{
+    rows16_store(rows, y, 1, _mm512_insertf32x8(_mm512_castps256_ps512(lanes), lanes, 1));
+}
+
 WEIR_INLINE const uint8_t *rows16_row(const struct rows16 *rows, int row)
 {
     return rows->group[row / 4] + rows->step[row % 4];
@@ -161,26 +167,36 @@ WEIR_INLINE int rows16_u16(const struct rows16 *rows, int row, size_t byte)
     return bits;
 }
 
+/* The half-precision bits at byte of eight rows. */
+WEIR_INLINE __m128i rows16_eight_u16(const struct rows16 *rows, int first, size_t byte)
+{
+    __m128i bits = _mm_cvtsi32_si128(rows16_u16(rows, first, byte));
+    bits = _mm_insert_epi16(bits, rows16_u16(rows, first + 1, byte), 1);
+    bits = _mm_insert_epi16(bits, rows16_u16(rows, first + 2, byte), 2);
+    bits = _mm_insert_epi16(bits, rows16_u16(rows, first + 3, byte), 3);
+    bits = _mm_insert_epi16(bits, rows16_u16(rows, first + 4, byte), 4);
+    bits = _mm_insert_epi16(bits, rows16_u16(rows, first + 5, byte), 5);
+    bits = _mm_insert_epi16(bits, rows16_u16(rows, first + 6, byte), 6);
+    return _mm_insert_epi16(bits, rows16_u16(rows, first + 7, byte), 7);
+}
+
 /* The half-precision number at byte of each row. */
 WEIR_INLINE __m512 rows16_halves(const struct rows16 *rows, size_t byte)
 {
-    __m128i low = _mm_cvtsi32_si128(rows16_u16(rows, 0, byte));
-    __m128i high = _mm_cvtsi32_si128(rows16_u16(rows, 8, byte));
-    low = _mm_insert_epi16(low, rows16_u16(rows, 1, byte), 1);
-    high = _mm_insert_epi16(high, rows16_u16(rows, 9, byte), 1);
-    low = _mm_insert_epi16(low, rows16_u16(rows, 2, byte), 2);
-    high = _mm_insert_epi16(high, rows16_u16(rows, 10, byte), 2);
-    low = _mm_insert_epi16(low, rows16_u16(rows, 3, byte), 3);
-    high = _mm_insert_epi16(high, rows16_u16(rows, 11, byte), 3);
-    low = _mm_insert_epi16(low, rows16_u16(rows, 4, byte), 4);
-    high = _mm_insert_epi16(high, rows16_u16(rows, 12, byte), 4);
-    low = _mm_insert_epi16(low, rows16_u16(rows, 5, byte), 5);
-    high = _mm_insert_epi16(high, rows16_u16(rows, 13, byte), 5);
-    low = _mm_insert_epi16(low, rows16_u16(rows, 6, byte), 6);
-    high = _mm_insert_epi16(high, rows16_u16(rows, 14, byte), 6);
-    low = _mm_insert_epi16(low, rows16_u16(rows, 7, byte), 7);
-    high = _mm_insert_epi16(high, rows16_u16(rows, 15, byte), 7);
-    return _mm512_cvtph_ps(_mm256_set_m128i(high, low));
+    return _mm512_cvtph_ps(
+        _mm256_set_m128i(rows16_eight_u16(rows, 8, byte), rows16_eight_u16(rows, 0, byte)));
+}
+
+/* That of the first eight. */
+WEIR_INLINE __m256 rows8_halves(const struct rows16 *rows, size_t byte)
+{
+    return _mm256_cvtph_ps(rows16_eight_u16(rows, 0, byte));
+}
+
+/* 16 activations in each quarter. */
+WEIR_INLINE __m512i spread_quarter(const int8_t *q)
+{
+    return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)q));
 }
 
 /* The same 32-bit word of the activations in every lane. */

@@ -14,9 +14,9 @@
  * are. */
 enum { WEIR_LEAD_BYTES = 2048 };
 
-/* Where unpacking takes nearly as long as memory, no line may be late: each is asked for twice, but
- * of Q4_K and Q8_0. */
-enum { WEIR_FURTHER_BYTES = 8192 };
+/* A line that is asked for while too many are under way is not brought: where that is worth more
+ * than it costs, each is asked for twice. */
+enum { WEIR_FURTHER_BYTES = 2048 };
 
 /* Goes through the rows of a call, and then through what its thread reads next. */
 struct route {
