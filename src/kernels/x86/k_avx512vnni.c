@@ -10,6 +10,7 @@
  *     sum = fma(-float(minimums), dmin * activation scale, sum),
  *     whatever the number of rows and tokens. */
 #include "kernels/x86/k_units.h"
+#include "kernels/x86/q6_k_rows_avx512.h"
 #include "kernels/x86/walk16_avx512.h"
 
 enum { PANEL_BLOCKS = 2, TOKEN_TILE = 8 };
@@ -446,6 +447,10 @@ WEIR_INLINE void run_stream(const struct weir_matmul *job, struct rows16 rows, s
 WEIR_INLINE void run_in_order(const struct weir_matmul *job, const enum weir_type type)
 {
     const size_t step_bytes = WEIR_LANES * block_bytes(type);
+    if (type == WEIR_TYPE_Q6_K) {
+        q6_k_run_in_order(job);
+        return;
+    }
     struct tiles tiles = tiles_first(job, WEIR_LANES, step_bytes, type != WEIR_TYPE_Q4_K);
     for (; tiles.row < job->row_end; tiles_next(&tiles, WEIR_LANES))
         run_one(job, rows16_at(tiles.w, job->w_row_bytes, job->row_end - tiles.row), &tiles, 1,
