@@ -15,41 +15,55 @@
 #include "kernels/attend.h"
 #include "kernels/kernels_internal.h"
 
-/* One head's blocks lie too far apart for the CPU to see a stream in them. */
-enum { LINE_HALVES = 32, SECOND_LEVEL = 2 };
-
-WEIR_INLINE void ask_for_halves(const uint16_t *halves, size_t count)
-{
-    for (size_t at = 0; at < count; at += LINE_HALVES)
-        __builtin_prefetch(halves + at, 0, SECOND_LEVEL);
-}
-
-/* K's rows that come after a block: those of the next one, or of the caller's next call. */
-struct after {
-    const uint16_t *k;
-    size_t count, asked;
+/* Rows that are read one after the other, and the rows after them: a block's K, then its V, then K
+ * of the next block or of the caller's next call. */
+struct ahead {
+    const uint16_t *rows, *after;
+    size_t count, after_count;
+    size_t stride, d_head; /* values */
+    size_t lead;           /* rows */
 };
 
-WEIR_INLINE struct after after_block(const struct weir_attend_range *range)
+/* Near enough that not more is asked for than the CPU waits for: what is beyond that, it drops. */
+enum { LEAD_BYTES = 4096, LINE_HALVES = 32, FIRST_LEVEL = 3 };
+
+WEIR_INLINE struct ahead rows_ahead(const struct weir_attend_range *range, const uint16_t *rows,
+                                    const uint16_t *after, size_t after_count)
+{
+    const size_t d_head = range->jobs->d_head;
+    return (struct ahead){.rows = rows,
+                          .after = after,
+                          .count = range->end - range->begin,
+                          .after_count = after_count,
+                          .stride = range->jobs->kv_stride,
+                          .d_head = d_head,
+                          .lead = LEAD_BYTES / sizeof(uint16_t) / d_head};
+}
+
+/* The block's V, after it K of what comes next. */
+WEIR_INLINE struct ahead values_ahead(const struct weir_attend_range *range)
 {
     const struct weir_attention *last = &range->jobs[range->n - 1];
     const size_t next = range->block + WEIR_ATTEND_BLOCK;
-    struct after after = {.k = last->next_k};
-    size_t count = last->next_k == NULL ? 0 : last->n_position;
-    if (next < last->n_position) {
-        after.k = (const uint16_t *)last->k + weir_attend_row(last, next);
-        count = last->n_position - next;
-    }
-    after.count = weir_min(count, WEIR_ATTEND_BLOCK);
-    return after;
+    const uint16_t *v = (const uint16_t *)last->v + weir_attend_row(last, range->begin);
+    if (next < last->n_position)
+        return rows_ahead(range, v, (const uint16_t *)last->k + weir_attend_row(last, next),
+                          last->n_position - next);
+    return rows_ahead(range, v, last->next_k, last->next_k == NULL ? 0 : last->n_position);
 }
 
-/* As large a share of them as the share of this block that is done. */
-WEIR_INLINE void ask_for_after(struct after *after, const struct weir_attention *job, size_t done,
-                               size_t of)
+/* Before rows [from, from + count) are read: as many are asked for. */
+WEIR_INLINE void ask_ahead(const struct ahead *ahead, size_t from, size_t count)
 {
-    for (; after->asked * of < after->count * done; after->asked++)
-        ask_for_halves(after->k + after->asked * job->kv_stride, job->d_head);
+    for (size_t row = from + ahead->lead; row < from + ahead->lead + count; row++) {
+        const bool is_after = row >= ahead->count;
+        const size_t at = is_after ? row - ahead->count : row;
+        if (is_after && at >= ahead->after_count)
+            return;
+        const uint16_t *halves = (is_after ? ahead->after : ahead->rows) + at * ahead->stride;
+        for (size_t i = 0; i < ahead->d_head; i += LINE_HALVES)
+            __builtin_prefetch(halves + i, 0, FIRST_LEVEL);
+    }
 }
 
 /* Scores of n jobs at `rows` positions, k being the first's row. */
@@ -76,28 +90,24 @@ WEIR_INLINE void score_rows(const struct weir_attention *jobs, const uint16_t *k
             scores[j][at + (size_t)row] = sum_of(sums[j][row]) * jobs[j].scale;
 }
 
-/* Asks for V of this block, which is next. */
 WEIR_INLINE void score_jobs(const struct weir_attend_range *range,
                             const struct weir_attention *jobs, weir_attend_scores *scores,
                             const int n)
 {
-    const size_t stride = jobs->kv_stride;
-    const size_t begin = weir_attend_row(jobs, range->begin);
-    const uint16_t *k = (const uint16_t *)jobs->k + begin;
-    const uint16_t *v = (const uint16_t *)jobs->v + begin;
-    size_t left = range->end - range->begin;
-    for (size_t at = range->begin - range->block; left > 0;) {
-        const size_t rows = left >= ATTEND_ROWS ? ATTEND_ROWS : 1;
-        for (size_t row = 0; row < rows; row++)
-            ask_for_halves(v + row * stride, jobs->d_head);
+    const size_t first = weir_attend_row(jobs, range->begin);
+    const uint16_t *k = (const uint16_t *)jobs->k + first;
+    const size_t count = range->end - range->begin;
+    const struct ahead ahead = rows_ahead(range, k, (const uint16_t *)jobs->v + first, count);
+    for (size_t row = 0; row < count;) {
+        const size_t rows = count - row >= ATTEND_ROWS ? ATTEND_ROWS : 1;
+        const size_t at = range->begin - range->block + row;
+        ask_ahead(&ahead, row, rows);
         if (rows == ATTEND_ROWS)
             score_rows(jobs, k, scores, at, n, ATTEND_ROWS);
         else
             score_rows(jobs, k, scores, at, n, 1);
-        k += rows * stride;
-        v += rows * stride;
-        at += rows;
-        left -= rows;
+        k += rows * jobs->kv_stride;
+        row += rows;
     }
 }
 
@@ -132,7 +142,7 @@ static float soften(float *scores, size_t count, float *most)
 }
 
 /* Values [first, first + tiles * LANES) of n outputs; the last register holds last_count. The first
- * of them ask for the K that comes after. */
+ * of them ask. */
 WEIR_INLINE void add_tiles(const struct weir_attend_range *range, const struct weir_attention *jobs,
                            const weir_attend_scores *scores, size_t first, size_t last_count,
                            const int n, const int tiles)
@@ -143,11 +153,11 @@ WEIR_INLINE void add_tiles(const struct weir_attend_range *range, const struct w
         for (int tile = 0; tile < tiles; tile++)
             sums[j][tile] = load_floats(jobs[j].out + first + tile * LANES,
                                         tile < tiles - 1 ? LANES : last_count);
-    struct after after = {0};
-    if (first == 0 && jobs == range->jobs && range->begin == range->block)
-        after = after_block(range);
+    const struct ahead ahead = values_ahead(range);
+    const bool asks = first == 0 && jobs == range->jobs;
     for (size_t at = range->begin - range->block; at < range->end - range->block; at++) {
-        ask_for_after(&after, jobs, at + 1, range->end - range->block);
+        if (asks)
+            ask_ahead(&ahead, at - (range->begin - range->block), 1);
         for (int tile = 0; tile < tiles; tile++) {
             const lanes values =
                 load_halves(v + tile * LANES, tile < tiles - 1 ? LANES : last_count);
