@@ -56,6 +56,20 @@ static void number_records(struct weir_cache *cache, const struct weir_cache_con
         cache->record_in[slot] = WEIR_NO_RECORD;
 }
 
+/* A set has fewer slots than records. */
+static bool lacks_slots(const struct weir_cache *cache)
+{
+    for (uint32_t set = 0; set < cache->set_count; set++) {
+        uint32_t record_count = 0;
+        for (uint32_t layer = 0; layer < cache->layer_count; layer++)
+            if (cache->layers[layer].set == set)
+                record_count += cache->layers[layer].record_count;
+        if (cache->set_live[set] < record_count)
+            return true;
+    }
+    return false;
+}
+
 void weir_cache_layout(struct weir_cache *cache, struct weir_mem *mem,
                        const struct weir_cache_config *config)
 {
@@ -84,6 +98,7 @@ void weir_cache_layout(struct weir_cache *cache, struct weir_mem *mem,
     if (mem->phase == WEIR_MEM_PLANNING)
         return;
     number_records(&made, config);
+    made.has_victims = lacks_slots(&made);
     *cache = made;
 }
 
@@ -283,12 +298,13 @@ uint32_t weir_cache_retire(struct weir_cache *cache, uint32_t step_max)
     cache->holds[best.slot] = WEIR_HOLD_RETIRED;
     cache->set_empty[best_set]--;
     cache->set_live[best_set]--;
+    cache->has_victims = lacks_slots(cache);
     return best.slot;
 }
 
 void weir_cache_end(struct weir_cache *cache)
 {
-    cache->is_count_due = cache->policy->end != NULL;
+    cache->is_count_due = cache->policy->end != NULL && cache->has_victims;
 }
 
 void weir_cache_count(struct weir_cache *cache)

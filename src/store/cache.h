@@ -82,6 +82,7 @@ struct weir_cache {
     uint64_t *last_steps;            /* [record_count] step of the last use; 0: never */
     uint64_t step;                   /* counts up from 1 */
     uint32_t step_layer;             /* of the running or the last step */
+    bool has_victims;                /* some record has no slot: one will have to give up its own */
     bool is_count_due;               /* the policy has not counted the last step's uses yet */
     void *state;                     /* the policy's own, zeroed at first */
     const uint32_t *next_use;        /* [record_count] step, for Belady: replay keeps it */
@@ -118,7 +119,8 @@ uint32_t weir_cache_retire(struct weir_cache *cache, uint32_t step_max);
 /* The step is over: nothing is held any more. */
 void weir_cache_end(struct weir_cache *cache);
 /* The policy counts the uses of the step that is over, unless it has: done by the next call that
- * chooses a slot or begins a step, if not before. */
+ * chooses a slot or begins a step, if not before. While every record has a slot there is nothing to
+ * choose and nothing is counted: the first slots to retire are then those used longest ago. */
 void weir_cache_count(struct weir_cache *cache);
 
 /* Slots of all layers for a share of their records: the layers' own are whole numbers each, a pool

@@ -290,7 +290,7 @@ static void learned_knows_what_follows(void **state)
     uint64_t seed = 7;
     uint32_t rounds[2][2] = {{0}}; /* by this call and the one before */
     (void)state;
-    open_toy(&toy, &weir_policy_learned, 4, 4);
+    open_toy(&toy, &weir_policy_learned, 5, 4);
     for (uint32_t round = 0, before = 0; round < 400; round++) {
         const uint32_t call = weir_random_unit(&seed) < 0.5 ? CALL : OTHER_CALL;
         use(&toy, call);
@@ -335,6 +335,31 @@ static void when_uses_are_counted_changes_nothing(void **state)
         weir_mem_close(&toys[0].mem);
         weir_mem_close(&toys[1].mem);
     }
+}
+
+/* Where nothing has to go nothing is counted, and what goes first was used longest ago; then uses
+ * count. */
+static void with_slots_for_all_nothing_is_counted(void **state)
+{
+    struct toy toy;
+    (void)state;
+    open_toy(&toy, &weir_policy_decayed, 3, 3);
+    for (uint32_t round = 0; round < 5; round++)
+        use(&toy, 0);
+    use(&toy, 1);
+    use(&toy, 2);
+    weir_cache_count(&toy.cache);
+    assert_true(weir_policy_decayed.value(&toy.cache, 0) == 0.0);
+    assert_int_not_equal(weir_cache_retire(&toy.cache, 1), WEIR_NO_SLOT);
+    assert_int_equal(weir_cache_find(&toy.cache, 0, 0), WEIR_NO_SLOT);
+    use(&toy, 1);
+    use(&toy, 1);
+    use(&toy, 2);
+    weir_cache_count(&toy.cache);
+    assert_true(weir_policy_decayed.value(&toy.cache, 1) >
+                weir_policy_decayed.value(&toy.cache, 2));
+    assert_int_equal(use(&toy, 0), 2);
+    weir_mem_close(&toy.mem);
 }
 
 static void held_slots_are_never_victims(void **state)
@@ -440,6 +465,7 @@ int main(void)
         cmocka_unit_test(arc_survives_a_scan),
         cmocka_unit_test(learned_knows_what_follows),
         cmocka_unit_test(when_uses_are_counted_changes_nothing),
+        cmocka_unit_test(with_slots_for_all_nothing_is_counted),
         cmocka_unit_test(held_slots_are_never_victims),
         cmocka_unit_test(slots_are_dealt_whole),
         cmocka_unit_test(what_makes_no_sense_is_refused),
