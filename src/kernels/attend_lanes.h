@@ -40,16 +40,19 @@ WEIR_INLINE struct ahead rows_ahead(const struct weir_attend_range *range, const
                           .lead = LEAD_BYTES / sizeof(uint16_t) / d_head};
 }
 
-/* The block's V, after it K of what comes next. */
+/* The block's V, after it K of the next block or call: rows beyond that lie elsewhere. */
 WEIR_INLINE struct ahead values_ahead(const struct weir_attend_range *range)
 {
     const struct weir_attention *last = &range->jobs[range->n - 1];
     const size_t next = range->block + WEIR_ATTEND_BLOCK;
     const uint16_t *v = (const uint16_t *)last->v + weir_attend_row(last, range->begin);
-    if (next < last->n_position)
-        return rows_ahead(range, v, (const uint16_t *)last->k + weir_attend_row(last, next),
-                          last->n_position - next);
-    return rows_ahead(range, v, last->next_k, last->next_k == NULL ? 0 : last->n_position);
+    const uint16_t *k = last->next_k;
+    size_t count = k == NULL ? 0 : last->n_position;
+    if (next < last->n_position) {
+        k = (const uint16_t *)last->k + weir_attend_row(last, next);
+        count = last->n_position - next;
+    }
+    return rows_ahead(range, v, k, weir_min(count, WEIR_ATTEND_BLOCK));
 }
 
 /* Before rows [from, from + count) are read: as many are asked for. */
