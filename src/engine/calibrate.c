@@ -122,7 +122,7 @@ enum weir_status weir_probe_places_slices(struct weir_probe_places *places,
         for (uint32_t expert = 0; expert < at.record_count; expert++)
             for (uint32_t slice = 0; slice < at.slice_count; slice++) {
                 /* The probe opens the first file of a model; its others lie beside it. */
-                if (index++ % step != 0 || at.slice[slice].file != 0)
+                if (index++ % step != 0 || weir_store_place(&at.slice[slice], expert).file != 0)
                     continue;
                 const struct weir_probe_place place = find_place(&at.slice[slice], expert);
                 places->list[places->count++] = place;

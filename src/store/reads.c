@@ -125,7 +125,7 @@ bool weir_store_ask(struct weir_store *store, uint32_t slot, uint32_t until, uin
             .dst = at->memory + layer->slice_at[at->asked],
             .bytes = superset.bytes,
             .min_bytes = superset.lead_bytes + slice->bytes,
-            .file = slice->file,
+            .file = weir_store_place(slice, at->record).file,
             .label = {class_names[at->class], layer->index, at->record, at->asked},
         };
         if (store->in_flight_bytes > 0 && store->in_flight_bytes + superset.bytes > budget_bytes)
@@ -183,7 +183,7 @@ static void keep_failure(struct weir_store *store, const struct weir_read_done *
     const struct weir_slot *slot = &store->slots[done->tag / WEIR_SLICE_MAX];
     const struct weir_slice *at = &store->layers[slot->layer].config.slice[slice];
     const struct weir_superset superset = weir_store_superset(at, slot->record);
-    const char *path = weir_io_file_path(store->io, at->file);
+    const char *path = weir_io_file_path(store->io, weir_store_place(at, slot->record).file);
     struct weir_err *failure = &store->step.failure;
     if (done->status == WEIR_ERR_FORMAT)
         WEIR_FAIL(failure, WEIR_ERR_FORMAT,

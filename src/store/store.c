@@ -13,9 +13,17 @@
 
 enum { TABLE_ALIGN = 64 };
 
+struct weir_place weir_store_place(const struct weir_slice *slice, uint32_t record)
+{
+    if (slice->places != NULL)
+        return slice->places[record];
+    return (struct weir_place){.offset = slice->offset + record * slice->stride_bytes,
+                               .file = slice->file};
+}
+
 struct weir_superset weir_store_superset(const struct weir_slice *slice, uint32_t record)
 {
-    return weir_io_superset(slice->offset + record * slice->stride_bytes, slice->bytes);
+    return weir_io_superset(weir_store_place(slice, record).offset, slice->bytes);
 }
 
 /* The longest superset of any record's slice. */

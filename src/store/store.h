@@ -3,8 +3,9 @@
  * Job       Keep the records (layer, index) that are likely to be used inside a fixed number of
  *           slots; read the others when asked, or ahead when the device has time; hand out leases.
  * Not here  What a record means (model/), how bytes are read (io/).
- * Shapes    A record is slice_count slices, each at offset + index * stride_bytes of a file. A slot
- *           holds each slice's 4 KiB-aligned superset; the lease points at the slice's first byte.
+ * Shapes    A record is slice_count slices, each somewhere in a file: records of a stack one stride
+ *           apart, others where a table says. A slot holds each slice's 4 KiB-aligned superset; the
+ *           lease points at the slice's first byte.
  * Units     *_bytes in bytes, counters since create.
  * Owns      Slots (from weir_mem use SLOTS) from create to destroy. A lease borrows one slot until
  *           release. In debug builds a released slot that is evicted is filled with 0xA5.
@@ -42,12 +43,21 @@ enum {
     WEIR_SLICE_BYTES_MAX = 1 << 30,
 };
 
+/* Where something begins. */
+struct weir_place {
+    uint64_t offset;
+    uint32_t file; /* weir_io file index */
+};
+
 /* One slice of every record of a layer. */
 struct weir_slice {
     uint64_t offset;       /* of record 0 */
     uint64_t stride_bytes; /* from one record to the next */
     uint32_t bytes;
     uint32_t file; /* weir_io file index */
+    /* [record_count], borrowed: where each record's slice is when they are not a stack; offset,
+     * stride_bytes and file then say nothing. NULL: a stack. */
+    const struct weir_place *places;
 };
 
 struct weir_store_layer {
@@ -62,7 +72,7 @@ struct weir_policy;
 
 struct weir_store_config {
     uint32_t layer_count;
-    const struct weir_store_layer *layers; /* copied */
+    const struct weir_store_layer *layers; /* copied; places are borrowed, until destroy */
     const struct weir_policy *policy;      /* who gives up its slot (store/cache.h) */
     uint32_t step_max;     /* most records of one layer that must be in slots at once (top-k) */
     uint64_t budget_bytes; /* of reads in flight; 0: WEIR_STORE_BUDGET_BYTES */
@@ -100,7 +110,9 @@ struct weir_store_stats {
 
 typedef struct weir_store weir_store;
 
-/* What a read of a record's slice asks the device for. */
+/* Where a record's slice is. */
+struct weir_place weir_store_place(const struct weir_slice *slice, uint32_t record);
+/* What a read of it asks the device for, in that file. */
 struct weir_superset weir_store_superset(const struct weir_slice *slice, uint32_t record);
 /* Bytes of one slot of this layer, a multiple of WEIR_IO_ALIGN. */
 uint64_t weir_store_slot_bytes(const struct weir_store_layer *layer);

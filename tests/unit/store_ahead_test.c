@@ -13,7 +13,7 @@ static void check_head(const struct toy *toy, uint32_t layer, const struct weir_
     for (uint32_t slice = 0; slice < head_count; slice++) {
         const struct weir_slice *at = &config->slice[slice];
         assert_memory_equal(lease->slice[slice],
-                            content + at->offset + lease->record * at->stride_bytes, at->bytes);
+                            content + weir_store_place(at, lease->record).offset, at->bytes);
     }
 }
 

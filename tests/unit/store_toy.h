@@ -23,6 +23,7 @@ struct toy {
     struct weir_mem mem;
     struct weir_store_layer layers[LAYERS];
     struct weir_store_config config;
+    struct weir_place places[LAYERS][WEIR_SLICE_MAX][RECORDS_MAX];
     struct reference references[LAYERS];
     struct weir_store_stats expected; /* without wait_ns */
     uint64_t step_number;
@@ -34,7 +35,17 @@ static inline uint32_t draw(struct toy *toy, uint32_t least, uint32_t most)
     return least + (uint32_t)(weir_random_next(&toy->random_state) % (most - least + 1));
 }
 
-/* 1 to 4 slices of any size at any offset, in two files that are the same. */
+/* The places of a slice's records in a table: any, in any order, in either file. */
+static inline void scatter(struct toy *toy, struct weir_slice *slice, struct weir_place *places)
+{
+    for (uint32_t record = 0; record < RECORDS_MAX; record++)
+        places[record] = (struct weir_place){.offset = draw(toy, 0, FILE_BYTES - slice->bytes),
+                                             .file = draw(toy, 0, 1)};
+    *slice = (struct weir_slice){.bytes = slice->bytes, .places = places};
+}
+
+/* 1 to 4 slices of any size at any offset, in two files that are the same; every other one is a
+ * stack. */
 static inline void shape_layers(struct toy *toy, uint32_t slots_min, uint32_t slots_max)
 {
     toy->config = (struct weir_store_config){.layer_count = LAYERS,
@@ -56,6 +67,8 @@ static inline void shape_layers(struct toy *toy, uint32_t slots_min, uint32_t sl
                 .bytes = bytes,
                 .file = draw(toy, 0, 1),
             };
+            if (draw(toy, 0, 1) == 0)
+                scatter(toy, &layer->slice[slice], toy->places[index][slice]);
         }
     }
 }
@@ -101,7 +114,7 @@ static inline void check_lease(const struct toy *toy, uint32_t layer,
     for (uint32_t slice = 0; slice < config->slice_count; slice++) {
         const struct weir_slice *at = &config->slice[slice];
         assert_memory_equal(lease->slice[slice],
-                            content + at->offset + lease->record * at->stride_bytes, at->bytes);
+                            content + weir_store_place(at, lease->record).offset, at->bytes);
     }
 }
 
@@ -181,7 +194,7 @@ static inline void expect_reads(struct toy *toy, uint32_t layer, const uint32_t 
     for (uint32_t index = 0; index < count; index++)
         for (uint32_t slice = 0; slice < toy->layers[layer].slice_count; slice++) {
             const struct weir_slice *at = &toy->layers[layer].slice[slice];
-            const uint64_t begin = at->offset + records[index] * at->stride_bytes;
+            const uint64_t begin = weir_store_place(at, records[index]).offset;
             toy->expected.slice_bytes += at->bytes;
             toy->expected.read_bytes +=
                 weir_align_up(begin + at->bytes, PAGE) - weir_align_down(begin, PAGE);
