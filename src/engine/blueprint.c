@@ -74,7 +74,7 @@ uint32_t weir_moe_layer_count(const struct weir_model *model)
 {
     uint32_t count = 0;
     for (uint32_t layer = 0; layer < model->shape.n_layer; layer++)
-        count += model->layers[layer].has_experts;
+        count += weir_layer_has_experts(&model->layers[layer]);
     return count;
 }
 

@@ -47,9 +47,9 @@ static const struct {
 const struct weir_weight *weir_main_weight(const struct weir_model *model)
 {
     for (uint32_t layer = 0; layer < model->shape.n_layer; layer++)
-        if (model->layers[layer].has_experts)
-            return &model->layers[layer].expert_gate;
-    return &model->layers[0].gate;
+        if (weir_layer_has_experts(&model->layers[layer]))
+            return &model->layers[layer].network.expert_gate;
+    return &model->layers[0].network.gate;
 }
 
 uint32_t weir_slice_bytes_max(const struct weir_model *model)

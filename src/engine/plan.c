@@ -57,7 +57,7 @@ void weir_choice_layer(const struct weir_blueprint *blueprint, const struct weir
         return;
     uint32_t moe_index = 0;
     for (uint32_t before = 0; before < layer; before++)
-        moe_index += model->layers[before].has_experts;
+        moe_index += weir_layer_has_experts(&model->layers[before]);
     const uint32_t n_moe_layer = weir_moe_layer_count(model);
     out->slot_count = weir_cache_deal(&choice->policy, choice->slot_total, n_moe_layer, moe_index,
                                       model->shape.n_expert_used, model->shape.n_expert);

@@ -195,7 +195,7 @@ static uint32_t find_place(const weir_session *session, uint32_t layer)
 {
     uint32_t place = 0;
     for (uint32_t before = 0; before < layer; before++)
-        place += session->engine->blueprint.model->layers[before].has_experts;
+        place += weir_layer_has_experts(&session->engine->blueprint.model->layers[before]);
     return place;
 }
 

@@ -37,11 +37,10 @@ static void norm_heads(const struct weir_forward *forward, float *x, const struc
 static void rotate_heads(const struct weir_forward *forward, float *x, uint32_t n_head,
                          uint32_t position)
 {
-    const struct weir_shape *shape = forward->shape;
-    const bool interleaved = (forward->config.model->family->parts & WEIR_PART_INTERLEAVED) != 0;
-    const float *angles = forward->rope_table + (size_t)position * shape->n_rot;
+    const struct weir_mixer *mixer = &forward->layer->mixer;
+    const float *angles = forward->rope_table + (size_t)position * mixer->n_rot;
     for (uint32_t head = 0; head < n_head; head++)
-        weir_rope(x + (size_t)head * shape->d_head, angles, shape->n_rot, interleaved);
+        weir_rope(x + (size_t)head * mixer->d_head, angles, mixer->n_rot, mixer->is_interleaved);
 }
 
 /* One head of a token into the cache. */
@@ -74,11 +73,11 @@ static void place_heads(void *user, uint32_t part, uint32_t n_part)
         float *k = forward->k + token * kv_width;
         float *v = forward->v + token * kv_width;
         const uint32_t position = forward->position + (uint32_t)token;
-        add_bias(q, &layer->q_bias, q_width);
-        add_bias(k, &layer->k_bias, kv_width);
-        add_bias(v, &layer->v_bias, kv_width);
-        norm_heads(forward, q, &layer->q_norm, shape->n_head);
-        norm_heads(forward, k, &layer->k_norm, shape->n_kv_head);
+        add_bias(q, &layer->mixer.q_bias, q_width);
+        add_bias(k, &layer->mixer.k_bias, kv_width);
+        add_bias(v, &layer->mixer.v_bias, kv_width);
+        norm_heads(forward, q, &layer->mixer.q_norm, shape->n_head);
+        norm_heads(forward, k, &layer->mixer.k_norm, shape->n_kv_head);
         rotate_heads(forward, q, shape->n_head, position);
         rotate_heads(forward, k, shape->n_kv_head, position);
         for (uint32_t head = 0; head < shape->n_kv_head; head++) {
@@ -190,13 +189,13 @@ void weir_attention_layer(struct weir_forward *forward)
         .name = "q k v",
         .forward = forward,
         .act = &forward->normed_act,
-        .weight = {&layer->q, &layer->k, &layer->v},
+        .weight = {&layer->mixer.q, &layer->mixer.k, &layer->mixer.v},
         .y = {forward->q, forward->k, forward->v},
         .count = 3,
         .n_token = forward->n_token,
         .counts_uses = true,
     };
-    const struct weir_weight *const output[] = {&layer->attn_out};
+    const struct weir_weight *const output[] = {&layer->mixer.out};
     expect_keys(forward);
     weir_linear_run(&project);
     weir_lookahead_poll(forward);
@@ -209,12 +208,12 @@ void weir_attention_layer(struct weir_forward *forward)
         .name = "attention output",
         .forward = forward,
         .act = &forward->attended_act,
-        .weight = {&layer->attn_out},
+        .weight = {&layer->mixer.out},
         .y = {forward->projected},
         .count = 1,
         .n_token = forward->n_token,
     };
-    const struct weir_weight *const network[] = {&layer->gate, &layer->router};
-    weir_linear_expect(forward, layer->has_experts ? network + 1 : network, 1);
+    const struct weir_weight *const network[] = {&layer->network.gate, &layer->network.router};
+    weir_linear_expect(forward, weir_layer_has_experts(layer) ? network + 1 : network, 1);
     weir_linear_run(&gather);
 }

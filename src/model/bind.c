@@ -55,37 +55,40 @@ static const struct role model_roles[] = {
 #define SHARED (WEIR_PART_EXPERTS | WEIR_PART_SHARED)
 
 static const struct role layer_roles[] = {
-    {"attn_norm.weight", ROLE_VECTOR, 0, false, DIM_MODEL, DIM_NONE, IN_LAYER(attn_norm)},
-    {"attn_q.weight", ROLE_WEIGHT, 0, false, DIM_MODEL, DIM_Q, IN_LAYER(q)},
-    {"attn_k.weight", ROLE_WEIGHT, 0, false, DIM_MODEL, DIM_KV, IN_LAYER(k)},
-    {"attn_v.weight", ROLE_WEIGHT, 0, false, DIM_MODEL, DIM_KV, IN_LAYER(v)},
-    {"attn_output.weight", ROLE_WEIGHT, 0, false, DIM_Q, DIM_MODEL, IN_LAYER(attn_out)},
-    {"attn_q.bias", ROLE_VECTOR, BIAS, false, DIM_Q, DIM_NONE, IN_LAYER(q_bias)},
-    {"attn_k.bias", ROLE_VECTOR, BIAS, false, DIM_KV, DIM_NONE, IN_LAYER(k_bias)},
-    {"attn_v.bias", ROLE_VECTOR, BIAS, false, DIM_KV, DIM_NONE, IN_LAYER(v_bias)},
-    {"attn_q_norm.weight", ROLE_VECTOR, HEAD_NORM, false, DIM_HEAD, DIM_NONE, IN_LAYER(q_norm)},
-    {"attn_k_norm.weight", ROLE_VECTOR, HEAD_NORM, false, DIM_HEAD, DIM_NONE, IN_LAYER(k_norm)},
-    {"attn_q_norm.weight", ROLE_VECTOR, WIDE_NORM, false, DIM_Q, DIM_NONE, IN_LAYER(q_norm)},
-    {"attn_k_norm.weight", ROLE_VECTOR, WIDE_NORM, false, DIM_KV, DIM_NONE, IN_LAYER(k_norm)},
-    {"ffn_norm.weight", ROLE_VECTOR, 0, false, DIM_MODEL, DIM_NONE, IN_LAYER(ffn_norm)},
-    {"ffn_gate.weight", ROLE_WEIGHT, DENSE, false, DIM_MODEL, DIM_FFN, IN_LAYER(gate)},
-    {"ffn_up.weight", ROLE_WEIGHT, DENSE, false, DIM_MODEL, DIM_FFN, IN_LAYER(up)},
-    {"ffn_down.weight", ROLE_WEIGHT, DENSE, false, DIM_FFN, DIM_MODEL, IN_LAYER(down)},
-    {"ffn_gate_inp.weight", ROLE_WEIGHT, EXPERTS, false, DIM_MODEL, DIM_EXPERTS, IN_LAYER(router)},
+    {"attn_norm.weight", ROLE_VECTOR, 0, false, DIM_MODEL, DIM_NONE, IN_LAYER(mixer.norm)},
+    {"attn_q.weight", ROLE_WEIGHT, 0, false, DIM_MODEL, DIM_Q, IN_LAYER(mixer.q)},
+    {"attn_k.weight", ROLE_WEIGHT, 0, false, DIM_MODEL, DIM_KV, IN_LAYER(mixer.k)},
+    {"attn_v.weight", ROLE_WEIGHT, 0, false, DIM_MODEL, DIM_KV, IN_LAYER(mixer.v)},
+    {"attn_output.weight", ROLE_WEIGHT, 0, false, DIM_Q, DIM_MODEL, IN_LAYER(mixer.out)},
+    {"attn_q.bias", ROLE_VECTOR, BIAS, false, DIM_Q, DIM_NONE, IN_LAYER(mixer.q_bias)},
+    {"attn_k.bias", ROLE_VECTOR, BIAS, false, DIM_KV, DIM_NONE, IN_LAYER(mixer.k_bias)},
+    {"attn_v.bias", ROLE_VECTOR, BIAS, false, DIM_KV, DIM_NONE, IN_LAYER(mixer.v_bias)},
+    {"attn_q_norm.weight", ROLE_VECTOR, HEAD_NORM, false, DIM_HEAD, DIM_NONE,
+     IN_LAYER(mixer.q_norm)},
+    {"attn_k_norm.weight", ROLE_VECTOR, HEAD_NORM, false, DIM_HEAD, DIM_NONE,
+     IN_LAYER(mixer.k_norm)},
+    {"attn_q_norm.weight", ROLE_VECTOR, WIDE_NORM, false, DIM_Q, DIM_NONE, IN_LAYER(mixer.q_norm)},
+    {"attn_k_norm.weight", ROLE_VECTOR, WIDE_NORM, false, DIM_KV, DIM_NONE, IN_LAYER(mixer.k_norm)},
+    {"ffn_norm.weight", ROLE_VECTOR, 0, false, DIM_MODEL, DIM_NONE, IN_LAYER(network.norm)},
+    {"ffn_gate.weight", ROLE_WEIGHT, DENSE, false, DIM_MODEL, DIM_FFN, IN_LAYER(network.gate)},
+    {"ffn_up.weight", ROLE_WEIGHT, DENSE, false, DIM_MODEL, DIM_FFN, IN_LAYER(network.up)},
+    {"ffn_down.weight", ROLE_WEIGHT, DENSE, false, DIM_FFN, DIM_MODEL, IN_LAYER(network.down)},
+    {"ffn_gate_inp.weight", ROLE_WEIGHT, EXPERTS, false, DIM_MODEL, DIM_EXPERTS,
+     IN_LAYER(network.router)},
     {"ffn_gate_exps.weight", ROLE_EXPERTS, EXPERTS, false, DIM_MODEL, DIM_FFN_EXPERT,
-     IN_LAYER(expert_gate)},
+     IN_LAYER(network.expert_gate)},
     {"ffn_up_exps.weight", ROLE_EXPERTS, EXPERTS, false, DIM_MODEL, DIM_FFN_EXPERT,
-     IN_LAYER(expert_up)},
+     IN_LAYER(network.expert_up)},
     {"ffn_down_exps.weight", ROLE_EXPERTS, EXPERTS, false, DIM_FFN_EXPERT, DIM_MODEL,
-     IN_LAYER(expert_down)},
+     IN_LAYER(network.expert_down)},
     {"ffn_gate_inp_shexp.weight", ROLE_VECTOR, SHARED, false, DIM_MODEL, DIM_NONE,
-     IN_LAYER(shared_router)},
+     IN_LAYER(network.shared_router)},
     {"ffn_gate_shexp.weight", ROLE_WEIGHT, SHARED, false, DIM_MODEL, DIM_FFN_SHARED,
-     IN_LAYER(shared_gate)},
+     IN_LAYER(network.shared_gate)},
     {"ffn_up_shexp.weight", ROLE_WEIGHT, SHARED, false, DIM_MODEL, DIM_FFN_SHARED,
-     IN_LAYER(shared_up)},
+     IN_LAYER(network.shared_up)},
     {"ffn_down_shexp.weight", ROLE_WEIGHT, SHARED, false, DIM_FFN_SHARED, DIM_MODEL,
-     IN_LAYER(shared_down)},
+     IN_LAYER(network.shared_down)},
 };
 
 #undef HEAD_NORM
@@ -96,71 +99,80 @@ static const struct role layer_roles[] = {
 #undef SHARED
 
 /* Where a dimension's value is kept when the first tensor that has it decides; NULL when keys do.
- */
-static uint32_t *learned_dim(struct weir_shape *shape, enum role_dim dim)
+ * layer is NULL for the model's own tensors. */
+static uint32_t *learned_dim(struct weir_model *model, struct weir_layer *layer, enum role_dim dim)
 {
     switch (dim) {
     case DIM_FFN:
-        return &shape->d_ffn;
+        return &layer->network.d_ffn;
     case DIM_FFN_EXPERT:
-        return &shape->d_ffn_expert;
+        return &layer->network.d_ffn_expert;
     case DIM_FFN_SHARED:
-        return &shape->d_ffn_shared;
+        return &layer->network.d_ffn_shared;
     case DIM_VOCAB:
-        return &shape->n_vocab;
+        return &model->shape.n_vocab;
     default:
         return NULL;
     }
 }
 
-static uint64_t known_dim(const struct weir_shape *shape, enum role_dim dim)
+static uint64_t known_dim(const struct weir_model *model, const struct weir_layer *layer,
+                          enum role_dim dim)
 {
     switch (dim) {
     case DIM_MODEL:
-        return shape->d_model;
+        return model->shape.d_model;
     case DIM_HEAD:
-        return shape->d_head;
+        return layer->mixer.d_head;
     case DIM_Q:
-        return (uint64_t)shape->n_head * shape->d_head;
+        return (uint64_t)layer->mixer.n_head * layer->mixer.d_head;
     case DIM_KV:
-        return (uint64_t)shape->n_kv_head * shape->d_head;
+        return (uint64_t)layer->mixer.n_kv_head * layer->mixer.d_head;
     case DIM_EXPERTS:
-        return shape->n_expert;
+        return model->shape.n_expert;
     case DIM_ROT_HALF:
-        return shape->n_rot / 2;
+        return model->shape.n_rot / 2;
     default:
         return 1;
     }
 }
 
-static enum weir_status check_dim(struct weir_model *model, const struct weir_tensor *tensor,
-                                  uint32_t index, enum role_dim dim, struct weir_err *err)
+/* What is being bound: a tensor of the model, or of one of its layers. */
+struct place {
+    struct weir_model *model;
+    struct weir_layer *layer; /* NULL: the model's own */
+    const struct weir_tensor *tensor;
+};
+
+static enum weir_status check_dim(const struct place *place, uint32_t index, enum role_dim dim,
+                                  struct weir_err *err)
 {
-    const uint64_t found = tensor->dims[index];
-    uint32_t *learned = learned_dim(&model->shape, dim);
+    const uint64_t found = place->tensor->dims[index];
+    uint32_t *learned = learned_dim(place->model, place->layer, dim);
     if (learned != NULL && *learned == 0 && found > 0 && found <= UINT32_MAX)
         *learned = (uint32_t)found;
-    const uint64_t wanted = learned != NULL ? *learned : known_dim(&model->shape, dim);
+    const uint64_t wanted = learned != NULL ? *learned : known_dim(place->model, place->layer, dim);
     if (found != wanted)
         return WEIR_FAIL(err, WEIR_ERR_FORMAT, "tensor %s: dimension %u must be %llu, found %llu",
-                         tensor->name, index, (unsigned long long)wanted,
+                         place->tensor->name, index, (unsigned long long)wanted,
                          (unsigned long long)found);
     return WEIR_OK;
 }
 
-static enum weir_status check_tensor(struct weir_model *model, const struct role *role,
-                                     const struct weir_tensor *tensor, struct weir_err *err)
+static enum weir_status check_tensor(const struct place *place, const struct role *role,
+                                     struct weir_err *err)
 {
+    const struct weir_tensor *tensor = place->tensor;
     if (!tensor->known) {
         const char *type = weir_quant_ggml_name(tensor->ggml_type);
         return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
                          "tensor %s has type %s (ggml %u), which is not built in", tensor->name,
                          type == NULL ? "unknown" : type, tensor->ggml_type);
     }
-    WEIR_TRY(check_dim(model, tensor, 0, role->cols, err));
-    WEIR_TRY(check_dim(model, tensor, 1, role->rows, err));
-    WEIR_TRY(check_dim(model, tensor, 2, role->kind == ROLE_EXPERTS ? DIM_EXPERTS : DIM_NONE, err));
-    return check_dim(model, tensor, 3, DIM_NONE, err);
+    WEIR_TRY(check_dim(place, 0, role->cols, err));
+    WEIR_TRY(check_dim(place, 1, role->rows, err));
+    WEIR_TRY(check_dim(place, 2, role->kind == ROLE_EXPERTS ? DIM_EXPERTS : DIM_NONE, err));
+    return check_dim(place, 3, DIM_NONE, err);
 }
 
 static void place_weight(struct weir_weight *weight, const struct weir_tensor *tensor)
@@ -183,16 +195,20 @@ static bool is_needed(const struct role *role, unsigned parts)
     return (role->parts & parts) == role->parts;
 }
 
-static enum weir_status bind_role(struct weir_model *model, const struct role *role, void *base,
-                                  const char *name, uint32_t *bound_count, struct weir_err *err)
+/* layer is NULL for a role of the model itself. */
+static enum weir_status bind_role(struct weir_model *model, struct weir_layer *layer,
+                                  const struct role *role, const char *name, uint32_t *bound_count,
+                                  struct weir_err *err)
 {
     const struct weir_tensor *tensor = weir_manifest_tensor(model->manifest, name);
+    const struct place place = {.model = model, .layer = layer, .tensor = tensor};
+    void *base = layer == NULL ? (void *)model : layer;
     if (tensor == NULL && role->optional)
         return WEIR_OK;
     if (tensor == NULL)
         return WEIR_FAIL(err, WEIR_ERR_FORMAT, "tensor %s is missing; a %s model needs it", name,
                          model->family->name);
-    WEIR_TRY(check_tensor(model, role, tensor, err));
+    WEIR_TRY(check_tensor(&place, role, err));
     *bound_count += 1;
     if (role->kind == ROLE_VECTOR) {
         struct weir_vector *vector = (struct weir_vector *)((char *)base + role->place);
@@ -212,25 +228,43 @@ static enum weir_status bind_role(struct weir_model *model, const struct role *r
     return WEIR_OK;
 }
 
+/* What the keys and the family say about a layer, before its tensors are looked at. */
+static void describe_layer(const struct weir_model *model, struct weir_layer *layer,
+                           bool has_experts)
+{
+    const struct weir_shape *shape = &model->shape;
+    layer->mixer.kind = WEIR_MIXER_ATTENTION;
+    layer->mixer.n_head = shape->n_head;
+    layer->mixer.n_kv_head = shape->n_kv_head;
+    layer->mixer.d_head = shape->d_head;
+    layer->mixer.n_rot = shape->n_rot;
+    layer->mixer.is_interleaved = (model->family->parts & WEIR_PART_INTERLEAVED) != 0;
+    layer->network.kind = has_experts ? WEIR_NETWORK_EXPERTS : WEIR_NETWORK_DENSE;
+    layer->network.d_ffn = has_experts ? 0 : shape->d_ffn;
+    layer->network.renormalizes = (model->family->parts & WEIR_PART_RENORMALIZE) != 0;
+}
+
 static enum weir_status bind_layer(struct weir_model *model, uint32_t layer_index,
                                    uint32_t *bound_count, struct weir_err *err)
 {
     char name[64];
     struct weir_layer *layer = &model->layers[layer_index];
     unsigned parts = model->family->parts;
-    if ((parts & WEIR_PART_EXPERTS) != 0) {
-        /* A family with experts may have layers without: then they are dense. */
-        snprintf(name, sizeof(name), "blk.%u.ffn_gate.weight", layer_index);
-        layer->has_experts = weir_manifest_tensor(model->manifest, name) == NULL;
-        if (!layer->has_experts)
-            parts = (parts & ~(unsigned)(WEIR_PART_EXPERTS | WEIR_PART_SHARED)) | WEIR_PART_DENSE;
-    }
+    /* A family with experts may have layers without: then they are dense. */
+    snprintf(name, sizeof(name), "blk.%u.ffn_gate.weight", layer_index);
+    const bool has_experts =
+        (parts & WEIR_PART_EXPERTS) != 0 && weir_manifest_tensor(model->manifest, name) == NULL;
+    describe_layer(model, layer, has_experts);
+    if (!has_experts)
+        parts = (parts & ~(unsigned)(WEIR_PART_EXPERTS | WEIR_PART_SHARED)) | WEIR_PART_DENSE;
     for (size_t row = 0; row < WEIR_COUNT(layer_roles); row++) {
         if (!is_needed(&layer_roles[row], parts))
             continue;
         snprintf(name, sizeof(name), "blk.%u.%s", layer_index, layer_roles[row].name);
-        WEIR_TRY(bind_role(model, &layer_roles[row], layer, name, bound_count, err));
+        WEIR_TRY(bind_role(model, layer, &layer_roles[row], name, bound_count, err));
     }
+    model->shape.d_ffn_expert =
+        (uint32_t)weir_max(model->shape.d_ffn_expert, layer->network.d_ffn_expert);
     return WEIR_OK;
 }
 
@@ -279,7 +313,7 @@ enum weir_status weir_model_bind(struct weir_model *model, struct weir_err *err)
     uint32_t bound_count = 0;
     for (size_t row = 0; row < WEIR_COUNT(model_roles); row++)
         WEIR_TRY(
-            bind_role(model, &model_roles[row], model, model_roles[row].name, &bound_count, err));
+            bind_role(model, NULL, &model_roles[row], model_roles[row].name, &bound_count, err));
     model->tied = model->output.cols == 0;
     if (model->tied)
         model->output = model->token_embedding;

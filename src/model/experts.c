@@ -129,15 +129,15 @@ static void expect_next(const struct weir_forward *forward)
         weir_linear_expect(forward, output, 1);
         return;
     }
-    const struct weir_weight *const project[] = {&layer->q, &layer->k, &layer->v};
+    const struct weir_weight *const project[] = {&layer->mixer.q, &layer->mixer.k, &layer->mixer.v};
     weir_linear_expect(forward, project, 3);
 }
 
 /* What follows the routed experts. */
 static void expect_after_routed(const struct weir_forward *forward)
 {
-    const struct weir_weight *const shared[] = {&forward->layer->shared_gate};
-    if (forward->layer->shared_router.tensor != NULL)
+    const struct weir_weight *const shared[] = {&forward->layer->network.shared_gate};
+    if (forward->layer->network.shared_router.tensor != NULL)
         weir_linear_expect(forward, shared, 1);
     else
         expect_next(forward);
@@ -223,7 +223,8 @@ void weir_dense_layer(struct weir_forward *forward)
 {
     const struct weir_layer *layer = forward->layer;
     const uint64_t begin_ns = weir_timeline_now(forward->config.timeline);
-    run_whole(forward, &layer->gate, &layer->up, &layer->down, add_projected);
+    run_whole(forward, &layer->network.gate, &layer->network.up, &layer->network.down,
+              add_projected);
     weir_forward_tell(forward, "dense", begin_ns);
 }
 
@@ -231,7 +232,7 @@ void weir_dense_layer(struct weir_forward *forward)
 static void weigh_shared(struct weir_forward *forward, uint64_t begin, uint64_t end)
 {
     const size_t d_model = forward->shape->d_model;
-    const float *w = forward->layer->shared_router.data;
+    const float *w = forward->layer->network.shared_router.data;
     for (uint64_t token = begin; token < end; token++) {
         const float *normed = forward->normed + token * d_model;
         double logit = 0.0;
@@ -257,7 +258,7 @@ static void route_part(void *user, uint32_t part, uint32_t n_part)
     uint64_t end;
     weir_part_range(forward->n_token, part, n_part, &begin, &end);
     weir_route_tokens(forward, begin, end);
-    if (forward->layer->shared_router.tensor != NULL)
+    if (forward->layer->network.shared_router.tensor != NULL)
         weigh_shared(forward, begin, end);
 }
 
@@ -292,9 +293,9 @@ static void add_expert(struct batch *batch, const struct weir_lease *lease)
         gather_rows(batch, lease->record);
     batch->leases[batch->count] = *lease;
     batch->networks[batch->count] = (struct network){
-        .gate = &layer->expert_gate,
-        .up = &layer->expert_up,
-        .down = &layer->expert_down,
+        .gate = &layer->network.expert_gate,
+        .up = &layer->network.expert_up,
+        .down = &layer->network.expert_down,
         .gate_data = lease->slice[0],
         .up_data = lease->slice[1],
         .down_data = lease->slice[2],
@@ -384,7 +385,7 @@ static void route(struct weir_forward *forward)
         .name = "router",
         .forward = forward,
         .act = &forward->normed_act,
-        .weight = {&forward->layer->router},
+        .weight = {&forward->layer->network.router},
         .y = {forward->router},
         .count = 1,
         .n_token = forward->n_token,
@@ -411,9 +412,9 @@ static enum weir_status compute_experts(struct weir_forward *forward, struct wei
     weir_store_end(forward->config.store);
     if (status != WEIR_OK)
         return status;
-    if (forward->layer->shared_router.tensor != NULL)
-        run_whole(forward, &forward->layer->shared_gate, &forward->layer->shared_up,
-                  &forward->layer->shared_down, add_shared);
+    if (forward->layer->network.shared_router.tensor != NULL)
+        run_whole(forward, &forward->layer->network.shared_gate, &forward->layer->network.shared_up,
+                  &forward->layer->network.shared_down, add_shared);
     weir_lookahead_again(forward, true);
     return WEIR_OK;
 }

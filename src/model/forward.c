@@ -44,6 +44,18 @@ static unsigned act_mask(const struct weir_kernels *kernels,
     return mask;
 }
 
+/* The widest hidden row of any network that the model has. */
+static uint64_t widest_hidden(const struct weir_model *model)
+{
+    uint64_t widest = 0;
+    for (uint32_t layer = 0; layer < model->shape.n_layer; layer++) {
+        const struct weir_network *network = &model->layers[layer].network;
+        widest = weir_max(widest, weir_max(weir_max(network->gate.rows, network->expert_gate.rows),
+                                           network->shared_gate.rows));
+    }
+    return widest;
+}
+
 struct act_masks {
     unsigned normed, attended, hidden, gathered;
 };
@@ -55,14 +67,21 @@ static struct act_masks find_masks(const struct weir_model *model,
     struct act_masks masks = {.normed = act_mask(kernels, head, 1)};
     for (uint32_t index = 0; index < model->shape.n_layer; index++) {
         const struct weir_layer *layer = &model->layers[index];
-        const struct weir_weight *const normed[] = {
-            &layer->q,           &layer->k,        &layer->v,           &layer->gate,
-            &layer->up,          &layer->router,   &layer->expert_gate, &layer->expert_up,
-            &layer->shared_gate, &layer->shared_up};
-        const struct weir_weight *const attended[] = {&layer->attn_out};
-        const struct weir_weight *const hidden[] = {&layer->down, &layer->expert_down,
-                                                    &layer->shared_down};
-        const struct weir_weight *const gathered[] = {&layer->expert_gate, &layer->expert_up};
+        const struct weir_weight *const normed[] = {&layer->mixer.q,
+                                                    &layer->mixer.k,
+                                                    &layer->mixer.v,
+                                                    &layer->network.gate,
+                                                    &layer->network.up,
+                                                    &layer->network.router,
+                                                    &layer->network.expert_gate,
+                                                    &layer->network.expert_up,
+                                                    &layer->network.shared_gate,
+                                                    &layer->network.shared_up};
+        const struct weir_weight *const attended[] = {&layer->mixer.out};
+        const struct weir_weight *const hidden[] = {
+            &layer->network.down, &layer->network.expert_down, &layer->network.shared_down};
+        const struct weir_weight *const gathered[] = {&layer->network.expert_gate,
+                                                      &layer->network.expert_up};
         masks.normed |= act_mask(kernels, normed, WEIR_COUNT(normed));
         masks.attended |= act_mask(kernels, attended, WEIR_COUNT(attended));
         masks.hidden |= act_mask(kernels, hidden, WEIR_COUNT(hidden));
@@ -101,8 +120,7 @@ static void layout(struct weir_forward *forward, struct weir_mem *mem)
     const uint64_t n_chunk = config->n_chunk;
     const uint64_t q_width = (uint64_t)shape->n_head * shape->d_head;
     const uint64_t kv_width = (uint64_t)shape->n_kv_head * shape->d_head;
-    const uint64_t d_hidden =
-        weir_max(weir_max(shape->d_ffn, shape->d_ffn_expert), shape->d_ffn_shared);
+    const uint64_t d_hidden = widest_hidden(config->model);
     forward->hidden_rows = (uint32_t)weir_max(n_chunk, shape->n_expert_used);
     forward->logit_rows = (uint32_t)weir_min(n_chunk, WEIR_LOGIT_ROWS_MAX);
     forward->rope_table = take_floats(mem, (uint64_t)config->n_ctx * shape->n_rot);
@@ -173,7 +191,7 @@ static void norm_before_attention(void *user, uint32_t part, uint32_t n_part)
     uint64_t begin;
     uint64_t end;
     weir_part_range(forward->n_token, part, n_part, &begin, &end);
-    norm_rows(forward, &forward->layer->attn_norm, 0, begin, end);
+    norm_rows(forward, &forward->layer->mixer.norm, 0, begin, end);
 }
 
 /* residual += attention's output; then the norm before the feed-forward network. */
@@ -186,7 +204,7 @@ static void add_and_norm(void *user, uint32_t part, uint32_t n_part)
     weir_part_range(forward->n_token, part, n_part, &begin, &end);
     forward->kernels->axpy(forward->residual + begin * d_model,
                            forward->projected + begin * d_model, 1.0f, (end - begin) * d_model);
-    norm_rows(forward, &forward->layer->ffn_norm, 0, begin, end);
+    norm_rows(forward, &forward->layer->network.norm, 0, begin, end);
 }
 
 void weir_forward_tell(const struct weir_forward *forward, const char *name, uint64_t begin_ns)
@@ -208,7 +226,7 @@ static enum weir_status run_layer(struct weir_forward *forward, uint32_t index,
     weir_forward_by_token(forward, "add and norm", add_and_norm);
     weir_lookahead_poll(forward);
     weir_forward_tell(forward, "attention", begin_ns);
-    if (forward->layer->has_experts)
+    if (weir_layer_has_experts(forward->layer))
         return weir_expert_layer(forward, err);
     weir_dense_layer(forward);
     return WEIR_OK;
@@ -225,7 +243,7 @@ enum weir_status weir_forward_step(weir_forward *forward, struct weir_kv *kv, co
     forward->position = position;
     WEIR_TRY(weir_embed(forward, ids, err));
     if (forward->lookahead.m > 0) {
-        norm_rows(forward, &forward->config.model->layers[0].ffn_norm, 0, 0, n_token);
+        norm_rows(forward, &forward->config.model->layers[0].network.norm, 0, 0, n_token);
         weir_lookahead_from(forward, 0);
     }
     for (uint32_t layer = 0; layer < forward->shape->n_layer; layer++) {

@@ -29,9 +29,10 @@ static void layout_state(struct weir_forward *forward, struct weir_mem *mem)
     ahead->normed = weir_mem_alloc(mem, WEIR_MEM_SCRATCH, d_model * sizeof(float), TABLE_ALIGN);
     ahead->act = (struct weir_act_rows){.cols = d_model, .f32 = ahead->normed};
     for (uint32_t layer = 0; layer < model->shape.n_layer; layer++) {
-        if (!model->layers[layer].has_experts)
+        if (!weir_layer_has_experts(&model->layers[layer]))
             continue;
-        const enum weir_act format = weir_forward_act(forward, &model->layers[layer].router);
+        const enum weir_act format =
+            weir_forward_act(forward, &model->layers[layer].network.router);
         if (format == WEIR_ACT_F32 || ahead->act.row_bytes[format] > 0)
             continue;
         ahead->act.row_bytes[format] = weir_act_row_bytes(format, d_model);
@@ -68,7 +69,7 @@ static uint32_t find_layer(const struct weir_forward *forward, uint32_t layer)
 {
     const struct weir_model *model = forward->config.model;
     for (; layer < model->shape.n_layer; layer++)
-        if (model->layers[layer].has_experts)
+        if (weir_layer_has_experts(&model->layers[layer]))
             return layer;
     return WEIR_LAYER_NONE;
 }
@@ -85,7 +86,7 @@ static void score_by_router(struct weir_forward *forward, uint32_t layer,
         .name = "look-ahead",
         .forward = forward,
         .act = act,
-        .weight = {&forward->config.model->layers[layer].router},
+        .weight = {&forward->config.model->layers[layer].network.router},
         .y = {forward->router},
         .count = 1,
         .n_token = n_token,
@@ -243,7 +244,7 @@ static void gather_state(struct weir_forward *forward, bool is_layer_over)
 static void score_state(struct weir_forward *forward, uint32_t layer)
 {
     struct weir_lookahead *ahead = &forward->lookahead;
-    forward->kernels->rmsnorm(ahead->state, forward->config.model->layers[layer].ffn_norm.data,
+    forward->kernels->rmsnorm(ahead->state, forward->config.model->layers[layer].network.norm.data,
                               ahead->normed, forward->shape->d_model, forward->shape->norm_epsilon);
     weir_act_fill(forward, &ahead->act, ahead->normed, 0, 1);
     score_by_router(forward, layer, &ahead->act, 1);

@@ -163,10 +163,10 @@ void weir_model_store_layer(const struct weir_model *model, uint32_t layer,
 {
     const struct weir_layer *from = &model->layers[layer];
     *out = (struct weir_store_layer){0};
-    if (!from->has_experts)
+    if (!weir_layer_has_experts(from))
         return;
-    const struct weir_weight *const slices[] = {&from->expert_gate, &from->expert_up,
-                                                &from->expert_down};
+    const struct weir_weight *const slices[] = {
+        &from->network.expert_gate, &from->network.expert_up, &from->network.expert_down};
     out->record_count = model->shape.n_expert;
     out->slice_count = WEIR_COUNT(slices);
     out->head_count = 2; /* gate and up make hidden rows while down is on its way */
@@ -190,10 +190,10 @@ void weir_model_parameters(const struct weir_model *model, uint64_t *all, uint64
     }
     for (uint32_t layer = 0; layer < model->shape.n_layer; layer++) {
         const struct weir_layer *at = &model->layers[layer];
-        if (at->has_experts)
-            expert_parameters += (at->expert_gate.cols * at->expert_gate.rows +
-                                  at->expert_up.cols * at->expert_up.rows +
-                                  at->expert_down.cols * at->expert_down.rows) *
+        if (weir_layer_has_experts(at))
+            expert_parameters += (at->network.expert_gate.cols * at->network.expert_gate.rows +
+                                  at->network.expert_up.cols * at->network.expert_up.rows +
+                                  at->network.expert_down.cols * at->network.expert_down.rows) *
                                  model->shape.n_expert;
     }
     *active = *all - expert_parameters;

@@ -59,7 +59,8 @@ const char *weir_family_list(char *out, size_t capacity);
 
 struct weir_shape {
     uint32_t n_layer, n_head, n_kv_head, n_expert, n_expert_used;
-    uint32_t d_model, d_head, d_ffn, d_ffn_expert, d_ffn_shared;
+    uint32_t d_model, d_head, d_ffn,
+        d_ffn_expert; /* d_ffn as the key has it, 0 without; d_ffn_expert the widest */
     uint32_t n_vocab, n_ctx_train, n_rot;
     float norm_epsilon;
     float rope_base;
@@ -84,15 +85,42 @@ struct weir_vector {
     float *data;
 };
 
-struct weir_layer {
-    bool has_experts;
-    struct weir_vector attn_norm, ffn_norm, q_norm, k_norm, q_bias, k_bias, v_bias;
-    struct weir_weight q, k, v, attn_out;
+enum weir_mixer_kind { WEIR_MIXER_ATTENTION };
+
+/* What lets a position see the others: grouped-query attention. */
+struct weir_mixer {
+    enum weir_mixer_kind kind;
+    uint32_t n_head, n_kv_head, d_head, n_rot;
+    bool is_interleaved;     /* rope turns pairs (2i, 2i + 1); else (i, i + n_rot / 2) */
+    struct weir_vector norm; /* before it */
+    struct weir_vector q_norm, k_norm, q_bias, k_bias, v_bias;
+    struct weir_weight q, k, v, out;
+};
+
+enum weir_network_kind { WEIR_NETWORK_DENSE, WEIR_NETWORK_EXPERTS };
+
+/* What each position goes through by itself: a feed-forward network, or routed experts and perhaps
+ * one that all positions share. */
+struct weir_network {
+    enum weir_network_kind kind;
+    uint32_t d_ffn, d_ffn_expert, d_ffn_shared; /* hidden widths; 0: there is none */
+    bool renormalizes;       /* the weights of the chosen experts are made to sum 1 */
+    struct weir_vector norm; /* before it */
     struct weir_weight gate, up, down;
     struct weir_weight router, expert_gate, expert_up, expert_down;
     struct weir_weight shared_gate, shared_up, shared_down;
     struct weir_vector shared_router;
 };
+
+struct weir_layer {
+    struct weir_mixer mixer;
+    struct weir_network network;
+};
+
+static inline bool weir_layer_has_experts(const struct weir_layer *layer)
+{
+    return layer->network.kind == WEIR_NETWORK_EXPERTS;
+}
 
 struct weir_model {
     const struct weir_family *family;

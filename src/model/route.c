@@ -46,7 +46,7 @@ static void route_token(const struct weir_forward *forward, float *probability, 
     float total = 0.0f;
     for (uint32_t rank = 0; rank < n_used; rank++)
         total += probability[ids[rank]];
-    const bool renormalize = (forward->config.model->family->parts & WEIR_PART_RENORMALIZE) != 0;
+    const bool renormalize = forward->layer->network.renormalizes;
     for (uint32_t rank = 0; rank < n_used; rank++)
         weights[rank] = renormalize ? probability[ids[rank]] / total : probability[ids[rank]];
     sort_by_id(ids, weights, n_used);
