@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """ladder.py - what each piece is worth: load on demand first, then one piece more with each rung.
 
-All rungs are the same program with parts taken away (`--without`, `--policy`, `--lookahead`, `--io-depth`, `--buffered`,
+All rungs are `weir bench` with parts taken away (`--without`, `--policy`, `--lookahead`, `--io-depth`, `--buffered`,
 `--chunk`), on the same file under the same ceiling in a memory cgroup of that size, the page cache dropped before each;
 the rungs take turns, round by round, and medians are told. Rivals run in the same turns: plain load on demand, and what
 Fate (arXiv:2502.12224) measures itself against, prefetching along activation paths.
 
-    demo    the trained demo model, real text, experts for a quarter: policies and predictions mean something
+    demo    the trained demo model, the ids of a real text, experts for a quarter: policies and predictions mean something
     olmoe   the OLMoE shape, Q8_0, 3 GiB, random tokens: large reads
 
     bench/ladder.py --rounds 5 --svg bench/ladder.svg       both
@@ -16,6 +16,7 @@ import argparse
 import html
 import json
 import os
+import tempfile
 
 from measure import DEMO, HELDOUT, WEIR, check, make_model, median, over, run_group, show, size, skip, weir_json
 
@@ -54,12 +55,15 @@ class Demo:
 
     def __init__(self, threads):
         with open(HELDOUT, encoding="utf-8") as file:
-            text = file.read()[2000:2400]
+            text = file.read()[2000:6000]
         self.model = DEMO
+        self.ids = tempfile.NamedTemporaryFile("w", prefix="weir-ladder-", suffix=".ids")
+        self.ids.write(" ".join(map(str, weir_json("tokenize", DEMO, "-p", text)["ids"])))
+        self.ids.flush()
         self.shape = ["--expert-share", 0.25, "--ctx", 512, "--threads", threads]
         # The longest chunk's scratch is in it, so that every rung has the same slots.
         self.limit = weir_json("plan", DEMO, *self.shape, "--chunk", 128)["min_bytes"]
-        self.args = ["run", DEMO, "-p", text, "-n", 256, "--ignore-eos", "--temp", 0.8, "--seed", 3, *self.shape]
+        self.args = ["bench", DEMO, "--tokens", self.ids.name, "--prompt", 100, "--gen", 256, "--repeat", 1, *self.shape]
 
 
 class Olmoe:
@@ -79,8 +83,7 @@ def run_rung(load, options):
     check(not found["guard"]["shrinks"], f"memory ran short while measuring: {found['guard']['reason']}")
     decode = found["device"]["decode"]
     return {"decode": found["decode_tps"], "prefill": found["prefill_tps"], "bytes": found["bytes_per_token"],
-            "hit": found["hit_rate"], "stall": 1e3 * decode["wait_s"] / (found["tokens"] or 1), "ids": found["ids"],
-            "device": read, "peak": peak}
+            "hit": found["hit_rate"], "stall": 1e3 * decode["wait_s"] / (found["tokens"] or 1), "device": read, "peak": peak}
 
 
 def climb(load, rounds):
@@ -90,8 +93,6 @@ def climb(load, rounds):
         for name, options in RUNGS + RIVALS:
             runs[name].append(run_rung(load, options))
         print(f"  {load.name}: round {turn + 1} of {rounds}", flush=True)
-    texts = {json.dumps(run["ids"]) for rung in runs.values() for run in rung}
-    check(len(texts) == 1, "rungs differ in what they generate")
     return runs
 
 

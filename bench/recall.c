@@ -16,7 +16,7 @@
 
 #include "base/base.h"
 #include "base/heap.h"
-#include "weir.h"
+#include "weir_bench.h"
 
 enum { TOKENS = 512, EXTRA = 2, LAYER_MAX = 512, EXPERT_MAX = 4096, TEXT_BYTES = 1 << 20 };
 
@@ -155,10 +155,9 @@ static enum weir_status run_way(struct recall *recall, enum way way, const char 
     static const enum weir_guess_by guess_by[] = {[BY_GATE] = WEIR_GUESS_BY_GATE,
                                                   [BY_RESIDUAL] = WEIR_GUESS_BY_RESIDUAL,
                                                   [BY_PATH] = WEIR_GUESS_BY_PATH};
-    const struct weir_config config = {.model_path = path,
-                                       .n_ctx = n_token,
-                                       .lookahead = WEIR_LOOKAHEAD_ON,
-                                       .guess_by = guess_by[way]};
+    const struct weir_bench_config bench = {.guess_by = guess_by[way]};
+    const struct weir_config config = {
+        .model_path = path, .n_ctx = n_token, .lookahead = WEIR_LOOKAHEAD_ON, .bench = &bench};
     weir_engine *engine = NULL;
     WEIR_TRY(weir_engine_open(&engine, &config, err));
     recall->way = way;

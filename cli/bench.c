@@ -1,4 +1,4 @@
-/* bench.c - weir bench: speed with seeded random tokens, so that the routing varies. */
+/* bench.c - weir bench: speed with seeded random tokens, or those of a file. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,7 +81,7 @@ static enum weir_status run_round(struct bench *bench, struct round *round, stru
     const uint64_t total = options->bench_prompt + options->bench_gen;
     struct weir_stats prefill = {0};
     struct weir_stats decode = {0};
-    for (uint64_t index = 0; index < total; index++)
+    for (uint64_t index = 0; index < total && options->tokens == NULL; index++)
         bench->ids[index] = (uint32_t)(weir_random_next(&bench->random_state) % n_vocab);
     weir_session_rewind(session, 0);
     weir_engine_stats_reset(engine);
@@ -159,9 +159,13 @@ static int tell(struct bench *bench, double *values)
     const double prefill_s = find_spread(bench, offsetof(struct round, prefill_s), values).median;
     const double decode_s = find_spread(bench, offsetof(struct round, decode_s), values).median;
     if (!options->json) {
-        printf("%llu prompt tokens, %llu generated, %llu rounds, seed %llu\n",
+        printf("%llu prompt tokens, %llu generated, %llu rounds, ",
                (unsigned long long)options->bench_prompt, (unsigned long long)options->bench_gen,
-               (unsigned long long)options->bench_repeat, (unsigned long long)options->bench_seed);
+               (unsigned long long)options->bench_repeat);
+        if (options->tokens == NULL)
+            printf("seed %llu\n", (unsigned long long)options->bench_seed);
+        else
+            printf("the ids of %s\n", options->tokens);
         print_spread("prefill", prefill);
         print_spread("decode", decode);
         weir_cli_report_print(&report);
@@ -172,7 +176,7 @@ static int tell(struct bench *bench, double *values)
     weir_cli_json_real(object, "decode_s", options->bench_gen == 0 ? WEIR_CLI_NONE : decode_s);
     weir_cli_json_real(object, "prefill_tps", prefill.median);
     weir_cli_json_real(object, "decode_tps", decode.median);
-    weir_cli_json_count(object, "seed", options->bench_seed);
+    weir_cli_json_count(object, "seed", options->tokens == NULL ? options->bench_seed : UINT64_MAX);
     weir_cli_json_count(object, "repeat", options->bench_repeat);
     json_object_set_new(object, "prefill", describe_spread(prefill));
     json_object_set_new(object, "decode", describe_spread(decode));
@@ -206,12 +210,40 @@ static int run_rounds(struct bench *bench)
     return WEIR_CLI_OK;
 }
 
+/* The ids of --tokens, at least those of one round; random ones come later, in each round. */
+static int take_ids(struct bench *bench, uint64_t total)
+{
+    const struct weir_cli_options *options = bench->options;
+    struct weir_cli_buffer text = {0};
+    size_t count = 0;
+    if (options->tokens == NULL) {
+        bench->ids = weir_heap_array(total, sizeof(*bench->ids));
+        if (bench->ids == NULL)
+            weir_cli_say("no memory for %llu token ids", (unsigned long long)total);
+        return bench->ids == NULL ? WEIR_CLI_FAILURE : WEIR_CLI_OK;
+    }
+    if (weir_cli_option_given(options, WEIR_CLI_OPTION_bench_seed))
+        return weir_cli_misuse("bench", "wanted --tokens or --seed, found both");
+    bool ok = weir_cli_file_read(options->tokens, weir_cli_text_bytes_max(options), &text) &&
+              weir_cli_ids_parse(options->tokens, text.bytes, &bench->ids, &count);
+    weir_cli_buffer_free(&text);
+    if (ok && count < total)
+        weir_cli_say("%s: wanted %llu ids for --prompt and --gen, found %zu", options->tokens,
+                     (unsigned long long)total, count);
+    if (!ok || count < total)
+        return WEIR_CLI_FAILURE;
+    uint32_t *kept = weir_heap_grow(bench->ids, total * sizeof(*bench->ids));
+    bench->ids = kept == NULL ? bench->ids : kept;
+    return WEIR_CLI_OK;
+}
+
 int weir_cli_bench(const struct weir_cli_options *options)
 {
     struct bench bench = {.options = options};
     struct weir_config config;
+    struct weir_bench_config bench_config;
     const uint64_t total = options->bench_prompt + options->bench_gen;
-    if (!weir_cli_config_fill(&config, options, "bench"))
+    if (!weir_cli_config_fill(&config, &bench_config, options, "bench"))
         return WEIR_CLI_USAGE;
     if (total == 0)
         return weir_cli_misuse("bench", "--prompt and --gen: wanted one above 0, found both 0");
@@ -221,20 +253,25 @@ int weir_cli_bench(const struct weir_cli_options *options)
         return weir_cli_misuse("bench",
                                "--ctx: wanted at least %llu for --prompt and --gen, found %u",
                                (unsigned long long)total, config.n_ctx);
-    bench.ids = weir_heap_array(total, sizeof(*bench.ids));
+    int code = take_ids(&bench, total);
+    if (code != WEIR_CLI_OK) {
+        weir_ids_free(&bench.ids);
+        return code;
+    }
     bench.rounds = weir_heap_array(options->bench_repeat, sizeof(*bench.rounds));
     double *values = weir_heap_array(options->bench_repeat, sizeof(*values));
-    int code = WEIR_CLI_FAILURE;
-    if (bench.ids == NULL || bench.rounds == NULL || values == NULL)
-        weir_cli_say("no memory for %llu token ids", (unsigned long long)total);
-    else
+    if (bench.rounds == NULL || values == NULL) {
+        weir_cli_say("no memory for %llu rounds", (unsigned long long)options->bench_repeat);
+        code = WEIR_CLI_FAILURE;
+    }
+    if (code == WEIR_CLI_OK)
         code = weir_cli_rig_open(&bench.rig, &config, options);
     if (code == WEIR_CLI_OK)
         code = run_rounds(&bench);
     if (code == WEIR_CLI_OK)
         code = tell(&bench, values);
     weir_cli_rig_close(&bench.rig);
-    weir_heap_free(bench.ids);
+    weir_ids_free(&bench.ids);
     weir_heap_free(bench.rounds);
     weir_heap_free(values);
     return code;

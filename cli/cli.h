@@ -18,6 +18,7 @@
 #include "base/base.h"
 #include "options.h"
 #include "weir.h"
+#include "weir_bench.h"
 
 enum weir_cli_exit { WEIR_CLI_OK = 0, WEIR_CLI_FAILURE = 1, WEIR_CLI_USAGE = 2 };
 
@@ -122,9 +123,10 @@ struct weir_cli_rig {
     bool is_calibrated;
 };
 
-/* The configuration the options ask for. False when an option contradicts: it has been said. */
-bool weir_cli_config_fill(struct weir_config *config, const struct weir_cli_options *options,
-                          const char *command);
+/* The configuration the options ask for; config borrows bench. False when an option contradicts: it
+ * has been said. */
+bool weir_cli_config_fill(struct weir_config *config, struct weir_bench_config *bench,
+                          const struct weir_cli_options *options, const char *command);
 /* Open --stats, --trace, the engine and a session. On failure it has been said and rig is closed;
  * returns an enum weir_cli_exit. */
 int weir_cli_rig_open(struct weir_cli_rig *rig, const struct weir_config *config,

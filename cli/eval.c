@@ -195,7 +195,8 @@ static int evaluate(struct evaluation *evaluation)
 {
     const struct weir_cli_options *options = evaluation->options;
     struct weir_config config;
-    if (!weir_cli_config_fill(&config, options, "eval"))
+    struct weir_bench_config bench_config;
+    if (!weir_cli_config_fill(&config, &bench_config, options, "eval"))
         return WEIR_CLI_USAGE;
     int code = read_ids(evaluation);
     if (code == WEIR_CLI_OK)

@@ -27,7 +27,7 @@ enum weir_cli_command_bit {
     WEIR_CLI_TIMERS = WEIR_CLI_RUN | WEIR_CLI_EVAL | WEIR_CLI_BENCH,
     WEIR_CLI_OPENERS = WEIR_CLI_WRITERS | WEIR_CLI_EVAL | WEIR_CLI_BENCH,
     WEIR_CLI_PLANNERS = WEIR_CLI_OPENERS | WEIR_CLI_PLAN,
-    WEIR_CLI_POLICIES = WEIR_CLI_PLANNERS | WEIR_CLI_SHOW,
+    WEIR_CLI_POLICIES = WEIR_CLI_BENCH | WEIR_CLI_SHOW,
     WEIR_CLI_ALL = 2047,
 };
 
@@ -63,7 +63,7 @@ enum weir_cli_option_type {
     X(token_limit, COUNT, "-n", "N", 128, 0, 1e9, WEIR_CLI_WRITERS, "tokens to generate at most")  \
     X(text, TEXT, "--text", "FILE", NULL, 0, 0, WEIR_CLI_EVAL | WEIR_CLI_TOKENIZE,                 \
       "the text is in FILE; - reads standard input")                                               \
-    X(tokens, TEXT, "--tokens", "FILE", NULL, 0, 0, WEIR_CLI_EVAL,                                 \
+    X(tokens, TEXT, "--tokens", "FILE", NULL, 0, 0, WEIR_CLI_EVAL | WEIR_CLI_BENCH,                \
       "token ids in FILE, apart by white space; nothing is added or replaced")                     \
     X(eval_ctx, COUNT, "--ctx", "N", 512, 1, 16777216, WEIR_CLI_EVAL, "tokens of a chunk")         \
     X(chunk_limit, COUNT, "--chunks", "N", 0, 1, 1e9, WEIR_CLI_EVAL, "stop after N chunks")        \
@@ -121,12 +121,12 @@ enum weir_cli_option_type {
       "layers share their slots, as with learned and edgemoe always")                              \
     X(lookahead, CHOICE, "--lookahead", "auto|on|off", "auto", 0, 0, WEIR_CLI_OPENERS,             \
       "read experts that the next layer will probably use; auto tries both")                       \
-    X(lookahead_count, COUNT, "--lookahead-experts", "N", 0, 1, 4096, WEIR_CLI_OPENERS,            \
+    X(lookahead_count, COUNT, "--lookahead-experts", "N", 0, 1, 4096, WEIR_CLI_BENCH,              \
       "experts to guess a token (as many as a token uses)")                                        \
     X(lookahead_by, CHOICE, "--lookahead-by", "residual|gate|path", "residual", 0, 0,              \
-      WEIR_CLI_OPENERS,                                                                            \
+      WEIR_CLI_BENCH,                                                                              \
       "guess by the next router on the residual stream, on this layer's input, or by habit")       \
-    X(without, TEXT, "--without", "PART[,PART]", NULL, 0, 0, WEIR_CLI_OPENERS,                     \
+    X(without, TEXT, "--without", "PART[,PART]", NULL, 0, 0, WEIR_CLI_BENCH,                       \
       "to measure what parts are worth: cache, hits-first, gate-up-first")                         \
     X(routing, TEXT, "--routing", "FILE", NULL, 0, 0, WEIR_CLI_PLAN,                               \
       "forecast the hit rate of this trace (weir trace record)")                                   \

@@ -43,8 +43,6 @@ static bool replay_routing(double *hit_rate, const struct weir_cli_options *opti
     /* Half a slot more, so that the share gives the planned number when it is rounded down. */
     const double share = (plan->n_slot_total + 0.5) / plan->n_expert_total;
     const struct weir_replay_config config = {
-        .policy = options->policy,
-        .pool = options->pool,
         .expert_share = share < 1.0 ? share : 1.0,
         .warm_share = WEIR_CLI_WARM_SHARE,
     };
@@ -215,8 +213,9 @@ int weir_cli_plan(const struct weir_cli_options *options)
     struct weir_plan plan = {0};
     struct forecast forecast = {0};
     struct weir_config config;
+    struct weir_bench_config bench_config;
     struct weir_err err = {0};
-    if (!weir_cli_config_fill(&config, options, "plan"))
+    if (!weir_cli_config_fill(&config, &bench_config, options, "plan"))
         return WEIR_CLI_USAGE;
     forecast.is_calibrated = weir_cli_calibration_load(&forecast.calibration, options->argument);
     if (forecast.is_calibrated && config.io_budget_bytes == 0)

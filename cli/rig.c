@@ -6,25 +6,25 @@
 #include "cli.h"
 
 /* SEED[:FAULT], for tests. */
-static bool read_fake_io(struct weir_config *config, const char *text)
+static bool read_fake_io(struct weir_bench_config *bench, const char *text)
 {
     char *end = NULL;
     errno = 0;
     if (*text < '1' || *text > '9')
         return false;
-    config->fake_io_seed = strtoull(text, &end, 10);
+    bench->fake_io_seed = strtoull(text, &end, 10);
     if (errno != 0)
         return false;
     if (*end == '\0')
         return true;
     if (end[0] != ':' || end[1] < '0' || end[1] > '2' || end[2] != '\0')
         return false;
-    config->fake_io_fault = (uint32_t)(end[1] - '0');
+    bench->fake_io_fault = (uint32_t)(end[1] - '0');
     return true;
 }
 
 /* Names of enum weir_ablation, apart by commas. */
-static bool read_without(struct weir_config *config, const char *text)
+static bool read_without(struct weir_bench_config *bench, const char *text)
 {
     static const char *const names[] = {"cache", "hits-first", "gate-up-first"};
     while (text != NULL && *text != '\0') {
@@ -35,15 +35,23 @@ static bool read_without(struct weir_config *config, const char *text)
             index++;
         if (index == WEIR_COUNT(names))
             return false;
-        config->ablation |= 1u << index;
+        bench->ablation |= 1u << index;
         text += length + (text[length] == ',');
     }
     return true;
 }
 
-bool weir_cli_config_fill(struct weir_config *config, const struct weir_cli_options *options,
-                          const char *command)
+bool weir_cli_config_fill(struct weir_config *config, struct weir_bench_config *bench,
+                          const struct weir_cli_options *options, const char *command)
 {
+    *bench = (struct weir_bench_config){
+        .policy = options->policy,
+        .pool = options->pool,
+        .lookahead_m = (uint32_t)options->lookahead_count,
+        .guess_by = strcmp(options->lookahead_by, "path") == 0   ? WEIR_GUESS_BY_PATH
+                    : strcmp(options->lookahead_by, "gate") == 0 ? WEIR_GUESS_BY_GATE
+                                                                 : WEIR_GUESS_BY_RESIDUAL,
+    };
     *config = (struct weir_config){
         .model_path = options->argument,
         .mem_bytes = options->mem,
@@ -52,15 +60,9 @@ bool weir_cli_config_fill(struct weir_config *config, const struct weir_cli_opti
         .n_chunk = (uint32_t)options->chunk,
         .n_slot = (uint32_t)options->slots,
         .expert_share = options->expert_share,
-        .policy = options->policy,
-        .pool = options->pool,
         .lookahead = strcmp(options->lookahead, "on") == 0    ? WEIR_LOOKAHEAD_ON
                      : strcmp(options->lookahead, "off") == 0 ? WEIR_LOOKAHEAD_OFF
                                                               : WEIR_LOOKAHEAD_AUTO,
-        .lookahead_m = (uint32_t)options->lookahead_count,
-        .guess_by = strcmp(options->lookahead_by, "path") == 0   ? WEIR_GUESS_BY_PATH
-                    : strcmp(options->lookahead_by, "gate") == 0 ? WEIR_GUESS_BY_GATE
-                                                                 : WEIR_GUESS_BY_RESIDUAL,
         .timeline_events = options->timeline == NULL ? 0 : (uint32_t)options->timeline_events,
         .buffered = options->buffered,
         .io_depth = (uint32_t)options->io_depth,
@@ -68,19 +70,20 @@ bool weir_cli_config_fill(struct weir_config *config, const struct weir_cli_opti
         .io = strcmp(options->io, "uring") == 0     ? WEIR_ENGINE_IO_URING
               : strcmp(options->io, "threads") == 0 ? WEIR_ENGINE_IO_THREADS
                                                     : WEIR_ENGINE_IO_AUTO,
+        .bench = bench,
     };
     if (weir_cli_option_given(options, WEIR_CLI_OPTION_slots) &&
         weir_cli_option_given(options, WEIR_CLI_OPTION_expert_share)) {
         weir_cli_misuse(command, "wanted --slots or --expert-share, found both");
         return false;
     }
-    if (!read_without(config, options->without)) {
+    if (!read_without(bench, options->without)) {
         weir_cli_misuse(command,
                         "--without: wanted cache, hits-first or gate-up-first, found \"%s\"",
                         options->without);
         return false;
     }
-    if (options->fake_io != NULL && !read_fake_io(config, options->fake_io)) {
+    if (options->fake_io != NULL && !read_fake_io(bench, options->fake_io)) {
         weir_cli_misuse(command, "--fake-io: wanted SEED or SEED:FAULT (0 to 2), found \"%s\"",
                         options->fake_io);
         return false;

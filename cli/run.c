@@ -280,7 +280,8 @@ int weir_cli_run(const struct weir_cli_options *options)
 {
     struct run run = {.options = options};
     struct weir_config config;
-    if (!weir_cli_config_fill(&config, options, options->command))
+    struct weir_bench_config bench_config;
+    if (!weir_cli_config_fill(&config, &bench_config, options, options->command))
         return WEIR_CLI_USAGE;
     int code = read_prompt(&run);
     if (code == WEIR_CLI_OK && options->output != NULL &&

@@ -47,17 +47,6 @@ enum weir_engine_io { WEIR_ENGINE_IO_AUTO, WEIR_ENGINE_IO_URING, WEIR_ENGINE_IO_
  * this machine with this model, and keeps what is faster. */
 enum weir_lookahead { WEIR_LOOKAHEAD_AUTO, WEIR_LOOKAHEAD_ON, WEIR_LOOKAHEAD_OFF };
 
-/* What a guess goes by: the next layer's router on the residual stream as far as it is known, or
- * on this layer's gate input (Fate), or which experts have followed which. */
-enum weir_guess_by { WEIR_GUESS_BY_RESIDUAL, WEIR_GUESS_BY_GATE, WEIR_GUESS_BY_PATH };
-
-/* To measure what a part is worth: each bit takes one away. */
-enum weir_ablation {
-    WEIR_ABLATE_CACHE = 1,         /* experts are forgotten after each layer */
-    WEIR_ABLATE_HITS_FIRST = 2,    /* nothing is computed while something is read */
-    WEIR_ABLATE_GATE_UP_FIRST = 4, /* an expert is computed when all of it is there */
-};
-
 /* Told how far the load is; return false to cancel. */
 typedef bool weir_progress_fn(void *user, const char *what, uint64_t done_bytes,
                               uint64_t total_bytes);
@@ -65,6 +54,8 @@ typedef bool weir_progress_fn(void *user, const char *what, uint64_t done_bytes,
 /* Told, in one sentence, what the engine did on its own while it ran: slots given back because
  * memory became short. On the thread that evaluates; text is borrowed during the call. */
 typedef void weir_notice_fn(void *user, const char *text);
+
+struct weir_bench_config; /* for the programs that measure weir: not installed */
 
 /* Zero means "choose for me" everywhere. */
 struct weir_config {
@@ -76,12 +67,7 @@ struct weir_config {
     uint32_t n_chunk;      /* tokens of one prefill step; 0: as many as the plan affords, <= 512 */
     uint32_t n_slot;       /* expert slots a layer; 0: as many as fit under the ceiling */
     double expert_share;   /* > 0: expert slots as a share of the experts, instead of n_slot */
-    const char *policy;    /* which expert gives up its slot: weir_policy_name(); NULL: learned */
-    bool pool;             /* all layers share their slots, which learned and edgemoe always do */
     enum weir_lookahead lookahead;
-    uint32_t lookahead_m; /* experts guessed a token; 0: those that a token uses */
-    enum weir_guess_by guess_by;
-    unsigned ablation; /* enum weir_ablation */
     enum weir_engine_io io;
     bool buffered;            /* ask for buffered instead of direct reads */
     uint32_t io_depth;        /* reads in flight; 0: default */
@@ -89,12 +75,11 @@ struct weir_config {
     uint32_t timeline_events; /* room for a timeline: what is recorded; 0: nothing is */
     bool kv_f32;              /* keep K and V as f32: twice the memory, for comparing with judges */
     const char *isa;          /* at most this level, named as in struct weir_mode; NULL: best */
-    uint64_t fake_io_seed;    /* != 0: the seeded fake device over the file, for tests */
-    uint32_t fake_io_fault;   /* with it: 0 none, 1 short reads and retries, 2 errors */
     weir_progress_fn *progress;
     void *progress_user;
     weir_notice_fn *notice;
     void *notice_user;
+    const struct weir_bench_config *bench; /* NULL, except to measure weir itself; weir_bench.h */
 };
 
 /* ---- plan: what would happen, without loading ---------------------------------------------- */
@@ -332,70 +317,6 @@ WEIR_API void weir_engine_guard_get(const weir_engine *engine, struct weir_guard
 /* Peak memory of this process so far. */
 WEIR_API uint64_t weir_peak_bytes(void);
 
-/* ---- routing: watching it, and replaying it -------------------------------------------------- */
-
-/* Told once for each layer with experts that an eval computes, layer counting only those: which
- * experts each token used, ascending, experts[n_token][n_expert_used]; position is the first
- * token's. Borrowed during the call. */
-typedef void weir_routing_fn(void *user, uint32_t layer, uint32_t position, uint32_t n_token,
-                             const uint32_t *experts);
-/* NULL ends it. */
-WEIR_API void weir_session_watch_routing(weir_session *session, weir_routing_fn *watch, void *user);
-
-/* Told once for each layer with experts that an eval of a single token computes after a guess:
- * all n_expert experts, the likeliest first, as guessed a layer before (ranked) and as the layer's
- * own router sees it (control: the first ones are those used); and the experts used, ascending.
- * layer counts only layers with experts. Borrowed during the call. While something watches, guesses
- * are made also where all experts are resident. */
-typedef void weir_guess_fn(void *user, uint32_t layer, const uint32_t *ranked,
-                           const uint32_t *control, uint32_t n_expert, const uint32_t *experts);
-/* NULL ends it. */
-WEIR_API void weir_session_watch_guesses(weir_session *session, weir_guess_fn *watch, void *user);
-
-/* Which experts a text used: experts[n_token][n_layer][n_expert_used]. Only layers with experts
- * count. Borrowed by replay. */
-#define WEIR_EXPERT_NONE UINT16_MAX /* fills up where a token used fewer */
-struct weir_trace {
-    uint32_t n_layer, n_expert, n_expert_used;
-    uint32_t n_token;
-    uint32_t n_prompt_token; /* the first ones: one step each in replay, not counted */
-    const uint16_t *experts;
-};
-
-struct weir_replay_config {
-    const char *policy; /* as weir_policy_name() lists them; NULL: learned */
-    bool pool;          /* all layers share their slots, which learned and edgemoe always do */
-    uint32_t n_slot;    /* slots a layer, in a pool on the average; 0: by expert_share */
-    /* Slots: floor(share x n_expert) a layer, at least n_expert_used; a pool has floor(share x all
-     * experts). */
-    double expert_share;
-    double warm_share; /* of the other tokens that only warm the cache; 1/3 is usual */
-};
-
-struct weir_replay_result {
-    uint32_t n_slot;       /* a layer, whole ones */
-    uint32_t n_slot_total; /* of all layers */
-    bool pooled;           /* the layers shared them */
-    uint64_t uses, hits;   /* of the counted tokens */
-};
-
-/* Told each step of each token, counted or not: hits[count] says which were resident before the
- * layer began. */
-typedef void weir_replay_fn(void *user, uint32_t token, uint32_t layer, const uint32_t *experts,
-                            const bool *hits, uint32_t count, bool is_counted);
-/* Run a policy over a trace with the code that decides evictions in an engine. each may be NULL.
- * Errors: ARG (no such policy: names them; an expert out of range), NOMEM. */
-WEIR_API enum weir_status weir_trace_replay(const struct weir_trace *trace,
-                                            const struct weir_replay_config *config,
-                                            struct weir_replay_result *result, weir_replay_fn *each,
-                                            void *user, struct weir_err *err);
-/* The names of the policies, in order; NULL past the last. */
-WEIR_API const char *weir_policy_name(uint32_t index);
-/* False for a policy that gives each layer slots of its own in any case; and past the last. */
-WEIR_API bool weir_policy_can_pool(uint32_t index);
-/* One sentence about a policy. */
-WEIR_API const char *weir_policy_about(uint32_t index);
-
 /* ---- how fast this machine reads a file ------------------------------------------------------ */
 
 struct weir_band {
@@ -474,7 +395,7 @@ struct weir_expected {
 WEIR_API bool weir_calibration_fits(const struct weir_calibration *calibration,
                                     const struct weir_plan *plan);
 /* A forecast. calibration: NULL, or one that does not fit: no speeds. prompt_tokens: of one prompt;
- * 0: a whole chunk. hit_rate: as a trace of the text gives it (weir_trace_replay), or not a
+ * 0: a whole chunk. hit_rate: as the text is known to have it (weir trace replay), or not a
  * number. */
 WEIR_API void weir_plan_expect(struct weir_expected *expected, const struct weir_plan *plan,
                                const struct weir_calibration *calibration, uint64_t prompt_tokens,

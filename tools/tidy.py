@@ -127,7 +127,7 @@ def room_of(path):
 
 
 def room_of_include(included, own_room):
-    if included == "weir.h":
+    if included in ("weir.h", "weir_bench.h"):
         return "api"
     if included == "weir_status.h":
         return "status"

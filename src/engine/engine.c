@@ -31,6 +31,7 @@ static enum weir_status open_io(struct weir_engine *engine, const struct weir_co
         [WEIR_ENGINE_IO_URING] = WEIR_IO_URING,
         [WEIR_ENGINE_IO_THREADS] = WEIR_IO_THREADS,
     };
+    const struct weir_bench_config bench = weir_bench_of(config);
     struct weir_io_config io_config = {
         .kind = kinds[config->io],
         .buffered = config->buffered,
@@ -40,14 +41,14 @@ static enum weir_status open_io(struct weir_engine *engine, const struct weir_co
     if (config->io_depth > WEIR_IO_DEPTH_MAX)
         return WEIR_FAIL(err, WEIR_ERR_ARG, "reads in flight: wanted 1 to %d, found %u",
                          WEIR_IO_DEPTH_MAX, config->io_depth);
-    if (config->fake_io_seed != 0) {
+    if (bench.fake_io_seed != 0) {
         io_config.kind = WEIR_IO_FAKE;
         io_config.fake = (struct weir_io_fake){
-            .seed = config->fake_io_seed,
+            .seed = bench.fake_io_seed,
             .latency_ns_max = 200000,
-            .short_rate = config->fake_io_fault == 1 ? 0.2 : 0.0,
-            .retry_rate = config->fake_io_fault == 1 ? 0.1 : 0.0,
-            .error_rate = config->fake_io_fault == 2 ? 0.05 : 0.0,
+            .short_rate = bench.fake_io_fault == 1 ? 0.2 : 0.0,
+            .retry_rate = bench.fake_io_fault == 1 ? 0.1 : 0.0,
+            .error_rate = bench.fake_io_fault == 2 ? 0.05 : 0.0,
         };
     }
     WEIR_TRY(open_file(&engine->io, engine, &io_config, config->model_path, err));
@@ -121,6 +122,7 @@ static enum weir_status create_store(struct weir_engine *engine, const struct we
                                      struct weir_err *err)
 {
     const uint32_t n_layer = engine->blueprint.model->shape.n_layer;
+    const unsigned ablation = weir_bench_of(config).ablation;
     if (engine->choice.slot_total == 0)
         return WEIR_OK;
     struct weir_store_layer *layers = weir_heap_array(n_layer, sizeof(*layers));
@@ -128,7 +130,7 @@ static enum weir_status create_store(struct weir_engine *engine, const struct we
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for the store's %u layers", n_layer);
     for (uint32_t layer = 0; layer < n_layer; layer++) {
         weir_choice_layer(&engine->blueprint, &engine->choice, layer, &layers[layer]);
-        if ((config->ablation & WEIR_ABLATE_GATE_UP_FIRST) != 0)
+        if ((ablation & WEIR_ABLATE_GATE_UP_FIRST) != 0)
             layers[layer].head_count = layers[layer].slice_count;
     }
     const uint64_t budget_bytes = in_flight_bytes(engine, config);
@@ -139,8 +141,8 @@ static enum weir_status create_store(struct weir_engine *engine, const struct we
         .step_max = engine->blueprint.model->shape.n_expert_used,
         .budget_bytes = budget_bytes,
         .prompt_budget_bytes = prompt_budget_bytes(engine, budget_bytes),
-        .waits_for_all = (config->ablation & WEIR_ABLATE_HITS_FIRST) != 0,
-        .forgets = (config->ablation & WEIR_ABLATE_CACHE) != 0,
+        .waits_for_all = (ablation & WEIR_ABLATE_HITS_FIRST) != 0,
+        .forgets = (ablation & WEIR_ABLATE_CACHE) != 0,
     };
     const enum weir_status status =
         weir_store_create(&engine->store, &engine->mem, engine->io, &store_config, err);
@@ -180,8 +182,8 @@ static void furnish_lookahead(struct weir_engine *engine, const struct weir_conf
 {
     const struct weir_plan *plan = &engine->plan;
     const uint32_t n_expert = engine->blueprint.model->shape.n_expert;
-    const uint32_t m = config->lookahead_m > 0 ? config->lookahead_m
-                                               : engine->blueprint.model->shape.n_expert_used;
+    const uint32_t asked = weir_bench_of(config).lookahead_m;
+    const uint32_t m = asked > 0 ? asked : engine->blueprint.model->shape.n_expert_used;
     engine->lookahead =
         plan->n_slot_last == plan->n_expert_total ? WEIR_LOOKAHEAD_OFF : config->lookahead;
     engine->lookahead_m = (uint32_t)weir_min(m, n_expert);

@@ -15,6 +15,13 @@
 #include "sys/sys.h"
 #include "text/text.h"
 #include "weir.h"
+#include "weir_bench.h"
+
+/* What is to be measured; zeros when nothing is. */
+static inline struct weir_bench_config weir_bench_of(const struct weir_config *config)
+{
+    return config->bench == NULL ? (struct weir_bench_config){0} : *config->bench;
+}
 
 /* Everything that is known before a byte of weights is read. */
 struct weir_blueprint {

@@ -174,15 +174,16 @@ static enum weir_status find_bounds(const struct weir_blueprint *blueprint,
                                     struct bounds *bounds, struct weir_err *err)
 {
     const struct weir_shape *shape = &blueprint->model->shape;
+    const struct weir_bench_config bench = weir_bench_of(config);
     choice->kv_f32 = config->kv_f32;
     choice->embedding_on_disk = may_leave_embedding(blueprint->model);
-    choice->predictor = config->lookahead == WEIR_LOOKAHEAD_OFF  ? WEIR_PREDICT_NONE
-                        : config->guess_by == WEIR_GUESS_BY_PATH ? WEIR_PREDICT_PATH
-                        : config->guess_by == WEIR_GUESS_BY_GATE ? WEIR_PREDICT_GATE
-                                                                 : WEIR_PREDICT_RESIDUAL;
+    choice->predictor = config->lookahead == WEIR_LOOKAHEAD_OFF ? WEIR_PREDICT_NONE
+                        : bench.guess_by == WEIR_GUESS_BY_PATH  ? WEIR_PREDICT_PATH
+                        : bench.guess_by == WEIR_GUESS_BY_GATE  ? WEIR_PREDICT_GATE
+                                                                : WEIR_PREDICT_RESIDUAL;
     choice->caller_bytes = config->caller_bytes;
     choice->timeline_events = config->timeline_events;
-    WEIR_TRY(weir_policy_choose(config->policy, config->pool, &choice->policy, err));
+    WEIR_TRY(weir_policy_choose(bench.policy, bench.pool, &choice->policy, err));
     if (choice->policy.needs_future)
         return WEIR_FAIL(err, WEIR_ERR_ARG, "policy %s needs the future: it is for replay only",
                          choice->policy.name);

@@ -9,7 +9,7 @@ import xml.etree.ElementTree
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness
-from harness import DEMO, ROOT, check, remove, scratch_folder, skip, weir_json
+from harness import DEMO, HELDOUT, ROOT, check, remove, scratch_folder, skip, weir_json
 
 PROMPT = ["-p", "The old man", "--temp", "0", "--ignore-eos"]
 N_LAYER, N_EXPERT, N_USED = 12, 32, 4  # of the demo
@@ -75,7 +75,7 @@ def test_record_is_the_run(folder):
 
 def test_record_does_not_depend_on_how(folder):
     wanted = lines_of(record(folder, "plain.trace", "-n", 8)[0])
-    for args in (["--chunk", 1], ["--chunk", 2, "--threads", 1], ["--expert-share", 0.2, "--policy", "lru"]):
+    for args in (["--chunk", 1], ["--chunk", 2, "--threads", 1], ["--expert-share", 0.2, "--lookahead", "off"]):
         check(lines_of(record(folder, "other.trace", "-n", 8, *args)[0]) == wanted, f"{args} changes the routing")
 
 
@@ -230,25 +230,47 @@ def test_usage_errors():
     for verb in ("record", "replay", "show"):
         check(f"trace {verb}" in weir("help").stdout and f"trace {verb}" in weir("help", "trace").stdout, f"help: {verb}")
         text = weir("help", "trace", verb).stdout
-        check("Examples" in text and "belady" in text and text == weir("trace", verb, "--help").stdout, text)
+        check("Examples" in text and ("belady" in text) == (verb != "record") and text == weir("trace", verb, "--help").stdout, text)
 
 
-def test_policy_reaches_the_engine():
-    rates = {policy: weir_json("run", DEMO, *PROMPT, "-n", 64, "--expert-share", 0.2, "--policy", policy)["hit_rate"]
-             for policy in ("lru", "decayed")}
+def test_rivals_are_for_bench(folder):
+    """What measures weir against others changes a bench, and the other commands do not take it."""
+    ids = write(os.path.join(folder, "ids"), " ".join(map(str, weir_json("tokenize", DEMO, "--text", HELDOUT)["ids"][:80])))
+    bench = ["bench", DEMO, "--tokens", ids, "--prompt", 8, "--gen", 64, "--repeat", 1, "--expert-share", 0.2,
+             "--lookahead", "off"]
+    rates = {policy: weir_json(*bench, "--policy", policy)["hit_rate"] for policy in ("lru", "decayed")}
     check(rates["lru"] != rates["decayed"], f"--policy changes nothing: {rates}")
-    own, pooled = (weir_json("run", DEMO, *PROMPT, "-n", 64, "--expert-share", 0.2, "--policy", "decayed", *pool)
-                   for pool in ([], ["--pool"]))
+    own, pooled = (weir_json(*bench, "--policy", "decayed", *pool) for pool in ([], ["--pool"]))
     check((own["mode"]["policy"], own["mode"]["pool"]) == ("decayed", False), f"{own['mode']}")
     check((pooled["mode"]["policy"], pooled["mode"]["pool"]) == ("decayed", True), f"{pooled['mode']}")
-    check(own["hit_rate"] != pooled["hit_rate"] and own["ids"] == pooled["ids"], "--pool changes nothing, or the text")
-    done = weir("run", DEMO, *PROMPT, "--policy", "fate", "--pool")
+    check(own["hit_rate"] != pooled["hit_rate"], "--pool changes nothing")
+    forgets = weir_json(*bench, "--without", "cache")
+    check(forgets["hit_rate"] == 0 and forgets["seed"] is None, f"--without cache: {forgets}")
+    done = weir(*bench, "--policy", "fate", "--pool")
     check(done.returncode == 1 and "fate" in done.stderr, f"fate in a pool: {done.stderr}")
-    for command in ("run", "eval", "bench", "plan"):
-        check("--policy" in weir("help", command).stdout, f"weir {command} has no --policy")
+    for option in (["--policy", "lru"], ["--pool"], ["--without", "cache"], ["--lookahead-by", "path"],
+                   ["--lookahead-experts", 4]):
+        check(option[0] in weir("help", "bench").stdout, f"weir bench has no {option[0]}")
+        for command in (["run", DEMO, "-p", "x"], ["eval", DEMO, "--tokens", ids], ["plan", DEMO],
+                        ["trace", "record", DEMO, "-p", "x", "-o", os.path.join(folder, "never")]):
+            done = weir(*command, *option)
+            check(done.returncode == 2 and option[0] in done.stderr, f"{command} takes {option}: {done}")
     for policy, word in (("nope", "lru"), ("belady", "future")):
-        done = weir("run", DEMO, *PROMPT, "--policy", policy)
+        done = weir(*bench, "--policy", policy)
         check(done.returncode == 1 and policy in done.stderr and word in done.stderr, f"{policy}: {done.stderr}")
+
+
+def test_bench_feeds_the_ids_of_a_file(folder):
+    ids = write(os.path.join(folder, "few"), "5 6 7, 8")
+    bench = ["bench", DEMO, "--tokens", ids, "--repeat", 1]
+    found = weir_json(*bench, "--prompt", 2, "--gen", 2)
+    check((found["prompt_tokens"], found["tokens"]) == (2, 2), f"{found}")
+    for more, code, words in ((["--prompt", 3, "--gen", 2], 1, [ids, "wanted 5", "found 4"]),
+                              (["--prompt", 2, "--gen", 2, "--seed", 1], 2, ["--tokens", "--seed"])):
+        done = weir(*bench, *more)
+        check(done.returncode == code and done.stdout == "", f"{more}: {done}")
+        for word in words:
+            check(word in done.stderr, f"{more}: the message lacks {word!r}: {done.stderr}")
 
 
 def test_show_draws(folder):
@@ -312,7 +334,8 @@ def main():
         test_errors_name_the_line(folder)
         test_outputs_are_whole_or_not_there(folder)
         test_usage_errors()
-        test_policy_reaches_the_engine()
+        test_rivals_are_for_bench(folder)
+        test_bench_feeds_the_ids_of_a_file(folder)
         test_show_draws(folder)
         test_pictures_stay_small(folder)
         test_known_hit_rates()

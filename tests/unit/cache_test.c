@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "store/cache.h"
-#include "weir.h"
+#include "weir_bench.h"
 
 enum { LAYERS = 3, EXPERTS = 24, USED = 4, TOKENS = 300 };
 

@@ -14,7 +14,7 @@
 #include "formats/formats.h"
 #include "golden.h"
 #include "io/io_internal.h"
-#include "weir.h"
+#include "weir_bench.h"
 
 #define MODEL "qwen3moe"
 
@@ -96,8 +96,8 @@ static void failing_reads_are_named_and_leave_no_wrong_token(void **state)
     for (uint64_t seed = 1; seed <= 60; seed++) {
         struct weir_config config = config_of(golden.model_path);
         struct run run;
-        config.fake_io_seed = seed;
-        config.fake_io_fault = 2;
+        const struct weir_bench_config bench = {.fake_io_seed = seed, .fake_io_fault = 2};
+        config.bench = &bench;
         if (open_run(&run, &config) != WEIR_OK) {
             assert_int_equal(run.err.status, WEIR_ERR_IO);
             assert_non_null(strstr(run.err.text, golden.model_path));

@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "golden.h"
-#include "weir.h"
+#include "weir_bench.h"
 
 /* All logits of a run, byte for byte. */
 struct record {
@@ -40,21 +40,24 @@ static void run_variant(const struct golden *golden, const struct variant *varia
     struct weir_err err = {0};
     weir_engine *engine = NULL;
     weir_session *session = NULL;
+    const struct weir_bench_config bench = {
+        .policy = variant->policy,
+        .pool = variant->pool,
+        .guess_by = variant->lookahead == 3   ? WEIR_GUESS_BY_PATH
+                    : variant->lookahead == 1 ? WEIR_GUESS_BY_GATE
+                                              : WEIR_GUESS_BY_RESIDUAL,
+        .fake_io_seed = variant->io == 2 || variant->io == 3 ? 7 + variant->n_chunk : 0,
+        .fake_io_fault = variant->io == 3 ? 1 : 0,
+    };
     const struct weir_config config = {
         .model_path = golden->model_path,
         .n_thread = variant->n_thread,
         .n_chunk = variant->n_chunk,
         .n_slot = variant->n_slot,
-        .policy = variant->policy,
-        .pool = variant->pool,
         .lookahead = variant->lookahead == 3 ? WEIR_LOOKAHEAD_ON : variant->lookahead,
-        .guess_by = variant->lookahead == 3   ? WEIR_GUESS_BY_PATH
-                    : variant->lookahead == 1 ? WEIR_GUESS_BY_GATE
-                                              : WEIR_GUESS_BY_RESIDUAL,
         .io = variant->io == 1 ? WEIR_ENGINE_IO_THREADS : WEIR_ENGINE_IO_AUTO,
         .buffered = variant->io == 4,
-        .fake_io_seed = variant->io == 2 || variant->io == 3 ? 7 + variant->n_chunk : 0,
-        .fake_io_fault = variant->io == 3 ? 1 : 0,
+        .bench = &bench,
     };
     if (weir_engine_open(&engine, &config, &err) != WEIR_OK)
         fail_msg("%s: %s", golden->name, err.text);

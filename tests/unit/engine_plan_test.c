@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "golden.h"
-#include "weir.h"
+#include "weir_bench.h"
 
 #define DEMO "models/demo/weir-demo.gguf"
 
@@ -147,7 +147,8 @@ static void a_share_of_the_experts_is_that_many_slots(void **state)
     struct weir_plan plan;
     assert_int_equal(weir_plan_make(&plan, &config, NULL), WEIR_OK);
     assert_int_equal(plan.n_slot_total, 115);
-    config.policy = "decayed";
+    const struct weir_bench_config bench = {.policy = "decayed"};
+    config.bench = &bench;
     assert_int_equal(weir_plan_make(&plan, &config, NULL), WEIR_OK);
     assert_int_equal(plan.n_slot, 9);
     assert_int_equal(plan.n_slot_total, 9 * 12);
@@ -156,13 +157,14 @@ static void a_share_of_the_experts_is_that_many_slots(void **state)
 static void only_policies_that_can_decide_now_are_taken(void **state)
 {
     (void)state;
-    struct weir_config config = {.model_path = DEMO, .policy = "belady"};
+    struct weir_bench_config bench = {.policy = "belady"};
+    const struct weir_config config = {.model_path = DEMO, .bench = &bench};
     struct weir_err err = {0};
     struct weir_plan plan;
     assert_int_equal(weir_plan_make(&plan, &config, &err), WEIR_ERR_ARG);
     assert_non_null(strstr(err.text, "replay only"));
     err = (struct weir_err){0};
-    config.policy = "clock";
+    bench.policy = "clock";
     assert_int_equal(weir_plan_make(&plan, &config, &err), WEIR_ERR_ARG);
     assert_non_null(strstr(err.text, "learned, decayed, lru"));
 }

@@ -79,16 +79,19 @@ static uint64_t run_text(const struct golden *golden, const struct weir_config *
 static uint64_t compare(const struct golden *golden, struct run *resident, struct run *shrunk,
                         uint64_t seed)
 {
+    const struct weir_bench_config bench = {
+        .policy = weir_policy_name((uint32_t)(seed % 6)),
+        .pool = weir_policy_can_pool((uint32_t)(seed % 6)) && seed % 4 == 0,
+        .fake_io_seed = seed % 3 == 0 ? seed : 0,
+        .fake_io_fault = 1,
+    };
     const struct weir_config config = {
         .model_path = golden->model_path,
         .n_thread = 1 + (uint32_t)(seed % 3),
         .n_chunk = seed % 2 == 0 ? 5 : 64,
         /* From all experts in memory, the resident run, or from some. */
         .n_slot = seed % 5 == 0 ? 0 : 3 + (uint32_t)(seed % 4),
-        .policy = weir_policy_name((uint32_t)(seed % 6)),
-        .pool = weir_policy_can_pool((uint32_t)(seed % 6)) && seed % 4 == 0,
-        .fake_io_seed = seed % 3 == 0 ? seed : 0,
-        .fake_io_fault = 1,
+        .bench = &bench,
     };
     shrunk->when = (enum when)(IN_LAYERS + seed % 3);
     shrunk->random_state = seed;

@@ -1,0 +1,113 @@
+/* weir_bench.h - the door for measuring weir itself: rivals, ablations, faults, routing.
+ *
+ * Job       Run weir with another policy or predictor, or with a part taken away; watch which
+ *           experts a text uses; replay that under any policy.
+ * Not here  What a user of the library needs: that is weir.h. This header is not installed, and a
+ *           shared library does not export its functions: it can change with any version.
+ * Shapes    experts[n_token][n_layer][n_expert_used]; only layers that have experts are counted.
+ * Owns      Nothing: what is pointed at stays the caller's.
+ * Threads   As in weir.h.
+ * Errors    As in weir.h.
+ */
+#ifndef WEIR_BENCH_H
+#define WEIR_BENCH_H
+
+#include "weir.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- an engine that is to be measured -------------------------------------------------------- */
+
+/* What a guess goes by: the next layer's router on the residual stream as far as it is known, or
+ * on this layer's gate input (Fate), or which experts have followed which. */
+enum weir_guess_by { WEIR_GUESS_BY_RESIDUAL, WEIR_GUESS_BY_GATE, WEIR_GUESS_BY_PATH };
+
+/* To measure what a part is worth: each bit takes one away. */
+enum weir_ablation {
+    WEIR_ABLATE_CACHE = 1,         /* experts are forgotten after each layer */
+    WEIR_ABLATE_HITS_FIRST = 2,    /* nothing is computed while something is read */
+    WEIR_ABLATE_GATE_UP_FIRST = 4, /* an expert is computed when all of it is there */
+};
+
+/* Zero means what an engine does without it. weir_config.bench points here. */
+struct weir_bench_config {
+    const char *policy;   /* which expert gives up its slot: weir_policy_name(); NULL: learned */
+    bool pool;            /* all layers share their slots, which learned and edgemoe always do */
+    uint32_t lookahead_m; /* experts guessed a token; 0: those that a token uses */
+    enum weir_guess_by guess_by;
+    unsigned ablation;      /* enum weir_ablation */
+    uint64_t fake_io_seed;  /* != 0: the seeded fake device over the file, for tests */
+    uint32_t fake_io_fault; /* with it: 0 none, 1 short reads and retries, 2 errors */
+};
+
+/* ---- routing: watching it, and replaying it -------------------------------------------------- */
+
+/* Told once for each layer with experts that an eval computes, layer counting only those: which
+ * experts each token used, ascending, experts[n_token][n_expert_used]; position is the first
+ * token's. Borrowed during the call. */
+typedef void weir_routing_fn(void *user, uint32_t layer, uint32_t position, uint32_t n_token,
+                             const uint32_t *experts);
+/* NULL ends it. */
+void weir_session_watch_routing(weir_session *session, weir_routing_fn *watch, void *user);
+
+/* Told once for each layer with experts that an eval of a single token computes after a guess:
+ * all n_expert experts, the likeliest first, as guessed a layer before (ranked) and as the layer's
+ * own router sees it (control: the first ones are those used); and the experts used, ascending.
+ * layer counts only layers with experts. Borrowed during the call. While something watches, guesses
+ * are made also where all experts are resident. */
+typedef void weir_guess_fn(void *user, uint32_t layer, const uint32_t *ranked,
+                           const uint32_t *control, uint32_t n_expert, const uint32_t *experts);
+/* NULL ends it. */
+void weir_session_watch_guesses(weir_session *session, weir_guess_fn *watch, void *user);
+
+/* Which experts a text used: experts[n_token][n_layer][n_expert_used]. Only layers with experts
+ * count. Borrowed by replay. */
+#define WEIR_EXPERT_NONE UINT16_MAX /* fills up where a token used fewer */
+struct weir_trace {
+    uint32_t n_layer, n_expert, n_expert_used;
+    uint32_t n_token;
+    uint32_t n_prompt_token; /* the first ones: one step each in replay, not counted */
+    const uint16_t *experts;
+};
+
+struct weir_replay_config {
+    const char *policy; /* as weir_policy_name() lists them; NULL: learned */
+    bool pool;          /* all layers share their slots, which learned and edgemoe always do */
+    uint32_t n_slot;    /* slots a layer, in a pool on the average; 0: by expert_share */
+    /* Slots: floor(share x n_expert) a layer, at least n_expert_used; a pool has floor(share x all
+     * experts). */
+    double expert_share;
+    double warm_share; /* of the other tokens that only warm the cache; 1/3 is usual */
+};
+
+struct weir_replay_result {
+    uint32_t n_slot;       /* a layer, whole ones */
+    uint32_t n_slot_total; /* of all layers */
+    bool pooled;           /* the layers shared them */
+    uint64_t uses, hits;   /* of the counted tokens */
+};
+
+/* Told each step of each token, counted or not: hits[count] says which were resident before the
+ * layer began. */
+typedef void weir_replay_fn(void *user, uint32_t token, uint32_t layer, const uint32_t *experts,
+                            const bool *hits, uint32_t count, bool is_counted);
+/* Run a policy over a trace with the code that decides evictions in an engine. each may be NULL.
+ * Errors: ARG (no such policy: names them; an expert out of range), NOMEM. */
+enum weir_status weir_trace_replay(const struct weir_trace *trace,
+                                   const struct weir_replay_config *config,
+                                   struct weir_replay_result *result, weir_replay_fn *each,
+                                   void *user, struct weir_err *err);
+/* The names of the policies, in order; NULL past the last. */
+const char *weir_policy_name(uint32_t index);
+/* False for a policy that gives each layer slots of its own in any case; and past the last. */
+bool weir_policy_can_pool(uint32_t index);
+/* One sentence about a policy. */
+const char *weir_policy_about(uint32_t index);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
