@@ -46,6 +46,7 @@ CALLS = [
      "memory comes from base/heap.h or base/mem.h"),
     ("exit _exit quick_exit abort getenv secure_getenv setenv putenv", ["src/base/base.c"],
      "only cli ends the process or reads the environment"),
+    ("pthread_create", ["src/base/thread.c"], "threads are started by base/thread.h, so that no signal reaches them"),
     ("printf vprintf puts putchar perror", [], "the library never prints"),
     ("stdout stderr", ["src/base/base.c"], "the library never prints"),
 ]

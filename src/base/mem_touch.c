@@ -10,9 +10,9 @@
 #include "base/mem_internal.h"
 
 #include "base/heap.h"
+#include "base/thread.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -25,7 +25,6 @@ enum {
     PAGE_BYTES = 4096,
     CHUNK_BYTES = 32 << 20,
     THREAD_MAX = 8,
-    /* Below the 2 MiB at which the kernel may back a stack with a huge page. */
     STACK_BYTES = 64 << 10,
 };
 
@@ -33,6 +32,7 @@ struct weir_mem_touch {
     const struct weir_mem *mem; /* regions do not move while it lives */
     pthread_t threads[THREAD_MAX];
     uint32_t thread_count;
+    _Atomic unsigned named_count; /* threads that have begun */
     _Atomic uint64_t next;
     _Atomic int os_errno;
     _Atomic int failed_use;
@@ -74,9 +74,8 @@ static void fail(struct weir_mem_touch *touch, int use, int os_errno)
         atomic_store(&touch->os_errno, os_errno);
 }
 
-static void *touch_chunks(void *argument)
+static void touch_chunks(struct weir_mem_touch *touch)
 {
-    struct weir_mem_touch *touch = argument;
     int use;
     uint64_t offset;
     while (
@@ -88,6 +87,13 @@ static void *touch_chunks(void *argument)
         if (os_errno != 0)
             fail(touch, use, os_errno);
     }
+}
+
+static void *serve_chunks(void *argument)
+{
+    struct weir_mem_touch *touch = argument;
+    weir_thread_name("touch", atomic_fetch_add(&touch->named_count, 1));
+    touch_chunks(touch);
     return NULL;
 }
 
@@ -100,20 +106,15 @@ static uint32_t choose_thread_count(const struct weir_mem *mem)
 
 enum weir_status weir_mem_touch_begin(struct weir_mem *mem, struct weir_err *err)
 {
-    pthread_attr_t attributes;
     struct weir_mem_touch *touch = weir_heap_alloc(sizeof(*touch));
-    if (touch == NULL || pthread_attr_init(&attributes) != 0) {
-        weir_heap_free(touch);
+    if (touch == NULL)
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory to prepare memory");
-    }
     *touch = (struct weir_mem_touch){.mem = mem, .failed_use = -1};
-    pthread_attr_setstacksize(&attributes, STACK_BYTES);
     const uint32_t wanted = choose_thread_count(mem);
     /* Whatever threads do not do, weir_mem_open_end() does. */
-    while (touch->thread_count < wanted && pthread_create(&touch->threads[touch->thread_count],
-                                                          &attributes, touch_chunks, touch) == 0)
+    while (touch->thread_count < wanted && weir_thread_start(&touch->threads[touch->thread_count],
+                                                             STACK_BYTES, serve_chunks, touch) == 0)
         touch->thread_count++;
-    pthread_attr_destroy(&attributes);
     mem->touch = touch;
     return WEIR_OK;
 }

@@ -2,14 +2,13 @@
  *
  * One lock guards both queues. Each holds at most depth requests, which is all there are. */
 #include <errno.h>
-#include <pthread.h>
-#include <stdio.h>
 #include <time.h>
 
 #include "base/heap.h"
+#include "base/thread.h"
 #include "io/io_internal.h"
 
-enum { NAMED_READERS_MAX = 1000 };
+enum { NAMED_READERS_MAX = 1000, STACK_BYTES = 256 << 10 };
 
 struct thread_state {
     weir_io *io;
@@ -33,11 +32,9 @@ static void *read_requests(void *user)
 {
     struct thread_state *state = user;
     weir_io *io = state->io;
-    char name[16];
     pthread_mutex_lock(&state->lock);
     const uint32_t reader = state->reader_count++ % NAMED_READERS_MAX;
-    snprintf(name, sizeof(name), "weir-io-%u", reader);
-    pthread_setname_np(pthread_self(), name);
+    weir_thread_name("io", reader);
     for (;;) {
         while (state->queue_count == 0 && !state->stopping)
             pthread_cond_wait(&state->work, &state->lock);
@@ -85,7 +82,8 @@ static void threads_close(weir_io *io)
 static enum weir_status start_threads(weir_io *io, struct thread_state *state, struct weir_err *err)
 {
     for (uint32_t thread = 0; thread < io->config.n_thread; thread++) {
-        const int os_errno = pthread_create(&state->threads[thread], NULL, read_requests, state);
+        const int os_errno =
+            weir_thread_start(&state->threads[thread], STACK_BYTES, read_requests, state);
         if (os_errno != 0)
             return WEIR_FAIL_OS(err, os_errno, "start reader %u of %u", thread + 1,
                                 io->config.n_thread);

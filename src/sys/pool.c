@@ -17,21 +17,18 @@
  * waits after.
  */
 #include "base/heap.h"
+#include "base/thread.h"
 #include "sys/sys.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 enum {
     CACHE_LINE_BYTES = 64,
-    /* Below the 2 MiB at which the kernel may back a stack with a huge page: the ceiling counts. */
     STACK_BYTES = 1 << 20,
     SECOND_LEVEL = 2, /* __builtin_prefetch's word for that cache */
     LINES_PER_SPIN = 8,
@@ -236,9 +233,7 @@ static void *serve_jobs(void *argument)
 {
     struct pool_thread *self = argument;
     weir_pool *pool = self->pool;
-    char name[16];
-    snprintf(name, sizeof(name), "weir-cpu-%u", self->index);
-    pthread_setname_np(pthread_self(), name);
+    weir_thread_name("cpu", self->index);
     for (uint32_t seen = 0;;) {
         wait_for_round(self, seen);
         seen = atomic_load_explicit(&pool->round, memory_order_acquire);
@@ -248,28 +243,17 @@ static void *serve_jobs(void *argument)
     }
 }
 
-/* Signals stay with the threads that the program made itself. */
 static int start_threads(weir_pool *pool)
 {
-    pthread_attr_t attributes;
-    sigset_t all;
-    sigset_t before;
-    int os_errno = pthread_attr_init(&attributes);
-    if (os_errno != 0)
-        return os_errno;
-    pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int os_errno = 0;
     for (uint32_t index = 1; index < pool->n_thread && os_errno == 0; index++) {
         struct pool_thread *thread = &pool->threads[index];
         thread->pool = pool;
         thread->index = index;
-        os_errno = pthread_create(&thread->id, &attributes, serve_jobs, thread);
+        os_errno = weir_thread_start(&thread->id, STACK_BYTES, serve_jobs, thread);
         if (os_errno == 0)
             pool->n_started++;
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
     return os_errno;
 }
 
