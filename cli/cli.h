@@ -14,6 +14,7 @@
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 #include "base/base.h"
 #include "options.h"
@@ -64,6 +65,18 @@ void weir_cli_notice_tell(void *user, const char *text);
 /* One line that overwrites the last one, on a terminal only; NULL clears it. */
 void weir_cli_status_line(const char *format, ...) WEIR_PRINTF(1, 2);
 void weir_cli_status_clear(void);
+
+/* ---- standard streams (streams.c) ----------------------------------------------------------- */
+
+/* Before anything else is opened: descriptors 0 to 2 are there, and stdin, stdout and stderr wait
+ * where a pipe that does not block refuses them. */
+void weir_cli_streams_open(void);
+/* ---- standard streams (streams.c) ---------------------------------------------------------- */
+ssize_t weir_cli_read(int fd, void *bytes, size_t count);
+/* All that was printed has reached its reader; else false, and errno. */
+bool weir_cli_output_flush(void);
+/* What an errno of a standard stream means. */
+const char *weir_cli_stream_why(int os_errno);
 
 /* ---- bytes in and out (files.c) ------------------------------------------------------------ */
 

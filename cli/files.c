@@ -58,14 +58,12 @@ static bool read_all(int fd, const char *path, uint64_t most_bytes, struct weir_
     for (;;) {
         if (!buffer_reserve(buffer, READ_BYTES))
             return false;
-        const ssize_t got = read(fd, buffer->bytes + buffer->length, READ_BYTES);
-        if (got < 0 && errno == EINTR && !weir_cli_stop_asked())
-            continue;
+        const ssize_t got = weir_cli_read(fd, buffer->bytes + buffer->length, READ_BYTES);
         if (got < 0) {
             if (weir_cli_stop_asked())
                 weir_cli_say("stopped");
             else
-                weir_cli_say("cannot read %s: %s", path, strerror(errno));
+                weir_cli_say("cannot read %s: %s", path, weir_cli_stream_why(errno));
             return false;
         }
         if (got == 0)

@@ -176,11 +176,10 @@ static int refuse_verb(const char *group, const char *verb)
 /* Standard output holds the last words in its buffer: they may still not reach their reader. */
 static int flush_output(int code)
 {
-    errno = 0;
-    if (fflush(stdout) == 0 && ferror(stdout) == 0)
+    if (weir_cli_output_flush())
         return code;
-    if (code == WEIR_CLI_OK && errno != EPIPE && errno != 0)
-        weir_cli_say("cannot write to standard output: %s", strerror(errno));
+    if (code == WEIR_CLI_OK && errno != EPIPE)
+        weir_cli_say("cannot write to standard output: %s", weir_cli_stream_why(errno));
     return code == WEIR_CLI_OK ? WEIR_CLI_FAILURE : code;
 }
 
@@ -213,6 +212,7 @@ static int run_words(bool wants_help, int count, char **words)
 
 int main(int argc, char **argv)
 {
+    weir_cli_streams_open();
     if (argc < 2) {
         print_overview(stderr);
         return WEIR_CLI_USAGE;

@@ -79,7 +79,7 @@ bool weir_cli_json_print(json_t *object, FILE *file, const char *where)
                     fputc('\n', file) != EOF && fflush(file) == 0;
     if (!ok && errno != EPIPE)
         weir_cli_say("cannot write the JSON object to %s: %s", where,
-                     errno == 0 ? "no memory" : strerror(errno));
+                     errno == 0 ? "no memory" : weir_cli_stream_why(errno));
     json_decref(object);
     return ok;
 }

@@ -148,9 +148,9 @@ static void emit(struct run *run, const char *bytes, size_t length)
         return;
     if (fwrite(bytes, 1, length, stdout) == length && fflush(stdout) == 0)
         return;
-    run->stop = errno == EPIPE ? STOP_CLOSED : STOP_FAILED;
+    run->stop = errno == EPIPE ? STOP_CLOSED : weir_cli_stop_asked() ? STOP_ASKED : STOP_FAILED;
     if (run->stop == STOP_FAILED)
-        weir_cli_say("cannot write the text to standard output: %s", strerror(errno));
+        weir_cli_say("cannot write the text to standard output: %s", weir_cli_stream_why(errno));
 }
 
 static void emit_token(struct run *run, uint32_t id)

@@ -73,7 +73,7 @@ static enum next read_line(struct reader *reader)
         }
     }
     if (ferror(reader->file)) {
-        weir_cli_say("cannot read %s: %s", reader->name, strerror(errno));
+        weir_cli_say("cannot read %s: %s", reader->name, weir_cli_stream_why(errno));
         return NEXT_FAILED;
     }
     if (!weir_cli_buffer_append(&reader->line, part, count))

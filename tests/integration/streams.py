@@ -1,0 +1,189 @@
+#!/usr/bin/env python3
+"""streams.py - standard streams that are closed, full, or made non-blocking by somebody else."""
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import harness
+from harness import DEMO, WEIR, check, remove, scratch_folder
+
+RUN = ["run", DEMO, "-p", "The old man", "--temp", "0"]
+F_SETPIPE_SZ = 1031
+
+
+def quietly(*args, **keywords):
+    keywords.setdefault("stdin", subprocess.DEVNULL)
+    return subprocess.run([WEIR, *map(str, args)], timeout=120, **keywords)
+
+
+def with_closed(fd, *args, **keywords):
+    """weir with descriptor fd closed when it starts."""
+    return subprocess.run([WEIR, *map(str, args)], timeout=120, preexec_fn=lambda: os.close(fd), **keywords)
+
+
+def printing_commands(folder):
+    trace = os.path.join(folder, "story.trace")
+    if not os.path.exists(trace):
+        done = quietly("trace", "record", DEMO, "-p", "The old man", "-n", 20, "-o", trace, capture_output=True)
+        check(done.returncode == 0, f"trace record: {done.stderr}")
+    return [[*RUN, "-n", "8"], [*RUN, "-n", "8", "--json"], ["info", DEMO, "--verbose"], ["info", DEMO, "--json"],
+            ["plan", DEMO], ["plan", DEMO, "--json"], ["tokenize", DEMO, "-p", "The old man"],
+            ["tokenize", DEMO, "--decode", "40 41 42"], ["doctor"],
+            ["bench", DEMO, "--prompt", "8", "--gen", "4", "--repeat", "1", "--json"],
+            ["eval", DEMO, "--text", harness.HELDOUT, "--chunks", "1", "--ctx", "32"],
+            ["trace", "replay", trace], ["trace", "show", trace, "-o", os.path.join(folder, "story.svg"), "--json"],
+            ["help"], ["help", "run"], ["trace", "--help"], ["--version"]]
+
+
+def test_output_that_cannot_be_written_is_said(folder):
+    for args in printing_commands(folder):
+        closed = with_closed(1, *args, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        check(closed.returncode == 1 and b"standard output: it is closed" in closed.stderr,
+              f"{args} with standard output closed: exit {closed.returncode}, {closed.stderr}")
+        with open("/dev/full", "wb") as full:
+            done = quietly(*args, stdout=full, stderr=subprocess.PIPE)
+        check(done.returncode == 1 and b"standard output: No space left" in done.stderr,
+              f"{args} on a full device: exit {done.returncode}, {done.stderr}")
+        check(done.stderr.count(b"standard output") == 1, f"{args}: said more than once: {done.stderr}")
+
+
+def test_files_hold_only_what_is_theirs(folder):
+    paths = [os.path.join(folder, name) for name in ("stats.json", "timeline.json", "text.trace")]
+    stats, timeline, trace = paths
+    for fd in (0, 1, 2):
+        others = {name: subprocess.DEVNULL for number, name in enumerate(("stdin", "stdout", "stderr")) if number != fd}
+        for args in ([*RUN, "--trace", timeline], ["trace", "record", *RUN[1:], "-o", trace]):
+            done = with_closed(fd, *args, "-n", 8, "--stats", stats, **others)
+            check(done.returncode == (1 if fd == 1 else 0), f"descriptor {fd} closed, {args[0]}: exit {done.returncode}")
+            for path in (stats, args[-1]):
+                with open(path, encoding="utf-8") as file:
+                    text = file.read()
+                for part in text.splitlines() if path == trace else [text]:
+                    json.loads(part)
+
+
+def test_a_closed_standard_input_is_said():
+    for args in (["run", DEMO, "-n", "2"], ["eval", DEMO, "--text", "-"], ["trace", "replay", "-"]):
+        done = with_closed(0, *args, capture_output=True)
+        check(done.returncode == 1 and b"it is closed" in done.stderr, f"{args}: {done.returncode}, {done.stderr}")
+
+
+def nonblocking_pipe(bytes_of_room=4096):
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, F_SETPIPE_SZ, bytes_of_room)
+    return reader, writer
+
+
+def make_nonblocking(fd):
+    fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_NONBLOCK)
+
+
+def read_slowly(reader):
+    got = b""
+    while chunk := os.read(reader, 1000):
+        got += chunk
+        time.sleep(0.002)
+    os.close(reader)
+    return got
+
+
+def test_a_slow_reader_of_a_pipe_that_does_not_block_gets_everything():
+    long_text = " ".join(["It is a truth universally acknowledged"] * 500)
+    for args in ([*RUN, "-n", "300", "--ignore-eos"], ["info", DEMO, "--verbose"], ["info", DEMO, "--verbose", "--json"],
+                 ["tokenize", DEMO, "-p", long_text], ["tokenize", DEMO, "-p", long_text, "--json"],
+                 ["help", "run"]):
+        wanted = quietly(*args, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+        reader, writer = nonblocking_pipe()
+        os.write(writer, b"x" * 4000)
+        make_nonblocking(writer)
+        process = subprocess.Popen([WEIR, *args], stdin=subprocess.DEVNULL, stdout=writer, stderr=subprocess.PIPE)
+        os.close(writer)
+        time.sleep(0.3)
+        got = read_slowly(reader)[4000:]
+        said = process.stderr.read()
+        process.stderr.close()
+        check(process.wait() == 0 and got == wanted, f"{args[:1]}: {len(got)} bytes of {len(wanted)}, {said}")
+
+
+def test_messages_wait_for_their_reader_too():
+    reader, writer = nonblocking_pipe()
+    os.write(writer, b"x" * 4096)
+    make_nonblocking(writer)
+    process = subprocess.Popen([WEIR, *RUN, "-n", "4"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=writer)
+    os.close(writer)
+    time.sleep(1)
+    got = read_slowly(reader)[4096:]
+    check(process.wait() == 0 and b"decode" in got and b"memory" in got, f"messages: {got}")
+
+
+def test_a_prompt_that_comes_late_is_waited_for():
+    wanted = quietly(*RUN, "-n", 4, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+    for pieces in ([b"The old man"], [b"The", b" old", b" man\n"]):
+        reader, writer = os.pipe()
+        make_nonblocking(reader)
+        process = subprocess.Popen([WEIR, "run", DEMO, "-n", "4", "--temp", "0"], stdin=reader, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE)
+        os.close(reader)
+        for piece in pieces:
+            time.sleep(0.2)
+            os.write(writer, piece)
+        os.close(writer)
+        out, err = process.communicate()
+        check(process.returncode == 0 and out == wanted, f"{pieces}: {process.returncode}, {out}, {err}")
+
+
+def seconds_to_end(process, number):
+    start = time.monotonic()
+    process.send_signal(number)
+    process.wait(timeout=60)
+    return time.monotonic() - start
+
+
+def test_a_stop_ends_every_wait_for_a_stream():
+    for is_blocking in (True, False):
+        reader, writer = os.pipe()
+        if not is_blocking:
+            make_nonblocking(reader)
+        process = subprocess.Popen([WEIR, "run", DEMO, "-n", "4"], stdin=reader, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE)
+        time.sleep(0.3)
+        took = seconds_to_end(process, signal.SIGTERM)
+        said = process.communicate()[1]
+        check(process.returncode == 1 and took < 2 and b"stopped" in said, f"waiting for a prompt: {took:.1f} s, {said}")
+        os.close(reader)
+        os.close(writer)
+        reader, writer = nonblocking_pipe()
+        if not is_blocking:
+            make_nonblocking(writer)
+        process = subprocess.Popen([WEIR, *RUN, "-n", "4000", "--ignore-eos"], stdin=subprocess.DEVNULL, stdout=writer,
+                                   stderr=subprocess.PIPE)
+        time.sleep(2.5)
+        took = seconds_to_end(process, signal.SIGTERM)
+        said = process.communicate()[1]
+        check(process.returncode == 1 and took < 6, f"nobody reads the text: {took:.1f} s, {process.returncode}, {said}")
+        os.close(reader)
+        os.close(writer)
+
+
+def main():
+    folder = scratch_folder()
+    try:
+        for name, test in list(globals().items()):
+            if not name.startswith("test_"):
+                continue
+            if test.__code__.co_argcount == 1:
+                test(folder)
+            else:
+                test()
+            print(f"ok  {name[5:].replace('_', ' ')}")
+    finally:
+        remove(folder)
+
+
+if __name__ == "__main__":
+    main()
