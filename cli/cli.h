@@ -60,8 +60,10 @@ struct weir_cli_progress {
 };
 bool weir_cli_progress_tell(void *user, const char *what, uint64_t done_bytes,
                             uint64_t total_bytes);
-/* What the engine did on its own, as a line of its own. */
+/* What the engine did on its own, or finds odd about the file, as a line of its own. */
 void weir_cli_notice_tell(void *user, const char *text);
+/* The same for all that is odd about a file. */
+void weir_cli_warnings_tell(const struct weir_warnings *warnings);
 /* One line that overwrites the last one, on a terminal only; NULL clears it. */
 void weir_cli_status_line(const char *format, ...) WEIR_PRINTF(1, 2);
 void weir_cli_status_clear(void);

@@ -117,6 +117,14 @@ void weir_cli_notice_tell(void *user, const char *text)
     weir_cli_say("%s", text);
 }
 
+void weir_cli_warnings_tell(const struct weir_warnings *warnings)
+{
+    for (uint32_t index = 0; index < warnings->count; index++)
+        weir_cli_say("%s", warnings->text[index]);
+    if (warnings->more > 0)
+        weir_cli_say("and %u more warnings about this file", warnings->more);
+}
+
 bool weir_cli_progress_tell(void *user, const char *what, uint64_t done_bytes, uint64_t total_bytes)
 {
     struct weir_cli_progress *progress = user;

@@ -93,6 +93,11 @@ static json_t *describe_info(const struct weir_cli_options *options,
     weir_cli_json_count(object, "d_ffn_expert", moe ? info->d_ffn_expert : none);
     weir_cli_json_count(object, "n_vocab", info->n_vocab);
     weir_cli_json_count(object, "n_ctx_train", info->n_ctx_train);
+    json_t *warnings = json_array();
+    for (uint32_t index = 0; index < info->warnings.count; index++)
+        json_array_append_new(warnings, weir_cli_json_string(info->warnings.text[index],
+                                                             strlen(info->warnings.text[index])));
+    json_object_set_new(object, "warnings", warnings);
     return object;
 }
 
@@ -104,6 +109,7 @@ int weir_cli_info(const struct weir_cli_options *options)
     json_t *object = NULL;
     if (weir_model_info_get(&info, options->argument, &err) != WEIR_OK)
         return weir_cli_fail(&err);
+    weir_cli_warnings_tell(&info.warnings);
     if (options->json)
         object = describe_info(options, &info);
     else

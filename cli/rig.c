@@ -71,6 +71,7 @@ bool weir_cli_config_fill(struct weir_config *config, struct weir_bench_config *
               : strcmp(options->io, "threads") == 0 ? WEIR_ENGINE_IO_THREADS
                                                     : WEIR_ENGINE_IO_AUTO,
         .bench = bench,
+        .notice = weir_cli_notice_tell,
     };
     if (weir_cli_option_given(options, WEIR_CLI_OPTION_slots) &&
         weir_cli_option_given(options, WEIR_CLI_OPTION_expert_share)) {
@@ -99,7 +100,6 @@ int weir_cli_rig_open(struct weir_cli_rig *rig, const struct weir_config *config
     struct weir_config watched = *config;
     watched.progress = weir_cli_progress_tell;
     watched.progress_user = &progress;
-    watched.notice = weir_cli_notice_tell;
     *rig = (struct weir_cli_rig){0};
     rig->is_calibrated = weir_cli_calibration_load(&rig->calibration, config->model_path);
     if (rig->is_calibrated && watched.io_budget_bytes == 0)

@@ -51,8 +51,9 @@ enum weir_lookahead { WEIR_LOOKAHEAD_AUTO, WEIR_LOOKAHEAD_ON, WEIR_LOOKAHEAD_OFF
 typedef bool weir_progress_fn(void *user, const char *what, uint64_t done_bytes,
                               uint64_t total_bytes);
 
-/* Told, in one sentence, what the engine did on its own while it ran: slots given back because
- * memory became short. On the thread that evaluates; text is borrowed during the call. */
+/* Told, in one sentence: at open and at plan what is odd about the model file, a warning a call;
+ * while the engine runs, what it did on its own: slots given back because memory became short. On
+ * the thread that opens, plans or evaluates; text is borrowed during the call. */
 typedef void weir_notice_fn(void *user, const char *text);
 
 struct weir_bench_config; /* for the programs that measure weir: not installed */
@@ -143,6 +144,7 @@ struct weir_model_info {
     uint32_t n_layer, n_moe_layer, n_head, n_kv_head, n_expert, n_expert_used;
     uint32_t d_model, d_head, d_ffn, d_ffn_expert, n_vocab, n_ctx_train;
     uint32_t tensor_count, key_count, gguf_version;
+    struct weir_warnings warnings; /* what weir_config.notice was told, or would be */
 };
 
 WEIR_API enum weir_status weir_model_info_get(struct weir_model_info *info, const char *path,
@@ -183,6 +185,8 @@ enum weir_text_flags { WEIR_TEXT_ADD_SPECIAL = 1, WEIR_TEXT_PARSE_SPECIAL = 2 };
 typedef struct weir_tokenizer weir_tokenizer;
 WEIR_API enum weir_status weir_tokenizer_open(weir_tokenizer **out, const char *path,
                                               struct weir_err *err);
+/* What is odd about the file; borrowed. */
+WEIR_API const struct weir_warnings *weir_tokenizer_warnings(const weir_tokenizer *tokenizer);
 WEIR_API void weir_tokenizer_close(weir_tokenizer **tokenizer);
 /* The engine's own; borrowed. NULL when the model file has no vocabulary. */
 WEIR_API weir_tokenizer *weir_engine_tokenizer(weir_engine *engine);

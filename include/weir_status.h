@@ -1,6 +1,8 @@
-/* weir_status.h - status codes and the one error record, below everything. */
+/* weir_status.h - status codes, the one error record and the list of warnings, below everything. */
 #ifndef WEIR_STATUS_H
 #define WEIR_STATUS_H
+
+#include <stdint.h>
 
 enum weir_status {
     WEIR_OK = 0,
@@ -22,6 +24,16 @@ struct weir_err {
     int line;
     const char *file;             /* static storage */
     char text[WEIR_ERR_TEXT_MAX]; /* one sentence, truncated rather than grown */
+};
+
+enum { WEIR_WARNING_MAX = 16, WEIR_WARNING_TEXT_MAX = 256 };
+
+/* What is odd about a model file and does not keep it from being used: sentences, in the order in
+ * which they were found. */
+struct weir_warnings {
+    uint32_t count; /* that are in text */
+    uint32_t more;  /* that had no room there */
+    char text[WEIR_WARNING_MAX][WEIR_WARNING_TEXT_MAX];
 };
 
 #endif

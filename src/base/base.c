@@ -31,6 +31,24 @@ enum weir_status weir_err_record(struct weir_err *err, enum weir_status status, 
     return status;
 }
 
+void weir_warn(struct weir_warnings *warnings, const char *format, ...)
+{
+    if (warnings == NULL)
+        return;
+    char text[WEIR_WARNING_TEXT_MAX];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    for (uint32_t index = 0; index < warnings->count; index++)
+        if (strcmp(warnings->text[index], text) == 0)
+            return;
+    if (warnings->count == WEIR_WARNING_MAX)
+        warnings->more++;
+    else
+        memcpy(warnings->text[warnings->count++], text, sizeof(text));
+}
+
 _Noreturn void weir_assert_failed(const char *file, int line, const char *cond)
 {
     fprintf(stderr, "weir: %s:%d: broken promise: %s\n", file, line, cond);

@@ -42,6 +42,10 @@ enum weir_status weir_err_record(struct weir_err *err, enum weir_status status, 
                                  const char *file, int line, const char *format, ...)
     WEIR_PRINTF(6, 7);
 
+/* Add a sentence to the list; warnings may be NULL. A sentence that is there already is not added
+ * again. */
+void weir_warn(struct weir_warnings *warnings, const char *format, ...) WEIR_PRINTF(2, 3);
+
 /* A promise between our own functions; on in every build. Never for the outside world's faults. */
 #define WEIR_ASSERT(cond)                                                                          \
     do {                                                                                           \

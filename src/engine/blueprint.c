@@ -42,6 +42,19 @@ enum weir_status weir_kernels_choose(struct weir_kernels *kernels, const char *i
     return WEIR_OK;
 }
 
+static void tell_warnings(const struct weir_warnings *warnings, const struct weir_config *config)
+{
+    if (config->notice == NULL)
+        return;
+    for (uint32_t index = 0; index < warnings->count; index++)
+        config->notice(config->notice_user, warnings->text[index]);
+    if (warnings->more == 0)
+        return;
+    char text[WEIR_WARNING_TEXT_MAX];
+    snprintf(text, sizeof(text), "and %u more warnings about this file", warnings->more);
+    config->notice(config->notice_user, text);
+}
+
 enum weir_status weir_blueprint_open(struct weir_blueprint *blueprint,
                                      const struct weir_config *config, struct weir_err *err)
 {
@@ -56,6 +69,7 @@ enum weir_status weir_blueprint_open(struct weir_blueprint *blueprint,
     if (weir_manifest_text(blueprint->manifest, "tokenizer.ggml.model") != NULL)
         WEIR_TRY_GOTO(weir_tokenizer_create(&blueprint->tokenizer, blueprint->manifest, err));
     blueprint->description_bytes = weir_heap_bytes() - heap_bytes;
+    tell_warnings(weir_manifest_warnings(blueprint->manifest), config);
     return WEIR_OK;
 
 fail:
@@ -133,6 +147,7 @@ void weir_model_info_fill(struct weir_model_info *info, const struct weir_bluepr
     info->n_ctx_train = shape->n_ctx_train;
     info->tensor_count = weir_manifest_tensor_count(blueprint->manifest);
     info->key_count = weir_manifest_key_count(blueprint->manifest);
+    info->warnings = *weir_manifest_warnings(blueprint->manifest);
     info->gguf_version = weir_manifest_version(blueprint->manifest);
 }
 

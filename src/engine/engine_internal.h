@@ -78,6 +78,7 @@ uint64_t weir_staging_bytes(const struct weir_model *model);
 
 struct weir_tokenizer {
     weir_manifest *manifest; /* owned when opened alone, else NULL */
+    const struct weir_warnings *warnings;
     weir_text *text;
     const struct weir_vocab *vocab;
 };

@@ -20,6 +20,7 @@ enum weir_status weir_tokenizer_create(struct weir_tokenizer **out, weir_manifes
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a tokenizer");
     WEIR_TRY_GOTO(weir_manifest_vocab(manifest, &tokenizer->vocab, err));
     WEIR_TRY_GOTO(weir_text_create(&tokenizer->text, tokenizer->vocab, err));
+    tokenizer->warnings = weir_manifest_warnings(manifest);
     *out = tokenizer;
     return WEIR_OK;
 
@@ -38,6 +39,11 @@ enum weir_status weir_tokenizer_open(weir_tokenizer **out, const char *path, str
     else
         weir_manifest_close(&manifest);
     return status;
+}
+
+const struct weir_warnings *weir_tokenizer_warnings(const weir_tokenizer *tokenizer)
+{
+    return tokenizer->warnings;
 }
 
 void weir_tokenizer_close(weir_tokenizer **tokenizer)

@@ -51,6 +51,10 @@ enum weir_status weir_manifest_parse(weir_manifest **out, const void *bytes, siz
                                      uint64_t file_bytes, struct weir_err *err);
 void weir_manifest_close(weir_manifest **manifest);
 
+/* What whoever reads the manifest finds odd and can do without: weir_warn() adds to it, while the
+ * file is opened and on that thread. The engine tells weir_config.notice each of them. */
+struct weir_warnings *weir_manifest_warnings(const weir_manifest *manifest);
+
 const char *weir_manifest_path(const weir_manifest *manifest);
 uint64_t weir_manifest_file_bytes(const weir_manifest *manifest);
 uint32_t weir_manifest_version(const weir_manifest *manifest);

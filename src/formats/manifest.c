@@ -28,8 +28,9 @@ static enum weir_status parse_source(weir_manifest **out, struct gguf_source *so
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a manifest");
     manifest->file_bytes = source->file_bytes;
     manifest->path = weir_heap_text(source->name);
-    enum weir_status status = manifest->path == NULL
-                                  ? WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a path")
+    manifest->warnings = weir_heap_alloc(sizeof(*manifest->warnings));
+    enum weir_status status = manifest->path == NULL || manifest->warnings == NULL
+                                  ? WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a manifest")
                                   : weir_gguf_parse(manifest, source, err);
     if (status != WEIR_OK) {
         weir_manifest_close(&manifest);
@@ -95,6 +96,7 @@ void weir_manifest_close(weir_manifest **manifest)
     if (closing == NULL)
         return;
     weir_heap_free(closing->path);
+    weir_heap_free(closing->warnings);
     weir_heap_free(closing->head);
     weir_heap_free(closing->keys);
     weir_heap_free(closing->tensors);
@@ -106,6 +108,11 @@ void weir_manifest_close(weir_manifest **manifest)
     weir_heap_free(closing->scores);
     weir_heap_free(closing);
     *manifest = NULL;
+}
+
+struct weir_warnings *weir_manifest_warnings(const weir_manifest *manifest)
+{
+    return manifest->warnings;
 }
 
 const char *weir_manifest_path(const weir_manifest *manifest)

@@ -46,6 +46,7 @@ struct weir_manifest {
     struct weir_tensor *tensors;
     uint32_t key_count, tensor_count;
     struct name_index key_index, tensor_index;
+    struct weir_warnings *warnings;
 
     /* the vocabulary, built at the first call */
     struct weir_vocab vocab;

@@ -140,22 +140,25 @@ static enum weir_status read_merges(weir_manifest *manifest, struct weir_err *er
     return WEIR_OK;
 }
 
-/* A special token's id; fallback when the key is absent. */
+/* A special token's id; fallback when the key is absent, or names a token that is not there. */
 static enum weir_status read_id(const weir_manifest *manifest, const char *key, uint32_t fallback,
                                 uint32_t *id, struct weir_err *err)
 {
-    uint64_t value = fallback;
     const uint32_t n_vocab = manifest->vocab.n_vocab;
-    const bool found = weir_gguf_find_key(manifest, key) != NULL;
-    if (found && !weir_manifest_u64(manifest, key, &value))
+    uint64_t value = 0;
+    double number = 0.0;
+    if (weir_gguf_find_key(manifest, key) != NULL && !weir_manifest_f64(manifest, key, &number))
         return WEIR_FAIL(err, WEIR_ERR_FORMAT,
                          "key %s: wanted a token's number, found something else", key);
-    if (!found && value >= n_vocab)
-        value = WEIR_TOKEN_NONE;
-    if (found && value >= n_vocab)
-        return WEIR_FAIL(err, WEIR_ERR_FORMAT, "key %s: token %llu of a vocabulary of %u", key,
-                         (unsigned long long)value, n_vocab);
-    *id = (uint32_t)value;
+    if (weir_manifest_u64(manifest, key, &value) && value < n_vocab) {
+        *id = (uint32_t)value;
+        return WEIR_OK;
+    }
+    if (weir_gguf_find_key(manifest, key) != NULL)
+        weir_warn(manifest->warnings,
+                  "key %s: token %.10g of a vocabulary of %u: the key is ignored", key, number,
+                  n_vocab);
+    *id = fallback < n_vocab ? fallback : WEIR_TOKEN_NONE;
     return WEIR_OK;
 }
 

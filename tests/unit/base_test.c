@@ -232,12 +232,34 @@ static void assert_names_the_broken_promise_and_aborts(void **state)
     assert_non_null(strstr(text, "broken promise: 2 + 2 == 5"));
 }
 
+static void a_warning_is_listed_once_and_the_list_is_bounded(void **state)
+{
+    (void)state;
+    struct weir_warnings warnings = {0};
+    weir_warn(NULL, "nobody listens");
+    for (int again = 0; again < 2; again++)
+        weir_warn(&warnings, "key %s is ignored", "a");
+    assert_int_equal(warnings.count, 1);
+    assert_string_equal(warnings.text[0], "key a is ignored");
+    for (int number = 1; number < WEIR_WARNING_MAX; number++)
+        weir_warn(&warnings, "%0400d", number);
+    assert_int_equal(warnings.count, 2); /* cut where they are still the same */
+    for (int number = 2; number < WEIR_WARNING_MAX; number++)
+        weir_warn(&warnings, "number %d", number);
+    assert_int_equal(warnings.count, WEIR_WARNING_MAX);
+    assert_int_equal(warnings.more, 0);
+    weir_warn(&warnings, "one more");
+    assert_int_equal(warnings.count, WEIR_WARNING_MAX);
+    assert_int_equal(warnings.more, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(err_keeps_the_first_failure_and_its_place),
         cmocka_unit_test(err_appends_what_the_system_says),
         cmocka_unit_test(err_text_is_cut_rather_than_grown),
+        cmocka_unit_test(a_warning_is_listed_once_and_the_list_is_bounded),
         cmocka_unit_test(try_forwards_a_failure_unchanged),
         cmocka_unit_test(checked_numbers_refuse_what_does_not_fit),
         cmocka_unit_test(align_goes_to_the_next_or_previous_multiple),

@@ -226,13 +226,39 @@ static void special_tokens_are_tokens(void **state)
         put_u32_key(names[row], 2);
         vocab_is_accepted();
         begin_vocab("gpt2", 1);
-        put_u32_key(names[row], 3);
-        vocab_is_refused(WORDS(names[row], "token 3 of a vocabulary of 3"));
-        begin_vocab("gpt2", 1);
-        put_key(names[row], GGUF_I32);
-        put(UINT32_MAX, 4);
+        put_text_key(names[row], "2");
         vocab_is_refused(WORDS(names[row], "wanted a token's number"));
     }
+}
+
+static void special_tokens_out_of_range_are_ignored_with_a_word(void **state)
+{
+    (void)state;
+    static const struct {
+        enum gguf_type type;
+        uint32_t bits;
+        const char *number;
+    } cases[] = {{GGUF_U32, 3, "token 3 of a vocabulary of 3"},
+                 {GGUF_U32, UINT32_MAX, "token 4294967295"},
+                 {GGUF_I32, UINT32_MAX, "token -1"},
+                 {GGUF_F32, 0x3f000000, "token 0.5"}};
+    static const char *const names[] = {KEY("bos_token_id"), KEY("eos_token_id"),
+                                        KEY("unknown_token_id")};
+    for (size_t row = 0; row < WEIR_COUNT(names); row++)
+        for (size_t at = 0; at < WEIR_COUNT(cases); at++) {
+            weir_manifest *manifest = NULL;
+            begin_vocab("gpt2", 1);
+            put_key(names[row], cases[at].type);
+            put(cases[at].bits, 4);
+            const struct weir_vocab *vocab = vocab_of(&manifest);
+            assert_true(vocab->bos_id == WEIR_TOKEN_NONE && vocab->eos_id == WEIR_TOKEN_NONE &&
+                        vocab->unk_id == WEIR_TOKEN_NONE);
+            const struct weir_warnings *warnings = weir_manifest_warnings(manifest);
+            assert_int_equal(warnings->count, 1);
+            assert_non_null(strstr(warnings->text[0], names[row]));
+            assert_non_null(strstr(warnings->text[0], cases[at].number));
+            weir_manifest_close(&manifest);
+        }
 }
 
 static void flags_are_bools(void **state)
@@ -296,6 +322,7 @@ int main(void)
         cmocka_unit_test(every_token_has_one_type_and_one_score),
         cmocka_unit_test(types_and_scores_are_in_range),
         cmocka_unit_test(special_tokens_are_tokens),
+        cmocka_unit_test(special_tokens_out_of_range_are_ignored_with_a_word),
         cmocka_unit_test(flags_are_bools),
         cmocka_unit_test(failed_allocations_leave_no_vocabulary),
     };
