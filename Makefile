@@ -37,10 +37,10 @@ weir_c := -std=c17 -D_GNU_SOURCE -MMD -MP -Iinclude -Isrc -fvisibility=hidden -p
           $(if $(WERROR),-Werror) $(shell pkg-config --cflags $(pkgs) 2>/dev/null)
 weir_c.release := -O3 -DWEIR_RELEASE
 weir_c.debug   := -O1
-weir_c.asan    := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+weir_c.asan    := -O1 -DWEIR_ASAN -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 weir_c.tsan    := -O1 -fsanitize=thread
 weir_c.hostile := -O1 -DWEIR_HOSTILE
-weir_c.fuzz    := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+weir_c.fuzz    := -O1 -DWEIR_ASAN -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 weir_ld.asan   := -fsanitize=address,undefined
 weir_ld.tsan   := -fsanitize=thread
 weir_ld.fuzz   := -fsanitize=fuzzer,address,undefined

@@ -1,7 +1,8 @@
 /* weir.h - the public door: plan, engine, session, sampler, statistics.
  *
  * Job       Run a language model whose experts live on an SSD inside a memory ceiling.
- * Not here  Printing, options, files of text: the library never prints and never exits.
+ * Not here  Printing, options, files of text: the library never prints and never exits, and leaves
+ *           the process as it is: signals, locale, allocator, environment, limits.
  * Shapes    logits are f32 [n_vocab]; ids are uint32_t in [0, n_vocab).
  * Units     *_bytes in bytes, *_s in seconds, *_tps in tokens per second, shares from 0 to 1.
  * Owns      weir_engine owns the model and all memory; a session borrows its engine and must be
@@ -431,7 +432,8 @@ struct weir_machine {
     double dram_bytes_per_s; /* a short read probe with all threads */
 };
 
-/* path: a file or folder whose file system and device are examined; NULL: the current folder. */
+/* path: a file or folder whose file system and device are examined; NULL: the current folder. In a
+ * folder a file of 8 KiB is made for it, and removed again. */
 WEIR_API void weir_machine_get(struct weir_machine *machine, const char *path);
 
 #ifdef __cplusplus

@@ -47,6 +47,9 @@ CALLS = [
     ("exit _exit quick_exit abort getenv secure_getenv setenv putenv", ["src/base/base.c"],
      "only cli ends the process or reads the environment"),
     ("pthread_create", ["src/base/thread.c"], "threads are started by base/thread.h, so that no signal reaches them"),
+    ("mallopt setlocale signal sigaction sigprocmask atexit on_exit umask chdir fchdir prctl setrlimit setpriority nice "
+     "fesetround fesetenv mlockall dup2 freopen setvbuf fork vfork system popen mkstemp", [],
+     "the library is a guest and leaves its caller's process as it is"),
     ("printf vprintf puts putchar perror", [], "the library never prints"),
     ("stdout stderr", ["src/base/base.c"], "the library never prints"),
 ]
@@ -182,6 +185,9 @@ def check_calls(tree):
                 name = match.group(1)
                 if name in words and (match.group(2) or name in ("stdout", "stderr")):
                     tree.find(path, number, words[name])
+            if path.startswith("src/") and re.search(r'(?<!\w)fopen\(|(?<!\w)open\([^)]*O_', line) and not re.search(
+                    r'"\w*e\w*"|O_CLOEXEC', tree.lines(path)[number - 1]):
+                tree.find(path, number, "a descriptor of the library must not reach its caller's children: O_CLOEXEC")
             if path.startswith("src/kernels/") and re.search(r"__AVX|__FMA__|__F16C__|__ARM_", line):
                 tree.find(path, number, "a file's name says its instruction set; no #ifdef does")
 

@@ -1,6 +1,7 @@
 /* machine.c - what this machine offers: facts and short probes, for weir doctor. */
 #include "engine/engine_internal.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,14 +51,14 @@ static bool choose_file(const char *path, char *name, size_t capacity, bool *mad
 {
     *made = false;
     snprintf(name, capacity, "%s", path);
-    FILE *file = fopen(path, "rb");
+    FILE *file = fopen(path, "rbe");
     const bool readable = file != NULL && fgetc(file) != EOF;
     if (file != NULL)
         fclose(file);
     if (readable)
         return true;
     snprintf(name, capacity, "%s/.weir-doctor-XXXXXX", path);
-    const int fd = mkstemp(name);
+    const int fd = mkostemp(name, O_CLOEXEC);
     if (fd < 0)
         return false;
     static const char page[2 * WEIR_IO_ALIGN];

@@ -1,11 +1,13 @@
 /* heap_test.c - zeroed, counted, and failing exactly where the fault plan says. */
 #include "base/heap.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <cmocka.h>
 
@@ -48,6 +50,47 @@ static void heap_counts_what_lives(void **state)
     assert_string_equal(text, "a reservoir");
     assert_int_equal(weir_heap_calls() - before_calls, 3);
     weir_heap_free(text);
+    weir_heap_free(memory);
+    assert_int_equal(weir_heap_bytes(), before_bytes);
+}
+
+#ifndef WEIR_ASAN /* which keeps for a while what is freed */
+/* So that what is planned later finds the room, whatever the process's allocator would keep. */
+static void large_blocks_go_back_to_the_system_when_freed(void **state)
+{
+    (void)state;
+    unsigned char in_memory[64];
+    for (int round = 0; round < 3; round++) {
+        char *memory = weir_heap_array(40, 5000);
+        void *page = (void *)((uintptr_t)memory & ~(uintptr_t)4095);
+        assert_int_equal(mincore(page, 200000, in_memory), 0);
+        weir_heap_free(memory);
+        assert_int_equal(mincore(page, 200000, in_memory), -1);
+        assert_int_equal(errno, ENOMEM);
+    }
+}
+#endif
+
+static void a_block_keeps_its_bytes_as_it_grows_and_shrinks(void **state)
+{
+    static const size_t sizes[] = {10,     5000,   131055, 131056,  131057, 200000,
+                                   900000, 300000, 131057, 1000000, 4000,   10};
+    (void)state;
+    const uint64_t before_bytes = weir_heap_bytes();
+    unsigned char *memory = weir_heap_alloc(4);
+    memcpy(memory, "weir", 4);
+    for (size_t index = 0; index < sizeof(sizes) / sizeof(sizes[0]); index++) {
+        memory = weir_heap_grow(memory, sizes[index]);
+        assert_non_null(memory);
+        assert_memory_equal(memory, "weir", 4);
+        memory[sizes[index] - 1] = 'x';
+        assert_in_range(weir_heap_bytes() - before_bytes, sizes[index], sizes[index] + 4200);
+        unsigned char *other = weir_heap_alloc(sizes[index]);
+        for (size_t byte = 0; byte < sizes[index]; byte++)
+            assert_int_equal(other[byte], 0);
+        memset(other, 1, sizes[index]);
+        weir_heap_free(other);
+    }
     weir_heap_free(memory);
     assert_int_equal(weir_heap_bytes(), before_bytes);
 }
@@ -132,6 +175,10 @@ int main(void)
         cmocka_unit_test(heap_gives_zeroed_memory_even_after_reuse),
         cmocka_unit_test(heap_gives_a_unique_pointer_for_no_bytes),
         cmocka_unit_test(heap_counts_what_lives),
+#ifndef WEIR_ASAN
+        cmocka_unit_test(large_blocks_go_back_to_the_system_when_freed),
+#endif
+        cmocka_unit_test(a_block_keeps_its_bytes_as_it_grows_and_shrinks),
         cmocka_unit_test(heap_refuses_an_array_that_overflows),
         cmocka_unit_test(heap_keeps_the_old_block_when_growing_fails),
         cmocka_unit_test(heap_fails_at_the_chosen_call_and_only_there),
