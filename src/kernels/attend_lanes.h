@@ -137,7 +137,9 @@ static float soften(float *scores, size_t count, float *most)
         *most = scores[i] > *most ? scores[i] : *most;
     for (i = 0; i < count; i += LANES) {
         const size_t left = count - i;
-        const lanes e = exp_of(subtract(load_floats(scores + i, left), spread(*most)));
+        const lanes score = load_floats(scores + i, left);
+        /* Times 0 a finite score is nothing, and minus infinity what is not a number. */
+        const lanes e = multiply_add(score, spread(0.0f), exp_of(subtract(score, spread(*most))));
         store_floats(scores + i, e, left);
         sums = add(sums, keep_first(e, left));
     }

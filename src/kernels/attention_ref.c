@@ -30,7 +30,8 @@ static float soften(float *scores, size_t count, float *most)
     for (size_t i = 0; i < count; i++)
         *most = scores[i] > *most ? scores[i] : *most;
     for (size_t i = 0; i < count; i++) {
-        scores[i] = expf(scores[i] - *most);
+        /* Times 0 a finite score is nothing, and minus infinity what is not a number. */
+        scores[i] = expf(scores[i] - *most) + 0.0f * scores[i];
         sum += scores[i];
     }
     return sum;

@@ -9,7 +9,8 @@
  * Owns      Nothing.
  * Threads   Any thread. A result never depends on how rows, tokens or heads are divided among
  *           calls: the float accumulation order of one output is fixed by format and level.
- * Errors    None: kernels cannot fail.
+ * Errors    None: kernels cannot fail. What is not finite stays so: an output that a value that is
+ *           not finite goes into is not a finite number either, at every level.
  * Source    Integer block dots as in ggml's formats; RMSNorm arXiv:1910.07467 eq. 4; SwiGLU
  *           arXiv:2002.05202 eq. 6; RoPE arXiv:2104.09864 eq. 34; GQA arXiv:2305.13245.
  */
@@ -89,12 +90,15 @@ typedef void weir_matmul_fn(const struct weir_matmul *job);
 
 /* dst (weir_act_row_bytes() long) = src[0 .. cols) in an activation format. Class EXACT for
  * F32; for the 8-bit formats every level gives the reference's bits too (EXACT): otherwise levels
- * could not be compared. Rounding is to nearest even; an all-zero block has scale 0. */
+ * could not be compared. Rounding is to nearest even; an all-zero block has scale 0. A block with a
+ * value that is not finite has steps of 0 and a scale that is not a number, which every output that
+ * it goes into then is, too. */
 typedef void weir_act_fn(const float *src, void *dst, size_t cols);
 
-/* y[i] = x[i] * weight[i] / sqrt(mean(x^2) + epsilon); y may be x. TOL 1e-5 relative. */
-typedef void weir_rmsnorm_fn(const float *x, const float *weight, float *y, size_t count,
-                             float epsilon);
+/* y[i] = x[i] * weight[i] / sqrt(mean(x^2) + epsilon); y may be x. TOL 1e-5 relative. Returns what
+ * x was multiplied with: 0 or not a number when a value of x is not finite, else above 0. */
+typedef float weir_rmsnorm_fn(const float *x, const float *weight, float *y, size_t count,
+                              float epsilon);
 
 /* gate[i] = silu(gate[i]) * up[i]; silu(v) = v / (1 + exp(-v)). TOL 1e-5 relative. */
 typedef void weir_silu_mul_fn(float *gate, const float *up, size_t count);
@@ -119,7 +123,8 @@ typedef void weir_axpy_fn(float *y, const float *x, float scale, size_t count);
  * and n_position does not fall from one to the next; a job's bits do not depend on its company. Any
  * d_head and n_position >= 1. attend.h has the order of the sums. Pages as in PagedAttention
  * (arXiv:2309.06180).
- * TOL 1e-4 relative to sum |softmax v|. */
+ * TOL 1e-4 relative to sum |softmax v|. A score of minus infinity, which has no weight, makes out
+ * not a number all the same. */
 struct weir_attention {
     const float *q;
     const void *k;
@@ -167,8 +172,10 @@ void weir_kernels_init(struct weir_kernels *kernels, unsigned cpu_flags);
 /* Bytes of one activation row of cols values; cols is a multiple of 32 or 256 for 8-bit formats. */
 size_t weir_act_row_bytes(enum weir_act act, size_t cols);
 
-/* In place softmax over count >= 1 values, f32, scalar: for routers and samplers. */
+/* In place softmax over count >= 1 values, f32, scalar: for routers. */
 void weir_softmax(float *x, size_t count);
+/* True when none of count values is infinite or not a number. */
+bool weir_all_finite(const float *x, size_t count);
 /* Rotate pairs of one head vector by position (arXiv:2104.09864). Of pair i of n_rot / 2, angles[i]
  * is the cosine and angles[n_rot / 2 + i] the sine. interleaved: pairs (2i, 2i+1); else NEOX pairs
  * (i, i + n_rot / 2). Values past n_rot stay. angles does not overlap head. */

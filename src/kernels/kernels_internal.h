@@ -2,10 +2,34 @@
 #ifndef WEIR_KERNELS_INTERNAL_H
 #define WEIR_KERNELS_INTERNAL_H
 
+#include <math.h>
+#include <string.h>
+
 #include "kernels/kernels.h"
 
 /* For what takes a type or a number of tokens as a constant, and must see it as one. */
 #define WEIR_INLINE static inline __attribute__((always_inline))
+
+/* The bits of an infinity; what is not a number has larger ones, its sign put away. */
+enum { WEIR_INFINITY_BITS = 0x7f800000 };
+
+/* How a block of activations is quantized. */
+struct weir_act_range {
+    float scale;   /* not a number when a value of the block is not finite */
+    float inverse; /* what values are multiplied with to become steps; then 0 */
+};
+
+/* By the bits of the block's largest magnitude. Compared as bits: a maximum of floats drops what is
+ * not a number, and the block would go on as if nothing had been there. */
+WEIR_INLINE struct weir_act_range weir_act_range_of(uint32_t most_bits)
+{
+    float most;
+    memcpy(&most, &most_bits, sizeof(most));
+    if (most_bits >= WEIR_INFINITY_BITS)
+        return (struct weir_act_range){.scale = NAN};
+    return (struct weir_act_range){.scale = most / 127.0f,
+                                   .inverse = most_bits == 0 ? 0.0f : 127.0f / most};
+}
 
 void weir_matmul_init_ref(struct weir_kernels *kernels);
 void weir_kernels_init_ref(struct weir_kernels *kernels);

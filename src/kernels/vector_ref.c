@@ -16,35 +16,42 @@ size_t weir_act_row_bytes(enum weir_act act, size_t cols)
     }
 }
 
+/* Of a value without its sign. Of two finite ones the larger has the larger bits, and an infinity
+ * or what is not a number has larger ones than all of them. */
+static uint32_t magnitude_bits(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof(bits));
+    return bits & 0x7fffffffu;
+}
+
 static void act_f32(const float *src, void *dst, size_t cols)
 {
     memcpy(dst, src, cols * sizeof(*src));
 }
 
-/* The largest magnitude of count values; not-a-number counts as nothing. */
-static float find_most(const float *x, size_t count)
+/* The bits of the largest magnitude of count values. */
+static uint32_t find_most(const float *x, size_t count)
 {
-    float most = 0.0f;
+    uint32_t most = 0;
     for (size_t i = 0; i < count; i++)
-        most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
+        most = magnitude_bits(x[i]) > most ? magnitude_bits(x[i]) : most;
     return most;
 }
 
 /* q = round(x * 127 / most); all levels compute exactly this, so their bits agree. */
 static float quantize(const float *x, int8_t *q, size_t count)
 {
-    const float most = find_most(x, count);
-    const float scale = most / 127.0f;
-    const float inverse = most > 0.0f && most <= 3.4e38f ? 127.0f / most : 0.0f;
+    const struct weir_act_range range = weir_act_range_of(find_most(x, count));
     for (size_t i = 0; i < count; i++) {
         /* A subnormal maximum makes the inverse infinite: the products are then kept in range. */
-        const float step = x[i] * inverse;
+        const float step = x[i] * range.inverse;
         q[i] = (int8_t)lrintf(step > 127.0f    ? 127.0f
                               : step < -127.0f ? -127.0f
                               : step == step   ? step
                                                : 0.0f);
     }
-    return scale;
+    return range.scale;
 }
 
 static void act_q8_32(const float *src, void *dst, size_t cols)
@@ -76,7 +83,7 @@ static void act_q8_256(const float *src, void *dst, size_t cols)
     }
 }
 
-static void rmsnorm(const float *x, const float *weight, float *y, size_t count, float epsilon)
+static float rmsnorm(const float *x, const float *weight, float *y, size_t count, float epsilon)
 {
     double squares = 0.0;
     for (size_t i = 0; i < count; i++)
@@ -84,6 +91,7 @@ static void rmsnorm(const float *x, const float *weight, float *y, size_t count,
     const float scale = (float)(1.0 / sqrt(squares / (double)count + (double)epsilon));
     for (size_t i = 0; i < count; i++)
         y[i] = x[i] * scale * weight[i];
+    return scale;
 }
 
 static void silu_mul(float *gate, const float *up, size_t count)
@@ -127,12 +135,21 @@ void weir_softmax(float *x, size_t count)
         most = x[i] > most ? x[i] : most;
     float sum = 0.0f;
     for (size_t i = 0; i < count; i++) {
-        x[i] = expf(x[i] - most);
+        /* Times 0 a finite value is nothing, and minus infinity what is not a number. */
+        x[i] = expf(x[i] - most) + 0.0f * x[i];
         sum += x[i];
     }
     const float inverse = 1.0f / sum;
     for (size_t i = 0; i < count; i++)
         x[i] *= inverse;
+}
+
+bool weir_all_finite(const float *x, size_t count)
+{
+    uint32_t is_bad = 0; /* no early end: so it needs no branch for each value */
+    for (size_t i = 0; i < count; i++)
+        is_bad |= magnitude_bits(x[i]) >= WEIR_INFINITY_BITS;
+    return is_bad == 0;
 }
 
 WEIR_INLINE void turn(float *a, float *b, float cosine, float sine)

@@ -334,6 +334,85 @@ static void mxfp4_has_every_power_on_every_level(void **state)
     free_problem(&problem);
 }
 
+/* Where the first block of a format has its scale, and its minimum's or -1; what floats have at their
+ * first value. All but MXFP4's are the last bytes of a float or a half. */
+static void find_scales(enum weir_type type, int at[2])
+{
+    at[0] = type == WEIR_TYPE_Q2_K   ? 80
+            : type == WEIR_TYPE_Q3_K ? 108
+            : type == WEIR_TYPE_Q6_K ? 208
+                                     : 0;
+    at[1] = has_minimum(type) ? at[0] + 2 : -1;
+}
+
+static void put_bad(enum weir_type type, uint8_t *at, int which)
+{
+    static const uint32_t floats[] = {0x7fc00000, 0x7f800000, 0xff800000};
+    static const uint16_t halves[] = {0x7e00, 0x7c00, 0xfc00};
+    static const uint16_t brain[] = {0x7fc0, 0x7f80, 0xff80};
+    if (type == WEIR_TYPE_F32)
+        memcpy(at, &floats[which], sizeof(floats[which]));
+    else
+        memcpy(at, type == WEIR_TYPE_BF16 ? &brain[which] : &halves[which], sizeof(halves[which]));
+}
+
+/* One row of weights and one token are damaged: their outputs are not finite, all others are. */
+static void check_damage(const struct weir_kernels *kernels, const struct problem *problem,
+                         size_t bad_row, size_t bad_token)
+{
+    static float y[TOKENS * ROWS];
+    for (size_t n_token = 1; n_token <= TOKENS; n_token += TOKENS - 1) {
+        for (size_t first = 0; first < TOKENS; first += n_token)
+            run(kernels, problem, y, 0, ROWS, first, n_token);
+        for (size_t token = 0; token < TOKENS; token++)
+            for (size_t row = 0; row < ROWS; row++)
+                if (weir_all_finite(&y[token * ROWS + row], 1) ==
+                    (row == bad_row || token == bad_token))
+                    fail_msg("%s %s: row %zu, token %zu of %zu at once: %g", kernels->isa,
+                             weir_quant_info(problem->type)->name, row, token, n_token,
+                             (double)y[token * ROWS + row]);
+    }
+}
+
+/* In the first block or the last, of the first row, one in the middle and the last. Token 1 is all
+ * zeros, and so are the steps of the damaged row's activations. */
+static void what_is_not_finite_stays_so_on_every_level(void **state)
+{
+    struct weir_kernels ref;
+    (void)state;
+    weir_kernels_init(&ref, 0);
+    for (int type = 0; type < WEIR_TYPE_COUNT; type++)
+        for (int which = 0; which < 3 && type != WEIR_TYPE_MXFP4; which++)
+            for (size_t place = 0; place < 12; place++) {
+                static const size_t rows[] = {0, 18, ROWS - 1};
+                static const size_t tokens[] = {0, 5, TOKENS - 1};
+                static float row[COLS_MAX];
+                struct problem problem;
+                const struct weir_type_info *info = weir_quant_info((enum weir_type)type);
+                const size_t cols = info->block_len == 1 ? 37 : 3 * info->block_len;
+                const size_t bad_row = rows[place % 3];
+                const size_t bad_token = tokens[place / 4];
+                const enum weir_act act = ref.act[type];
+                int at[2];
+                find_scales((enum weir_type)type, at);
+                make_problem(&problem, &ref, (enum weir_type)type, cols, FILL_RANDOM, true);
+                memset(row, 0, sizeof(row));
+                ref.quantize[act](row, problem.x.start + problem.x_row_bytes, cols);
+                const float bad[] = {NAN, INFINITY, -INFINITY};
+                row[place % 2 == 0 ? 0 : cols - 1] = bad[which];
+                ref.quantize[act](row, problem.x.start + bad_token * problem.x_row_bytes, cols);
+                uint8_t *block = problem.w.start + bad_row * problem.w_row_bytes +
+                                 (place % 2 == 0 ? 0 : problem.w_row_bytes - info->block_bytes);
+                put_bad((enum weir_type)type, block + at[place / 2 % 2 == 1 && at[1] >= 0], which);
+                for (size_t level = 0; level < WEIR_COUNT(level_masks); level++) {
+                    struct weir_kernels kernels;
+                    if (level_has(&kernels, level, &ref, (enum weir_type)type))
+                        check_damage(&kernels, &problem, bad_row, bad_token);
+                }
+                free_problem(&problem);
+            }
+}
+
 /* More tokens and columns than any tile or panel holds: an odd number of blocks of 32. */
 static size_t long_cols(enum weir_type type)
 {
@@ -396,6 +475,7 @@ int main(void)
         cmocka_unit_test(any_bytes_give_the_same_on_every_level),
         cmocka_unit_test(extremes_fit_every_sum_on_every_level),
         cmocka_unit_test(mxfp4_has_every_power_on_every_level),
+        cmocka_unit_test(what_is_not_finite_stays_so_on_every_level),
         cmocka_unit_test(long_prompts_have_the_bits_of_single_tokens),
     };
     return cmocka_run_group_tests(tests, choose_seed, NULL);

@@ -1,5 +1,6 @@
 /* exp_neon.h - exp of 4 floats: 2^n times a polynomial on [-ln 2 / 2, ln 2 / 2]; relative error
- * below 2e-7, 0 below -87.3, clamped above 88.3. */
+ * below 2e-7, 0 below -87.3, infinite above 88.38, where 2^n has no float. Minimum and maximum give
+ * what is not a number when one operand is. */
 #ifndef WEIR_KERNELS_EXP_NEON_H
 #define WEIR_KERNELS_EXP_NEON_H
 
@@ -9,7 +10,7 @@ static inline float32x4_t exp_4(float32x4_t x)
 {
     const float32x4_t low = vdupq_n_f32(-87.3f);
     const uint32x4_t tiny = vcltq_f32(x, low);
-    x = vminq_f32(vmaxq_f32(x, low), vdupq_n_f32(88.3f));
+    x = vminq_f32(vmaxq_f32(x, low), vdupq_n_f32(89.0f));
     const float32x4_t n = vrndnq_f32(vmulq_n_f32(x, 1.44269504f));
     float32x4_t r = vfmsq_f32(x, n, vdupq_n_f32(0.693359375f));
     r = vfmsq_f32(r, n, vdupq_n_f32(-2.12194440e-4f));

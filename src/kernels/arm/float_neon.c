@@ -99,21 +99,13 @@ MATMUL(f16, WEIR_TYPE_F16)
 MATMUL(bf16, WEIR_TYPE_BF16)
 #undef MATMUL
 
-/* The largest magnitude of count values, a multiple of 4; not-a-number counts as nothing, as no
- * comparison with it holds. */
-WEIR_INLINE float find_most(const float *x, size_t count)
+/* How count values are quantized, a multiple of 4. */
+WEIR_INLINE struct weir_act_range range_of(const float *x, size_t count)
 {
-    float32x4_t most = vdupq_n_f32(0.0f);
-    for (size_t i = 0; i < count; i += 4) {
-        const float32x4_t magnitude = vabsq_f32(vld1q_f32(x + i));
-        most = vbslq_f32(vcgtq_f32(magnitude, most), magnitude, most);
-    }
-    return vmaxvq_f32(most);
-}
-
-WEIR_INLINE float inverse_of(float most)
-{
-    return most > 0.0f && most <= 3.4e38f ? 127.0f / most : 0.0f;
+    uint32x4_t most = vdupq_n_u32(0);
+    for (size_t i = 0; i < count; i += 4)
+        most = vmaxq_u32(most, vreinterpretq_u32_f32(vabsq_f32(vld1q_f32(x + i))));
+    return weir_act_range_of(vmaxvq_u32(most));
 }
 
 /* Round(x * inverse) of 4 values; as vector_ref.c's quantize, bit for bit: minimum, maximum and
@@ -140,11 +132,10 @@ static void act_q8_32(const float *src, void *dst, size_t cols)
 {
     struct weir_act_q8_32 *act = dst;
     for (size_t at = 0; at < cols / 32; at++, act++, src += 32) {
-        const float most = find_most(src, 32);
-        const float inverse = inverse_of(most);
-        const int sum =
-            store_steps(src, act->q, inverse) + store_steps(src + 16, act->q + 16, inverse);
-        act->scale = most / 127.0f;
+        const struct weir_act_range range = range_of(src, 32);
+        const int sum = store_steps(src, act->q, range.inverse) +
+                        store_steps(src + 16, act->q + 16, range.inverse);
+        act->scale = range.scale;
         act->sum = act->scale * (float)sum;
         act->offset = -128 * sum;
     }
@@ -154,12 +145,11 @@ static void act_q8_256(const float *src, void *dst, size_t cols)
 {
     struct weir_act_q8_256 *act = dst;
     for (size_t at = 0; at < cols / 256; at++, act++, src += 256) {
-        const float most = find_most(src, 256);
-        const float inverse = inverse_of(most);
-        act->scale = most / 127.0f;
+        const struct weir_act_range range = range_of(src, 256);
+        act->scale = range.scale;
         for (int j = 0; j < 8; j++) {
-            const int low = store_steps(src + j * 32, act->q + j * 32, inverse);
-            const int high = store_steps(src + j * 32 + 16, act->q + j * 32 + 16, inverse);
+            const int low = store_steps(src + j * 32, act->q + j * 32, range.inverse);
+            const int high = store_steps(src + j * 32 + 16, act->q + j * 32 + 16, range.inverse);
             act->sums[j] = (int16_t)(low + high);
             act->half_sums[2 * j] = (int16_t)low;
             act->half_sums[2 * j + 1] = (int16_t)high;
@@ -169,7 +159,7 @@ static void act_q8_256(const float *src, void *dst, size_t cols)
     }
 }
 
-static void rmsnorm(const float *x, const float *weight, float *y, size_t count, float epsilon)
+static float rmsnorm(const float *x, const float *weight, float *y, size_t count, float epsilon)
 {
     float64x2_t even = vdupq_n_f64(0.0);
     float64x2_t odd = vdupq_n_f64(0.0);
@@ -189,6 +179,7 @@ static void rmsnorm(const float *x, const float *weight, float *y, size_t count,
         vst1q_f32(y + i, vmulq_f32(vmulq_n_f32(vld1q_f32(x + i), scale), vld1q_f32(weight + i)));
     for (; i < count; i++)
         y[i] = x[i] * scale * weight[i];
+    return scale;
 }
 
 WEIR_INLINE float32x4_t silu_mul_4(float32x4_t gate, float32x4_t up)

@@ -51,17 +51,19 @@ DOTS(f16, 2)
 DOTS(bf16, 2)
 #undef DOTS
 
-WEIR_INLINE __m256 magnitude_max(__m256 most, const float *x)
+/* By bits, as weir_act_range_of() wants it. */
+WEIR_INLINE __m256i magnitude_max(__m256i most, const float *x)
 {
-    const __m256 sign = _mm256_set1_ps(-0.0f);
-    const __m256 magnitude = _mm256_andnot_ps(sign, _mm256_loadu_ps(x));
-    /* vmaxps gives its second operand when the first is not a number. */
-    return _mm256_max_ps(magnitude, most);
+    const __m256i bits = _mm256_loadu_si256((const __m256i *)(const void *)x);
+    return _mm256_max_epi32(_mm256_and_si256(bits, _mm256_set1_epi32(0x7fffffff)), most);
 }
 
-WEIR_INLINE float inverse_of(float most)
+WEIR_INLINE struct weir_act_range range_of(__m256i most)
 {
-    return most > 0.0f && most <= 3.4e38f ? 127.0f / most : 0.0f;
+    __m128i four = _mm_max_epi32(_mm256_castsi256_si128(most), _mm256_extracti128_si256(most, 1));
+    four = _mm_max_epi32(four, _mm_shuffle_epi32(four, 0x4e));
+    four = _mm_max_epi32(four, _mm_shuffle_epi32(four, 0xb1));
+    return weir_act_range_of((uint32_t)_mm_cvtsi128_si32(four));
 }
 
 /* Round(x * inverse) of 8 values as int32; as vector_ref.c's quantize, bit for bit. */
@@ -92,14 +94,14 @@ static void act_q8_32(const float *src, void *dst, size_t cols)
 {
     struct weir_act_q8_32 *act = dst;
     for (size_t at = 0; at < cols / 32; at++, act++, src += 32) {
-        __m256 largest = _mm256_setzero_ps();
+        __m256i largest = _mm256_setzero_si256();
         for (int j = 0; j < 4; j++)
             largest = magnitude_max(largest, src + j * 8);
-        const float most = max_8(largest);
-        const __m256 inverse = _mm256_set1_ps(inverse_of(most));
+        const struct weir_act_range range = range_of(largest);
+        const __m256 inverse = _mm256_set1_ps(range.inverse);
         const int sum =
             store_steps(src, act->q, inverse) + store_steps(src + 16, act->q + 16, inverse);
-        act->scale = most / 127.0f;
+        act->scale = range.scale;
         act->sum = act->scale * (float)sum;
         act->offset = -128 * sum;
     }
@@ -109,12 +111,12 @@ static void act_q8_256(const float *src, void *dst, size_t cols)
 {
     struct weir_act_q8_256 *act = dst;
     for (size_t at = 0; at < cols / 256; at++, act++, src += 256) {
-        __m256 largest = _mm256_setzero_ps();
+        __m256i largest = _mm256_setzero_si256();
         for (int j = 0; j < 32; j++)
             largest = magnitude_max(largest, src + j * 8);
-        const float most = max_8(largest);
-        const __m256 inverse = _mm256_set1_ps(inverse_of(most));
-        act->scale = most / 127.0f;
+        const struct weir_act_range range = range_of(largest);
+        const __m256 inverse = _mm256_set1_ps(range.inverse);
+        act->scale = range.scale;
         for (int j = 0; j < 8; j++) {
             const int low = store_steps(src + j * 32, act->q + j * 32, inverse);
             const int high = store_steps(src + j * 32 + 16, act->q + j * 32 + 16, inverse);
@@ -127,7 +129,7 @@ static void act_q8_256(const float *src, void *dst, size_t cols)
     }
 }
 
-static void rmsnorm(const float *x, const float *weight, float *y, size_t count, float epsilon)
+static float rmsnorm(const float *x, const float *weight, float *y, size_t count, float epsilon)
 {
     __m256d even = _mm256_setzero_pd();
     __m256d odd = _mm256_setzero_pd();
@@ -141,14 +143,15 @@ static void rmsnorm(const float *x, const float *weight, float *y, size_t count,
     double sums[4];
     _mm256_storeu_pd(sums, _mm256_add_pd(even, odd));
     const double squares = (sums[0] + sums[1]) + (sums[2] + sums[3]);
-    const __m256 scale =
-        _mm256_set1_ps((float)(1.0 / sqrt(squares / (double)count + (double)epsilon)));
+    const float factor = (float)(1.0 / sqrt(squares / (double)count + (double)epsilon));
+    const __m256 scale = _mm256_set1_ps(factor);
     for (size_t i = 0; i < count; i += 8) {
         const __m256i mask = tail_mask(count - i >= 8 ? 8 : count - i);
         const __m256 value = _mm256_mul_ps(_mm256_maskload_ps(x + i, mask), scale);
         _mm256_maskstore_ps(y + i, mask,
                             _mm256_mul_ps(value, _mm256_maskload_ps(weight + i, mask)));
     }
+    return factor;
 }
 
 static void silu_mul(float *gate, const float *up, size_t count)

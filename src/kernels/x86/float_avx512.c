@@ -62,30 +62,30 @@ WEIR_INLINE int store_steps(const float *x, int8_t *q, __m512 inverse)
     return _mm512_reduce_add_epi32(steps);
 }
 
-WEIR_INLINE __m512 magnitude_max(__m512 most, const float *x)
+/* By bits, as weir_act_range_of() wants it. */
+WEIR_INLINE __m512i magnitude_max(__m512i most, const float *x)
 {
-    const __m512 magnitude = _mm512_abs_ps(_mm512_loadu_ps(x));
-    const __mmask16 more = _mm512_cmp_ps_mask(magnitude, most, _CMP_GT_OQ);
-    return _mm512_mask_mov_ps(most, more, magnitude);
+    const __m512i bits = _mm512_loadu_si512(x);
+    return _mm512_max_epi32(_mm512_and_si512(bits, _mm512_set1_epi32(0x7fffffff)), most);
 }
 
-WEIR_INLINE float inverse_of(float most)
+WEIR_INLINE struct weir_act_range range_of(__m512i most)
 {
-    return most > 0.0f && most <= 3.4e38f ? 127.0f / most : 0.0f;
+    return weir_act_range_of((uint32_t)_mm512_reduce_max_epi32(most));
 }
 
 static void act_q8_32(const float *src, void *dst, size_t cols)
 {
     struct weir_act_q8_32 *act = dst;
     for (size_t at = 0; at < cols / 32; at++, act++, src += 32) {
-        const float most =
-            _mm512_reduce_max_ps(magnitude_max(magnitude_max(_mm512_setzero_ps(), src), src + 16));
-        const __m512 inverse = _mm512_set1_ps(inverse_of(most));
+        const struct weir_act_range range =
+            range_of(magnitude_max(magnitude_max(_mm512_setzero_si512(), src), src + 16));
+        const __m512 inverse = _mm512_set1_ps(range.inverse);
         const __m512i low = to_steps(src, inverse);
         const __m512i high = to_steps(src + 16, inverse);
         _mm_storeu_si128((__m128i *)(void *)act->q, _mm512_cvtepi32_epi8(low));
         _mm_storeu_si128((__m128i *)(void *)(act->q + 16), _mm512_cvtepi32_epi8(high));
-        act->scale = most / 127.0f;
+        act->scale = range.scale;
         const int sum = _mm512_reduce_add_epi32(_mm512_add_epi32(low, high));
         act->sum = act->scale * (float)sum;
         act->offset = -128 * sum;
@@ -96,12 +96,12 @@ static void act_q8_256(const float *src, void *dst, size_t cols)
 {
     struct weir_act_q8_256 *act = dst;
     for (size_t at = 0; at < cols / 256; at++, act++, src += 256) {
-        __m512 largest = _mm512_setzero_ps();
+        __m512i largest = _mm512_setzero_si512();
         for (int j = 0; j < 16; j++)
             largest = magnitude_max(largest, src + j * 16);
-        const float most = _mm512_reduce_max_ps(largest);
-        const __m512 inverse = _mm512_set1_ps(inverse_of(most));
-        act->scale = most / 127.0f;
+        const struct weir_act_range range = range_of(largest);
+        const __m512 inverse = _mm512_set1_ps(range.inverse);
+        act->scale = range.scale;
         for (int j = 0; j < 8; j++) {
             const int low = store_steps(src + j * 32, act->q + j * 32, inverse);
             const int high = store_steps(src + j * 32 + 16, act->q + j * 32 + 16, inverse);
@@ -114,7 +114,7 @@ static void act_q8_256(const float *src, void *dst, size_t cols)
     }
 }
 
-static void rmsnorm(const float *x, const float *weight, float *y, size_t count, float epsilon)
+static float rmsnorm(const float *x, const float *weight, float *y, size_t count, float epsilon)
 {
     __m512d even = _mm512_setzero_pd();
     __m512d odd = _mm512_setzero_pd();
@@ -127,14 +127,15 @@ static void rmsnorm(const float *x, const float *weight, float *y, size_t count,
         odd = _mm512_fmadd_pd(high, high, odd);
     }
     const double squares = _mm512_reduce_add_pd(_mm512_add_pd(even, odd));
-    const __m512 scale =
-        _mm512_set1_ps((float)(1.0 / sqrt(squares / (double)count + (double)epsilon)));
+    const float factor = (float)(1.0 / sqrt(squares / (double)count + (double)epsilon));
+    const __m512 scale = _mm512_set1_ps(factor);
     for (size_t i = 0; i < count; i += 16) {
         const __mmask16 mask = count - i >= 16 ? 0xffff : tail_mask(count - i);
         const __m512 value = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, x + i), scale);
         _mm512_mask_storeu_ps(y + i, mask,
                               _mm512_mul_ps(value, _mm512_maskz_loadu_ps(mask, weight + i)));
     }
+    return factor;
 }
 
 static void silu_mul(float *gate, const float *up, size_t count)
