@@ -59,24 +59,6 @@ static enum weir_status check_ids(const weir_session *session, const uint32_t *i
     return WEIR_OK;
 }
 
-/* Damaged weights must not become words: a NaN or an infinity anywhere reaches the logits. */
-static enum weir_status check_finite(const float *logits, uint32_t n_vocab, uint32_t position,
-                                     struct weir_err *err)
-{
-    uint32_t bad_count = 0;
-    for (uint32_t id = 0; id < n_vocab; id++) {
-        uint32_t bits;
-        memcpy(&bits, &logits[id], sizeof(bits));
-        bad_count += (bits & 0x7f800000u) == 0x7f800000u;
-    }
-    if (bad_count == 0)
-        return WEIR_OK;
-    return WEIR_FAIL(err, WEIR_ERR_FORMAT,
-                     "position %u: %u of %u logits are not finite numbers: weights in the model "
-                     "file are damaged, or too large for f16 keys and values",
-                     position, bad_count, n_vocab);
-}
-
 /* Logits of every token of the chunk just computed, a few rows at a time. */
 static enum weir_status tell_logits(weir_session *session, uint32_t n_token, weir_logits_fn *each,
                                     void *user, struct weir_err *err)
@@ -90,8 +72,9 @@ static enum weir_status tell_logits(weir_session *session, uint32_t n_token, wei
         const float *logits = weir_forward_logits(forward, first, rows);
         session->logits = logits + (size_t)(rows - 1) * n_vocab;
         for (uint32_t row = 0; row < rows; row++) {
-            WEIR_TRY(check_finite(logits + (size_t)row * n_vocab, n_vocab,
-                                  session->position + first + row, err));
+            WEIR_TRY(weir_logits_check(session->engine->blueprint.model,
+                                       logits + (size_t)row * n_vocab,
+                                       session->position + first + row, err));
             if (!each(user, session->position + first + row, logits + (size_t)row * n_vocab))
                 return WEIR_FAIL(err, WEIR_ERR_CANCELLED, "stopped at position %u",
                                  session->position + first + row);
@@ -163,8 +146,8 @@ static enum weir_status eval_chunk(weir_session *session, const uint32_t *ids, u
     if (!is_last)
         return WEIR_OK;
     session->logits = weir_forward_logits(engine->forward, n_token - 1, 1);
-    return check_finite(session->logits, engine->blueprint.model->shape.n_vocab,
-                        session->position + n_token - 1, err);
+    return weir_logits_check(engine->blueprint.model, session->logits,
+                             session->position + n_token - 1, err);
 }
 
 enum weir_status weir_session_eval(weir_session *session, const uint32_t *ids, size_t count,

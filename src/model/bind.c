@@ -178,6 +178,7 @@ static enum weir_status check_tensor(const struct place *place, const struct rol
 static void place_weight(struct weir_weight *weight, const struct weir_tensor *tensor)
 {
     *weight = (struct weir_weight){
+        .tensor = tensor,
         .type = tensor->type,
         .file = tensor->file,
         .cols = tensor->dims[0],

@@ -107,10 +107,10 @@ enum weir_status weir_embed(struct weir_forward *forward, const uint32_t *ids, s
     if (!model->embedding_on_disk) {
         for (uint32_t token = 0; token < forward->n_token; token++)
             decode_row(forward, token, table->data + ids[token] * table->row_bytes);
-        return WEIR_OK;
+        return weir_damage_check_embedding(forward, ids, err);
     }
     for (uint32_t first = 0; first < forward->n_token; first += ROWS_AT_ONCE)
         WEIR_TRY(read_rows(forward, ids, first,
                            (uint32_t)weir_min(ROWS_AT_ONCE, forward->n_token - first), err));
-    return WEIR_OK;
+    return weir_damage_check_embedding(forward, ids, err);
 }

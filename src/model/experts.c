@@ -238,7 +238,8 @@ static void weigh_shared(struct weir_forward *forward, uint64_t begin, uint64_t 
         double logit = 0.0;
         for (size_t index = 0; index < d_model; index++)
             logit += (double)w[index] * (double)normed[index];
-        forward->shared_weight[token] = (float)(1.0 / (1.0 + exp(-logit)));
+        /* Times 0 a finite logit is nothing, and an infinite one what is not a number. */
+        forward->shared_weight[token] = (float)(1.0 / (1.0 + exp(-logit)) + 0.0 * logit);
     }
 }
 

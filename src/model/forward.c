@@ -173,15 +173,19 @@ void weir_forward_destroy(weir_forward **forward)
     *forward = NULL;
 }
 
-/* normed = RMSNorm(rows of residual from first on) and its 8-bit forms; tokens [begin, end). */
+/* normed = RMSNorm(rows of residual from first on) and its 8-bit forms; tokens [begin, end).
+ * Notices a row that is not finite. */
 static void norm_rows(struct weir_forward *forward, const struct weir_vector *norm, uint64_t first,
                       uint64_t begin, uint64_t end)
 {
     const size_t d_model = forward->shape->d_model;
-    for (uint64_t token = begin; token < end; token++)
-        forward->kernels->rmsnorm(forward->residual + (first + token) * d_model, norm->data,
-                                  forward->normed + token * d_model, d_model,
-                                  forward->shape->norm_epsilon);
+    for (uint64_t token = begin; token < end; token++) {
+        const float factor = forward->kernels->rmsnorm(
+            forward->residual + (first + token) * d_model, norm->data,
+            forward->normed + token * d_model, d_model, forward->shape->norm_epsilon);
+        if (!(factor > 0.0f)) /* relaxed: the end of the job publishes it */
+            atomic_store_explicit(&forward->is_damaged, true, memory_order_relaxed);
+    }
     weir_act_fill(forward, &forward->normed_act, forward->normed, begin, end);
 }
 
@@ -215,6 +219,13 @@ void weir_forward_tell(const struct weir_forward *forward, const char *name, uin
                                                                     .arg = {forward->layer_index}});
 }
 
+/* Between jobs: whether a norm met a row that is not finite. The embedding is, so it is what a
+ * layer gave. */
+static bool is_damaged(const struct weir_forward *forward)
+{
+    return atomic_load_explicit(&forward->is_damaged, memory_order_relaxed);
+}
+
 static enum weir_status run_layer(struct weir_forward *forward, uint32_t index,
                                   struct weir_err *err)
 {
@@ -222,8 +233,12 @@ static enum weir_status run_layer(struct weir_forward *forward, uint32_t index,
     forward->layer = &forward->config.model->layers[index];
     const uint64_t begin_ns = weir_timeline_now(forward->config.timeline);
     weir_forward_by_token(forward, "norm", norm_before_attention);
+    if (is_damaged(forward))
+        return weir_damage_name(forward, index - 1, true, err);
     weir_attention_layer(forward);
     weir_forward_by_token(forward, "add and norm", add_and_norm);
+    if (is_damaged(forward))
+        return weir_damage_name(forward, index, false, err);
     weir_lookahead_poll(forward);
     weir_forward_tell(forward, "attention", begin_ns);
     if (weir_layer_has_experts(forward->layer))
@@ -241,6 +256,7 @@ enum weir_status weir_forward_step(weir_forward *forward, struct weir_kv *kv, co
     forward->kv = kv;
     forward->n_token = n_token;
     forward->position = position;
+    atomic_store_explicit(&forward->is_damaged, false, memory_order_relaxed); /* before any job */
     WEIR_TRY(weir_embed(forward, ids, err));
     if (forward->lookahead.m > 0) {
         norm_rows(forward, &forward->config.model->layers[0].network.norm, 0, 0, n_token);
@@ -259,6 +275,9 @@ enum weir_status weir_forward_step(weir_forward *forward, struct weir_kv *kv, co
         if (status != WEIR_OK)
             return status;
     }
+    /* No norm sees what the last layer made of tokens whose logits nobody asks for. */
+    if (!weir_all_finite(forward->residual, (size_t)n_token * forward->shape->d_model))
+        return weir_damage_name(forward, forward->shape->n_layer - 1, true, err);
     return WEIR_OK;
 }
 

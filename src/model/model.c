@@ -155,7 +155,9 @@ enum weir_status weir_model_load(struct weir_model *model, weir_io *io, void *st
         .err = err,
     };
     weir_model_visit_trunk(model, &visitor.base);
-    return visitor.status;
+    WEIR_TRY(visitor.status);
+    /* What divides an angle vanishes when it is infinite: nothing later would notice. */
+    return weir_damage_check_vector(&model->rope_factors, err);
 }
 
 void weir_model_store_layer(const struct weir_model *model, uint32_t layer,

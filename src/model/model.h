@@ -11,7 +11,8 @@
  * Threads   The engine thread calls; work is split over the engine's pool.
  * Errors    describe: WEIR_ERR_UNSUPPORTED (architecture, tensor type, rope scaling: named),
  *           WEIR_ERR_FORMAT (a missing key or tensor, a wrong shape: named, wanted and found).
- *           load, forward: what io and store report; WEIR_ERR_CANCELLED.
+ *           load, forward: what io and store report; WEIR_ERR_CANCELLED; WEIR_ERR_FORMAT when
+ *           weights, or values computed from them, are not finite numbers (damage.c).
  * Limits    WEIR_LAYER_MAX layers, n_expert <= WEIR_RECORD_MAX, n_expert_used <= WEIR_TOP_K_MAX.
  * Source    Qwen3 arXiv:2505.09388; OLMoE arXiv:2409.02060; Qwen2-MoE arXiv:2407.10671; Llama
  *           arXiv:2302.13971 and arXiv:2407.21783 (rope scaling).
@@ -69,6 +70,7 @@ struct weir_shape {
 
 /* A matrix, or a stack of them (experts). */
 struct weir_weight {
+    const struct weir_tensor *tensor;
     enum weir_type type;
     uint32_t file;
     uint64_t cols, rows; /* of one matrix */
@@ -223,5 +225,9 @@ void weir_forward_watch_guesses(weir_forward *forward, weir_forward_guess_fn *wa
 /* Logits [count][n_vocab] of tokens [first, first + count) of the last step; count is at most
  * WEIR_LOGIT_ROWS_MAX and n_chunk. Borrowed until the next call. */
 const float *weir_forward_logits(weir_forward *forward, uint32_t first, uint32_t count);
+/* Whether the logits [n_vocab] of a position are finite numbers. WEIR_ERR_FORMAT when not: damaged
+ * weights, or ones that are too large, must not become words. */
+enum weir_status weir_logits_check(const struct weir_model *model, const float *logits,
+                                   uint32_t position, struct weir_err *err);
 
 #endif

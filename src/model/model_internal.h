@@ -63,6 +63,7 @@ struct weir_forward {
     const struct weir_layer *layer;
     uint32_t layer_index;
     uint32_t n_token, position;
+    _Atomic bool is_damaged; /* a norm met a row of residual that is not finite; any thread sets */
 
     uint8_t *row_staging; /* where embedding rows come to from the disk; NULL: they do not */
 
@@ -158,8 +159,19 @@ void weir_matmul_rows(const struct weir_forward *forward, const struct weir_weig
                       uint32_t n_token, float *y, uint64_t begin, uint64_t end,
                       const uint8_t *next);
 
+/* Why the residual stream is not finite after the mixer or the network of the layer that ran last
+ * of each: WEIR_ERR_FORMAT names the damaged tensor, or says that values overflow. Reads experts
+ * again. */
+enum weir_status weir_damage_name(struct weir_forward *forward, uint32_t layer_index,
+                                  bool is_network, struct weir_err *err);
+/* WEIR_ERR_FORMAT names the token whose embedding is not finite. */
+enum weir_status weir_damage_check_embedding(const struct weir_forward *forward,
+                                             const uint32_t *ids, struct weir_err *err);
+/* WEIR_ERR_FORMAT names the vector, which may be none, when a value of it is not finite. */
+enum weir_status weir_damage_check_vector(const struct weir_vector *vector, struct weir_err *err);
+
 void weir_embedding_layout(struct weir_forward *forward, struct weir_mem *mem);
-/* residual = the embedding of the step's tokens. Errors: IO, FORMAT. */
+/* residual = the embedding of the step's tokens, all finite. Errors: IO, FORMAT. */
 enum weir_status weir_embed(struct weir_forward *forward, const uint32_t *ids,
                             struct weir_err *err);
 

@@ -55,7 +55,7 @@ static enum weir_status read_real(const struct key_reader *reader, const char *s
     make_key(reader, suffix, key);
     if (!weir_manifest_f64(reader->manifest, key, &found) && isnan(fallback))
         return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT, "key %s is missing or not a number", key);
-    if (!isfinite(found) || found <= 0.0)
+    if (!isfinite((float)found) || (float)found <= 0.0f) /* 1e-300 and 1e300 are no floats */
         return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT, "key %s: wanted a number above 0, found %g",
                          key, found);
     *value = (float)found;

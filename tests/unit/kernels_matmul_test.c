@@ -334,8 +334,7 @@ static void mxfp4_has_every_power_on_every_level(void **state)
     free_problem(&problem);
 }
 
-/* Where the first block of a format has its scale, and its minimum's or -1; what floats have at their
- * first value. All but MXFP4's are the last bytes of a float or a half. */
+/* Where a block has its scale, and its minimum's or -1; floats are their own. */
 static void find_scales(enum weir_type type, int at[2])
 {
     at[0] = type == WEIR_TYPE_Q2_K   ? 80

@@ -1,0 +1,221 @@
+/* damage.c - which weights made a value that is not a finite number.
+ *
+ * Kernels keep what is not finite, and every norm of the residual stream notices it; so nothing is
+ * looked for while all is well. Then the weights of half a layer are decoded one after another,
+ * until one of them is not finite. */
+#include "model/model_internal.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#define DAMAGED "is not finite: the model file is damaged (fetch it again)"
+
+enum { F16_MAX = 65504, PIECE = 256 }; /* values decoded at once: a multiple of every block */
+
+/* What is looked for in some weights: one that is not finite, and the largest one. */
+struct search {
+    const struct weir_tensor *found; /* NULL: all were finite */
+    uint32_t expert;
+    uint64_t row, col;
+    const struct weir_tensor *largest_in;
+    float largest;
+};
+
+/* Values [first, first + count) of a row; true when one is not finite. */
+static bool search_values(struct search *search, const struct weir_tensor *tensor,
+                          const float *values, uint64_t first, size_t count)
+{
+    for (size_t index = 0; index < count; index++) {
+        if (!isfinite(values[index])) {
+            search->found = tensor;
+            search->col = first + index;
+            return true;
+        }
+        if (search->largest_in == NULL || fabsf(values[index]) > search->largest) {
+            search->largest = fabsf(values[index]);
+            search->largest_in = tensor;
+        }
+    }
+    return false;
+}
+
+static bool search_vectors(struct search *search, const struct weir_vector *const *vectors,
+                           size_t count)
+{
+    for (size_t index = 0; index < count; index++)
+        if (vectors[index]->tensor != NULL &&
+            search_values(search, vectors[index]->tensor, vectors[index]->data, 0,
+                          (size_t)vectors[index]->tensor->dims[0]))
+            return true;
+    return false;
+}
+
+static bool search_row(struct search *search, const struct weir_weight *weight, const uint8_t *row)
+{
+    const struct weir_type_info *info = weir_quant_info(weight->type);
+    for (uint64_t first = 0; first < weight->cols; first += PIECE) {
+        float values[PIECE];
+        const size_t count = (size_t)weir_min(PIECE, weight->cols - first);
+        weir_quant_decode_row(weight->type, row + first / info->block_len * info->block_bytes,
+                              values, count);
+        if (search_values(search, weight->tensor, values, first, count))
+            return true;
+    }
+    return false;
+}
+
+/* True, and search knows where, when the matrix at data has a value that is not finite. */
+static bool search_matrix(struct search *search, const struct weir_weight *weight,
+                          const uint8_t *data, uint32_t expert)
+{
+    for (uint64_t row = 0; row < weight->rows && weight->cols != 0; row++)
+        if (search_row(search, weight, data + row * weight->row_bytes)) {
+            search->expert = expert;
+            search->row = row;
+            return true;
+        }
+    return false;
+}
+
+static bool search_trunk(struct search *search, const struct weir_weight *const *weights,
+                         size_t count)
+{
+    for (size_t index = 0; index < count; index++)
+        if (search_matrix(search, weights[index], weights[index]->data, 0))
+            return true;
+    return false;
+}
+
+static bool search_mixer(struct search *search, const struct weir_mixer *mixer)
+{
+    const struct weir_weight *const weights[] = {&mixer->q, &mixer->k, &mixer->v, &mixer->out};
+    const struct weir_vector *const vectors[] = {&mixer->norm,   &mixer->q_norm, &mixer->k_norm,
+                                                 &mixer->q_bias, &mixer->k_bias, &mixer->v_bias};
+    return search_vectors(search, vectors, WEIR_COUNT(vectors)) ||
+           search_trunk(search, weights, WEIR_COUNT(weights));
+}
+
+/* One expert, from its slot or read again; one that cannot be read is passed over. */
+static bool search_expert(struct search *search, weir_store *store, uint32_t layer_index,
+                          const struct weir_network *network, uint32_t expert)
+{
+    const struct weir_weight *const weights[] = {&network->expert_gate, &network->expert_up,
+                                                 &network->expert_down};
+    struct weir_lease lease = {0};
+    bool more = false;
+    bool is_found = false;
+    weir_store_begin(store, layer_index, &expert, 1);
+    if (weir_store_next(store, &lease, &more, NULL) == WEIR_OK && more) {
+        if (weir_store_tail(store, &lease, NULL) == WEIR_OK)
+            for (size_t index = 0; index < WEIR_COUNT(weights) && !is_found; index++)
+                is_found = search_matrix(search, weights[index], lease.slice[index], expert);
+        weir_store_release(store, &lease);
+    }
+    weir_store_end(store);
+    return is_found;
+}
+
+static bool search_network(struct search *search, const struct weir_forward *forward,
+                           uint32_t layer_index)
+{
+    const struct weir_network *network = &forward->config.model->layers[layer_index].network;
+    const struct weir_weight *const weights[] = {
+        &network->router,      &network->gate,      &network->up,         &network->down,
+        &network->shared_gate, &network->shared_up, &network->shared_down};
+    const struct weir_vector *const vectors[] = {&network->norm, &network->shared_router};
+    if (search_vectors(search, vectors, WEIR_COUNT(vectors)) ||
+        search_trunk(search, weights, WEIR_COUNT(weights)))
+        return true;
+    if (network->kind != WEIR_NETWORK_EXPERTS)
+        return false;
+    for (uint32_t index = 0; index < forward->n_distinct; index++)
+        if (search_expert(search, forward->config.store, layer_index, network,
+                          forward->distinct[index]))
+            return true;
+    return false;
+}
+
+static enum weir_status name_found(const struct search *search, struct weir_err *err)
+{
+    char expert[32] = "";
+    char row[32] = "";
+    if (search->found->dims[2] > 1)
+        snprintf(expert, sizeof(expert), ", expert %u", search->expert);
+    if (search->found->dims[1] > 1)
+        snprintf(row, sizeof(row), " of row %llu", (unsigned long long)search->row);
+    return WEIR_FAIL(err, WEIR_ERR_FORMAT, "tensor %s%s: value %llu%s " DAMAGED,
+                     search->found->name, expert, (unsigned long long)search->col, row);
+}
+
+/* The largest magnitude of the keys and values that the step has computed, or 0 if they fit. */
+static float keys_too_large(const struct weir_forward *forward, const struct weir_mixer *mixer)
+{
+    const size_t count = (size_t)forward->n_token * mixer->n_kv_head * mixer->d_head;
+    float most = 0.0f;
+    for (size_t index = 0; index < count; index++)
+        most = fmaxf(most, fmaxf(fabsf(forward->k[index]), fabsf(forward->v[index])));
+    return forward->kv->is_f32 || most <= F16_MAX ? 0.0f : most;
+}
+
+enum weir_status weir_damage_name(struct weir_forward *forward, uint32_t layer_index,
+                                  bool is_network, struct weir_err *err)
+{
+    const struct weir_layer *layer = &forward->config.model->layers[layer_index];
+    struct search search = {0};
+    char keys[96] = "";
+    WEIR_ASSERT(layer_index < forward->shape->n_layer);
+    if (is_network ? search_network(&search, forward, layer_index)
+                   : search_mixer(&search, &layer->mixer))
+        return name_found(&search, err);
+    const float most = is_network ? 0.0f : keys_too_large(forward, &layer->mixer);
+    if (most > 0.0f)
+        snprintf(keys, sizeof(keys), "; keys and values reach %.3g, and f16 ends at %d",
+                 (double)most, F16_MAX);
+    return WEIR_FAIL(err, WEIR_ERR_FORMAT,
+                     "layer %u: %s gives values that are not finite, though its weights are: they "
+                     "are too large (up to %.3g, in tensor %s)%s",
+                     layer_index, is_network ? "the feed-forward network" : "attention",
+                     (double)search.largest, search.largest_in->name, keys);
+}
+
+enum weir_status weir_damage_check_embedding(const struct weir_forward *forward,
+                                             const uint32_t *ids, struct weir_err *err)
+{
+    const size_t d_model = forward->shape->d_model;
+    for (uint32_t token = 0; token < forward->n_token; token++)
+        if (!weir_all_finite(forward->residual + token * d_model, d_model))
+            return WEIR_FAIL(err, WEIR_ERR_FORMAT, "tensor %s: a value of token %u's row " DAMAGED,
+                             forward->config.model->token_embedding.tensor->name, ids[token]);
+    return WEIR_OK;
+}
+
+enum weir_status weir_damage_check_vector(const struct weir_vector *vector, struct weir_err *err)
+{
+    struct search search = {0};
+    return search_vectors(&search, &vector, 1) ? name_found(&search, err) : WEIR_OK;
+}
+
+enum weir_status weir_logits_check(const struct weir_model *model, const float *logits,
+                                   uint32_t position, struct weir_err *err)
+{
+    const uint32_t n_vocab = model->shape.n_vocab;
+    uint32_t bad_count = 0;
+    const struct weir_vector *const vectors[] = {&model->output_norm};
+    struct search search = {0};
+    if (weir_all_finite(logits, n_vocab))
+        return WEIR_OK;
+    if (search_vectors(&search, vectors, 1))
+        return name_found(&search, err);
+    for (uint32_t id = 0; id < n_vocab; id++) {
+        if (isfinite(logits[id]))
+            continue;
+        search.row = id;
+        if (search_row(&search, &model->output, model->output.data + id * model->output.row_bytes))
+            return name_found(&search, err);
+        bad_count++;
+    }
+    return WEIR_FAIL(err, WEIR_ERR_FORMAT,
+                     "position %u: %u of %u logits are not finite, though their weights are: they "
+                     "are too large (up to %.3g, in tensor %s)",
+                     position, bad_count, n_vocab, (double)search.largest, search.largest_in->name);
+}
