@@ -246,17 +246,23 @@ WEIR_API void weir_session_cancel(weir_session *session);
 
 /* ---- sampling ------------------------------------------------------------------------------ */
 
+enum { WEIR_TEMPERATURE_MAX = 100, WEIR_REPEAT_PENALTY_MAX = 100, WEIR_REPEAT_LAST_MAX = 65536 };
+
+/* All zeros: the likeliest id each time, without a penalty. */
 struct weir_sampler_config {
-    float temperature;    /* 0: greedy */
-    uint32_t top_k;       /* 0: off */
-    float top_p;          /* 1: off */
-    float min_p;          /* 0: off */
-    float repeat_penalty; /* 1: off; divides positive, multiplies negative logits */
-    uint32_t repeat_last; /* how many of the last ids count; 0: 64 */
+    float temperature; /* 0: the likeliest id each time */
+    uint32_t top_k;    /* only the k likeliest; 0: off */
+    float top_p;       /* only the likeliest that hold a share p, at least one; 0 or 1: off */
+    float min_p;       /* only what is at least p times as likely as the best; 0: off */
+    /* Of ids that were there lately: divides positive logits, multiplies negative ones, once
+     * however often an id was there; 0 or 1: off. */
+    float repeat_penalty;
+    uint32_t repeat_last; /* how many of the last ids are "lately"; 0: 64 */
     uint64_t seed;
 };
 
 typedef struct weir_sampler weir_sampler;
+/* Errors: ARG (names the setting, its range and what was found), NOMEM. */
 WEIR_API enum weir_status weir_sampler_create(weir_sampler **out,
                                               const struct weir_sampler_config *config,
                                               uint32_t n_vocab, struct weir_err *err);

@@ -6,7 +6,7 @@
 
 #include "base/heap.h"
 
-enum { REPEAT_LAST_DEFAULT = 64, REPEAT_LAST_MAX = 1 << 16 };
+enum { REPEAT_LAST_DEFAULT = 64 };
 
 struct candidate {
     float logit;
@@ -22,36 +22,44 @@ struct weir_sampler {
     uint32_t recent_count, recent_next;
 };
 
-static enum weir_status check_config(const struct weir_sampler_config *config, struct weir_err *err)
+static enum weir_status check_range(const char *what, float found, float most, struct weir_err *err)
 {
-    if (!(config->temperature >= 0.0f) || !isfinite(config->temperature))
-        return WEIR_FAIL(err, WEIR_ERR_ARG, "temperature: wanted 0 or more, found %g",
-                         (double)config->temperature);
-    if (!(config->top_p > 0.0f && config->top_p <= 1.0f))
-        return WEIR_FAIL(err, WEIR_ERR_ARG, "top-p: wanted above 0, up to 1, found %g",
-                         (double)config->top_p);
-    if (!(config->min_p >= 0.0f && config->min_p <= 1.0f))
-        return WEIR_FAIL(err, WEIR_ERR_ARG, "min-p: wanted 0 to 1, found %g",
-                         (double)config->min_p);
-    if (!(config->repeat_penalty > 0.0f) || !isfinite(config->repeat_penalty))
-        return WEIR_FAIL(err, WEIR_ERR_ARG, "repetition penalty: wanted above 0, found %g",
-                         (double)config->repeat_penalty);
-    if (config->repeat_last > REPEAT_LAST_MAX)
-        return WEIR_FAIL(err, WEIR_ERR_ARG, "repetition window: wanted at most %d, found %u",
-                         REPEAT_LAST_MAX, config->repeat_last);
+    if (found >= 0.0f && found <= most)
+        return WEIR_OK;
+    return WEIR_FAIL(err, WEIR_ERR_ARG, "%s: wanted 0 to %g, found %g", what, (double)most,
+                     (double)found);
+}
+
+static enum weir_status check_config(const struct weir_sampler_config *config, uint32_t n_vocab,
+                                     struct weir_err *err)
+{
+    WEIR_TRY(check_range("temperature", config->temperature, WEIR_TEMPERATURE_MAX, err));
+    WEIR_TRY(check_range("top-p", config->top_p, 1.0f, err));
+    WEIR_TRY(check_range("min-p", config->min_p, 1.0f, err));
+    WEIR_TRY(
+        check_range("repetition penalty", config->repeat_penalty, WEIR_REPEAT_PENALTY_MAX, err));
+    if (config->repeat_last > WEIR_REPEAT_LAST_MAX)
+        return WEIR_FAIL(err, WEIR_ERR_ARG, "repetition window: wanted at most %d ids, found %u",
+                         WEIR_REPEAT_LAST_MAX, config->repeat_last);
+    if (n_vocab == 0)
+        return WEIR_FAIL(err, WEIR_ERR_ARG, "vocabulary: wanted at least 1 id to choose, found 0");
     return WEIR_OK;
 }
 
 enum weir_status weir_sampler_create(weir_sampler **out, const struct weir_sampler_config *config,
                                      uint32_t n_vocab, struct weir_err *err)
 {
-    WEIR_TRY(check_config(config, err));
+    WEIR_TRY(check_config(config, n_vocab, err));
     weir_sampler *sampler = weir_heap_alloc(sizeof(*sampler));
     if (sampler == NULL)
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a sampler");
     sampler->config = *config;
     if (sampler->config.repeat_last == 0)
         sampler->config.repeat_last = REPEAT_LAST_DEFAULT;
+    if (sampler->config.top_p == 0.0f)
+        sampler->config.top_p = 1.0f;
+    if (sampler->config.repeat_penalty == 0.0f)
+        sampler->config.repeat_penalty = 1.0f;
     sampler->n_vocab = n_vocab;
     sampler->random_state = config->seed;
     sampler->candidates = weir_heap_array(n_vocab, sizeof(*sampler->candidates));
@@ -82,21 +90,19 @@ void weir_sampler_accept(weir_sampler *sampler, uint32_t id)
         sampler->recent_count++;
 }
 
-/* Repetition penalty (CTRL, arXiv:1909.05858 section 4.1), once for each distinct recent id. */
-static void penalize(weir_sampler *sampler)
+/* Repetition penalty (CTRL, arXiv:1909.05858 section 4.1), once for each distinct recent id: one whose
+ * logit differs from the model's has had it. */
+static void penalize(weir_sampler *sampler, const float *logits)
 {
     const float penalty = sampler->config.repeat_penalty;
     if (penalty == 1.0f)
         return;
     for (uint32_t at = 0; at < sampler->recent_count; at++) {
         const uint32_t id = sampler->recent[at];
-        bool seen = false;
-        for (uint32_t before = 0; before < at && !seen; before++)
-            seen = sampler->recent[before] == id;
-        if (seen || id >= sampler->n_vocab)
+        if (id >= sampler->n_vocab || sampler->candidates[id].logit != logits[id])
             continue;
-        float *logit = &sampler->candidates[id].logit;
-        *logit = *logit > 0.0f ? *logit / penalty : *logit * penalty;
+        sampler->candidates[id].logit =
+            logits[id] > 0.0f ? logits[id] / penalty : logits[id] * penalty;
     }
 }
 
@@ -221,7 +227,7 @@ uint32_t weir_sampler_pick(weir_sampler *sampler, const float *logits)
 {
     for (uint32_t id = 0; id < sampler->n_vocab; id++)
         sampler->candidates[id] = (struct candidate){.logit = logits[id], .id = id};
-    penalize(sampler);
+    penalize(sampler, logits);
     const uint32_t id =
         sampler->config.temperature == 0.0f ? pick_greedy(sampler) : pick_random(sampler);
     weir_sampler_accept(sampler, id);

@@ -1,4 +1,5 @@
 /* sampler_test.c - greedy, the filters, the penalty, the seed. */
+#include <float.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/base.h"
 #include "base/heap.h"
 #include "weir.h"
 
@@ -26,10 +28,6 @@ static weir_sampler *make_sampler(struct weir_sampler_config config)
 {
     struct weir_err err = {0};
     weir_sampler *sampler = NULL;
-    if (config.top_p == 0.0f)
-        config.top_p = 1.0f;
-    if (config.repeat_penalty == 0.0f)
-        config.repeat_penalty = 1.0f;
     if (weir_sampler_create(&sampler, &config, N_VOCAB, &err) != WEIR_OK)
         fail_msg("%s", err.text);
     return sampler;
@@ -140,21 +138,110 @@ static void one_seed_gives_one_text(void **state)
 static void bad_settings_are_named(void **state)
 {
     (void)state;
-    const struct weir_sampler_config bad[] = {
-        {.temperature = -1.0f, .top_p = 1.0f, .repeat_penalty = 1.0f},
-        {.temperature = NAN, .top_p = 1.0f, .repeat_penalty = 1.0f},
-        {.top_p = 0.0f, .repeat_penalty = 1.0f},
-        {.top_p = 1.5f, .repeat_penalty = 1.0f},
-        {.top_p = 1.0f, .min_p = 2.0f, .repeat_penalty = 1.0f},
-        {.top_p = 1.0f, .repeat_penalty = 0.0f},
+    static const struct {
+        struct weir_sampler_config config;
+        const char *words;
+    } bad[] = {
+        {{.temperature = -1.0f}, "temperature: wanted 0 to 100, found -1"},
+        {{.temperature = NAN}, "temperature: wanted 0 to 100, found nan"},
+        {{.temperature = 100.5f}, "temperature: wanted 0 to 100, found 100.5"},
+        {{.top_p = -0.5f}, "top-p: wanted 0 to 1, found -0.5"},
+        {{.top_p = 1.5f}, "top-p: wanted 0 to 1, found 1.5"},
+        {{.min_p = 2.0f}, "min-p: wanted 0 to 1, found 2"},
+        {{.min_p = NAN}, "min-p: wanted 0 to 1, found nan"},
+        {{.repeat_penalty = -1.0f}, "repetition penalty: wanted 0 to 100, found -1"},
+        {{.repeat_penalty = INFINITY}, "repetition penalty: wanted 0 to 100, found inf"},
+        {{.repeat_last = WEIR_REPEAT_LAST_MAX + 1}, "wanted at most 65536 ids, found 65537"},
     };
+    struct weir_err err = {0};
+    weir_sampler *sampler = NULL;
     for (size_t row = 0; row < sizeof(bad) / sizeof(bad[0]); row++) {
-        struct weir_err err = {0};
-        weir_sampler *sampler = NULL;
-        assert_int_equal(weir_sampler_create(&sampler, &bad[row], N_VOCAB, &err), WEIR_ERR_ARG);
+        err = (struct weir_err){0};
+        assert_int_equal(weir_sampler_create(&sampler, &bad[row].config, N_VOCAB, &err),
+                         WEIR_ERR_ARG);
         assert_null(sampler);
-        assert_non_null(strstr(err.text, "wanted"));
+        if (strstr(err.text, bad[row].words) == NULL)
+            fail_msg("\"%s\" does not say \"%s\"", err.text, bad[row].words);
     }
+    const struct weir_sampler_config zeros = {0};
+    assert_int_equal(weir_sampler_create(&sampler, &zeros, 0, &err), WEIR_ERR_ARG);
+    assert_null(sampler);
+}
+
+static void zeros_choose_as_if_nothing_was_asked(void **state)
+{
+    (void)state;
+    float logits[N_VOCAB];
+    double found[N_VOCAB];
+    make_logits(logits);
+    weir_sampler *sampler = make_sampler((struct weir_sampler_config){0});
+    for (int turn = 0; turn < 100; turn++)
+        assert_int_equal(weir_sampler_pick(sampler, logits), 2);
+    weir_sampler_destroy(&sampler);
+    /* Only a temperature: the plain distribution, and no share cuts it. */
+    draw((struct weir_sampler_config){.temperature = 1.0f, .seed = 9}, found);
+    for (int id = 0; id < N_VOCAB; id++)
+        assert_true(fabs(found[id] - shares[id]) < 0.015);
+    /* The smallest share that is none keeps the best. */
+    draw((struct weir_sampler_config){.temperature = 1.0f, .top_p = FLT_MIN, .seed = 9}, found);
+    assert_true(found[2] > 0.999);
+}
+
+/* One pick against the rule by its words, with ids that repeat, and logits of every kind. */
+static void an_id_is_penalized_once_however_often_it_was_there(void **state)
+{
+    static const float kinds[] = {2.0f, -2.0f, 0.0f, -0.0f, 1e-45f, INFINITY, -INFINITY, NAN};
+    static const float penalties[] = {1.5f, 0.5f, 100.0f};
+    (void)state;
+    for (size_t row = 0; row < sizeof(penalties) / sizeof(penalties[0]); row++)
+        for (uint32_t seed = 0; seed < 200; seed++) {
+            float logits[N_VOCAB];
+            float wanted[N_VOCAB];
+            uint64_t random_state = seed;
+            weir_sampler *sampler =
+                make_sampler((struct weir_sampler_config){.repeat_penalty = penalties[row]});
+            for (uint32_t id = 0; id < N_VOCAB; id++)
+                wanted[id] = logits[id] =
+                    seed % 2 == 0 ? kinds[weir_random_next(&random_state) % 8] : (float)id - 4.0f;
+            for (uint32_t id = 0; id < N_VOCAB; id++) {
+                const uint64_t times = weir_random_next(&random_state) % 4;
+                for (uint64_t turn = 0; turn < times; turn++)
+                    weir_sampler_accept(sampler, id);
+                if (times > 0)
+                    wanted[id] = wanted[id] > 0.0f ? wanted[id] / penalties[row]
+                                                   : wanted[id] * penalties[row];
+            }
+            uint32_t best = 0;
+            for (uint32_t id = 1; id < N_VOCAB; id++)
+                if (wanted[id] > wanted[best] || (isnan(wanted[best]) && wanted[id] > -INFINITY))
+                    best = id;
+            assert_int_equal(weir_sampler_pick(sampler, logits), best);
+            weir_sampler_destroy(&sampler);
+        }
+}
+
+/* Quadratic work would take 200 picks of a second and more each. */
+static void the_longest_window_costs_no_more_than_its_length(void **state)
+{
+    enum { VOCAB = 100000, PICKS = 200 };
+    (void)state;
+    const struct weir_sampler_config config = {.repeat_penalty = 1.1f,
+                                               .repeat_last = WEIR_REPEAT_LAST_MAX};
+    struct weir_err err = {0};
+    weir_sampler *sampler = NULL;
+    float *logits = weir_heap_array(VOCAB, sizeof(*logits));
+    assert_int_equal(weir_sampler_create(&sampler, &config, VOCAB, &err), WEIR_OK);
+    for (uint32_t id = 0; id < WEIR_REPEAT_LAST_MAX + 10; id++)
+        weir_sampler_accept(sampler, id);
+    for (uint32_t id = 0; id < VOCAB; id++)
+        logits[id] = 1.0f;
+    const uint64_t start_ns = weir_now_ns();
+    /* The ids that have left the window, and each pick moves it on by one. */
+    for (uint32_t pick = 0; pick < PICKS; pick++)
+        assert_true(weir_sampler_pick(sampler, logits) == pick);
+    assert_true(weir_now_ns() - start_ns < 20000000000u);
+    weir_sampler_destroy(&sampler);
+    weir_heap_free(logits);
 }
 
 static void picking_allocates_nothing(void **state)
@@ -180,6 +267,9 @@ int main(void)
         cmocka_unit_test(the_penalty_pushes_recent_ids_down),
         cmocka_unit_test(one_seed_gives_one_text),
         cmocka_unit_test(bad_settings_are_named),
+        cmocka_unit_test(zeros_choose_as_if_nothing_was_asked),
+        cmocka_unit_test(an_id_is_penalized_once_however_often_it_was_there),
+        cmocka_unit_test(the_longest_window_costs_no_more_than_its_length),
         cmocka_unit_test(picking_allocates_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
