@@ -222,8 +222,6 @@ static int take_ids(struct bench *bench, uint64_t total)
             weir_cli_say("no memory for %llu token ids", (unsigned long long)total);
         return bench->ids == NULL ? WEIR_CLI_FAILURE : WEIR_CLI_OK;
     }
-    if (weir_cli_option_given(options, WEIR_CLI_OPTION_bench_seed))
-        return weir_cli_misuse("bench", "wanted --tokens or --seed, found both");
     bool ok = weir_cli_file_read(options->tokens, weir_cli_text_bytes_max(options), &text) &&
               weir_cli_ids_parse(options->tokens, text.bytes, &bench->ids, &count);
     weir_cli_buffer_free(&text);
@@ -231,6 +229,8 @@ static int take_ids(struct bench *bench, uint64_t total)
         weir_cli_say("%s: wanted %llu ids for --prompt and --gen, found %zu", options->tokens,
                      (unsigned long long)total, count);
     if (!ok || count < total)
+        return WEIR_CLI_FAILURE;
+    if (!weir_cli_ids_check(options->tokens, options->argument, bench->ids, total))
         return WEIR_CLI_FAILURE;
     uint32_t *kept = weir_heap_grow(bench->ids, total * sizeof(*bench->ids));
     bench->ids = kept == NULL ? bench->ids : kept;

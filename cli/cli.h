@@ -97,6 +97,9 @@ bool weir_cli_file_read(const char *path, uint64_t most_bytes, struct weir_cli_b
 uint64_t weir_cli_text_bytes_max(const struct weir_cli_options *options);
 /* Token ids apart by white space or commas. what names the source in the message. */
 bool weir_cli_ids_parse(const char *what, const char *text, uint32_t **ids, size_t *count);
+/* Whether the model's vocabulary has all of them, found out before the model is loaded. */
+bool weir_cli_ids_check(const char *what, const char *model_path, const uint32_t *ids,
+                        size_t count);
 
 /* A file being written; removed again unless it is finished whole. */
 struct weir_cli_out {

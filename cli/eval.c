@@ -62,16 +62,16 @@ static int read_ids(struct evaluation *evaluation)
     struct weir_err err = {0};
     weir_tokenizer *tokenizer = NULL;
     int code = WEIR_CLI_FAILURE;
-    if ((options->text == NULL) == (options->tokens == NULL))
-        return weir_cli_misuse("eval", "wanted --text or --tokens, found %s",
-                               options->text == NULL ? "neither" : "both");
+    if (options->text == NULL && options->tokens == NULL)
+        return weir_cli_misuse("eval", "wanted --text or --tokens, found neither");
     const char *path = options->text != NULL ? options->text : options->tokens;
     if (!weir_cli_file_read(path, weir_cli_text_bytes_max(options), &text))
         goto done;
     if (options->tokens != NULL) {
         if (strlen(text.bytes) != text.length)
             weir_cli_say("%s: wanted token ids, found a zero byte", path);
-        else if (weir_cli_ids_parse(path, text.bytes, &evaluation->ids, &evaluation->id_count))
+        else if (weir_cli_ids_parse(path, text.bytes, &evaluation->ids, &evaluation->id_count) &&
+                 weir_cli_ids_check(path, options->argument, evaluation->ids, evaluation->id_count))
             code = WEIR_CLI_OK;
         goto done;
     }
@@ -211,12 +211,6 @@ static int evaluate(struct evaluation *evaluation)
     if (code != WEIR_CLI_OK)
         return code;
     evaluation->n_vocab = weir_engine_model(evaluation->rig.engine)->n_vocab;
-    for (size_t index = 0; index < evaluation->used_count; index++)
-        if (evaluation->ids[index] >= evaluation->n_vocab) {
-            weir_cli_say("token %zu is %u, the vocabulary has %u", index, evaluation->ids[index],
-                         evaluation->n_vocab);
-            return WEIR_CLI_FAILURE;
-        }
     const uint64_t start_ns = weir_now_ns();
     code = evaluate_chunks(evaluation);
     const double eval_s = (double)(weir_now_ns() - start_ns) * 1e-9;

@@ -135,6 +135,23 @@ bool weir_cli_ids_parse(const char *what, const char *text, uint32_t **ids, size
     return false;
 }
 
+bool weir_cli_ids_check(const char *what, const char *model_path, const uint32_t *ids, size_t count)
+{
+    struct weir_model_info info;
+    struct weir_err err = {0};
+    if (weir_model_info_get(&info, model_path, &err) != WEIR_OK) {
+        weir_cli_fail(&err);
+        return false;
+    }
+    for (size_t index = 0; index < count; index++)
+        if (ids[index] >= info.n_vocab) {
+            weir_cli_say("%s: wanted ids from 0 to %u, found %u as number %zu", what,
+                         info.n_vocab - 1, ids[index], index + 1);
+            return false;
+        }
+    return true;
+}
+
 bool weir_cli_out_open(struct weir_cli_out *out, const char *path)
 {
     out->path = path;

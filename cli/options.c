@@ -99,7 +99,9 @@ static void say_unknown(const struct weir_cli_command *command, const char *flag
 
 static bool is_one_of(const char *word, const char *choices)
 {
-    const size_t length = strlen(word);
+    const size_t length = strcspn(word, "|");
+    if (word[length] != '\0')
+        return false;
     for (const char *at = choices; at != NULL; at = strchr(at, '|')) {
         at += *at == '|';
         if (length > 0 && strncmp(at, word, length) == 0 &&
@@ -222,8 +224,9 @@ static bool read_option(struct weir_cli_options *options, const struct weir_cli_
     return true;
 }
 
-bool weir_cli_options_parse(struct weir_cli_options *options,
-                            const struct weir_cli_command *command, int count, char **words)
+/* The words of the command line; what they say together is looked at afterwards. */
+static bool read_words(struct weir_cli_options *options, const struct weir_cli_command *command,
+                       int count, char **words)
 {
     bool only_arguments = false;
     *options = defaults;
@@ -248,6 +251,66 @@ bool weir_cli_options_parse(struct weir_cli_options *options,
         return false;
     }
     return true;
+}
+
+/* ---- options together ---------------------------------------------------------------------- */
+
+/* Two options of one command: the second takes away what the first says, or nothing is there for
+ * the first without it. */
+struct rule {
+    enum weir_cli_option_id one, other;
+    bool is_needed;
+};
+
+#define NOT_BOTH(one, other)                                                                       \
+    {                                                                                              \
+        WEIR_CLI_OPTION_##one, WEIR_CLI_OPTION_##other, false                                      \
+    }
+#define NEEDS(one, other)                                                                          \
+    {                                                                                              \
+        WEIR_CLI_OPTION_##one, WEIR_CLI_OPTION_##other, true                                       \
+    }
+static const struct rule rules[] = {
+    NOT_BOTH(prompt, ids),
+    NOT_BOTH(prompt, text),
+    NOT_BOTH(prompt, decode),
+    NOT_BOTH(text, decode),
+    NOT_BOTH(text, tokens),
+    NOT_BOTH(decode, bos),
+    NOT_BOTH(decode, plain),
+    NOT_BOTH(tokens, bench_seed),
+    NOT_BOTH(slots, expert_share),
+    NOT_BOTH(trace_slots, shares),
+    NOT_BOTH(trace_slots, show_share),
+    NEEDS(timeline_events, timeline),
+};
+#undef NOT_BOTH
+#undef NEEDS
+
+static bool check_together(const struct weir_cli_options *options,
+                           const struct weir_cli_command *command)
+{
+    for (size_t index = 0; index < WEIR_COUNT(rules); index++) {
+        const struct rule *rule = &rules[index];
+        const char *one = rows[rule->one].flag;
+        const char *other = rows[rule->other].flag;
+        if (!weir_cli_option_given(options, rule->one) ||
+            weir_cli_option_given(options, rule->other) == rule->is_needed)
+            continue;
+        if (rule->is_needed)
+            weir_cli_misuse(command->name, "%s: wanted %s with it, found none", one, other);
+        else
+            weir_cli_misuse(command->name, "wanted %s or %s, found both", one, other);
+        return false;
+    }
+    return true;
+}
+
+bool weir_cli_options_parse(struct weir_cli_options *options,
+                            const struct weir_cli_command *command, int count, char **words)
+{
+    return read_words(options, command, count, words) &&
+           (options->help || check_together(options, command));
 }
 
 /* ---- help ---------------------------------------------------------------------------------- */

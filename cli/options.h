@@ -80,17 +80,18 @@ enum weir_cli_option_type {
     X(mem, SIZE, "--mem", "SIZE", 0, 1, WEIR_CLI_EXACT_MAX, WEIR_CLI_PLANNERS,                     \
       "ceiling of the whole process: 3G, 512M, bytes (what is free)")                              \
     X(output, TEXT, "-o", "FILE", NULL, 0, 0, WEIR_CLI_RECORD | WEIR_CLI_SHOW, "write to FILE")    \
-    X(temperature, REAL, "--temp", "T", 0.8, 0, 100, WEIR_CLI_WRITERS,                             \
+    X(temperature, REAL, "--temp", "T", 0.8, 0, WEIR_TEMPERATURE_MAX, WEIR_CLI_WRITERS,            \
       "temperature; 0 takes the likeliest token each time")                                        \
     X(top_k, COUNT, "--top-k", "K", 40, 0, 1e9, WEIR_CLI_WRITERS,                                  \
       "sample among the K likeliest; 0 is off")                                                    \
     X(top_p, REAL, "--top-p", "P", 0.95, 0, 1, WEIR_CLI_WRITERS,                                   \
-      "sample among the likeliest that hold a share P; 1 is off")                                  \
+      "sample among the likeliest with a share P; 0 takes the likeliest, 1 is off")                \
     X(min_p, REAL, "--min-p", "P", 0.05, 0, 1, WEIR_CLI_WRITERS,                                   \
       "drop what is less likely than P times the best; 0 is off")                                  \
-    X(repeat_penalty, REAL, "--repeat-penalty", "X", 1.0, 0.01, 100, WEIR_CLI_WRITERS,             \
+    X(repeat_penalty, REAL, "--repeat-penalty", "X", 1.0, 0.01, WEIR_REPEAT_PENALTY_MAX,           \
+      WEIR_CLI_WRITERS,                                                                            \
       "weaken tokens that were there lately; 1 is off")                                            \
-    X(repeat_last, COUNT, "--repeat-last", "N", 64, 1, 65536, WEIR_CLI_WRITERS,                    \
+    X(repeat_last, COUNT, "--repeat-last", "N", 64, 1, WEIR_REPEAT_LAST_MAX, WEIR_CLI_WRITERS,     \
       "how many of the last tokens count as lately")                                               \
     X(seed, COUNT, "--seed", "S", 0, 0, WEIR_CLI_EXACT_MAX, WEIR_CLI_WRITERS,                      \
       "seed of the sampling (random, and printed)")                                                \
@@ -184,7 +185,8 @@ struct weir_cli_command {
     const char *examples;
 };
 
-/* Read the words after the command. False when they are wrong: it has been said on stderr. */
+/* Read the words after the command, and look at what they say together. False when they are wrong:
+ * it has been said on stderr. */
 bool weir_cli_options_parse(struct weir_cli_options *options,
                             const struct weir_cli_command *command, int count, char **words);
 bool weir_cli_option_given(const struct weir_cli_options *options, enum weir_cli_option_id id);

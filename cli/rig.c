@@ -73,9 +73,9 @@ bool weir_cli_config_fill(struct weir_config *config, struct weir_bench_config *
         .bench = bench,
         .notice = weir_cli_notice_tell,
     };
-    if (weir_cli_option_given(options, WEIR_CLI_OPTION_slots) &&
-        weir_cli_option_given(options, WEIR_CLI_OPTION_expert_share)) {
-        weir_cli_misuse(command, "wanted --slots or --expert-share, found both");
+    struct weir_err err = {0};
+    if (weir_policy_check(bench->policy, bench->pool, true, &err) != WEIR_OK) {
+        weir_cli_misuse(command, "--policy: %s", err.text);
         return false;
     }
     if (!read_without(bench, options->without)) {

@@ -1,5 +1,6 @@
 /* run.c - weir run: continue a text; weir trace record: and write down its routing. */
 #include <errno.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,15 +44,15 @@ static int read_prompt(struct run *run)
 {
     const struct weir_cli_options *options = run->options;
     const char *prompt = options->prompt;
-    if (options->ids != NULL && prompt != NULL)
-        return weir_cli_misuse(options->command, "wanted -p or --ids, found both");
     if (options->ids != NULL) {
         if (!weir_cli_ids_parse("--ids", options->ids, &run->prompt_ids, &run->prompt_count))
             return WEIR_CLI_USAGE;
         if (run->prompt_count == 0)
             return weir_cli_misuse(options->command,
                                    "--ids: wanted at least one token id, found none");
-        return WEIR_CLI_OK;
+        return weir_cli_ids_check("--ids", options->argument, run->prompt_ids, run->prompt_count)
+                   ? WEIR_CLI_OK
+                   : WEIR_CLI_FAILURE;
     }
     if (prompt == NULL && isatty(STDIN_FILENO))
         return weir_cli_misuse(options->command,
@@ -110,7 +111,8 @@ static int prepare(struct run *run)
     const struct weir_sampler_config config = {
         .temperature = (float)options->temperature,
         .top_k = (uint32_t)options->top_k,
-        .top_p = (float)options->top_p,
+        /* Here 0 is the smallest share, which the likeliest has alone; to the library it is off. */
+        .top_p = fmaxf((float)options->top_p, FLT_MIN),
         .min_p = (float)options->min_p,
         .repeat_penalty = (float)options->repeat_penalty,
         .repeat_last = (uint32_t)options->repeat_last,
@@ -120,8 +122,7 @@ static int prepare(struct run *run)
     if (weir_sampler_create(&run->sampler, &config, n_vocab, &err) != WEIR_OK)
         return weir_cli_fail(&err);
     for (size_t index = 0; index < run->prompt_count; index++)
-        if (run->prompt_ids[index] < n_vocab) /* the session names the one that is not */
-            weir_sampler_accept(run->sampler, run->prompt_ids[index]);
+        weir_sampler_accept(run->sampler, run->prompt_ids[index]);
     if (run->tokenizer != NULL &&
         weir_decoder_create(&run->decoder, run->tokenizer, true, &err) != WEIR_OK)
         return weir_cli_fail(&err);

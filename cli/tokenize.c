@@ -6,13 +6,8 @@
 
 static int read_text(const struct weir_cli_options *options, struct weir_cli_buffer *text)
 {
-    const int given =
-        (options->prompt != NULL) + (options->text != NULL) + (options->decode != NULL);
-    if (given != 1)
-        return weir_cli_misuse("tokenize", "wanted -p, --text or --decode, found %s",
-                               given == 0 ? "none of them" : "more than one");
-    if (options->decode != NULL)
-        return WEIR_CLI_OK;
+    if (options->prompt == NULL && options->text == NULL)
+        return weir_cli_misuse("tokenize", "wanted -p, --text or --decode, found none of them");
     const char *path = options->text != NULL ? options->text : options->prompt;
     if (options->text == NULL && strcmp(path, "-") != 0)
         return weir_cli_buffer_append(text, path, strlen(path)) ? WEIR_CLI_OK : WEIR_CLI_FAILURE;
@@ -113,16 +108,12 @@ static int show(const struct weir_cli_options *options, weir_tokenizer *tokenize
     return ok && same ? WEIR_CLI_OK : WEIR_CLI_FAILURE;
 }
 
-/* The ids of the text, or those that --decode names. */
 static int find_ids(const struct weir_cli_options *options, weir_tokenizer *tokenizer,
                     const struct weir_cli_buffer *text, uint32_t **ids, size_t *count)
 {
     struct weir_err err = {0};
     const unsigned flags = (options->bos ? WEIR_TEXT_ADD_SPECIAL : 0u) |
                            (options->plain ? 0u : WEIR_TEXT_PARSE_SPECIAL);
-    if (options->decode != NULL)
-        return weir_cli_ids_parse("--decode", options->decode, ids, count) ? WEIR_CLI_OK
-                                                                           : WEIR_CLI_USAGE;
     if (weir_tokenizer_encode(tokenizer, text->bytes, text->length, flags, ids, count, &err) !=
         WEIR_OK)
         return weir_cli_fail(&err);
@@ -136,10 +127,14 @@ int weir_cli_tokenize(const struct weir_cli_options *options)
     weir_tokenizer *tokenizer = NULL;
     uint32_t *ids = NULL;
     size_t count = 0;
-    int code = read_text(options, &text);
+    int code = WEIR_CLI_OK;
+    if (options->decode == NULL)
+        code = read_text(options, &text);
+    else if (!weir_cli_ids_parse("--decode", options->decode, &ids, &count))
+        code = WEIR_CLI_USAGE;
     if (code == WEIR_CLI_OK && weir_tokenizer_open(&tokenizer, options->argument, &err) != WEIR_OK)
         code = weir_cli_fail(&err);
-    if (code == WEIR_CLI_OK)
+    if (code == WEIR_CLI_OK && options->decode == NULL)
         code = find_ids(options, tokenizer, &text, &ids, &count);
     if (code == WEIR_CLI_OK)
         code = show(options, tokenizer, &text, ids, count);

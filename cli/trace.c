@@ -51,25 +51,23 @@ static bool read_shares(struct replay *replay, const char *text, const char *com
     }
 }
 
-/* The policy of that name, or all of them. */
+/* The policy of that name, or all of them; with --pool those that can share slots. */
 static bool read_policies(struct replay *replay, const char *name, const char *command)
 {
-    char names[256] = "";
-    const char *policy = NULL;
-    size_t length = 0;
-    for (uint32_t index = 0; (policy = weir_policy_name(index)) != NULL; index++) {
-        WEIR_ASSERT(index < POLICY_MAX);
-        const bool is_all = strcmp(name, "all") == 0;
-        if ((is_all && (!replay->pool || weir_policy_can_pool(index))) || strcmp(name, policy) == 0)
-            replay->policies[replay->policy_count++] = policy;
-        if (length < sizeof(names))
-            length += (size_t)snprintf(names + length, sizeof(names) - length, "%s%s",
-                                       index > 0 ? ", " : "", policy);
+    struct weir_err err = {0};
+    if (strcmp(name, "all") != 0) {
+        replay->policies[replay->policy_count++] = name;
+        if (weir_policy_check(name, replay->pool, false, &err) == WEIR_OK)
+            return true;
+        weir_cli_misuse(command, "--policy: %s", err.text);
+        return false;
     }
-    if (replay->policy_count > 0)
-        return true;
-    weir_cli_misuse(command, "--policy: wanted one of %s, found \"%s\"", names, name);
-    return false;
+    for (uint32_t index = 0; weir_policy_name(index) != NULL; index++)
+        if (!replay->pool || weir_policy_can_pool(index)) {
+            WEIR_ASSERT(replay->policy_count < POLICY_MAX);
+            replay->policies[replay->policy_count++] = weir_policy_name(index);
+        }
+    return true;
 }
 
 static bool replay_all(struct replay *replay)
@@ -176,21 +174,9 @@ static void print_table(const struct replay *replay)
     }
 }
 
-/* Slots are said once. */
-static bool check_slots(const struct weir_cli_options *options, enum weir_cli_option_id fraction)
-{
-    if (!weir_cli_option_given(options, WEIR_CLI_OPTION_trace_slots) ||
-        !weir_cli_option_given(options, fraction))
-        return true;
-    weir_cli_misuse(options->command, "wanted --slots or --fraction, found both");
-    return false;
-}
-
 int weir_cli_trace_replay(const struct weir_cli_options *options)
 {
     struct replay replay = {.pool = options->pool, .n_slot = (uint32_t)options->trace_slots};
-    if (!check_slots(options, WEIR_CLI_OPTION_shares))
-        return WEIR_CLI_USAGE;
     if (replay.n_slot > 0)
         replay.share_count = 1;
     else if (!read_shares(&replay, options->shares, options->command))
@@ -277,8 +263,7 @@ int weir_cli_trace_show(const struct weir_cli_options *options)
     const char *name = options->policy == NULL ? "learned" : options->policy;
     if (strcmp(name, "all") == 0)
         return weir_cli_misuse(options->command, "--policy: wanted one policy, found all");
-    if (!check_slots(options, WEIR_CLI_OPTION_show_share) ||
-        !read_policies(&replay, name, options->command))
+    if (!read_policies(&replay, name, options->command))
         return WEIR_CLI_USAGE;
     if (!weir_cli_trace_read(&trace, options->argument))
         return WEIR_CLI_FAILURE;

@@ -103,6 +103,11 @@ enum weir_status weir_trace_replay(const struct weir_trace *trace,
 const char *weir_policy_name(uint32_t index);
 /* False for a policy that gives each layer slots of its own in any case; and past the last. */
 bool weir_policy_can_pool(uint32_t index);
+/* Whether a policy of that name, or NULL, can do it: layers share slots (pool), and an engine
+ * decides now (in_engine), not a replay that knows the future. Errors: ARG, which names all
+ * policies when there is none of that name. */
+enum weir_status weir_policy_check(const char *name, bool pool, bool in_engine,
+                                   struct weir_err *err);
 /* One sentence about a policy. */
 const char *weir_policy_about(uint32_t index);
 

@@ -183,10 +183,8 @@ static enum weir_status find_bounds(const struct weir_blueprint *blueprint,
                                                                 : WEIR_PREDICT_RESIDUAL;
     choice->caller_bytes = config->caller_bytes;
     choice->timeline_events = config->timeline_events;
+    WEIR_TRY(weir_policy_check(bench.policy, bench.pool, true, err));
     WEIR_TRY(weir_policy_choose(bench.policy, bench.pool, &choice->policy, err));
-    if (choice->policy.needs_future)
-        return WEIR_FAIL(err, WEIR_ERR_ARG, "policy %s needs the future: it is for replay only",
-                         choice->policy.name);
     WEIR_TRY(find_slot_bounds(blueprint->model, config, &choice->policy, bounds, err));
     choice->n_thread = config->n_thread > 0 ? config->n_thread : weir_sys_cpu_count();
     if (choice->n_thread > WEIR_THREAD_MAX)

@@ -47,6 +47,17 @@ enum weir_status weir_policy_choose(const char *name, bool pool, struct weir_pol
     return WEIR_FAIL(err, WEIR_ERR_ARG, "policy \"%s\": wanted one of %s", name, names);
 }
 
+enum weir_status weir_policy_check(const char *name, bool pool, bool in_engine,
+                                   struct weir_err *err)
+{
+    struct weir_policy policy;
+    WEIR_TRY(weir_policy_choose(name, pool, &policy, err));
+    if (in_engine && policy.needs_future)
+        return WEIR_FAIL(err, WEIR_ERR_ARG, "policy %s needs the future: it is for replay only",
+                         policy.name);
+    return WEIR_OK;
+}
+
 struct replay {
     const struct weir_trace *trace;
     struct weir_cache cache;

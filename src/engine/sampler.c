@@ -90,8 +90,8 @@ void weir_sampler_accept(weir_sampler *sampler, uint32_t id)
         sampler->recent_count++;
 }
 
-/* Repetition penalty (CTRL, arXiv:1909.05858 section 4.1), once for each distinct recent id: one whose
- * logit differs from the model's has had it. */
+/* Repetition penalty (CTRL, arXiv:1909.05858 section 4.1), once for each distinct recent id: one
+ * whose logit differs from the model's has had it. */
 static void penalize(weir_sampler *sampler, const float *logits)
 {
     const float penalty = sampler->config.repeat_penalty;

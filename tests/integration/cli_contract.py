@@ -191,6 +191,86 @@ def test_usage_errors():
             check(word in said, f"weir {args}: the message lacks {word!r}: {said}")
 
 
+def test_options_are_checked_before_anything_opens(folder):
+    """A value, or two options together, that cannot be: said before the model, which is not there, is missed."""
+    run, evaluate, bench = ["run", "-p", "x"], ["eval", "--tokens", "-"], ["bench"]
+    plan, record = ["plan"], ["trace", "record", "-p", "x", "-o", os.path.join(folder, "never")]
+    replay, show = ["trace", "replay"], ["trace", "show", "-o", os.path.join(folder, "never")]
+    cases = [([command], "--threads", value) for command in (run, evaluate, bench, plan, record, ["calibrate"])
+             for value in ("0", "257", "-1", "2.5", "", "two")]
+    for commands, flag, values in (
+            ((run, record), "--temp", ("-0.1", "100.1", "nan", "inf", "warm")), ((run, record), "--top-p", ("-0.1", "1.01", "nan")),
+            ((run, record), "--min-p", ("-1", "1.5")), ((run, record), "--top-k", ("-1", "1e3", "1000000001")),
+            ((run, record), "--repeat-penalty", ("0", "101", "nan")), ((run, record), "--repeat-last", ("0", "65537")),
+            ((run, record), "--seed", ("-1", "9007199254740993")), ((run, record), "-n", ("-1", "1000000001")),
+            ((run, record, bench, plan), "--ctx", ("0", "16777217")), ((evaluate,), "--ctx", ("0", "16777217")),
+            ((run, evaluate, bench, plan), "--mem", ("0", "3X", "-3G", "1e3", "")),
+            ((run, evaluate, bench, plan), "--chunk", ("0", "65537")), ((run, evaluate, bench, plan), "--slots", ("0", "65537")),
+            ((run, evaluate, bench, plan), "--expert-share", ("0", "1.5", "nan")),
+            ((run, evaluate, bench), "--io", ("", "auto|uring", "magic")), ((run, evaluate, bench), "--io-depth", ("0", "1025")),
+            ((run, evaluate, bench), "--lookahead", ("maybe",)), ((run, evaluate, bench, plan), "--isa", ("avx1024",)),
+            ((run, evaluate, bench), "--fake-io", ("0", "1:3", "x")), ((evaluate,), "--chunks", ("0",)),
+            ((bench,), "--repeat", ("0", "1001")), ((bench,), "--policy", ("nope", "belady")), ((bench,), "--without", ("all",)),
+            ((bench,), "--lookahead-by", ("luck",)), ((bench,), "--lookahead-experts", ("0", "4097")),
+            ((replay,), "--policy", ("nope",)), ((show,), "--policy", ("nope", "all")), ((replay, show), "--slots", ("0", "65537")),
+            ((replay, show), "--fraction", ("0", "1.5", "nan"))):
+        cases += [([command], flag, value) for command in commands for value in values]
+    for (command,), flag, value in cases:
+        expect_usage([*command, "no-such.gguf", flag, value], [flag])
+    for args, words in (
+            (["run", "-p", "x", "--ids", "1"], ["-p", "--ids"]), (["run", "--ids", "1 x"], ["--ids", "x"]),
+            (["run", "--ids", ""], ["--ids"]), (["run", "-p", "x", "--trace-events", "9"], ["--trace-events", "--trace"]),
+            (["eval"], ["--text", "--tokens"]), (["eval", "--text", "a", "--tokens", "b"], ["--text", "--tokens"]),
+            ([*run, "--slots", "9", "--expert-share", "0.5"], ["--slots", "--expert-share"]),
+            (["bench", "--prompt", "0", "--gen", "0"], ["--prompt", "--gen"]), (["bench", "--ctx", "9"], ["--ctx", "192", "9"]),
+            (["bench", "--tokens", "a", "--seed", "1"], ["--tokens", "--seed"]),
+            (["bench", "--policy", "fate", "--pool"], ["--policy", "fate", "pool"]),
+            (["tokenize"], ["-p", "--text", "--decode"]), (["tokenize", "-p", "x", "--decode", "1"], ["-p", "--decode"]),
+            (["tokenize", "--text", "x", "--decode", "1"], ["--text", "--decode"]), (["tokenize", "--decode", "1 x"], ["--decode", "x"]),
+            (["tokenize", "--decode", "1", "--bos"], ["--decode", "--bos"]),
+            (["tokenize", "--decode", "1", "--plain"], ["--decode", "--plain"]), (["trace", "record", "-p", "x"], ["-o"]),
+            (["trace", "show"], ["-o"]), ([*show, "--policy", "fate", "--pool"], ["--policy", "fate", "pool"]),
+            ([*replay, "--policy", "fate", "--pool"], ["--policy", "fate", "pool"]),
+            ([*replay, "--slots", "3", "--fraction", "0.1"], ["--slots", "--fraction"]),
+            ([*show, "--slots", "3", "--fraction", "0.1"], ["--slots", "--fraction"])):
+        expect_usage([*args, "no-such.gguf"], words)
+    check(not os.path.exists(os.path.join(folder, "never")), "an output of a command that was refused")
+
+
+def expect_usage(args, words):
+    done = weir(*args)
+    said = done.stderr.decode()
+    check(done.returncode == 2, f"weir {args}: exit {done.returncode}, wanted 2: {said}")
+    check(done.stdout == b"" and "no-such.gguf:" not in said and "open" not in said, f"weir {args}: {done.stdout} {said}")
+    for word in words:
+        check(word in said, f"weir {args}: the message lacks {word!r}: {said}")
+
+
+def test_the_smallest_share_is_the_likeliest_token():
+    greedy = the_object("run", DEMO, "-p", "The old man", "-n", 24, "--temp", 0)["ids"]
+    for share in (0, "0.0", "1e-300", 1e-9):
+        found = the_object("run", DEMO, "-p", "The old man", "-n", 24, "--temp", 1.5, "--min-p", 0, "--top-k", 0,
+                           "--top-p", share)["ids"]
+        check(found == greedy, f"--top-p {share}: {found}, wanted {greedy}")
+    drawn = the_object("run", DEMO, "-p", "The old man", "-n", 24, "--temp", 1.5, "--min-p", 0, "--top-k", 0, "--top-p", 1,
+                       "--seed", 1)["ids"]
+    check(drawn != greedy, "--top-p 1 leaves only the likeliest")
+
+
+def test_ids_are_checked_before_the_load(folder):
+    ids = os.path.join(folder, "far-ids")
+    with open(ids, "w") as file:
+        file.write("1 2 4000000000 3")
+    n_vocab = the_object("info", DEMO)["n_vocab"]
+    for args in (["run", DEMO, "--ids", "1 2 4000000000"], ["eval", DEMO, "--tokens", ids],
+                 ["bench", DEMO, "--tokens", ids, "--prompt", 4, "--gen", 0]):
+        done = weir(*args)
+        said = done.stderr.decode()
+        check(done.returncode == 1 and f"0 to {n_vocab - 1}, found 4000000000 as number 3" in said, f"{args}: {said}")
+    last = weir("run", DEMO, "--ids", n_vocab - 1, "-n", 0)
+    check(last.returncode == 0, f"the last id of the vocabulary: {last.stderr}")
+
+
 def test_failures_exit_1():
     for args in (["run", "no-such.gguf", "-p", "x"], ["info", "no-such.gguf"], ["plan", __file__],
                  ["eval", DEMO, "--tokens", "no-such.ids"], ["run", DEMO, "--ids", "4000000000"]):

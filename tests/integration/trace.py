@@ -247,7 +247,7 @@ def test_rivals_are_for_bench(folder):
     forgets = weir_json(*bench, "--without", "cache")
     check(forgets["hit_rate"] == 0 and forgets["seed"] is None, f"--without cache: {forgets}")
     done = weir(*bench, "--policy", "fate", "--pool")
-    check(done.returncode == 1 and "fate" in done.stderr, f"fate in a pool: {done.stderr}")
+    check(done.returncode == 2 and "fate" in done.stderr, f"fate in a pool: {done.stderr}")
     for option in (["--policy", "lru"], ["--pool"], ["--without", "cache"], ["--lookahead-by", "path"],
                    ["--lookahead-experts", 4]):
         check(option[0] in weir("help", "bench").stdout, f"weir bench has no {option[0]}")
@@ -257,7 +257,7 @@ def test_rivals_are_for_bench(folder):
             check(done.returncode == 2 and option[0] in done.stderr, f"{command} takes {option}: {done}")
     for policy, word in (("nope", "lru"), ("belady", "future")):
         done = weir(*bench, "--policy", policy)
-        check(done.returncode == 1 and policy in done.stderr and word in done.stderr, f"{policy}: {done.stderr}")
+        check(done.returncode == 2 and policy in done.stderr and word in done.stderr, f"{policy}: {done.stderr}")
 
 
 def test_bench_feeds_the_ids_of_a_file(folder):
