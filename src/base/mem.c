@@ -3,6 +3,8 @@
  * I1  While PLANNING nothing is mapped and weir_mem_alloc() only counts.
  * I2  In OPENING used_bytes never passes total_bytes: what was planned is what there is.
  * I3  After seal used_bytes equals what planning counted, use by use.
+ * I4  Memory without pages is advised against huge pages, memory with pages is advised for them: so
+ *     no huge page reaches over memory that was not asked for.
  */
 #include "base/mem_internal.h"
 
@@ -62,7 +64,7 @@ uint64_t weir_mem_bytes(const struct weir_mem *mem)
 
 uint64_t weir_mem_reached_bytes(const struct weir_mem *mem, enum weir_mem_use use)
 {
-    return mem->region[use].total_bytes - mem->region[use].later_bytes;
+    return mem->region[use].total_bytes - mem->region[use].absent_bytes;
 }
 
 uint64_t weir_mem_reach_bytes(const struct weir_mem *mem, enum weir_mem_use use, uint64_t bytes)
@@ -76,26 +78,8 @@ void weir_mem_begin_with(struct weir_mem *mem, enum weir_mem_use use, uint64_t b
 {
     struct weir_mem_region *region = &mem->region[use];
     WEIR_ASSERT(mem->phase == WEIR_MEM_PLANNING);
-    region->later_bytes = region->total_bytes;
-    region->later_bytes -= weir_mem_reach_bytes(mem, use, bytes);
-}
-
-enum weir_status weir_mem_reach(struct weir_mem *mem, enum weir_mem_use use, uint64_t bytes,
-                                struct weir_err *err)
-{
-    struct weir_mem_region *region = &mem->region[use];
-    const uint64_t from_bytes = weir_mem_reached_bytes(mem, use);
-    const uint64_t to_bytes = weir_mem_reach_bytes(mem, use, bytes);
-    WEIR_ASSERT(mem->phase == WEIR_MEM_SEALED);
-    if (to_bytes == from_bytes)
-        return WEIR_OK;
-    const int os_errno = weir_heap_may_succeed() ? weir_mem_touch_range(region->start + from_bytes,
-                                                                        to_bytes - from_bytes)
-                                                 : ENOMEM;
-    if (os_errno != 0)
-        return weir_mem_refuse(mem, use, os_errno, err);
-    region->later_bytes = region->total_bytes - to_bytes;
-    return WEIR_OK;
+    region->absent_bytes = region->total_bytes;
+    region->absent_bytes -= weir_mem_reach_bytes(mem, use, bytes);
 }
 
 /* A mapping that begins at a huge-page boundary, so that huge pages fill it without excess. */
@@ -139,6 +123,8 @@ static int map_regions(struct weir_mem *mem, enum weir_mem_use *use)
         region->start = weir_heap_may_succeed() ? map_aligned(region->total_bytes) : NULL;
         if (region->start == NULL)
             return errno;
+        madvise(region->start + region->total_bytes - region->absent_bytes, region->absent_bytes,
+                MADV_NOHUGEPAGE); /* keeps I4 */
     }
     *use = WEIR_MEM_IO;
     const struct weir_mem_region *staging = &mem->region[WEIR_MEM_IO];
@@ -185,19 +171,75 @@ void weir_mem_drop(struct weir_mem *mem, enum weir_mem_use use)
     region->start = NULL;
 }
 
-bool weir_mem_discard(struct weir_mem *mem, enum weir_mem_use use, void *start, uint64_t bytes)
+static void check_range(const struct weir_mem *mem, enum weir_mem_use use, const void *start,
+                        uint64_t bytes)
 {
     const struct weir_mem_region *region = &mem->region[use];
-    const uint64_t offset = (uint64_t)((uint8_t *)start - region->start);
+    const uint64_t offset = (uint64_t)((const uint8_t *)start - region->start);
     WEIR_ASSERT(mem->phase == WEIR_MEM_SEALED && offset % PAGE_BYTES == 0);
     WEIR_ASSERT(bytes % PAGE_BYTES == 0 && offset <= region->total_bytes &&
                 bytes <= region->total_bytes - offset);
+}
+
+/* Leave no page in the range. False when the kernel does not take them. */
+static bool give_back(uint8_t *start, uint64_t bytes)
+{
     /* A huge page with a hole in it is not to be made whole again behind our back (khugepaged);
      * kernels without huge pages refuse this advice, and need none. */
-    madvise(start, bytes, MADV_NOHUGEPAGE);
+    madvise(start, bytes, MADV_NOHUGEPAGE); /* keeps I4 */
     /* MADV_DONTNEED only unmaps a part of a huge page, which stays charged whole until the kernel
      * gets round to splitting it; MADV_FREE splits it at once. */
-    return madvise(start, bytes, MADV_FREE) == 0 && madvise(start, bytes, MADV_DONTNEED) == 0;
+    if (madvise(start, bytes, MADV_FREE) == 0 && madvise(start, bytes, MADV_DONTNEED) == 0)
+        return true;
+    madvise(start, bytes, MADV_HUGEPAGE);
+    return false;
+}
+
+/* Fault the range in, or nothing of it. 0 or an errno. */
+static int fault_in(struct weir_mem_region *region, uint8_t *start, uint64_t bytes)
+{
+    WEIR_ASSERT(bytes <= region->absent_bytes);
+    if (!weir_heap_may_succeed())
+        return ENOMEM;
+    madvise(start, bytes, MADV_HUGEPAGE);
+    const int os_errno = weir_mem_touch_range(start, bytes);
+    if (os_errno == 0) {
+        region->absent_bytes -= bytes;
+        return 0;
+    }
+    madvise(start, bytes, MADV_NOHUGEPAGE); /* keeps I4 */
+    madvise(start, bytes, MADV_DONTNEED);   /* no huge page reaches over the range's ends */
+    return os_errno;
+}
+
+bool weir_mem_discard(struct weir_mem *mem, enum weir_mem_use use, void *start, uint64_t bytes)
+{
+    struct weir_mem_region *region = &mem->region[use];
+    check_range(mem, use, start, bytes);
+    WEIR_ASSERT(bytes <= region->total_bytes - region->absent_bytes);
+    if (!give_back(start, bytes))
+        return false;
+    region->absent_bytes += bytes;
+    return true;
+}
+
+bool weir_mem_restore(struct weir_mem *mem, enum weir_mem_use use, void *start, uint64_t bytes)
+{
+    check_range(mem, use, start, bytes);
+    return fault_in(&mem->region[use], start, bytes) == 0;
+}
+
+enum weir_status weir_mem_reach(struct weir_mem *mem, enum weir_mem_use use, uint64_t bytes,
+                                struct weir_err *err)
+{
+    struct weir_mem_region *region = &mem->region[use];
+    const uint64_t from_bytes = weir_mem_reached_bytes(mem, use);
+    const uint64_t to_bytes = weir_mem_reach_bytes(mem, use, bytes);
+    WEIR_ASSERT(mem->phase == WEIR_MEM_SEALED);
+    if (to_bytes == from_bytes)
+        return WEIR_OK;
+    const int os_errno = fault_in(region, region->start + from_bytes, to_bytes - from_bytes);
+    return os_errno == 0 ? WEIR_OK : weir_mem_refuse(mem, use, os_errno, err);
 }
 
 void weir_mem_close(struct weir_mem *mem)

@@ -28,10 +28,10 @@ enum weir_mem_use {
 enum weir_mem_phase { WEIR_MEM_PLANNING, WEIR_MEM_OPENING, WEIR_MEM_SEALED };
 
 struct weir_mem_region {
-    uint8_t *start;       /* NULL while planning */
-    uint64_t used_bytes;  /* asked for so far in this phase, alignment included */
-    uint64_t total_bytes; /* what planning asked for, rounded up to whole pages */
-    uint64_t later_bytes; /* of these, the last ones: not faulted in when it is opened */
+    uint8_t *start;        /* NULL while planning */
+    uint64_t used_bytes;   /* asked for so far in this phase, alignment included */
+    uint64_t total_bytes;  /* what planning asked for, rounded up to whole pages */
+    uint64_t absent_bytes; /* of these, those without pages: until SEALED the last ones */
 };
 
 struct weir_mem {
@@ -49,14 +49,15 @@ void *weir_mem_alloc(struct weir_mem *mem, enum weir_mem_use use, uint64_t bytes
 /* Bytes of one use, or of all, as mapped: whole pages. Valid in every phase. */
 uint64_t weir_mem_use_bytes(const struct weir_mem *mem, enum weir_mem_use use);
 uint64_t weir_mem_bytes(const struct weir_mem *mem);
-/* Leave a region's memory after its first bytes, rounded up to huge pages, to weir_mem_reach().
- * PLANNING. */
+/* Opening faults in only a region's first bytes, rounded up to huge pages; 0 is none of them. The
+ * rest are addresses without pages until weir_mem_restore() or weir_mem_reach(). PLANNING. */
 void weir_mem_begin_with(struct weir_mem *mem, enum weir_mem_use use, uint64_t bytes);
-/* Bytes of one use that are faulted in. */
+/* Bytes of one use that have pages. */
 uint64_t weir_mem_reached_bytes(const struct weir_mem *mem, enum weir_mem_use use);
 /* What weir_mem_reached_bytes() will be when bytes have been reached. */
 uint64_t weir_mem_reach_bytes(const struct weir_mem *mem, enum weir_mem_use use, uint64_t bytes);
-/* Fault in a SEALED region as far as bytes, rounded up to huge pages. NOMEM. */
+/* Fault in a SEALED region as far as bytes, rounded up to huge pages: for a region that only grows,
+ * of which nothing is discarded. NOMEM. */
 enum weir_status weir_mem_reach(struct weir_mem *mem, enum weir_mem_use use, uint64_t bytes,
                                 struct weir_err *err);
 /* Map and pre-fault what was planned, on huge pages where the kernel has them.
@@ -71,9 +72,13 @@ enum weir_status weir_mem_open_end(struct weir_mem *mem, struct weir_err *err);
 void weir_mem_seal(struct weir_mem *mem);
 /* Give one use's memory back early (the staging buffer after the load). */
 void weir_mem_drop(struct weir_mem *mem, enum weir_mem_use use);
-/* Give whole pages of a SEALED region back to the kernel, for good: nobody touches them again.
- * False when it does not take them (they are locked in memory). */
+/* Give whole pages of a SEALED region back to the kernel. Until weir_mem_restore() nobody touches
+ * this memory. All of the range has pages. False when the kernel does not take them (they are
+ * locked in memory): then they stay. */
 bool weir_mem_discard(struct weir_mem *mem, enum weir_mem_use use, void *start, uint64_t bytes);
+/* Fault whole pages of a SEALED region in, zeroed: of those that were discarded, or never there.
+ * Nothing of the range has pages. False when the kernel has no memory: then none of it has. */
+bool weir_mem_restore(struct weir_mem *mem, enum weir_mem_use use, void *start, uint64_t bytes);
 void weir_mem_close(struct weir_mem *mem);
 
 #endif

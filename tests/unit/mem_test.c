@@ -18,6 +18,9 @@
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
 #endif
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 
 struct layout {
     uint8_t *weights;
@@ -122,10 +125,103 @@ static void mem_discard_gives_back_these_pages_and_no_others(void **state)
     for (size_t at = 0; at < SLOT_BYTES; at = at == FROM - 1 ? TO : at + 1)
         assert_int_equal(layout.slots[at], 0x5a);
     assert_int_equal(weir_mem_use_bytes(&mem, WEIR_MEM_SLOTS), SLOT_BYTES);
-    assert_true(weir_mem_discard(&mem, WEIR_MEM_SLOTS, layout.slots, SLOT_BYTES));
+    assert_int_equal(weir_mem_reached_bytes(&mem, WEIR_MEM_SLOTS), SLOT_BYTES - (TO - FROM));
+    assert_true(weir_mem_discard(&mem, WEIR_MEM_SLOTS, layout.slots, FROM));
+    assert_true(weir_mem_discard(&mem, WEIR_MEM_SLOTS, layout.slots + TO, SLOT_BYTES - TO));
+    assert_int_equal(weir_mem_reached_bytes(&mem, WEIR_MEM_SLOTS), 0);
     /* Pages that are locked stay. */
     if (syscall(SYS_mlock, layout.bias, 4096) == 0) /* the sanitizers' mlock does nothing */
         assert_false(weir_mem_discard(&mem, WEIR_MEM_TRUNK, layout.bias, 4096));
+    assert_int_equal(weir_mem_reached_bytes(&mem, WEIR_MEM_TRUNK), 12288);
+    weir_mem_close(&mem);
+}
+
+static size_t count_resident(uint8_t *start, size_t bytes)
+{
+    size_t count = 0;
+    for (size_t at = 0; at < bytes; at += 4096)
+        count += is_resident(start + at, 4096);
+    return count;
+}
+
+/* A region of which nothing has pages when it is opened. */
+static uint8_t *open_addresses(struct weir_mem *mem, uint64_t bytes)
+{
+    weir_mem_init(mem);
+    weir_mem_alloc(mem, WEIR_MEM_KV, bytes, 64);
+    weir_mem_begin_with(mem, WEIR_MEM_KV, 0);
+    assert_int_equal(weir_mem_reached_bytes(mem, WEIR_MEM_KV), 0);
+    assert_int_equal(weir_mem_open(mem, NULL), WEIR_OK);
+    uint8_t *start = weir_mem_alloc(mem, WEIR_MEM_KV, bytes, 64);
+    weir_mem_seal(mem);
+    assert_int_equal(count_resident(start, bytes), 0);
+    return start;
+}
+
+/* In any order, at any page: the others stay without pages, also within the same huge page, and
+ * the kernel does not fill them when it makes huge pages. */
+static void mem_restore_faults_in_these_pages_and_no_others(void **state)
+{
+    (void)state;
+    enum { BYTES = 16 << 20, PART_BYTES = (1 << 20) + 4096, PARTS = BYTES / PART_BYTES };
+    struct weir_mem mem;
+    bool is_there[PARTS] = {false};
+    uint64_t seed = 3;
+    uint64_t there_count = 0;
+    uint8_t *start = open_addresses(&mem, BYTES);
+    for (int round = 0; round < 200; round++) {
+        const uint64_t part = weir_random_next(&seed) % PARTS;
+        uint8_t *at = start + part * PART_BYTES;
+        if (is_there[part]) {
+            assert_int_equal(at[0], part + 1);
+            assert_int_equal(at[PART_BYTES - 1], part + 1);
+            assert_true(weir_mem_discard(&mem, WEIR_MEM_KV, at, PART_BYTES));
+        } else {
+            assert_true(weir_mem_restore(&mem, WEIR_MEM_KV, at, PART_BYTES));
+            assert_true(is_resident(at, PART_BYTES));
+            for (size_t byte = 0; byte < PART_BYTES; byte++)
+                assert_int_equal(at[byte], 0);
+            memset(at, (int)part + 1, PART_BYTES);
+        }
+        is_there[part] = !is_there[part];
+        there_count += is_there[part] ? 1 : UINT64_MAX;
+        for (size_t huge = 0; round % 8 == 0 && huge < BYTES; huge += HUGE_PAGE_BYTES)
+            madvise(start + huge, HUGE_PAGE_BYTES, MADV_COLLAPSE);
+        assert_int_equal(count_resident(start, BYTES), there_count * PART_BYTES / 4096);
+        assert_int_equal(weir_mem_reached_bytes(&mem, WEIR_MEM_KV), there_count * PART_BYTES);
+    }
+    assert_int_equal(weir_mem_use_bytes(&mem, WEIR_MEM_KV), BYTES);
+    weir_mem_close(&mem);
+}
+
+static void mem_restore_that_fails_leaves_nothing(void **state)
+{
+    (void)state;
+    enum { BYTES = 6 << 20 };
+    struct weir_mem mem;
+    uint8_t *start = open_addresses(&mem, BYTES);
+    weir_heap_fail_at(1);
+    assert_false(weir_mem_restore(&mem, WEIR_MEM_KV, start, BYTES));
+    weir_heap_fail_at(0);
+    assert_int_equal(count_resident(start, BYTES), 0);
+    /* The kernel gives all but the last page: there a file ends. */
+    const int file = memfd_create("empty", 0);
+    assert_true(file >= 0);
+    assert_ptr_equal(
+        mmap(start + BYTES - 4096, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, 0),
+        start + BYTES - 4096);
+    if (madvise(start, 4096, MADV_POPULATE_WRITE) == 0) { /* or the kernel does not know it */
+        assert_int_equal(count_resident(start, BYTES), 1);
+        assert_false(weir_mem_restore(&mem, WEIR_MEM_KV, start, BYTES));
+        assert_int_equal(count_resident(start, BYTES), 0);
+        assert_int_equal(weir_mem_reached_bytes(&mem, WEIR_MEM_KV), 0);
+    }
+    assert_ptr_equal(mmap(start + BYTES - 4096, 4096, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+                     start + BYTES - 4096);
+    close(file);
+    assert_true(weir_mem_restore(&mem, WEIR_MEM_KV, start, BYTES));
+    assert_true(is_resident(start, BYTES));
     weir_mem_close(&mem);
 }
 
@@ -307,6 +403,17 @@ static void discard_past_the_end(void)
     weir_mem_discard(&mem, WEIR_MEM_SLOTS, layout.slots + 4096, SLOT_BYTES);
 }
 
+static void restore_what_is_there(void)
+{
+    struct weir_mem mem;
+    struct layout layout;
+    plan(&mem, &layout);
+    weir_mem_open(&mem, NULL);
+    lay_out(&mem, &layout);
+    weir_mem_seal(&mem);
+    weir_mem_restore(&mem, WEIR_MEM_SLOTS, layout.slots, 4096);
+}
+
 static void mem_asserts_when_plan_and_use_disagree(void **state)
 {
     (void)state;
@@ -315,6 +422,7 @@ static void mem_asserts_when_plan_and_use_disagree(void **state)
     assert_true(breaks_a_promise(seal_before_all_is_handed_out));
     assert_true(breaks_a_promise(ask_for_an_odd_alignment));
     assert_true(breaks_a_promise(discard_past_the_end));
+    assert_true(breaks_a_promise(restore_what_is_there));
 }
 
 static void mem_uses_have_names(void **state)
@@ -330,6 +438,8 @@ int main(void)
         cmocka_unit_test(mem_planning_counts_and_maps_nothing),
         cmocka_unit_test(mem_opening_hands_out_aligned_zeroed_resident_memory),
         cmocka_unit_test(mem_discard_gives_back_these_pages_and_no_others),
+        cmocka_unit_test(mem_restore_faults_in_these_pages_and_no_others),
+        cmocka_unit_test(mem_restore_that_fails_leaves_nothing),
         cmocka_unit_test(mem_is_reached_bit_by_bit),
         cmocka_unit_test(mem_open_names_the_use_that_did_not_fit),
         cmocka_unit_test(mem_can_be_used_while_it_is_touched),
