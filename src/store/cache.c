@@ -3,7 +3,7 @@
  * I1  slot_of and record_in agree.
  * I2  A held slot is never a victim, so no record is read twice in a step.
  * I3  The running step's own records are victims only when there is no other.
- * I4  A retired slot has no record and never gets one. */
+ * I4  A retired slot has no record, and gets none before it is readmitted. */
 #include "store/cache.h"
 
 #include <string.h>
@@ -40,6 +40,8 @@ static void number_records(struct weir_cache *cache, const struct weir_cache_con
     for (uint32_t layer = 0; layer < config->layer_count; layer++) {
         cache->layers[layer] = config->layers[layer];
         cache->first[layer] = record;
+        if (config->layers[layer].record_count > 0)
+            cache->set_records[config->layers[layer].set] += config->layers[layer].record_count;
         for (uint32_t at = 0; at < config->layers[layer].record_count; at++) {
             cache->layer_of[record] = layer;
             cache->slot_of[record++] = WEIR_NO_SLOT;
@@ -49,25 +51,12 @@ static void number_records(struct weir_cache *cache, const struct weir_cache_con
         cache->set_first[set] = slot;
         cache->set_empty[set] = config->set_slots[set];
         cache->set_live[set] = config->set_slots[set];
+        cache->is_counting |= config->set_slots[set] < cache->set_records[set];
         slot += config->set_slots[set];
     }
     cache->set_first[config->set_count] = slot;
     for (slot = 0; slot < cache->slot_count; slot++)
         cache->record_in[slot] = WEIR_NO_RECORD;
-}
-
-/* A set has fewer slots than records. */
-static bool lacks_slots(const struct weir_cache *cache)
-{
-    for (uint32_t set = 0; set < cache->set_count; set++) {
-        uint32_t record_count = 0;
-        for (uint32_t layer = 0; layer < cache->layer_count; layer++)
-            if (cache->layers[layer].set == set)
-                record_count += cache->layers[layer].record_count;
-        if (cache->set_live[set] < record_count)
-            return true;
-    }
-    return false;
 }
 
 void weir_cache_layout(struct weir_cache *cache, struct weir_mem *mem,
@@ -87,6 +76,7 @@ void weir_cache_layout(struct weir_cache *cache, struct weir_mem *mem,
     made.first = take(mem, made.layer_count, sizeof(*made.first));
     made.layer_of = take(mem, made.record_count, sizeof(*made.layer_of));
     made.set_first = take(mem, made.set_count + 1, sizeof(*made.set_first));
+    made.set_records = take(mem, made.set_count, sizeof(*made.set_records));
     made.set_empty = take(mem, made.set_count, sizeof(*made.set_empty));
     made.set_live = take(mem, made.set_count, sizeof(*made.set_live));
     made.slot_of = take(mem, made.record_count, sizeof(*made.slot_of));
@@ -98,7 +88,6 @@ void weir_cache_layout(struct weir_cache *cache, struct weir_mem *mem,
     if (mem->phase == WEIR_MEM_PLANNING)
         return;
     number_records(&made, config);
-    made.has_victims = lacks_slots(&made);
     *cache = made;
 }
 
@@ -298,13 +287,38 @@ uint32_t weir_cache_retire(struct weir_cache *cache, uint32_t step_max)
     cache->holds[best.slot] = WEIR_HOLD_RETIRED;
     cache->set_empty[best_set]--;
     cache->set_live[best_set]--;
-    cache->has_victims = lacks_slots(cache);
+    cache->is_counting |= cache->set_live[best_set] < cache->set_records[best_set];
     return best.slot;
+}
+
+uint32_t weir_cache_find_retired(const struct weir_cache *cache, uint32_t set)
+{
+    for (uint32_t slot = cache->set_first[set]; slot < cache->set_first[set + 1]; slot++)
+        if (cache->holds[slot] == WEIR_HOLD_RETIRED)
+            return slot;
+    return WEIR_NO_SLOT;
+}
+
+void weir_cache_readmit(struct weir_cache *cache, uint32_t slot)
+{
+    const uint32_t set = weir_cache_set_of(cache, slot);
+    WEIR_ASSERT(cache->holds[slot] == WEIR_HOLD_RETIRED); /* keeps I4 */
+    cache->holds[slot] = WEIR_HOLD_NONE;
+    cache->set_empty[set]++;
+    cache->set_live[set]++;
+}
+
+uint32_t weir_cache_set_of(const struct weir_cache *cache, uint32_t slot)
+{
+    uint32_t set = 0;
+    while (slot >= cache->set_first[set + 1])
+        set++;
+    return set;
 }
 
 void weir_cache_end(struct weir_cache *cache)
 {
-    cache->is_count_due = cache->policy->end != NULL && cache->has_victims;
+    cache->is_count_due = cache->policy->end != NULL && cache->is_counting;
 }
 
 void weir_cache_count(struct weir_cache *cache)

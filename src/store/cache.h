@@ -63,7 +63,7 @@ struct weir_cache_config {
 enum weir_hold {
     WEIR_HOLD_NONE,    /* a victim, one of the running step only when there is no other */
     WEIR_HOLD_FIRM,    /* never a victim */
-    WEIR_HOLD_RETIRED, /* no slot any more */
+    WEIR_HOLD_RETIRED, /* no slot until it is readmitted */
 };
 
 struct weir_cache {
@@ -74,6 +74,7 @@ struct weir_cache {
     uint32_t *first;                 /* [layer_count] number of a layer's record 0 */
     uint32_t *layer_of;              /* [record_count] */
     uint32_t *set_first;             /* [set_count + 1] first slot of each set */
+    uint32_t *set_records;           /* [set_count] records that may be in its slots */
     uint32_t *set_empty;             /* [set_count] slots without a record, retired ones apart */
     uint32_t *set_live;              /* [set_count] slots that are not retired */
     uint32_t *slot_of;               /* [record_count] */
@@ -82,7 +83,7 @@ struct weir_cache {
     uint64_t *last_steps;            /* [record_count] step of the last use; 0: never */
     uint64_t step;                   /* counts up from 1 */
     uint32_t step_layer;             /* of the running or the last step */
-    bool has_victims;                /* some record has no slot: one will have to give up its own */
+    bool is_counting;                /* a set has, or had, fewer slots than records */
     bool is_count_due;               /* the policy has not counted the last step's uses yet */
     void *state;                     /* the policy's own, zeroed at first */
     const uint32_t *next_use;        /* [record_count] step, for Belady: replay keeps it */
@@ -116,11 +117,17 @@ void weir_cache_drop(struct weir_cache *cache, uint32_t slot);
 /* Between steps: the slot that is worth least over all sets is no slot any more. A set keeps as
  * many that are not held as a step of step_max records needs. WEIR_NO_SLOT when none may go. */
 uint32_t weir_cache_retire(struct weir_cache *cache, uint32_t step_max);
+/* A retired slot of the set; WEIR_NO_SLOT when it has none. */
+uint32_t weir_cache_find_retired(const struct weir_cache *cache, uint32_t set);
+/* The retired slot is an empty slot again. */
+void weir_cache_readmit(struct weir_cache *cache, uint32_t slot);
+uint32_t weir_cache_set_of(const struct weir_cache *cache, uint32_t slot);
 /* The step is over: nothing is held any more. */
 void weir_cache_end(struct weir_cache *cache);
 /* The policy counts the uses of the step that is over, unless it has: done by the next call that
- * chooses a slot or begins a step, if not before. While every record has a slot there is nothing to
- * choose and nothing is counted: the first slots to retire are then those used longest ago. */
+ * chooses a slot or begins a step, if not before. As long as every record has had a slot there is
+ * nothing to choose and nothing is counted: the first slots to retire are then those used longest
+ * ago. From the first retired slot on it counts without a gap, also when all slots are back. */
 void weir_cache_count(struct weir_cache *cache);
 
 /* Slots of all layers for a share of their records: the layers' own are whole numbers each, a pool

@@ -106,6 +106,7 @@ static void leave(struct weir_cache *cache, uint32_t record)
     struct set_state *set = set_of(cache, record);
     const bool was_t1 = lists_of(cache)[record] == T1;
     move(cache, record, was_t1 ? (set->is_erased ? NOWHERE : B1) : B2);
+    set->is_erased = false; /* that was the victim of the miss; others may leave without one */
 }
 
 static void enter(struct weir_cache *cache, uint32_t record)

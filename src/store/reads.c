@@ -25,7 +25,7 @@ static uint64_t slice_begin(const struct weir_layer_state *layer, uint32_t slice
     return slice < layer->config.slice_count ? layer->slice_at[slice] : layer->slot_bytes;
 }
 
-static void guard(uint8_t *memory, uint64_t bytes, bool is_open)
+void weir_store_guard_memory(uint8_t *memory, uint64_t bytes, bool is_open)
 {
 #if defined(__SANITIZE_ADDRESS__)
     if (is_open)
@@ -44,14 +44,15 @@ void weir_store_guard(const struct weir_store *store, uint32_t slot, uint32_t fi
 {
     const struct weir_layer_state *layer = &store->layers[store->slots[slot].layer];
     const uint64_t begin = slice_begin(layer, first);
-    guard(store->slots[slot].memory + begin, slice_begin(layer, last) - begin, is_open);
+    weir_store_guard_memory(store->slots[slot].memory + begin, slice_begin(layer, last) - begin,
+                            is_open);
 }
 
 void weir_store_guard_set(const struct weir_store *store, uint32_t set, bool is_open)
 {
     const struct weir_cache *cache = &store->cache;
     const uint32_t slot_count = cache->set_first[set + 1] - cache->set_first[set];
-    guard(store->arenas[set], slot_count * store->slot_bytes[set], is_open);
+    weir_store_guard_memory(store->arenas[set], slot_count * store->slot_bytes[set], is_open);
 }
 
 bool weir_store_slot_is_whole(const struct weir_store *store, uint32_t slot)

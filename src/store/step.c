@@ -86,7 +86,7 @@ static void lease_slot(struct weir_store *store, uint32_t slot, struct weir_leas
                      weir_store_slot_is_whole(store, slot) ? layer->config.slice_count
                                                            : layer->config.head_count,
                      true);
-    *lease = (struct weir_lease){.record = at->record, .slot = slot};
+    *lease = (struct weir_lease){.record = at->record, .slot = slot, .place = WEIR_PLACE_MEMORY};
     for (uint32_t slice = 0; slice < layer->config.slice_count; slice++)
         lease->slice[slice] =
             at->memory + layer->slice_at[slice] +

@@ -26,7 +26,7 @@
  *     ^                                |                        |  ^              |
  *     +---------- reap error ----------+<-------- evict --------+  +--- release --+
  *
- *   EMPTY or READY --shrink--> retired, for good
+ *   EMPTY or READY --shrink--> retired --grow--> EMPTY
  */
 #ifndef WEIR_STORE_H
 #define WEIR_STORE_H
@@ -84,10 +84,14 @@ struct weir_store_config {
     bool forgets;       /* a step's records lose their slots when it ends */
 };
 
+/* Where a lease's bytes are. */
+enum weir_lease_place { WEIR_PLACE_MEMORY };
+
 struct weir_lease {
     const uint8_t *slice[WEIR_SLICE_MAX]; /* first byte of each slice; any alignment */
     uint32_t record;
     uint32_t slot; /* store's own */
+    enum weir_lease_place place;
 };
 
 struct weir_store_stats {
@@ -104,8 +108,10 @@ struct weir_store_stats {
     uint64_t ahead_hits;     /* of those, resident when their layer's step began, and used by it */
     uint64_t ahead_late;     /* used too, but still on their way: promoted */
     uint64_t ahead_wasted_bytes; /* asked of the device for the others */
-    uint64_t retired_slots;      /* given back since create; a reset keeps them */
+    uint64_t retired_slots;      /* those that are with the kernel now; a reset keeps both */
     uint64_t retired_bytes;
+    uint64_t shrunk_slots; /* slots that were given back, each time counted */
+    uint64_t grown_slots;  /* slots that came back */
 };
 
 typedef struct weir_store weir_store;
@@ -178,9 +184,13 @@ enum weir_status weir_store_fill(weir_store *store, weir_store_progress_fn *prog
                                  struct weir_err *err);
 
 /* Between steps, mem SEALED: retire slots, the least valuable first, until at least this many bytes
- * are with the kernel again; never so many that a step could not run. Returns how many: fewer when
- * no slot may go, or when the kernel does not take the memory. */
+ * are with the kernel; never so many that a step could not run. Returns how many: fewer when no
+ * slot may go, or when the kernel does not take the memory. */
 uint64_t weir_store_shrink(weir_store *store, uint64_t bytes);
+/* Between steps, mem SEALED: take retired slots back, empty and their memory faulted in, as many as
+ * fit into this many bytes; those first whose layers lost the largest share of their records'
+ * slots. Returns the bytes taken: fewer also when the kernel has no memory. */
+uint64_t weir_store_grow(weir_store *store, uint64_t bytes);
 
 void weir_store_stats_get(const weir_store *store, struct weir_store_stats *stats);
 /* Start counting anew; residency and what the policy knows stay. */

@@ -123,6 +123,7 @@ void weir_store_collect(struct weir_store *store, bool wait);
 /* Under ASan nobody may touch slices of a slot that is not leased. */
 void weir_store_guard(const struct weir_store *store, uint32_t slot, uint32_t first, uint32_t last,
                       bool is_open);
+void weir_store_guard_memory(uint8_t *memory, uint64_t bytes, bool is_open);
 void weir_store_guard_set(const struct weir_store *store, uint32_t set, bool is_open);
 
 /* Look-ahead (ahead.c). Read ahead, as far as budget_bytes in flight. */

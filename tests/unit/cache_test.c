@@ -451,6 +451,52 @@ static void slots_retire_empty_first_then_by_worth_and_never_when_held(void **st
     weir_mem_close(&toy.mem);
 }
 
+/* Record 1 lost its slot to nobody: it is remembered like any other, though a miss just before
+ * erased record 0. */
+static void arc_remembers_whose_slot_retired(void **state)
+{
+    struct toy toy;
+    (void)state;
+    open_toy(&toy, &weir_policy_arc, 40, 4);
+    for (uint32_t record = 0; record < 5; record++)
+        use(&toy, record);
+    weir_cache_retire(&toy.cache, 1);
+    assert_int_equal(weir_cache_find(&toy.cache, 0, 1), WEIR_NO_SLOT);
+    use(&toy, 1);
+    for (uint32_t record = 10; record < 20; record++)
+        use(&toy, record);
+    assert_int_not_equal(weir_cache_find(&toy.cache, 0, 1), WEIR_NO_SLOT);
+    weir_mem_close(&toy.mem);
+}
+
+/* What was counted before, while it was away and afterwards is one row without a gap. */
+static void a_readmitted_slot_is_empty_and_the_policy_counts_on(void **state)
+{
+    struct toy toy;
+    struct toy other; /* with one slot less from the start */
+    (void)state;
+    open_toy(&toy, &weir_policy_learned, 4, 4);
+    open_toy(&other, &weir_policy_learned, 4, 3);
+    const uint32_t slot = weir_cache_retire(&toy.cache, 1);
+    assert_int_equal(weir_cache_find_retired(&toy.cache, 0), slot);
+    for (uint32_t round = 0; round < 60; round++) {
+        if (round == 20) {
+            weir_cache_readmit(&toy.cache, slot);
+            assert_int_equal(weir_cache_find_retired(&toy.cache, 0), WEIR_NO_SLOT);
+            assert_true(weir_cache_has_empty(&toy.cache, 0));
+        }
+        use(&toy, round * round % 4);
+        use(&other, round * round % 4);
+    }
+    weir_cache_count(&toy.cache);
+    weir_cache_count(&other.cache);
+    for (uint32_t record = 0; record < 4; record++)
+        assert_true(weir_policy_learned.value(&toy.cache, record) ==
+                    weir_policy_learned.value(&other.cache, record));
+    weir_mem_close(&toy.mem);
+    weir_mem_close(&other.mem);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -462,7 +508,9 @@ int main(void)
         cmocka_unit_test(favourites_stay),
         cmocka_unit_test(decayed_counts_order_by_count_then_use_then_index),
         cmocka_unit_test(slots_retire_empty_first_then_by_worth_and_never_when_held),
+        cmocka_unit_test(a_readmitted_slot_is_empty_and_the_policy_counts_on),
         cmocka_unit_test(arc_survives_a_scan),
+        cmocka_unit_test(arc_remembers_whose_slot_retired),
         cmocka_unit_test(learned_knows_what_follows),
         cmocka_unit_test(when_uses_are_counted_changes_nothing),
         cmocka_unit_test(with_slots_for_all_nothing_is_counted),

@@ -1,4 +1,4 @@
-/* engine_shrink_test.c - the same bits when slots go away while a text is computed. */
+/* engine_resize_test.c - the same bits when slots go and come back while a text is computed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +10,11 @@
 
 enum when { NEVER, IN_LAYERS, AFTER_CHUNKS, BETWEEN_TOKENS };
 
+/* Slots. */
+struct moved {
+    uint64_t shrunk, grown;
+};
+
 struct run {
     weir_engine *engine;
     weir_session *session;
@@ -19,21 +24,23 @@ struct run {
     size_t n_vocab, position_count;
 };
 
-/* A few times in a run; a slot or several, now and then all that may go. */
-static void shrink_by_chance(struct run *run)
+/* A few times in a run; a slot or several, now and then all that may go, or some that were away. */
+static void resize_by_chance(struct run *run)
 {
     const uint64_t draw = weir_random_next(&run->random_state) >> 32;
     if (draw % 7 == 0)
         weir_store_shrink(run->engine->store, draw % 3 == 0 ? 100000 : 1);
     if (draw % 97 == 0)
         weir_store_shrink(run->engine->store, UINT64_MAX);
+    if (draw % 5 == 0)
+        weir_store_grow(run->engine->store, draw % 3 == 0 ? UINT64_MAX : 100000);
 }
 
 static void between_routing_and_experts(void *user, uint32_t layer, uint32_t position,
                                         uint32_t n_token, const uint32_t *experts)
 {
     (void)layer, (void)position, (void)n_token, (void)experts;
-    shrink_by_chance(user);
+    resize_by_chance(user);
 }
 
 static bool keep_row(void *user, uint32_t position, const float *logits)
@@ -43,13 +50,13 @@ static bool keep_row(void *user, uint32_t position, const float *logits)
     memcpy(run->logits + position * run->n_vocab, logits, run->n_vocab * sizeof(*logits));
     run->position_count++;
     if (run->when == AFTER_CHUNKS)
-        shrink_by_chance(run);
+        resize_by_chance(run);
     return true;
 }
 
-/* Returns how many slots were given back. */
-static uint64_t run_text(const struct golden *golden, const struct weir_config *config,
-                         struct run *run)
+/* Returns how many slots were given back, and how many came back. */
+static struct moved run_text(const struct golden *golden, const struct weir_config *config,
+                             struct run *run)
 {
     struct weir_err err = {0};
     struct weir_store_stats stats;
@@ -67,17 +74,17 @@ static uint64_t run_text(const struct golden *golden, const struct weir_config *
         if (weir_session_eval(run->session, golden->ids + at, step, keep_row, run, &err) != WEIR_OK)
             fail_msg("%s: %s", golden->name, err.text);
         if (run->when == BETWEEN_TOKENS)
-            shrink_by_chance(run);
+            resize_by_chance(run);
     }
     weir_store_stats_get(run->engine->store, &stats);
     assert_true(stats.step_reads_max <= 1);
     weir_session_destroy(&run->session);
     weir_engine_close(&run->engine);
-    return stats.retired_slots;
+    return (struct moved){.shrunk = stats.shrunk_slots, .grown = stats.grown_slots};
 }
 
-static uint64_t compare(const struct golden *golden, struct run *resident, struct run *shrunk,
-                        uint64_t seed)
+static struct moved compare(const struct golden *golden, struct run *resident, struct run *shrunk,
+                            uint64_t seed)
 {
     const struct weir_bench_config bench = {
         .policy = weir_policy_name((uint32_t)(seed % 6)),
@@ -95,15 +102,15 @@ static uint64_t compare(const struct golden *golden, struct run *resident, struc
     };
     shrunk->when = (enum when)(IN_LAYERS + seed % 3);
     shrunk->random_state = seed;
-    const uint64_t retired = run_text(golden, &config, shrunk);
+    const struct moved moved = run_text(golden, &config, shrunk);
     assert_int_equal(shrunk->position_count, resident->position_count);
     if (memcmp(shrunk->logits, resident->logits,
                resident->position_count * resident->n_vocab * sizeof(float)) != 0)
-        fail_msg("%s: other bits after slots were given back, seed %d", golden->name, (int)seed);
-    return retired;
+        fail_msg("%s: other bits after slots went and came, seed %d", golden->name, (int)seed);
+    return moved;
 }
 
-static void slots_given_back_at_any_step_change_no_bit(void **state)
+static void slots_that_go_and_come_at_any_step_change_no_bit(void **state)
 {
     static const char *const names[] = {"qwen3moe", "olmoe", "qwen2moe"};
     (void)state;
@@ -111,14 +118,18 @@ static void slots_given_back_at_any_step_change_no_bit(void **state)
         struct golden golden;
         struct run resident = {.when = NEVER};
         struct run shrunk = {.when = NEVER};
-        uint64_t retired = 0;
+        struct moved all = {0};
         assert_true(golden_open(&golden, names[index]));
         const struct weir_config config = {.model_path = golden.model_path, .n_thread = 1};
-        assert_int_equal(run_text(&golden, &config, &resident), 0);
-        for (uint64_t seed = 1; seed <= 24; seed++)
-            retired += compare(&golden, &resident, &shrunk, seed);
-        printf("%-12s %d runs equal, %d slots given back\n", names[index], 24, (int)retired);
-        assert_true(retired > 24);
+        assert_int_equal(run_text(&golden, &config, &resident).shrunk, 0);
+        for (uint64_t seed = 1; seed <= 24; seed++) {
+            const struct moved moved = compare(&golden, &resident, &shrunk, seed);
+            all.shrunk += moved.shrunk;
+            all.grown += moved.grown;
+        }
+        printf("%-12s %d runs equal, %d slots given back, %d came back\n", names[index], 24,
+               (int)all.shrunk, (int)all.grown);
+        assert_true(all.shrunk > 24 && all.grown > 24);
         free(resident.logits);
         free(shrunk.logits);
         golden_close(&golden);
@@ -128,6 +139,6 @@ static void slots_given_back_at_any_step_change_no_bit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(slots_given_back_at_any_step_change_no_bit)};
+        cmocka_unit_test(slots_that_go_and_come_at_any_step_change_no_bit)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
