@@ -40,6 +40,8 @@ static void print_info(const struct weir_model_info *info)
     printf("%-18s %s\n", "family", info->family);
     printf("%-18s GGUF v%u, %u keys, %u tensors\n", "file", info->gguf_version, info->key_count,
            info->tensor_count);
+    if (info->file_count > 1)
+        printf("%-18s %u\n", "parts", info->file_count);
     print_bytes("size", info->file_bytes);
     printf("%-18s %s\n", "types", info->types);
     printf("%-18s %.1f M", "parameters", (double)info->parameter_count * 1e-6);
@@ -75,6 +77,7 @@ static json_t *describe_info(const struct weir_cli_options *options,
     weir_cli_json_count(object, "gguf_version", info->gguf_version);
     weir_cli_json_count(object, "key_count", info->key_count);
     weir_cli_json_count(object, "tensor_count", info->tensor_count);
+    weir_cli_json_count(object, "file_count", info->file_count);
     weir_cli_json_count(object, "file_bytes", info->file_bytes);
     weir_cli_json_text(object, "types", info->types, strlen(info->types));
     weir_cli_json_count(object, "parameters", info->parameter_count);

@@ -144,6 +144,7 @@ struct weir_model_info {
     uint64_t trunk_bytes;            /* everything else */
     uint32_t n_layer, n_moe_layer, n_head, n_kv_head, n_expert, n_expert_used;
     uint32_t d_model, d_head, d_ffn, d_ffn_expert, n_vocab, n_ctx_train;
+    uint32_t file_count; /* parts of a split model; 1 */
     uint32_t tensor_count, key_count, gguf_version;
     struct weir_warnings warnings; /* what weir_config.notice was told, or would be */
 };

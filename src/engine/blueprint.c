@@ -130,7 +130,8 @@ void weir_model_info_fill(struct weir_model_info *info, const struct weir_bluepr
     snprintf(info->name, sizeof(info->name), "%s", name == NULL ? "" : name);
     describe_types(blueprint->manifest, info->types, sizeof(info->types));
     weir_model_parameters(model, &info->parameter_count, &info->active_parameter_count);
-    info->file_bytes = weir_manifest_file_bytes(blueprint->manifest);
+    info->file_bytes = weir_manifest_bytes(blueprint->manifest);
+    info->file_count = weir_manifest_file_count(blueprint->manifest);
     info->expert_bytes = model->expert_bytes;
     info->trunk_bytes = model->trunk_bytes;
     info->n_layer = shape->n_layer;
@@ -168,11 +169,15 @@ static void visit_tensors(const weir_manifest *manifest, weir_model_visit_fn *vi
         const struct weir_tensor *tensor = weir_manifest_tensor_at(manifest, index);
         const char *type = weir_quant_ggml_name(tensor->ggml_type);
         char value[160];
-        snprintf(value, sizeof(value), "%s [%llu, %llu, %llu, %llu] %llu bytes at %llu",
-                 type == NULL ? "unknown type" : type, (unsigned long long)tensor->dims[0],
-                 (unsigned long long)tensor->dims[1], (unsigned long long)tensor->dims[2],
-                 (unsigned long long)tensor->dims[3], (unsigned long long)tensor->bytes,
-                 (unsigned long long)tensor->offset);
+        int length =
+            snprintf(value, sizeof(value), "%s [%llu, %llu, %llu, %llu] %llu bytes at %llu",
+                     type == NULL ? "unknown type" : type, (unsigned long long)tensor->dims[0],
+                     (unsigned long long)tensor->dims[1], (unsigned long long)tensor->dims[2],
+                     (unsigned long long)tensor->dims[3], (unsigned long long)tensor->bytes,
+                     (unsigned long long)tensor->offset);
+        if (weir_manifest_file_count(manifest) > 1)
+            snprintf(value + length, sizeof(value) - (size_t)length, " of part %u",
+                     tensor->file + 1);
         visit(user, true, tensor->name, value);
     }
 }

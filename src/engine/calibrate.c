@@ -101,6 +101,7 @@ static struct weir_probe_place find_place(const struct weir_slice *slice, uint32
     const struct weir_superset superset = weir_store_superset(slice, expert);
     return (struct weir_probe_place){
         .offset = superset.offset,
+        .file = weir_store_place(slice, expert).file,
         .bytes = superset.bytes,
         .min_bytes = superset.lead_bytes + slice->bytes,
     };
@@ -112,7 +113,7 @@ enum weir_status weir_probe_places_slices(struct weir_probe_places *places,
     const uint64_t all = (uint64_t)weir_moe_layer_count(model) * model->shape.n_expert * 3;
     const uint64_t step = all / PLACE_MAX + 1;
     uint64_t index = 0;
-    *places = (struct weir_probe_places){0};
+    *places = (struct weir_probe_places){.manifest = model->manifest};
     places->list = weir_heap_array(all / step + 1, sizeof(*places->list));
     if (places->list == NULL)
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for %llu slices", (unsigned long long)all);
@@ -121,8 +122,7 @@ enum weir_status weir_probe_places_slices(struct weir_probe_places *places,
         weir_model_store_layer(model, layer, &at);
         for (uint32_t expert = 0; expert < at.record_count; expert++)
             for (uint32_t slice = 0; slice < at.slice_count; slice++) {
-                /* The probe opens the first file of a model; its others lie beside it. */
-                if (index++ % step != 0 || weir_store_place(&at.slice[slice], expert).file != 0)
+                if (index++ % step != 0)
                     continue;
                 const struct weir_probe_place place = find_place(&at.slice[slice], expert);
                 places->list[places->count++] = place;
@@ -133,29 +133,54 @@ enum weir_status weir_probe_places_slices(struct weir_probe_places *places,
     return WEIR_OK;
 }
 
+/* The file to cut in pieces: the largest of a model, or the one that is no model. */
+static enum weir_status choose_file(const struct calibrating *calibrating, uint32_t *file,
+                                    uint64_t *file_bytes, struct weir_err *err)
+{
+    const struct weir_io_config io_config = {.kind = WEIR_IO_THREADS, .depth = 1, .n_thread = 1};
+    const weir_manifest *manifest = calibrating->manifest;
+    weir_io *io = NULL;
+    *file = 0;
+    *file_bytes = 0;
+    if (manifest != NULL) {
+        for (uint32_t index = 0; index < weir_manifest_file_count(manifest); index++)
+            if (weir_manifest_file_bytes(manifest, index) > *file_bytes) {
+                *file = index;
+                *file_bytes = weir_manifest_file_bytes(manifest, index);
+            }
+        return WEIR_OK;
+    }
+    WEIR_TRY(weir_io_create(&io, &io_config, err));
+    const enum weir_status status = weir_io_open(io, calibrating->config->path, file, err);
+    if (status == WEIR_OK)
+        *file_bytes = weir_io_file_bytes(io, *file);
+    weir_io_destroy(&io);
+    return status;
+}
+
 static enum weir_status list_places(struct calibrating *calibrating,
                                     struct weir_probe_places *places, struct weir_err *err)
 {
     enum { READS_MIN = 16 };
     const struct weir_calibrate_config *config = calibrating->config;
-    struct weir_calibration *out = calibrating->out;
-    const struct weir_io_config io_config = {.kind = WEIR_IO_THREADS, .depth = 1, .n_thread = 1};
     const struct weir_model *model = calibrating->model;
-    weir_io *io = NULL;
-    uint32_t file;
+    uint32_t file = 0;
+    uint64_t file_bytes = 0;
     if (config->slice_bytes == 0 && model != NULL && model->shape.n_expert > 0)
         return weir_probe_places_slices(places, model, err);
-    const uint32_t read_bytes = (uint32_t)weir_align_up(out->slice_bytes, WEIR_IO_ALIGN);
-    WEIR_TRY(weir_io_create(&io, &io_config, err));
-    enum weir_status status = weir_io_open(io, config->path, &file, err);
-    const uint64_t file_bytes = status == WEIR_OK ? weir_io_file_bytes(io, file) : 0;
-    weir_io_destroy(&io);
-    if (status == WEIR_OK && file_bytes / read_bytes < READS_MIN)
-        status = WEIR_FAIL(err, WEIR_ERR_ARG,
-                           "%s: wanted at least %llu bytes to read pieces of %u from, found %llu",
-                           config->path, (unsigned long long)READS_MIN * read_bytes, read_bytes,
-                           (unsigned long long)file_bytes);
-    return status == WEIR_OK ? weir_probe_places_cut(places, file_bytes, read_bytes, err) : status;
+    const uint32_t read_bytes =
+        (uint32_t)weir_align_up(calibrating->out->slice_bytes, WEIR_IO_ALIGN);
+    WEIR_TRY(choose_file(calibrating, &file, &file_bytes, err));
+    if (file_bytes / read_bytes < READS_MIN)
+        return WEIR_FAIL(err, WEIR_ERR_ARG,
+                         "%s: wanted at least %llu bytes to read pieces of %u from, found %llu",
+                         config->path, (unsigned long long)READS_MIN * read_bytes, read_bytes,
+                         (unsigned long long)file_bytes);
+    WEIR_TRY(weir_probe_places_cut(places, file_bytes, read_bytes, err));
+    places->manifest = calibrating->manifest;
+    for (uint32_t index = 0; index < places->count; index++)
+        places->list[index].file = file;
+    return WEIR_OK;
 }
 
 /* ---- measuring ----------------------------------------------------------------------------- */

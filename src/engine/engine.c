@@ -6,23 +6,6 @@
 
 #include "base/heap.h"
 
-static enum weir_status open_file(weir_io **io, const struct weir_engine *engine,
-                                  const struct weir_io_config *io_config, const char *path,
-                                  struct weir_err *err)
-{
-    uint32_t file = 0;
-    WEIR_TRY(weir_io_create(io, io_config, err));
-    WEIR_TRY(weir_io_open(*io, path, &file, err));
-    WEIR_ASSERT(file == 0); /* tensors say file 0 */
-    const uint64_t wanted_bytes = weir_manifest_file_bytes(engine->blueprint.manifest);
-    const uint64_t found_bytes = weir_io_file_bytes(*io, file);
-    if (found_bytes != wanted_bytes)
-        return WEIR_FAIL(err, WEIR_ERR_FORMAT,
-                         "%s changed while it was opened: %llu bytes, then %llu", path,
-                         (unsigned long long)wanted_bytes, (unsigned long long)found_bytes);
-    return WEIR_OK;
-}
-
 static enum weir_status open_io(struct weir_engine *engine, const struct weir_config *config,
                                 struct weir_err *err)
 {
@@ -51,11 +34,15 @@ static enum weir_status open_io(struct weir_engine *engine, const struct weir_co
             .error_rate = bench.fake_io_fault == 2 ? 0.05 : 0.0,
         };
     }
-    WEIR_TRY(open_file(&engine->io, engine, &io_config, config->model_path, err));
+    const weir_manifest *manifest = engine->blueprint.manifest;
+    WEIR_TRY(weir_io_create(&engine->io, &io_config, err));
+    WEIR_TRY(weir_files_open(engine->io, manifest, err));
     if (engine->choice.embedding_on_disk) {
         io_config.depth = 0;
         io_config.n_thread = 1;
-        WEIR_TRY(open_file(&engine->row_io, engine, &io_config, config->model_path, err));
+        WEIR_TRY(weir_io_create(&engine->row_io, &io_config, err));
+        WEIR_TRY(weir_file_open(engine->row_io, manifest,
+                                engine->blueprint.model->token_embedding.file, err));
     }
     const struct weir_io_mode *mode = weir_io_mode_get(engine->io);
     engine->mode.io = mode->engine;

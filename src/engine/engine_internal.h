@@ -73,6 +73,12 @@ uint32_t weir_moe_layer_count(const struct weir_model *model);
 enum weir_status weir_policy_choose(const char *name, bool pool, struct weir_policy *out,
                                     struct weir_err *err);
 
+/* Open a model's files in io, in the manifest's order, so that a tensor's file is io's too; or one
+ * of them, which is io's next. A file whose size is not what the manifest saw is an error. */
+enum weir_status weir_files_open(weir_io *io, const weir_manifest *manifest, struct weir_err *err);
+enum weir_status weir_file_open(weir_io *io, const weir_manifest *manifest, uint32_t file,
+                                struct weir_err *err);
+
 /* The bytes of the load's staging buffer. */
 uint64_t weir_staging_bytes(const struct weir_model *model);
 

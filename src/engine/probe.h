@@ -7,6 +7,7 @@
 #define WEIR_ENGINE_PROBE_H
 
 #include "base/mem.h"
+#include "formats/formats.h"
 #include "io/io.h"
 #include "kernels/kernels.h"
 #include "sys/sys.h"
@@ -16,11 +17,13 @@ struct weir_model;
 /* What one read asks for. */
 struct weir_probe_place {
     uint64_t offset;    /* multiple of WEIR_IO_ALIGN */
+    uint32_t file;      /* of the model; 0 */
     uint32_t bytes;     /* multiple of WEIR_IO_ALIGN */
     uint32_t min_bytes; /* the file has at least these of it */
 };
 
 struct weir_probe_places {
+    const weir_manifest *manifest; /* borrowed: whose files they are in; NULL: in one file */
     struct weir_probe_place *list; /* heap */
     uint32_t count;
     uint32_t bytes_max;   /* the longest */
@@ -30,25 +33,25 @@ struct weir_probe_places {
 /* The file cut in pieces of read_bytes, a multiple of WEIR_IO_ALIGN; a rest is left out. */
 enum weir_status weir_probe_places_cut(struct weir_probe_places *places, uint64_t file_bytes,
                                        uint32_t read_bytes, struct weir_err *err);
-/* The slices of a model's experts in its first file, or every n-th where they are very many. */
+/* The slices of a model's experts, or every n-th where they are very many. */
 enum weir_status weir_probe_places_slices(struct weir_probe_places *places,
                                           const struct weir_model *model, struct weir_err *err);
 void weir_probe_places_free(struct weir_probe_places *places);
 
 struct weir_disk_probe {
     weir_io *io;
-    uint32_t file;
     struct weir_mem mem;
     struct weir_probe_places places; /* in random order: none comes again before all others */
     uint32_t next_place;
     uint8_t *buffer;
-    uint32_t *free_slots; /* [slot_count]; a slot holds the longest place */
+    uint32_t *free_slots;  /* [slot_count]; a slot holds the longest place */
+    uint32_t *slot_places; /* [slot_count]: which place each one reads */
     uint32_t slot_count, free_count;
     uint64_t in_flight_bytes, done_bytes;
 };
 
-/* Takes places, also on failure. Reads of at most in_flight_max_bytes together, one at least.
- * Errors: ARG (no places), NOMEM, and what io says. */
+/* Takes places, also on failure; path is their file where they have no manifest. Reads of at most
+ * in_flight_max_bytes together, one at least. Errors: ARG (no places), NOMEM, and what io says. */
 enum weir_status weir_disk_probe_open(struct weir_disk_probe *probe, const char *path,
                                       enum weir_io_kind kind, struct weir_probe_places *places,
                                       uint64_t in_flight_max_bytes, struct weir_err *err);

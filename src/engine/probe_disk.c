@@ -2,6 +2,7 @@
 #include <time.h>
 
 #include "base/heap.h"
+#include "engine/engine_internal.h"
 #include "engine/probe.h"
 
 enum { REAP_MAX = 64, IDLE_NS = 1000000 };
@@ -52,7 +53,8 @@ static enum weir_status take_memory(struct weir_disk_probe *probe, struct weir_e
     WEIR_TRY(weir_mem_open(&probe->mem, err));
     probe->buffer = weir_mem_alloc(&probe->mem, WEIR_MEM_IO, bytes, WEIR_IO_ALIGN);
     probe->free_slots = weir_heap_array(probe->slot_count, sizeof(*probe->free_slots));
-    if (probe->free_slots == NULL)
+    probe->slot_places = weir_heap_array(probe->slot_count, sizeof(*probe->slot_places));
+    if (probe->free_slots == NULL || probe->slot_places == NULL)
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for %u reads", probe->slot_count);
     for (; probe->free_count < probe->slot_count; probe->free_count++)
         probe->free_slots[probe->free_count] = probe->free_count;
@@ -75,7 +77,10 @@ enum weir_status weir_disk_probe_open(struct weir_disk_probe *probe, const char 
     probe->slot_count = (uint32_t)weir_max(1, weir_min(wanted, WEIR_IO_DEPTH_MAX));
     const struct weir_io_config config = {.kind = kind, .depth = probe->slot_count};
     WEIR_TRY_GOTO(weir_io_create(&probe->io, &config, err));
-    WEIR_TRY_GOTO(weir_io_open(probe->io, path, &probe->file, err));
+    if (probe->places.manifest != NULL)
+        WEIR_TRY_GOTO(weir_files_open(probe->io, probe->places.manifest, err));
+    else
+        WEIR_TRY_GOTO(weir_io_open(probe->io, path, &(uint32_t){0}, err));
     WEIR_TRY_GOTO(take_memory(probe, err));
     shuffle(&probe->places);
     return WEIR_OK;
@@ -90,6 +95,7 @@ void weir_disk_probe_close(struct weir_disk_probe *probe)
     weir_io_destroy(&probe->io); /* waits for reads, so before their memory goes */
     weir_mem_close(&probe->mem);
     weir_heap_free(probe->free_slots);
+    weir_heap_free(probe->slot_places);
     weir_probe_places_free(&probe->places);
     *probe = (struct weir_disk_probe){0};
 }
@@ -104,17 +110,18 @@ static uint32_t submit(struct weir_disk_probe *probe, uint64_t in_flight_bytes, 
         const uint32_t slot = probe->free_slots[probe->free_count - 1];
         const struct weir_read read = {
             .offset = place->offset,
-            .tag = (uint64_t)slot << 32 | place->bytes,
+            .tag = slot,
             .dst = probe->buffer + (uint64_t)slot * probe->places.bytes_max,
             .bytes = place->bytes,
             .min_bytes = place->min_bytes,
-            .file = probe->file,
+            .file = place->file,
         };
         if (probe->in_flight_bytes > 0 && probe->in_flight_bytes + read.bytes > in_flight_bytes)
             break;
         if (weir_io_submit(probe->io, &read, 1) == 0)
             break;
         probe->free_count--;
+        probe->slot_places[slot] = probe->next_place;
         probe->in_flight_bytes += read.bytes;
         probe->next_place = (probe->next_place + 1) % probe->places.count;
         count++;
@@ -127,10 +134,12 @@ static enum weir_status reap(struct weir_disk_probe *probe, int64_t wait_ns, str
 {
     struct weir_read_done done[REAP_MAX];
     const uint32_t count = weir_io_reap(probe->io, done, REAP_MAX, wait_ns);
-    const char *path = weir_io_file_path(probe->io, probe->file);
     for (uint32_t index = 0; index < count; index++) {
-        probe->free_slots[probe->free_count++] = (uint32_t)(done[index].tag >> 32);
-        probe->in_flight_bytes -= (uint32_t)done[index].tag;
+        const uint32_t slot = (uint32_t)done[index].tag;
+        const struct weir_probe_place *place = &probe->places.list[probe->slot_places[slot]];
+        const char *path = weir_io_file_path(probe->io, place->file);
+        probe->free_slots[probe->free_count++] = slot;
+        probe->in_flight_bytes -= place->bytes;
         probe->done_bytes += done[index].bytes;
         if (done[index].status == WEIR_ERR_IO)
             return WEIR_FAIL_OS(err, done[index].os_errno, "read %s", path);

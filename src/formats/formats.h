@@ -8,10 +8,10 @@
  * Owns      weir_manifest owns everything it hands out; all pointers are borrowed from it.
  * Threads   open: one thread. After that, read-only: any thread.
  * Errors    WEIR_ERR_IO: cannot read. WEIR_ERR_FORMAT: the file contradicts itself or is cut off;
- *           names the thing, the wanted and the found. WEIR_ERR_UNSUPPORTED: a version, a byte
- *           order or a split file that is not built in. WEIR_ERR_NOMEM.
- * Limits    WEIR_TENSOR_MAX tensors, WEIR_KEY_MAX keys, WEIR_NAME_MAX bytes of a name,
- *           WEIR_METADATA_BYTES_MAX before the tensor data, 4 dimensions.
+ *           names the thing, the wanted and the found. WEIR_ERR_UNSUPPORTED: a version or
+ *           a byte order that is not built in, too many files. WEIR_ERR_NOMEM.
+ * Limits    WEIR_FILE_MAX files, WEIR_TENSOR_MAX tensors, WEIR_KEY_MAX keys, WEIR_NAME_MAX bytes
+ *           of a name, WEIR_METADATA_BYTES_MAX before the tensor data, 4 dimensions.
  * Source    GGUF specification v2 and v3 (little-endian).
  */
 #ifndef WEIR_FORMATS_H
@@ -22,6 +22,7 @@
 #include "text/text.h"
 
 enum {
+    WEIR_FILE_MAX = 512,
     WEIR_TENSOR_MAX = 1 << 20,
     WEIR_KEY_MAX = 1 << 16,
     WEIR_NAME_MAX = 255,
@@ -37,16 +38,17 @@ struct weir_tensor {
     enum weir_type type;
     uint64_t offset; /* absolute in its file */
     uint64_t bytes;  /* 0 when !known */
-    uint32_t file;   /* index of the shard; 0 for a single file */
+    uint32_t file;   /* the manifest's; 0 for a model in one file */
 };
 
 typedef struct weir_manifest weir_manifest;
 
 /* Reads the head of the file only; never tensor data; leaves nothing in the page cache that counts.
- * On failure *out stays unset. */
+ * Of a model in several files (docs/formats/gguf.md) path is the first; the others lie beside it:
+ * all their tensors, the keys of the first. On failure *out stays unset. */
 enum weir_status weir_manifest_open(weir_manifest **out, const char *path, struct weir_err *err);
-/* The same over bytes in memory: file_bytes is the size the file claims to have (>= length). For
- * the fuzz target and tests. */
+/* The same over bytes in memory, which are a whole model: file_bytes is the size the file claims to
+ * have (>= length). For the fuzz target and tests. */
 enum weir_status weir_manifest_parse(weir_manifest **out, const void *bytes, size_t length,
                                      uint64_t file_bytes, struct weir_err *err);
 void weir_manifest_close(weir_manifest **manifest);
@@ -55,8 +57,13 @@ void weir_manifest_close(weir_manifest **manifest);
  * file is opened and on that thread. The engine tells weir_config.notice each of them. */
 struct weir_warnings *weir_manifest_warnings(const weir_manifest *manifest);
 
+/* Of the first file, which was opened. */
 const char *weir_manifest_path(const weir_manifest *manifest);
-uint64_t weir_manifest_file_bytes(const weir_manifest *manifest);
+uint32_t weir_manifest_file_count(const weir_manifest *manifest);
+const char *weir_manifest_file_path(const weir_manifest *manifest, uint32_t file);
+uint64_t weir_manifest_file_bytes(const weir_manifest *manifest, uint32_t file);
+/* Of all files. */
+uint64_t weir_manifest_bytes(const weir_manifest *manifest);
 uint32_t weir_manifest_version(const weir_manifest *manifest);
 
 uint32_t weir_manifest_tensor_count(const weir_manifest *manifest);

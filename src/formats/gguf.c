@@ -185,10 +185,13 @@ static enum weir_status read_key(struct parser *parser, uint32_t index)
     key->type = (enum gguf_type)type;
     key->count = 1;
     if (key->type == GGUF_ARRAY)
-        return read_array(parser, key);
-    if (key->type == GGUF_STRING)
-        return read_text(parser, key);
-    return read_fixed(parser, key);
+        WEIR_TRY(read_array(parser, key));
+    else if (key->type == GGUF_STRING)
+        WEIR_TRY(read_text(parser, key));
+    else
+        WEIR_TRY(read_fixed(parser, key));
+    key->value_bytes = parser->at - key->value_at;
+    return WEIR_OK;
 }
 
 /* The tensor's name is kept as an offset until the buffer stands still; keeps I3. */
@@ -328,18 +331,12 @@ static enum weir_status read_layout_key(struct parser *parser, const char *name,
 
 static enum weir_status read_alignment(struct parser *parser, uint64_t *alignment)
 {
-    uint64_t parts = 0;
     *alignment = ALIGNMENT_DEFAULT;
     WEIR_TRY(read_layout_key(parser, "general.alignment", alignment));
-    WEIR_TRY(read_layout_key(parser, "split.count", &parts));
     if (*alignment == 0 || *alignment > ALIGNMENT_MAX || (*alignment & (*alignment - 1)) != 0)
         return WEIR_FAIL(parser->err, WEIR_ERR_FORMAT,
                          "%s: key general.alignment: wanted a power of two up to %d, found %llu",
                          parser->source->name, ALIGNMENT_MAX, (unsigned long long)*alignment);
-    if (parts > 1)
-        return WEIR_FAIL(parser->err, WEIR_ERR_UNSUPPORTED,
-                         "%s is one of %llu parts of a split model; join them into one file first",
-                         parser->source->name, (unsigned long long)parts);
     return WEIR_OK;
 }
 

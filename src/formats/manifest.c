@@ -26,16 +26,23 @@ static enum weir_status parse_source(weir_manifest **out, struct gguf_source *so
     weir_manifest *manifest = weir_heap_alloc(sizeof(*manifest));
     if (manifest == NULL)
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a manifest");
-    manifest->file_bytes = source->file_bytes;
-    manifest->path = weir_heap_text(source->name);
     manifest->warnings = weir_heap_alloc(sizeof(*manifest->warnings));
-    enum weir_status status = manifest->path == NULL || manifest->warnings == NULL
+    manifest->files = weir_heap_alloc(sizeof(*manifest->files));
+    manifest->file_count = manifest->files != NULL;
+    if (manifest->files != NULL) {
+        manifest->files[0].bytes = source->file_bytes;
+        manifest->files[0].path = weir_heap_text(source->name);
+    }
+    const bool has_memory =
+        manifest->warnings != NULL && manifest->files != NULL && manifest->files[0].path != NULL;
+    enum weir_status status = !has_memory
                                   ? WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a manifest")
                                   : weir_gguf_parse(manifest, source, err);
     if (status != WEIR_OK) {
         weir_manifest_close(&manifest);
         return status;
     }
+    manifest->files[0].head = source->bytes;
     source->bytes = NULL;
     *out = manifest;
     return WEIR_OK;
@@ -59,7 +66,7 @@ static enum weir_status open_file(struct gguf_source *source, struct weir_err *e
     return WEIR_OK;
 }
 
-enum weir_status weir_manifest_open(weir_manifest **out, const char *path, struct weir_err *err)
+enum weir_status weir_manifest_open_one(weir_manifest **out, const char *path, struct weir_err *err)
 {
     struct gguf_source source = {.fd = -1, .name = path};
     enum weir_status status = open_file(&source, err);
@@ -74,6 +81,30 @@ enum weir_status weir_manifest_open(weir_manifest **out, const char *path, struc
     return status;
 }
 
+enum weir_status weir_manifest_open(weir_manifest **out, const char *path, struct weir_err *err)
+{
+    weir_manifest *manifest = NULL;
+    WEIR_TRY(weir_manifest_open_one(&manifest, path, err));
+    const enum weir_status status = weir_parts_join(manifest, err);
+    if (status != WEIR_OK) {
+        weir_manifest_close(&manifest);
+        return status;
+    }
+    *out = manifest;
+    return WEIR_OK;
+}
+
+static enum weir_status refuse_part(const weir_manifest *manifest, struct weir_err *err)
+{
+    uint64_t count = 0;
+    WEIR_TRY(weir_parts_count(manifest, &count, err));
+    return count == 1 ? WEIR_OK
+                      : WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
+                                  "%s is one of %llu parts of a split model, which only files can "
+                                  "be",
+                                  weir_manifest_path(manifest), (unsigned long long)count);
+}
+
 enum weir_status weir_manifest_parse(weir_manifest **out, const void *bytes, size_t length,
                                      uint64_t file_bytes, struct weir_err *err)
 {
@@ -85,8 +116,15 @@ enum weir_status weir_manifest_parse(weir_manifest **out, const void *bytes, siz
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for %zu bytes", length);
     if (length > 0) /* bytes may then be NULL */
         memcpy(source.bytes, bytes, length);
-    const enum weir_status status = parse_source(out, &source, err);
+    weir_manifest *manifest = NULL;
+    enum weir_status status = parse_source(&manifest, &source, err);
     weir_heap_free(source.bytes);
+    if (status == WEIR_OK)
+        status = refuse_part(manifest, err);
+    if (status == WEIR_OK)
+        *out = manifest;
+    else
+        weir_manifest_close(&manifest);
     return status;
 }
 
@@ -95,9 +133,12 @@ void weir_manifest_close(weir_manifest **manifest)
     weir_manifest *closing = *manifest;
     if (closing == NULL)
         return;
-    weir_heap_free(closing->path);
+    for (uint32_t file = 0; file < closing->file_count; file++) {
+        weir_heap_free(closing->files[file].path);
+        weir_heap_free(closing->files[file].head);
+    }
+    weir_heap_free(closing->files);
     weir_heap_free(closing->warnings);
-    weir_heap_free(closing->head);
     weir_heap_free(closing->keys);
     weir_heap_free(closing->tensors);
     weir_heap_free(closing->key_index.places);
@@ -117,12 +158,32 @@ struct weir_warnings *weir_manifest_warnings(const weir_manifest *manifest)
 
 const char *weir_manifest_path(const weir_manifest *manifest)
 {
-    return manifest->path;
+    return manifest->files[0].path;
 }
 
-uint64_t weir_manifest_file_bytes(const weir_manifest *manifest)
+uint32_t weir_manifest_file_count(const weir_manifest *manifest)
 {
-    return manifest->file_bytes;
+    return manifest->file_count;
+}
+
+const char *weir_manifest_file_path(const weir_manifest *manifest, uint32_t file)
+{
+    WEIR_ASSERT(file < manifest->file_count);
+    return manifest->files[file].path;
+}
+
+uint64_t weir_manifest_file_bytes(const weir_manifest *manifest, uint32_t file)
+{
+    WEIR_ASSERT(file < manifest->file_count);
+    return manifest->files[file].bytes;
+}
+
+uint64_t weir_manifest_bytes(const weir_manifest *manifest)
+{
+    uint64_t bytes = 0;
+    for (uint32_t file = 0; file < manifest->file_count; file++)
+        bytes += manifest->files[file].bytes;
+    return bytes;
 }
 
 uint32_t weir_manifest_version(const weir_manifest *manifest)
@@ -153,6 +214,15 @@ const struct gguf_key *weir_gguf_find_key(const struct weir_manifest *manifest, 
     const uint32_t index =
         weir_names_find(&manifest->key_index, manifest, weir_gguf_key_name, name);
     return index == UINT32_MAX ? NULL : &manifest->keys[index];
+}
+
+bool weir_gguf_same_value(const struct weir_manifest *one, const struct gguf_key *of_one,
+                          const struct weir_manifest *other, const struct gguf_key *of_other)
+{
+    return of_one->type == of_other->type && of_one->is_array == of_other->is_array &&
+           of_one->count == of_other->count && of_one->value_bytes == of_other->value_bytes &&
+           memcmp(one->head + of_one->value_at, other->head + of_other->value_at,
+                  of_one->value_bytes) == 0;
 }
 
 /* Little-endian bytes as an unsigned number. */

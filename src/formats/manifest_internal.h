@@ -25,8 +25,9 @@ enum gguf_type {
 struct gguf_key {
     uint64_t name_at;  /* of the name's first byte; ended by NUL once parsed */
     uint64_t value_at; /* of the value, of a string's first byte, or of an array's first element */
-    uint64_t count;    /* elements of an array; 1 */
-    enum gguf_type type; /* of the value, or of the array's elements */
+    uint64_t value_bytes; /* to the end of the value */
+    uint64_t count;       /* elements of an array; 1 */
+    enum gguf_type type;  /* of the value, or of the array's elements */
     bool is_array;
 };
 
@@ -36,11 +37,18 @@ struct name_index {
     uint32_t mask;
 };
 
-struct weir_manifest {
+/* One of the files that a model is in. */
+struct manifest_file {
     char *path;
-    uint64_t file_bytes;
-    uint32_t version;
+    uint64_t bytes;
     uint8_t *head; /* the file up to the tensor data; names inside are ended by NUL */
+};
+
+struct weir_manifest {
+    struct manifest_file *files; /* [file_count]; the first one has the keys */
+    uint32_t file_count;
+    uint32_t version;
+    const uint8_t *head; /* of the first file */
     uint64_t head_bytes;
     struct gguf_key *keys;
     struct weir_tensor *tensors;
@@ -72,8 +80,20 @@ enum weir_status weir_gguf_source_need(struct gguf_source *source, uint64_t end,
 enum weir_status weir_gguf_parse(struct weir_manifest *manifest, struct gguf_source *source,
                                  struct weir_err *err);
 
+/* How many parts the model is in, as the keys of one of them say; 1: it is whole. */
+enum weir_status weir_parts_count(const struct weir_manifest *manifest, uint64_t *count,
+                                  struct weir_err *err);
+/* Take in the other parts of a model whose first file the manifest is; nothing when it is whole. */
+enum weir_status weir_parts_join(struct weir_manifest *manifest, struct weir_err *err);
+/* A single file, whatever part of a model it is. */
+enum weir_status weir_manifest_open_one(weir_manifest **out, const char *path,
+                                        struct weir_err *err);
+
 size_t weir_gguf_type_bytes(enum gguf_type type); /* 0 for strings and arrays */
 const char *weir_gguf_type_name(enum gguf_type type);
+/* Whether two keys, each of its own manifest, have the same type and value. */
+bool weir_gguf_same_value(const struct weir_manifest *one, const struct gguf_key *of_one,
+                          const struct weir_manifest *other, const struct gguf_key *of_other);
 /* NULL when there is no such key. */
 const struct gguf_key *weir_gguf_find_key(const struct weir_manifest *manifest, const char *name);
 /* An element as a number; false for strings. */

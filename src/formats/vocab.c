@@ -215,7 +215,7 @@ enum weir_status weir_manifest_vocab(weir_manifest *manifest, const struct weir_
         if (weir_manifest_text(manifest, KEY("model")) == NULL)
             return WEIR_FAIL(err, WEIR_ERR_FORMAT,
                              "key " KEY("model") " is missing: %s has no vocabulary",
-                             manifest->path);
+                             weir_manifest_path(manifest));
         manifest->vocab.model = text_bytes(manifest, KEY("model"));
         manifest->vocab.pre = text_bytes(manifest, KEY("pre"));
         WEIR_TRY_GOTO(read_tokens(manifest, err));

@@ -22,7 +22,7 @@
 enum {
     WEIR_IO_ALIGN = 4096,
     WEIR_IO_DEPTH_MAX = 1024,
-    WEIR_IO_FILE_MAX = 64,
+    WEIR_IO_FILE_MAX = 512,
 };
 
 /* What a timeline calls a read. */

@@ -49,7 +49,7 @@ static void ask_row(const struct weir_forward *forward, uint32_t id, uint32_t pl
         .dst = forward->row_staging + place * room_bytes(table),
         .bytes = superset.bytes,
         .min_bytes = superset.lead_bytes + (uint32_t)table->row_bytes,
-        .file = table->file,
+        .file = 0, /* the only one that row_io has */
         .label = {.class = "embedding",
                   .layer = WEIR_EVENT_ARG_NONE,
                   .record = id,
@@ -64,7 +64,7 @@ static enum weir_status explain(const struct weir_forward *forward,
                                 struct weir_err *err)
 {
     const struct weir_weight *table = &forward->config.model->token_embedding;
-    const char *path = weir_io_file_path(forward->config.row_io, table->file);
+    const char *path = weir_io_file_path(forward->config.row_io, 0);
     const unsigned long long offset = table->offset + id * table->row_bytes;
     if (done->status == WEIR_ERR_FORMAT)
         return WEIR_FAIL(err, WEIR_ERR_FORMAT, "%s ends early: token %u's embedding is at %llu",

@@ -188,7 +188,7 @@ struct weir_forward_config {
     const struct weir_kernels *kernels;
     weir_pool *pool;   /* may be NULL while planning */
     weir_store *store; /* NULL when the model has no experts, or while planning */
-    weir_io *row_io;   /* for embedding rows on the disk, and nothing else; NULL while planning */
+    weir_io *row_io;   /* of the embedding's file, for rows on the disk; NULL while planning */
     weir_timeline *timeline; /* NULL: nothing is recorded */
     uint32_t n_chunk, n_ctx;
     enum weir_predictor predictor; /* what weir_forward_look_ahead() goes by; its room is planned */

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/heap.h"
+#include "gguf_parts.h"
 #include "weir.h"
 
 #define DEMO "models/demo/weir-demo.gguf"
@@ -56,6 +57,28 @@ static void a_model_is_measured_with_its_own_slices_and_kernel(void **state)
     assert_true(found.both_read_bytes_per_s >= 0.0);
     assert_true(found.decode_bytes_per_s > 0.0 && found.prefill_ops_per_s > 0.0);
     assert_string_equal(found.type, "Q4_0");
+}
+
+static void a_model_in_parts_is_measured_where_its_experts_are(void **state)
+{
+    (void)state;
+    static struct edit_model model;
+    const char *stem = "build/calibrate-parts";
+    struct weir_calibration found;
+    struct weir_err err = {0};
+    edit_open(&model, DEMO);
+    edit_split(&model, stem, 3, true); /* the first part has no tensor at all */
+    edit_close(&model);
+    const struct weir_calibrate_config config = {
+        .path = edit_part_path(stem, 1, 3), .quick = true, .n_thread = 2};
+    const struct weir_calibrate_config cut = {
+        .path = config.path, .quick = true, .n_thread = 2, .slice_bytes = 4096};
+    const enum weir_status status = weir_calibrate(&found, &config, NULL, NULL, &err);
+    const enum weir_status cut_status = weir_calibrate(&found, &cut, NULL, NULL, &err);
+    edit_remove_parts(stem, 3);
+    if (status != WEIR_OK || cut_status != WEIR_OK)
+        fail_msg("%s", err.text);
+    assert_band(found.read);
 }
 
 static bool note_share(void *user, double share)
@@ -186,6 +209,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_model_is_measured_with_its_own_slices_and_kernel),
+        cmocka_unit_test(a_model_in_parts_is_measured_where_its_experts_are),
         cmocka_unit_test(the_search_finds_a_budget_among_its_cells),
         cmocka_unit_test(a_burst_is_in_flight_as_a_whole),
         cmocka_unit_test(what_cannot_be_measured_says_why),

@@ -69,7 +69,7 @@ static void limits_and_missing_files_are_refused_in_words(void **state)
     }
     err = (struct weir_err){0};
     assert_int_equal(weir_io_open(io, path, &file, &err), WEIR_ERR_ARG);
-    assert_non_null(strstr(err.text, "64"));
+    assert_non_null(strstr(err.text, "512"));
     weir_io_destroy(&io);
     config.depth++;
     err = (struct weir_err){0};

@@ -127,7 +127,7 @@ static void a_file_is_read_as_memory_is(void **state)
     assert_int_equal(open_path(&manifest, &err), WEIR_OK);
     assert_int_equal(next_fd(), fd);
     assert_string_equal(weir_manifest_path(manifest), path);
-    assert_int_equal(weir_manifest_file_bytes(manifest), image.length);
+    assert_int_equal(weir_manifest_file_bytes(manifest, 0), image.length);
     assert_int_equal(weir_manifest_version(manifest), 2);
     walk(manifest);
     weir_manifest_close(&manifest);

@@ -206,7 +206,8 @@ static inline void walk(weir_manifest *manifest)
     for (uint32_t index = 0; index < weir_manifest_tensor_count(manifest); index++) {
         const struct weir_tensor *tensor = weir_manifest_tensor_at(manifest, index);
         assert_ptr_equal(weir_manifest_tensor(manifest, tensor->name), tensor);
-        assert_true(tensor->offset + tensor->bytes <= weir_manifest_file_bytes(manifest));
+        assert_true(tensor->offset + tensor->bytes <=
+                    weir_manifest_file_bytes(manifest, tensor->file));
     }
     const struct weir_vocab *vocab = NULL;
     if (weir_manifest_vocab(manifest, &vocab, NULL) == WEIR_OK)
