@@ -73,7 +73,7 @@ void weir_cli_status_clear(void);
 /* Before anything else is opened: descriptors 0 to 2 are there, and stdin, stdout and stderr wait
  * where a pipe that does not block refuses them. */
 void weir_cli_streams_open(void);
-/* ---- standard streams (streams.c) ---------------------------------------------------------- */
+/* As read(2), but waits, and goes on after a signal. -1 and EINTR: a stop was asked for. */
 ssize_t weir_cli_read(int fd, void *bytes, size_t count);
 /* All that was printed has reached its reader; else false, and errno. */
 bool weir_cli_output_flush(void);
