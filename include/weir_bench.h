@@ -39,7 +39,7 @@ struct weir_bench_config {
     enum weir_guess_by guess_by;
     unsigned ablation;      /* enum weir_ablation */
     uint64_t fake_io_seed;  /* != 0: the seeded fake device over the file, for tests */
-    uint32_t fake_io_fault; /* with it: 0 none, 1 short reads and retries, 2 errors */
+    uint32_t fake_io_fault; /* with it: 0 none, 1 short reads and retries, 2 errors, 3 no answer */
 };
 
 /* ---- routing: watching it, and replaying it -------------------------------------------------- */

@@ -249,3 +249,9 @@ void weir_mem_close(struct weir_mem *mem)
         weir_mem_drop(mem, (enum weir_mem_use)use);
     weir_mem_init(mem);
 }
+
+void weir_mem_leave(struct weir_mem *mem)
+{
+    weir_mem_touch_stop(mem);
+    weir_mem_init(mem);
+}

@@ -80,5 +80,7 @@ bool weir_mem_discard(struct weir_mem *mem, enum weir_mem_use use, void *start, 
  * Nothing of the range has pages. False when the kernel has no memory: then none of it has. */
 bool weir_mem_restore(struct weir_mem *mem, enum weir_mem_use use, void *start, uint64_t bytes);
 void weir_mem_close(struct weir_mem *mem);
+/* As close, but what is mapped stays so for ever: a device that was given up may still write. */
+void weir_mem_leave(struct weir_mem *mem);
 
 #endif

@@ -6,6 +6,30 @@
 
 #include "base/heap.h"
 
+static bool tell_progress(void *user, uint64_t done_bytes, uint64_t total_bytes)
+{
+    struct weir_load_progress *progress = user;
+    progress->done_bytes = done_bytes;
+    progress->total_bytes = total_bytes;
+    if (progress->config->progress == NULL)
+        return true;
+    return progress->config->progress(progress->config->progress_user, progress->what, done_bytes,
+                                      total_bytes);
+}
+
+/* While a read is waited for: a load asks whoever is told of its progress, an evaluation whoever
+ * may cancel it, and nobody wants what an engine that is closed still reads. */
+static bool wants_stop(void *user)
+{
+    const struct weir_engine *engine = user;
+    struct weir_load_progress *loading = engine->loading;
+    if (loading != NULL)
+        return !tell_progress(loading, loading->done_bytes, loading->total_bytes);
+    /* Relaxed: the flag publishes nothing but itself. */
+    return engine->is_closing ||
+           (engine->cancel != NULL && atomic_load_explicit(engine->cancel, memory_order_relaxed));
+}
+
 static enum weir_status open_io(struct weir_engine *engine, const struct weir_config *config,
                                 struct weir_err *err)
 {
@@ -19,6 +43,8 @@ static enum weir_status open_io(struct weir_engine *engine, const struct weir_co
         .kind = kinds[config->io],
         .buffered = config->buffered,
         .depth = config->io_depth,
+        .stop = wants_stop,
+        .stop_user = engine,
         .timeline = engine->timeline,
     };
     if (config->io_depth > WEIR_IO_DEPTH_MAX)
@@ -32,6 +58,7 @@ static enum weir_status open_io(struct weir_engine *engine, const struct weir_co
             .short_rate = bench.fake_io_fault == 1 ? 0.2 : 0.0,
             .retry_rate = bench.fake_io_fault == 1 ? 0.1 : 0.0,
             .error_rate = bench.fake_io_fault == 2 ? 0.05 : 0.0,
+            .lost_rate = bench.fake_io_fault == 3 ? 1.0 : 0.0,
         };
     }
     const weir_manifest *manifest = engine->blueprint.manifest;
@@ -56,30 +83,23 @@ static enum weir_status open_io(struct weir_engine *engine, const struct weir_co
     return WEIR_OK;
 }
 
-/* Tells the caller's progress what is being loaded. */
-struct load_progress {
-    const struct weir_config *config;
-    const char *what;
-};
-
-static bool tell_progress(void *user, uint64_t done_bytes, uint64_t total_bytes)
-{
-    const struct load_progress *progress = user;
-    if (progress->config->progress == NULL)
-        return true;
-    return progress->config->progress(progress->config->progress_user, progress->what, done_bytes,
-                                      total_bytes);
-}
-
 static enum weir_status load_trunk(struct weir_engine *engine, const struct weir_config *config,
                                    struct weir_err *err)
 {
-    struct load_progress progress = {.config = config, .what = "weights every token needs"};
+    struct weir_load_progress progress = {
+        .config = config,
+        .what = "weights every token needs",
+        .total_bytes = weir_mem_use_bytes(&engine->mem, WEIR_MEM_TRUNK),
+    };
     const uint64_t staging_bytes = weir_staging_bytes(engine->blueprint.model);
     void *staging = weir_mem_alloc(&engine->mem, WEIR_MEM_IO, staging_bytes, WEIR_IO_ALIGN);
     weir_model_layout(engine->blueprint.model, engine->choice.embedding_on_disk, &engine->mem);
-    WEIR_TRY(weir_model_load(engine->blueprint.model, engine->io, staging, staging_bytes,
-                             tell_progress, &progress, err));
+    engine->loading = &progress;
+    const enum weir_status status = weir_model_load(engine->blueprint.model, engine->io, staging,
+                                                    staging_bytes, tell_progress, &progress, err);
+    engine->loading = NULL;
+    if (status != WEIR_OK)
+        return status;
     weir_mem_drop(&engine->mem, WEIR_MEM_IO);
     return WEIR_OK;
 }
@@ -181,10 +201,17 @@ static void furnish_lookahead(struct weir_engine *engine, const struct weir_conf
 static enum weir_status fill_store(struct weir_engine *engine, const struct weir_config *config,
                                    struct weir_err *err)
 {
-    struct load_progress progress = {.config = config, .what = "experts"};
+    struct weir_load_progress progress = {
+        .config = config,
+        .what = "experts",
+        .total_bytes = weir_mem_use_bytes(&engine->mem, WEIR_MEM_SLOTS),
+    };
     if (engine->store == NULL || engine->choice.slot_total < engine->plan.n_expert_total)
         return WEIR_OK;
-    return weir_store_fill(engine->store, tell_progress, &progress, err);
+    engine->loading = &progress;
+    const enum weir_status status = weir_store_fill(engine->store, tell_progress, &progress, err);
+    engine->loading = NULL;
+    return status;
 }
 
 static enum weir_status load(struct weir_engine *engine, const struct weir_config *config,
@@ -246,6 +273,7 @@ void weir_engine_close(weir_engine **engine)
     if (closing == NULL)
         return;
     WEIR_ASSERT(!closing->has_session);
+    closing->is_closing = true;
     weir_guard_close(&closing->guard);
     if (closing->forward != NULL)
         weir_forward_destroy(&closing->forward);
@@ -253,11 +281,11 @@ void weir_engine_close(weir_engine **engine)
         weir_store_destroy(&closing->store);
     if (closing->pool != NULL)
         weir_pool_destroy(&closing->pool);
-    if (closing->row_io != NULL)
-        weir_io_destroy(&closing->row_io);
-    if (closing->io != NULL)
-        weir_io_destroy(&closing->io);
-    weir_mem_close(&closing->mem);
+    const bool rows_are_quiet = weir_io_destroy(&closing->row_io);
+    if (weir_io_destroy(&closing->io) && rows_are_quiet)
+        weir_mem_close(&closing->mem);
+    else
+        weir_mem_leave(&closing->mem);
     weir_blueprint_close(&closing->blueprint);
     weir_heap_free(closing);
     *engine = NULL;

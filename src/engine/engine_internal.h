@@ -92,6 +92,13 @@ struct weir_tokenizer {
 enum weir_status weir_tokenizer_create(struct weir_tokenizer **out, weir_manifest *manifest,
                                        struct weir_err *err);
 
+/* Tells the caller's progress what is being loaded, and how far that is. */
+struct weir_load_progress {
+    const struct weir_config *config;
+    const char *what;
+    uint64_t done_bytes, total_bytes;
+};
+
 struct weir_engine {
     struct weir_blueprint blueprint;
     struct weir_choice choice;
@@ -108,6 +115,10 @@ struct weir_engine {
     struct weir_guard guard;
     struct weir_kv kv;
     bool has_session;
+    /* Who may want a wait for the device to end; see wants_stop() in engine.c. */
+    struct weir_load_progress *loading; /* NULL: the model is loaded */
+    const _Atomic bool *cancel;         /* of the session that evaluates; NULL: none does */
+    bool is_closing;
     enum weir_lookahead lookahead; /* decided: never AUTO where there is nothing to read ahead */
     uint32_t lookahead_m;
     struct weir_trial trial;                /* while lookahead is AUTO */

@@ -92,8 +92,10 @@ fail:
 
 void weir_disk_probe_close(struct weir_disk_probe *probe)
 {
-    weir_io_destroy(&probe->io); /* waits for reads, so before their memory goes */
-    weir_mem_close(&probe->mem);
+    if (weir_io_destroy(&probe->io)) /* waits for reads, so before their memory goes */
+        weir_mem_close(&probe->mem);
+    else
+        weir_mem_leave(&probe->mem);
     weir_heap_free(probe->free_slots);
     weir_heap_free(probe->slot_places);
     weir_probe_places_free(&probe->places);

@@ -124,8 +124,10 @@ static enum weir_status step_chunk(weir_session *session, const uint32_t *ids, u
     if (is_tried)
         weir_store_stats_get(engine->store, &before);
     choose_lookahead(session, n_token);
+    engine->cancel = &session->cancel;
     const enum weir_status status = weir_forward_step(engine->forward, &engine->kv, ids, n_token,
                                                       session->position, &session->cancel, err);
+    engine->cancel = NULL;
     if (status == WEIR_ERR_CANCELLED)
         atomic_store_explicit(&session->cancel, false, memory_order_relaxed);
     if (status == WEIR_OK && is_tried)

@@ -3,7 +3,9 @@
  * I1  A request is free, or in flight at the engine exactly once.
  * I2  A read is done when min_bytes have arrived; the superset past the end of a file never comes.
  * I3  A read that came short goes on from the last whole WEIR_IO_ALIGN: offsets stay aligned.
- * I4  Each restart after a short read has brought bytes that were not there before: it ends. */
+ * I4  Each restart after a short read has brought bytes that were not there before: it ends.
+ * I5  Once the device was given up no answer of it counts: a request that was told is not told
+ *     again, and what it may still write is nobody's. */
 #include "io/io.h"
 
 #include <errno.h>
@@ -27,8 +29,10 @@
 #endif
 
 enum { DEPTH_DEFAULT = 64, THREADS_DEFAULT = 4, ATTEMPT_MAX = 3 };
-/* The longest single wait of an engine; longer ones are made of several. */
-#define WAIT_NS_MAX INT64_C(3600000000000)
+/* The longest single wait of an engine: between two looks whether somebody wants the end. */
+#define SLICE_NS INT64_C(100000000)
+#define STALL_NS_DEFAULT UINT64_C(120000000000)
+#define STALL_NS_STOPPED UINT64_C(2000000000)
 
 static _Atomic unsigned refused;
 
@@ -55,6 +59,8 @@ struct weir_io_range weir_io_missing(const weir_io *io, uint32_t request)
 
 int32_t weir_io_pread(struct weir_io_range range)
 {
+    while ((weir_io_refused() & WEIR_IO_REFUSE_ANSWER) != 0)
+        usleep(1000);
     const long found =
         syscall(SYS_pread64, range.fd, range.dst, (size_t)range.bytes, (off_t)range.offset);
     return found < 0 ? -errno : (int32_t)found;
@@ -103,6 +109,8 @@ enum weir_status weir_io_create(weir_io **out, const struct weir_io_config *conf
         io->config.depth = DEPTH_DEFAULT;
     if (io->config.n_thread == 0)
         io->config.n_thread = THREADS_DEFAULT;
+    if (io->config.stall_ns == 0)
+        io->config.stall_ns = STALL_NS_DEFAULT;
 #ifdef WEIR_HOSTILE
     /* One read at a time, in whatever order and pieces the fake likes. */
     io->config.depth = 1;
@@ -136,16 +144,27 @@ fail:
     return status;
 }
 
-void weir_io_destroy(weir_io **io)
+/* What a reader is stuck with stays as it is. It is kept in sight, so that nobody calls it lost. */
+static void leave(weir_io *io)
+{
+    static _Atomic(weir_io *) last;
+    io->left_before = atomic_exchange(&last, io);
+}
+
+bool weir_io_destroy(weir_io **io)
 {
     weir_io *closing = *io;
+    *io = NULL;
     if (closing == NULL)
-        return;
+        return true;
     struct weir_read_done done;
     while (closing->engine != NULL && closing->stats.in_flight > 0)
         weir_io_reap(closing, &done, 1, -1);
-    if (closing->engine != NULL)
-        closing->engine->close(closing);
+    if (closing->engine != NULL && !closing->engine->close(closing)) {
+        leave(closing);
+        return false;
+    }
+    const bool is_quiet = !closing->is_given_up;
     for (uint32_t file = 0; file < closing->file_count; file++) {
         close(closing->files[file].fd);
         weir_heap_free(closing->files[file].path);
@@ -154,7 +173,7 @@ void weir_io_destroy(weir_io **io)
     weir_heap_free(closing->free_requests);
     weir_heap_free(closing->results);
     weir_heap_free(closing);
-    *io = NULL;
+    return is_quiet;
 }
 
 /* A file system may take the flag and refuse the read: only a read proves it. 0 or an errno.
@@ -264,15 +283,16 @@ static void start(weir_io *io, const struct weir_read *read)
     WEIR_ASSERT(read->offset % WEIR_IO_ALIGN == 0 && read->bytes % WEIR_IO_ALIGN == 0);
     WEIR_ASSERT((uintptr_t)read->dst % WEIR_IO_ALIGN == 0);
     const uint32_t request = io->free_requests[--io->free_count]; /* keeps I1 */
-    io->requests[request] =
-        (struct weir_io_request){.read = *read, .begin_ns = weir_timeline_now(io->config.timeline)};
+    io->requests[request] = (struct weir_io_request){
+        .read = *read, .begin_ns = weir_timeline_now(io->config.timeline), .is_in_flight = true};
     POISON(read->dst, read->bytes);
     if (io->stats.in_flight++ == 0)
         io->busy_since_ns = weir_now_ns();
     io->stats.submitted++;
     if (io->stats.in_flight > io->stats.in_flight_max)
         io->stats.in_flight_max = (uint32_t)io->stats.in_flight;
-    io->engine->start(io, request);
+    if (!io->is_given_up)
+        io->engine->start(io, request);
 }
 
 bool weir_io_queue(weir_io *io, const struct weir_read *read)
@@ -285,7 +305,8 @@ bool weir_io_queue(weir_io *io, const struct weir_read *read)
 
 void weir_io_flush(weir_io *io)
 {
-    io->engine->flush(io);
+    if (!io->is_given_up)
+        io->engine->flush(io);
 }
 
 uint32_t weir_io_submit(weir_io *io, const struct weir_read *reads, uint32_t count)
@@ -352,6 +373,7 @@ static void finish(weir_io *io, uint32_t request, const struct weir_read_done *d
 {
     const struct weir_read *read = &io->requests[request].read;
     const struct weir_io_file *file = &io->files[read->file];
+    io->requests[request].is_in_flight = false;
     UNPOISON(read->dst, read->bytes);
     tell_read(io, &io->requests[request]);
     if (!file->direct)
@@ -364,30 +386,89 @@ static void finish(weir_io *io, uint32_t request, const struct weir_read_done *d
         io->stats.busy_ns += weir_now_ns() - io->busy_since_ns;
 }
 
+/* What the engine has, until wait_ns are over. */
+static uint32_t collect(weir_io *io, struct weir_read_done *done, uint32_t capacity,
+                        int64_t wait_ns, bool *has_answered)
+{
+    const uint32_t most = (uint32_t)weir_min(capacity, io->config.depth);
+    const uint32_t raw_count = io->engine->collect(io, io->results, most, wait_ns);
+    uint32_t count = 0;
+    bool restarted = false;
+    for (uint32_t index = 0; index < raw_count; index++) {
+        if (take_result(io, &io->results[index], &done[count]))
+            finish(io, io->results[index].request, &done[count++]);
+        else
+            restarted = true;
+    }
+    if (restarted)
+        io->engine->flush(io);
+    *has_answered = raw_count > 0;
+    return count;
+}
+
+/* Tell what is in flight as failed; keeps I5. */
+static uint32_t tell_given_up(weir_io *io, struct weir_read_done *done, uint32_t capacity)
+{
+    uint32_t count = 0;
+    for (uint32_t request = 0; request < io->config.depth && count < capacity; request++) {
+        if (!io->requests[request].is_in_flight)
+            continue;
+        done[count] = (struct weir_read_done){
+            .tag = io->requests[request].read.tag, .status = WEIR_ERR_IO, .os_errno = ETIMEDOUT};
+        finish(io, request, &done[count++]);
+    }
+    return count;
+}
+
+static void give_up(weir_io *io)
+{
+    io->is_given_up = true;
+    if (io->engine->give_up != NULL)
+        io->engine->give_up(io);
+}
+
+/* How long to wait for any answer at all. */
+static uint64_t patience_ns(const weir_io *io)
+{
+    const bool is_stopped = io->config.stop != NULL && io->config.stop(io->config.stop_user);
+    return is_stopped ? weir_min(STALL_NS_STOPPED, io->config.stall_ns) : io->config.stall_ns;
+}
+
+/* The results themselves; see weir_io_reap(). */
+static uint32_t wait_for_some(weir_io *io, struct weir_read_done *done, uint32_t capacity,
+                              int64_t wait_ns, uint64_t begin_ns)
+{
+    uint64_t answered_ns = begin_ns;
+    int64_t left_ns = wait_ns;
+    for (;;) {
+        const bool is_long = left_ns < 0 || left_ns > SLICE_NS;
+        bool has_answered;
+        const uint32_t count =
+            collect(io, done, capacity, is_long ? SLICE_NS : left_ns, &has_answered);
+        if (count > 0 || wait_ns == 0)
+            return count;
+        const uint64_t now_ns = weir_now_ns();
+        if (has_answered)
+            answered_ns = now_ns;
+        else if (wait_ns < 0 && now_ns - answered_ns >= patience_ns(io))
+            give_up(io);
+        if (io->is_given_up)
+            return tell_given_up(io, done, capacity);
+        if (wait_ns > 0 && now_ns - begin_ns >= (uint64_t)wait_ns)
+            return 0;
+        if (wait_ns > 0)
+            left_ns = wait_ns - (int64_t)(now_ns - begin_ns);
+    }
+}
+
 uint32_t weir_io_reap(weir_io *io, struct weir_read_done *done, uint32_t capacity, int64_t wait_ns)
 {
+    if (io->stats.in_flight == 0 || capacity == 0)
+        return 0;
+    if (io->is_given_up)
+        return tell_given_up(io, done, capacity);
     const uint64_t begin_ns = wait_ns == 0 ? 0 : weir_now_ns();
-    int64_t left_ns = wait_ns < WAIT_NS_MAX ? wait_ns : WAIT_NS_MAX;
-    uint32_t count = 0;
-    while (count == 0 && io->stats.in_flight > 0 && capacity > 0) {
-        const uint32_t most = (uint32_t)weir_min(capacity, io->config.depth);
-        const uint32_t raw_count = io->engine->collect(io, io->results, most, left_ns);
-        bool restarted = false;
-        for (uint32_t index = 0; index < raw_count; index++) {
-            if (take_result(io, &io->results[index], &done[count]))
-                finish(io, io->results[index].request, &done[count++]);
-            else
-                restarted = true;
-        }
-        if (restarted)
-            io->engine->flush(io);
-        if (wait_ns < 0)
-            continue;
-        const int64_t waited_ns = wait_ns == 0 ? 0 : (int64_t)(weir_now_ns() - begin_ns);
-        if (waited_ns >= wait_ns)
-            break;
-        left_ns = (int64_t)weir_min(wait_ns - waited_ns, WAIT_NS_MAX);
-    }
+    const uint32_t count = wait_for_some(io, done, capacity, wait_ns, begin_ns);
     if (wait_ns != 0) {
         io->stats.wait_ns += weir_now_ns() - begin_ns;
         weir_timeline_add(io->config.timeline, (struct weir_event){.name = "wait",

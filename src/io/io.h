@@ -6,9 +6,12 @@
  * Units     *_bytes in bytes, *_ns on CLOCK_MONOTONIC.
  * Owns      Files and rings from create to destroy. Between submit and the matching reap entry dst
  *           belongs to the device: nobody reads, writes or frees it (poisoned under ASan).
- * Threads   create, open, submit, reap, stats, destroy: one thread, the engine's.
+ * Threads   create, open, submit, reap, stats, destroy: one thread, the engine's, and not after a
+ *           fork.
  * Errors    Per read, in struct weir_read_done: WEIR_ERR_IO (os_errno set, after a bounded number
  *           of retries), or WEIR_ERR_FORMAT when the file ends before min_bytes (it shrank).
+ *           A device that does not answer (stall_ns) is given up: every request in flight, and
+ *           every later one, is told as ETIMEDOUT.
  *           create: WEIR_ERR_UNSUPPORTED when an engine asked for by name is refused.
  * Limits    WEIR_IO_DEPTH_MAX reads in flight, WEIR_IO_FILE_MAX files.
  * Source    io_uring(7), liburing 2.3; open(2) O_DIRECT.
@@ -62,7 +65,11 @@ struct weir_io_fake {
     double short_rate;       /* first attempt returns fewer bytes, then is completed inside io */
     double retry_rate;       /* EIO once, then fine */
     double error_rate;       /* EIO for good */
+    double lost_rate;        /* never answered */
 };
+
+/* Whether somebody wants the end. Called on the engine's thread while a read is waited for. */
+typedef bool weir_io_stop_fn(void *user);
 
 struct weir_io_config {
     enum weir_io_kind kind;
@@ -70,6 +77,11 @@ struct weir_io_config {
     uint32_t depth;    /* reads in flight, 1 to WEIR_IO_DEPTH_MAX; 0 gives the default, 64 */
     uint32_t n_thread; /* thread engine only; 0 gives the default, 4 */
     struct weir_io_fake fake;
+    /* Without any answer for so long, while one is waited for, the device is given up; 0 gives the
+     * default, 120 s. Once stop says true, 2 s are enough. */
+    uint64_t stall_ns;
+    weir_io_stop_fn *stop; /* NULL: nobody ever does */
+    void *stop_user;
     weir_timeline *timeline; /* borrowed until destroy; NULL: nothing is recorded */
 };
 
@@ -110,8 +122,9 @@ static inline struct weir_superset weir_io_superset(uint64_t begin, uint64_t byt
 
 enum weir_status weir_io_create(weir_io **out, const struct weir_io_config *config,
                                 struct weir_err *err);
-/* Waits for reads in flight first. */
-void weir_io_destroy(weir_io **io);
+/* Waits for reads in flight first. False when some were given up: they may still land, so the
+ * memory that they were to fill must stay mapped while the process lives. */
+bool weir_io_destroy(weir_io **io);
 /* Direct where the file system allows it; otherwise buffered, with page-cache pages given back
  * after each read so that they do not count against the ceiling; *file is the index for reads. */
 enum weir_status weir_io_open(weir_io *io, const char *path, uint32_t *file, struct weir_err *err);
@@ -127,7 +140,7 @@ void weir_io_flush(weir_io *io);
 /* Queue up to count reads and flush; returns how many were taken. */
 uint32_t weir_io_submit(weir_io *io, const struct weir_read *reads, uint32_t count);
 /* Collect up to capacity results; waits at most wait_ns for the first (0: do not wait; negative:
- * wait until one comes). Returns 0 at once when nothing is in flight. */
+ * wait until one comes, or the device is given up). Returns 0 at once when nothing is in flight. */
 uint32_t weir_io_reap(weir_io *io, struct weir_read_done *done, uint32_t capacity, int64_t wait_ns);
 void weir_io_stats_get(const weir_io *io, struct weir_io_stats *stats);
 

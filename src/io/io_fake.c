@@ -15,7 +15,7 @@ struct fake_state {
     uint64_t due_ns; /* when the next completion comes; 0: not drawn yet */
 };
 
-enum fate { FATE_FINE, FATE_SHORT, FATE_RETRY, FATE_ERROR };
+enum fate { FATE_FINE, FATE_SHORT, FATE_RETRY, FATE_ERROR, FATE_LOST };
 
 static enum weir_status fake_open(weir_io *io, struct weir_err *err)
 {
@@ -32,11 +32,30 @@ static enum weir_status fake_open(weir_io *io, struct weir_err *err)
     return WEIR_OK;
 }
 
-static void fake_close(weir_io *io)
+static bool fake_close(weir_io *io)
 {
     struct fake_state *state = io->state;
     weir_heap_free(state->pending);
     weir_heap_free(state);
+    return true;
+}
+
+static enum fate fate_of(const struct weir_io_fake *fake, uint64_t random)
+{
+    const struct {
+        double rate;
+        enum fate fate;
+    } fates[] = {{fake->error_rate, FATE_ERROR},
+                 {fake->retry_rate, FATE_RETRY},
+                 {fake->short_rate, FATE_SHORT},
+                 {fake->lost_rate, FATE_LOST}};
+    double draw = (double)(random >> 11) * 0x1.0p-53;
+    for (size_t index = 0; index < WEIR_COUNT(fates); index++) {
+        if (draw < fates[index].rate)
+            return fates[index].fate;
+        draw -= fates[index].rate;
+    }
+    return FATE_FINE;
 }
 
 static void fake_start(weir_io *io, uint32_t request)
@@ -45,24 +64,13 @@ static void fake_start(weir_io *io, uint32_t request)
     WEIR_ASSERT(state->pending_count < io->config.depth);
     if (io->requests[request].random == 0)
         io->requests[request].random = weir_random_next(&state->random_state) | 1;
-    state->pending[state->pending_count++] = request;
+    if (fate_of(&io->config.fake, io->requests[request].random) != FATE_LOST)
+        state->pending[state->pending_count++] = request;
 }
 
 static void fake_flush(weir_io *io)
 {
     (void)io;
-}
-
-static enum fate fate_of(const struct weir_io_fake *fake, uint64_t random)
-{
-    const double draw = (double)(random >> 11) * 0x1.0p-53;
-    if (draw < fake->error_rate)
-        return FATE_ERROR;
-    if (draw < fake->error_rate + fake->retry_rate)
-        return FATE_RETRY;
-    if (draw < fake->error_rate + fake->retry_rate + fake->short_rate)
-        return FATE_SHORT;
-    return FATE_FINE;
 }
 
 static int32_t serve(weir_io *io, uint32_t request)
@@ -77,6 +85,14 @@ static int32_t serve(weir_io *io, uint32_t request)
     return weir_io_pread(range);
 }
 
+static void sleep_for(uint64_t pause_ns)
+{
+    const struct timespec pause = {.tv_sec = (time_t)(pause_ns / 1000000000),
+                                   .tv_nsec = (long)(pause_ns % 1000000000)};
+    if (pause_ns > 0)
+        nanosleep(&pause, NULL);
+}
+
 /* Wait for the next completion, no longer than wait_ns; false when it is later than that. */
 static bool sleep_until_due(struct fake_state *state, uint32_t latency_ns_max, int64_t wait_ns)
 {
@@ -86,12 +102,8 @@ static bool sleep_until_due(struct fake_state *state, uint32_t latency_ns_max, i
     if (state->due_ns == 0)
         state->due_ns = now_ns + weir_random_next(&state->random_state) % latency_ns_max;
     const uint64_t left_ns = state->due_ns > now_ns ? state->due_ns - now_ns : 0;
-    const bool is_late = wait_ns >= 0 && left_ns > (uint64_t)wait_ns;
-    const uint64_t pause_ns = is_late ? (uint64_t)wait_ns : left_ns;
-    const struct timespec pause = {.tv_sec = (time_t)(pause_ns / 1000000000),
-                                   .tv_nsec = (long)(pause_ns % 1000000000)};
-    if (pause_ns > 0)
-        nanosleep(&pause, NULL);
+    const bool is_late = left_ns > (uint64_t)wait_ns;
+    sleep_for(is_late ? (uint64_t)wait_ns : left_ns);
     if (!is_late)
         state->due_ns = 0;
     return !is_late;
@@ -102,6 +114,8 @@ static uint32_t fake_collect(weir_io *io, struct weir_io_result *results, uint32
 {
     struct fake_state *state = io->state;
     const uint64_t draw = weir_random_next(&state->random_state);
+    if (state->pending_count == 0) /* all that is in flight is lost */
+        sleep_for((uint64_t)wait_ns);
     /* Nobody waits: half of the time nothing has come yet. */
     if (capacity == 0 || state->pending_count == 0 || (wait_ns == 0 && draw % 2 == 0))
         return 0;

@@ -12,6 +12,7 @@ struct weir_io_request {
     uint32_t most_bytes; /* that any attempt has reached */
     uint32_t attempt;    /* failures so far that were worth another try */
     uint64_t random;     /* the fake's own: what it means to do with this read */
+    bool is_in_flight;
 };
 
 struct weir_io_file {
@@ -31,13 +32,18 @@ struct weir_io_result {
 struct weir_io_engine {
     const char *name;
     enum weir_status (*open)(weir_io *io, struct weir_err *err);
-    void (*close)(weir_io *io);
+    /* False when something of it is still at work on requests that were given up: all that io holds
+     * then stays as it is, for ever. */
+    bool (*close)(weir_io *io);
     /* Start, or start again, what is missing of a request. There is always room: depth is checked
      * by the front door. */
     void (*start)(weir_io *io, uint32_t request);
     /* Hand everything started to the device. */
     void (*flush)(weir_io *io);
-    /* As weir_io_reap(), raw; called with something in flight only. May come back early. */
+    /* The device was given up: forget what nobody has begun. NULL: nothing is begun by itself. */
+    void (*give_up)(weir_io *io);
+    /* As weir_io_reap(), raw; called with something in flight only, and never with a negative wait.
+     * May come back early, with nothing. */
     uint32_t (*collect)(weir_io *io, struct weir_io_result *results, uint32_t capacity,
                         int64_t wait_ns);
 };
@@ -52,6 +58,7 @@ struct weir_io {
     struct weir_io_mode mode;
     struct weir_io_stats stats;
     uint64_t busy_since_ns;
+    bool is_given_up; /* the engine is not called any more, but for close */
     struct weir_io_file files[WEIR_IO_FILE_MAX];
     uint32_t file_count;
     struct weir_io_request *requests; /* [depth] */
@@ -59,6 +66,7 @@ struct weir_io {
     uint32_t free_count;
     struct weir_io_result *results; /* [depth], scratch of reap */
     void *state;                    /* the engine's own */
+    weir_io *left_before;           /* another one that could not be closed */
 };
 
 /* Where the missing part of a request begins in file and memory, and how long it is. */
@@ -74,7 +82,11 @@ struct weir_io_range weir_io_missing(const weir_io *io, uint32_t request);
 int32_t weir_io_pread(struct weir_io_range range);
 
 /* For tests: pretend that the kernel refuses. Process-wide; 0 ends it. */
-enum { WEIR_IO_REFUSE_URING = 1, WEIR_IO_REFUSE_DIRECT = 2 };
+enum {
+    WEIR_IO_REFUSE_URING = 1,
+    WEIR_IO_REFUSE_DIRECT = 2,
+    WEIR_IO_REFUSE_ANSWER = 4, /* calls for reads do not come back while it lasts */
+};
 void weir_io_refuse(unsigned what);
 unsigned weir_io_refused(void);
 

@@ -22,6 +22,7 @@ struct thread_state {
     struct weir_io_result *results; /* [depth] */
     uint32_t result_count;
     uint32_t reader_count; /* threads that have begun */
+    uint32_t busy_count;   /* of them in a call of the kernel */
     bool stopping;
 
     uint32_t thread_count;
@@ -43,6 +44,7 @@ static void *read_requests(void *user)
         const uint32_t request = state->queue[state->queue_first];
         state->queue_first = (state->queue_first + 1) % io->config.depth;
         state->queue_count--;
+        state->busy_count++;
         const struct weir_io_range range = weir_io_missing(io, request);
         pthread_mutex_unlock(&state->lock);
         const uint64_t begin_ns = weir_timeline_now(io->config.timeline);
@@ -54,6 +56,7 @@ static void *read_requests(void *user)
                                               .begin_ns = begin_ns,
                                               .arg = {range.bytes}});
         pthread_mutex_lock(&state->lock);
+        state->busy_count--;
         state->results[state->result_count++] =
             (struct weir_io_result){.request = request, .result = result};
         pthread_cond_signal(&state->arrived);
@@ -62,21 +65,44 @@ static void *read_requests(void *user)
     return NULL;
 }
 
-static void threads_close(weir_io *io)
+static void threads_give_up(weir_io *io)
 {
     struct thread_state *state = io->state;
     pthread_mutex_lock(&state->lock);
+    state->queue_count = 0;
+    pthread_mutex_unlock(&state->lock);
+}
+
+/* True when no reader is in a call of the kernel: then all of them end. */
+static bool stop_readers(struct thread_state *state)
+{
+    pthread_mutex_lock(&state->lock);
     state->stopping = true;
+    const bool is_quiet = state->busy_count == 0;
     pthread_cond_broadcast(&state->work);
     pthread_mutex_unlock(&state->lock);
-    for (uint32_t thread = 0; thread < state->thread_count; thread++)
-        pthread_join(state->threads[thread], NULL);
+    return is_quiet;
+}
+
+static bool threads_close(weir_io *io)
+{
+    struct thread_state *state = io->state;
+    const bool is_quiet = stop_readers(state);
+    for (uint32_t thread = 0; thread < state->thread_count; thread++) {
+        if (is_quiet)
+            pthread_join(state->threads[thread], NULL);
+        else
+            pthread_detach(state->threads[thread]); /* it ends when the kernel lets it go */
+    }
+    if (!is_quiet)
+        return false;
     pthread_cond_destroy(&state->arrived);
     pthread_cond_destroy(&state->work);
     pthread_mutex_destroy(&state->lock);
     weir_heap_free(state->queue);
     weir_heap_free(state->results);
     weir_heap_free(state);
+    return true;
 }
 
 static enum weir_status start_threads(weir_io *io, struct thread_state *state, struct weir_err *err)
@@ -146,12 +172,9 @@ static uint32_t threads_collect(weir_io *io, struct weir_io_result *results, uin
         until.tv_nsec = nanoseconds % 1000000000;
     }
     pthread_mutex_lock(&state->lock);
-    while (state->result_count == 0 && wait_ns != 0) {
-        if (wait_ns < 0)
-            pthread_cond_wait(&state->arrived, &state->lock);
-        else if (pthread_cond_timedwait(&state->arrived, &state->lock, &until) == ETIMEDOUT)
+    while (state->result_count == 0 && wait_ns > 0)
+        if (pthread_cond_timedwait(&state->arrived, &state->lock, &until) == ETIMEDOUT)
             break;
-    }
     while (count < capacity && state->result_count > 0)
         results[count++] = state->results[--state->result_count];
     pthread_mutex_unlock(&state->lock);
@@ -164,5 +187,6 @@ const struct weir_io_engine weir_io_engine_threads = {
     .close = threads_close,
     .start = threads_start,
     .flush = threads_flush,
+    .give_up = threads_give_up,
     .collect = threads_collect,
 };

@@ -139,60 +139,158 @@ static void the_mode_says_nothing_when_all_is_as_asked(void **state)
     }
 }
 
-/* In a process of its own, because a filter stays: io_uring_setup fails with EPERM for real. */
-static int read_behind_a_filter(void)
+enum { NO_SECCOMP = 77, ENTER_CALLS = 8 };
+
+/* From here on the call is refused for real, for as long as this process lives. */
+static bool refuse_call(uint32_t number, uint32_t os_errno)
 {
     struct sock_filter steps[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | os_errno),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
     const struct sock_fprog filter = {.len = WEIR_COUNT(steps), .filter = steps};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
+/* Run test(number, os_errno) in a process of its own, because a filter stays; 0 is a pass. */
+static void check_apart(int (*test)(uint32_t, uint32_t), uint32_t number, uint32_t os_errno)
+{
+    int status = 0;
+    fflush(NULL);
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        alarm(DEADLINE_S / 4);
+        _exit(test(number, os_errno));
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (!WIFEXITED(status) || (WEXITSTATUS(status) != 0 && WEXITSTATUS(status) != NO_SECCOMP))
+        fail_msg("call %u refused with %s: status %x", number, strerror((int)os_errno), status);
+    if (WEXITSTATUS(status) == NO_SECCOMP) {
+        printf("skipped: the kernel takes no seccomp filter\n");
+        skip();
+    }
+}
+
+static int read_a_page(weir_io *io, struct weir_read_done *done)
+{
+    struct weir_read read = {.dst = places[0], .bytes = PAGE, .min_bytes = PAGE};
+    memset(places[0], 0xee, PAGE);
+    if (weir_io_submit(io, &read, 1) != 1 || weir_io_reap(io, done, 1, -1) != 1)
+        return 20;
+    return done->status == WEIR_OK && memcmp(places[0], content, PAGE) != 0 ? 21 : 0;
+}
+
+/* Refused before the ring is made: by name an error, else threads and why. */
+static int read_behind_a_filter(uint32_t number, uint32_t os_errno)
+{
     const struct weir_io_config any = {.kind = WEIR_IO_AUTO};
     const struct weir_io_config named = {.kind = WEIR_IO_URING};
     struct weir_err err = {0};
     struct weir_read_done done;
-    struct weir_read read = {.dst = places[0], .bytes = PAGE, .min_bytes = PAGE};
     weir_io *io = NULL;
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
-        return 77;
+    uint32_t file;
+    if (!refuse_call(number, os_errno))
+        return NO_SECCOMP;
     if (weir_io_create(&io, &named, &err) != WEIR_ERR_UNSUPPORTED ||
-        strstr(err.text, strerror(EPERM)) == NULL)
+        strstr(err.text, strerror((int)os_errno)) == NULL)
         return 1;
     if (weir_io_create(&io, &any, NULL) != WEIR_OK ||
-        weir_io_open(io, path, &read.file, NULL) != WEIR_OK)
+        weir_io_open(io, path, &file, NULL) != WEIR_OK)
         return 2;
 #ifndef WEIR_HOSTILE
     if (strcmp(weir_io_mode_get(io)->engine, "threads") != 0 ||
-        strstr(weir_io_mode_get(io)->why, strerror(EPERM)) == NULL)
+        strstr(weir_io_mode_get(io)->why, strerror((int)os_errno)) == NULL)
         return 3;
 #endif
-    if (weir_io_submit(io, &read, 1) != 1 || weir_io_reap(io, &done, 1, -1) != 1)
-        return 4;
-    if (done.status != WEIR_OK || memcmp(read.dst, content, PAGE) != 0)
-        return 5;
+    const int failed = read_a_page(io, &done);
     weir_io_destroy(&io);
-    return 0;
+    return failed != 0 ? failed : done.status == WEIR_OK ? 0 : 4;
 }
 
-static void a_seccomp_filter_on_io_uring_is_survived_and_named(void **state)
+static void a_filter_on_either_call_of_io_uring_is_survived_and_named(void **state)
 {
-    int status = 0;
+    static const uint32_t errnos[] = {EPERM, ENOSYS, EACCES, EINTR, EAGAIN, EBUSY, ENOMEM, EBADR};
     (void)state;
-    fflush(NULL);
-    const pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0)
-        _exit(read_behind_a_filter());
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status));
-    if (WEXITSTATUS(status) == 77) {
-        printf("skipped: the kernel takes no seccomp filter\n");
-        skip();
+    check_apart(read_behind_a_filter, SYS_io_uring_setup, EPERM);
+    check_apart(read_behind_a_filter, SYS_io_uring_setup, ENOMEM);
+    for (size_t index = 0; index < WEIR_COUNT(errnos); index++)
+        check_apart(read_behind_a_filter, SYS_io_uring_enter, errnos[index]);
+}
+
+static int read_without_the_call(uint32_t number, uint32_t os_errno)
+{
+    const struct weir_io_config named = {.kind = WEIR_IO_URING};
+    struct weir_read_done done;
+    weir_io *io = NULL;
+    uint32_t file;
+    if (!refuse_call(number, os_errno))
+        return NO_SECCOMP;
+    if (weir_io_create(&io, &named, NULL) != WEIR_OK ||
+        weir_io_open(io, path, &file, NULL) != WEIR_OK)
+        return 1;
+    const int failed = read_a_page(io, &done);
+    weir_io_destroy(&io);
+    return failed != 0 ? failed : done.status == WEIR_OK ? 0 : 2;
+}
+
+static void a_filter_on_the_call_that_is_not_used_does_not_matter(void **state)
+{
+    (void)state;
+    check_apart(read_without_the_call, SYS_io_uring_register, EPERM);
+}
+
+/* A ring that worked and then is refused: what it has taken still comes, the rest fails. */
+static int refuse_in_the_middle(uint32_t number, uint32_t os_errno)
+{
+    const struct weir_io_config named = {
+        .kind = WEIR_IO_URING, .depth = ENTER_CALLS, .stall_ns = 300000000};
+    struct weir_read_done done[ENTER_CALLS];
+    struct weir_read reads[ENTER_CALLS];
+    uint64_t random_state = 3;
+    uint32_t file, reaped = 0;
+    weir_io *io = NULL;
+    if (weir_io_create(&io, &named, NULL) != WEIR_OK ||
+        weir_io_open(io, path, &file, NULL) != WEIR_OK || read_a_page(io, done) != 0 ||
+        done[0].status != WEIR_OK)
+        return 1;
+    const uint32_t count = real_depth(ENTER_CALLS);
+    for (uint32_t place = 0; place < count; place++) {
+        reads[place] = random_read(&random_state, file, places[place]);
+        reads[place].tag = place;
     }
-    assert_int_equal(WEXITSTATUS(status), 0);
+    weir_io_submit(io, reads, count / 2);
+    if (!refuse_call(number, os_errno))
+        return NO_SECCOMP;
+    weir_io_submit(io, reads + count / 2, count - count / 2);
+    while (reaped < count) {
+        const uint32_t arrived = weir_io_reap(io, done, ENTER_CALLS, -1);
+        if (arrived == 0)
+            return 2;
+        for (uint32_t index = 0; index < arrived; index++) {
+            const bool is_taken = done[index].tag < count / 2;
+            if (is_taken != (done[index].status == WEIR_OK))
+                return 3;
+            if (!is_taken && done[index].os_errno != (int)os_errno)
+                return 4;
+        }
+        reaped += arrived;
+    }
+    const int failed = read_a_page(io, done);
+    if (failed != 0 || done[0].status != WEIR_ERR_IO || done[0].os_errno != (int)os_errno)
+        return 5;
+    return weir_io_destroy(&io) ? 0 : 6;
+}
+
+static void a_ring_that_is_refused_in_the_middle_is_an_error(void **state)
+{
+    static const uint32_t errnos[] = {EPERM, ENOSYS, EAGAIN, EBUSY, EINTR, EBADR};
+    (void)state;
+    for (size_t index = 0; index < WEIR_COUNT(errnos); index++)
+        check_apart(refuse_in_the_middle, SYS_io_uring_enter, errnos[index]);
 }
 
 static void every_failed_allocation_is_reported_and_leaves_nothing(void **state)
@@ -230,7 +328,9 @@ int main(void)
         cmocka_unit_test(refused_io_uring_falls_back_to_threads_and_says_so),
         cmocka_unit_test(refused_direct_reads_are_buffered_and_said_once),
         cmocka_unit_test(the_mode_says_nothing_when_all_is_as_asked),
-        cmocka_unit_test(a_seccomp_filter_on_io_uring_is_survived_and_named),
+        cmocka_unit_test(a_filter_on_either_call_of_io_uring_is_survived_and_named),
+        cmocka_unit_test(a_filter_on_the_call_that_is_not_used_does_not_matter),
+        cmocka_unit_test(a_ring_that_is_refused_in_the_middle_is_an_error),
         cmocka_unit_test(every_failed_allocation_is_reported_and_leaves_nothing),
     };
     alarm(DEADLINE_S);
