@@ -73,7 +73,7 @@ static int encode_prompt(struct run *run)
     if (run->prompt_ids != NULL)
         return WEIR_CLI_OK;
     if (run->tokenizer == NULL) {
-        weir_cli_say("%s has no vocabulary: give the prompt with --ids", run->options->argument);
+        weir_cli_say("%s: give the prompt with --ids", weir_engine_tokenizer_why(run->rig.engine));
         return WEIR_CLI_FAILURE;
     }
     if (weir_tokenizer_encode(run->tokenizer, run->prompt.bytes, run->prompt.length,

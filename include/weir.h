@@ -190,8 +190,10 @@ WEIR_API enum weir_status weir_tokenizer_open(weir_tokenizer **out, const char *
 /* What is odd about the file; borrowed. */
 WEIR_API const struct weir_warnings *weir_tokenizer_warnings(const weir_tokenizer *tokenizer);
 WEIR_API void weir_tokenizer_close(weir_tokenizer **tokenizer);
-/* The engine's own; borrowed. NULL when the model file has no vocabulary. */
+/* The engine's own; borrowed. NULL when the model file has no vocabulary that can be used: then
+ * weir_engine_tokenizer_why() is a sentence that says why, else NULL. */
 WEIR_API weir_tokenizer *weir_engine_tokenizer(weir_engine *engine);
+WEIR_API const char *weir_engine_tokenizer_why(const weir_engine *engine);
 /* take: free *ids with weir_ids_free(). */
 WEIR_API enum weir_status weir_tokenizer_encode(weir_tokenizer *tokenizer, const char *bytes,
                                                 size_t length, unsigned flags, uint32_t **ids,

@@ -26,7 +26,7 @@ struct weir_err {
     char text[WEIR_ERR_TEXT_MAX]; /* one sentence, truncated rather than grown */
 };
 
-enum { WEIR_WARNING_MAX = 16, WEIR_WARNING_TEXT_MAX = 256 };
+enum { WEIR_WARNING_MAX = 16, WEIR_WARNING_TEXT_MAX = 400 };
 
 /* What is odd about a model file and does not keep it from being used: sentences, in the order in
  * which they were found. */

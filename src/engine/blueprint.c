@@ -42,6 +42,35 @@ enum weir_status weir_kernels_choose(struct weir_kernels *kernels, const char *i
     return WEIR_OK;
 }
 
+/* A vocabulary that cannot be used, or is not there, keeps nobody from giving and taking ids. */
+static enum weir_status open_tokenizer(struct weir_blueprint *blueprint, struct weir_err *err)
+{
+    struct weir_warnings *warnings = weir_manifest_warnings(blueprint->manifest);
+    struct weir_err *why = &blueprint->no_tokenizer;
+    const enum weir_status status =
+        weir_tokenizer_create(&blueprint->tokenizer, blueprint->manifest, why);
+    if (status == WEIR_ERR_NOMEM)
+        return WEIR_FAIL(err, status, "%s", why->text);
+    if (status != WEIR_OK) {
+        if (weir_manifest_array_count(blueprint->manifest, "tokenizer.ggml.tokens", &(uint64_t){0}))
+            weir_warn(warnings, "ids have no text: %s", why->text);
+        return WEIR_OK;
+    }
+    const uint32_t n_token = weir_tokenizer_vocab_count(blueprint->tokenizer);
+    const uint32_t n_row = blueprint->model->shape.n_vocab;
+    if (n_token < n_row)
+        weir_warn(warnings,
+                  "the vocabulary has %u tokens, the embedding %u rows: ids from %u on "
+                  "have no text",
+                  n_token, n_row, n_token);
+    if (n_token > n_row)
+        weir_warn(warnings,
+                  "the vocabulary has %u tokens, the embedding %u rows: tokens from %u "
+                  "on cannot be computed",
+                  n_token, n_row, n_row);
+    return WEIR_OK;
+}
+
 static void tell_warnings(const struct weir_warnings *warnings, const struct weir_config *config)
 {
     if (config->notice == NULL)
@@ -66,8 +95,7 @@ enum weir_status weir_blueprint_open(struct weir_blueprint *blueprint,
     WEIR_TRY_GOTO(weir_kernels_choose(&blueprint->kernels, config->isa, err));
     WEIR_TRY_GOTO(weir_manifest_open(&blueprint->manifest, config->model_path, err));
     WEIR_TRY_GOTO(weir_model_describe(&blueprint->model, blueprint->manifest, err));
-    if (weir_manifest_text(blueprint->manifest, "tokenizer.ggml.model") != NULL)
-        WEIR_TRY_GOTO(weir_tokenizer_create(&blueprint->tokenizer, blueprint->manifest, err));
+    WEIR_TRY_GOTO(open_tokenizer(blueprint, err));
     blueprint->description_bytes = weir_heap_bytes() - heap_bytes;
     tell_warnings(weir_manifest_warnings(blueprint->manifest), config);
     return WEIR_OK;

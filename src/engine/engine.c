@@ -311,6 +311,11 @@ weir_tokenizer *weir_engine_tokenizer(weir_engine *engine)
     return engine->blueprint.tokenizer;
 }
 
+const char *weir_engine_tokenizer_why(const weir_engine *engine)
+{
+    return engine->blueprint.tokenizer == NULL ? engine->blueprint.no_tokenizer.text : NULL;
+}
+
 void weir_engine_stats_get(const weir_engine *engine, struct weir_stats *stats)
 {
     struct weir_io_stats io;

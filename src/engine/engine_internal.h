@@ -27,7 +27,8 @@ static inline struct weir_bench_config weir_bench_of(const struct weir_config *c
 struct weir_blueprint {
     weir_manifest *manifest;
     struct weir_model *model;
-    struct weir_tokenizer *tokenizer; /* NULL when the file has no vocabulary */
+    struct weir_tokenizer *tokenizer; /* NULL when the file has no vocabulary, or a wrong one: */
+    struct weir_err no_tokenizer;     /* why */
     struct weir_kernels kernels;
     uint64_t description_bytes; /* heap that the above holds */
 };

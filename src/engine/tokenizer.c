@@ -19,7 +19,8 @@ enum weir_status weir_tokenizer_create(struct weir_tokenizer **out, weir_manifes
     if (tokenizer == NULL)
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a tokenizer");
     WEIR_TRY_GOTO(weir_manifest_vocab(manifest, &tokenizer->vocab, err));
-    WEIR_TRY_GOTO(weir_text_create(&tokenizer->text, tokenizer->vocab, err));
+    WEIR_TRY_GOTO(weir_text_create(&tokenizer->text, tokenizer->vocab,
+                                   weir_manifest_warnings(manifest), err));
     tokenizer->warnings = weir_manifest_warnings(manifest);
     *out = tokenizer;
     return WEIR_OK;

@@ -147,6 +147,7 @@ void weir_manifest_close(weir_manifest **manifest)
     weir_heap_free(closing->merges);
     weir_heap_free(closing->token_types);
     weir_heap_free(closing->scores);
+    weir_heap_free(closing->end_ids);
     weir_heap_free(closing);
     *manifest = NULL;
 }

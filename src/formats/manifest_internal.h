@@ -61,6 +61,7 @@ struct weir_manifest {
     struct weir_bytes *tokens, *merges;
     uint8_t *token_types;
     float *scores;
+    uint32_t *end_ids;
     bool has_vocab;
 };
 

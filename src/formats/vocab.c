@@ -140,25 +140,91 @@ static enum weir_status read_merges(weir_manifest *manifest, struct weir_err *er
     return WEIR_OK;
 }
 
-/* A special token's id; fallback when the key is absent, or names a token that is not there. */
+/* How many token ids a key holds: one, or an array of them; 0 when it is absent. */
+static enum weir_status count_ids(const weir_manifest *manifest, const char *key, uint64_t *count,
+                                  struct weir_err *err)
+{
+    const struct gguf_key *found = weir_gguf_find_key(manifest, key);
+    *count = found == NULL ? 0 : found->count;
+    if (found != NULL && (found->type == GGUF_STRING || found->type == GGUF_BOOL))
+        return WEIR_FAIL(err, WEIR_ERR_FORMAT,
+                         "key %s: wanted a token's number, found something else", key);
+    return WEIR_OK;
+}
+
+/* One of those ids; WEIR_TOKEN_NONE, and a warning, when the vocabulary does not have it. */
+static uint32_t id_at(const weir_manifest *manifest, const char *key, uint64_t index)
+{
+    const struct gguf_key *found = weir_gguf_find_key(manifest, key);
+    const uint32_t n_vocab = manifest->vocab.n_vocab;
+    bool is_integer = false;
+    int64_t integer = 0;
+    double number = 0.0;
+    weir_gguf_element(manifest, found, index, &is_integer, &integer, &number);
+    if (number >= 0.0 && number < (double)n_vocab && number == floor(number))
+        return (uint32_t)number;
+    weir_warn(manifest->warnings, "key %s: token %.20g of a vocabulary of %u: it is ignored", key,
+              number, n_vocab);
+    return WEIR_TOKEN_NONE;
+}
+
+/* A special token's id, of several the first; fallback when the key is absent, or names a token
+ * that is not there. */
 static enum weir_status read_id(const weir_manifest *manifest, const char *key, uint32_t fallback,
                                 uint32_t *id, struct weir_err *err)
 {
-    const uint32_t n_vocab = manifest->vocab.n_vocab;
-    uint64_t value = 0;
-    double number = 0.0;
-    if (weir_gguf_find_key(manifest, key) != NULL && !weir_manifest_f64(manifest, key, &number))
-        return WEIR_FAIL(err, WEIR_ERR_FORMAT,
-                         "key %s: wanted a token's number, found something else", key);
-    if (weir_manifest_u64(manifest, key, &value) && value < n_vocab) {
-        *id = (uint32_t)value;
-        return WEIR_OK;
+    uint64_t count = 0;
+    WEIR_TRY(count_ids(manifest, key, &count, err));
+    *id = count == 0 ? WEIR_TOKEN_NONE : id_at(manifest, key, 0);
+    if (*id == WEIR_TOKEN_NONE && fallback < manifest->vocab.n_vocab)
+        *id = fallback;
+    return WEIR_OK;
+}
+
+/* The tokens that end a text or a turn, or that pad what a file of code is made of. */
+static enum weir_status read_ends(weir_manifest *manifest, struct weir_err *err)
+{
+    static const char *const names[] = {
+        KEY("eos_token_id"),     KEY("eos_token_ids"),    KEY("eot_token_id"),
+        KEY("eom_token_id"),     KEY("fim_pad_token_id"), KEY("fim_rep_token_id"),
+        KEY("fim_sep_token_id"),
+    };
+    uint64_t total = 0;
+    for (size_t name = 0; name < WEIR_COUNT(names); name++) {
+        uint64_t count = 0;
+        WEIR_TRY(count_ids(manifest, names[name], &count, err));
+        total += count;
     }
-    if (weir_gguf_find_key(manifest, key) != NULL)
-        weir_warn(manifest->warnings,
-                  "key %s: token %.10g of a vocabulary of %u: the key is ignored", key, number,
-                  n_vocab);
-    *id = fallback < n_vocab ? fallback : WEIR_TOKEN_NONE;
+    manifest->end_ids = weir_heap_array(total, sizeof(*manifest->end_ids));
+    if (manifest->end_ids == NULL)
+        return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for %llu tokens that end a text",
+                         (unsigned long long)total);
+    for (size_t name = 0; name < WEIR_COUNT(names); name++) {
+        uint64_t count = 0;
+        WEIR_TRY(count_ids(manifest, names[name], &count, err));
+        for (uint64_t index = 0; index < count; index++) {
+            const uint32_t id = id_at(manifest, names[name], index);
+            if (id != WEIR_TOKEN_NONE)
+                manifest->end_ids[manifest->vocab.n_end++] = id;
+        }
+    }
+    manifest->vocab.end_ids = manifest->end_ids;
+    return WEIR_OK;
+}
+
+/* Special tokens that weir does nothing with: only what cannot be one is told. */
+static enum weir_status check_others(const weir_manifest *manifest, struct weir_err *err)
+{
+    static const char *const names[] = {
+        KEY("padding_token_id"), KEY("seperator_token_id"), KEY("separator_token_id"),
+        KEY("cls_token_id"),     KEY("mask_token_id"),      KEY("fim_pre_token_id"),
+        KEY("fim_suf_token_id"), KEY("fim_mid_token_id"),   KEY("prefix_token_id"),
+        KEY("suffix_token_id"),  KEY("middle_token_id"),
+    };
+    for (size_t name = 0; name < WEIR_COUNT(names); name++) {
+        uint32_t id = WEIR_TOKEN_NONE;
+        WEIR_TRY(read_id(manifest, names[name], WEIR_TOKEN_NONE, &id, err));
+    }
     return WEIR_OK;
 }
 
@@ -185,8 +251,11 @@ static enum weir_status read_specials(weir_manifest *manifest, struct weir_err *
                            is_text(vocab->pre, "llama-v3");
     const uint32_t none = WEIR_TOKEN_NONE;
     WEIR_TRY(read_id(manifest, KEY("bos_token_id"), is_spm ? 1 : none, &vocab->bos_id, err));
-    WEIR_TRY(read_id(manifest, KEY("eos_token_id"), is_spm ? 2 : none, &vocab->eos_id, err));
+    WEIR_TRY(read_id(manifest, KEY("eos_token_ids"), is_spm ? 2 : none, &vocab->eos_id, err));
+    WEIR_TRY(read_id(manifest, KEY("eos_token_id"), vocab->eos_id, &vocab->eos_id, err));
     WEIR_TRY(read_id(manifest, KEY("unknown_token_id"), is_spm ? 0 : none, &vocab->unk_id, err));
+    WEIR_TRY(read_ends(manifest, err));
+    WEIR_TRY(check_others(manifest, err));
     vocab->add_bos = is_spm || is_llama3;
     vocab->add_eos = false;
     vocab->add_space_prefix = is_spm;
@@ -201,6 +270,8 @@ static void forget_vocab(weir_manifest *manifest)
     weir_heap_free(manifest->merges);
     weir_heap_free(manifest->token_types);
     weir_heap_free(manifest->scores);
+    weir_heap_free(manifest->end_ids);
+    manifest->end_ids = NULL;
     manifest->tokens = manifest->merges = NULL;
     manifest->token_types = NULL;
     manifest->scores = NULL;
@@ -217,6 +288,10 @@ enum weir_status weir_manifest_vocab(weir_manifest *manifest, const struct weir_
                              "key " KEY("model") " is missing: %s has no vocabulary",
                              weir_manifest_path(manifest));
         manifest->vocab.model = text_bytes(manifest, KEY("model"));
+        if (is_text(manifest->vocab.model, "none") || is_text(manifest->vocab.model, "no_vocab"))
+            return WEIR_FAIL(err, WEIR_ERR_FORMAT,
+                             "key " KEY("model") " is %s: %s has no vocabulary",
+                             manifest->vocab.model.start, weir_manifest_path(manifest));
         manifest->vocab.pre = text_bytes(manifest, KEY("pre"));
         WEIR_TRY_GOTO(read_tokens(manifest, err));
         WEIR_TRY_GOTO(read_types(manifest, err));

@@ -46,20 +46,20 @@ static struct weir_text_merge_slot *find_merge(const struct weir_text_byte_level
     }
 }
 
-static enum weir_status refuse_merge(const weir_text *text, uint32_t rank, const char *what,
-                                     struct weir_err *err)
-{
-    const struct weir_bytes merge = text->vocab.merges[rank];
-    return WEIR_FAIL(err, WEIR_ERR_FORMAT, "merge %u \"%.*s\": %s", rank,
-                     (int)weir_min(merge.length, 80), merge.start, what);
-}
+/* Merges that name a token which is not in the vocabulary never apply. */
+struct useless_merges {
+    uint32_t count, first;
+};
 
-static enum weir_status add_merge(weir_text *text, uint32_t rank, struct weir_err *err)
+static enum weir_status add_merge(weir_text *text, uint32_t rank, struct useless_merges *useless,
+                                  struct weir_err *err)
 {
     const struct weir_bytes merge = text->vocab.merges[rank];
     const char *space = merge.length < 3 ? NULL : memchr(merge.start + 1, ' ', merge.length - 2);
     if (space == NULL || merge.length > WEIR_PIECE_MAX)
-        return refuse_merge(text, rank, "wanted two tokens with a space between", err);
+        return WEIR_FAIL(err, WEIR_ERR_FORMAT,
+                         "merge %u \"%.*s\": wanted two tokens with a space between", rank,
+                         (int)weir_min(merge.length, 80), merge.start);
     const size_t left_length = (size_t)(space - merge.start);
     const size_t right_length = merge.length - left_length - 1;
     char *both = text->piece;
@@ -68,36 +68,71 @@ static enum weir_status add_merge(weir_text *text, uint32_t rank, struct weir_er
     const uint32_t left = weir_text_map_find(&text->map, merge.start, left_length);
     const uint32_t right = weir_text_map_find(&text->map, space + 1, right_length);
     const uint32_t joined = weir_text_map_find(&text->map, both, left_length + right_length);
-    if (left == WEIR_TOKEN_NONE || right == WEIR_TOKEN_NONE)
-        return refuse_merge(text, rank, "one of the two is not in the vocabulary", err);
-    if (joined == WEIR_TOKEN_NONE)
-        return refuse_merge(text, rank, "the two together are not in the vocabulary", err);
+    if (left == WEIR_TOKEN_NONE || right == WEIR_TOKEN_NONE || joined == WEIR_TOKEN_NONE) {
+        if (useless->count++ == 0)
+            useless->first = rank;
+        return WEIR_OK;
+    }
     struct weir_text_merge_slot *slot = find_merge(&text->level, left, right);
     if (slot->rank_plus_one == 0)
         *slot = (struct weir_text_merge_slot){left, right, joined, rank + 1};
     return WEIR_OK;
 }
 
-enum weir_status weir_text_byte_level_init(weir_text *text, struct weir_err *err)
+static enum weir_status add_merges(weir_text *text, struct weir_warnings *warnings,
+                                   struct weir_err *err)
 {
     struct weir_text_byte_level *level = &text->level;
-    WEIR_TRY(weir_text_splitter_create(&level->splitter, text->vocab.pre, err));
-    build_alphabet(level);
-    for (uint32_t byte = 0; byte < 256; byte++)
-        text->byte_ids[byte] =
-            weir_text_map_find(&text->map, level->encoded[byte], level->encoded_length[byte]);
-
+    const struct weir_vocab *vocab = &text->vocab;
+    struct useless_merges useless = {0};
     uint64_t capacity = 16;
-    while (capacity * 2 < (uint64_t)text->vocab.n_merge * 3)
+    while (capacity * 2 < (uint64_t)vocab->n_merge * 3)
         capacity *= 2;
     level->merge_mask = (uint32_t)(capacity - 1);
     level->merges = weir_heap_array(capacity, sizeof(*level->merges));
     if (level->merges == NULL)
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "vocabulary: no room for a map of %u merges",
-                         text->vocab.n_merge);
-    for (uint32_t rank = 0; rank < text->vocab.n_merge; rank++)
-        WEIR_TRY(add_merge(text, rank, err));
+                         vocab->n_merge);
+    for (uint32_t rank = 0; rank < vocab->n_merge; rank++)
+        WEIR_TRY(add_merge(text, rank, &useless, err));
+    if (useless.count == 0)
+        return WEIR_OK;
+    const struct weir_bytes first = vocab->merges[useless.first];
+    weir_warn(warnings,
+              "%u of %u merges never apply: the first, %u \"%.*s\", names or makes a token that is "
+              "not in the vocabulary",
+              useless.count, vocab->n_merge, useless.first, (int)weir_min(first.length, 80),
+              first.start);
     return WEIR_OK;
+}
+
+/* A normal token of more than one byte, which only a merge can make; WEIR_TOKEN_NONE: there is
+ * none. */
+static uint32_t find_merged(const weir_text *text)
+{
+    for (uint32_t id = 0; id < text->vocab.n_vocab; id++)
+        if (weir_text_type(text, id) == WEIR_TOKEN_NORMAL &&
+            weir_text_byte_level_decode(&text->level, text->vocab.tokens[id], NULL) > 1)
+            return id;
+    return WEIR_TOKEN_NONE;
+}
+
+enum weir_status weir_text_byte_level_init(weir_text *text, struct weir_warnings *warnings,
+                                           struct weir_err *err)
+{
+    struct weir_text_byte_level *level = &text->level;
+    build_alphabet(level);
+    WEIR_TRY(weir_text_splitter_create(&level->splitter, text->vocab.pre, err));
+    for (uint32_t byte = 0; byte < 256; byte++)
+        text->byte_ids[byte] =
+            weir_text_map_find(&text->map, level->encoded[byte], level->encoded_length[byte]);
+    const uint32_t merged = text->vocab.n_merge == 0 ? find_merged(text) : WEIR_TOKEN_NONE;
+    if (merged != WEIR_TOKEN_NONE)
+        return WEIR_FAIL(err, WEIR_ERR_FORMAT,
+                         "key tokenizer.ggml.merges: wanted the merges of this vocabulary, found "
+                         "none (token %u has more than one byte)",
+                         merged);
+    return add_merges(text, warnings, err);
 }
 
 void weir_text_byte_level_deinit(struct weir_text_byte_level *level)
@@ -221,10 +256,13 @@ size_t weir_text_byte_level_decode(const struct weir_text_byte_level *level,
             step == 0 ? UINT32_MAX : weir_text_utf8_decode(token.start + offset);
         if (character >= WEIR_COUNT(level->decoded) || level->decoded[character] < 0) {
             /* Not written in the alphabet: an added token, which stands for its own bytes. */
-            memcpy(out, token.start, token.length);
+            if (out != NULL)
+                memcpy(out, token.start, token.length);
             return token.length;
         }
-        out[filled++] = (char)level->decoded[character];
+        if (out != NULL)
+            out[filled] = (char)level->decoded[character];
+        filled++;
         offset += step;
     }
     return filled;

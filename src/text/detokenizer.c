@@ -5,7 +5,8 @@
 
 struct weir_bytes weir_text_piece(weir_text *text, uint32_t id, bool with_special)
 {
-    WEIR_ASSERT(id < text->vocab.n_vocab);
+    if (id >= text->vocab.n_vocab)
+        return (struct weir_bytes){"", 0};
     const struct weir_bytes token = text->vocab.tokens[id];
     switch (weir_text_type(text, id)) {
     case WEIR_TOKEN_CONTROL:

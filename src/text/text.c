@@ -6,15 +6,10 @@
 #include "base/heap.h"
 #include "text/text_parts.h"
 
-/* Control tokens that end a text or a turn, as published in the chat formats of the families. */
-static const char *const end_texts[] = {
-    "</s>",       "<|endoftext|>", "<|end_of_text|>", "<|im_end|>", "<|eot_id|>",
-    "<|eom_id|>", "<|end|>",       "<end_of_turn>",   "<|eot|>",    "<｜end▁of▁sentence｜>",
-    "<|EOT|>",    "<|endofturn|>",
-};
-
 enum weir_token_type weir_text_type(const weir_text *text, uint32_t id)
 {
+    if (id >= text->vocab.n_vocab)
+        return WEIR_TOKEN_UNUSED;
     return text->vocab.types == NULL ? WEIR_TOKEN_NORMAL
                                      : (enum weir_token_type)text->vocab.types[id];
 }
@@ -49,30 +44,23 @@ static bool is_text(struct weir_bytes bytes, const char *wanted)
     return bytes.length == strlen(wanted) && memcmp(bytes.start, wanted, bytes.length) == 0;
 }
 
-static void add_end(weir_text *text, uint32_t id)
+/* What cutting texts needs beyond the tokens; without it ids still have their text. */
+static enum weir_status prepare_encoding(weir_text *text, struct weir_warnings *warnings,
+                                         struct weir_err *err)
 {
-    if (id == WEIR_TOKEN_NONE || weir_text_is_end(text, id))
-        return;
-    WEIR_ASSERT(text->end_count < WEIR_TEXT_END_MAX);
-    text->end_ids[text->end_count++] = id;
-}
-
-static void find_ends(weir_text *text)
-{
-    _Static_assert(WEIR_COUNT(end_texts) < WEIR_TEXT_END_MAX, "each may be one, and EOS besides");
-    add_end(text, text->vocab.eos_id);
-    for (size_t index = 0; index < WEIR_COUNT(end_texts); index++) {
-        if (text->vocab.types == NULL)
-            break;
-        const uint32_t id = weir_text_specials_match(
-            &text->specials, &text->vocab, end_texts[index], strlen(end_texts[index]), true);
-        if (id != WEIR_TOKEN_NONE && is_text(text->vocab.tokens[id], end_texts[index]))
-            add_end(text, id);
-    }
+    struct weir_err *why = &text->no_encoding;
+    const enum weir_status status = text->sentencepiece
+                                        ? weir_text_sentencepiece_init(text, why)
+                                        : weir_text_byte_level_init(text, warnings, why);
+    if (status == WEIR_ERR_NOMEM)
+        return WEIR_FAIL(err, status, "%s", why->text);
+    if (status != WEIR_OK)
+        weir_warn(warnings, "texts cannot be cut into tokens, only ids are taken: %s", why->text);
+    return WEIR_OK;
 }
 
 enum weir_status weir_text_create(weir_text **out, const struct weir_vocab *vocab,
-                                  struct weir_err *err)
+                                  struct weir_warnings *warnings, struct weir_err *err)
 {
     const bool sentencepiece = is_text(vocab->model, "llama");
     if (!sentencepiece && !is_text(vocab->model, "gpt2"))
@@ -93,11 +81,8 @@ enum weir_status weir_text_create(weir_text **out, const struct weir_vocab *voca
                       : 0;
     WEIR_TRY_GOTO(weir_text_map_init(&text->map, vocab, skip_types, err));
     WEIR_TRY_GOTO(weir_text_specials_init(&text->specials, vocab, err));
-    if (sentencepiece)
-        WEIR_TRY_GOTO(weir_text_sentencepiece_init(text, err));
-    else
-        WEIR_TRY_GOTO(weir_text_byte_level_init(text, err));
-    find_ends(text);
+    WEIR_TRY_GOTO(prepare_encoding(text, warnings, err));
+    WEIR_TRY_GOTO(weir_text_find_ends(text, err));
     *out = text;
     return WEIR_OK;
 
@@ -121,6 +106,7 @@ void weir_text_destroy(weir_text **text)
     weir_text_map_deinit(&old->map);
     weir_text_specials_deinit(&old->specials);
     weir_text_byte_level_deinit(&old->level);
+    weir_heap_free(old->end_ids);
     trim_scratch(old, 0);
     weir_heap_free(old);
     *text = NULL;
@@ -170,6 +156,8 @@ enum weir_status weir_text_tokenize(weir_text *text, const char *bytes, size_t l
                                     unsigned flags, uint32_t **ids, size_t *count,
                                     struct weir_err *err)
 {
+    if (text->no_encoding.status != WEIR_OK)
+        return WEIR_FAIL(err, text->no_encoding.status, "%s", text->no_encoding.text);
     if (length > WEIR_TEXT_LENGTH_MAX)
         return WEIR_FAIL(err, WEIR_ERR_ARG, "text: wanted at most %d bytes, found %zu",
                          WEIR_TEXT_LENGTH_MAX, length);
@@ -191,15 +179,7 @@ enum weir_status weir_text_tokenize(weir_text *text, const char *bytes, size_t l
     return WEIR_OK;
 }
 
-bool weir_text_is_end(const weir_text *text, uint32_t id)
-{
-    for (uint32_t index = 0; index < text->end_count; index++)
-        if (text->end_ids[index] == id)
-            return true;
-    return false;
-}
-
 bool weir_text_is_compiled(const weir_text *text)
 {
-    return text->sentencepiece || weir_text_splitter_is_compiled(text->level.splitter);
+    return text->level.splitter == NULL || weir_text_splitter_is_compiled(text->level.splitter);
 }

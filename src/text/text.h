@@ -6,8 +6,8 @@
  * Owns      weir_text owns its tables; it borrows the bytes of struct weir_vocab, which must live
  *           as long.
  * Threads   One thread at a time per weir_text (it keeps scratch between calls).
- * Errors    WEIR_ERR_FORMAT: the vocabulary contradicts itself. WEIR_ERR_UNSUPPORTED: an unknown
- *           model or pre-tokenizer, named. WEIR_ERR_NOMEM.
+ * Errors    WEIR_ERR_FORMAT: the vocabulary contradicts itself, or lacks what texts need.
+ *           WEIR_ERR_UNSUPPORTED: an unknown model or pre-tokenizer, named. WEIR_ERR_NOMEM.
  * Limits    A text of at most 1 GiB in one call.
  * Source    BPE: arXiv:1508.07909; byte-level alphabet: GPT-2 (Radford et al. 2019); SentencePiece:
  *           arXiv:1808.06226. Pre-tokenizer patterns as published in each model's tokenizer.json.
@@ -46,14 +46,18 @@ struct weir_vocab {
     uint32_t n_merge;
     const struct weir_bytes *merges; /* [n_merge] "left right" */
     uint32_t bos_id, eos_id, unk_id; /* WEIR_TOKEN_NONE when absent */
+    uint32_t n_end;
+    const uint32_t *end_ids; /* [n_end] that the file names as ends of a text or a turn */
     bool add_bos, add_eos, add_space_prefix;
 };
 
 typedef struct weir_text weir_text;
 
-/* On failure *out stays unset. */
+/* On failure *out stays unset. A vocabulary that can only give ids their text is no failure (an
+ * unknown pre-tokenizer, no merges, no scores): then weir_text_tokenize() says what is missing.
+ * That, and merges that never apply, is told to warnings, which may be NULL. */
 enum weir_status weir_text_create(weir_text **out, const struct weir_vocab *vocab,
-                                  struct weir_err *err);
+                                  struct weir_warnings *warnings, struct weir_err *err);
 void weir_text_destroy(weir_text **text);
 
 enum weir_tokenize_flags {
@@ -63,21 +67,24 @@ enum weir_tokenize_flags {
 
 /* Token ids of length bytes. *ids is from weir_heap_alloc and goes to the caller, who frees it
  * with weir_heap_free(). Bytes that are not UTF-8 are tokenised as bytes, never dropped.
- * Errors: ARG when the text is too long, or holds a byte for which a byte-level vocabulary has
- * neither a token nor an unknown token; NOMEM. Families whose tokenizer.json normalises to NFC
- * (qwen2, olmo) are given NFC text, so decoding gives back the bytes of text that is NFC already;
- * why: docs/decisions/0003-nfc.md. Scratch for one call is at most 36 bytes for each byte of the
- * longest stretch that merges could join, and is given back. */
+ * Errors: what weir_text_create() found missing; ARG when the text is too long, or holds a byte
+ * for which a byte-level vocabulary has neither a token nor an unknown token; NOMEM. Families
+ * whose tokenizer.json normalises to NFC (qwen2, olmo) are given NFC text, so decoding gives back
+ * the bytes of text that is NFC already; why: docs/decisions/0003-nfc.md. Scratch for one call is
+ * at most 36 bytes for each byte of the longest stretch that merges could join, and is given
+ * back. */
 enum weir_status weir_text_tokenize(weir_text *text, const char *bytes, size_t length,
                                     unsigned flags, uint32_t **ids, size_t *count,
                                     struct weir_err *err);
 
-/* The bytes a token stands for. Control tokens give their text when with_special, else nothing.
+/* The bytes a token stands for. Control tokens give their text when with_special, else nothing; an
+ * id that the vocabulary has no token for (an embedding may have more rows) gives nothing.
  * Borrowed until the next call on text. The leading-space rule of SentencePiece (the first token
  * of a text drops the space that was added) is the detokenizer's, below. */
 struct weir_bytes weir_text_piece(weir_text *text, uint32_t id, bool with_special);
 
-/* True for tokens that end a text: EOS and the family's end-of-turn tokens. */
+/* True for tokens that end a text or a turn: those that the file names, and those that are called
+ * as the families call theirs (ends.c), whatever their type. */
 bool weir_text_is_end(const weir_text *text, uint32_t id);
 
 /* False when the system refused machine code for the pre-tokenizer's patterns (PCRE2's JIT): they

@@ -10,7 +10,6 @@
 #include "text/text.h"
 
 enum {
-    WEIR_TEXT_END_MAX = 16,
     WEIR_TEXT_LENGTH_MAX = 1 << 30,
     WEIR_TEXT_SCRATCH_KEEP_BYTES = 1 << 18, /* larger scratch goes back after each call */
 };
@@ -73,6 +72,9 @@ uint32_t weir_text_specials_match(const struct weir_text_specials *specials,
                                   const struct weir_vocab *vocab, const char *start, size_t length,
                                   bool with_control);
 
+/* Tokens that end a text or a turn (ends.c), into text->end_ids. */
+enum weir_status weir_text_find_ends(weir_text *text, struct weir_err *err);
+
 /* Merging neighbours, lowest key first, leftmost first among equals (merge.c): a linked list of
  * symbols and a heap of (key, left symbol); an entry whose key is no longer its symbol's is stale.
  * O(n log n) for n symbols. */
@@ -116,15 +118,17 @@ struct weir_text_byte_level {
     int16_t decoded[512]; /* character to byte, or -1 */
     struct weir_text_nfc nfc;
 };
-enum weir_status weir_text_byte_level_init(weir_text *text, struct weir_err *err);
+/* On failure, decoding works all the same. */
+enum weir_status weir_text_byte_level_init(weir_text *text, struct weir_warnings *warnings,
+                                           struct weir_err *err);
 void weir_text_byte_level_deinit(struct weir_text_byte_level *level);
 enum weir_status weir_text_byte_level_encode(weir_text *text, const char *bytes, size_t length,
                                              struct weir_text_ids *ids, struct weir_err *err);
-/* The bytes of one stored token into out, at most WEIR_PIECE_MAX. */
+/* The bytes of one stored token into out, at most WEIR_PIECE_MAX; out NULL: only how many. */
 size_t weir_text_byte_level_decode(const struct weir_text_byte_level *level,
                                    struct weir_bytes token, char *out);
 
-/* SentencePiece-style BPE (sentencepiece.c). */
+/* SentencePiece-style BPE (sentencepiece.c). On failure, decoding works all the same. */
 enum weir_status weir_text_sentencepiece_init(weir_text *text, struct weir_err *err);
 /* space_first: the text gets a space in front. */
 enum weir_status weir_text_sentencepiece_encode(weir_text *text, const char *bytes, size_t length,
@@ -140,8 +144,9 @@ struct weir_text {
     struct weir_text_map map;
     struct weir_text_specials specials;
     uint32_t byte_ids[256]; /* WEIR_TOKEN_NONE: that byte has no token */
-    uint32_t end_ids[WEIR_TEXT_END_MAX];
+    uint32_t *end_ids;
     uint32_t end_count;
+    struct weir_err no_encoding; /* why texts cannot be cut into tokens; WEIR_OK: they can */
     struct weir_text_byte_level level;
     bool words_apart; /* sentencepiece: no token holds a space mark after another character */
     struct weir_text_merger merger;

@@ -89,7 +89,7 @@ static weir_text *open_text(uint8_t choice)
     vocab.n_vocab = at;
     vocab.n_merge = sentencepiece ? 0 : 3;
     weir_text *text = NULL;
-    if (weir_text_create(&text, &vocab, NULL) != WEIR_OK)
+    if (weir_text_create(&text, &vocab, NULL, NULL) != WEIR_OK)
         abort();
     return text;
 }

@@ -261,6 +261,43 @@ static void special_tokens_out_of_range_are_ignored_with_a_word(void **state)
         }
 }
 
+static void ends_are_gathered_from_every_key_that_names_one(void **state)
+{
+    (void)state;
+    weir_manifest *manifest = NULL;
+    begin_vocab("gpt2", 4);
+    put_u32_key(KEY("eot_token_id"), 1);
+    put_u32_key(KEY("eom_token_id"), 2);
+    put_array_key(KEY("eos_token_ids"), GGUF_I32, 3);
+    put(0, 4);
+    put(UINT32_MAX, 4);
+    put(2, 4);
+    put_u32_key(KEY("padding_token_id"), 9);
+    const struct weir_vocab *vocab = vocab_of(&manifest);
+    assert_int_equal(vocab->eos_id, 0);
+    assert_int_equal(vocab->n_end, 4);
+    assert_memory_equal(vocab->end_ids, ((uint32_t[]){0, 2, 1, 2}), 4 * sizeof(uint32_t));
+    const struct weir_warnings *warnings = weir_manifest_warnings(manifest);
+    assert_int_equal(warnings->count, 2);
+    assert_non_null(strstr(warnings->text[0], KEY("eos_token_ids") ": token -1"));
+    assert_non_null(strstr(warnings->text[1], KEY("padding_token_id") ": token 9"));
+    weir_manifest_close(&manifest);
+    begin_vocab("gpt2", 1);
+    put_text_key(KEY("eot_token_id"), "1");
+    vocab_is_refused(WORDS(KEY("eot_token_id"), "wanted a token's number"));
+}
+
+static void a_file_may_say_that_it_has_no_vocabulary(void **state)
+{
+    (void)state;
+    static const char *const models[] = {"none", "no_vocab"};
+    for (size_t row = 0; row < WEIR_COUNT(models); row++) {
+        begin(3, 0, 1);
+        put_text_key(KEY("model"), models[row]);
+        vocab_is_refused(WORDS(KEY("model"), models[row], "has no vocabulary"));
+    }
+}
+
 static void flags_are_bools(void **state)
 {
     (void)state;
@@ -296,7 +333,7 @@ static void failed_allocations_leave_no_vocabulary(void **state)
     weir_manifest *manifest = accepted();
     const struct weir_vocab *vocab = NULL;
     const uint64_t heap_bytes = weir_heap_bytes();
-    for (uint64_t call = 1; call <= 4; call++) {
+    for (uint64_t call = 1; call <= 5; call++) {
         struct weir_err err = {0};
         weir_heap_fail_at(call);
         assert_int_equal(weir_manifest_vocab(manifest, &vocab, &err), WEIR_ERR_NOMEM);
@@ -305,7 +342,7 @@ static void failed_allocations_leave_no_vocabulary(void **state)
         assert_null(vocab);
         assert_int_equal(weir_heap_bytes(), heap_bytes);
     }
-    weir_heap_fail_at(5);
+    weir_heap_fail_at(6);
     assert_int_equal(weir_manifest_vocab(manifest, &vocab, NULL), WEIR_OK);
     weir_heap_fail_at(0);
     weir_manifest_close(&manifest);
@@ -323,6 +360,8 @@ int main(void)
         cmocka_unit_test(types_and_scores_are_in_range),
         cmocka_unit_test(special_tokens_are_tokens),
         cmocka_unit_test(special_tokens_out_of_range_are_ignored_with_a_word),
+        cmocka_unit_test(ends_are_gathered_from_every_key_that_names_one),
+        cmocka_unit_test(a_file_may_say_that_it_has_no_vocabulary),
         cmocka_unit_test(flags_are_bools),
         cmocka_unit_test(failed_allocations_leave_no_vocabulary),
     };

@@ -1,5 +1,5 @@
 /* text_byte_level_test.c - byte-level BPE on a vocabulary made by hand. */
-#include "text_toy.h"
+#include "text_random.h"
 
 enum { MIB = 1 << 20 };
 
@@ -304,25 +304,19 @@ static void a_wrong_vocabulary_is_named(void **state)
     static char long_token[WEIR_PIECE_MAX];
     struct toy toy;
     make_toy(&toy, "klingon");
-    toy_refuses(&toy, WEIR_ERR_UNSUPPORTED, "klingon");
-    toy_refuses(&toy, WEIR_ERR_UNSUPPORTED, "qwen2");
-    toy_refuses(&toy, WEIR_ERR_UNSUPPORTED, "deepseek-v3, default");
+    toy_only_decodes(&toy, WEIR_ERR_UNSUPPORTED, "klingon");
+    toy_only_decodes(&toy, WEIR_ERR_UNSUPPORTED, "qwen2");
+    toy_only_decodes(&toy, WEIR_ERR_UNSUPPORTED, "deepseek-v3, default");
     make_toy(&toy, "gpt-2");
     toy.vocab.model = toy_bytes("t5");
     toy_refuses(&toy, WEIR_ERR_UNSUPPORTED, "t5");
 
     make_toy(&toy, "gpt-2");
-    toy_merge(&toy, "z z");
-    toy_refuses(&toy, WEIR_ERR_FORMAT, "\"z z\"");
-    make_toy(&toy, "gpt-2");
-    toy_merge(&toy, "hello nobody");
-    toy_refuses(&toy, WEIR_ERR_FORMAT, "hello nobody");
-    make_toy(&toy, "gpt-2");
     toy_merge(&toy, "hello");
-    toy_refuses(&toy, WEIR_ERR_FORMAT, "with a space between");
+    toy_only_decodes(&toy, WEIR_ERR_FORMAT, "with a space between");
     make_toy(&toy, "gpt-2");
     toy_merge(&toy, "a ");
-    toy_refuses(&toy, WEIR_ERR_FORMAT, "with a space between");
+    toy_only_decodes(&toy, WEIR_ERR_FORMAT, "with a space between");
 
     make_toy(&toy, "gpt-2");
     toy.vocab.bos_id = toy.vocab.n_vocab;
@@ -340,6 +334,89 @@ static void a_wrong_vocabulary_is_named(void **state)
     weir_text_destroy(&text);
     toy.tokens[XYZ].length++;
     toy_refuses(&toy, WEIR_ERR_FORMAT, "token 269");
+}
+
+static void a_merge_of_what_is_no_token_never_applies(void **state)
+{
+    (void)state;
+    static const char *const merges[] = {"z z", "hello nobody", "nobody hello"};
+    for (size_t row = 0; row < WEIR_COUNT(merges); row++) {
+        struct toy toy;
+        struct weir_warnings warnings = {0};
+        weir_text *text = NULL;
+        make_toy(&toy, "gpt-2");
+        toy_merge(&toy, merges[row]);
+        assert_int_equal(weir_text_create(&text, &toy.vocab, &warnings, NULL), WEIR_OK);
+        assert_int_equal(warnings.count, 1);
+        assert_non_null(strstr(warnings.text[0], merges[row]));
+        assert_non_null(strstr(warnings.text[0], "1 of "));
+        toy_gives(text, "zz", 0, TOY_IDS('z', 'z'));
+        toy_gives(text, "hello", 0, TOY_IDS(HELLO));
+        weir_text_destroy(&text);
+    }
+}
+
+static void tokens_of_several_bytes_want_merges(void **state)
+{
+    (void)state;
+    struct toy toy;
+    make_toy(&toy, "gpt-2");
+    toy.vocab.n_merge = 0;
+    toy_only_decodes(&toy, WEIR_ERR_FORMAT, "tokenizer.ggml.merges");
+    toy_init(&toy, "gpt2", "gpt-2");
+    toy_add_letters(&toy);
+    weir_text *text = toy_open(&toy); /* bytes need none */
+    toy_gives(text, "ab", 0, TOY_IDS('a', 'b'));
+    weir_text_destroy(&text);
+}
+
+static void an_id_without_a_token_has_no_text(void **state)
+{
+    (void)state;
+    struct toy toy;
+    char out[WEIR_PIECE_MAX];
+    struct weir_detokenizer detokenizer;
+    make_toy(&toy, "gpt-2");
+    weir_text *text = toy_open(&toy);
+    const uint32_t ids[] = {toy.vocab.n_vocab, toy.vocab.n_vocab + 1, UINT32_MAX};
+    weir_detokenizer_init(&detokenizer, text, true);
+    for (size_t index = 0; index < WEIR_COUNT(ids); index++) {
+        assert_int_equal(weir_text_piece(text, ids[index], true).length, 0);
+        assert_int_equal(weir_detokenizer_push(&detokenizer, ids[index], out, sizeof(out)), 0);
+        assert_false(weir_text_is_end(text, ids[index]));
+    }
+    weir_text_destroy(&text);
+}
+
+static void ends_go_by_name_and_by_what_the_file_says(void **state)
+{
+    (void)state;
+    struct toy toy;
+    make_toy(&toy, "gpt-2");
+    /* whatever its type */
+    const uint32_t im_end = toy_add(&toy, "<|im_end|>", WEIR_TOKEN_NORMAL, 0);
+    const uint32_t call = toy_add(&toy, "<|call|>", WEIR_TOKEN_USER_DEFINED, 0);
+    const uint32_t inner = END;
+    const uint32_t named[] = {'q', 'r'};
+    toy.vocab.end_ids = named;
+    toy.vocab.n_end = 2;
+    weir_text *text = toy_open(&toy);
+    assert_true(weir_text_is_end(text, im_end));
+    assert_true(weir_text_is_end(text, call));
+    assert_true(weir_text_is_end(text, inner));
+    assert_true(weir_text_is_end(text, 'q') && weir_text_is_end(text, 'r'));
+    weir_text_destroy(&text);
+    /* gpt-oss: <|end|> ends a message, not the turn */
+    const uint32_t back = toy_add(&toy, "<|return|>", WEIR_TOKEN_CONTROL, 0);
+    text = toy_open(&toy);
+    assert_true(weir_text_is_end(text, back));
+    assert_false(weir_text_is_end(text, inner));
+    weir_text_destroy(&text);
+    /* but not against the file */
+    toy.vocab.eos_id = inner;
+    text = toy_open(&toy);
+    assert_true(weir_text_is_end(text, inner));
+    weir_text_destroy(&text);
 }
 
 static void a_text_over_the_limit_is_refused(void **state)
@@ -389,6 +466,10 @@ int main(void)
         cmocka_unit_test(the_stream_never_splits_a_character),
         cmocka_unit_test(tokens_outside_the_alphabet_stand_for_themselves),
         cmocka_unit_test(a_wrong_vocabulary_is_named),
+        cmocka_unit_test(a_merge_of_what_is_no_token_never_applies),
+        cmocka_unit_test(tokens_of_several_bytes_want_merges),
+        cmocka_unit_test(an_id_without_a_token_has_no_text),
+        cmocka_unit_test(ends_go_by_name_and_by_what_the_file_says),
         cmocka_unit_test(a_text_over_the_limit_is_refused),
         cmocka_unit_test(every_failed_allocation_is_an_error_without_a_leak),
     };

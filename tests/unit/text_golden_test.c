@@ -6,7 +6,7 @@
 
 #include "formats/formats.h"
 #include "golden.h"
-#include "text_toy.h"
+#include "text_random.h"
 
 enum { CASES = 47 };
 static const char marker[] = "\n__ggml_vocab_test__\n";
@@ -74,7 +74,7 @@ static void check_vocabulary(const char *name)
     make_path(path, sizeof(path), name, "");
     if (weir_manifest_open(&manifest, path, &err) != WEIR_OK ||
         weir_manifest_vocab(manifest, &vocab, &err) != WEIR_OK ||
-        weir_text_create(&text, vocab, &err) != WEIR_OK)
+        weir_text_create(&text, vocab, NULL, &err) != WEIR_OK)
         fail_msg("%s: %s", path, err.text);
 
     size_t length, ignored, good = 0;
