@@ -7,8 +7,8 @@
  *
  *   x = 2^(e - 127) * E2M1(code) = weir_mxfp4_scale(e) * weir_mxfp4_steps[code]
  *
- *   E2M1 has halves; twice its values are whole, hence half the scale. OCP calls e = 255 not a
- *   number, ggml gives it the power of two that is next in turn; so does this. */
+ *   E2M1 has halves; twice its values are whole, hence half the scale. e = 255 is not a number
+ *   (section 5.4.1). */
 #ifndef WEIR_MXFP4_H
 #define WEIR_MXFP4_H
 
@@ -30,7 +30,7 @@ static const int8_t weir_mxfp4_steps[16] = {0, 1,  2,  3,  4,  6,  8,  12,
 /* 2^(e - 128), exact: the two least are subnormal. */
 static inline float weir_mxfp4_scale(uint8_t e)
 {
-    return ldexpf(1.0f, e - 128);
+    return e == 255 ? NAN : ldexpf(1.0f, e - 128);
 }
 
 #endif

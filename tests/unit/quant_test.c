@@ -143,6 +143,15 @@ static void rows_that_are_not_whole_blocks_are_refused(void **state)
 
 /* --- decode --- */
 
+/* To the judge MXFP4's exponent 255 is a power of two like all others; to the format, and to us, it
+ * is not a number. */
+static void unsay_numbers(const uint8_t *raw, float *wanted, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (raw[i / 32 * 17] == 255)
+            wanted[i] = NAN;
+}
+
 /* The same bits as gguf-py's values, from any alignment and however a row is cut into blocks. */
 static void check_decode(enum weir_type type)
 {
@@ -154,6 +163,8 @@ static void check_decode(enum weir_type type)
     const size_t count = wanted_bytes / sizeof(float);
     assert_true(count > 0);
     assert_int_equal(weir_quant_row_bytes(type, count), raw_bytes);
+    if (type == WEIR_TYPE_MXFP4)
+        unsay_numbers(raw, wanted, count);
     uint8_t *moved = malloc(raw_bytes + 4);
     float *found = malloc((count + 1) * sizeof(float));
     for (size_t offset = 0; offset < 4; offset++) {

@@ -42,16 +42,15 @@ WEIR_INLINE int offset_shift(const enum weir_type type)
     return type == WEIR_TYPE_Q5_0 || type == WEIR_TYPE_MXFP4 ? 3 : 0;
 }
 
-/* weir_mxfp4_scale() of each row's first byte: the bits of 2^(e - 128). */
+/* weir_mxfp4_scale() of each row's first byte: half of 2^(e - 127), whose bits are e << 23 but for
+ * the least; 255 is infinite. */
 WEIR_INLINE __m256 load_powers(const struct rows8 *rows)
 {
     __m256i words[4];
     rows8_words(rows, offsetof(struct weir_mxfp4, e), words);
     const __m256i e = _mm256_and_si256(words[0], _mm256_set1_epi32(255));
-    const __m256i one = _mm256_set1_epi32(1);
-    const __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(e, one), 23);
-    const __m256i subnormal = _mm256_sllv_epi32(_mm256_set1_epi32(1 << 21), e);
-    return _mm256_castsi256_ps(_mm256_blendv_epi8(subnormal, normal, _mm256_cmpgt_epi32(e, one)));
+    const __m256i powers = _mm256_max_epi32(_mm256_slli_epi32(e, 23), _mm256_set1_epi32(1 << 22));
+    return _mm256_mul_ps(_mm256_castsi256_ps(powers), _mm256_set1_ps(0.5f));
 }
 
 /* The fifth bits, which lie before the nibbles, put above them: bit 4 k + j of a row's word belongs

@@ -27,17 +27,15 @@ WEIR_INLINE unsigned steps_shift(const enum weir_type type)
     return type == WEIR_TYPE_Q4_0 ? 4 : type == WEIR_TYPE_Q5_0 ? 3 : 0;
 }
 
-/* weir_mxfp4_scale() of each row's first byte: the bits of 2^(e - 128). */
+/* weir_mxfp4_scale() of each row's first byte: half of 2^(e - 127), whose bits are e << 23 but for
+ * the least; 255 is infinite. */
 WEIR_INLINE __m512 load_powers(struct rows16 *rows)
 {
     __m512i words[4];
     rows16_words(rows, offsetof(struct weir_mxfp4, e), words);
     const __m512i e = _mm512_and_si512(words[0], _mm512_set1_epi32(255));
-    const __m512i one = _mm512_set1_epi32(1);
-    const __m512i normal = _mm512_slli_epi32(_mm512_sub_epi32(e, one), 23);
-    const __m512i subnormal = _mm512_sllv_epi32(_mm512_set1_epi32(1 << 21), e);
-    return _mm512_castsi512_ps(
-        _mm512_mask_mov_epi32(subnormal, _mm512_cmpgt_epi32_mask(e, one), normal));
+    const __m512i powers = _mm512_max_epi32(_mm512_slli_epi32(e, 23), _mm512_set1_epi32(1 << 22));
+    return _mm512_mul_ps(_mm512_castsi512_ps(powers), _mm512_set1_ps(0.5f));
 }
 
 /* The fifth bits, which lie before the nibbles, put above them: bit 4 k + j of a row's word belongs
