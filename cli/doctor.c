@@ -33,38 +33,60 @@ static void check_processor(struct checks *checks, const struct weir_machine *ma
         add_check(checks, "processor", strcmp(machine->isa, "ref") != 0,
                   "an x86-64 processor with AVX2 or AVX-512 computes many times faster");
     snprintf(check->found, sizeof(check->found), "%s, %u CPUs for this process, instructions %s",
-             machine->cpu_name, machine->n_cpu, machine->isa);
+             machine->cpu_name[0] == '\0' ? "a processor without a name" : machine->cpu_name,
+             machine->n_cpu, machine->isa);
     check = add_check(checks, "kernel", true, NULL);
-    snprintf(check->found, sizeof(check->found), "%s", machine->kernel);
+    snprintf(check->found, sizeof(check->found), "%s",
+             machine->kernel[0] == '\0' ? "unknown" : machine->kernel);
+}
+
+static void check_group(struct checks *checks, const struct weir_machine *machine)
+{
+    char used[32];
+    char limit[32];
+    struct check *check =
+        add_check(checks, "control group", machine->cgroup_why[0] == '\0',
+                  "a limit set from outside may not be seen: give --mem SIZE below it");
+    const char *before = machine->cgroup_why[0] == '\0' ? "" : "; ours is a guess: ";
+    if (machine->cgroup_version == 0)
+        snprintf(check->found, sizeof(check->found), "none with a memory controller%s%s",
+                 machine->cgroup_why[0] == '\0' ? "" : ": ", machine->cgroup_why);
+    else if (machine->cgroup_limit_bytes == UINT64_MAX)
+        snprintf(check->found, sizeof(check->found), "v%d, no memory limit%s%s",
+                 machine->cgroup_version, before, machine->cgroup_why);
+    else
+        snprintf(check->found, sizeof(check->found), "v%d, %s used of %s at %.200s%s%s",
+                 machine->cgroup_version,
+                 weir_format_size(machine->cgroup_usage_bytes, used, sizeof(used)),
+                 weir_format_size(machine->cgroup_limit_bytes, limit, sizeof(limit)),
+                 machine->cgroup_path, before, machine->cgroup_why);
 }
 
 static void check_memory(struct checks *checks, const struct weir_machine *machine)
 {
     char first[32];
     char second[32];
-    struct check *check = add_check(checks, "memory", machine->available_bytes > (1ull << 30),
-                                    "close other programs: little memory is free");
-    snprintf(check->found, sizeof(check->found), "%s free of %s",
-             weir_format_size(machine->available_bytes, first, sizeof(first)),
-             weir_format_size(machine->total_bytes, second, sizeof(second)));
-    check = add_check(checks, "control group", machine->cgroup_version > 0,
-                      "no memory controller: a limit set from outside cannot be seen");
-    if (machine->cgroup_limit_bytes == UINT64_MAX)
-        snprintf(check->found, sizeof(check->found), "v%d, no memory limit",
-                 machine->cgroup_version);
+    const bool is_told = machine->memory_source[0] != '\0';
+    struct check *check =
+        add_check(checks, "memory", machine->available_bytes > (1ull << 30),
+                  is_told ? "close other programs: little memory is free" : "give --mem SIZE");
+    if (is_told)
+        snprintf(check->found, sizeof(check->found), "%s free of %s by %s",
+                 weir_format_size(machine->available_bytes, first, sizeof(first)),
+                 weir_format_size(machine->total_bytes, second, sizeof(second)),
+                 machine->memory_source);
     else
-        snprintf(check->found, sizeof(check->found), "v%d, %s used of %s at %s",
-                 machine->cgroup_version,
-                 weir_format_size(machine->cgroup_usage_bytes, first, sizeof(first)),
-                 weir_format_size(machine->cgroup_limit_bytes, second, sizeof(second)),
-                 machine->cgroup_path);
+        snprintf(check->found, sizeof(check->found), "nobody tells how much is there");
+    check_group(checks, machine);
     check = add_check(checks, "memory guard", machine->guard_misses[0] == '\0',
                       "what is not seen may end a run: leave more memory free");
-    snprintf(check->found, sizeof(check->found), "%.250s%s%s", machine->guard_sees,
+    snprintf(check->found, sizeof(check->found), "%.250s%s%s",
+             machine->guard_sees[0] == '\0' ? "nothing" : machine->guard_sees,
              machine->guard_misses[0] == '\0' ? "" : "; not there: ", machine->guard_misses);
-    check = add_check(checks, "ceiling", true, NULL);
-    snprintf(check->found, sizeof(check->found), "%s when --mem is not given",
-             weir_format_size(machine->default_mem_bytes, first, sizeof(first)));
+    check = add_check(checks, "ceiling", machine->default_mem_bytes > 0, "give --mem SIZE");
+    snprintf(check->found, sizeof(check->found), "%s when --mem is not given: %.300s",
+             weir_format_size(machine->default_mem_bytes, first, sizeof(first)),
+             machine->default_mem_why);
     check = add_check(checks, "huge pages",
                       strcmp(machine->huge_pages, "always") == 0 ||
                           strcmp(machine->huge_pages, "madvise") == 0,
@@ -114,7 +136,12 @@ static json_t *describe_machine(const struct weir_machine *machine, const struct
     weir_cli_json_count(object, "n_cpu", machine->n_cpu);
     weir_cli_json_count(object, "total_bytes", machine->total_bytes);
     weir_cli_json_count(object, "available_bytes", machine->available_bytes);
+    weir_cli_json_text(object, "memory_source", machine->memory_source,
+                       strlen(machine->memory_source));
     weir_cli_json_count(object, "default_mem_bytes", machine->default_mem_bytes);
+    weir_cli_json_text(object, "default_mem_why", machine->default_mem_why,
+                       strlen(machine->default_mem_why));
+    weir_cli_json_text(object, "cgroup_why", machine->cgroup_why, strlen(machine->cgroup_why));
     weir_cli_json_count(object, "cgroup_version",
                         machine->cgroup_version == 0 ? UINT64_MAX
                                                      : (uint64_t)machine->cgroup_version);

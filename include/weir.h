@@ -422,11 +422,14 @@ struct weir_machine {
     char kernel[128];
     char isa[32];
     uint32_t n_cpu;
-    uint64_t total_bytes, available_bytes;
+    uint64_t total_bytes, available_bytes;           /* 0 when nobody tells */
+    char memory_source[80];                          /* who tells; empty: nobody */
     uint64_t cgroup_limit_bytes, cgroup_usage_bytes; /* limit UINT64_MAX: none */
     char cgroup_path[256];
-    int cgroup_version;
+    int cgroup_version;         /* 0: none is seen */
+    char cgroup_why[128];       /* why none is seen, or ours is a guess; empty: neither */
     uint64_t default_mem_bytes; /* what --mem is when nobody says */
+    char default_mem_why[400];  /* whose number that is, or who does not tell */
     char guard_sees[512];       /* what the guard goes by while an engine runs */
     char guard_misses[128];     /* what it cannot see; empty when all is there */
     char huge_pages[64];

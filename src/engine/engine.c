@@ -30,6 +30,17 @@ static bool wants_stop(void *user)
            (engine->cancel != NULL && atomic_load_explicit(engine->cancel, memory_order_relaxed));
 }
 
+/* A ceiling that nobody gave may come from who tells less than the usual source. */
+static void note_second_source(struct weir_mode *mode)
+{
+    struct weir_sys_free free_memory;
+    const size_t used = strlen(mode->why);
+    weir_sys_free_get(&free_memory);
+    if (free_memory.is_second)
+        snprintf(mode->why + used, sizeof(mode->why) - used, "%s%s", used > 0 ? "; " : "",
+                 free_memory.why);
+}
+
 static enum weir_status open_io(struct weir_engine *engine, const struct weir_config *config,
                                 struct weir_err *err)
 {
@@ -80,6 +91,8 @@ static enum weir_status open_io(struct weir_engine *engine, const struct weir_co
         engine->mode.pool = engine->choice.policy.is_pooled;
     }
     snprintf(engine->mode.why, sizeof(engine->mode.why), "%s", mode->why);
+    if (config->mem_bytes == 0)
+        note_second_source(&engine->mode);
     return WEIR_OK;
 }
 

@@ -138,6 +138,7 @@ void weir_machine_get(struct weir_machine *machine, const char *path)
 {
     struct weir_sys_machine facts;
     struct weir_sys_memory memory;
+    struct weir_sys_free free_memory;
     struct weir_sys_filesystem filesystem = {0};
     struct weir_kernels kernels;
     memset(machine, 0, sizeof(*machine));
@@ -155,7 +156,13 @@ void weir_machine_get(struct weir_machine *machine, const char *path)
     machine->cgroup_limit_bytes = memory.cgroup_limit_bytes;
     machine->cgroup_usage_bytes = memory.cgroup_usage_bytes;
     machine->cgroup_version = memory.cgroup_version;
-    machine->default_mem_bytes = weir_sys_free_bytes();
+    if (memory.source != NULL)
+        snprintf(machine->memory_source, sizeof(machine->memory_source), "%s", memory.source);
+    if (memory.cgroup_why != NULL)
+        snprintf(machine->cgroup_why, sizeof(machine->cgroup_why), "%s", memory.cgroup_why);
+    weir_sys_free_get(&free_memory);
+    machine->default_mem_bytes = free_memory.bytes;
+    snprintf(machine->default_mem_why, sizeof(machine->default_mem_why), "%s", free_memory.why);
     if (path == NULL)
         path = ".";
     if (weir_sys_filesystem_get(path, &filesystem)) {

@@ -336,6 +336,22 @@ static uint64_t token_bytes(const struct weir_model *model)
                : model->expert_bytes / model->shape.n_expert * model->shape.n_expert_used;
 }
 
+/* free_why: where a ceiling that nobody gave comes from; empty for one that was given. */
+static enum weir_status refuse_ceiling(const struct weir_plan *plan, const char *path,
+                                       const char *free_why, struct weir_err *err)
+{
+    char budget[32];
+    char least[32];
+    return WEIR_FAIL(err, WEIR_ERR_NOMEM,
+                     "the ceiling of %s (%llu bytes) cannot hold %s: the smallest that does is "
+                     "%s (--mem %llu)%s%s",
+                     weir_format_size(plan->budget_bytes, budget, sizeof(budget)),
+                     (unsigned long long)plan->budget_bytes, path,
+                     weir_format_size(plan->min_bytes, least, sizeof(least)),
+                     (unsigned long long)plan->min_bytes,
+                     free_why[0] == '\0' ? "" : "; without --mem it is what is free: ", free_why);
+}
+
 enum weir_status weir_blueprint_plan(const struct weir_blueprint *blueprint,
                                      const struct weir_config *config, struct weir_choice *choice,
                                      struct weir_plan *plan, struct weir_err *err)
@@ -347,23 +363,17 @@ enum weir_status weir_blueprint_plan(const struct weir_blueprint *blueprint,
     memset(choice, 0, sizeof(*choice));
     WEIR_TRY(find_bounds(blueprint, config, choice, &bounds, err));
     WEIR_TRY(fill_ceilings(blueprint, &bounds, choice, plan, err));
-    plan->budget_bytes = config->mem_bytes > 0 ? config->mem_bytes : weir_sys_free_bytes();
+    struct weir_sys_free free_memory = {0};
+    if (config->mem_bytes == 0)
+        weir_sys_free_get(&free_memory);
+    plan->budget_bytes = config->mem_bytes > 0 ? config->mem_bytes : free_memory.bytes;
     plan->n_expert_total = model->shape.n_expert * n_moe_layer;
     plan->token_bytes = token_bytes(model);
     plan->io_budget_bytes =
         config->io_budget_bytes > 0 ? config->io_budget_bytes : WEIR_STORE_BUDGET_BYTES;
     weir_token_cost_fill(&plan->cost, model, &blueprint->kernels, config->kv_f32);
-    if (plan->budget_bytes < plan->min_bytes) {
-        char budget[32];
-        char least[32];
-        return WEIR_FAIL(err, WEIR_ERR_NOMEM,
-                         "the ceiling of %s (%llu bytes) cannot hold %s: the smallest that does is "
-                         "%s (--mem %llu)",
-                         weir_format_size(plan->budget_bytes, budget, sizeof(budget)),
-                         (unsigned long long)plan->budget_bytes, config->model_path,
-                         weir_format_size(plan->min_bytes, least, sizeof(least)),
-                         (unsigned long long)plan->min_bytes);
-    }
+    if (plan->budget_bytes < plan->min_bytes)
+        return refuse_ceiling(plan, config->model_path, free_memory.why, err);
     WEIR_TRY(choose_chunk(blueprint, &bounds, plan->budget_bytes, choice, err));
     WEIR_TRY(choose_memory(blueprint, &bounds, choice, plan, err));
     plan->n_ctx = choice->n_ctx;

@@ -2,7 +2,8 @@
  *
  * /proc/self/cgroup names our group inside its tree, /proc/self/mountinfo says where that tree is
  * mounted and which part of it: in a container the mount often begins at our own group. Every group
- * from ours up to the mount point may limit us.
+ * from ours up to the mount point may limit us. Where one of the two cannot be read, the trees are
+ * looked for where systems mount them.
  * Source: cgroups(7), proc(5), cgroup-v2.rst.
  */
 #include "sys/sys_internal.h"
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { LINE_MAX_BYTES = 4096 };
 
@@ -21,15 +23,17 @@ static FILE *open_text(const char *root, const char *path)
     return fopen(name, "re");
 }
 
-/* Our path in the tree that governs the controller. A version 1 tree that lists the controller has
- * it; otherwise the one version 2 tree may. Lines are `id:controllers:path`. */
+/* Our path in the tree that governs the controller; -1 when that cannot be read. A version 1 tree
+ * that lists the controller has it; otherwise the one version 2 tree may. Lines are
+ * `id:controllers:path`. */
 static int find_own_path(const char *root, const char *controller, char *path, size_t capacity)
 {
     char line[LINE_MAX_BYTES];
     int version = 0;
     FILE *file = open_text(root, "/proc/self/cgroup");
+    path[0] = '\0';
     if (file == NULL)
-        return 0;
+        return -1;
     while (version != 1 && fgets(line, sizeof(line), file) != NULL) {
         line[strcspn(line, "\n")] = '\0';
         char *controllers = strchr(line, ':');
@@ -111,17 +115,14 @@ static const char *path_below(const char *path, const char *tree)
     return strcmp(path + length, "/") == 0 ? "" : path + length;
 }
 
-bool weir_sys_group_find(const char *root, const char *controller, struct weir_sys_group *group)
+/* Where the tree is mounted, and our folder in it. */
+static bool find_mount(const char *root, const char *controller, const char *path,
+                       struct weir_sys_group *group)
 {
-    char path[WEIR_SYS_PATH_MAX];
     char line[LINE_MAX_BYTES];
-    memset(group, 0, sizeof(*group));
-    group->version = find_own_path(root, controller, path, sizeof(path));
-    FILE *file = group->version == 0 ? NULL : open_text(root, "/proc/self/mountinfo");
-    if (file == NULL)
-        return false;
     bool found = false;
-    while (!found && fgets(line, sizeof(line), file) != NULL) {
+    FILE *file = open_text(root, "/proc/self/mountinfo");
+    while (file != NULL && !found && fgets(line, sizeof(line), file) != NULL) {
         char *tree = NULL;
         char *mount = NULL;
         if (!parse_mount(line, group->version, controller, &tree, &mount))
@@ -132,8 +133,54 @@ bool weir_sys_group_find(const char *root, const char *controller, struct weir_s
         found = length >= 0 && (size_t)length < sizeof(group->directory);
         group->mount_length = strlen(mount);
     }
-    fclose(file);
+    if (file != NULL)
+        fclose(file);
     return found;
+}
+
+static bool is_there(const char *root, const char *directory, const char *name)
+{
+    char path[3 * WEIR_SYS_PATH_MAX];
+    snprintf(path, sizeof(path), "%s%s%s", root, directory, name);
+    return access(path, F_OK) == 0;
+}
+
+/* The usual place of the tree, and our path in it when that is known and there; the top of the tree
+ * is our own group in most containers. */
+static bool guess_mount(const char *root, const char *controller, const char *path,
+                        struct weir_sys_group *group)
+{
+    char mount[64] = "/sys/fs/cgroup";
+    if (group->version != 1 && is_there(root, mount, "/cgroup.controllers")) {
+        group->version = 2;
+    } else if (group->version != 2) {
+        snprintf(mount, sizeof(mount), "/sys/fs/cgroup/%s", controller);
+        group->version = 1;
+    }
+    if (!is_there(root, mount, "/cgroup.procs"))
+        return false;
+    const bool is_ours = path[0] != '\0' && strcmp(path, "/") != 0 && is_there(root, mount, path);
+    const int length =
+        snprintf(group->directory, sizeof(group->directory), "%s%s", mount, is_ours ? path : "");
+    group->mount_length = strlen(mount);
+    return length >= 0 && (size_t)length < sizeof(group->directory);
+}
+
+bool weir_sys_group_find(const char *root, const char *controller, struct weir_sys_group *group)
+{
+    char path[WEIR_SYS_PATH_MAX];
+    memset(group, 0, sizeof(*group));
+    const int version = find_own_path(root, controller, path, sizeof(path));
+    if (version == 0) {
+        group->why = "no control group of ours has this controller";
+        return false;
+    }
+    group->version = version < 0 ? 0 : version;
+    if (version > 0 && find_mount(root, controller, path, group))
+        return true;
+    group->why = version < 0 ? "/proc/self/cgroup cannot be read"
+                             : "/proc/self/mountinfo does not say where control groups are";
+    return guess_mount(root, controller, path, group);
 }
 
 bool weir_sys_group_up(struct weir_sys_group *group)

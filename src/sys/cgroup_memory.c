@@ -31,6 +31,7 @@ bool weir_sys_group_files_open(const char *root, const struct weir_sys_group *gr
          [WEIR_SYS_GROUP_HIGH] = "memory.high"},
     };
     char path[2 * WEIR_SYS_PATH_MAX];
+    bool has_one = false;
     files->version = group->version;
     for (int file = 0; file < WEIR_SYS_GROUP_FILE_COUNT; file++) {
         const char *name = names[group->version - 1][file];
@@ -38,11 +39,9 @@ bool weir_sys_group_files_open(const char *root, const struct weir_sys_group *gr
             snprintf(path, sizeof(path), "%s%s/%s", root, group->directory, name ? name : "");
         const bool is_whole = length >= 0 && (size_t)length < sizeof(path);
         files->fds[file] = name != NULL && is_whole ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+        has_one = has_one || files->fds[file] >= 0;
     }
-    if (files->fds[WEIR_SYS_GROUP_STAT] >= 0)
-        return true;
-    weir_sys_group_files_close(files);
-    return false;
+    return has_one;
 }
 
 void weir_sys_group_files_close(struct weir_sys_group_files *files)
@@ -95,8 +94,9 @@ void weir_sys_group_files_read(const struct weir_sys_group_files *files, uint64_
     char stat[STAT_MAX_BYTES];
     *limit_bytes = UINT64_MAX;
     *usage_bytes = 0;
+    /* A limit counts also where nothing tells of the pages that could be taken back. */
     if (!weir_sys_text_sample(files->fds[WEIR_SYS_GROUP_STAT], stat, sizeof(stat)))
-        return;
+        stat[0] = '\0';
     *limit_bytes = read_limit(files, stat);
     if (*limit_bytes != UINT64_MAX)
         *usage_bytes = read_usage(files, stat);
@@ -111,7 +111,9 @@ uint64_t weir_sys_group_memory(const char *root, struct weir_sys_memory *memory)
     memory->cgroup_usage_bytes = 0;
     memory->cgroup_path[0] = '\0';
     memory->cgroup_version = 0;
-    if (!weir_sys_group_find(root, "memory", &group))
+    const bool is_found = weir_sys_group_find(root, "memory", &group);
+    memory->cgroup_why = group.why;
+    if (!is_found)
         return UINT64_MAX;
     do {
         uint64_t limit_bytes;

@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/sysinfo.h>
+#include <sys/utsname.h>
+#include <unistd.h>
 
 enum { STATUS_MAX_BYTES = 8192, MARGIN_PART = 16 };
 
@@ -19,13 +22,65 @@ static uint64_t find_kilobytes(const char *text, const char *key, uint64_t fallb
     return kilobytes * 1024;
 }
 
-uint64_t weir_sys_memory_get_at(const char *root, struct weir_sys_memory *memory)
+/* /proc/meminfo, which a container may not have (procfs mounted with subset=pid). */
+static bool read_meminfo(const char *root, struct weir_sys_memory *memory)
 {
     char text[STATUS_MAX_BYTES];
+    if (!weir_sys_text_read(root, "/proc/meminfo", text, sizeof(text)))
+        return false;
+    /* Kernels before 3.14 do not add up what they could take back. */
+    const uint64_t sum_bytes = find_kilobytes(text, "MemFree", 0) +
+                               find_kilobytes(text, "Active(file)", 0) +
+                               find_kilobytes(text, "Inactive(file)", 0);
+    memory->total_bytes = find_kilobytes(text, "MemTotal", 0);
+    memory->available_bytes = find_kilobytes(text, "MemAvailable", sum_bytes);
+    memory->source = "/proc/meminfo";
+    return memory->total_bytes > 0;
+}
+
+/* A line of each memory node's meminfo, `Node 0 key: number kB`, added up. */
+static uint64_t add_nodes(const char *root, const char *key)
+{
+    enum { NODE_MAX = 64 };
+    uint64_t sum_bytes = 0;
+    for (int node = 0; node < NODE_MAX; node++) {
+        char path[64];
+        char line[64];
+        char text[STATUS_MAX_BYTES];
+        snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/meminfo", node);
+        snprintf(line, sizeof(line), "Node %d %s", node, key);
+        if (weir_sys_text_read(root, path, text, sizeof(text)))
+            sum_bytes += find_kilobytes(text, line, 0);
+    }
+    return sum_bytes;
+}
+
+/* sysinfo(2), which tells what is free now; files in the page cache can be had back too. */
+static bool ask_kernel(const char *root, struct weir_sys_memory *memory)
+{
+    struct sysinfo facts;
+    const uint64_t file_bytes = add_nodes(root, "Active(file)") + add_nodes(root, "Inactive(file)");
+    const bool has_answer = sysinfo(&facts) == 0;
+    if (has_answer) {
+        const uint64_t free_bytes = ((uint64_t)facts.freeram + facts.bufferram) * facts.mem_unit;
+        memory->total_bytes = (uint64_t)facts.totalram * facts.mem_unit;
+        memory->available_bytes = weir_min(free_bytes + file_bytes, memory->total_bytes);
+        memory->source = file_bytes > 0 ? "sysinfo(2) and /sys/devices/system/node"
+                                        : "sysinfo(2), which does not count cached files as free";
+    } else {
+        memory->total_bytes = add_nodes(root, "MemTotal");
+        memory->available_bytes = add_nodes(root, "MemFree") + file_bytes;
+        memory->source = "/sys/devices/system/node";
+    }
+    return memory->total_bytes > 0;
+}
+
+uint64_t weir_sys_memory_get_at(const char *root, struct weir_sys_memory *memory)
+{
     memset(memory, 0, sizeof(*memory));
-    if (weir_sys_text_read(root, "/proc/meminfo", text, sizeof(text))) {
-        memory->total_bytes = find_kilobytes(text, "MemTotal", 0);
-        memory->available_bytes = find_kilobytes(text, "MemAvailable", memory->total_bytes);
+    if (!read_meminfo(root, memory) && !ask_kernel(root, memory)) {
+        memory->total_bytes = memory->available_bytes = 0;
+        memory->source = NULL;
     }
     return weir_sys_group_memory(root, memory);
 }
@@ -35,12 +90,45 @@ void weir_sys_memory_get(struct weir_sys_memory *memory)
     weir_sys_memory_get_at("", memory);
 }
 
-uint64_t weir_sys_free_bytes_at(const char *root)
+void weir_sys_free_get_at(const char *root, struct weir_sys_free *free_memory)
 {
     struct weir_sys_memory memory;
+    char left[32];
+    char whole[32];
     const uint64_t room_bytes = weir_sys_memory_get_at(root, &memory);
-    const uint64_t free_bytes = weir_min(memory.available_bytes, room_bytes);
-    return free_bytes - free_bytes / MARGIN_PART;
+    const uint64_t machine_bytes = memory.source == NULL ? UINT64_MAX : memory.available_bytes;
+    const uint64_t bytes = weir_min(machine_bytes, room_bytes);
+    const size_t capacity = sizeof(free_memory->why);
+    free_memory->is_second = memory.source == NULL || strcmp(memory.source, "/proc/meminfo") != 0;
+    if (bytes == UINT64_MAX) {
+        snprintf(free_memory->why, capacity,
+                 "nobody tells how much memory is free: neither /proc/meminfo nor sysinfo(2) nor "
+                 "/sys/devices/system/node can be read, and no control group limits us");
+        free_memory->bytes = 0;
+        return;
+    }
+    weir_format_size(bytes, left, sizeof(left));
+    if (room_bytes < machine_bytes)
+        snprintf(free_memory->why, capacity, "control groups leave %s; the limit of %s is %s", left,
+                 memory.cgroup_path,
+                 weir_format_size(memory.cgroup_limit_bytes, whole, sizeof(whole)));
+    else
+        snprintf(free_memory->why, capacity, "%s of %s are free by %s%s", left,
+                 weir_format_size(memory.total_bytes, whole, sizeof(whole)), memory.source,
+                 free_memory->is_second ? " (/proc/meminfo cannot be read)" : "");
+    free_memory->bytes = bytes - bytes / MARGIN_PART;
+}
+
+void weir_sys_free_get(struct weir_sys_free *free_memory)
+{
+    weir_sys_free_get_at("", free_memory);
+}
+
+uint64_t weir_sys_free_bytes_at(const char *root)
+{
+    struct weir_sys_free free_memory;
+    weir_sys_free_get_at(root, &free_memory);
+    return free_memory.bytes;
 }
 
 uint64_t weir_sys_free_bytes(void)
@@ -58,7 +146,11 @@ uint64_t weir_sys_status_bytes_at(const char *root, const char *key)
 
 uint64_t weir_sys_peak_rss_bytes(void)
 {
-    return weir_sys_status_bytes_at("", "VmHWM");
+    struct rusage usage;
+    const uint64_t peak_bytes = weir_sys_status_bytes_at("", "VmHWM");
+    if (peak_bytes > 0 || getrusage(RUSAGE_SELF, &usage) != 0)
+        return peak_bytes;
+    return (uint64_t)usage.ru_maxrss * 1024;
 }
 
 uint64_t weir_sys_rss_bytes(void)
@@ -75,9 +167,8 @@ static uint32_t count_affinity(void)
     } mask;
     cpu_set_t *set = (cpu_set_t *)(void *)&mask;
     CPU_ZERO_S(sizeof(mask), set);
-    if (sched_getaffinity(0, sizeof(mask), set) != 0)
-        return 1;
-    const int count = CPU_COUNT_S(sizeof(mask), set);
+    const long count = sched_getaffinity(0, sizeof(mask), set) == 0 ? CPU_COUNT_S(sizeof(mask), set)
+                                                                    : sysconf(_SC_NPROCESSORS_ONLN);
     return count < 1 ? 1 : (uint32_t)count;
 }
 
@@ -118,15 +209,12 @@ static void read_chosen_word(const char *root, const char *path, char *out, size
         snprintf(out, capacity, "%.*s", (int)strcspn(start + 1, "]\n"), start + 1);
 }
 
-static void read_kernel(const char *root, char *out, size_t capacity)
+static void read_kernel(char *out, size_t capacity)
 {
-    char type[64] = "";
-    char release[64] = "";
-    weir_sys_text_read(root, "/proc/sys/kernel/ostype", type, sizeof(type));
-    weir_sys_text_read(root, "/proc/sys/kernel/osrelease", release, sizeof(release));
-    type[strcspn(type, "\n")] = '\0';
-    release[strcspn(release, "\n")] = '\0';
-    snprintf(out, capacity, "%s%s%s", type, *type != '\0' && *release != '\0' ? " " : "", release);
+    struct utsname names;
+    out[0] = '\0';
+    if (uname(&names) == 0)
+        snprintf(out, capacity, "%.60s %.60s", names.sysname, names.release);
 }
 
 void weir_sys_machine_get_at(const char *root, struct weir_sys_machine *machine)
@@ -135,7 +223,7 @@ void weir_sys_machine_get_at(const char *root, struct weir_sys_machine *machine)
     struct rlimit memlock;
     memset(machine, 0, sizeof(*machine));
     read_cpu_name(root, machine->cpu_name, sizeof(machine->cpu_name));
-    read_kernel(root, machine->kernel, sizeof(machine->kernel));
+    read_kernel(machine->kernel, sizeof(machine->kernel));
     read_chosen_word(root, "/sys/kernel/mm/transparent_hugepage/enabled", machine->huge_pages,
                      sizeof(machine->huge_pages));
     machine->n_cpu = weir_sys_cpu_count();

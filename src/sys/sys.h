@@ -21,22 +21,35 @@
 enum { WEIR_THREAD_MAX = 256, WEIR_SYS_LEVEL_MAX = 16 };
 
 struct weir_sys_memory {
-    uint64_t total_bytes;        /* of the machine */
-    uint64_t available_bytes;    /* MemAvailable */
+    uint64_t total_bytes;        /* of the machine; 0 when nobody tells */
+    uint64_t available_bytes;    /* free, or free as soon as it is wanted; 0 when nobody tells */
+    const char *source;          /* who tells both; NULL: nobody does */
     uint64_t cgroup_limit_bytes; /* the tightest limit on our path, v1 or v2; UINT64_MAX: none */
     uint64_t cgroup_usage_bytes; /* charged to that group now, reclaimable file pages excluded */
     char cgroup_path[256];       /* where the limit was found; empty when none */
     int cgroup_version;          /* 1, 2, or 0 when there is no memory controller */
+    const char *cgroup_why;      /* why there is none, or only a guess at ours; NULL: neither */
 };
 
 void weir_sys_memory_get(struct weir_sys_memory *memory);
+
 /* What a process started now may use: the smaller of available and limit less usage, with a
  * margin of one sixteenth left for others. */
+struct weir_sys_free {
+    uint64_t bytes; /* 0: nothing is left, or nobody tells */
+    char why[400];  /* whose number it is, or who does not tell */
+    bool is_second; /* the usual source does not tell */
+};
+
+void weir_sys_free_get(struct weir_sys_free *free_memory);
 uint64_t weir_sys_free_bytes(void);
-/* Peak resident set of this process so far (VmHWM), and now (VmRSS). 0 when /proc is not there. */
+/* Peak resident set of this process so far (VmHWM), or where /proc is not there at most that: the
+ * peak of what called exec for it counts too. */
 uint64_t weir_sys_peak_rss_bytes(void);
+/* Resident now (VmRSS); 0 when /proc is not there. */
 uint64_t weir_sys_rss_bytes(void);
-/* CPUs this process may run on: its affinity, its group's quota rounded up, WEIR_THREAD_MAX. */
+/* CPUs this process may run on: its affinity (or those that are on line, where that is not told),
+ * its group's quota rounded up, WEIR_THREAD_MAX. */
 uint32_t weir_sys_cpu_count(void);
 
 struct weir_sys_machine {

@@ -24,8 +24,10 @@ struct weir_sys_group {
     int version;                       /* 1 or 2 */
     char directory[WEIR_SYS_PATH_MAX]; /* our group's folder: the mount point or below it */
     size_t mount_length;               /* how much of directory is the mount point */
+    const char *why;                   /* what does not tell of it; NULL: all is known */
 };
 
+/* False when there is none to be seen: why says what does not tell of it. */
 bool weir_sys_group_find(const char *root, const char *controller, struct weir_sys_group *group);
 /* Go to the group above. False at the mount point. */
 bool weir_sys_group_up(struct weir_sys_group *group);
@@ -43,7 +45,7 @@ struct weir_sys_group_files {
     int fds[WEIR_SYS_GROUP_FILE_COUNT];
 };
 
-/* False when the group has no memory controller; nothing is open then. */
+/* False when the group has none of them: it has no memory controller. */
 bool weir_sys_group_files_open(const char *root, const struct weir_sys_group *group,
                                struct weir_sys_group_files *files);
 void weir_sys_group_files_close(struct weir_sys_group_files *files);
@@ -59,6 +61,7 @@ uint32_t weir_sys_group_cpu_quota(const char *root);
 
 /* As their public namesakes. The first returns the room as weir_sys_group_memory does. */
 uint64_t weir_sys_memory_get_at(const char *root, struct weir_sys_memory *memory);
+void weir_sys_free_get_at(const char *root, struct weir_sys_free *free_memory);
 uint64_t weir_sys_free_bytes_at(const char *root);
 void weir_sys_machine_get_at(const char *root, struct weir_sys_machine *machine);
 enum weir_status weir_sys_watch_open_at(const char *root, weir_sys_watch **out,

@@ -63,6 +63,15 @@ def test_io_uring_that_is_refused():
     check(found["uring"] is True, "io_uring works without the call that nobody makes")
 
 
+def test_processors_and_memory_that_nobody_tells():
+    if SCHED_GETAFFINITY is None:
+        return
+    found = json.loads(behind([SCHED_GETAFFINITY], errno.EPERM, "doctor", "--json").stdout)
+    check(found["n_cpu"] >= 1, f"{found['n_cpu']} processors")
+    done = behind([SCHED_GETAFFINITY, SYSINFO], errno.EPERM, *RUN)
+    check(done.returncode == 0, f"without affinity and sysinfo: {done.stderr}")
+
+
 def test_a_device_that_never_answers_can_be_stopped():
     for number in (signal.SIGTERM, signal.SIGINT):
         process = subprocess.Popen([WEIR, *RUN, "--fake-io", "1:3"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

@@ -193,25 +193,126 @@ static void cpu_quota_is_rounded_up_and_the_tightest_counts(void **state)
     assert_int_equal(weir_sys_group_cpu_quota(root), 2);
 }
 
+/* Without a root of its own the kernel is asked, about this machine: the numbers are then its. */
+static void memory_without_meminfo_is_told_by_another(void **state)
+{
+    static const char *const broken[] = {NULL, "garbage\n", "MemTotal: x kB\nMemAvailable: 5 kB\n"};
+    struct weir_sys_memory memory;
+    struct weir_sys_memory with_files;
+    struct weir_sys_free free_memory;
+    (void)state;
+    for (size_t index = 0; index < WEIR_COUNT(broken); index++) {
+        if (broken[index] != NULL)
+            put("/proc/meminfo", broken[index]);
+        assert_int_equal(weir_sys_memory_get_at(root, &memory), UINT64_MAX);
+        assert_non_null(strstr(memory.source, "sysinfo(2)"));
+        assert_true(memory.available_bytes > 0 && memory.available_bytes <= memory.total_bytes);
+        weir_sys_free_get_at(root, &free_memory);
+        assert_true(free_memory.is_second && free_memory.bytes > 0);
+        assert_non_null(strstr(free_memory.why, "/proc/meminfo cannot be read"));
+    }
+    put("/sys/devices/system/node/node3/meminfo", "Node 3 MemTotal: 77 kB\n"
+                                                  "Node 3 Active(file): 900000000000 kB\n");
+    weir_sys_memory_get_at(root, &with_files);
+    assert_non_null(strstr(with_files.source, "/sys/devices/system/node"));
+    assert_int_equal(with_files.available_bytes, with_files.total_bytes); /* never more than that */
+}
+
+static void memory_of_old_kernels_is_added_up(void **state)
+{
+    struct weir_sys_memory memory;
+    (void)state;
+    put("/proc/meminfo", "MemTotal: 9000 kB\nMemFree: 100 kB\nCached: 4000 kB\n"
+                         "Active(file): 20 kB\nInactive(file): 3 kB\n");
+    weir_sys_memory_get_at(root, &memory);
+    assert_int_equal(memory.available_bytes, 123 * KIB);
+    assert_string_equal(memory.source, "/proc/meminfo");
+}
+
+static void what_is_free_names_who_says_so(void **state)
+{
+    struct weir_sys_free free_memory;
+    (void)state;
+    put_version_2();
+    weir_sys_free_get_at(root, &free_memory);
+    assert_non_null(strstr(free_memory.why, "/sys/fs/cgroup/user.slice"));
+    assert_non_null(strstr(free_memory.why, "524.5 MiB"));
+    assert_false(free_memory.is_second);
+    put("/sys/fs/cgroup/user.slice/memory.max", "0\n");
+    weir_sys_free_get_at(root, &free_memory);
+    assert_int_equal(free_memory.bytes, 0);
+    assert_non_null(strstr(free_memory.why, "control groups leave 0 B"));
+    put("/proc/self/cgroup", "1:cpu:/\n");
+    weir_sys_free_get_at(root, &free_memory);
+    assert_non_null(strstr(free_memory.why, "3.81 GiB of 7.63 GiB are free by /proc/meminfo"));
+}
+
+static void a_group_is_looked_for_where_groups_usually_are(void **state)
+{
+    struct weir_sys_memory memory;
+    (void)state;
+    put("/proc/meminfo", MEMINFO);
+    weir_sys_memory_get_at(root, &memory);
+    assert_int_equal(memory.cgroup_version, 0);
+    assert_string_equal(memory.cgroup_why, "/proc/self/cgroup cannot be read");
+    put("/sys/fs/cgroup/memory/cgroup.procs", "");
+    put("/sys/fs/cgroup/memory/memory.limit_in_bytes", "300000000\n");
+    put("/sys/fs/cgroup/memory/memory.usage_in_bytes", "100000000\n");
+    assert_int_equal(weir_sys_memory_get_at(root, &memory), 200000000);
+    assert_int_equal(memory.cgroup_version, 1);
+    put("/sys/fs/cgroup/cgroup.procs", "");
+    put("/sys/fs/cgroup/cgroup.controllers", "memory\n");
+    put("/sys/fs/cgroup/memory.max", "500000000\n");
+    put("/sys/fs/cgroup/memory.current", "100000000\n");
+    put("/sys/fs/cgroup/cpu.max", "300000 100000\n");
+    assert_int_equal(weir_sys_memory_get_at(root, &memory), 400000000);
+    assert_int_equal(memory.cgroup_version, 2);
+    assert_non_null(memory.cgroup_why);
+    assert_int_equal(weir_sys_group_cpu_quota(root), 3);
+    /* Our path is known, and where the tree is mounted is not. */
+    put("/proc/self/cgroup", "0::/a/b\n");
+    put("/sys/fs/cgroup/a/b/memory.max", "200000000\n");
+    assert_int_equal(weir_sys_memory_get_at(root, &memory), 200000000);
+    assert_string_equal(memory.cgroup_path, "/sys/fs/cgroup/a/b");
+    put("/proc/self/cgroup", "0::/gone\n");
+    assert_int_equal(weir_sys_memory_get_at(root, &memory), 400000000);
+}
+
+static void a_limit_counts_though_the_other_files_are_missing_or_garbage(void **state)
+{
+    struct weir_sys_memory memory;
+    (void)state;
+    put("/proc/meminfo", MEMINFO);
+    put("/proc/self/cgroup", "0::/\n");
+    put("/proc/self/mountinfo", "30 22 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
+    put("/sys/fs/cgroup/memory.max", "500000000\n");
+    assert_int_equal(weir_sys_memory_get_at(root, &memory), 500000000);
+    assert_null(memory.cgroup_why);
+    put("/sys/fs/cgroup/memory.stat", "inactive_file x\n\377garbage");
+    put("/sys/fs/cgroup/memory.current", "many\n");
+    assert_int_equal(weir_sys_memory_get_at(root, &memory), 500000000);
+    put("/sys/fs/cgroup/memory.current", "300000000\n");
+    assert_int_equal(weir_sys_memory_get_at(root, &memory), 200000000);
+    put("/sys/fs/cgroup/memory.max", "lots\n");
+    assert_int_equal(weir_sys_memory_get_at(root, &memory), UINT64_MAX);
+    assert_int_equal(memory.cgroup_version, 2);
+}
+
 static void machine_is_read_from_the_kernels_texts(void **state)
 {
     (void)state;
     struct weir_sys_machine machine;
     weir_sys_machine_get_at(root, &machine);
     assert_string_equal(machine.cpu_name, "");
-    assert_string_equal(machine.kernel, "");
     assert_int_equal(machine.io_uring_disabled, -1);
     assert_true(machine.psi_memory_avg10 < 0.0);
     put("/proc/cpuinfo", "processor\t: 0\nmodel name\t: Example 9000 @ 3GHz\nflags : x\n");
-    put("/proc/sys/kernel/ostype", "Linux\n");
-    put("/proc/sys/kernel/osrelease", "6.1.0-18-amd64\n");
     put("/proc/sys/kernel/io_uring_disabled", "2\n");
     put("/sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n");
     put("/proc/pressure/memory", "some avg10=1.25 avg60=0.00 avg300=0.00 total=5\n");
     put("/proc/self/status", "VmPeak:\t  900 kB\nVmHWM:\t    500 kB\nVmRSS:\t  300 kB\n");
     weir_sys_machine_get_at(root, &machine);
     assert_string_equal(machine.cpu_name, "Example 9000 @ 3GHz");
-    assert_string_equal(machine.kernel, "Linux 6.1.0-18-amd64");
     assert_int_equal(machine.io_uring_disabled, 2);
     assert_string_equal(machine.huge_pages, "madvise");
     assert_true(machine.psi_memory_avg10 > 1.24 && machine.psi_memory_avg10 < 1.26);
@@ -257,6 +358,11 @@ int main(void)
         ROOTED(version_1_without_a_limit_has_none),
         ROOTED(broken_texts_are_no_limit),
         ROOTED(cpu_quota_is_rounded_up_and_the_tightest_counts),
+        ROOTED(memory_without_meminfo_is_told_by_another),
+        ROOTED(memory_of_old_kernels_is_added_up),
+        ROOTED(what_is_free_names_who_says_so),
+        ROOTED(a_group_is_looked_for_where_groups_usually_are),
+        ROOTED(a_limit_counts_though_the_other_files_are_missing_or_garbage),
         ROOTED(machine_is_read_from_the_kernels_texts),
         cmocka_unit_test(this_machine_has_plausible_facts),
     };
