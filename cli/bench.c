@@ -165,7 +165,7 @@ static int tell(struct bench *bench, double *values)
         if (options->tokens == NULL)
             printf("seed %llu\n", (unsigned long long)options->bench_seed);
         else
-            printf("the ids of %s\n", options->tokens);
+            printf("the ids of %s\n", weir_cli_shown(options->tokens));
         print_spread("prefill", prefill);
         print_spread("decode", decode);
         weir_cli_report_print(&report);

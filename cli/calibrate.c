@@ -64,7 +64,7 @@ static void print_calibration(const struct weir_cli_calibration *kept, bool is_k
     print_speed("bursts", found->burst, how);
     print_memory(found);
     if (is_kept)
-        printf("  %-16s %s\n", "kept in", kept->path);
+        printf("  %-16s %s\n", "kept in", weir_cli_shown(kept->path));
 }
 
 /* One measurement with reads of slice_bytes (0: the model's slices), kept and told. */

@@ -39,6 +39,12 @@ int weir_cli_trace_show(const struct weir_cli_options *options);
 
 /* ---- console (console.c) ------------------------------------------------------------------- */
 
+/* A text from a file or from the command line as a terminal may have it, for the arguments of a
+ * printf: valid until WEIR_CLI_SHOWN_COUNT more are. Everything such that is printed and is no
+ * message goes through here; messages do so by themselves. */
+enum { WEIR_CLI_SHOWN_COUNT = 4 };
+const char *weir_cli_shown(const char *text);
+
 /* "weir: " and the sentence, on stderr. */
 void weir_cli_say(const char *format, ...) WEIR_PRINTF(1, 2);
 /* The same for a mistake in the command line, with where to read more. Returns WEIR_CLI_USAGE. */
@@ -60,6 +66,9 @@ struct weir_cli_progress {
 };
 bool weir_cli_progress_tell(void *user, const char *what, uint64_t done_bytes,
                             uint64_t total_bytes);
+/* Bytes that a model wrote to standard output at once: as they are, but on a terminal what it would
+ * obey is shown. False when they could not be written. */
+bool weir_cli_text_write(const char *bytes, size_t length);
 /* What the engine did on its own, or finds odd about the file, as a line of its own. */
 void weir_cli_notice_tell(void *user, const char *text);
 /* The same for all that is odd about a file. */

@@ -7,18 +7,28 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/utf8.h"
 #include "cli.h"
 
 enum { BAR_WIDTH = 24 };
 #define PROGRESS_QUIET_NS 400000000ull /* shorter loads need no bar */
 #define PROGRESS_STEP_NS 100000000ull
 
+const char *weir_cli_shown(const char *text)
+{
+    static char shown[WEIR_CLI_SHOWN_COUNT][WEIR_CLI_PATH_MAX * WEIR_PRINTABLE_EACH_MAX + 1];
+    static unsigned turn;
+    char *out = shown[turn++ % WEIR_CLI_SHOWN_COUNT];
+    weir_printable(text, strlen(text), out, sizeof(shown[0]));
+    return out;
+}
+
 static void print_message(const char *format, va_list arguments)
 {
+    char message[WEIR_CLI_PATH_MAX + 1024];
     weir_cli_status_clear();
-    fputs("weir: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
+    vsnprintf(message, sizeof(message), format, arguments);
+    fprintf(stderr, "weir: %s\n", weir_cli_shown(message));
 }
 
 void weir_cli_say(const char *format, ...)
@@ -108,11 +118,44 @@ void weir_cli_status_line(const char *format, ...)
     status_shown = true;
 }
 
+/* The text on the terminal has not ended its line. */
+static bool is_in_line;
+
+static void write_shown(const char *bytes, size_t length)
+{
+    char shown[WEIR_TOKEN_BYTES_MAX * WEIR_PRINTABLE_EACH_MAX + 1];
+    while (length > 0) {
+        size_t step = weir_min(length, WEIR_TOKEN_BYTES_MAX);
+        if (step < length)
+            step -= weir_utf8_unfinished(bytes, step);
+        fwrite(shown, 1, weir_printable(bytes, step, shown, sizeof(shown)), stdout);
+        bytes += step;
+        length -= step;
+    }
+}
+
+bool weir_cli_text_write(const char *bytes, size_t length)
+{
+    if (length == 0)
+        return true;
+    if (!isatty(STDOUT_FILENO))
+        return fwrite(bytes, 1, length, stdout) == length && fflush(stdout) == 0;
+    for (size_t begin = 0, at = 0; at <= length; at++) {
+        if (at < length && bytes[at] != '\n' && bytes[at] != '\t')
+            continue;
+        write_shown(bytes + begin, at - begin);
+        if (at < length)
+            fputc(bytes[at], stdout);
+        begin = at + 1;
+    }
+    is_in_line = bytes[length - 1] != '\n';
+    return fflush(stdout) == 0 && ferror(stdout) == 0;
+}
+
 void weir_cli_notice_tell(void *user, const char *text)
 {
     (void)user;
-    /* A text that is being written to the same terminal has not ended its line. */
-    if (isatty(STDOUT_FILENO) && isatty(STDERR_FILENO))
+    if (is_in_line && isatty(STDERR_FILENO))
         fputc('\n', stderr);
     weir_cli_say("%s", text);
 }

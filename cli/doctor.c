@@ -190,7 +190,8 @@ int weir_cli_doctor(const struct weir_cli_options *options)
                    : WEIR_CLI_FAILURE;
     for (size_t index = 0; index < checks.count; index++) {
         const struct check *check = &checks.list[index];
-        printf("%-4s  %-14s %s\n", check->ok ? "ok" : "warn", check->what, check->found);
+        printf("%-4s  %-14s %s\n", check->ok ? "ok" : "warn", check->what,
+               weir_cli_shown(check->found));
         if (check->advice != NULL)
             printf("      %-14s %s\n", "", check->advice);
     }

@@ -23,7 +23,7 @@ static void list_line(void *user, bool is_tensor, const char *name, const char *
     if (is_tensor && !listing->in_tensors)
         printf("\nTensors\n");
     listing->in_tensors = is_tensor;
-    printf("  %-40s %s\n", name, value);
+    printf("  %-40s %s\n", weir_cli_shown(name), weir_cli_shown(value));
 }
 
 static void print_bytes(const char *what, uint64_t bytes)
@@ -36,7 +36,7 @@ static void print_bytes(const char *what, uint64_t bytes)
 static void print_info(const struct weir_model_info *info)
 {
     if (info->name[0] != '\0')
-        printf("%-18s %s\n", "name", info->name);
+        printf("%-18s %s\n", "name", weir_cli_shown(info->name));
     printf("%-18s %s\n", "family", info->family);
     printf("%-18s GGUF v%u, %u keys, %u tensors\n", "file", info->gguf_version, info->key_count,
            info->tensor_count);

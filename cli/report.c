@@ -4,27 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "cli.h"
 
 /* ---- JSON ---------------------------------------------------------------------------------- */
-
-/* Length of the UTF-8 character at bytes (RFC 3629), 0 when there is none. */
-static size_t measure_character(const unsigned char *bytes, size_t left)
-{
-    const unsigned char lead = bytes[0];
-    if (lead < 0x80)
-        return 1;
-    const size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-    if (lead < 0xc2 || lead > 0xf4 || left < length)
-        return 0;
-    for (size_t at = 1; at < length; at++)
-        if ((bytes[at] & 0xc0) != 0x80)
-            return 0;
-    const bool overlong = (lead == 0xe0 && bytes[1] < 0xa0) || (lead == 0xf0 && bytes[1] < 0x90);
-    const bool surrogate = lead == 0xed && bytes[1] >= 0xa0;
-    const bool beyond = lead == 0xf4 && bytes[1] >= 0x90;
-    return overlong || surrogate || beyond ? 0 : length;
-}
 
 json_t *weir_cli_json_string(const char *bytes, size_t length)
 {
@@ -34,7 +17,7 @@ json_t *weir_cli_json_string(const char *bytes, size_t length)
     size_t begin = 0; /* of the run of good characters */
     size_t at = 0;
     while (ok && at < length) {
-        const size_t step = measure_character((const unsigned char *)bytes + at, length - at);
+        const size_t step = weir_utf8_char(bytes + at, length - at);
         at += step;
         if (step > 0)
             continue;
@@ -72,10 +55,25 @@ void weir_cli_json_ids(json_t *object, const char *key, const uint32_t *ids, siz
     json_object_set_new(object, key, array);
 }
 
+/* jansson leaves DEL as it is. It stands in texts only, where it may be written by number. */
+static int write_json(const char *bytes, size_t length, void *file)
+{
+    for (const char *end = bytes + length; bytes < end;) {
+        const char *odd = memchr(bytes, 0x7f, (size_t)(end - bytes));
+        const size_t run = (size_t)((odd == NULL ? end : odd) - bytes);
+        if (fwrite(bytes, 1, run, file) != run || (odd != NULL && fputs("\\u007f", file) == EOF))
+            return -1;
+        bytes += run + (odd != NULL);
+    }
+    return 0;
+}
+
 bool weir_cli_json_print(json_t *object, FILE *file, const char *where)
 {
     errno = 0;
-    const bool ok = object != NULL && json_dumpf(object, file, JSON_REAL_PRECISION(12)) == 0 &&
+    /* In ASCII: a terminal that shows it obeys nothing that a file's texts may hold. */
+    const size_t flags = JSON_REAL_PRECISION(12) | JSON_ENSURE_ASCII;
+    const bool ok = object != NULL && json_dump_callback(object, write_json, file, flags) == 0 &&
                     fputc('\n', file) != EOF && fflush(file) == 0;
     if (!ok && errno != EPIPE)
         weir_cli_say("cannot write the JSON object to %s: %s", where,
@@ -301,7 +299,7 @@ static void print_mode(const struct weir_cli_report *report)
         fprintf(stderr, ", calibrated %.10s", report->calibration->date);
     fprintf(stderr, "\n");
     if (mode->why[0] != '\0')
-        fprintf(stderr, "         %s\n", mode->why);
+        fprintf(stderr, "         %s\n", weir_cli_shown(mode->why));
 }
 
 static void print_phase(const char *name, uint64_t evals, double seconds)

@@ -147,7 +147,7 @@ static void emit(struct run *run, const char *bytes, size_t length)
         run->stop = STOP_FAILED;
     if (options->json)
         return;
-    if (fwrite(bytes, 1, length, stdout) == length && fflush(stdout) == 0)
+    if (weir_cli_text_write(bytes, length))
         return;
     run->stop = errno == EPIPE ? STOP_CLOSED : weir_cli_stop_asked() ? STOP_ASKED : STOP_FAILED;
     if (run->stop == STOP_FAILED)

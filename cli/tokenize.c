@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "cli.h"
 
 static int read_text(const struct weir_cli_options *options, struct weir_cli_buffer *text)
@@ -30,24 +31,18 @@ static bool check_pieces(const struct weir_cli_buffer *text, const struct weir_c
     return length == text->length && memcmp(bytes, text->bytes, length) == 0;
 }
 
-/* One token a line: its id, a tab, its bytes with what does not print escaped. */
+/* One token a line: its id, a tab, its bytes with what does not print and backslashes escaped. */
 static void print_piece(uint32_t id, const char *bytes, size_t length)
 {
+    char shown[WEIR_TOKEN_BYTES_MAX * WEIR_PRINTABLE_EACH_MAX + 1];
     printf("%u\t", id);
-    for (size_t at = 0; at < length; at++) {
-        const unsigned char byte = (unsigned char)bytes[at];
-        if (byte == '\n')
-            fputs("\\n", stdout);
-        else if (byte == '\t')
-            fputs("\\t", stdout);
-        else if (byte == '\\')
-            fputs("\\\\", stdout);
-        else if (byte < 0x20 || byte == 0x7f)
-            printf("\\x%02x", byte);
-        else
-            putchar(byte);
+    for (size_t begin = 0, at = 0; at <= length; at++) {
+        if (at < length && bytes[at] != '\\')
+            continue;
+        weir_printable(bytes + begin, at - begin, shown, sizeof(shown));
+        printf("%s%s", shown, at < length ? "\\\\" : "\n");
+        begin = at + 1;
     }
-    putchar('\n');
 }
 
 /* The bytes of all ids together, and with --json their pieces. Without either they are printed. */
@@ -94,7 +89,7 @@ static int show(const struct weir_cli_options *options, weir_tokenizer *tokenize
         json_object_set_new(object, "same", decoding ? json_null() : json_boolean(same));
         ok = weir_cli_json_print(object, stdout, "standard output");
     } else if (ok && decoding) {
-        fwrite(all.bytes, 1, all.length, stdout);
+        weir_cli_text_write(all.bytes, all.length);
     } else if (same) {
         fflush(stdout);
         fprintf(stderr, "%zu tokens from %zu bytes; decoding gives the same bytes\n", count,

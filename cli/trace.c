@@ -148,8 +148,8 @@ static void print_table(const struct replay *replay)
 {
     const struct weir_trace *trace = &replay->trace.trace;
     const struct weir_replay_result *first = replay->results[0];
-    printf("%s: %u layers, %u of %u experts a token%s\n", replay->trace.path, trace->n_layer,
-           trace->n_expert_used, trace->n_expert,
+    printf("%s: %u layers, %u of %u experts a token%s\n", weir_cli_shown(replay->trace.path),
+           trace->n_layer, trace->n_expert_used, trace->n_expert,
            replay->trace.guessed_experts ? " (by the largest that is used)" : "");
     printf("%u tokens of prompt, %u after it; %llu uses are counted\n\n", trace->n_prompt_token,
            trace->n_token - trace->n_prompt_token, (unsigned long long)first->uses);
@@ -241,8 +241,8 @@ static bool report_picture(const struct weir_cli_picture *picture,
                            const struct weir_cli_options *options)
 {
     if (!options->json) {
-        printf("%s: %s with %u slots a layer, hit rate %.1f %%\n", options->output, picture->policy,
-               picture->result.n_slot, 100.0 * find_rate(&picture->result));
+        printf("%s: %s with %u slots a layer, hit rate %.1f %%\n", weir_cli_shown(options->output),
+               picture->policy, picture->result.n_slot, 100.0 * find_rate(&picture->result));
         return true;
     }
     json_t *object = json_object();

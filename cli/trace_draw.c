@@ -54,8 +54,7 @@ static uint64_t find_step(uint64_t range, uint64_t most)
 /* The text of a file name, safe inside XML 1.0. */
 static void write_text(FILE *file, const char *text)
 {
-    json_t *clean = weir_cli_json_string(text, strlen(text)); /* UTF-8 from here on */
-    for (const char *at = clean == NULL ? "" : json_string_value(clean); *at != '\0'; at++) {
+    for (const char *at = weir_cli_shown(text); *at != '\0'; at++) {
         if (*at == '<')
             fputs("&lt;", file);
         else if (*at == '>')
@@ -64,15 +63,9 @@ static void write_text(FILE *file, const char *text)
             fputs("&amp;", file);
         else if (*at == '"')
             fputs("&quot;", file);
-        else if ((unsigned char)*at < 0x20 || *at == 0x7f)
-            fputc('?', file);
-        else if (strncmp(at, "\xef\xbf\xbe", 3) == 0 || strncmp(at, "\xef\xbf\xbf", 3) == 0) {
-            fputc('?', file); /* U+FFFE and U+FFFF are no characters of XML */
-            at += 2;
-        } else
+        else
             fputc(*at, file);
     }
-    json_decref(clean);
 }
 
 /* ---- colours ------------------------------------------------------------------------------- */

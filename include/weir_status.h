@@ -22,8 +22,10 @@ struct weir_err {
     enum weir_status status;
     int os_errno; /* 0 when no system call was involved */
     int line;
-    const char *file;             /* static storage */
-    char text[WEIR_ERR_TEXT_MAX]; /* one sentence, truncated rather than grown */
+    const char *file; /* static storage */
+    /* One sentence, truncated rather than grown. What a terminal would obey (names come from files)
+     * is written as \x1b. */
+    char text[WEIR_ERR_TEXT_MAX];
 };
 
 enum { WEIR_WARNING_MAX = 16, WEIR_WARNING_TEXT_MAX = 400 };

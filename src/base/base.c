@@ -9,6 +9,16 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/utf8.h"
+
+/* A sentence as a terminal may have it: names in it come from files and from people. */
+static size_t print_line(char *out, size_t capacity, const char *format, va_list args)
+{
+    char text[1024];
+    vsnprintf(text, sizeof(text), format, args);
+    return weir_printable(text, strlen(text), out, capacity);
+}
+
 enum weir_status weir_err_record(struct weir_err *err, enum weir_status status, int os_errno,
                                  const char *file, int line, const char *format, ...)
 {
@@ -20,13 +30,13 @@ enum weir_status weir_err_record(struct weir_err *err, enum weir_status status, 
     err->line = line;
     va_list args;
     va_start(args, format);
-    const int length = vsnprintf(err->text, sizeof(err->text), format, args);
+    size_t length = print_line(err->text, sizeof(err->text), format, args);
     va_end(args);
-    if (os_errno != 0 && length >= 0 && (size_t)length < sizeof(err->text)) {
+    if (os_errno != 0 && length + 1 < sizeof(err->text)) {
         char text[96];
         /* The GNU strerror_r: thread-safe, and text is only its spare room. */
         const char *reason = strerror_r(os_errno, text, sizeof(text));
-        snprintf(err->text + length, sizeof(err->text) - (size_t)length, ": %s", reason);
+        snprintf(err->text + length, sizeof(err->text) - length, ": %s", reason);
     }
     return status;
 }
@@ -38,7 +48,7 @@ void weir_warn(struct weir_warnings *warnings, const char *format, ...)
     char text[WEIR_WARNING_TEXT_MAX];
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
+    print_line(text, sizeof(text), format, args);
     va_end(args);
     for (uint32_t index = 0; index < warnings->count; index++)
         if (strcmp(warnings->text[index], text) == 0)

@@ -85,7 +85,7 @@ bool weir_manifest_array_u64(const weir_manifest *manifest, const char *key, uin
 
 uint32_t weir_manifest_key_count(const weir_manifest *manifest);
 /* The name of key index, and one line of text for its value ("array of 8192 string") into out; a
- * text is cut where out ends, and its control characters become spaces. capacity is at least 1. */
+ * text as weir_printable() shows it, cut where out ends. capacity is at least 1. */
 const char *weir_manifest_key_at(const weir_manifest *manifest, uint32_t index, char *out,
                                  size_t capacity);
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/heap.h"
+#include "base/utf8.h"
 #include "formats/manifest_internal.h"
 
 const char *weir_gguf_key_name(const struct weir_manifest *manifest, uint32_t index)
@@ -349,14 +350,6 @@ uint32_t weir_manifest_key_count(const weir_manifest *manifest)
     return manifest->key_count;
 }
 
-/* One line of what may hold many: control characters become spaces. */
-static void make_line(char *text)
-{
-    for (; *text != '\0'; text++)
-        if ((uint8_t)*text < 0x20 || *text == 0x7f)
-            *text = ' ';
-}
-
 const char *weir_manifest_key_at(const weir_manifest *manifest, uint32_t index, char *out,
                                  size_t capacity)
 {
@@ -369,13 +362,13 @@ const char *weir_manifest_key_at(const weir_manifest *manifest, uint32_t index, 
         snprintf(out, capacity, "array of %llu %s", (unsigned long long)key->count,
                  weir_gguf_type_name(key->type));
     else if (key->type == GGUF_STRING)
-        snprintf(out, capacity, "%s", (const char *)manifest->head + key->value_at);
+        weir_printable((const char *)manifest->head + key->value_at,
+                       strlen((const char *)manifest->head + key->value_at), out, capacity);
     else if (key->type == GGUF_BOOL)
         snprintf(out, capacity, "%s", manifest->head[key->value_at] != 0 ? "true" : "false");
     else if (weir_gguf_element(manifest, key, 0, &is_integer, &integer, &real) && is_integer)
         snprintf(out, capacity, key->type == GGUF_U64 ? "%llu" : "%lld", (long long)integer);
     else
         snprintf(out, capacity, "%.9g", real);
-    make_line(out);
     return weir_gguf_key_name(manifest, index);
 }

@@ -21,7 +21,7 @@ static void build_alphabet(struct weir_text_byte_level *level)
             (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
         const uint32_t character = is_itself ? byte : next_other++;
         char encoded[4];
-        level->encoded_length[byte] = (uint8_t)weir_text_utf8_encode(character, encoded);
+        level->encoded_length[byte] = (uint8_t)weir_utf8_encode(character, encoded);
         memcpy(level->encoded[byte], encoded, level->encoded_length[byte]);
         level->decoded[character] = (int16_t)byte;
     }
@@ -223,7 +223,7 @@ enum weir_status weir_text_byte_level_encode(weir_text *text, const char *bytes,
     struct encode_job job = {text, ids};
     size_t offset = 0;
     while (offset < length) {
-        const size_t valid = weir_text_utf8_valid(bytes + offset, length - offset);
+        const size_t valid = weir_utf8_valid(bytes + offset, length - offset);
         if (valid > 0) {
             struct weir_bytes stretch = {bytes + offset, valid};
             if (weir_text_splitter_wants_nfc(level->splitter))
@@ -234,7 +234,7 @@ enum weir_status weir_text_byte_level_encode(weir_text *text, const char *bytes,
         offset += valid;
         size_t raw = 0;
         while (offset + raw < length &&
-               weir_text_utf8_char(bytes + offset + raw, length - offset - raw) == 0)
+               weir_utf8_char(bytes + offset + raw, length - offset - raw) == 0)
             raw++;
         if (raw > 0)
             WEIR_TRY(encode_piece(&job, bytes + offset, raw, err));
@@ -251,9 +251,8 @@ size_t weir_text_byte_level_decode(const struct weir_text_byte_level *level,
 {
     size_t filled = 0;
     for (size_t offset = 0; offset < token.length;) {
-        const size_t step = weir_text_utf8_char(token.start + offset, token.length - offset);
-        const uint32_t character =
-            step == 0 ? UINT32_MAX : weir_text_utf8_decode(token.start + offset);
+        const size_t step = weir_utf8_char(token.start + offset, token.length - offset);
+        const uint32_t character = step == 0 ? UINT32_MAX : weir_utf8_decode(token.start + offset);
         if (character >= WEIR_COUNT(level->decoded) || level->decoded[character] < 0) {
             /* Not written in the alphabet: an added token, which stands for its own bytes. */
             if (out != NULL)

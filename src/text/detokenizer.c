@@ -60,7 +60,7 @@ size_t weir_detokenizer_push(struct weir_detokenizer *detokenizer, uint32_t id, 
     if (piece.length > 0)
         memcpy(out + held, piece.start, piece.length);
     const size_t length = held + piece.length;
-    const size_t unfinished = weir_text_utf8_unfinished(out, length);
+    const size_t unfinished = weir_utf8_unfinished(out, length);
     memcpy(detokenizer->held, out + length - unfinished, unfinished);
     detokenizer->held_count = (uint32_t)unfinished;
     return length - unfinished;

@@ -55,8 +55,8 @@ static enum weir_status decompose_stretch(struct weir_text_nfc *nfc, const char 
 {
     size_t filled = 0, marks_from = 0;
     for (size_t offset = 0; offset < length;) {
-        const uint32_t character = weir_text_utf8_decode(bytes + offset);
-        offset += weir_text_utf8_char(bytes + offset, length - offset);
+        const uint32_t character = weir_utf8_decode(bytes + offset);
+        offset += weir_utf8_char(bytes + offset, length - offset);
         WEIR_TRY(weir_text_array_reserve(&nfc->characters, filled + DECOMPOSED_MAX, sizeof(int32_t),
                                          err));
         int32_t *characters = nfc->characters.at;
@@ -101,7 +101,7 @@ static enum weir_status append_normal(struct weir_text_nfc *nfc, const char *byt
     const int32_t *characters = nfc->characters.at;
     for (utf8proc_ssize_t index = 0; index < composed; index++) {
         char encoded[4];
-        const size_t wrote = weir_text_utf8_encode((uint32_t)characters[index], encoded);
+        const size_t wrote = weir_utf8_encode((uint32_t)characters[index], encoded);
         WEIR_TRY(append_bytes(nfc, encoded, wrote, err));
     }
     return WEIR_OK;

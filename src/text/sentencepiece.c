@@ -129,7 +129,7 @@ static enum weir_status encode_word(weir_text *text, size_t length, struct weir_
     struct weir_text_symbol *symbols = merger->symbols.at;
     uint32_t previous = WEIR_TOKEN_NONE;
     for (size_t offset = 0; offset < length;) {
-        const size_t step = weir_text_utf8_char(merger->bytes + offset, length - offset);
+        const size_t step = weir_utf8_char(merger->bytes + offset, length - offset);
         symbols[offset].id = WEIR_TOKEN_NONE;
         symbols[offset].previous = previous;
         if (previous != WEIR_TOKEN_NONE)

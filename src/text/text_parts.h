@@ -6,6 +6,7 @@
 #ifndef WEIR_TEXT_PARTS_H
 #define WEIR_TEXT_PARTS_H
 
+#include "base/utf8.h"
 #include "text/split.h"
 #include "text/text.h"
 
@@ -13,19 +14,6 @@ enum {
     WEIR_TEXT_LENGTH_MAX = 1 << 30,
     WEIR_TEXT_SCRATCH_KEEP_BYTES = 1 << 18, /* larger scratch goes back after each call */
 };
-
-/* UTF-8 (utf8.c). */
-
-/* Length of the valid character at start, 1 to 4; 0 when there is none. */
-size_t weir_text_utf8_char(const char *start, size_t length);
-/* Bytes from start on that are whole valid characters. */
-size_t weir_text_utf8_valid(const char *start, size_t length);
-/* Bytes at the end that begin a character and do not finish it: 0 to 3. */
-size_t weir_text_utf8_unfinished(const char *start, size_t length);
-/* The character at start, which must be valid. */
-uint32_t weir_text_utf8_decode(const char *start);
-/* Writes 1 to 4 bytes. */
-size_t weir_text_utf8_encode(uint32_t character, char out[4]);
 
 /* Growing arrays (scratch.c). */
 struct weir_text_array {

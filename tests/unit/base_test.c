@@ -242,7 +242,7 @@ static void a_warning_is_listed_once_and_the_list_is_bounded(void **state)
     assert_int_equal(warnings.count, 1);
     assert_string_equal(warnings.text[0], "key a is ignored");
     for (int number = 1; number < WEIR_WARNING_MAX; number++)
-        weir_warn(&warnings, "%0400d", number);
+        weir_warn(&warnings, "%0420d", number);
     assert_int_equal(warnings.count, 2); /* cut where they are still the same */
     for (int number = 2; number < WEIR_WARNING_MAX; number++)
         weir_warn(&warnings, "number %d", number);

@@ -1,5 +1,5 @@
 /* utf8.c - finds whole characters and unfinished ones. */
-#include "text/text_parts.h"
+#include "base/utf8.h"
 
 /* How a character that begins with lead goes on: bytes in all, and the range of the second one,
  * which rules out overlong forms, surrogates and what lies beyond U+10FFFF (Unicode table 3-7). */
@@ -51,14 +51,14 @@ static size_t measure_char(const char *start, size_t length, size_t *wanted)
     return good;
 }
 
-size_t weir_text_utf8_char(const char *start, size_t length)
+size_t weir_utf8_char(const char *start, size_t length)
 {
     size_t wanted;
     const size_t good = measure_char(start, length, &wanted);
     return good == wanted ? good : 0;
 }
 
-size_t weir_text_utf8_valid(const char *start, size_t length)
+size_t weir_utf8_valid(const char *start, size_t length)
 {
     size_t offset = 0;
     while (offset < length) {
@@ -66,7 +66,7 @@ size_t weir_text_utf8_valid(const char *start, size_t length)
             offset++;
             continue;
         }
-        const size_t step = weir_text_utf8_char(start + offset, length - offset);
+        const size_t step = weir_utf8_char(start + offset, length - offset);
         if (step == 0)
             break;
         offset += step;
@@ -74,7 +74,7 @@ size_t weir_text_utf8_valid(const char *start, size_t length)
     return offset;
 }
 
-size_t weir_text_utf8_unfinished(const char *start, size_t length)
+size_t weir_utf8_unfinished(const char *start, size_t length)
 {
     for (size_t back = 1; back <= 3 && back <= length; back++) {
         const uint8_t byte = (uint8_t)start[length - back];
@@ -89,7 +89,7 @@ size_t weir_text_utf8_unfinished(const char *start, size_t length)
     return 0;
 }
 
-uint32_t weir_text_utf8_decode(const char *start)
+uint32_t weir_utf8_decode(const char *start)
 {
     const uint8_t lead = (uint8_t)start[0];
     if (lead < 0x80)
@@ -101,7 +101,7 @@ uint32_t weir_text_utf8_decode(const char *start)
     return character;
 }
 
-size_t weir_text_utf8_encode(uint32_t character, char out[4])
+size_t weir_utf8_encode(uint32_t character, char out[4])
 {
     if (character < 0x80) {
         out[0] = (char)character;
