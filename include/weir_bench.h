@@ -64,7 +64,10 @@ void weir_session_watch_guesses(weir_session *session, weir_guess_fn *watch, voi
 
 /* Which experts a text used: experts[n_token][n_layer][n_expert_used]. Only layers with experts
  * count. Borrowed by replay. */
-#define WEIR_EXPERT_NONE UINT16_MAX /* fills up where a token used fewer */
+#define WEIR_EXPERT_NONE UINT16_MAX    /* fills up where a token used fewer */
+#define WEIR_TRACE_PLACE_MAX (1 << 22) /* n_layer x n_expert */
+#define WEIR_REPLAY_BYTES_MAX (256ull << 20)
+#define WEIR_REPLAY_ALL_BYTES_MAX (32ull << 20)
 struct weir_trace {
     uint32_t n_layer, n_expert, n_expert_used;
     uint32_t n_token;
@@ -94,7 +97,10 @@ struct weir_replay_result {
 typedef void weir_replay_fn(void *user, uint32_t token, uint32_t layer, const uint32_t *experts,
                             const bool *hits, uint32_t count, bool is_counted);
 /* Run a policy over a trace with the code that decides evictions in an engine. each may be NULL.
- * Errors: ARG (no such policy: names them; an expert out of range), NOMEM. */
+ * Beside the trace twice it takes at most WEIR_REPLAY_BYTES_MAX, and more than
+ * WEIR_REPLAY_ALL_BYTES_MAX only for experts that occur.
+ * Errors: ARG (no such policy: names them; an expert out of range; more tables than that: names
+ * both numbers), NOMEM. */
 enum weir_status weir_trace_replay(const struct weir_trace *trace,
                                    const struct weir_replay_config *config,
                                    struct weir_replay_result *result, weir_replay_fn *each,

@@ -1,4 +1,11 @@
-/* replay.c - a policy over a recorded trace, through the cache that decides in an engine too. */
+/* replay.c - a policy over a recorded trace, through the cache that decides in an engine too.
+ *
+ * Invariants:
+ * I1  Memory follows what occurs, beyond WEIR_REPLAY_ALL_BYTES_MAX: a layer then has as many records
+ *     as experts of it are in the trace, and never more slots than records. An expert that does not
+ *     come is never in a slot, so this changes no hit; but learned also learns from what does not
+ *     come, so tables that are small have all experts, as in an engine.
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -58,31 +65,43 @@ enum weir_status weir_policy_check(const char *name, bool pool, bool in_engine,
     return WEIR_OK;
 }
 
+enum { LAYER_MAX = 4096 };
+
 struct replay {
     const struct weir_trace *trace;
+    const struct weir_policy *policy;
     struct weir_cache cache;
     struct weir_mem mem;
+    bool has_all; /* each layer's records are all its experts */
     struct weir_cache_layer *layers;
     uint32_t *set_slots;
+    uint16_t *numbers;   /* [n_token][n_layer][n_expert_used] the trace's experts as records */
+    uint16_t *experts;   /* [records of all layers] the expert that each of them is */
     uint32_t *next_uses; /* [n_token][n_layer][n_expert_used], when the policy needs the future */
-    uint32_t *next_use;  /* [records], as the cache sees it now */
-    uint32_t *records;   /* [n_expert_used] distinct ones of the step */
+    uint32_t *next_use;  /* [records of all layers], as the cache sees it now */
+    uint32_t *records;   /* [n_expert_used] distinct ones of the step ... */
+    uint32_t *told;      /* ... and as experts */
     bool *hits;          /* [n_expert_used] */
 };
 
-static const uint16_t *step_experts(const struct weir_trace *trace, uint32_t token, uint32_t layer)
+static size_t step_at(const struct weir_trace *trace, uint32_t token, uint32_t layer)
 {
-    return trace->experts + ((size_t)token * trace->n_layer + layer) * trace->n_expert_used;
+    return ((size_t)token * trace->n_layer + layer) * trace->n_expert_used;
 }
 
 static enum weir_status check_trace(const struct weir_trace *trace,
                                     const struct weir_replay_config *config, struct weir_err *err)
 {
-    const size_t count = (size_t)trace->n_token * trace->n_layer * trace->n_expert_used;
     if (trace->n_layer == 0 || trace->n_expert_used == 0 ||
         trace->n_expert_used > trace->n_expert || trace->n_expert >= WEIR_EXPERT_NONE)
         return WEIR_FAIL(err, WEIR_ERR_ARG, "trace: %u of %u experts in %u layers make no sense",
                          trace->n_expert_used, trace->n_expert, trace->n_layer);
+    if (trace->n_layer > LAYER_MAX || trace->n_layer * trace->n_expert > WEIR_TRACE_PLACE_MAX)
+        return WEIR_FAIL(err, WEIR_ERR_ARG,
+                         "trace: wanted at most %d layers and %d experts in all of them, found %u "
+                         "layers of %u",
+                         LAYER_MAX, WEIR_TRACE_PLACE_MAX, trace->n_layer, trace->n_expert);
+    const size_t count = step_at(trace, trace->n_token, 0);
     for (size_t at = 0; at < count; at++)
         if (trace->experts[at] >= trace->n_expert && trace->experts[at] != WEIR_EXPERT_NONE)
             return WEIR_FAIL(err, WEIR_ERR_ARG, "trace: expert %u of %u at place %zu",
@@ -102,17 +121,73 @@ static enum weir_status check_trace(const struct weir_trace *trace,
     return WEIR_OK;
 }
 
-static uint32_t distinct_records(const struct replay *replay, uint32_t token, uint32_t layer)
+/* How many records a layer has: the experts that occur, or all, in the order of their ids. With experts, which they are, and
+ * the layer's part of replay->numbers. number_of has room for all ids. */
+static uint32_t number_layer(struct replay *replay, uint32_t layer, uint16_t *number_of,
+                             uint16_t *experts)
 {
-    const uint16_t *experts = step_experts(replay->trace, token, layer);
+    const struct weir_trace *trace = replay->trace;
+    uint32_t count = 0;
+    for (uint32_t expert = 0; expert < trace->n_expert; expert++)
+        number_of[expert] = replay->has_all;
+    for (uint32_t token = 0; token < trace->n_token; token++)
+        for (uint32_t rank = 0; rank < trace->n_expert_used; rank++) {
+            const uint16_t expert = trace->experts[step_at(trace, token, layer) + rank];
+            if (expert != WEIR_EXPERT_NONE)
+                number_of[expert] = 1;
+        }
+    for (uint32_t expert = 0; expert < trace->n_expert; expert++)
+        if (number_of[expert] != 0) {
+            if (experts != NULL)
+                experts[count] = (uint16_t)expert;
+            number_of[expert] = (uint16_t)count++;
+        }
+    for (uint32_t token = 0; token < trace->n_token && experts != NULL; token++)
+        for (uint32_t rank = 0; rank < trace->n_expert_used; rank++) {
+            const size_t at = step_at(trace, token, layer) + rank;
+            const uint16_t expert = trace->experts[at];
+            replay->numbers[at] = expert == WEIR_EXPERT_NONE ? expert : number_of[expert];
+        }
+    return count;
+}
+
+/* The records of each layer; their number, or NOMEM. */
+static enum weir_status number_experts(struct replay *replay, uint32_t *record_count,
+                                       struct weir_err *err)
+{
+    const struct weir_trace *trace = replay->trace;
+    uint16_t *number_of = weir_heap_array(trace->n_expert, sizeof(*number_of));
+    uint32_t total = 0;
+    for (uint32_t layer = 0; layer < trace->n_layer && number_of != NULL; layer++) {
+        replay->layers[layer].record_count = number_layer(replay, layer, number_of, NULL);
+        total += replay->layers[layer].record_count;
+    }
+    replay->numbers = weir_heap_array(step_at(trace, trace->n_token, 0), sizeof(*replay->numbers));
+    replay->experts = weir_heap_array(total, sizeof(*replay->experts));
+    const bool has_room = number_of != NULL && replay->numbers != NULL && replay->experts != NULL;
+    uint16_t *experts = replay->experts;
+    for (uint32_t layer = 0; layer < trace->n_layer && has_room; layer++)
+        experts += number_layer(replay, layer, number_of, experts);
+    weir_heap_free(number_of);
+    *record_count = total;
+    return has_room
+               ? WEIR_OK
+               : WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory to replay %u tokens", trace->n_token);
+}
+
+static uint32_t distinct_records(struct replay *replay, uint32_t token, uint32_t layer)
+{
+    const uint16_t *numbers = replay->numbers + step_at(replay->trace, token, layer);
     uint32_t count = 0;
     for (uint32_t rank = 0; rank < replay->trace->n_expert_used; rank++) {
-        bool is_new = experts[rank] != WEIR_EXPERT_NONE;
+        bool is_new = numbers[rank] != WEIR_EXPERT_NONE;
         for (uint32_t before = 0; before < count; before++)
-            is_new = is_new && replay->records[before] != experts[rank];
+            is_new = is_new && replay->records[before] != numbers[rank];
         if (is_new)
-            replay->records[count++] = experts[rank];
+            replay->records[count++] = numbers[rank];
     }
+    for (uint32_t index = 0; index < count; index++)
+        replay->told[index] = replay->experts[replay->cache.first[layer] + replay->records[index]];
     return count;
 }
 
@@ -120,31 +195,29 @@ static uint32_t distinct_records(const struct replay *replay, uint32_t token, ui
 static void find_next_uses(struct replay *replay)
 {
     const struct weir_trace *trace = replay->trace;
-    const size_t n_record = (size_t)trace->n_layer * trace->n_expert;
-    for (size_t record = 0; record < n_record; record++)
+    for (uint32_t record = 0; record < replay->cache.record_count; record++)
         replay->next_use[record] = UINT32_MAX;
     for (uint32_t token = trace->n_token; token-- > 0;)
         for (uint32_t layer = 0; layer < trace->n_layer; layer++) {
-            const uint16_t *experts = step_experts(trace, token, layer);
-            for (uint32_t rank = 0; rank < trace->n_expert_used; rank++)
-                if (experts[rank] != WEIR_EXPERT_NONE)
-                    replay->next_uses[(size_t)(experts - trace->experts) + rank] =
-                        replay->next_use[layer * trace->n_expert + experts[rank]];
-            for (uint32_t rank = 0; rank < trace->n_expert_used; rank++)
-                if (experts[rank] != WEIR_EXPERT_NONE)
-                    replay->next_use[layer * trace->n_expert + experts[rank]] =
-                        token * trace->n_layer + layer;
+            const size_t first = step_at(trace, token, layer);
+            uint32_t *next_use = replay->next_use + replay->cache.first[layer];
+            for (size_t at = first; at < first + trace->n_expert_used; at++)
+                if (replay->numbers[at] != WEIR_EXPERT_NONE)
+                    replay->next_uses[at] = next_use[replay->numbers[at]];
+            for (size_t at = first; at < first + trace->n_expert_used; at++)
+                if (replay->numbers[at] != WEIR_EXPERT_NONE)
+                    next_use[replay->numbers[at]] = token * trace->n_layer + layer;
         }
 }
 
 static void look_ahead(struct replay *replay, uint32_t token, uint32_t layer)
 {
     const struct weir_trace *trace = replay->trace;
-    const uint16_t *experts = step_experts(trace, token, layer);
-    for (uint32_t rank = 0; rank < trace->n_expert_used; rank++)
-        if (experts[rank] != WEIR_EXPERT_NONE)
-            replay->next_use[layer * trace->n_expert + experts[rank]] =
-                replay->next_uses[(size_t)(experts - trace->experts) + rank];
+    const size_t first = step_at(trace, token, layer);
+    for (size_t at = first; at < first + trace->n_expert_used; at++)
+        if (replay->numbers[at] != WEIR_EXPERT_NONE)
+            replay->next_use[replay->cache.first[layer] + replay->numbers[at]] =
+                replay->next_uses[at];
 }
 
 /* The same order as the store: hits are held first, then each miss takes a slot. */
@@ -171,38 +244,85 @@ static uint32_t run_step(struct replay *replay, uint32_t layer, uint32_t count)
     return hit_count;
 }
 
-static enum weir_status lay_out(struct replay *replay, const struct weir_policy *policy,
-                                uint32_t slot_total, struct weir_err *err)
+/* What is as long as the trace is wide. */
+static enum weir_status take_tables(struct replay *replay, struct weir_err *err)
 {
     const struct weir_trace *trace = replay->trace;
-    const size_t n_use = (size_t)trace->n_token * trace->n_layer * trace->n_expert_used;
-    const size_t n_record = (size_t)trace->n_layer * trace->n_expert;
-    const uint32_t n_set = policy->is_pooled ? 1 : trace->n_layer;
     replay->layers = weir_heap_array(trace->n_layer, sizeof(*replay->layers));
-    replay->set_slots = weir_heap_array(n_set, sizeof(*replay->set_slots));
+    replay->set_slots = weir_heap_array(trace->n_layer, sizeof(*replay->set_slots));
     replay->records = weir_heap_array(trace->n_expert_used, sizeof(*replay->records));
+    replay->told = weir_heap_array(trace->n_expert_used, sizeof(*replay->told));
     replay->hits = weir_heap_array(trace->n_expert_used, sizeof(*replay->hits));
-    replay->next_use = weir_heap_array(n_record, sizeof(*replay->next_use));
-    if (policy->needs_future)
-        replay->next_uses = weir_heap_array(n_use, sizeof(*replay->next_uses));
     if (replay->layers == NULL || replay->set_slots == NULL || replay->records == NULL ||
-        replay->hits == NULL || replay->next_use == NULL ||
-        (policy->needs_future && replay->next_uses == NULL))
+        replay->told == NULL || replay->hits == NULL)
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory to replay %u tokens", trace->n_token);
+    return WEIR_OK;
+}
+
+/* Deal the slots as an engine would, and leave those out that could never be filled. */
+static struct weir_cache_config deal_slots(struct replay *replay, uint32_t slot_total,
+                                           uint32_t record_count)
+{
+    const struct weir_trace *trace = replay->trace;
+    const struct weir_policy *policy = replay->policy;
+    const uint32_t n_set = policy->is_pooled ? 1 : trace->n_layer;
+    memset(replay->set_slots, 0, n_set * sizeof(*replay->set_slots));
     for (uint32_t layer = 0; layer < trace->n_layer; layer++) {
-        replay->layers[layer].record_count = trace->n_expert;
+        const uint32_t slots = weir_cache_deal(policy, slot_total, trace->n_layer, layer,
+                                               trace->n_expert_used, trace->n_expert);
         replay->layers[layer].set = policy->is_pooled ? 0 : layer;
-        replay->set_slots[replay->layers[layer].set] += weir_cache_deal(
-            policy, slot_total, trace->n_layer, layer, trace->n_expert_used, trace->n_expert);
+        if (policy->is_pooled)
+            replay->set_slots[0] = (uint32_t)weir_min(replay->set_slots[0] + slots, record_count);
+        else
+            replay->set_slots[layer] =
+                (uint32_t)weir_min(slots, replay->layers[layer].record_count);
     }
-    const struct weir_cache_config cache_config = {.policy = policy,
-                                                   .layer_count = trace->n_layer,
-                                                   .layers = replay->layers,
-                                                   .set_count = n_set,
-                                                   .set_slots = replay->set_slots};
+    return (struct weir_cache_config){.policy = policy,
+                                      .layer_count = trace->n_layer,
+                                      .layers = replay->layers,
+                                      .set_count = n_set,
+                                      .set_slots = replay->set_slots};
+}
+
+/* Whether the tables of all experts are small. */
+static bool all_are_few(struct replay *replay, uint32_t slot_total)
+{
+    const struct weir_trace *trace = replay->trace;
+    struct weir_mem plan;
+    for (uint32_t layer = 0; layer < trace->n_layer; layer++)
+        replay->layers[layer].record_count = trace->n_expert;
+    const struct weir_cache_config config =
+        deal_slots(replay, slot_total, trace->n_layer * trace->n_expert);
+    weir_mem_init(&plan);
+    weir_cache_layout(&replay->cache, &plan, &config);
+    return weir_mem_bytes(&plan) <= WEIR_REPLAY_ALL_BYTES_MAX;
+}
+
+static enum weir_status lay_out(struct replay *replay, uint32_t slot_total, struct weir_err *err)
+{
+    const struct weir_trace *trace = replay->trace;
+    const struct weir_policy *policy = replay->policy;
+    uint32_t record_count = 0;
+    WEIR_TRY(take_tables(replay, err));
+    replay->has_all = all_are_few(replay, slot_total);
+    WEIR_TRY(number_experts(replay, &record_count, err));
+    const struct weir_cache_config cache_config = deal_slots(replay, slot_total, record_count);
     weir_cache_layout(&replay->cache, &replay->mem, &cache_config);
+    if (weir_mem_bytes(&replay->mem) > WEIR_REPLAY_BYTES_MAX)
+        return WEIR_FAIL(err, WEIR_ERR_ARG,
+                         "replay with policy %s: wanted at most %llu bytes of tables, found %llu "
+                         "for %u experts that occur in %u layers",
+                         policy->name, (unsigned long long)WEIR_REPLAY_BYTES_MAX,
+                         (unsigned long long)weir_mem_bytes(&replay->mem), record_count,
+                         trace->n_layer);
     WEIR_TRY(weir_mem_open(&replay->mem, err));
     weir_cache_layout(&replay->cache, &replay->mem, &cache_config);
+    replay->next_use = weir_heap_array(record_count, sizeof(*replay->next_use));
+    if (policy->needs_future)
+        replay->next_uses =
+            weir_heap_array(step_at(trace, trace->n_token, 0), sizeof(*replay->next_uses));
+    if (replay->next_use == NULL || (policy->needs_future && replay->next_uses == NULL))
+        return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory to replay %u tokens", trace->n_token);
     replay->cache.next_use = replay->next_use;
     if (policy->needs_future)
         find_next_uses(replay);
@@ -228,7 +348,7 @@ static void run_trace(struct replay *replay, const struct weir_replay_config *co
                 result->hits += hit_count;
             }
             if (each != NULL)
-                each(user, token, layer, replay->records, replay->hits, count, is_counted);
+                each(user, token, layer, replay->told, replay->hits, count, is_counted);
         }
 }
 
@@ -238,7 +358,7 @@ enum weir_status weir_trace_replay(const struct weir_trace *trace,
                                    void *user, struct weir_err *err)
 {
     struct weir_policy policy;
-    struct replay replay = {.trace = trace};
+    struct replay replay = {.trace = trace, .policy = &policy};
     WEIR_TRY(check_trace(trace, config, err));
     WEIR_TRY(weir_policy_choose(config->policy, config->pool, &policy, err));
     const uint32_t slot_total =
@@ -246,7 +366,7 @@ enum weir_status weir_trace_replay(const struct weir_trace *trace,
                            : weir_cache_slot_total(&policy, config->expert_share, trace->n_layer,
                                                    trace->n_expert_used, trace->n_expert);
     weir_mem_init(&replay.mem);
-    const enum weir_status status = lay_out(&replay, &policy, slot_total, err);
+    const enum weir_status status = lay_out(&replay, slot_total, err);
     if (status == WEIR_OK) {
         *result = (struct weir_replay_result){.n_slot = slot_total / trace->n_layer,
                                               .n_slot_total = slot_total,
@@ -256,7 +376,10 @@ enum weir_status weir_trace_replay(const struct weir_trace *trace,
     weir_mem_close(&replay.mem);
     weir_heap_free(replay.layers);
     weir_heap_free(replay.set_slots);
+    weir_heap_free(replay.numbers);
+    weir_heap_free(replay.experts);
     weir_heap_free(replay.records);
+    weir_heap_free(replay.told);
     weir_heap_free(replay.hits);
     weir_heap_free(replay.next_use);
     weir_heap_free(replay.next_uses);
