@@ -77,6 +77,9 @@ endif
 $B/libweir.a: $(call obj,$(lib_src)) $B/files
 	@echo "  AR   $@"
 	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
+# What a fuzz target may want of the command line.
+$B/libcli.a: $(call obj,$(filter-out cli/main.c,$(cli_src))) $B/files
+	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
 $B/weir: $(call obj,$(cli_src)) $B/libweir.a $B/files
 	$(link) $(cli_ld) $(weir_ld) $(LDFLAGS)
 
@@ -110,10 +113,10 @@ $B/tools/%: $B/obj/tools/%.o $B/libweir.a
 	$(link) $(weir_ld) $(LDFLAGS)
 $B/bench/%: $B/obj/bench/%.o $B/libweir.a
 	$(link) $(weir_ld) $(LDFLAGS)
-$B/fuzz/%: $B/obj/tests/fuzz/%.o $B/libweir.a
-	$(link) $(weir_ld) $(LDFLAGS)
-$B/replay/%: $B/obj/tests/fuzz/%.o $B/obj/tests/fuzz/replay.o $B/libweir.a
-	$(link) $(weir_ld) $(LDFLAGS)
+$B/fuzz/%: $B/obj/tests/fuzz/%.o $B/libcli.a $B/libweir.a
+	$(link) $(cli_ld) $(weir_ld) $(LDFLAGS)
+$B/replay/%: $B/obj/tests/fuzz/%.o $B/obj/tests/fuzz/replay.o $B/libcli.a $B/libweir.a
+	$(link) $(cli_ld) $(weir_ld) $(LDFLAGS)
 
 lib: $B/libweir.a ## the library: build/CONFIG/libweir.a
 tools: $(patsubst tools/%.c,$B/tools/%,$(tool_src)) ## the helper programs of tools/, such as mkmodel

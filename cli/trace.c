@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/heap.h"
 #include "trace.h"
 
 enum { SHARE_MAX = 16, POLICY_MAX = 64 };
@@ -196,20 +195,6 @@ int weir_cli_trace_replay(const struct weir_cli_options *options)
 
 /* ---- show ---------------------------------------------------------------------------------- */
 
-static void take_step(void *user, uint32_t token, uint32_t layer, const uint32_t *experts,
-                      const bool *hits, uint32_t count, bool is_counted)
-{
-    struct weir_cli_picture *picture = user;
-    const size_t row = (size_t)layer * picture->source->trace.n_expert;
-    if (is_counted && token < picture->counted_from)
-        picture->counted_from = token;
-    for (uint32_t index = 0; index < count; index++) {
-        picture->token_misses[token] += !hits[index];
-        picture->uses[row + experts[index]] += is_counted;
-        picture->misses[row + experts[index]] += is_counted && !hits[index];
-    }
-}
-
 static bool fill_picture(struct weir_cli_picture *picture)
 {
     const struct weir_trace *trace = &picture->source->trace;
@@ -221,16 +206,9 @@ static bool fill_picture(struct weir_cli_picture *picture)
         .warm_share = WEIR_CLI_WARM_SHARE,
     };
     struct weir_err err = {0};
-    picture->counted_from = trace->n_token;
-    picture->uses = weir_heap_array((size_t)trace->n_layer * trace->n_expert, sizeof(uint32_t));
-    picture->misses = weir_heap_array((size_t)trace->n_layer * trace->n_expert, sizeof(uint32_t));
-    picture->token_misses = weir_heap_array(trace->n_token, sizeof(uint32_t));
-    if (picture->uses == NULL || picture->misses == NULL || picture->token_misses == NULL) {
-        weir_cli_say("no memory for a picture of %u layers, %u experts and %u tokens",
-                     trace->n_layer, trace->n_expert, trace->n_token);
-        return false;
-    }
-    if (weir_trace_replay(trace, &config, &picture->result, take_step, picture, &err) == WEIR_OK &&
+    if (weir_cli_picture_open(picture, &err) == WEIR_OK &&
+        weir_trace_replay(trace, &config, &picture->result, weir_cli_picture_take, picture, &err) ==
+            WEIR_OK &&
         !weir_cli_stop_asked())
         return true;
     weir_cli_fail(&err);
@@ -280,9 +258,7 @@ int weir_cli_trace_show(const struct weir_cli_options *options)
     ok = ok && weir_cli_out_finish(&out);
     ok = ok && report_picture(&picture, options);
     weir_cli_out_discard(&out);
-    weir_heap_free(picture.uses);
-    weir_heap_free(picture.misses);
-    weir_heap_free(picture.token_misses);
+    weir_cli_picture_close(&picture);
     weir_cli_trace_free(&trace);
     return ok ? WEIR_CLI_OK : WEIR_CLI_FAILURE;
 }

@@ -28,8 +28,12 @@ struct weir_cli_trace {
     bool guessed_experts; /* the file does not say n_expert: the largest id and one */
 };
 
-/* Read a file of any of the three formats; "-" is standard input. False when it cannot: it has been
- * said, and trace is empty. */
+/* Read a file of any of the three formats to its end. On failure trace is empty, and *line_number
+ * is the line that is wrong. Errors: FORMAT, IO, NOMEM, CANCELLED. */
+enum weir_status weir_cli_trace_parse(struct weir_cli_trace *trace, FILE *file,
+                                      uint64_t *line_number, struct weir_err *err);
+/* The same of a path; "-" is standard input. False when it cannot: it has been said, and trace is
+ * empty. */
 bool weir_cli_trace_read(struct weir_cli_trace *trace, const char *path);
 void weir_cli_trace_free(struct weir_cli_trace *trace);
 
@@ -59,7 +63,12 @@ void weir_cli_tap_close(struct weir_cli_tap *tap);
 
 /* ---- drawing (trace_draw.c) ---------------------------------------------------------------- */
 
-/* What a replay told, token by token and expert by expert. */
+/* A picture's cells: of row_step layers and col_step experts each. */
+struct weir_cli_grid {
+    uint32_t row_step, col_step, row_count, col_count;
+};
+
+/* What a replay told, token by token and cell by cell. */
 struct weir_cli_picture {
     const struct weir_cli_trace *source;
     const char *policy;
@@ -67,12 +76,19 @@ struct weir_cli_picture {
     double fraction; /* of all experts that have slots; 0: n_slot a layer */
     uint32_t n_slot;
     struct weir_replay_result result;
-    uint32_t *uses, *misses; /* [n_layer][n_expert] of the counted tokens */
+    struct weir_cli_grid grid;
+    uint64_t *uses, *misses; /* [row_count][col_count] of the counted tokens */
     uint32_t *token_misses;  /* [n_token] of all tokens */
     uint32_t counted_from;   /* the first token that counts; n_token when none does */
 };
 
+/* Memory for what a replay of the picture's source will tell; NOMEM. */
+enum weir_status weir_cli_picture_open(struct weir_cli_picture *picture, struct weir_err *err);
+/* A weir_replay_fn whose user is a picture. */
+void weir_cli_picture_take(void *user, uint32_t token, uint32_t layer, const uint32_t *experts,
+                           const bool *hits, uint32_t count, bool is_counted);
 /* One SVG that needs nothing beside it. Errors of file stay in file. */
 void weir_cli_picture_draw(const struct weir_cli_picture *picture, FILE *file);
+void weir_cli_picture_close(struct weir_cli_picture *picture);
 
 #endif

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/heap.h"
 #include "trace.h"
 
 /* Pixels. The maps stand side by side, the plot below is as wide as both. */
@@ -25,10 +26,10 @@ enum {
 enum { COLUMN_MAX = 256, ROW_MAX = 128, TITLED_MAX = 8192, POINT_MAX = 1000 };
 enum { LEVEL_COUNT = 32, RUN_TOKENS = 16 };
 
-/* One heat map: cells of col_step experts and row_step layers. */
+/* One heat map. */
 struct map {
     const char *name, *unit; /* "Misses", "misses" */
-    const uint32_t *values;  /* [n_layer][n_expert] */
+    const uint64_t *values;  /* [row_count][col_count] */
     uint32_t n_layer, n_expert;
     uint32_t row_step, col_step, row_count, col_count;
     uint32_t cell_width, cell_height;
@@ -103,31 +104,21 @@ static uint32_t find_level(uint64_t value, uint64_t most)
 
 /* ---- heat maps ----------------------------------------------------------------------------- */
 
-static uint64_t sum_cell(const struct map *map, uint32_t row, uint32_t col)
+static void init_map(struct map *map, const struct weir_cli_picture *picture,
+                     const uint64_t *values)
 {
-    const uint32_t layer_end = (uint32_t)weir_min((row + 1) * map->row_step, map->n_layer);
-    const uint32_t expert_end = (uint32_t)weir_min((col + 1) * map->col_step, map->n_expert);
-    uint64_t sum = 0;
-    for (uint32_t layer = row * map->row_step; layer < layer_end; layer++)
-        for (uint32_t expert = col * map->col_step; expert < expert_end; expert++)
-            sum += map->values[(size_t)layer * map->n_expert + expert];
-    return sum;
-}
-
-static void init_map(struct map *map, const struct weir_trace *trace, const uint32_t *values)
-{
+    const struct weir_cli_grid *grid = &picture->grid;
     map->values = values;
-    map->n_layer = trace->n_layer;
-    map->n_expert = trace->n_expert;
-    map->row_step = divide_up(trace->n_layer, ROW_MAX);
-    map->col_step = divide_up(trace->n_expert, COLUMN_MAX);
-    map->row_count = divide_up(trace->n_layer, map->row_step);
-    map->col_count = divide_up(trace->n_expert, map->col_step);
+    map->n_layer = picture->source->trace.n_layer;
+    map->n_expert = picture->source->trace.n_expert;
+    map->row_step = grid->row_step;
+    map->col_step = grid->col_step;
+    map->row_count = grid->row_count;
+    map->col_count = grid->col_count;
     map->cell_width = MAP_WIDTH / map->col_count;
     map->cell_height = (uint32_t)weir_min(MAP_HEIGHT / map->row_count, CELL_HEIGHT_MAX);
-    for (uint32_t row = 0; row < map->row_count; row++)
-        for (uint32_t col = 0; col < map->col_count; col++)
-            map->most = weir_max(map->most, sum_cell(map, row, col));
+    for (uint32_t cell = 0; cell < map->row_count * map->col_count; cell++)
+        map->most = weir_max(map->most, values[cell]);
 }
 
 /* One unit of the group is one cell. Small maps say their numbers under the pointer. */
@@ -144,7 +135,7 @@ static void draw_cells(const struct map *map, FILE *file)
         bool open = false;
         for (uint32_t row = 0; row < map->row_count; row++)
             for (uint32_t col = 0; col < map->col_count; col++) {
-                const uint64_t sum = sum_cell(map, row, col);
+                const uint64_t sum = map->values[row * map->col_count + col];
                 if (find_level(sum, map->most) != level)
                     continue;
                 if (!open)
@@ -381,13 +372,54 @@ static void draw_title(const struct weir_cli_picture *picture, FILE *file)
             (unsigned long long)(result->uses - result->hits));
 }
 
-void weir_cli_picture_draw(const struct weir_cli_picture *picture, FILE *file)
+enum weir_status weir_cli_picture_open(struct weir_cli_picture *picture, struct weir_err *err)
 {
     const struct weir_trace *trace = &picture->source->trace;
+    struct weir_cli_grid *grid = &picture->grid;
+    grid->row_step = divide_up(trace->n_layer, ROW_MAX);
+    grid->col_step = divide_up(trace->n_expert, COLUMN_MAX);
+    grid->row_count = divide_up(trace->n_layer, grid->row_step);
+    grid->col_count = divide_up(trace->n_expert, grid->col_step);
+    const size_t cell_count = (size_t)grid->row_count * grid->col_count;
+    picture->counted_from = trace->n_token;
+    picture->uses = weir_heap_array(cell_count, sizeof(*picture->uses));
+    picture->misses = weir_heap_array(cell_count, sizeof(*picture->misses));
+    picture->token_misses = weir_heap_array(trace->n_token, sizeof(*picture->token_misses));
+    if (picture->uses == NULL || picture->misses == NULL || picture->token_misses == NULL)
+        return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a picture of %u tokens",
+                         trace->n_token);
+    return WEIR_OK;
+}
+
+void weir_cli_picture_take(void *user, uint32_t token, uint32_t layer, const uint32_t *experts,
+                           const bool *hits, uint32_t count, bool is_counted)
+{
+    struct weir_cli_picture *picture = user;
+    const struct weir_cli_grid *grid = &picture->grid;
+    const size_t row = (size_t)(layer / grid->row_step) * grid->col_count;
+    if (is_counted && token < picture->counted_from)
+        picture->counted_from = token;
+    for (uint32_t index = 0; index < count; index++) {
+        const size_t cell = row + experts[index] / grid->col_step;
+        picture->token_misses[token] += !hits[index];
+        picture->uses[cell] += is_counted;
+        picture->misses[cell] += is_counted && !hits[index];
+    }
+}
+
+void weir_cli_picture_close(struct weir_cli_picture *picture)
+{
+    weir_heap_free(picture->uses);
+    weir_heap_free(picture->misses);
+    weir_heap_free(picture->token_misses);
+}
+
+void weir_cli_picture_draw(const struct weir_cli_picture *picture, FILE *file)
+{
     struct map uses = {.name = "Uses of each expert", .unit = "uses", .left = LEFT};
     struct map misses = {.name = "Misses of each expert", .unit = "misses"};
-    init_map(&uses, trace, picture->uses);
-    init_map(&misses, trace, picture->misses);
+    init_map(&uses, picture, picture->uses);
+    init_map(&misses, picture, picture->misses);
     const uint32_t map_width = uses.col_count * uses.cell_width;
     const uint32_t map_bottom = MAP_TOP + uses.row_count * uses.cell_height;
     misses.left = LEFT + map_width + GAP;

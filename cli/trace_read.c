@@ -19,39 +19,48 @@ enum {
     USED_MAX = 1024,
     CELL_MAX = 1 << 17, /* ids of a token */
     EXPERT_MAX = WEIR_EXPERT_NONE - 1,
-    PLACE_MAX = 1 << 22, /* experts of all layers: what a replay keeps books on */
+    PLACE_MAX = WEIR_TRACE_PLACE_MAX, /* experts of all layers */
 };
 #define TRACE_BYTES_MAX (256ull << 20)
 
 struct reader {
     FILE *file;
-    const char *name;
     struct weir_cli_buffer line; /* without its end */
     uint64_t line_number;
     uint64_t token_capacity;
     uint32_t largest_id;
     struct weir_cli_trace *out;
+    struct weir_err *err;
 };
 
-/* "FILE:LINE: sentence"; false, so that it can be returned. */
+/* Record why; false, so that it can be returned. */
 static bool refuse(const struct reader *reader, const char *format, ...) WEIR_PRINTF(2, 3);
 static bool refuse(const struct reader *reader, const char *format, ...)
 {
-    char sentence[512];
+    char sentence[WEIR_ERR_TEXT_MAX];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(sentence, sizeof(sentence), format, arguments);
     va_end(arguments);
-    for (char *at = sentence; *at != '\0'; at++)
-        if ((unsigned char)*at < 0x20 || *at == 0x7f) /* of the file: not for a terminal */
-            *at = '?';
-    weir_cli_say("%s:%llu: %s", reader->name, (unsigned long long)reader->line_number, sentence);
-    return false;
+    return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT, "%s", sentence) == WEIR_OK;
+}
+
+static bool refuse_memory(const struct reader *reader, const char *what)
+{
+    return WEIR_FAIL(reader->err, WEIR_ERR_NOMEM, "no memory for %s", what) == WEIR_OK;
 }
 
 /* ---- lines --------------------------------------------------------------------------------- */
 
 enum next { NEXT_LINE, NEXT_END, NEXT_FAILED };
+
+static bool keep_part(struct reader *reader, const char *part, size_t count)
+{
+    if (reader->line.length + count > LINE_BYTES_MAX)
+        return refuse(reader, "wanted a line of at most %d bytes, found a longer one",
+                      LINE_BYTES_MAX);
+    return weir_cli_buffer_append(&reader->line, part, count) || refuse_memory(reader, "a line");
+}
 
 static enum next read_line(struct reader *reader)
 {
@@ -64,25 +73,25 @@ static enum next read_line(struct reader *reader)
         part[count++] = (char)byte;
         if (count < sizeof(part))
             continue;
-        if (!weir_cli_buffer_append(&reader->line, part, count))
+        if (!keep_part(reader, part, count))
             return NEXT_FAILED;
         count = 0;
-        if (reader->line.length > LINE_BYTES_MAX) {
-            refuse(reader, "wanted a line of at most %d bytes, found a longer one", LINE_BYTES_MAX);
-            return NEXT_FAILED;
-        }
     }
     if (ferror(reader->file)) {
-        weir_cli_say("cannot read %s: %s", reader->name, weir_cli_stream_why(errno));
+        WEIR_FAIL(reader->err, WEIR_ERR_IO, "cannot read on: %s", weir_cli_stream_why(errno));
         return NEXT_FAILED;
     }
-    if (!weir_cli_buffer_append(&reader->line, part, count))
+    if (!keep_part(reader, part, count))
         return NEXT_FAILED;
     if (byte == EOF && reader->line.length == 0)
         return NEXT_END;
     if (reader->line.length > 0 && reader->line.bytes[reader->line.length - 1] == '\r')
         reader->line.bytes[--reader->line.length] = '\0';
-    return weir_cli_stop_asked() ? NEXT_FAILED : NEXT_LINE;
+    if (!weir_cli_stop_asked())
+        return NEXT_LINE;
+    WEIR_FAIL(reader->err, WEIR_ERR_CANCELLED, "stopped at line %llu",
+              (unsigned long long)reader->line_number);
+    return NEXT_FAILED;
 }
 
 /* The same, past lines of nothing. */
@@ -109,7 +118,7 @@ static bool add_token(struct reader *reader)
     const uint64_t cells = count_cells(&out->trace);
     if (out->trace.n_token == reader->token_capacity) {
         const uint64_t most = TRACE_BYTES_MAX / (cells * sizeof(*out->experts));
-        const uint64_t wanted = reader->token_capacity + reader->token_capacity / 2 + 16;
+        const uint64_t wanted = reader->token_capacity + reader->token_capacity / 2 + 1;
         reader->token_capacity = weir_min(wanted, most);
         if (out->trace.n_token >= reader->token_capacity)
             return refuse(reader, "wanted at most %llu tokens of %llu ids, found more",
@@ -117,8 +126,7 @@ static bool add_token(struct reader *reader)
         uint16_t *grown =
             weir_heap_grow(out->experts, reader->token_capacity * cells * sizeof(*grown));
         if (grown == NULL)
-            return refuse(reader, "no memory for %llu tokens",
-                          (unsigned long long)reader->token_capacity);
+            return refuse_memory(reader, "one more token");
         out->experts = grown;
     }
     uint16_t *token = out->experts + out->trace.n_token * cells;
@@ -465,24 +473,51 @@ static bool read_any(struct reader *reader)
     return true;
 }
 
-bool weir_cli_trace_read(struct weir_cli_trace *trace, const char *path)
+enum weir_status weir_cli_trace_parse(struct weir_cli_trace *trace, FILE *file,
+                                      uint64_t *line_number, struct weir_err *err)
 {
-    const bool is_standard = strcmp(path, "-") == 0;
-    struct reader reader = {.name = is_standard ? "standard input" : path, .out = trace};
-    *trace = (struct weir_cli_trace){.path = reader.name};
-    reader.file = is_standard ? stdin : fopen(path, "re");
-    if (reader.file == NULL) {
-        weir_cli_say("cannot open %s: %s", path, strerror(errno));
-        return false;
-    }
+    struct weir_err own = {0};
+    struct reader reader = {.file = file, .out = trace, .err = err == NULL ? &own : err};
+    *trace = (struct weir_cli_trace){0};
     const bool ok = read_any(&reader);
-    if (!ok && weir_cli_stop_asked())
-        weir_cli_say("stopped");
+    *line_number = reader.line_number;
     if (!ok)
         weir_cli_trace_free(trace);
     weir_cli_buffer_free(&reader.line);
+    return ok ? WEIR_OK : reader.err->status;
+}
+
+/* "FILE:LINE: sentence", where the sentence quotes the file: not for a terminal as it is. */
+static void say_why(const char *name, uint64_t line_number, struct weir_err *err)
+{
+    for (char *at = err->text; *at != '\0'; at++)
+        if ((unsigned char)*at < 0x20 || *at == 0x7f)
+            *at = '?';
+    if (err->status == WEIR_ERR_CANCELLED)
+        weir_cli_fail(err);
+    else
+        weir_cli_say("%s:%llu: %s", name, (unsigned long long)line_number, err->text);
+}
+
+bool weir_cli_trace_read(struct weir_cli_trace *trace, const char *path)
+{
+    const bool is_standard = strcmp(path, "-") == 0;
+    const char *name = is_standard ? "standard input" : path;
+    uint64_t line_number = 0;
+    struct weir_err err = {0};
+    FILE *file = is_standard ? stdin : fopen(path, "re");
+    *trace = (struct weir_cli_trace){0};
+    if (file == NULL) {
+        weir_cli_say("cannot open %s: %s", path, strerror(errno));
+        return false;
+    }
+    const bool ok = weir_cli_trace_parse(trace, file, &line_number, &err) == WEIR_OK;
+    if (ok)
+        trace->path = name;
+    else
+        say_why(name, line_number, &err);
     if (!is_standard)
-        fclose(reader.file);
+        fclose(file);
     return ok;
 }
 

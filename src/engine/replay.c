@@ -1,10 +1,10 @@
 /* replay.c - a policy over a recorded trace, through the cache that decides in an engine too.
  *
  * Invariants:
- * I1  Memory follows what occurs, beyond WEIR_REPLAY_ALL_BYTES_MAX: a layer then has as many records
- *     as experts of it are in the trace, and never more slots than records. An expert that does not
- *     come is never in a slot, so this changes no hit; but learned also learns from what does not
- *     come, so tables that are small have all experts, as in an engine.
+ * I1  Beyond WEIR_REPLAY_ALL_BYTES_MAX memory follows what occurs: a layer then has as many
+ *     records as experts of it are in the trace, and never more slots than records. An expert that
+ *     does not come is never in a slot, so this changes no hit; but learned also learns from what
+ *     does not come, so tables that are small have all experts, as in an engine.
  */
 #include <stdio.h>
 #include <string.h>
@@ -121,8 +121,9 @@ static enum weir_status check_trace(const struct weir_trace *trace,
     return WEIR_OK;
 }
 
-/* How many records a layer has: the experts that occur, or all, in the order of their ids. With experts, which they are, and
- * the layer's part of replay->numbers. number_of has room for all ids. */
+/* How many records a layer has: the experts that occur, or all, in the order of their ids. With
+ * experts: tells which they are, and fills the layer's part of replay->numbers. number_of has room
+ * for all ids. */
 static uint32_t number_layer(struct replay *replay, uint32_t layer, uint16_t *number_of,
                              uint16_t *experts)
 {

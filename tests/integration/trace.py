@@ -301,6 +301,36 @@ def test_pictures_stay_small(folder):
         check(os.path.getsize(picture) < 2 << 20, f"{n_layer} x {n_expert}: {os.path.getsize(picture)} bytes")
 
 
+def measured(*args):
+    """Exit code, seconds of CPU time and peak MiB of a command (never less than this program's), and what it says."""
+    process = subprocess.Popen([harness.WEIR, *map(str, args)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True)
+    said = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return process.returncode, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, said
+
+
+def test_memory_follows_what_occurs(folder):
+    """Numbers that a head only claims cost nothing, and what is too much is refused at once with both numbers."""
+    picture = os.path.join(folder, "claims.svg")
+    for n_layer, n_expert, n_used in ((1, 2000, 1), (1, 20000, 1), (1, 65534, 1), (64, 65534, 1), (1, 65534, 1024), (128, 1024, 1024),
+                                      (4096, 1024, 32)):
+        tokens = [[[token] for _ in range(n_layer)] for token in (1, 2, 2)]
+        path = write(os.path.join(folder, "claims"), own_text(tokens, 0, n_expert, n_used))
+        for verb in (["replay", path], ["replay", path, "--slots", n_used], ["replay", path, "--fraction", 1],
+                     ["show", path, "-o", picture]):
+            code, seconds, peak, said = measured("trace", *verb)
+            check(code == 0 and seconds < 3 and peak < 80, f"{n_layer} layers of {n_expert}: exit {code}, {seconds:.1f} s, "
+                  f"{peak:.0f} MiB, {said[-200:]}")
+    # What occurs may be too much as well: a count for each pair of 16,384 experts.
+    many = [[list(range(first, first + 1024))] for first in range(0, 16384, 1024)]
+    path = write(os.path.join(folder, "occurs"), own_text(many, 0, 20000, 1024))
+    code, seconds, peak, said = measured("trace", "replay", path, "--policy", "learned")
+    check(code == 1 and seconds < 1 and peak < 80 and "268435456" in said and "16384 experts" in said, f"{seconds} s, {peak}: {said}")
+    check(measured("trace", "replay", path, "--policy", "lru")[0] == 0, "lru has no such counts")
+
+
 def replay_rate(name, policy, share, *pool):
     found = weir_json("trace", "replay", os.path.join(TRACES, name), "--policy", policy, "--fraction", share, *pool)
     check(abs(found["hit_rate"] - found["hits"] / found["accesses"]) < 1e-9, f"{found}")
@@ -338,6 +368,7 @@ def main():
         test_bench_feeds_the_ids_of_a_file(folder)
         test_show_draws(folder)
         test_pictures_stay_small(folder)
+        test_memory_follows_what_occurs(folder)
         test_known_hit_rates()
     finally:
         remove(folder)

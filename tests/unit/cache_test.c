@@ -216,6 +216,71 @@ static void favourites_stay(void **state)
     assert_true(replay(&trace, "learned", 0.5) > 0.7);
 }
 
+/* The same routing with ids far apart: tables hold only those that occur, and nothing else may
+ * change. Only learned also learns from what does not occur, and fate deals by how many there are.
+ *
+static void experts_that_never_occur_change_no_hit(void **state)
+{
+    enum { APART = 2500 };
+    static uint16_t spread[TOKENS][LAYERS][USED];
+    (void)state;
+    for (uint64_t seed = 1; seed < 4; seed++) {
+        const struct weir_trace trace = make_trace(seed);
+        struct weir_trace apart = trace;
+        apart.n_expert = EXPERTS * APART;
+        apart.experts = &spread[0][0][0];
+        for (size_t at = 0; at < (size_t)TOKENS * LAYERS * USED; at++)
+            (&spread[0][0][0])[at] = (uint16_t)(trace.experts[at] * APART + APART - 1);
+        for (uint32_t index = 0; weir_policy_name(index) != NULL; index++)
+            for (int pool = 0; pool < 2; pool++) {
+                const struct weir_replay_config config = {.policy = weir_policy_name(index),
+                                                          .pool = pool == 1,
+                                                          .n_slot = 9,
+                                                          .warm_share = 1.0 / 3.0};
+                struct weir_replay_result result;
+                struct weir_replay_result other;
+                if (pool == 1 && !weir_policy_can_pool(index))
+                    continue;
+                assert_int_equal(weir_trace_replay(&trace, &config, &result, NULL, NULL, NULL),
+                                 WEIR_OK);
+                assert_int_equal(weir_trace_replay(&apart, &config, &other, NULL, NULL, NULL),
+                                 WEIR_OK);
+                assert_int_equal(other.uses, result.uses);
+                assert_int_equal(other.n_slot_total, result.n_slot_total);
+                if (strcmp(config.policy, "learned") != 0 && strcmp(config.policy, "fate") != 0)
+                    assert_int_equal(other.hits, result.hits);
+                else
+                    assert_true(other.hits > result.hits / 2);
+            }
+    }
+}
+
+static void tell_experts(void *user, uint32_t token, uint32_t layer, const uint32_t *told,
+                         const bool *hits, uint32_t count, bool is_counted)
+{
+    const struct weir_trace *trace = user;
+    const uint16_t *wanted =
+        trace->experts + ((size_t)token * trace->n_layer + layer) * trace->n_expert_used;
+    (void)hits;
+    (void)is_counted;
+    assert_int_equal(count, trace->n_expert_used);
+    for (uint32_t rank = 0; rank < count; rank++)
+        assert_int_equal(told[rank], wanted[rank]);
+}
+
+static void steps_are_told_by_the_ids_of_the_trace(void **state)
+{
+    (void)state;
+    struct weir_trace trace = make_trace(5);
+    const struct weir_replay_config config = {.policy = "lru", .n_slot = 9};
+    struct weir_replay_result result;
+    assert_int_equal(weir_trace_replay(&trace, &config, &result, tell_experts, &trace, NULL),
+                     WEIR_OK);
+    trace.n_expert = 60000;
+    assert_int_equal(weir_trace_replay(&trace, &config, &result, tell_experts, &trace, NULL),
+                     WEIR_OK);
+}
+
 struct toy {
     struct weir_mem mem;
     struct weir_cache cache;
@@ -506,6 +571,8 @@ int main(void)
         cmocka_unit_test(nothing_beats_the_future_in_a_pool),
         cmocka_unit_test(with_slots_for_all_every_policy_hits),
         cmocka_unit_test(favourites_stay),
+        cmocka_unit_test(experts_that_never_occur_change_no_hit),
+        cmocka_unit_test(steps_are_told_by_the_ids_of_the_trace),
         cmocka_unit_test(decayed_counts_order_by_count_then_use_then_index),
         cmocka_unit_test(slots_retire_empty_first_then_by_worth_and_never_when_held),
         cmocka_unit_test(a_readmitted_slot_is_empty_and_the_policy_counts_on),
