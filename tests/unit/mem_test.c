@@ -50,6 +50,13 @@ static void plan(struct weir_mem *mem, struct layout *layout)
     lay_out(mem, layout);
 }
 
+static void open_planned(struct weir_mem *mem, struct layout *layout)
+{
+    plan(mem, layout);
+    assert_int_equal(weir_mem_open(mem, NULL), WEIR_OK);
+    lay_out(mem, layout);
+}
+
 static void mem_planning_counts_and_maps_nothing(void **state)
 {
     (void)state;
@@ -108,9 +115,7 @@ static void mem_discard_gives_back_these_pages_and_no_others(void **state)
     (void)state;
     struct weir_mem mem;
     struct layout layout;
-    plan(&mem, &layout);
-    assert_int_equal(weir_mem_open(&mem, NULL), WEIR_OK);
-    lay_out(&mem, &layout);
+    open_planned(&mem, &layout);
     memset(layout.slots, 0x5a, SLOT_BYTES);
     weir_mem_seal(&mem);
     /* Across a huge page's boundary, and neither at its start nor its end. */
@@ -359,9 +364,7 @@ static void ask_for_more_than_planned(void)
 {
     struct weir_mem mem;
     struct layout layout;
-    plan(&mem, &layout);
-    weir_mem_open(&mem, NULL);
-    lay_out(&mem, &layout);
+    open_planned(&mem, &layout);
     weir_mem_alloc(&mem, WEIR_MEM_TRUNK, 8192, 64);
 }
 
@@ -369,9 +372,7 @@ static void ask_after_the_seal(void)
 {
     struct weir_mem mem;
     struct layout layout;
-    plan(&mem, &layout);
-    weir_mem_open(&mem, NULL);
-    lay_out(&mem, &layout);
+    open_planned(&mem, &layout);
     weir_mem_seal(&mem);
     weir_mem_alloc(&mem, WEIR_MEM_TRUNK, 1, 1);
 }
@@ -396,9 +397,7 @@ static void discard_past_the_end(void)
 {
     struct weir_mem mem;
     struct layout layout;
-    plan(&mem, &layout);
-    weir_mem_open(&mem, NULL);
-    lay_out(&mem, &layout);
+    open_planned(&mem, &layout);
     weir_mem_seal(&mem);
     weir_mem_discard(&mem, WEIR_MEM_SLOTS, layout.slots + 4096, SLOT_BYTES);
 }
@@ -407,9 +406,7 @@ static void restore_what_is_there(void)
 {
     struct weir_mem mem;
     struct layout layout;
-    plan(&mem, &layout);
-    weir_mem_open(&mem, NULL);
-    lay_out(&mem, &layout);
+    open_planned(&mem, &layout);
     weir_mem_seal(&mem);
     weir_mem_restore(&mem, WEIR_MEM_SLOTS, layout.slots, 4096);
 }

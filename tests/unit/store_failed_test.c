@@ -320,8 +320,8 @@ static void a_slot_has_room_for_every_records_supersets(void **state)
     layer.slice_count = 2;
     layer.slice[1] = (struct weir_slice){.stride_bytes = 5000, .bytes = 1};
     assert_int_equal(weir_store_slot_bytes(&layer), 3 * PAGE);
-    const struct weir_place places[] = {{0, 0}, {PAGE, 1}, {PAGE - 1, 0}, {0, 1}, {5, 0}};
-    layer.slice[1].places = places; /* one byte is in one page, wherever it is */
+    const struct weir_place table[] = {{0, 0}, {PAGE, 1}, {PAGE - 1, 0}, {0, 1}, {5, 0}};
+    layer.slice[1].places = table; /* one byte is in one page, wherever it is */
     assert_int_equal(weir_store_slot_bytes(&layer), 3 * PAGE);
     layer.slice[1].bytes = 2; /* record 2 has a byte on either side */
     assert_int_equal(weir_store_slot_bytes(&layer), 4 * PAGE);

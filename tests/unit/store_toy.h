@@ -36,12 +36,12 @@ static inline uint32_t draw(struct toy *toy, uint32_t least, uint32_t most)
 }
 
 /* The places of a slice's records in a table: any, in any order, in either file. */
-static inline void scatter(struct toy *toy, struct weir_slice *slice, struct weir_place *places)
+static inline void scatter(struct toy *toy, struct weir_slice *slice, struct weir_place *table)
 {
     for (uint32_t record = 0; record < RECORDS_MAX; record++)
-        places[record] = (struct weir_place){.offset = draw(toy, 0, FILE_BYTES - slice->bytes),
-                                             .file = draw(toy, 0, 1)};
-    *slice = (struct weir_slice){.bytes = slice->bytes, .places = places};
+        table[record] = (struct weir_place){.offset = draw(toy, 0, FILE_BYTES - slice->bytes),
+                                            .file = draw(toy, 0, 1)};
+    *slice = (struct weir_slice){.bytes = slice->bytes, .places = table};
 }
 
 /* 1 to 4 slices of any size at any offset, in two files that are the same; every other one is a
