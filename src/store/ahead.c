@@ -1,29 +1,25 @@
-/* ahead.c - records that a later layer may need, read while the device has nothing better to do.
+/* ahead.c - records that a later layer will probably need, read while the device has time.
  *
- * I1  A slot is in ahead.slots while it is read ahead and its layer's step has not begun, or was
- *     given up with reads in flight; its record is held, so that nobody takes the slot meanwhile.
- * I2  A set keeps step_max slots that are not held by look-ahead: every step can go on. */
+ * The model gives a hint: a layer, and records of it, the likeliest first. A record of the hint
+ * that has no slot takes the slot of the least valuable record and is read into it. It keeps this
+ * slot until its layer's step begins. Then the record was needed (a hit, or late when it is still
+ * being read), or the read was wasted.
+ *
+ * I1  ahead.slots lists each slot that look-ahead keeps, once: those with is_ahead, whose layer's
+ *     step has not begun, and those without, which were abandoned while a read was in flight.
+ * I2  Look-ahead leaves enough slots of each set for a step of any of its layers.
+ * I3  The hint is records of one layer; those before `next` were looked at. */
 #include <math.h>
 
 #include "store/store_internal.h"
 
-static uint64_t asked_bytes(struct weir_store *store, uint32_t slot)
+static uint64_t submitted_bytes(struct weir_store *store, uint32_t slot)
 {
     const struct weir_layer_state *layer = weir_store_layer_of(store, slot);
     uint64_t bytes = 0;
-    for (uint32_t slice = 0; slice < store->slots[slot].asked; slice++)
+    for (uint32_t slice = 0; slice < store->slots[slot].submitted; slice++)
         bytes += weir_store_superset(&layer->config.slice[slice], store->slots[slot].record).bytes;
     return bytes;
-}
-
-static void forget_slot(struct weir_ahead *ahead, uint32_t slot)
-{
-    uint32_t at = 0;
-    while (ahead->slots[at] != slot)
-        at++;
-    ahead->slot_count--;
-    for (; at < ahead->slot_count; at++)
-        ahead->slots[at] = ahead->slots[at + 1];
 }
 
 static bool is_listed(const struct weir_ahead *ahead, uint32_t slot)
@@ -34,45 +30,55 @@ static bool is_listed(const struct weir_ahead *ahead, uint32_t slot)
     return false;
 }
 
+static void unlist(struct weir_ahead *ahead, uint32_t slot)
+{
+    uint32_t at = 0;
+    while (ahead->slots[at] != slot)
+        at++;
+    ahead->slot_count--;
+    for (; at < ahead->slot_count; at++)
+        ahead->slots[at] = ahead->slots[at + 1];
+}
+
 void weir_store_promote(struct weir_store *store, uint32_t slot)
 {
     struct weir_slot *at = &store->slots[slot];
     if (!is_listed(&store->ahead, slot))
         return;
-    if (!at->is_ahead)
-        store->stats.ahead_wasted_bytes -= asked_bytes(store, slot);
+    if (!at->is_ahead) /* it was counted as wasted when it was abandoned */
+        store->stats.ahead_wasted_bytes -= submitted_bytes(store, slot);
     if (weir_store_slot_is_whole(store, slot))
         store->stats.ahead_hits++;
-    else if (at->asked > 0)
+    else if (at->submitted > 0)
         store->stats.ahead_late++;
     at->is_ahead = false;
     at->class = WEIR_READ_PROMOTED;
-    forget_slot(&store->ahead, slot);
+    unlist(&store->ahead, slot);
 }
 
-/* Nobody waits for this slot any more. It is free for others when nothing is on its way to it. */
-static void settle(struct weir_store *store, uint32_t slot)
+/* Let others have an abandoned slot, unless a read into it is still in flight. */
+static void free_slot(struct weir_store *store, uint32_t slot)
 {
     const struct weir_slot *at = &store->slots[slot];
-    if (at->arrived != (1u << at->asked) - 1)
+    if (at->arrived != (1u << at->submitted) - 1)
         return;
-    forget_slot(&store->ahead, slot);
+    unlist(&store->ahead, slot);
     if (weir_store_slot_is_whole(store, slot))
         weir_cache_let_go(&store->cache, slot);
     else
         weir_store_empty_slot(store, slot);
 }
 
-bool weir_store_finish_ahead(struct weir_store *store, uint32_t slot)
+bool weir_store_arrived_ahead(struct weir_store *store, uint32_t slot)
 {
     if (!is_listed(&store->ahead, slot))
         return false;
     if (!store->slots[slot].is_ahead)
-        settle(store, slot);
+        free_slot(store, slot);
     return true;
 }
 
-void weir_store_close_ahead(struct weir_store *store, uint32_t layer)
+void weir_store_drop_hint(struct weir_store *store, uint32_t layer)
 {
     struct weir_ahead *ahead = &store->ahead;
     ahead->count = ahead->next = 0;
@@ -84,12 +90,12 @@ void weir_store_close_ahead(struct weir_store *store, uint32_t layer)
         if (!at->is_ahead || (layer != WEIR_LAYER_ANY && at->layer != layer))
             continue;
         store->slots[slot].is_ahead = false;
-        store->stats.ahead_wasted_bytes += asked_bytes(store, slot);
-        settle(store, slot);
+        store->stats.ahead_wasted_bytes += submitted_bytes(store, slot);
+        free_slot(store, slot);
     }
 }
 
-/* A slot of the layer on whose way something failed; WEIR_NO_SLOT when there is none. */
+/* A slot that look-ahead keeps for this layer, and into which a read failed, or WEIR_NO_SLOT. */
 static uint32_t find_failed(const struct weir_store *store, uint32_t layer)
 {
     for (uint32_t index = 0; index < store->ahead.slot_count; index++) {
@@ -100,14 +106,14 @@ static uint32_t find_failed(const struct weir_store *store, uint32_t layer)
     return WEIR_NO_SLOT;
 }
 
-void weir_store_settle_ahead(struct weir_store *store, uint32_t layer)
+void weir_store_drop_failed_ahead(struct weir_store *store, uint32_t layer)
 {
     for (;;) {
         const uint32_t slot = find_failed(store, layer);
         if (slot == WEIR_NO_SLOT)
             return;
         store->slots[slot].is_ahead = false;
-        settle(store, slot);
+        free_slot(store, slot);
         if (is_listed(&store->ahead, slot))
             weir_store_collect(store, true);
     }
@@ -115,40 +121,38 @@ void weir_store_settle_ahead(struct weir_store *store, uint32_t layer)
 
 void weir_store_stop_ahead(struct weir_store *store)
 {
-    weir_store_close_ahead(store, WEIR_LAYER_ANY);
+    weir_store_drop_hint(store, WEIR_LAYER_ANY);
     while (store->ahead.slot_count > 0)
         weir_store_collect(store, true);
+    WEIR_STORE_CHECK(store);
 }
 
-/* Whether look-ahead may hold one more slot of the layer's set; keeps I2. */
-static bool may_hold(const struct weir_store *store, uint32_t layer)
+uint32_t weir_store_ahead_held(const struct weir_store *store, uint32_t set)
 {
-    const struct weir_cache *cache = &store->cache;
-    const uint32_t set = cache->layers[layer].set;
     uint32_t held = 0;
     for (uint32_t index = 0; index < store->ahead.slot_count; index++)
-        held += cache->layers[store->slots[store->ahead.slots[index]].layer].set == set;
-    return cache->set_live[set] > held + store->step_max;
+        held += store->cache.layers[store->slots[store->ahead.slots[index]].layer].set == set;
+    return held;
 }
 
+/* Begin to read a record of the hint. False when look-ahead may have no slot for it. */
 static bool start_ahead(struct weir_store *store, uint32_t record)
 {
     struct weir_ahead *ahead = &store->ahead;
-    uint32_t victim;
-    if (!may_hold(store, ahead->layer))
-        return false;
-    const uint32_t slot = weir_cache_claim_ahead(&store->cache, ahead->layer, record, &victim);
+    struct weir_layer_state *layer = &store->layers[ahead->layer];
+    const uint32_t set = store->cache.layers[ahead->layer].set;
+    if (store->cache.set_live[set] <= weir_store_ahead_held(store, set) + store->step_max)
+        return false; /* keeps I2 */
+    const uint32_t slot = weir_store_take_slot(store, layer, record, WEIR_READ_AHEAD);
     if (slot == WEIR_NO_SLOT)
         return false;
-    weir_store_open_slot(store, slot, ahead->layer, record, victim);
     store->slots[slot].is_ahead = true;
-    store->slots[slot].class = WEIR_READ_AHEAD;
     ahead->slots[ahead->slot_count++] = slot;
     return true;
 }
 
-/* Of a guess one slice at a time, or a few small ones: what is in flight when the next step knows
- * what it needs delays it. */
+/* Bytes that may be in flight when a read ahead is submitted. A guess gets little, one slice or a
+ * few small ones: what is in flight when the next step begins delays what that step waits for. */
 static uint64_t ahead_budget_bytes(const struct weir_store *store)
 {
     if (store->ahead.is_sure)
@@ -162,46 +166,65 @@ static uint64_t ahead_budget_bytes(const struct weir_store *store)
     return weir_min(store->budget_bytes, wanted_bytes);
 }
 
-/* What is left of the slots that were taken; false when budget or device take no more now. */
-static bool ask_for_taken(struct weir_store *store, uint64_t budget_bytes)
+static uint32_t slice_count_of(const struct weir_store *store, uint32_t slot)
 {
-    const struct weir_ahead *ahead = &store->ahead;
-    for (uint32_t index = 0; index < ahead->slot_count; index++) {
-        const uint32_t slot = ahead->slots[index];
-        const uint32_t slice_count = weir_store_layer_of(store, slot)->config.slice_count;
-        if (store->slots[slot].is_ahead && !weir_store_ask(store, slot, slice_count, budget_bytes))
-            return false;
-    }
-    return true;
+    return store->layers[store->slots[slot].layer].config.slice_count;
 }
 
-static void ask_ahead(struct weir_store *store)
+/* The first slot with slices of a read ahead that were not submitted, or WEIR_NO_SLOT. */
+static uint32_t find_unsubmitted(const struct weir_store *store)
+{
+    for (uint32_t index = 0; index < store->ahead.slot_count; index++) {
+        const uint32_t slot = store->ahead.slots[index];
+        const struct weir_slot *at = &store->slots[slot];
+        if (at->is_ahead && at->submitted < slice_count_of(store, slot))
+            return slot;
+    }
+    return WEIR_NO_SLOT;
+}
+
+/* The next record of the hint without a slot; WEIR_NO_RECORD when none is left. */
+static uint32_t next_hinted(struct weir_store *store)
+{
+    struct weir_ahead *ahead = &store->ahead;
+    while (ahead->next < ahead->count) {
+        const uint32_t record = ahead->records[ahead->next++];
+        if (weir_cache_find(&store->cache, ahead->layer, record) == WEIR_NO_SLOT)
+            return record;
+    }
+    return WEIR_NO_RECORD;
+}
+
+/* Submit slices until the budget or the device takes no more, the hint has no more records, or the
+ * time before the next step is used up. */
+static void submit_hinted(struct weir_store *store)
 {
     struct weir_ahead *ahead = &store->ahead;
     const uint64_t budget_bytes = ahead_budget_bytes(store);
-    const uint32_t slice_count = store->layers[ahead->layer].config.slice_count;
-    const double record_bytes = (double)store->layers[ahead->layer].slot_bytes;
-    if (!ask_for_taken(store, budget_bytes))
-        return;
-    while (ahead->next < ahead->count && store->in_flight_bytes < budget_bytes) {
-        const uint32_t record = ahead->records[ahead->next++];
-        if (weir_cache_find(&store->cache, ahead->layer, record) != WEIR_NO_SLOT)
-            continue;
-        /* The last one may end too late: slices that are not asked for yet are never read when it
-         * turns out wrong, and those that are, if it is right, need not be read then. */
+    for (;;) {
+        uint32_t slot;
+        while ((slot = find_unsubmitted(store)) != WEIR_NO_SLOT)
+            if (!weir_store_submit(store, slot, slice_count_of(store, slot), budget_bytes))
+                return;
+        if (store->in_flight_bytes >= budget_bytes)
+            return;
+        const uint32_t record = next_hinted(store);
+        if (record == WEIR_NO_RECORD)
+            return;
+        /* The last record that is begun may take longer than the time that is left. Its later
+         * slices are submitted only when the earlier ones made room: if the guess is wrong they are
+         * never read, and if it is right, what was read need not be read again. */
         if (ahead->left_bytes <= 0.0 || !start_ahead(store, record)) {
             ahead->next = ahead->count;
             return;
         }
-        ahead->left_bytes -= record_bytes;
-        if (!weir_store_ask(store, ahead->slots[ahead->slot_count - 1], slice_count, budget_bytes))
-            return;
+        ahead->left_bytes -= (double)store->layers[ahead->layer].slot_bytes;
     }
 }
 
-void weir_store_pump_ahead(struct weir_store *store)
+void weir_store_submit_ahead(struct weir_store *store)
 {
-    ask_ahead(store);
+    submit_hinted(store);
     weir_io_flush(store->io);
 }
 
@@ -232,14 +255,8 @@ bool weir_store_has_time(const weir_store *store)
 bool weir_store_has_spare(const weir_store *store)
 {
     const struct weir_ahead *ahead = &store->ahead;
-    if (ahead->next < ahead->count || ahead->left_bytes <= 0.0 || !weir_store_has_time(store))
-        return false;
-    for (uint32_t index = 0; index < ahead->slot_count; index++) {
-        const struct weir_slot *at = &store->slots[ahead->slots[index]];
-        if (at->is_ahead && at->asked < store->layers[at->layer].config.slice_count)
-            return false;
-    }
-    return true;
+    return ahead->next == ahead->count && ahead->left_bytes > 0.0 && weir_store_has_time(store) &&
+           find_unsubmitted(store) == WEIR_NO_SLOT;
 }
 
 bool weir_store_is_whole(const weir_store *store, uint32_t layer)
@@ -255,6 +272,7 @@ void weir_store_poll(weir_store *store)
     const struct weir_step *step = &store->step;
     weir_store_collect(store, false);
     if (!step->is_running ||
-        (weir_store_pump_reads(store) && step->missing_next == step->missing_count))
-        weir_store_pump_ahead(store);
+        (weir_store_submit_step(store) && step->missing_next == step->missing_count))
+        weir_store_submit_ahead(store);
+    WEIR_STORE_CHECK(store);
 }

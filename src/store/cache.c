@@ -1,9 +1,12 @@
 /* cache.c - residency: numbered records, sets of slots, the choice of a victim.
  *
- * I1  slot_of and record_in agree.
+ * I1  slot_of and record_in agree, and a record's slot is one of its layer's set.
  * I2  A held slot is never a victim, so no record is read twice in a step.
  * I3  The running step's own records are victims only when there is no other.
- * I4  A retired slot has no record, and gets none before it is readmitted. */
+ * I4  A retired slot has no record, and gets none before it is readmitted.
+ * I5  set_live counts a set's slots but the retired ones, set_empty those of them without a record.
+ * I6  A slot without a record is not held.
+ * I7  The policy counts where a set has fewer slots than records. */
 #include "store/cache.h"
 
 #include <string.h>
@@ -151,7 +154,7 @@ static bool goes_first(const struct victim *a, const struct victim *b)
     return a->record < b->record;
 }
 
-/* An empty slot of the set, or the best victim's. */
+/* A slot without a record, or else the one whose record goes first. */
 static uint32_t choose_slot(const struct weir_cache *cache, uint32_t set)
 {
     struct victim best = {.slot = WEIR_NO_SLOT};
@@ -202,6 +205,7 @@ static uint32_t claim(struct weir_cache *cache, uint32_t layer, uint32_t record,
     if (cache->policy->miss != NULL)
         cache->policy->miss(cache, number);
     const uint32_t slot = choose_slot(cache, set);
+    WEIR_ASSERT(cache->holds[slot] == WEIR_HOLD_NONE); /* keeps I2 */
     if (cache->record_in[slot] != WEIR_NO_RECORD) {
         *victim = cache->record_in[slot];
         vacate(cache, slot);
@@ -247,18 +251,23 @@ void weir_cache_drop(struct weir_cache *cache, uint32_t slot)
         cache->policy->leave(cache, record);
 }
 
-/* Beyond what lets every layer's step through: look-ahead may hold slots of the set. */
-static bool may_retire(const struct weir_cache *cache, uint32_t set, uint32_t step_max)
+uint32_t weir_cache_fewest(const struct weir_cache *cache, uint32_t set, uint32_t step_max)
 {
     uint32_t fewest = 1;
-    uint32_t count = 0;
     for (uint32_t layer = 0; layer < cache->layer_count; layer++)
         if (cache->layers[layer].set == set)
             fewest =
                 (uint32_t)weir_max(fewest, weir_min(step_max, cache->layers[layer].record_count));
+    return fewest;
+}
+
+/* The set has more slots that are not held than a step needs: look-ahead may hold some. */
+static bool may_retire(const struct weir_cache *cache, uint32_t set, uint32_t step_max)
+{
+    uint32_t count = 0;
     for (uint32_t slot = cache->set_first[set]; slot < cache->set_first[set + 1]; slot++)
         count += cache->holds[slot] < WEIR_HOLD_FIRM;
-    return count > fewest;
+    return count > weir_cache_fewest(cache, set, step_max);
 }
 
 uint32_t weir_cache_retire(struct weir_cache *cache, uint32_t step_max)

@@ -122,6 +122,10 @@ uint32_t weir_cache_find_retired(const struct weir_cache *cache, uint32_t set);
 /* The retired slot is an empty slot again. */
 void weir_cache_readmit(struct weir_cache *cache, uint32_t slot);
 uint32_t weir_cache_set_of(const struct weir_cache *cache, uint32_t slot);
+/* Slots of the set that a step of at most step_max records needs, whichever of its layers runs. */
+uint32_t weir_cache_fewest(const struct weir_cache *cache, uint32_t set, uint32_t step_max);
+/* Assert the promises at the top of cache.c. */
+void weir_cache_check(const struct weir_cache *cache);
 /* The step is over: nothing is held any more. */
 void weir_cache_end(struct weir_cache *cache);
 /* The policy counts the uses of the step that is over, unless it has: done by the next call that

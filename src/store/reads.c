@@ -1,4 +1,7 @@
-/* reads.c - records on their way from the device to their slots. */
+/* reads.c - records on their way from the device to their slots.
+ *
+ * I1  A slot's slices are submitted in order, each once; only what was submitted arrives.
+ * I2  A slot is READING until its head is there without an error, then READY or LEASED. */
 #include <string.h>
 
 #include "store/store_internal.h"
@@ -19,7 +22,7 @@ struct weir_layer_state *weir_store_layer_of(struct weir_store *store, uint32_t 
     return &store->layers[store->slots[slot].layer];
 }
 
-/* Bytes of a slot before slice `slice`. */
+/* Where in a slot this slice begins; behind the last one, the slot's end. */
 static uint64_t slice_begin(const struct weir_layer_state *layer, uint32_t slice)
 {
     return slice < layer->config.slice_count ? layer->slice_at[slice] : layer->slot_bytes;
@@ -62,8 +65,8 @@ bool weir_store_slot_is_whole(const struct weir_store *store, uint32_t slot)
     return !at->failed && at->arrived == (1u << slice_count) - 1;
 }
 
-/* The slot's record has gone: a reader that kept a pointer past its lease finds nonsense rather
- * than old weights. */
+/* The slot loses its record. In debug builds whoever still reads it, past its lease, then finds
+ * nonsense and not the old weights. */
 static void spoil(struct weir_store *store, uint32_t slot)
 {
     WEIR_ASSERT(store->slots[slot].state == WEIR_SLOT_READY && !store->slots[slot].is_wanted);
@@ -74,34 +77,41 @@ static void spoil(struct weir_store *store, uint32_t slot)
 #endif
 }
 
-void weir_store_open_slot(struct weir_store *store, uint32_t slot, uint32_t layer, uint32_t record,
-                          uint32_t victim)
+uint32_t weir_store_take_slot(struct weir_store *store, struct weir_layer_state *layer,
+                              uint32_t record, enum weir_read_class class)
 {
+    uint32_t victim;
+    const uint32_t slot = class == WEIR_READ_AHEAD
+                              ? weir_cache_claim_ahead(&store->cache, layer->index, record, &victim)
+                              : weir_cache_claim(&store->cache, layer->index, record, &victim);
+    if (slot == WEIR_NO_SLOT)
+        return slot;
     struct weir_slot *at = &store->slots[slot];
     if (victim != WEIR_NO_RECORD)
         spoil(store, slot);
     else
         WEIR_ASSERT(at->state == WEIR_SLOT_EMPTY);
-    *at = (struct weir_slot){
-        .memory = at->memory, .layer = layer, .record = record, .state = WEIR_SLOT_READING};
-    weir_store_guard(store, slot, 0, store->layers[layer].config.slice_count, true);
+    *at = (struct weir_slot){.memory = at->memory,
+                             .layer = layer->index,
+                             .record = record,
+                             .state = WEIR_SLOT_READING,
+                             .class = class};
+    weir_store_guard(store, slot, 0, layer->config.slice_count, true);
+    return slot;
 }
 
 bool weir_store_start_read(struct weir_store *store, struct weir_layer_state *layer,
                            uint32_t record, enum weir_read_class class)
 {
-    uint32_t victim;
-    const uint32_t slot = weir_cache_claim(&store->cache, layer->index, record, &victim);
+    const uint32_t slot = weir_store_take_slot(store, layer, record, class);
     if (slot == WEIR_NO_SLOT)
         return false;
-    weir_store_open_slot(store, slot, layer->index, record, victim);
-    store->slots[slot].class = class;
     store->slots[slot].is_wanted = true;
     store->step.reading[store->step.reading_count++] = slot;
     return true;
 }
 
-/* The first slice of a record is with the device. */
+/* The first slice of a record was submitted. */
 static void count_read(struct weir_store *store, const struct weir_slot *slot)
 {
     store->stats.reads++;
@@ -113,42 +123,44 @@ static void count_read(struct weir_store *store, const struct weir_slot *slot)
     store->stats.step_reads_max = weir_max(store->stats.step_reads_max, count);
 }
 
-bool weir_store_ask(struct weir_store *store, uint32_t slot, uint32_t until, uint64_t budget_bytes)
+bool weir_store_submit(struct weir_store *store, uint32_t slot, uint32_t until,
+                       uint64_t budget_bytes)
 {
     struct weir_slot *at = &store->slots[slot];
     const struct weir_layer_state *layer = weir_store_layer_of(store, slot);
-    while (at->asked < until) {
-        const struct weir_slice *slice = &layer->config.slice[at->asked];
+    while (at->submitted < until) {
+        const struct weir_slice *slice = &layer->config.slice[at->submitted];
         const struct weir_superset superset = weir_store_superset(slice, at->record);
         const struct weir_read read = {
             .offset = superset.offset,
-            .tag = (uint64_t)slot * WEIR_SLICE_MAX + at->asked,
-            .dst = at->memory + layer->slice_at[at->asked],
+            .tag = (uint64_t)slot * WEIR_SLICE_MAX + at->submitted,
+            .dst = at->memory + layer->slice_at[at->submitted],
             .bytes = superset.bytes,
             .min_bytes = superset.lead_bytes + slice->bytes,
             .file = weir_store_place(slice, at->record).file,
-            .label = {class_names[at->class], layer->index, at->record, at->asked},
+            .label = {class_names[at->class], layer->index, at->record, at->submitted},
         };
         if (store->in_flight_bytes > 0 && store->in_flight_bytes + superset.bytes > budget_bytes)
             return false;
         const bool is_first = store->in_flight_bytes == 0;
         if (!weir_io_queue(store->io, &read))
             return false;
-        if (is_first) /* the device begins while the others are prepared */
+        if (is_first) /* the device begins while the next ones are prepared */
             weir_io_flush(store->io);
         store->in_flight_bytes += superset.bytes;
         store->stats.slice_bytes += slice->bytes;
         store->stats.read_bytes += superset.bytes;
-        if (at->asked++ == 0)
+        if (at->submitted++ == 0)
             count_read(store, at);
     }
     return true;
 }
 
-/* Heads of the next records go before the tail of this one, as far as a token's records reach:
- * with the heads a token's experts can be computed while the tails are on their way. In a prefill
- * step, which has more records, a tail waits for no more than that. */
-static bool ask_for_step(struct weir_store *store)
+/* Slices go to the device in this order: the head of each record, and behind the heads of the
+ * next step_max records its tail. So a token's heads all go before its tails, and its experts can
+ * be computed while the tails are being read. A prompt's step has more records; there a tail waits
+ * for step_max heads and no more. */
+static bool submit_slices(struct weir_store *store)
 {
     const struct weir_step *step = &store->step;
     const uint32_t lead = store->step_max;
@@ -158,24 +170,24 @@ static bool ask_for_step(struct weir_store *store)
         if (index < step->reading_count) {
             const uint32_t slot = step->reading[index];
             const uint32_t head_count = weir_store_layer_of(store, slot)->config.head_count;
-            if (!weir_store_ask(store, slot, head_count, budget_bytes))
+            if (!weir_store_submit(store, slot, head_count, budget_bytes))
                 return false;
         }
         if (index < lead)
             continue;
         const uint32_t slot = step->reading[index - lead];
         const uint32_t slice_count = weir_store_layer_of(store, slot)->config.slice_count;
-        if (!weir_store_ask(store, slot, slice_count, budget_bytes))
+        if (!weir_store_submit(store, slot, slice_count, budget_bytes))
             return false;
     }
     return true;
 }
 
-bool weir_store_pump_reads(struct weir_store *store)
+bool weir_store_submit_step(struct weir_store *store)
 {
-    const bool all_asked = ask_for_step(store);
+    const bool is_all = submit_slices(store);
     weir_io_flush(store->io);
-    return all_asked;
+    return is_all;
 }
 
 static void keep_failure(struct weir_store *store, const struct weir_read_done *done)
@@ -197,7 +209,7 @@ static void keep_failure(struct weir_store *store, const struct weir_read_done *
                      slot->record, slice, superset.bytes, (unsigned long long)superset.offset);
 }
 
-static void forget_reading(struct weir_step *step, uint32_t slot)
+static void unlist_reading(struct weir_step *step, uint32_t slot)
 {
     uint32_t at = 0;
     while (step->reading[at] != slot)
@@ -220,20 +232,20 @@ void weir_store_drop_reads(struct weir_store *store)
     struct weir_step *step = &store->step;
     for (uint32_t index = step->reading_count; index > 0; index--) {
         const uint32_t slot = step->reading[index - 1];
-        if (store->slots[slot].asked > 0)
+        if (store->slots[slot].submitted > 0)
             continue;
-        forget_reading(step, slot);
+        unlist_reading(step, slot);
         weir_store_empty_slot(store, slot);
     }
 }
 
-/* All slices of a slot of the step are back. */
+/* All slices of a slot in step.reading have arrived. */
 static void finish_slot(struct weir_store *store, uint32_t slot)
 {
     const struct weir_slot *at = &store->slots[slot];
-    forget_reading(&store->step, slot);
+    unlist_reading(&store->step, slot);
     if (at->state == WEIR_SLOT_LEASED)
-        return; /* release sees to it */
+        return; /* release lets the slot go, or empties it */
     if (at->failed)
         weir_store_empty_slot(store, slot);
     else if (!at->is_wanted)
@@ -263,12 +275,12 @@ static void take_slice(struct weir_store *store, const struct weir_read_done *do
         if (at->is_wanted)
             store->step.landed[store->step.landed_count++] = slot;
     }
-    if (!weir_store_finish_ahead(store, slot) && at->arrived == (1u << config->slice_count) - 1)
+    if (!weir_store_arrived_ahead(store, slot) && at->arrived == (1u << config->slice_count) - 1)
         finish_slot(store, slot);
 }
 
-/* Follow the middle of the values: one that is far off, because the machine was busy or a text was
- * waited for, counts no more than any other. */
+/* Move towards the median of the values, by a fixed factor a value. So a value that is far off,
+ * because the machine was busy or the program waited for a text, counts no more than another. */
 static void follow(double *middle, double value)
 {
     if (*middle == 0.0)
@@ -277,7 +289,8 @@ static void follow(double *middle, double value)
         *middle *= value > *middle ? 16.0 / 15.0 : 15.0 / 16.0;
 }
 
-/* How long the step had something to wait for, what came in that time, and the pauses between. */
+/* Measure how long reads of the step are pending, how many bytes arrive in that time, and how long
+ * the pauses between are. */
 static void note_pending(struct weir_store *store)
 {
     struct weir_step *step = &store->step;

@@ -25,6 +25,7 @@ uint64_t weir_store_shrink(weir_store *store, uint64_t bytes)
         store->stats.shrunk_slots++;
         given_bytes += slot_bytes;
     }
+    WEIR_STORE_CHECK(store);
     return given_bytes;
 }
 
@@ -74,5 +75,6 @@ uint64_t weir_store_grow(weir_store *store, uint64_t bytes)
         store->stats.grown_slots++;
         taken_bytes += slot_bytes;
     }
+    WEIR_STORE_CHECK(store);
     return taken_bytes;
 }

@@ -1,7 +1,11 @@
-/* step.c - one step: resident records first, then each as it lands.
+/* step.c - one step: resident records are leased first, then each record as its head lands.
  *
- * I1  The cache holds a slot from begin or from its read until its lease is released, so no
- *     record is read twice in a step. */
+ * I1  The cache holds a slot from begin, or from the start of its read, until its lease is released
+ *     and its tail is there. Nothing else is held but what look-ahead keeps (ahead I1). So no
+ *     record is read twice in a step.
+ * I2  Slots in step.reading have slices still to come, and each is listed once.
+ * I3  Slots are leased and wanted only while a step runs; lease_count is how many are leased.
+ * I4  Until the step fails, the slots that it has not leased yet, resident or landed, are READY. */
 #include <string.h>
 
 #include "store/store_internal.h"
@@ -12,20 +16,20 @@ static struct weir_layer_state *running_layer(struct weir_store *store)
     return &store->layers[store->step.layer];
 }
 
-/* Start as many of the missing records as there are slots for; hand reads to the device, what the
- * step waits for first. */
-static void pump(struct weir_store *store)
+/* Start to read as many missing records as there are slots for. Submit what the step waits for, and
+ * when all of that was submitted, what look-ahead may read. */
+static void advance(struct weir_store *store)
 {
     struct weir_step *step = &store->step;
     struct weir_layer_state *layer = running_layer(store);
     while (step->missing_next < step->missing_count && step->failure.status == WEIR_OK &&
            weir_store_start_read(store, layer, step->missing[step->missing_next], WEIR_READ_DEMAND))
         step->missing_next++;
-    if (weir_store_pump_reads(store) && step->missing_next == step->missing_count)
-        weir_store_pump_ahead(store);
+    if (weir_store_submit_step(store) && step->missing_next == step->missing_count)
+        weir_store_submit_ahead(store);
 }
 
-/* A record of the step that has a slot already. */
+/* A record of the step has a slot already: all of it is there, or a read ahead is under way. */
 static void take_slot(struct weir_store *store, uint32_t slot)
 {
     struct weir_step *step = &store->step;
@@ -48,7 +52,7 @@ void weir_store_begin(weir_store *store, uint32_t layer_index, const uint32_t *r
     struct weir_step *step = &store->step;
     WEIR_ASSERT(!step->is_running && layer_index < store->layer_count && store->lease_count == 0);
     WEIR_ASSERT(count <= store->layers[layer_index].config.record_count);
-    weir_store_settle_ahead(store, layer_index);
+    weir_store_drop_failed_ahead(store, layer_index);
     step->is_running = true;
     step->layer = layer_index;
     step->count = count;
@@ -67,11 +71,12 @@ void weir_store_begin(weir_store *store, uint32_t layer_index, const uint32_t *r
         else
             take_slot(store, slot);
     }
-    weir_store_close_ahead(store, layer_index);
+    weir_store_drop_hint(store, layer_index);
     store->stats.uses += count;
     store->stats.hits += step->resident_count;
-    pump(store);
+    advance(store);
     weir_store_collect(store, false);
+    WEIR_STORE_CHECK(store);
 }
 
 static void lease_slot(struct weir_store *store, uint32_t slot, struct weir_lease *lease)
@@ -93,7 +98,8 @@ static void lease_slot(struct weir_store *store, uint32_t slot, struct weir_leas
             weir_store_superset(&layer->config.slice[slice], at->record).lead_bytes;
 }
 
-static bool has_something(const struct weir_store *store)
+/* A record can be leased now. */
+static bool has_next(const struct weir_store *store)
 {
     const struct weir_step *step = &store->step;
     if (store->waits_for_all && step->reading_count > 0)
@@ -107,8 +113,11 @@ static bool is_over(const struct weir_step *step)
            step->reading_count == 0 && step->missing_next == step->missing_count;
 }
 
-static enum weir_status tell_failure(const struct weir_step *step, struct weir_err *err)
+/* What the step's first failed read was, for the caller. */
+static enum weir_status tell_failure(const struct weir_store *store, struct weir_err *err)
 {
+    const struct weir_step *step = &store->step;
+    WEIR_STORE_CHECK(store);
     if (err != NULL && err->status == WEIR_OK)
         *err = step->failure;
     return step->failure.status;
@@ -120,30 +129,32 @@ enum weir_status weir_store_next(weir_store *store, struct weir_lease *lease, bo
     struct weir_step *step = &store->step;
     for (;;) {
         weir_store_collect(store, false);
-        pump(store);
+        advance(store);
         if (step->failure.status != WEIR_OK)
-            return tell_failure(step, err);
-        if (has_something(store) || is_over(step))
+            return tell_failure(store, err);
+        if (has_next(store) || is_over(step))
             break;
         /* Nothing in flight and records still missing: the caller holds every slot. */
         WEIR_ASSERT(store->in_flight_bytes > 0);
         weir_store_collect(store, true);
     }
-    *more = has_something(store);
+    *more = has_next(store);
     if (*more)
         lease_slot(store,
                    step->resident_next < step->resident_count
                        ? step->resident[step->resident_next++]
                        : step->landed[step->landed_next++],
                    lease);
+    WEIR_STORE_CHECK(store);
     return WEIR_OK;
 }
 
 bool weir_store_ready(weir_store *store)
 {
     weir_store_collect(store, false);
-    pump(store);
-    return has_something(store) || is_over(&store->step) || store->step.failure.status != WEIR_OK;
+    advance(store);
+    WEIR_STORE_CHECK(store);
+    return has_next(store) || is_over(&store->step) || store->step.failure.status != WEIR_OK;
 }
 
 bool weir_store_tail_ready(weir_store *store, const struct weir_lease *lease)
@@ -156,12 +167,13 @@ enum weir_status weir_store_tail(weir_store *store, const struct weir_lease *lea
 {
     WEIR_ASSERT(store->slots[lease->slot].state == WEIR_SLOT_LEASED);
     while (!weir_store_tail_ready(store, lease)) {
-        pump(store);
+        advance(store);
         weir_store_collect(store, true);
     }
     if (store->step.failure.status != WEIR_OK)
-        return tell_failure(&store->step, err);
+        return tell_failure(store, err);
     weir_store_guard(store, lease->slot, 0, running_layer(store)->config.slice_count, true);
+    WEIR_STORE_CHECK(store);
     return WEIR_OK;
 }
 
@@ -178,7 +190,8 @@ void weir_store_release(weir_store *store, struct weir_lease *lease)
     else if (at->failed && at->arrived == (1u << layer->config.slice_count) - 1)
         weir_store_empty_slot(store, lease->slot);
     memset(lease, 0, sizeof(*lease));
-    pump(store);
+    advance(store);
+    WEIR_STORE_CHECK(store);
 }
 
 void weir_store_end(weir_store *store)
@@ -187,7 +200,7 @@ void weir_store_end(weir_store *store)
     WEIR_ASSERT(step->is_running && store->lease_count == 0);
     weir_store_drop_reads(store);
     while (step->reading_count > 0) {
-        weir_store_pump_reads(store);
+        weir_store_submit_step(store);
         weir_store_collect(store, true);
     }
     weir_store_collect(store, false);
@@ -202,9 +215,11 @@ void weir_store_end(weir_store *store)
     }
     weir_cache_end(&store->cache);
     step->is_running = false;
+    WEIR_STORE_CHECK(store);
 }
 
 void weir_store_count(weir_store *store)
 {
     weir_cache_count(&store->cache);
+    WEIR_STORE_CHECK(store);
 }

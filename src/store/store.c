@@ -1,9 +1,9 @@
 /* store.c - layout, create, destroy, fill.
  *
- * I1  A record is in at most one slot: slot_of and the slot's record agree.
- * I2  Reads are in flight only while a step or a fill runs, and for look-ahead; end, fill and
- *     destroy collect theirs.
- * I3  create and plan ask mem for the same things in the same order: both are layout(). */
+ * I1  A slot has the record that the cache says it has, and an EMPTY slot has none.
+ * I2  in_flight_bytes are those of the slices that were submitted and have not arrived. The slot of
+ *     each is kept by the step or by fill, or by look-ahead: end, fill and destroy wait for theirs.
+ * I3  create and plan request the same memory in the same order: both are layout(). */
 #include "store/store.h"
 
 #include <string.h>
@@ -227,6 +227,7 @@ enum weir_status weir_store_create(weir_store **out, struct weir_mem *mem, weir_
     store->io = io;
     store->mem = mem;
     layout(store, mem, config); /* keeps I3 */
+    WEIR_STORE_CHECK(store);
     *out = store;
     return WEIR_OK;
 }
@@ -284,7 +285,7 @@ static enum weir_status fill_layer(struct weir_store *store, struct weir_layer_s
             weir_cache_has_empty(&store->cache, layer->index))
             (void)weir_store_start_read(store, layer, record, WEIR_READ_FILL);
     while (step->reading_count > 0) {
-        weir_store_pump_reads(store);
+        weir_store_submit_step(store);
         const uint32_t before = step->landed_count;
         weir_store_collect(store, true);
         *done_bytes += (step->landed_count - before) * layer->slot_bytes;
@@ -311,12 +312,14 @@ enum weir_status weir_store_fill(weir_store *store, weir_store_progress_fn *prog
 {
     uint64_t done_bytes = 0;
     const uint64_t total_bytes = bytes_to_fill(store);
+    enum weir_status status = WEIR_OK;
     WEIR_ASSERT(!store->step.is_running);
     weir_store_stop_ahead(store);
-    for (uint32_t layer = 0; layer < store->layer_count; layer++)
-        WEIR_TRY(fill_layer(store, &store->layers[layer], progress, user, &done_bytes, total_bytes,
-                            err));
-    return WEIR_OK;
+    for (uint32_t layer = 0; layer < store->layer_count && status == WEIR_OK; layer++)
+        status =
+            fill_layer(store, &store->layers[layer], progress, user, &done_bytes, total_bytes, err);
+    WEIR_STORE_CHECK(store);
+    return status;
 }
 
 void weir_store_stats_get(const weir_store *store, struct weir_store_stats *stats)

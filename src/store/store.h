@@ -192,6 +192,9 @@ uint64_t weir_store_shrink(weir_store *store, uint64_t bytes);
  * slots. Returns the bytes taken: fewer also when the kernel has no memory. */
 uint64_t weir_store_grow(weir_store *store, uint64_t bytes);
 
+/* Assert the numbered promises of the room's files. Debug builds do it after every call. */
+void weir_store_check(const weir_store *store);
+
 void weir_store_stats_get(const weir_store *store, struct weir_store_stats *stats);
 /* Start counting anew; residency and what the policy knows stay. */
 void weir_store_stats_reset(weir_store *store);

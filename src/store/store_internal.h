@@ -22,11 +22,11 @@ struct weir_slot {
     uint32_t layer;  /* of its record */
     uint32_t record; /* of its layer; WEIR_NO_RECORD when EMPTY */
     enum weir_slot_state state;
-    enum weir_read_class class; /* of the slices that are asked for next */
-    uint8_t asked;              /* slices whose reads were submitted, the first ones */
+    enum weir_read_class class; /* of the slices that are submitted next */
+    uint8_t submitted;          /* slices whose reads were submitted: so many, the first ones */
     uint8_t arrived;            /* mask of the slices whose reads came back */
-    bool failed;                /* one of them with an error */
-    bool is_wanted;             /* of the running step and not leased yet */
+    bool failed;                /* one of them came back with an error */
+    bool is_wanted;             /* the running step, or fill, will use it and has not leased it */
     bool is_ahead;              /* read ahead, and its layer's step has not begun */
 };
 
@@ -49,7 +49,7 @@ struct weir_step {
     uint32_t missing_count, missing_next;
     uint32_t *reading; /* slots with slices still to come, in the order of their start */
     uint32_t reading_count;
-    uint32_t *landed; /* slots whose heads have arrived, a queue */
+    uint32_t *landed; /* slots whose heads have arrived, in this order */
     uint32_t landed_count, landed_next;
     uint32_t *read_count;      /* [record_max] reads of each record in this step */
     uint64_t pending_since_ns; /* 0: nothing that the step waits for is being read ... */
@@ -64,15 +64,14 @@ struct weir_pace {
     double bytes_per_ns; /* that arrive while a demand is pending */
 };
 
-/* What may be needed later: records, and the slots that these and others before them have taken,
- * each until its layer's step begins. */
+/* The hint, and the slots that look-ahead keeps for records of this hint and of earlier ones. */
 struct weir_ahead {
     uint32_t layer;
     uint32_t *records; /* [record_max] the likeliest first */
     uint32_t count, next;
-    double left_bytes; /* that may still be started before the next step begins */
+    double left_bytes; /* of records that may still be begun before the next step begins */
     bool is_sure;      /* nearly all of the records will be needed */
-    uint32_t *slots;   /* [slot_count] is_ahead, or given up with reads in flight */
+    uint32_t *slots;   /* [slot_count] is_ahead, or abandoned with a read in flight */
     uint32_t slot_count;
 };
 
@@ -102,23 +101,26 @@ struct weir_layer_state *weir_store_layer_of(struct weir_store *store, uint32_t 
 /* All slices are there. */
 bool weir_store_slot_is_whole(const struct weir_store *store, uint32_t slot);
 
-/* Find a slot for record and start reading into it; reads go out with weir_store_pump_reads().
- * False when every slot that it could have is held. */
+/* A slot for the record, held; its reads can be submitted. WEIR_NO_SLOT when every slot that the
+ * record could have is held. A read ahead cannot have those of the running step's records. */
+uint32_t weir_store_take_slot(struct weir_store *store, struct weir_layer_state *layer,
+                              uint32_t record, enum weir_read_class class);
+/* The same for a record that the running step, or fill, waits for. False when there is none. */
 bool weir_store_start_read(struct weir_store *store, struct weir_layer_state *layer,
                            uint32_t record, enum weir_read_class class);
-/* Submit slices of the step's slots, as many as budget and device take. True when none is left. */
-bool weir_store_pump_reads(struct weir_store *store);
-/* Ask for the slot's slices before `until`; false when budget or device take no more now. */
-bool weir_store_ask(struct weir_store *store, uint32_t slot, uint32_t until, uint64_t budget_bytes);
-/* The slot is taken for reading the record. */
-void weir_store_open_slot(struct weir_store *store, uint32_t slot, uint32_t layer, uint32_t record,
-                          uint32_t victim);
-/* Nothing came of it: the slot is empty again. */
+/* Hand reads of the slot's first `until` slices to the device, those that it has not had yet. False
+ * when the budget or the device takes no more now. */
+bool weir_store_submit(struct weir_store *store, uint32_t slot, uint32_t until,
+                       uint64_t budget_bytes);
+/* The same for the slots in step.reading. True when all their slices were submitted. */
+bool weir_store_submit_step(struct weir_store *store);
+/* The slot has no record any more. */
 void weir_store_empty_slot(struct weir_store *store, uint32_t slot);
-/* Empty the slots of which no slice was submitted yet; the others still have to come in whole. */
+/* Empty the slots in step.reading of which no slice was submitted. The others are read whole. */
 void weir_store_drop_reads(struct weir_store *store);
-/* Collect completions, waiting for one if asked. Slots whose head is there become READY and, when
- * the step wants them, are queued as landed; failed ones become EMPTY and the failure is kept. */
+/* Take what the device has done; wait for something when `wait` is true. A slot whose head is there
+ * becomes READY and, if the step wants it, is landed. A slot into which a read failed becomes EMPTY
+ * when all its reads are back, and the step keeps the failure. */
 void weir_store_collect(struct weir_store *store, bool wait);
 /* Under ASan nobody may touch slices of a slot that is not leased. */
 void weir_store_guard(const struct weir_store *store, uint32_t slot, uint32_t first, uint32_t last,
@@ -126,17 +128,27 @@ void weir_store_guard(const struct weir_store *store, uint32_t slot, uint32_t fi
 void weir_store_guard_memory(uint8_t *memory, uint64_t bytes, bool is_open);
 void weir_store_guard_set(const struct weir_store *store, uint32_t set, bool is_open);
 
-/* Look-ahead (ahead.c). Read ahead, as far as budget_bytes in flight. */
-void weir_store_pump_ahead(struct weir_store *store);
-/* The running step wants this slot: if it was read ahead, it is the step's now. */
+/* Look-ahead (ahead.c). Submit slices of the hint's records, within budget and time. */
+void weir_store_submit_ahead(struct weir_store *store);
+/* The running step wants this slot. If look-ahead keeps it, it is the step's from now on. */
 void weir_store_promote(struct weir_store *store, uint32_t slot);
-/* The layer's step begins, or all is over (WEIR_LAYER_ANY): what was expected is asked for no more,
- * and slots that were read ahead and are not wanted are for others again; what is in flight still
- * lands. */
-void weir_store_close_ahead(struct weir_store *store, uint32_t layer);
-/* Before a step of this layer: what failed on its way must be gone, so that it is asked again. */
-void weir_store_settle_ahead(struct weir_store *store, uint32_t layer);
-/* A slice has come back. False when the slot is none of look-ahead's. */
-bool weir_store_finish_ahead(struct weir_store *store, uint32_t slot);
+/* A step of this layer begins, or everything ends (WEIR_LAYER_ANY). The hint is over, and slots
+ * that were kept for the layer and were not promoted are abandoned: others may have each as soon as
+ * no read into it is in flight. */
+void weir_store_drop_hint(struct weir_store *store, uint32_t layer);
+/* Before a step of this layer: empty the slots into which a read ahead failed, so that the step
+ * reads these records again. Waits for their other reads. */
+void weir_store_drop_failed_ahead(struct weir_store *store, uint32_t layer);
+/* A slice has arrived. False when look-ahead does not keep the slot. */
+bool weir_store_arrived_ahead(struct weir_store *store, uint32_t slot);
+/* Slots of the set that look-ahead keeps. */
+uint32_t weir_store_ahead_held(const struct weir_store *store, uint32_t set);
+
+/* After every call of the room, in debug builds. */
+#ifdef WEIR_RELEASE
+#define WEIR_STORE_CHECK(store) ((void)0)
+#else
+#define WEIR_STORE_CHECK(store) weir_store_check(store)
+#endif
 
 #endif

@@ -276,6 +276,7 @@ static void every_policy_reads_right_while_slots_come_and_go(void **state)
                     assert_true(weir_store_grow(toy.store, bytes) <= bytes);
                 if (step % 40 == 39)
                     assert_int_equal(weir_store_fill(toy.store, NULL, NULL, NULL), WEIR_OK);
+                weir_store_check(toy.store);
                 weir_store_stats_get(toy.store, &stats);
                 assert_int_equal(stats.shrunk_slots - stats.grown_slots, stats.retired_slots);
                 assert_int_equal(pages - resident_pages(&toy), stats.retired_bytes / PAGE);
