@@ -83,6 +83,11 @@ bool weir_manifest_array_count(const weir_manifest *manifest, const char *key, u
 bool weir_manifest_array_u64(const weir_manifest *manifest, const char *key, uint64_t index,
                              uint64_t *value);
 
+/* Element index of an array, or a number itself, as a number; false when there is none. */
+bool weir_manifest_element(const weir_manifest *manifest, const char *key, uint64_t index,
+                           double *value);
+
+bool weir_manifest_has(const weir_manifest *manifest, const char *key);
 uint32_t weir_manifest_key_count(const weir_manifest *manifest);
 /* The name of key index, and one line of text for its value ("array of 8192 string") into out; a
  * text as weir_printable() shows it, cut where out ends. capacity is at least 1. */

@@ -345,6 +345,21 @@ bool weir_manifest_array_u64(const weir_manifest *manifest, const char *key, uin
            element_u64(manifest, found, index, value);
 }
 
+bool weir_manifest_element(const weir_manifest *manifest, const char *key, uint64_t index,
+                           double *value)
+{
+    const struct gguf_key *found = weir_gguf_find_key(manifest, key);
+    bool is_integer = false;
+    int64_t integer = 0;
+    return found != NULL && index < found->count &&
+           weir_gguf_element(manifest, found, index, &is_integer, &integer, value);
+}
+
+bool weir_manifest_has(const weir_manifest *manifest, const char *key)
+{
+    return weir_gguf_find_key(manifest, key) != NULL;
+}
+
 uint32_t weir_manifest_key_count(const weir_manifest *manifest)
 {
     return manifest->key_count;

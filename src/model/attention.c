@@ -111,7 +111,7 @@ static struct weir_attention query_of(const struct weir_forward *forward, uint32
         .page_stride = kv->page_stride,
         .d_head = shape->d_head,
         .n_position = forward->position + (size_t)token + 1,
-        .scale = 1.0f / sqrtf((float)shape->d_head),
+        .scale = forward->layer->mixer.scale,
         .out = forward->attended + at,
     };
 }

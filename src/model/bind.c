@@ -230,9 +230,10 @@ static enum weir_status bind_role(struct weir_model *model, struct weir_layer *l
 }
 
 /* What the keys and the family say about a layer, before its tensors are looked at. */
-static void describe_layer(const struct weir_model *model, struct weir_layer *layer,
-                           bool has_experts)
+static enum weir_status describe_layer(const struct weir_model *model, uint32_t layer_index,
+                                       bool has_experts, struct weir_err *err)
 {
+    struct weir_layer *layer = &model->layers[layer_index];
     const struct weir_shape *shape = &model->shape;
     layer->mixer.kind = WEIR_MIXER_ATTENTION;
     layer->mixer.n_head = shape->n_head;
@@ -241,8 +242,13 @@ static void describe_layer(const struct weir_model *model, struct weir_layer *la
     layer->mixer.n_rot = shape->n_rot;
     layer->mixer.is_interleaved = (model->family->parts & WEIR_PART_INTERLEAVED) != 0;
     layer->network.kind = has_experts ? WEIR_NETWORK_EXPERTS : WEIR_NETWORK_DENSE;
-    layer->network.d_ffn = has_experts ? 0 : shape->d_ffn;
-    layer->network.renormalizes = (model->family->parts & WEIR_PART_RENORMALIZE) != 0;
+    layer->mixer.scale = shape->attention_scale;
+    layer->network.renormalizes = shape->renormalizes;
+    layer->network.expert_scale = shape->expert_scale;
+    if (has_experts)
+        return WEIR_OK;
+    return weir_shape_read_ffn(model->manifest, model->family, shape, layer_index,
+                               &layer->network.d_ffn, err);
 }
 
 static enum weir_status bind_layer(struct weir_model *model, uint32_t layer_index,
@@ -255,7 +261,7 @@ static enum weir_status bind_layer(struct weir_model *model, uint32_t layer_inde
     snprintf(name, sizeof(name), "blk.%u.ffn_gate.weight", layer_index);
     const bool has_experts =
         (parts & WEIR_PART_EXPERTS) != 0 && weir_manifest_tensor(model->manifest, name) == NULL;
-    describe_layer(model, layer, has_experts);
+    WEIR_TRY(describe_layer(model, layer_index, has_experts, err));
     if (!has_experts)
         parts = (parts & ~(unsigned)(WEIR_PART_EXPERTS | WEIR_PART_SHARED)) | WEIR_PART_DENSE;
     for (size_t row = 0; row < WEIR_COUNT(layer_roles); row++) {

@@ -34,6 +34,7 @@ enum weir_status weir_model_describe(struct weir_model **out, const weir_manifes
         goto fail;
     }
     WEIR_TRY_GOTO(weir_model_bind(model, err));
+    WEIR_TRY_GOTO(weir_shape_check(model, err));
     *out = model;
     return WEIR_OK;
 

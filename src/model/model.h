@@ -15,7 +15,7 @@
  *           weights, or values computed from them, are not finite numbers (damage.c).
  * Limits    WEIR_LAYER_MAX layers, n_expert <= WEIR_RECORD_MAX, n_expert_used <= WEIR_TOP_K_MAX.
  * Source    Qwen3 arXiv:2505.09388; OLMoE arXiv:2409.02060; Qwen2-MoE arXiv:2407.10671; Llama
- *           arXiv:2302.13971 and arXiv:2407.21783 (rope scaling).
+ *           arXiv:2302.13971 and arXiv:2407.21783 (rope scaling); YaRN arXiv:2309.00071.
  */
 #ifndef WEIR_MODEL_H
 #define WEIR_MODEL_H
@@ -58,14 +58,26 @@ const struct weir_family *weir_family_find(const char *name);
 /* "llama, olmoe, ..." for error messages. */
 const char *weir_family_list(char *out, size_t capacity);
 
+/* How positions turn the pairs of a head, and how that is stretched to longer texts. */
+struct weir_rope {
+    float base;
+    float scale;         /* positions are multiplied by it; 1 is none */
+    float extrapolation; /* YaRN: how much of what turns often is kept unscaled; 0: nothing */
+    float beta_fast, beta_slow; /* turns that are often, and that are not */
+    uint32_t n_ctx_original;    /* within which turns are counted */
+    float magnitude;            /* of cos and sin */
+};
+
 struct weir_shape {
     uint32_t n_layer, n_head, n_kv_head, n_expert, n_expert_used;
     uint32_t d_model, d_head, d_ffn,
         d_ffn_expert; /* d_ffn as the key has it, 0 without; d_ffn_expert the widest */
     uint32_t n_vocab, n_ctx_train, n_rot;
     float norm_epsilon;
-    float rope_base;
-    float rope_scale; /* positions are multiplied by it; 1 is none */
+    struct weir_rope rope;
+    float attention_scale; /* of scores; usually 1 / sqrt(d_head) */
+    float expert_scale;    /* of the chosen experts' weights; usually 1 */
+    bool renormalizes;     /* those weights are made to sum 1 first */
 };
 
 /* A matrix, or a stack of them (experts). */
@@ -93,6 +105,7 @@ enum weir_mixer_kind { WEIR_MIXER_ATTENTION };
 struct weir_mixer {
     enum weir_mixer_kind kind;
     uint32_t n_head, n_kv_head, d_head, n_rot;
+    float scale;             /* of scores */
     bool is_interleaved;     /* rope turns pairs (2i, 2i + 1); else (i, i + n_rot / 2) */
     struct weir_vector norm; /* before it */
     struct weir_vector q_norm, k_norm, q_bias, k_bias, v_bias;
@@ -106,7 +119,8 @@ enum weir_network_kind { WEIR_NETWORK_DENSE, WEIR_NETWORK_EXPERTS };
 struct weir_network {
     enum weir_network_kind kind;
     uint32_t d_ffn, d_ffn_expert, d_ffn_shared; /* hidden widths; 0: there is none */
-    bool renormalizes;       /* the weights of the chosen experts are made to sum 1 */
+    bool renormalizes;       /* the weights of the chosen experts are made to sum 1 ... */
+    float expert_scale;      /* ... and then multiplied by this */
     struct weir_vector norm; /* before it */
     struct weir_weight gate, up, down;
     struct weir_weight router, expert_gate, expert_up, expert_down;

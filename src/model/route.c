@@ -33,7 +33,7 @@ static void sort_by_id(uint32_t *ids, float *weights, uint32_t count)
     }
 }
 
-/* Softmax over all experts, the n_expert_used largest, their weights made to sum 1 where the family
+/* Softmax over all experts, the n_expert_used largest, their weights made to sum 1 where the model
  * says so (Qwen3 arXiv:2505.09388; OLMoE and Qwen2-MoE leave them as they are). */
 static void route_token(const struct weir_forward *forward, float *probability, uint32_t *ids,
                         float *weights)
@@ -48,7 +48,8 @@ static void route_token(const struct weir_forward *forward, float *probability, 
         total += probability[ids[rank]];
     const bool renormalize = forward->layer->network.renormalizes;
     for (uint32_t rank = 0; rank < n_used; rank++)
-        weights[rank] = renormalize ? probability[ids[rank]] / total : probability[ids[rank]];
+        weights[rank] = (renormalize ? probability[ids[rank]] / total : probability[ids[rank]]) *
+                        forward->layer->network.expert_scale;
     sort_by_id(ids, weights, n_used);
 }
 

@@ -1,0 +1,349 @@
+/* model_keys_test.c - each key of an architecture is obeyed, of no effect, refused or warned of. */
+#include <math.h>
+#include <unistd.h>
+
+#include "base/base.h"
+
+#include "gguf_edit.h"
+#include "model_run.h"
+
+static char changed_path[] = "/tmp/weir-keys-XXXXXX";
+static struct edit_model model;
+static struct golden golden;
+
+static struct model_run run(const char *path)
+{
+    const struct weir_config config = {.model_path = path, .n_thread = 1, .kv_f32 = true};
+    return model_run_open(&config, golden.ids, golden.id_count);
+}
+
+/* Of the edited file, which is freed. */
+static struct model_run run_changed(struct edit_file file)
+{
+    edit_write(&file, changed_path);
+    free(file.bytes);
+    return run(changed_path);
+}
+
+static void open_model(const char *name)
+{
+    assert_true(golden_open(&golden, name));
+    edit_open(&model, golden.model_path);
+}
+
+static void close_model(void)
+{
+    edit_close(&model);
+    golden_close(&golden);
+}
+
+/* A key's value, in the type that files have it in. */
+struct value {
+    uint32_t type;
+    uint8_t bytes[128];
+    size_t length;
+};
+
+static struct value of_count(uint32_t number)
+{
+    struct value value = {.type = EDIT_U32, .length = sizeof(number)};
+    memcpy(value.bytes, &number, sizeof(number));
+    return value;
+}
+
+static struct value of_real(float number)
+{
+    struct value value = {.type = EDIT_F32, .length = sizeof(number)};
+    memcpy(value.bytes, &number, sizeof(number));
+    return value;
+}
+
+static struct value of_bool(bool truth)
+{
+    return (struct value){.type = EDIT_BOOL, .length = 1, .bytes = {truth}};
+}
+
+static struct value of_text(const char *text)
+{
+    struct value value = {.type = EDIT_STRING, .length = 8 + strlen(text)};
+    value.bytes[0] = (uint8_t)strlen(text);
+    memcpy(value.bytes + 8, text, strlen(text));
+    return value;
+}
+
+static struct value of_array(const uint32_t *entries, uint64_t count)
+{
+    struct value value = {.type = EDIT_ARRAY, .length = 12 + 4 * count};
+    value.bytes[0] = EDIT_U32;
+    value.bytes[4] = (uint8_t)count;
+    memcpy(value.bytes + 12, entries, 4 * count);
+    return value;
+}
+
+static struct edit_file with(const char *key, struct value value)
+{
+    return edit_with_key(&model, key, value.type, value.bytes, value.length);
+}
+
+/* Two keys at once: the first is changed in a file that becomes the model. */
+static void keep(const char *key, struct value value)
+{
+    struct edit_file file = with(key, value);
+    edit_write(&file, changed_path);
+    free(file.bytes);
+    edit_close(&model);
+    edit_open(&model, changed_path);
+}
+
+enum outcome { SAME, OTHER, REFUSED };
+
+/* words: what a refusal says, or NULL; a run that is not refused has no warning. */
+static void expect(const char *key, struct value value, enum outcome outcome, const char *words)
+{
+    struct model_run before = run(golden.model_path);
+    struct model_run after = run_changed(with(key, value));
+    assert_int_equal(before.status, WEIR_OK);
+    if ((after.status != WEIR_OK) != (outcome == REFUSED))
+        fail_msg("%s: %s: %s", golden.name, key,
+                 after.status == WEIR_OK ? "is not refused" : after.err.text);
+    if (outcome == REFUSED) {
+        if (strstr(after.err.text, key) == NULL ||
+            (words != NULL && strstr(after.err.text, words) == NULL))
+            fail_msg("\"%s\" does not say \"%s\" and \"%s\"", after.err.text, key, words);
+    } else {
+        assert_int_equal(after.warnings.count, 0);
+        if (model_run_same(&before, &after) != (outcome == SAME))
+            fail_msg("%s: %s: wanted %s logits", golden.name, key,
+                     outcome == SAME ? "the same" : "other");
+    }
+    model_run_close(&before);
+    model_run_close(&after);
+}
+
+static void a_rope_factor_without_a_type_or_by_its_older_name_is_linear(void **state)
+{
+    (void)state;
+    open_model("llama-rope-linear");
+    struct model_run before = run(golden.model_path);
+    struct model_run after = run_changed(edit_without_key(&model, "llama.rope.scaling.type"));
+    assert_true(model_run_same(&before, &after));
+    model_run_close(&after);
+    struct edit_file file = edit_without_key(&model, "llama.rope.scaling.factor");
+    edit_write(&file, changed_path);
+    free(file.bytes);
+    edit_close(&model);
+    edit_open(&model, changed_path);
+    after = run_changed(with("llama.rope.scale_linear", of_real(4.0f)));
+    assert_true(model_run_same(&before, &after));
+    model_run_close(&after);
+    after = run(changed_path);
+    model_run_close(&before);
+    model_run_close(&after);
+    close_model();
+    open_model("llama-rope-linear");
+    expect("llama.rope.scale_linear", of_real(4.0f), SAME, NULL);
+    expect("llama.rope.scale_linear", of_real(2.0f), REFUSED, "found 4 and 2");
+    expect("llama.rope.scaling.type", of_text("none"), OTHER, NULL);
+    expect("llama.rope.scaling.type", of_text("longrope"), REFUSED, "found \"longrope\"");
+    expect("llama.rope.scaling.type", of_count(1), REFUSED, "wanted a text");
+    expect("llama.rope.scaling.factor", of_real(0.0f), OTHER, NULL); /* none is asked for */
+    expect("llama.rope.scaling.factor", of_real(-1.0f), REFUSED, "found -1");
+    expect("llama.rope.scaling.factor", of_real(NAN), REFUSED, "finite");
+    expect("llama.rope.scaling.finetuned", of_bool(true), SAME, NULL);
+    close_model();
+}
+
+static void yarns_keys_are_obeyed(void **state)
+{
+    (void)state;
+    open_model("qwen3moe");
+    expect("qwen3moe.rope.scaling.type", of_text("yarn"), SAME, NULL); /* no factor: nothing */
+    expect("qwen3moe.rope.scaling.attn_factor", of_real(1.25f), OTHER, NULL);
+    expect("qwen3moe.rope.scaling.attn_factor", of_real(1.0f), SAME, NULL);
+    expect("qwen3moe.rope.scaling.attn_factor", of_real(-1.0f), REFUSED, "above 0");
+    expect("qwen3moe.rope.scaling.yarn_attn_factor", of_real(2.0f), REFUSED, "wanted 1");
+    keep("qwen3moe.rope.scaling.type", of_text("yarn"));
+    keep("qwen3moe.rope.scaling.factor", of_real(4.0f));
+    keep("qwen3moe.rope.scaling.original_context_length", of_count(64));
+    static const struct {
+        const char *key;
+        float usual, other;
+    } rows[] = {
+        {"qwen3moe.rope.scaling.yarn_ext_factor", -1.0f, 0.5f},
+        {"qwen3moe.rope.scaling.yarn_ext_factor", 1.0f, 0.0f},
+        {"qwen3moe.rope.scaling.yarn_beta_fast", 32.0f, 0.5f},
+        {"qwen3moe.rope.scaling.yarn_beta_slow", 1.0f, 0.1f},
+        {"qwen3moe.rope.scaling.yarn_log_multiplier", 0.0f, 0.5f},
+        {"qwen3moe.rope.scaling.yarn_attn_factor", 1.0f, 1.0f},
+    };
+    struct edit_file file = with("qwen3moe.rope.scaling.finetuned", of_bool(true));
+    struct model_run plain = run(golden.model_path);
+    struct model_run yarn = run_changed(file);
+    assert_false(model_run_same(&plain, &yarn));
+    for (size_t row = 0; row < WEIR_COUNT(rows); row++) {
+        struct model_run usual = run_changed(with(rows[row].key, of_real(rows[row].usual)));
+        struct model_run other = run_changed(with(rows[row].key, of_real(rows[row].other)));
+        if (!model_run_same(&yarn, &usual))
+            fail_msg("%s: %g changes something: %s", rows[row].key, (double)rows[row].usual,
+                     usual.err.text);
+        if (rows[row].usual != rows[row].other &&
+            (other.status != WEIR_OK || model_run_same(&yarn, &other)))
+            fail_msg("%s: %g changes nothing: %s", rows[row].key, (double)rows[row].other,
+                     other.err.text);
+        model_run_close(&usual);
+        model_run_close(&other);
+    }
+    model_run_close(&plain);
+    model_run_close(&yarn);
+    close_model();
+}
+
+static void keys_of_routing_and_scores_are_obeyed(void **state)
+{
+    (void)state;
+    open_model("qwen3moe");
+    expect("qwen3moe.expert_weights_scale", of_real(0.0f), SAME, NULL);
+    expect("qwen3moe.expert_weights_scale", of_real(1.0f), SAME, NULL);
+    expect("qwen3moe.expert_weights_scale", of_real(2.0f), OTHER, NULL);
+    expect("qwen3moe.expert_weights_scale", of_real(-2.0f), REFUSED, "0 or more");
+    expect("qwen3moe.expert_weights_norm", of_bool(true), SAME, NULL);
+    expect("qwen3moe.expert_weights_norm", of_bool(false), OTHER, NULL);
+    expect("qwen3moe.expert_weights_norm", of_count(1), REFUSED, "true or false");
+    expect("qwen3moe.expert_gating_func", of_count(1), SAME, NULL);
+    expect("qwen3moe.expert_gating_func", of_count(3), SAME, NULL);
+    expect("qwen3moe.expert_gating_func", of_count(2), REFUSED, "sigmoid");
+    expect("qwen3moe.expert_gating_func", of_count(4), REFUSED, "found 4");
+    expect("qwen3moe.attention.scale", of_real(0.0f), SAME, NULL);
+    expect("qwen3moe.attention.scale", of_real(0.1f), OTHER, NULL);
+    expect("qwen3moe.attention.scale", of_real(-0.1f), REFUSED, "above 0");
+    expect("qwen3moe.expert_feed_forward_length", of_count(11), REFUSED, "width 12, found 11");
+    expect("qwen3moe.expert_used_count", of_count(2), OTHER, NULL);
+    expect("qwen3moe.leading_dense_block_count", of_count(0), SAME, NULL);
+    expect("qwen3moe.leading_dense_block_count", of_count(1), REFUSED, "wanted at most 0");
+    expect("qwen3moe.feed_forward_length", of_count(6144), SAME, NULL); /* no layer is dense */
+    close_model();
+    open_model("olmoe");
+    expect("olmoe.expert_weights_norm", of_bool(true), OTHER, NULL);
+    expect("olmoe.expert_gating_func", of_count(3), OTHER, NULL);
+    close_model();
+    open_model("qwen2moe");
+    expect("qwen2moe.expert_shared_feed_forward_length", of_count(21), REFUSED, "width 22");
+    expect("qwen2moe.expert_shared_count", of_count(1), SAME, NULL);
+    close_model();
+}
+
+static void what_would_be_computed_otherwise_is_refused_unless_it_is_off(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *key;
+        float off, on;
+    } rows[] = {
+        {"attn_logit_softcapping", 0, 50},
+        {"final_logit_softcapping", 0, 30},
+        {"router_logit_softcapping", 0, 30},
+        {"logit_scale", 1, 0.0625f},
+        {"logit_scale", 0, 16},
+        {"residual_scale", 1, 0.22f},
+        {"embedding_scale", 1, 12},
+        {"attention.clamp_kqv", 0, 8},
+        {"attention.max_alibi_bias", 0, 8},
+        {"attention.temperature_scale", 0, 0.1f},
+        {"attention.output_scale", 1, 0.5f},
+        {"attention.sliding_window", 0, 16},
+        {"attention.sliding_window", 256, 255}, /* the context is 256 */
+        {"attention.kv_lora_rank", 0, 512},
+        {"attention.causal", 1, 0},
+        {"nextn_predict_layers", 0, 1},
+        {"expert_group_count", 1, 4},
+        {"moe_every_n_layers", 0, 2},
+        {"swiglu_clamp_exp", 0, 7},
+        {"ssm.state_size", 0, 128},
+        {"use_parallel_residual", 0, 1},
+        {"rope.scaling.alpha", 1, 1000},
+    };
+    static const char *const families[] = {"qwen3moe", "olmoe", "qwen2moe", "llama", "qwen3"};
+    for (size_t family = 0; family < WEIR_COUNT(families); family++) {
+        open_model(families[family]);
+        for (size_t row = 0; row < WEIR_COUNT(rows); row++) {
+            char key[128];
+            snprintf(key, sizeof(key), "%s.%s", families[family], rows[row].key);
+            expect(key, of_real(rows[row].off), SAME, NULL);
+            expect(key, of_real(rows[row].on), REFUSED, "found");
+            expect(key, of_text("on"), REFUSED, "found");
+        }
+        close_model();
+    }
+}
+
+static void a_key_that_nobody_knows_is_a_warning(void **state)
+{
+    (void)state;
+    open_model("qwen3moe");
+    struct model_run before = run(golden.model_path);
+    struct model_run after = run_changed(with("qwen3moe.attention.twist", of_real(3.5f)));
+    assert_true(model_run_same(&before, &after));
+    assert_int_equal(after.warnings.count, 1);
+    assert_non_null(strstr(after.warnings.text[0], "qwen3moe.attention.twist"));
+    assert_non_null(strstr(after.warnings.text[0], "3.5"));
+    model_run_close(&after);
+    after = run_changed(with("llama.attention.twist", of_real(3.5f))); /* of no concern here */
+    assert_int_equal(after.warnings.count, 0);
+    model_run_close(&before);
+    model_run_close(&after);
+    close_model();
+}
+
+static void a_number_for_each_layer_is_read_where_layers_may_differ(void **state)
+{
+    (void)state;
+    open_model("qwen3moe");
+    expect("qwen3moe.attention.head_count", of_array((uint32_t[]){4, 4, 4}, 3), SAME, NULL);
+    expect("qwen3moe.attention.head_count_kv", of_array((uint32_t[]){2, 2, 2}, 3), SAME, NULL);
+    expect("qwen3moe.feed_forward_length", of_array((uint32_t[]){36, 40, 0}, 3), SAME, NULL);
+    expect("qwen3moe.expert_feed_forward_length", of_array((uint32_t[]){12, 12, 12}, 3), SAME,
+           NULL);
+    expect("qwen3moe.expert_feed_forward_length", of_array((uint32_t[]){12, 12, 13}, 3), REFUSED,
+           "layer 2");
+    expect("qwen3moe.expert_used_count", of_array((uint32_t[]){3, 3, 3}, 3), SAME, NULL);
+    expect("qwen3moe.attention.head_count_kv", of_array((uint32_t[]){2, 2}, 2), REFUSED,
+           "each of 3 layers, found 2");
+    expect("qwen3moe.attention.key_length", of_array((uint32_t[]){10, 10, 10}, 3), REFUSED,
+           "wanted one number");
+    close_model();
+    open_model("llama");
+    expect("llama.feed_forward_length", of_array((uint32_t[]){44, 44}, 2), SAME, NULL);
+    struct model_run wrong =
+        run_changed(with("llama.feed_forward_length", of_array((uint32_t[]){44, 45}, 2)));
+    assert_int_equal(wrong.status, WEIR_ERR_FORMAT);
+    assert_non_null(strstr(wrong.err.text, "blk.1.ffn_gate.weight"));
+    assert_non_null(strstr(wrong.err.text, "must be 45, found 44"));
+    model_run_close(&wrong);
+    close_model();
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    const int fd = mkstemp(changed_path);
+    return fd < 0 || close(fd) != 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    return unlink(changed_path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_rope_factor_without_a_type_or_by_its_older_name_is_linear),
+        cmocka_unit_test(yarns_keys_are_obeyed),
+        cmocka_unit_test(keys_of_routing_and_scores_are_obeyed),
+        cmocka_unit_test(what_would_be_computed_otherwise_is_refused_unless_it_is_off),
+        cmocka_unit_test(a_key_that_nobody_knows_is_a_warning),
+        cmocka_unit_test(a_number_for_each_layer_is_read_where_layers_may_differ),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
