@@ -2,16 +2,13 @@
 #ifndef WEIR_KERNELS_INTERNAL_H
 #define WEIR_KERNELS_INTERNAL_H
 
+#include <float.h>
 #include <math.h>
-#include <string.h>
 
 #include "kernels/kernels.h"
 
 /* For what takes a type or a number of tokens as a constant, and must see it as one. */
 #define WEIR_INLINE static inline __attribute__((always_inline))
-
-/* The bits of an infinity; what is not a number has larger ones, its sign put away. */
-enum { WEIR_INFINITY_BITS = 0x7f800000 };
 
 /* How a block of activations is quantized. */
 struct weir_act_range {
@@ -19,16 +16,14 @@ struct weir_act_range {
     float inverse; /* what values are multiplied with to become steps; then 0 */
 };
 
-/* By the bits of the block's largest magnitude. Compared as bits: a maximum of floats drops what is
+/* most is the magnitude whose bits are the largest of the block: a maximum of floats drops what is
  * not a number, and the block would go on as if nothing had been there. */
-WEIR_INLINE struct weir_act_range weir_act_range_of(uint32_t most_bits)
+WEIR_INLINE struct weir_act_range weir_act_range_of(float most)
 {
-    float most;
-    memcpy(&most, &most_bits, sizeof(most));
-    if (most_bits >= WEIR_INFINITY_BITS)
+    if (!(most <= FLT_MAX))
         return (struct weir_act_range){.scale = NAN};
     return (struct weir_act_range){.scale = most / 127.0f,
-                                   .inverse = most_bits == 0 ? 0.0f : 127.0f / most};
+                                   .inverse = most > 0.0f ? 127.0f / most : 0.0f};
 }
 
 void weir_matmul_init_ref(struct weir_kernels *kernels);

@@ -16,6 +16,9 @@ size_t weir_act_row_bytes(enum weir_act act, size_t cols)
     }
 }
 
+/* The bits of an infinity; what is not a number has larger ones, its sign put away. */
+enum { INFINITY_BITS = 0x7f800000 };
+
 /* Of a value without its sign. Of two finite ones the larger has the larger bits, and an infinity
  * or what is not a number has larger ones than all of them. */
 static uint32_t magnitude_bits(float x)
@@ -30,12 +33,14 @@ static void act_f32(const float *src, void *dst, size_t cols)
     memcpy(dst, src, cols * sizeof(*src));
 }
 
-/* The bits of the largest magnitude of count values. */
-static uint32_t find_most(const float *x, size_t count)
+/* The magnitude whose bits are the largest of count values. */
+static float find_most(const float *x, size_t count)
 {
-    uint32_t most = 0;
+    uint32_t bits = 0;
+    float most;
     for (size_t i = 0; i < count; i++)
-        most = magnitude_bits(x[i]) > most ? magnitude_bits(x[i]) : most;
+        bits = magnitude_bits(x[i]) > bits ? magnitude_bits(x[i]) : bits;
+    memcpy(&most, &bits, sizeof(most));
     return most;
 }
 
@@ -148,7 +153,7 @@ bool weir_all_finite(const float *x, size_t count)
 {
     uint32_t is_bad = 0; /* no early end: so it needs no branch for each value */
     for (size_t i = 0; i < count; i++)
-        is_bad |= magnitude_bits(x[i]) >= WEIR_INFINITY_BITS;
+        is_bad |= magnitude_bits(x[i]) >= INFINITY_BITS;
     return is_bad == 0;
 }
 

@@ -105,7 +105,10 @@ WEIR_INLINE struct weir_act_range range_of(const float *x, size_t count)
     uint32x4_t most = vdupq_n_u32(0);
     for (size_t i = 0; i < count; i += 4)
         most = vmaxq_u32(most, vreinterpretq_u32_f32(vabsq_f32(vld1q_f32(x + i))));
-    return weir_act_range_of(vmaxvq_u32(most));
+    const uint32_t bits = vmaxvq_u32(most);
+    float largest;
+    memcpy(&largest, &bits, sizeof(largest));
+    return weir_act_range_of(largest);
 }
 
 /* Round(x * inverse) of 4 values; as vector_ref.c's quantize, bit for bit: minimum, maximum and

@@ -63,7 +63,7 @@ WEIR_INLINE struct weir_act_range range_of(__m256i most)
     __m128i four = _mm_max_epi32(_mm256_castsi256_si128(most), _mm256_extracti128_si256(most, 1));
     four = _mm_max_epi32(four, _mm_shuffle_epi32(four, 0x4e));
     four = _mm_max_epi32(four, _mm_shuffle_epi32(four, 0xb1));
-    return weir_act_range_of((uint32_t)_mm_cvtsi128_si32(four));
+    return weir_act_range_of(_mm_cvtss_f32(_mm_castsi128_ps(four)));
 }
 
 /* Round(x * inverse) of 8 values as int32; as vector_ref.c's quantize, bit for bit. */

@@ -71,7 +71,12 @@ WEIR_INLINE __m512i magnitude_max(__m512i most, const float *x)
 
 WEIR_INLINE struct weir_act_range range_of(__m512i most)
 {
-    return weir_act_range_of((uint32_t)_mm512_reduce_max_epi32(most));
+    const __m256i eight =
+        _mm256_max_epi32(_mm512_castsi512_si256(most), _mm512_extracti64x4_epi64(most, 1));
+    __m128i four = _mm_max_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
+    four = _mm_max_epi32(four, _mm_shuffle_epi32(four, 0x4e));
+    four = _mm_max_epi32(four, _mm_shuffle_epi32(four, 0xb1));
+    return weir_act_range_of(_mm_cvtss_f32(_mm_castsi128_ps(four)));
 }
 
 static void act_q8_32(const float *src, void *dst, size_t cols)
