@@ -218,7 +218,7 @@ static void favourites_stay(void **state)
 
 /* The same routing with ids far apart: tables hold only those that occur, and nothing else may
  * change. Only learned also learns from what does not occur, and fate deals by how many there are.
- *
+ */
 static void experts_that_never_occur_change_no_hit(void **state)
 {
     enum { APART = 2500 };
