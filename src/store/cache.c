@@ -124,7 +124,7 @@ bool weir_cache_has_empty(const struct weir_cache *cache, uint32_t layer)
     return cache->set_empty[cache->layers[layer].set] > 0;
 }
 
-/* Who gives up its slot: what decides, and the slot. */
+/* A record that may lose its slot, and what decides whether it does. */
 struct victim {
     bool is_used; /* by the running step; keeps I3 */
     double value;
@@ -173,6 +173,7 @@ static uint32_t choose_slot(const struct weir_cache *cache, uint32_t set)
     return best.slot;
 }
 
+/* The set has a slot to claim; when spares_step, not one of the running step's records. */
 static bool can_claim(const struct weir_cache *cache, uint32_t set, bool spares_step)
 {
     for (uint32_t slot = cache->set_first[set]; slot < cache->set_first[set + 1]; slot++)

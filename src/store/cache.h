@@ -1,14 +1,16 @@
-/* cache.h - which record is in which slot, and which one gives its slot up.
+/* cache.h - which record is in which slot, and which record loses its slot to another.
  *
- * Records of all layers are numbered through: record r of a layer is first[layer] + r. Slots
- * belong to sets; a layer's records live in the slots of its set. A policy over layers of their
- * own makes a set of each layer, a pool makes one of all layers whose records have the same size.
- * No memory of slots here, and no reads: the store and the replay of traces both decide through
- * this file.
+ * Records are numbered through all layers: record r of a layer is first[layer] + r. Slots belong
+ * to sets, and a record can only be in a slot of its layer's set. Each layer has its own set, but
+ * when the policy is pooled, all layers whose records have the same size share one.
  *
- * A step: weir_cache_begin(), then for each record weir_cache_find(); those there are held with
- * weir_cache_hold(), the others get a slot from weir_cache_claim(); weir_cache_let_go() as each is
- * done with; weir_cache_end(), and when it suits weir_cache_count(). */
+ * This file knows slots by number, not their memory, and reads nothing. So the store and the replay
+ * of traces decide by the same code.
+ *
+ * A step calls weir_cache_begin(), and for each record weir_cache_find(). A record that has a slot
+ * is held with weir_cache_hold(). Another gets a slot, held, from weir_cache_claim(): an empty one,
+ * or that of a victim, the record that the policy values least. After its use each is let go with
+ * weir_cache_let_go(). Then come weir_cache_end() and, at a convenient time, weir_cache_count(). */
 #ifndef WEIR_STORE_CACHE_H
 #define WEIR_STORE_CACHE_H
 
@@ -18,20 +20,22 @@ enum { WEIR_NO_SLOT = UINT32_MAX, WEIR_NO_RECORD = UINT32_MAX };
 
 struct weir_cache;
 
-/* How a policy thinks. Hooks may be NULL; records are numbered through. */
+/* How to choose victims. The functions are told what happens to records; any but value may be NULL.
+ * Records are numbers as in struct weir_cache. */
 struct weir_policy {
     const char *name;
     const char *about;     /* one sentence */
-    bool is_pooled;        /* layers share slots; may be set in a copy of any other ... */
-    bool is_shallow_first; /* ... but this: the first layers get all the slots they can use */
+    bool is_pooled;        /* layers share slots; a copy of a policy may change this, ... */
+    bool is_shallow_first; /* ... unless this is set: the first layers get slots for all records */
     bool needs_future;     /* replay only */
     uint64_t (*state_bytes)(const struct weir_cache *cache);
-    void (*hit)(struct weir_cache *cache, uint32_t record);   /* used, and there */
-    void (*miss)(struct weir_cache *cache, uint32_t record);  /* used, before a victim is chosen */
-    void (*enter)(struct weir_cache *cache, uint32_t record); /* has a slot now */
-    void (*leave)(struct weir_cache *cache, uint32_t record); /* gave its slot up */
-    void (*end)(struct weir_cache *cache, uint32_t layer);    /* used ones: weir_cache_is_used() */
-    /* The smallest goes; ties go to the least recently used, then to the smaller number. */
+    void (*hit)(struct weir_cache *cache, uint32_t record); /* used, and has a slot */
+    void (*miss)(struct weir_cache *cache,
+                 uint32_t record); /* will get a slot: before the choice */
+    void (*enter)(struct weir_cache *cache, uint32_t record); /* has got a slot */
+    void (*leave)(struct weir_cache *cache, uint32_t record); /* has lost its slot */
+    void (*end)(struct weir_cache *cache, uint32_t layer);    /* count uses: weir_cache_is_used() */
+    /* The smallest is the victim; of equals the least recently used, then the smaller number. */
     double (*value)(const struct weir_cache *cache, uint32_t record);
 };
 
@@ -61,9 +65,9 @@ struct weir_cache_config {
 };
 
 enum weir_hold {
-    WEIR_HOLD_NONE,    /* a victim, one of the running step only when there is no other */
-    WEIR_HOLD_FIRM,    /* never a victim */
-    WEIR_HOLD_RETIRED, /* no slot until it is readmitted */
+    WEIR_HOLD_NONE,    /* its record may be a victim */
+    WEIR_HOLD_FIRM,    /* its record is not a victim */
+    WEIR_HOLD_RETIRED, /* not in use until it is readmitted */
 };
 
 struct weir_cache {
@@ -89,33 +93,34 @@ struct weir_cache {
     const uint32_t *next_use;        /* [record_count] step, for Belady: replay keeps it */
 };
 
-/* Ask mem for all of it: counts while PLANNING (cache is then not filled). */
+/* Allocate from mem. While PLANNING this only counts, and cache is not written. */
 void weir_cache_layout(struct weir_cache *cache, struct weir_mem *mem,
                        const struct weir_cache_config *config);
 
-/* A step of this layer begins: these records (of the layer, distinct) are its own. */
+/* A step of this layer begins and uses these distinct records of it. */
 void weir_cache_begin(struct weir_cache *cache, uint32_t layer, const uint32_t *records,
                       uint32_t count);
-/* True for the records of the running step. */
+/* True for the records of the running step, or of the last one when none runs. */
 bool weir_cache_is_used(const struct weir_cache *cache, uint32_t record);
 /* WEIR_NO_SLOT when it has none. */
 uint32_t weir_cache_find(const struct weir_cache *cache, uint32_t layer, uint32_t record);
-/* A slot for a record that has none, held; *victim is the record that gave it up, or
- * WEIR_NO_RECORD. WEIR_NO_SLOT when every slot of the set is held. */
+/* A slot for a record that has none, held. *victim is the record that lost it, or WEIR_NO_RECORD.
+ * Records of the running step are victims only when there is no other. WEIR_NO_SLOT when every slot
+ * of the set is held. */
 uint32_t weir_cache_claim(struct weir_cache *cache, uint32_t layer, uint32_t record,
                           uint32_t *victim);
-/* The same for a record that may be needed later: never takes a slot from the running step's own
- * records. */
+/* The same for a record that is read ahead: a record of the running step is never the victim. */
 uint32_t weir_cache_claim_ahead(struct weir_cache *cache, uint32_t layer, uint32_t record,
                                 uint32_t *victim);
-/* True when claim would find a slot without a record. */
+/* True when the layer's set has an empty slot. */
 bool weir_cache_has_empty(const struct weir_cache *cache, uint32_t layer);
 void weir_cache_hold(struct weir_cache *cache, uint32_t slot);
 void weir_cache_let_go(struct weir_cache *cache, uint32_t slot);
-/* The slot's record never arrived: it is empty again. */
+/* The slot loses its record: it is empty. */
 void weir_cache_drop(struct weir_cache *cache, uint32_t slot);
-/* Between steps: the slot that is worth least over all sets is no slot any more. A set keeps as
- * many that are not held as a step of step_max records needs. WEIR_NO_SLOT when none may go. */
+/* Between steps: retire an empty slot, or of all sets the one whose record goes first. A set keeps
+ * as many slots that are not held as a step needs (weir_cache_fewest). WEIR_NO_SLOT when no slot
+ * may go. */
 uint32_t weir_cache_retire(struct weir_cache *cache, uint32_t step_max);
 /* A retired slot of the set; WEIR_NO_SLOT when it has none. */
 uint32_t weir_cache_find_retired(const struct weir_cache *cache, uint32_t set);
@@ -126,19 +131,20 @@ uint32_t weir_cache_set_of(const struct weir_cache *cache, uint32_t slot);
 uint32_t weir_cache_fewest(const struct weir_cache *cache, uint32_t set, uint32_t step_max);
 /* Assert the promises at the top of cache.c. */
 void weir_cache_check(const struct weir_cache *cache);
-/* The step is over: nothing is held any more. */
+/* The step is over. All slots that it held were let go. */
 void weir_cache_end(struct weir_cache *cache);
-/* The policy counts the uses of the step that is over, unless it has: done by the next call that
- * chooses a slot or begins a step, if not before. As long as every record has had a slot there is
- * nothing to choose and nothing is counted: the first slots to retire are then those used longest
- * ago. From the first retired slot on it counts without a gap, also when all slots are back. */
+/* Let the policy count the uses of the last step. The next call that begins a step or chooses a
+ * victim does it otherwise. A policy counts nothing as long as there was always a slot for every
+ * record, because then there is nothing to choose; the first slots to retire are those used longest
+ * ago. From the first retired slot on it counts every step, also when all slots are back: otherwise
+ * it would take steps for neighbours that are not. */
 void weir_cache_count(struct weir_cache *cache);
 
-/* Slots of all layers for a share of their records: the layers' own are whole numbers each, a pool
- * only in all. At least least a layer. */
+/* Slots of all layers together for a share of their records. Without a pool each layer gets a whole
+ * number, with one only all together do. At least `least` and at most `most` a layer. */
 uint32_t weir_cache_slot_total(const struct weir_policy *policy, double share, uint32_t n_layer,
                                uint32_t least, uint32_t most);
-/* Slots of one of n_layer layers when slot_total are dealt: at least least each, at most most. */
+/* Slots of layer `index` when slot_total are dealt to n_layer layers: `least` to `most` each. */
 uint32_t weir_cache_deal(const struct weir_policy *policy, uint32_t slot_total, uint32_t n_layer,
                          uint32_t index, uint32_t least, uint32_t most);
 

@@ -1,9 +1,9 @@
 /* policy_arc.c - adaptive replacement (Megiddo, Modha, FAST 2003, figure 4), a cache for each set.
  *
- * T1 holds what was used once lately, T2 what was used again; B1 and B2 remember what left them.
- * target (the paper's p) is how large T1 should be. The paper replaces one page at a time; here the
- * records of a step cannot be victims, so the list that should give may have nothing to give: then
- * the other one does. */
+ * T1 lists records used once lately, T2 those used again. B1 and B2 remember records that left
+ * them. target (the paper's p) is how large T1 should be. The paper replaces one page at a time.
+ * Here the records of a step cannot be victims, so the list that should give one up may have none:
+ * then the victim comes from the other list. */
 #include "store/cache.h"
 
 enum list { NOWHERE, T1, T2, B1, B2, LIST_COUNT };
@@ -106,7 +106,7 @@ static void leave(struct weir_cache *cache, uint32_t record)
     struct set_state *set = set_of(cache, record);
     const bool was_t1 = lists_of(cache)[record] == T1;
     move(cache, record, was_t1 ? (set->is_erased ? NOWHERE : B1) : B2);
-    set->is_erased = false; /* that was the victim of the miss; others may leave without one */
+    set->is_erased = false; /* it was for the victim of the miss; this one may leave without */
 }
 
 static void enter(struct weir_cache *cache, uint32_t record)
@@ -121,25 +121,19 @@ static double value(const struct weir_cache *cache, uint32_t record)
     return later + (double)stamps_of(cache)[record];
 }
 
+#define HOOKS                                                                                      \
+    .state_bytes = state_bytes, .hit = hit, .miss = miss, .enter = enter, .leave = leave,          \
+    .value = value
+
 const struct weir_policy weir_policy_arc = {
     .name = "arc",
     .about = "adaptive replacement, textbook, in each layer",
-    .state_bytes = state_bytes,
-    .hit = hit,
-    .miss = miss,
-    .enter = enter,
-    .leave = leave,
-    .value = value,
+    HOOKS,
 };
 
 const struct weir_policy weir_policy_fate = {
     .name = "fate",
     .about = "adaptive replacement, the first four layers whole (Fate, arXiv:2502.12224)",
     .is_shallow_first = true,
-    .state_bytes = state_bytes,
-    .hit = hit,
-    .miss = miss,
-    .enter = enter,
-    .leave = leave,
-    .value = value,
+    HOOKS,
 };

@@ -48,8 +48,8 @@ static void *take(struct weir_mem *mem, uint64_t count, uint64_t each_bytes)
     return weir_mem_alloc(mem, WEIR_MEM_SLOTS, count * each_bytes, TABLE_ALIGN);
 }
 
-/* Which layers share slots: each layer with records by itself, or all whose records have as many
- * bytes when the policy pools them. */
+/* Which layers share slots: none, or, when the policy is pooled, those whose records have the same
+ * size. */
 struct sets {
     struct weir_cache_layer layers[WEIR_STORE_LAYER_MAX];
     uint32_t slots[WEIR_STORE_LAYER_MAX];
@@ -248,7 +248,7 @@ void weir_store_destroy(weir_store **store)
     *store = NULL;
 }
 
-/* Records of a layer that fill would read when no other layer took slots from its set. */
+/* Records of the layer without a slot. */
 static uint32_t absent_count(const struct weir_store *store, const struct weir_layer_state *layer)
 {
     uint32_t count = 0;
@@ -270,7 +270,7 @@ static uint64_t bytes_to_fill(const struct weir_store *store)
     return total_bytes;
 }
 
-/* Keep the device busy with one layer's records until its slots are full. */
+/* Read records of one layer until its set has no empty slot. */
 static enum weir_status fill_layer(struct weir_store *store, struct weir_layer_state *layer,
                                    weir_store_progress_fn *progress, void *user,
                                    uint64_t *done_bytes, uint64_t total_bytes, struct weir_err *err)

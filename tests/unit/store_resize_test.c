@@ -252,86 +252,90 @@ static void grow_stops_where_memory_ends(void **state)
     }
 }
 
+/* Of few records or of many; every other time with reads ahead after it. */
+static void run_some_step(struct toy *toy, int step)
+{
+    run_step(toy, draw(toy, 0, step % 3 == 0 ? RECORDS_MAX : 3), draw(toy, 1, 3));
+    if (step % 2 == 0)
+        look_ahead(toy);
+}
+
+static void with_every_policy(void (*test)(struct toy *toy))
+{
+    const struct weir_policy *policy;
+    for (uint32_t index = 0; (policy = weir_policy_at(index)) != NULL; index++)
+        for (uint64_t seed = 1; seed <= 5 && !policy->needs_future; seed++) {
+            struct toy toy;
+            open_with(&toy, policy, seed, 3, 18);
+            if (seed % 2 == 0) /* the resident run */
+                assert_int_equal(weir_store_fill(toy.store, NULL, NULL, NULL), WEIR_OK);
+            test(&toy);
+            close_toy(&toy);
+        }
+}
+
 /* Slots go and come between steps, with reads ahead in flight, filled or not. */
+static void come_and_go(struct toy *toy)
+{
+    struct weir_store_stats stats;
+    const uint64_t pages = resident_pages(toy);
+    for (int step = 0; step < 200; step++) {
+        const uint32_t bytes = draw(toy, 0, 200000);
+        run_some_step(toy, step);
+        if (step % 5 == 0)
+            weir_store_shrink(toy->store, step % 3 == 0 ? UINT64_MAX : bytes);
+        if (step % 5 >= 3)
+            assert_true(weir_store_grow(toy->store, bytes) <= bytes);
+        if (step % 40 == 39)
+            assert_int_equal(weir_store_fill(toy->store, NULL, NULL, NULL), WEIR_OK);
+        weir_store_check(toy->store);
+        weir_store_stats_get(toy->store, &stats);
+        assert_int_equal(stats.shrunk_slots - stats.grown_slots, stats.retired_slots);
+        assert_int_equal(pages - resident_pages(toy), stats.retired_bytes / PAGE);
+    }
+    assert_true(stats.grown_slots > 0);
+    assert_int_equal(weir_store_grow(toy->store, UINT64_MAX), stats.retired_bytes);
+    assert_int_equal(resident_pages(toy), pages);
+    assert_int_equal(weir_store_fill(toy->store, NULL, NULL, NULL), WEIR_OK);
+    for (uint32_t slot = 0; slot < toy->store->cache.slot_count; slot++)
+        assert_int_not_equal(toy->store->cache.record_in[slot], WEIR_NO_RECORD);
+}
+
 static void every_policy_reads_right_while_slots_come_and_go(void **state)
 {
     (void)state;
-    const struct weir_policy *policy;
-    for (uint32_t index = 0; (policy = weir_policy_at(index)) != NULL; index++) {
-        if (policy->needs_future)
-            continue;
-        for (uint64_t seed = 1; seed <= 5; seed++) {
-            struct toy toy;
-            struct weir_store_stats stats;
-            open_with(&toy, policy, seed, 3, 18);
-            const uint64_t pages = resident_pages(&toy);
-            for (int step = 0; step < 200; step++) {
-                const uint32_t bytes = draw(&toy, 0, 200000);
-                run_step(&toy, draw(&toy, 0, step % 3 == 0 ? RECORDS_MAX : 3), draw(&toy, 1, 3));
-                if (step % 2 == 0)
-                    look_ahead(&toy);
-                if (step % 5 == 0)
-                    weir_store_shrink(toy.store, step % 3 == 0 ? UINT64_MAX : bytes);
-                if (step % 5 >= 3)
-                    assert_true(weir_store_grow(toy.store, bytes) <= bytes);
-                if (step % 40 == 39)
-                    assert_int_equal(weir_store_fill(toy.store, NULL, NULL, NULL), WEIR_OK);
-                weir_store_check(toy.store);
-                weir_store_stats_get(toy.store, &stats);
-                assert_int_equal(stats.shrunk_slots - stats.grown_slots, stats.retired_slots);
-                assert_int_equal(pages - resident_pages(&toy), stats.retired_bytes / PAGE);
-            }
-            assert_true(stats.grown_slots > 0);
-            assert_int_equal(weir_store_grow(toy.store, UINT64_MAX), stats.retired_bytes);
-            assert_int_equal(resident_pages(&toy), pages);
-            assert_int_equal(weir_store_fill(toy.store, NULL, NULL, NULL), WEIR_OK);
-            for (uint32_t slot = 0; slot < toy.store->cache.slot_count; slot++)
-                assert_int_not_equal(toy.store->cache.record_in[slot], WEIR_NO_RECORD);
-            close_toy(&toy);
-        }
+    with_every_policy(come_and_go);
+}
+
+static void go_to_the_fewest(struct toy *toy)
+{
+    struct weir_store_stats stats;
+    for (int step = 0; step < 150; step++) {
+        run_some_step(toy, step);
+        weir_store_shrink(toy->store, draw(toy, 0, 6000));
     }
+    weir_store_stop_ahead(toy->store);
+    weir_store_shrink(toy->store, UINT64_MAX);
+    assert_int_equal(weir_store_shrink(toy->store, 1), 0);
+    for (int step = 0; step < 50; step++) {
+        look_ahead(toy);
+        run_step(toy, draw(toy, 0, RECORDS_MAX), 3);
+    }
+    weir_store_stats_get(toy->store, &stats);
+    assert_int_equal(toy->store->cache.slot_count - stats.retired_slots,
+                     toy->config.policy->is_pooled ? 3 : 3 * LAYERS);
+    assert_int_equal(stats.step_reads_max, 1);
+    /* Nothing is filled but the slots that are left. */
+    const uint64_t reads = stats.reads;
+    assert_int_equal(weir_store_fill(toy->store, NULL, NULL, NULL), WEIR_OK);
+    weir_store_stats_get(toy->store, &stats);
+    assert_true(stats.reads - reads <= 3 * LAYERS);
 }
 
 static void every_policy_reads_right_down_to_the_fewest_slots(void **state)
 {
     (void)state;
-    const struct weir_policy *policy;
-    for (uint32_t index = 0; (policy = weir_policy_at(index)) != NULL; index++) {
-        if (policy->needs_future)
-            continue;
-        for (uint64_t seed = 1; seed <= 5; seed++) {
-            struct toy toy;
-            struct weir_store_stats stats;
-            uint64_t slots = 0;
-            open_with(&toy, policy, seed, 3, 18);
-            for (uint32_t layer = 0; layer < LAYERS; layer++)
-                slots += toy.layers[layer].slot_count;
-            if (seed % 2 == 0) /* the resident run */
-                assert_int_equal(weir_store_fill(toy.store, NULL, NULL, NULL), WEIR_OK);
-            for (int step = 0; step < 150; step++) {
-                run_step(&toy, draw(&toy, 0, step % 3 == 0 ? RECORDS_MAX : 3), draw(&toy, 1, 3));
-                if (step % 2 == 0)
-                    look_ahead(&toy);
-                weir_store_shrink(toy.store, draw(&toy, 0, 6000));
-            }
-            weir_store_stop_ahead(toy.store);
-            weir_store_shrink(toy.store, UINT64_MAX);
-            assert_int_equal(weir_store_shrink(toy.store, 1), 0);
-            for (int step = 0; step < 50; step++) {
-                look_ahead(&toy);
-                run_step(&toy, draw(&toy, 0, RECORDS_MAX), 3);
-            }
-            weir_store_stats_get(toy.store, &stats);
-            assert_int_equal(slots - stats.retired_slots, policy->is_pooled ? 3 : 3 * LAYERS);
-            assert_int_equal(stats.step_reads_max, 1);
-            /* Nothing is filled but the slots that are left. */
-            const uint64_t reads = stats.reads;
-            assert_int_equal(weir_store_fill(toy.store, NULL, NULL, NULL), WEIR_OK);
-            weir_store_stats_get(toy.store, &stats);
-            assert_true(stats.reads - reads <= 3 * LAYERS);
-            close_toy(&toy);
-        }
-    }
+    with_every_policy(go_to_the_fewest);
 }
 
 int main(void)
