@@ -487,12 +487,8 @@ enum weir_status weir_cli_trace_parse(struct weir_cli_trace *trace, FILE *file,
     return ok ? WEIR_OK : reader.err->status;
 }
 
-/* "FILE:LINE: sentence", where the sentence quotes the file: not for a terminal as it is. */
-static void say_why(const char *name, uint64_t line_number, struct weir_err *err)
+static void say_why(const char *name, uint64_t line_number, const struct weir_err *err)
 {
-    for (char *at = err->text; *at != '\0'; at++)
-        if ((unsigned char)*at < 0x20 || *at == 0x7f)
-            *at = '?';
     if (err->status == WEIR_ERR_CANCELLED)
         weir_cli_fail(err);
     else
