@@ -77,6 +77,12 @@ endif
 $B/libweir.a: $(call obj,$(lib_src)) $B/files
 	@echo "  AR   $@"
 	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
+# The number after .so changes when a program built before no longer fits.
+version   := $(shell sed -n 's/^\#define WEIR_VERSION "\(.*\)"/\1/p' include/weir.h)
+soname    := libweir.so.0
+shared    := libweir.so.$(version)
+$B/$(shared): $(call obj,$(lib_src)) $B/files
+	$(link) -shared -Wl,-soname,$(soname) -Wl,-z,defs -Wl,--as-needed $(weir_ld) $(LDFLAGS)
 # What a fuzz target may want of the command line.
 $B/libcli.a: $(call obj,$(filter-out cli/main.c,$(cli_src))) $B/files
 	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
@@ -89,7 +95,8 @@ isa.avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq $(isa.avx2)
 isa.avx512vnni := -mavx512vnni $(isa.avx512)
 isa.neon   := -march=armv8.2-a+dotprod
 isa_of = $(isa.$(lastword $(subst _, ,$(basename $(notdir $(1))))))
-$B/obj/src/%.o: weir_extra := -Wconversion -Wno-sign-conversion
+# One set of objects for both libraries: hidden as nearly all is, their code is the same (gcc's kernels to the byte).
+$B/obj/src/%.o: weir_extra := -Wconversion -Wno-sign-conversion -fPIC -fno-semantic-interposition
 # clang needs minutes to instrument the kernels, which no fuzzer reaches.
 $B/obj/src/kernels/%.o: weir_extra += $(if $(filter fuzz,$(CONFIG)),-fno-sanitize=all)
 # These take a minute to compile with every check in place: pointers are checked by ASan and guard
@@ -118,7 +125,7 @@ $B/fuzz/%: $B/obj/tests/fuzz/%.o $B/libcli.a $B/libweir.a
 $B/replay/%: $B/obj/tests/fuzz/%.o $B/obj/tests/fuzz/replay.o $B/libcli.a $B/libweir.a
 	$(link) $(cli_ld) $(weir_ld) $(LDFLAGS)
 
-lib: $B/libweir.a ## the library: build/CONFIG/libweir.a
+lib: $B/libweir.a $B/$(shared) ## the libraries, static and shared: build/CONFIG/libweir.a, libweir.so.VERSION
 tools: $(patsubst tools/%.c,$B/tools/%,$(tool_src)) ## the helper programs of tools/, such as mkmodel
 tests: $(tests) ## build the unit and api tests, without running them
 bench: $(patsubst bench/%.c,$B/bench/%,$(bench_src)) all tools ## build the measuring programs; N=peer runs bench/peer.py
@@ -165,15 +172,18 @@ fuzz-replay: $(if $(wildcard tests/fuzz/replay.c),$(fuzzers:$B/fuzz/%=$B/replay/
 
 # Made each time, because it names PREFIX.
 $B/weir.pc: include/weir.h
-	@version=$$(sed -n 's/^#define WEIR_VERSION "\(.*\)"/\1/p' include/weir.h); printf '%s\n' 'prefix=$(PREFIX)' \
-	  'Name: weir' 'Description: runs Mixture-of-Experts models that are larger than memory' "Version: $$version" \
-	  'Cflags: -I$${prefix}/include' 'Libs: -L$${prefix}/lib -lweir' 'Libs.private: -pthread -lm' \
+	@printf '%s\n' 'prefix=$(PREFIX)' 'includedir=$${prefix}/include' 'libdir=$${prefix}/lib' '' \
+	  'Name: weir' 'Description: runs Mixture-of-Experts models that are larger than memory' 'Version: $(version)' \
+	  'Cflags: -I$${includedir}' 'Libs: -L$${libdir} -lweir' 'Libs.private: -pthread -lm' \
 	  'Requires.private: $(lib_pkgs)' > $@
-install: $B/weir $B/libweir.a $B/weir.pc ## weir, libweir.a, headers and weir.pc under PREFIX (DESTDIR is honoured)
-	install -D -t $(DESTDIR)$(PREFIX)/bin $B/weir
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib $B/libweir.a
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/include include/weir.h include/weir_status.h
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/pkgconfig $B/weir.pc
+to := $(DESTDIR)$(PREFIX)
+install: $B/weir lib $B/weir.pc ## weir, the libraries, headers and weir.pc under PREFIX (DESTDIR is honoured)
+	install -D -t $(to)/bin $B/weir
+	install -D -m 644 -t $(to)/lib $B/libweir.a $B/$(shared)
+	ln -sf $(shared) $(to)/lib/$(soname)
+	ln -sf $(soname) $(to)/lib/libweir.so
+	install -D -m 644 -t $(to)/include include/weir.h include/weir_status.h
+	install -D -m 644 -t $(to)/lib/pkgconfig $B/weir.pc
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14

@@ -12,11 +12,44 @@
  * Errors    Every status has a struct weir_err that names the thing, the wanted and the found.
  * Limits    One session at a time per engine.
  *
- *   struct weir_config config = { .model_path = "model.gguf", .mem_bytes = 3ull << 30 };
- *   weir_engine_open(&engine, &config, &err);
- *   weir_session_create(&session, engine, &err);
- *   weir_session_eval(session, ids, count, NULL, NULL, &err);
- *   id = weir_sampler_pick(&sampler, weir_session_logits(session), n_vocab);
+ * A whole program, for C and C++: `cc program.c $(pkg-config --cflags --libs weir)`.
+ *
+ *   #include <stdio.h>
+ *   #include <weir.h>
+ *
+ *   int main(int argc, char **argv)
+ *   {
+ *       struct weir_err err = {WEIR_OK};
+ *       struct weir_config config = {0};
+ *       struct weir_sampler_config choice = {0};
+ *       weir_engine *engine = NULL;
+ *       weir_session *session = NULL;
+ *       weir_sampler *sampler = NULL;
+ *       uint32_t *ids = NULL;
+ *       size_t count = 0;
+ *       char text[WEIR_TOKEN_BYTES_MAX];
+ *       config.model_path = argc > 1 ? argv[1] : "model.gguf";
+ *       config.mem_bytes = 3ull << 30;
+ *       if (weir_engine_open(&engine, &config, &err) == WEIR_OK &&
+ *           weir_session_create(&session, engine, &err) == WEIR_OK &&
+ *           weir_sampler_create(&sampler, &choice, weir_engine_model(engine)->n_vocab, &err) ==
+ *               WEIR_OK &&
+ *           weir_tokenizer_encode(weir_engine_tokenizer(engine), "The old man", 11,
+ *                                 WEIR_TEXT_ADD_SPECIAL, &ids, &count, &err) == WEIR_OK)
+ *           weir_session_eval(session, ids, count, NULL, NULL, &err);
+ *       for (int turn = 0; turn < 20 && err.status == WEIR_OK; turn++) {
+ *           uint32_t id = weir_sampler_pick(sampler, weir_session_logits(session));
+ *           fwrite(text, 1, weir_tokenizer_piece(weir_engine_tokenizer(engine), id, text), stdout);
+ *           weir_session_eval(session, &id, 1, NULL, NULL, &err);
+ *       }
+ *       if (err.status != WEIR_OK)
+ *           fprintf(stderr, "%s\n", err.text);
+ *       weir_ids_free(&ids);
+ *       weir_sampler_destroy(&sampler);
+ *       weir_session_destroy(&session);
+ *       weir_engine_close(&engine);
+ *       return err.status != WEIR_OK;
+ *   }
  */
 #ifndef WEIR_H
 #define WEIR_H

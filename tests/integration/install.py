@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+"""install.py - what `make install` leaves is enough: the program in weir.h builds and runs with it, in C and C++."""
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from harness import DEMO, ROOT, check, remove, scratch_folder, skip, weir_json
+
+# {0} for all members is what C has, and C++ warns of.
+WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wno-missing-field-initializers", "-Werror"]
+LANGUAGES = {"C": ("gcc", "-std=c11", "c"), "C++": ("g++", "-std=c++17", "c++")}
+
+
+def run(*words, **keywords):
+    done = subprocess.run([*map(str, words)], capture_output=True, text=True, timeout=300, **keywords)
+    check(done.returncode == 0, f"{' '.join(map(str, words))}: exit {done.returncode}: {done.stdout[-500:]}{done.stderr[-1500:]}")
+    return done.stdout
+
+
+def install(folder, prefix, *more):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    run("make", "-s", "install", f"PREFIX={prefix}", *more, cwd=ROOT, env=environment)
+    return folder
+
+
+def header_text():
+    with open(os.path.join(ROOT, "include", "weir.h"), encoding="utf-8") as file:
+        return file.read()
+
+
+def example():
+    """The program in the first comment of weir.h."""
+    lines = header_text().split("*/")[0].splitlines()
+    program = [line[5:] for line in lines if line.startswith(" *   ") or line == " *"]
+    text = "\n".join(program)
+    return text[text.index("#include"):] + "\n"
+
+
+def check_files(prefix):
+    found = sorted(os.path.relpath(os.path.join(at, name), prefix) for at, _, names in os.walk(prefix) for name in names)
+    version = re.search(r'WEIR_VERSION "(.*)"', header_text()).group(1)
+    wanted = ["bin/weir", "include/weir.h", "include/weir_status.h", "lib/libweir.a", "lib/libweir.so", "lib/libweir.so.0",
+              f"lib/libweir.so.{version}", "lib/pkgconfig/weir.pc"]
+    check(found == sorted(wanted), f"installed {found}, wanted {sorted(wanted)}")
+    lib = os.path.join(prefix, "lib")
+    check(os.readlink(os.path.join(lib, "libweir.so")) == "libweir.so.0", "libweir.so is no link to libweir.so.0")
+    check(os.readlink(os.path.join(lib, "libweir.so.0")) == f"libweir.so.{version}", "libweir.so.0 is no link to the library")
+    check("Library soname: [libweir.so.0]" in run("readelf", "-d", os.path.join(lib, "libweir.so")), "the shared library's name")
+    needed = run("readelf", "-d", os.path.join(prefix, "bin", "weir"))
+    check("libweir.so" not in needed, f"the program is not linked with the static library: {needed}")
+    check(run(os.path.join(prefix, "bin", "weir"), "--version") == f"weir {version}\n", "the installed program's version")
+
+
+def check_exports(prefix):
+    """The shared library offers what weir.h promises, all of it and nothing else."""
+    listed = run("nm", "-D", "--defined-only", os.path.join(prefix, "lib", "libweir.so"))
+    found = {line.split()[2] for line in listed.splitlines()}
+    declared = re.findall(r"^WEIR_API [^;]*?\b(weir_\w+)\(", header_text(), re.M)
+    check(len(declared) > 30 and found == set(declared),
+          f"exported and not declared: {sorted(found - set(declared))}; declared and not exported: {sorted(set(declared) - found)}")
+
+
+def build_and_run(folder, prefix, language, is_static):
+    compiler, standard, suffix = LANGUAGES[language]
+    source = os.path.join(folder, "program." + suffix)
+    program = os.path.join(folder, "program")
+    with open(source, "w", encoding="utf-8") as file:
+        file.write(example())
+    environment = dict(os.environ, PKG_CONFIG_PATH=os.path.join(prefix, "lib", "pkgconfig"))
+    flags = run("pkg-config", *(["--static"] if is_static else []), "--cflags", "--libs", "weir", env=environment).split()
+    run(compiler, standard, *WARNINGS, "-x", suffix, source, "-x", "none", "-o", program, *flags)
+    needs_shared = "[libweir.so.0]" in run("readelf", "-d", program)
+    check(needs_shared != is_static, f"{language}: linked with the {'shared' if needs_shared else 'static'} library")
+    text = run(program, DEMO, env=dict(os.environ, LD_LIBRARY_PATH=os.path.join(prefix, "lib")))
+    check(text == wanted_text(), f"{language}, {'static' if is_static else 'shared'}: {text!r}, wanted {wanted_text()!r}")
+    missing = subprocess.run([program, "no-such.gguf"], capture_output=True, text=True,
+                             env=dict(os.environ, LD_LIBRARY_PATH=os.path.join(prefix, "lib")))
+    check(missing.returncode == 1 and "no-such.gguf" in missing.stderr, f"a missing model: {missing}")
+
+
+def wanted_text():
+    return weir_json("run", DEMO, "-p", "The old man", "-n", 20, "--temp", 0, "--ignore-eos")["text"]
+
+
+def main():
+    for compiler, _, _ in LANGUAGES.values():
+        if shutil.which(compiler) is None:
+            skip(f"no {compiler}")
+    folder = scratch_folder()
+    try:
+        prefix = os.path.join(folder, "prefix")
+        install(folder, prefix)
+        check_files(prefix)
+        check_exports(prefix)
+        for language in LANGUAGES:
+            build_and_run(folder, prefix, language, is_static=False)
+        # With both libraries there a linker takes the shared one; who wants the static one has it alone.
+        for name in os.listdir(os.path.join(prefix, "lib")):
+            if name.startswith("libweir.so"):
+                os.remove(os.path.join(prefix, "lib", name))
+        for language in LANGUAGES:
+            build_and_run(folder, prefix, language, is_static=True)
+        stage = os.path.join(folder, "stage")
+        install(folder, "/opt/weir", f"DESTDIR={stage}")
+        check_files(os.path.join(stage, "opt", "weir"))
+    finally:
+        remove(folder)
+    print("install: the program of weir.h builds and runs, in C and C++, with both libraries")
+
+
+main()
