@@ -188,9 +188,9 @@ static void tell_store(struct weir_forward *forward, uint32_t layer)
     ahead->count = weir_rank(ahead->scores, n_expert, ahead->ranked, n_expert);
     while (ahead->count > 0 && ahead->scores[ahead->ranked[ahead->count - 1]] <= 0.0f)
         ahead->count--;
-    weir_store_expect(forward->config.store, layer, ahead->ranked,
-                      is_token ? (uint32_t)weir_min(ahead->m, ahead->count) : ahead->count,
-                      !is_token);
+    weir_store_hint(forward->config.store, layer, ahead->ranked,
+                    is_token ? (uint32_t)weir_min(ahead->m, ahead->count) : ahead->count,
+                    !is_token);
 }
 
 /* Whether anything is to be guessed about the layer. */
@@ -261,7 +261,7 @@ static void look_further(struct weir_forward *forward, uint32_t next)
     score_state(forward, layer);
     const uint32_t count = weir_rank(ahead->scores, forward->shape->n_expert, ahead->control,
                                      (uint32_t)weir_min(ahead->m, forward->shape->n_expert));
-    weir_store_expect(forward->config.store, layer, ahead->control, count, false);
+    weir_store_hint(forward->config.store, layer, ahead->control, count, false);
     ahead->is_further = true;
 }
 

@@ -228,8 +228,8 @@ void weir_store_submit_ahead(struct weir_store *store)
     weir_io_flush(store->io);
 }
 
-void weir_store_expect(weir_store *store, uint32_t layer, const uint32_t *records, uint32_t count,
-                       bool is_sure)
+void weir_store_hint(weir_store *store, uint32_t layer, const uint32_t *records, uint32_t count,
+                     bool is_sure)
 {
     struct weir_ahead *ahead = &store->ahead;
     WEIR_ASSERT(layer < store->layer_count && count <= store->layers[layer].config.record_count);

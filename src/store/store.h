@@ -23,7 +23,7 @@
  * submit; one that the step turns out to need counts as demand from then on (promoted). A record's
  * first slices are its head, the others its tail: a step's heads go before its tails.
  *
- *   EMPTY --begin (miss), expect--> READING --head arrives--> READY --next--> LEASED
+ *   EMPTY --begin (miss) or hint--> READING --head arrives--> READY --next--> LEASED
  *     ^                                |                       |  ^              |
  *     +---------- read failed ---------+<-------- evict -------+  +--- release --+
  *
@@ -166,8 +166,8 @@ void weir_store_count(weir_store *store);
  *
  * A new hint, for this layer or another, replaces the one before, and every step that begins ends
  * it. Reads that have begun go on. Never fails. */
-void weir_store_expect(weir_store *store, uint32_t layer, const uint32_t *records, uint32_t count,
-                       bool is_sure);
+void weir_store_hint(weir_store *store, uint32_t layer, const uint32_t *records, uint32_t count,
+                     bool is_sure);
 /* True when so little is in flight that the device will soon have nothing to do. */
 bool weir_store_has_time(const weir_store *store);
 /* True when the whole hint was submitted and the device has time for more before the next step: a

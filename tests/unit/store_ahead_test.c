@@ -27,10 +27,10 @@ static bool run_step(struct toy *toy, uint32_t layer, const uint32_t *records, u
     const uint32_t next = (layer + 1) % LAYERS;
     const uint32_t further = (layer + 2) % LAYERS;
     if (expected_count > 0)
-        weir_store_expect(toy->store, next, expected, expected_count, draw(toy, 0, 1) == 0);
+        weir_store_hint(toy->store, next, expected, expected_count, draw(toy, 0, 1) == 0);
     if (expected_count > 0 && draw(toy, 0, 2) == 0 &&
         toy->layers[further].record_count >= toy->layers[next].record_count)
-        weir_store_expect(toy->store, further, expected, expected_count, draw(toy, 0, 1) == 0);
+        weir_store_hint(toy->store, further, expected, expected_count, draw(toy, 0, 1) == 0);
     while (more && err.status == WEIR_OK) {
         struct weir_lease lease = {0};
         if (weir_store_next(toy->store, &lease, &more, &err) != WEIR_OK || !more)
@@ -166,7 +166,7 @@ static void a_right_guess_is_a_hit_and_a_wrong_one_is_waste(void **state)
     const uint32_t used[] = {5, 6};
     (void)state;
     open_plain(&toy);
-    weir_store_expect(toy.store, 1, expected, 2, true);
+    weir_store_hint(toy.store, 1, expected, 2, true);
     wait_for_reads(&toy);
     assert_true(run_step(&toy, 1, used, 2, NULL, 0));
     weir_store_stats_get(toy.store, &stats);
@@ -192,9 +192,9 @@ static void guesses_stay_until_their_layers_step(void **state)
     (void)state;
     open_plain(&toy);
     for (uint32_t round = 0; round < 5; round++) {
-        weir_store_expect(toy.store, 1, all, 8, true);
+        weir_store_hint(toy.store, 1, all, 8, true);
         wait_for_reads(&toy);
-        weir_store_expect(toy.store, 2, all, 8, true);
+        weir_store_hint(toy.store, 2, all, 8, true);
         wait_for_reads(&toy);
     }
     /* step_max slots are left alone, so that any step can go on. */
@@ -219,9 +219,9 @@ static void a_step_gives_up_only_its_own_layers_wrong_guesses(void **state)
     const uint32_t few[] = {0, 1, 2};
     (void)state;
     open_plain(&toy);
-    weir_store_expect(toy.store, 1, few, 2, true);
+    weir_store_hint(toy.store, 1, few, 2, true);
     wait_for_reads(&toy);
-    weir_store_expect(toy.store, 2, few, 1, true);
+    weir_store_hint(toy.store, 2, few, 1, true);
     wait_for_reads(&toy);
     assert_true(run_step(&toy, 1, few + 1, 2, NULL, 0));
     weir_store_stats_get(toy.store, &stats);
@@ -250,7 +250,7 @@ static uint64_t started_in_time_for(double bytes)
     open_plain(&toy);
     toy.store->pace = (struct weir_pace){.idle_ns = 1.0, .bytes_per_ns = bytes};
     give_time(&toy);
-    weir_store_expect(toy.store, 1, all, 8, false);
+    weir_store_hint(toy.store, 1, all, 8, false);
     wait_for_reads(&toy);
     weir_store_stats_get(toy.store, &stats);
     close_toy(&toy);
@@ -274,10 +274,10 @@ static void there_is_spare_time_when_all_guesses_are_asked_for(void **state)
     open_plain(&toy);
     toy.store->pace = (struct weir_pace){.idle_ns = 1.0, .bytes_per_ns = 6.0 * PAGE};
     give_time(&toy);
-    weir_store_expect(toy.store, 1, few, 2, false);
+    weir_store_hint(toy.store, 1, few, 2, false);
     wait_for_reads(&toy);
     assert_true(weir_store_has_spare(toy.store)); /* for one of three records */
-    weir_store_expect(toy.store, 2, few, 2, false);
+    weir_store_hint(toy.store, 2, few, 2, false);
     wait_for_reads(&toy);
     assert_false(weir_store_has_spare(toy.store));
     close_toy(&toy);
@@ -309,7 +309,7 @@ static uint64_t expect_in_flight(uint32_t slice_bytes, bool is_sure)
     open_store(&toy);
     toy.store->pace = (struct weir_pace){.idle_ns = 1e9, .bytes_per_ns = 1.0};
     give_time(&toy);
-    weir_store_expect(toy.store, 0, all, 8, is_sure);
+    weir_store_hint(toy.store, 0, all, 8, is_sure);
     weir_io_stats_get(toy.io, &stats);
     close_toy(&toy);
     assert_int_equal(unlink(name), 0);

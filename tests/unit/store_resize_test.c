@@ -55,7 +55,7 @@ static void look_ahead(struct toy *toy)
     const uint32_t layer = draw(toy, 0, LAYERS - 1);
     const uint32_t count = draw(toy, 0, toy->layers[layer].record_count);
     draw_records(toy, layer, records, count);
-    weir_store_expect(toy->store, layer, records, count, true);
+    weir_store_hint(toy->store, layer, records, count, true);
 }
 
 static uint64_t resident_pages(const struct toy *toy)
