@@ -139,9 +139,6 @@ void weir_text_byte_level_deinit(struct weir_text_byte_level *level)
 {
     weir_text_splitter_destroy(&level->splitter);
     weir_heap_free(level->merges);
-    weir_text_array_trim(&level->nfc.characters, sizeof(int32_t), 0);
-    weir_text_array_trim(&level->nfc.sorted, sizeof(int32_t), 0);
-    weir_text_array_trim(&level->nfc.bytes, 1, 0);
 }
 
 static bool pair_by_rank(const weir_text *text, uint32_t left, uint32_t right)
@@ -156,11 +153,10 @@ static bool pair_by_rank(const weir_text *text, uint32_t left, uint32_t right)
     return true;
 }
 
-/* The id of a piece that is a token as it stands, else WEIR_TOKEN_NONE. Never a special token:
- * those are found before a text is split, or not wanted. */
-static uint32_t find_whole(weir_text *text, const char *bytes, size_t length)
+/* Never a special token: those are found before a text is split, or not wanted. */
+uint32_t weir_text_byte_level_whole(weir_text *text, const char *bytes, size_t length)
 {
-    if (length > text->map.longest)
+    if (!weir_text_splitter_whole_first(text->level.splitter) || length > text->map.longest)
         return WEIR_TOKEN_NONE;
     size_t filled = 0;
     for (size_t index = 0; index < length; index++) {
@@ -176,25 +172,14 @@ static uint32_t find_whole(weir_text *text, const char *bytes, size_t length)
     return id;
 }
 
-struct encode_job {
-    weir_text *text;
-    struct weir_text_ids *ids;
-};
-
-/* One piece, by a function that weir_text_split can call. */
-static enum weir_status encode_piece(void *context, const char *bytes, size_t length,
-                                     struct weir_err *err)
+enum weir_status weir_text_byte_level_merge(weir_text *text, const char *bytes, size_t length,
+                                            struct weir_err *err)
 {
-    const struct encode_job *job = context;
-    weir_text *text = job->text;
-    if (weir_text_splitter_whole_first(text->level.splitter)) {
-        const uint32_t whole = find_whole(text, bytes, length);
-        if (whole != WEIR_TOKEN_NONE)
-            return weir_text_ids_push(job->ids, whole, err);
-    }
     WEIR_TRY(weir_text_array_reserve(&text->merger.symbols, length, sizeof(struct weir_text_symbol),
                                      err));
     struct weir_text_symbol *symbols = text->merger.symbols.at;
+    text->merger.bytes = bytes;
+    text->merger.length = length;
     for (size_t index = 0; index < length; index++) {
         const uint8_t byte = (uint8_t)bytes[index];
         uint32_t id = text->byte_ids[byte];
@@ -209,40 +194,55 @@ static enum weir_status encode_piece(void *context, const char *bytes, size_t le
         symbols[index].previous = index == 0 ? WEIR_TOKEN_NONE : (uint32_t)index - 1;
         symbols[index].next = index + 1 == length ? WEIR_TOKEN_NONE : (uint32_t)index + 1;
     }
-    if (length > 1)
-        WEIR_TRY(weir_text_merger_run(text, pair_by_rank, err));
-    for (uint32_t at = 0; at != WEIR_TOKEN_NONE; at = symbols[at].next)
-        WEIR_TRY(weir_text_ids_push(job->ids, symbols[at].id, err));
-    return WEIR_OK;
+    return length > 1 ? weir_text_merger_run(text, pair_by_rank, err) : WEIR_OK;
 }
 
-enum weir_status weir_text_byte_level_encode(weir_text *text, const char *bytes, size_t length,
-                                             struct weir_text_ids *ids, struct weir_err *err)
+/* Valid UTF-8, normalised where the family wants it and cut into pieces. */
+static enum weir_status feed_valid(struct weir_text_plain *plain, const char *bytes, size_t length,
+                                   bool ends, struct weir_err *err)
 {
-    struct weir_text_byte_level *level = &text->level;
-    struct encode_job job = {text, ids};
-    size_t offset = 0;
-    while (offset < length) {
+    struct weir_bytes part = {bytes, length};
+    if (weir_text_splitter_wants_nfc(plain->text->level.splitter))
+        WEIR_TRY(weir_text_nfc_feed(&plain->nfc, bytes, length, ends, &part, err));
+    plain->in_text = !ends;
+    return weir_text_split_feed(plain->split, part.start, part.length, ends, err);
+}
+
+/* A run of bytes that are no UTF-8 is a piece. */
+static enum weir_status feed_raw(struct weir_text_plain *plain, const char *bytes, size_t length,
+                                 bool ends, struct weir_err *err)
+{
+    plain->in_raw = !ends;
+    return weir_text_pieces_feed(&plain->pieces, bytes, length, ends, err);
+}
+
+enum weir_status weir_text_byte_level_feed(struct weir_text_plain *plain, const char *bytes,
+                                           size_t length, bool ends, struct weir_err *err)
+{
+    for (size_t offset = 0; offset < length;) {
         const size_t valid = weir_utf8_valid(bytes + offset, length - offset);
         if (valid > 0) {
-            struct weir_bytes stretch = {bytes + offset, valid};
-            if (weir_text_splitter_wants_nfc(level->splitter))
-                WEIR_TRY(weir_text_nfc_apply(&level->nfc, bytes + offset, valid, &stretch, err));
-            WEIR_TRY(weir_text_split(level->splitter, stretch.start, stretch.length, encode_piece,
-                                     &job, err));
+            if (plain->in_raw)
+                WEIR_TRY(feed_raw(plain, NULL, 0, true, err));
+            const bool is_last = ends && offset + valid == length;
+            WEIR_TRY(feed_valid(plain, bytes + offset, valid, is_last, err));
         }
         offset += valid;
         size_t raw = 0;
         while (offset + raw < length &&
                weir_utf8_char(bytes + offset + raw, length - offset - raw) == 0)
             raw++;
-        if (raw > 0)
-            WEIR_TRY(encode_piece(&job, bytes + offset, raw, err));
+        if (raw > 0) {
+            if (plain->in_text)
+                WEIR_TRY(feed_valid(plain, NULL, 0, true, err));
+            WEIR_TRY(feed_raw(plain, bytes + offset, raw, false, err));
+        }
         offset += raw;
     }
-    weir_text_array_trim(&level->nfc.characters, sizeof(int32_t), WEIR_TEXT_SCRATCH_KEEP_BYTES);
-    weir_text_array_trim(&level->nfc.sorted, sizeof(int32_t), WEIR_TEXT_SCRATCH_KEEP_BYTES);
-    weir_text_array_trim(&level->nfc.bytes, 1, WEIR_TEXT_SCRATCH_KEEP_BYTES);
+    if (ends && plain->in_text)
+        WEIR_TRY(feed_valid(plain, NULL, 0, true, err));
+    if (ends && plain->in_raw)
+        WEIR_TRY(feed_raw(plain, NULL, 0, true, err));
     return WEIR_OK;
 }
 

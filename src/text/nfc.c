@@ -9,8 +9,7 @@
 #include "text/text_parts.h"
 
 enum {
-    DECOMPOSED_MAX = 18, /* characters that one character can become, as utf8proc documents */
-    FIRST_LEAD = 0xcc,   /* the first byte of U+0300 */
+    FIRST_LEAD = 0xcc, /* the first byte of U+0300 */
 };
 
 static bool is_settled(char byte)
@@ -21,6 +20,21 @@ static bool is_settled(char byte)
 static int combining_class(int32_t character)
 {
     return utf8proc_get_property(character)->combining_class;
+}
+
+size_t weir_text_nfc_decompose(int32_t character, int32_t out[WEIR_TEXT_DECOMPOSED_MAX])
+{
+    int last_boundclass = 0;
+    const utf8proc_ssize_t got =
+        utf8proc_decompose_char(character, out, WEIR_TEXT_DECOMPOSED_MAX,
+                                UTF8PROC_STABLE | UTF8PROC_COMPOSE, &last_boundclass);
+    WEIR_ASSERT(got > 0 && got <= WEIR_TEXT_DECOMPOSED_MAX);
+    return (size_t)got;
+}
+
+bool weir_text_nfc_is_mark(int32_t character)
+{
+    return combining_class(character) != 0;
 }
 
 /* Stable order by combining class of the marks in [first, end). By counting, because a text may
@@ -57,15 +71,11 @@ static enum weir_status decompose_stretch(struct weir_text_nfc *nfc, const char 
     for (size_t offset = 0; offset < length;) {
         const uint32_t character = weir_utf8_decode(bytes + offset);
         offset += weir_utf8_char(bytes + offset, length - offset);
-        WEIR_TRY(weir_text_array_reserve(&nfc->characters, filled + DECOMPOSED_MAX, sizeof(int32_t),
-                                         err));
+        WEIR_TRY(weir_text_array_reserve(&nfc->characters, filled + WEIR_TEXT_DECOMPOSED_MAX,
+                                         sizeof(int32_t), err));
         int32_t *characters = nfc->characters.at;
-        int last_boundclass = 0;
-        const utf8proc_ssize_t got =
-            utf8proc_decompose_char((int32_t)character, characters + filled, DECOMPOSED_MAX,
-                                    UTF8PROC_STABLE | UTF8PROC_COMPOSE, &last_boundclass);
-        WEIR_ASSERT(got > 0 && got <= DECOMPOSED_MAX);
-        for (const size_t end = filled + (size_t)got; filled < end; filled++) {
+        const size_t got = weir_text_nfc_decompose((int32_t)character, characters + filled);
+        for (const size_t end = filled + got; filled < end; filled++) {
             if (combining_class(characters[filled]) != 0)
                 continue;
             if (filled - marks_from > 1)
@@ -133,4 +143,82 @@ enum weir_status weir_text_nfc_apply(struct weir_text_nfc *nfc, const char *byte
     WEIR_TRY(append_bytes(nfc, bytes + copied, length - copied, err));
     *out = (struct weir_bytes){nfc->bytes.at, nfc->byte_count};
     return WEIR_OK;
+}
+
+/* Scripts and signs of which no character is the second of two that become one, nor has a combining
+ * class, and whose decompositions begin so too (a test looks at each). Others are held longer. */
+static const struct {
+    uint32_t first, last;
+} afresh[] = {
+    {0x0000, 0x02ff},   /* Latin */
+    {0x0370, 0x0482},   /* Greek, Cyrillic */
+    {0x048a, 0x058f},   /* Cyrillic, Armenian */
+    {0x05d0, 0x060f},   /* Hebrew, signs of Arabic */
+    {0x061b, 0x064a},   /* Arabic */
+    {0x0660, 0x066f},   /* its digits */
+    {0x0671, 0x06d5},   /* Arabic */
+    {0x0904, 0x0939},   /* Devanagari */
+    {0x0e01, 0x0e30},   /* Thai */
+    {0x10a0, 0x1112},   /* Georgian, the first of Hangul's parts */
+    {0x1e00, 0x1fff},   /* Latin, Greek */
+    {0x2000, 0x20cf},   /* punctuation, currencies */
+    {0x2100, 0x2bff},   /* letterlike and other signs */
+    {0x3000, 0x3029},   /* punctuation of Chinese and Japanese */
+    {0x3030, 0x3096},   /* Hiragana */
+    {0x309d, 0x31ff},   /* Katakana, Bopomofo */
+    {0x3200, 0xa4cf},   /* Chinese, Yi */
+    {0xac00, 0xd7a3},   /* Hangul */
+    {0xf900, 0xfaff},   /* Chinese, for compatibility */
+    {0xff00, 0xffef},   /* widths */
+    {0x1f000, 0x1faff}, /* pictures */
+    {0x20000, 0x3ffff}, /* Chinese */
+};
+
+bool weir_text_nfc_starts_afresh(uint32_t character)
+{
+    size_t row = 0;
+    while (row + 1 < WEIR_COUNT(afresh) && character > afresh[row].last)
+        row++;
+    return character >= afresh[row].first && character <= afresh[row].last;
+}
+
+/* Where the last character from `from` on begins that starts afresh, before which all is decided; 0
+ * when there is none. */
+static size_t find_afresh(const char *bytes, size_t from, size_t length)
+{
+    for (size_t at = length; at > from;) {
+        do
+            at--;
+        while (((uint8_t)bytes[at] & 0xc0) == 0x80);
+        if (weir_text_nfc_starts_afresh(weir_utf8_decode(bytes + at)))
+            return at;
+    }
+    return 0;
+}
+
+enum weir_status weir_text_nfc_feed(struct weir_text_nfc *nfc, const char *bytes, size_t length,
+                                    bool ends, struct weir_bytes *out, struct weir_err *err)
+{
+    /* What the last call gave is used up: what it held moves to the front. */
+    char *held = nfc->held.at;
+    if (nfc->given_count > 0)
+        memmove(held, held + nfc->given_count, nfc->held_count - nfc->given_count);
+    nfc->held_count -= nfc->given_count;
+    nfc->given_count = 0;
+    const size_t before = nfc->held_count;
+    WEIR_TRY(weir_text_array_reserve(&nfc->held, before + length, 1, err));
+    held = nfc->held.at;
+    if (length > 0)
+        memcpy(held + before, bytes, length);
+    nfc->held_count += length;
+    nfc->given_count = ends ? nfc->held_count : find_afresh(held, before, nfc->held_count);
+    return weir_text_nfc_apply(nfc, held, nfc->given_count, out, err);
+}
+
+void weir_text_nfc_deinit(struct weir_text_nfc *nfc)
+{
+    weir_text_array_trim(&nfc->characters, sizeof(int32_t), 0);
+    weir_text_array_trim(&nfc->sorted, sizeof(int32_t), 0);
+    weir_text_array_trim(&nfc->bytes, 1, 0);
+    weir_text_array_trim(&nfc->held, 1, 0);
 }

@@ -64,12 +64,17 @@ enum weir_status weir_text_sentencepiece_init(weir_text *text, struct weir_err *
         else if (type != WEIR_TOKEN_CONTROL && joins_words(vocab->tokens[id]))
             text->words_apart = false;
     }
-    for (uint32_t byte = 0; byte < 256; byte++)
-        if (text->byte_ids[byte] == WEIR_TOKEN_NONE && vocab->unk_id == WEIR_TOKEN_NONE)
+    text->has_all_bytes = true;
+    for (uint32_t byte = 0; byte < 256; byte++) {
+        if (text->byte_ids[byte] != WEIR_TOKEN_NONE)
+            continue;
+        text->has_all_bytes = false;
+        if (vocab->unk_id == WEIR_TOKEN_NONE)
             return WEIR_FAIL(err, WEIR_ERR_FORMAT,
                              "vocabulary: wanted an unknown token or all 256 byte tokens, found no "
                              "<0x%02X>",
                              byte);
+    }
     return WEIR_OK;
 }
 
@@ -95,10 +100,9 @@ static bool pair_by_score(const weir_text *text, uint32_t left, uint32_t right)
     return true;
 }
 
-/* A symbol that merged with nothing: a character, or a byte that is no UTF-8. */
-static enum weir_status emit_single(weir_text *text, const char *start, size_t length,
-                                    struct weir_text_ids *ids, bool *was_unknown,
-                                    struct weir_err *err)
+enum weir_status weir_text_sentencepiece_single(weir_text *text, const char *start, size_t length,
+                                                struct weir_text_ids *ids, bool *was_unknown,
+                                                struct weir_err *err)
 {
     const uint32_t id = weir_text_map_find(&text->map, start, length);
     if (id != WEIR_TOKEN_NONE) {
@@ -118,18 +122,18 @@ static enum weir_status emit_single(weir_text *text, const char *start, size_t l
     return WEIR_OK;
 }
 
-static enum weir_status encode_word(weir_text *text, size_t length, struct weir_text_ids *ids,
-                                    bool *was_unknown, struct weir_err *err)
+enum weir_status weir_text_sentencepiece_merge(weir_text *text, const char *bytes, size_t length,
+                                               struct weir_err *err)
 {
     struct weir_text_merger *merger = &text->merger;
     WEIR_TRY(
         weir_text_array_reserve(&merger->symbols, length, sizeof(struct weir_text_symbol), err));
-    merger->bytes = text->word.at;
+    merger->bytes = bytes;
     merger->length = length;
     struct weir_text_symbol *symbols = merger->symbols.at;
     uint32_t previous = WEIR_TOKEN_NONE;
     for (size_t offset = 0; offset < length;) {
-        const size_t step = weir_utf8_char(merger->bytes + offset, length - offset);
+        const size_t step = weir_utf8_char(bytes + offset, length - offset);
         symbols[offset].id = WEIR_TOKEN_NONE;
         symbols[offset].previous = previous;
         if (previous != WEIR_TOKEN_NONE)
@@ -138,49 +142,42 @@ static enum weir_status encode_word(weir_text *text, size_t length, struct weir_
         offset += step == 0 ? 1 : step;
     }
     symbols[previous].next = WEIR_TOKEN_NONE;
-    WEIR_TRY(weir_text_merger_run(text, pair_by_score, err));
-    for (uint32_t at = 0; at != WEIR_TOKEN_NONE; at = symbols[at].next) {
-        const size_t end = symbols[at].next == WEIR_TOKEN_NONE ? length : symbols[at].next;
-        if (symbols[at].id == WEIR_TOKEN_NONE) {
-            WEIR_TRY(emit_single(text, merger->bytes + at, end - at, ids, was_unknown, err));
-            continue;
-        }
-        *was_unknown = false;
-        WEIR_TRY(weir_text_ids_push(ids, symbols[at].id, err));
-    }
-    return WEIR_OK;
+    return weir_text_merger_run(text, pair_by_score, err);
 }
 
-enum weir_status weir_text_sentencepiece_encode(weir_text *text, const char *bytes, size_t length,
-                                                bool space_first, struct weir_text_ids *ids,
-                                                struct weir_err *err)
+static enum weir_status feed_mark(struct weir_text_plain *plain, struct weir_err *err)
 {
-    size_t filled = 0;
-    bool was_unknown = false, after_mark = true;
-    size_t offset = 0;
-    while (space_first || offset < length) {
-        const char *start = space_first ? " " : bytes + offset;
-        const bool is_mark = *start == ' ' || starts_with_mark(start, length - offset);
-        if (is_mark && !after_mark && text->words_apart) {
-            WEIR_TRY(encode_word(text, filled, ids, &was_unknown, err));
-            filled = 0;
+    if (!plain->after_mark && plain->text->words_apart)
+        WEIR_TRY(weir_text_pieces_feed(&plain->pieces, NULL, 0, true, err));
+    plain->after_mark = true;
+    return weir_text_pieces_feed(&plain->pieces, space_mark, SPACE_MARK_LENGTH, false, err);
+}
+
+/* Bytes up to the next space, or what is written as one. */
+static size_t measure_word(const char *bytes, size_t length)
+{
+    size_t count = 0;
+    while (count < length && bytes[count] != ' ' &&
+           !starts_with_mark(bytes + count, length - count))
+        count++;
+    return count;
+}
+
+enum weir_status weir_text_sentencepiece_feed(struct weir_text_plain *plain, const char *bytes,
+                                              size_t length, bool ends, struct weir_err *err)
+{
+    for (size_t offset = 0; offset < length;) {
+        const size_t word = measure_word(bytes + offset, length - offset);
+        if (word == 0) {
+            offset += bytes[offset] == ' ' ? 1 : SPACE_MARK_LENGTH;
+            WEIR_TRY(feed_mark(plain, err));
+            continue;
         }
-        after_mark = is_mark;
-        WEIR_TRY(weir_text_array_reserve(&text->word, filled + SPACE_MARK_LENGTH, 1, err));
-        char *word = text->word.at;
-        if (*start == ' ') {
-            memcpy(word + filled, space_mark, SPACE_MARK_LENGTH);
-            filled += SPACE_MARK_LENGTH;
-            offset += !space_first;
-            space_first = false;
-        } else {
-            const size_t step = is_mark ? SPACE_MARK_LENGTH : 1;
-            memcpy(word + filled, start, step);
-            filled += step;
-            offset += step;
-        }
+        plain->after_mark = false;
+        WEIR_TRY(weir_text_pieces_feed(&plain->pieces, bytes + offset, word, false, err));
+        offset += word;
     }
-    return filled == 0 ? WEIR_OK : encode_word(text, filled, ids, &was_unknown, err);
+    return ends ? weir_text_pieces_feed(&plain->pieces, NULL, 0, true, err) : WEIR_OK;
 }
 
 size_t weir_text_sentencepiece_decode(struct weir_bytes token, char *out)

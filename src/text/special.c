@@ -46,6 +46,7 @@ enum weir_status weir_text_specials_init(struct weir_text_specials *specials,
             continue;
         specials->ids[filled++] = id;
         specials->first_of[(uint8_t)vocab->tokens[id].start[0] + 1]++;
+        specials->longest = weir_max(specials->longest, vocab->tokens[id].length);
     }
     for (uint32_t byte = 0; byte < 256; byte++)
         specials->first_of[byte + 1] += specials->first_of[byte];

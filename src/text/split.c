@@ -165,7 +165,8 @@ static enum weir_status compile_pattern(weir_text_splitter *splitter, const char
                          "pre-tokenizer \"%s\": pattern %u does not compile (PCRE2 error %d at "
                          "offset %zu)",
                          splitter->rule->names[0], index, code, (size_t)offset);
-    if (pcre2_jit_compile(splitter->patterns[index], PCRE2_JIT_COMPLETE) != 0)
+    if (pcre2_jit_compile(splitter->patterns[index], PCRE2_JIT_COMPLETE | PCRE2_JIT_PARTIAL_HARD) !=
+        0)
         splitter->is_compiled = false;
     splitter->found[index] = pcre2_match_data_create(1, splitter->general);
     if (splitter->found[index] == NULL)
@@ -232,57 +233,39 @@ void weir_text_splitter_destroy(weir_text_splitter **splitter)
     *splitter = NULL;
 }
 
-/* The first match at or after offset. Machine code has a stack of its own and may say that it is
- * too small; the interpreter takes what it needs from the heap. */
-static int find_match(weir_text_splitter *splitter, uint32_t index, const char *bytes,
-                      size_t length, size_t offset)
+/* Machine code has a stack of its own and may say that it is too small; the interpreter takes what
+ * it needs from the heap. */
+enum weir_status weir_text_splitter_match(weir_text_splitter *splitter, uint32_t pattern,
+                                          const char *bytes, size_t length, size_t offset,
+                                          bool goes_on, enum weir_text_found *found, size_t *begin,
+                                          size_t *end, struct weir_err *err)
 {
-    const uint32_t options = PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY;
-    int code = pcre2_match(splitter->patterns[index], (PCRE2_SPTR)bytes, length, offset, options,
-                           splitter->found[index], splitter->match);
-    if (code < 0 && code != PCRE2_ERROR_NOMATCH)
-        code = pcre2_match(splitter->patterns[index], (PCRE2_SPTR)bytes, length, offset,
-                           options | PCRE2_NO_JIT, splitter->found[index], splitter->match);
-    return code;
-}
-
-struct split_job {
-    weir_text_splitter *splitter;
-    weir_text_split_fn *piece;
-    void *context;
-    struct weir_err *err;
-};
-
-static enum weir_status split_level(const struct split_job *job, uint32_t level, const char *bytes,
-                                    size_t length)
-{
-    if (length == 0)
-        return WEIR_OK;
-    if (level == job->splitter->pattern_count)
-        return job->piece(job->context, bytes, length, job->err);
-    size_t offset = 0;
-    while (offset < length) {
-        const int code = find_match(job->splitter, level, bytes, length, offset);
-        if (code == PCRE2_ERROR_NOMATCH)
-            break;
-        if (code < 0)
-            return WEIR_FAIL(job->err, WEIR_ERR_NOMEM,
-                             "pre-tokenizer \"%s\": pattern %u ended with PCRE2 error %d",
-                             job->splitter->rule->names[0], level, code);
-        const PCRE2_SIZE *span = pcre2_get_ovector_pointer(job->splitter->found[level]);
-        const size_t begin = span[0], end = span[1];
-        WEIR_TRY(split_level(job, level + 1, bytes + offset, begin - offset));
-        WEIR_TRY(split_level(job, level + 1, bytes + begin, end - begin));
-        offset = end;
+    const uint32_t options =
+        PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY | (goes_on ? PCRE2_PARTIAL_HARD : 0u);
+    pcre2_match_data *data = splitter->found[pattern];
+    int code = pcre2_match(splitter->patterns[pattern], (PCRE2_SPTR)bytes, length, offset, options,
+                           data, splitter->match);
+    if (code < 0 && code != PCRE2_ERROR_NOMATCH && code != PCRE2_ERROR_PARTIAL)
+        code = pcre2_match(splitter->patterns[pattern], (PCRE2_SPTR)bytes, length, offset,
+                           options | PCRE2_NO_JIT, data, splitter->match);
+    if (code < 0 && code != PCRE2_ERROR_NOMATCH && code != PCRE2_ERROR_PARTIAL)
+        return WEIR_FAIL(err, WEIR_ERR_NOMEM,
+                         "pre-tokenizer \"%s\": pattern %u ended with PCRE2 error %d",
+                         splitter->rule->names[0], pattern, code);
+    *found = code == PCRE2_ERROR_NOMATCH   ? WEIR_TEXT_FOUND_NOTHING
+             : code == PCRE2_ERROR_PARTIAL ? WEIR_TEXT_FOUND_PERHAPS
+                                           : WEIR_TEXT_FOUND_MATCH;
+    if (*found != WEIR_TEXT_FOUND_NOTHING) {
+        const PCRE2_SIZE *span = pcre2_get_ovector_pointer(data);
+        *begin = span[0];
+        *end = span[1];
     }
-    return split_level(job, level + 1, bytes + offset, length - offset);
+    return WEIR_OK;
 }
 
-enum weir_status weir_text_split(weir_text_splitter *splitter, const char *bytes, size_t length,
-                                 weir_text_split_fn *piece, void *context, struct weir_err *err)
+uint32_t weir_text_splitter_pattern_count(const weir_text_splitter *splitter)
 {
-    const struct split_job job = {splitter, piece, context, err};
-    return split_level(&job, 0, bytes, length);
+    return splitter->pattern_count;
 }
 
 bool weir_text_splitter_is_compiled(const weir_text_splitter *splitter)

@@ -18,18 +18,47 @@
 
 typedef struct weir_text_splitter weir_text_splitter;
 
-/* Called for each piece in order; anything but WEIR_OK ends the split and is handed on. */
-typedef enum weir_status weir_text_split_fn(void *context, const char *start, size_t length,
-                                            struct weir_err *err);
-
 /* An empty name means "default". */
 enum weir_status weir_text_splitter_create(weir_text_splitter **out, struct weir_bytes name,
                                            struct weir_err *err);
 void weir_text_splitter_destroy(weir_text_splitter **splitter);
 
-/* bytes must be valid UTF-8. The pieces put together are bytes. */
-enum weir_status weir_text_split(weir_text_splitter *splitter, const char *bytes, size_t length,
-                                 weir_text_split_fn *piece, void *context, struct weir_err *err);
+/* What a pattern says about the text from offset on. */
+enum weir_text_found {
+    WEIR_TEXT_FOUND_MATCH, /* at [begin, end) */
+    WEIR_TEXT_FOUND_NOTHING,
+    WEIR_TEXT_FOUND_PERHAPS, /* begin: what stands there on may match, or match longer, when more
+                                of the text is known; nothing before it does */
+};
+/* goes_on: length is where the known part of the text ends, and not its end. */
+enum weir_status weir_text_splitter_match(weir_text_splitter *splitter, uint32_t pattern,
+                                          const char *bytes, size_t length, size_t offset,
+                                          bool goes_on, enum weir_text_found *found, size_t *begin,
+                                          size_t *end, struct weir_err *err);
+uint32_t weir_text_splitter_pattern_count(const weir_text_splitter *splitter);
+
+/* A text that comes in parts, cut (split_stream.c). */
+typedef struct weir_text_split_stream weir_text_split_stream;
+
+/* Told the pieces of a text in order: bytes that go on with the current piece, and whether it ends
+ * behind them. Anything but WEIR_OK ends the split and is handed on. */
+typedef enum weir_status weir_text_piece_fn(void *context, const char *bytes, size_t length,
+                                            bool ends, struct weir_err *err);
+
+/* Borrows the splitter. */
+enum weir_status weir_text_split_stream_create(weir_text_split_stream **out,
+                                               weir_text_splitter *splitter,
+                                               weir_text_piece_fn *piece, void *context,
+                                               struct weir_err *err);
+void weir_text_split_stream_destroy(weir_text_split_stream **stream);
+/* bytes must be whole characters of valid UTF-8. ends: of the text; the next one begins another.
+ * The pieces put together are the text, and the same however it is cut. What cannot be told yet is
+ * held: less than a piece of letters or signs, but a whole run of white space. After an error only
+ * destroy. */
+enum weir_status weir_text_split_feed(weir_text_split_stream *stream, const char *bytes,
+                                      size_t length, bool ends, struct weir_err *err);
+/* Bytes that no piece has got yet. */
+size_t weir_text_split_held(const weir_text_split_stream *stream);
 
 /* False when the machine refused to make machine code of a pattern: then it is interpreted. */
 bool weir_text_splitter_is_compiled(const weir_text_splitter *splitter);

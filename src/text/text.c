@@ -44,6 +44,19 @@ static bool is_text(struct weir_bytes bytes, const char *wanted)
     return bytes.length == strlen(wanted) && memcmp(bytes.start, wanted, bytes.length) == 0;
 }
 
+/* Bytes of a text that one token stands for at most; a character without a token has up to 4. */
+static size_t find_longest(const weir_text *text)
+{
+    size_t longest = 4;
+    if (text->sentencepiece)
+        return weir_max(longest, text->map.longest);
+    for (uint32_t id = 0; id < text->vocab.n_vocab; id++) {
+        const struct weir_bytes token = text->vocab.tokens[id];
+        longest = weir_max(longest, weir_text_byte_level_decode(&text->level, token, NULL));
+    }
+    return longest;
+}
+
 /* What cutting texts needs beyond the tokens; without it ids still have their text. */
 static enum weir_status prepare_encoding(weir_text *text, struct weir_warnings *warnings,
                                          struct weir_err *err)
@@ -82,6 +95,10 @@ enum weir_status weir_text_create(weir_text **out, const struct weir_vocab *voca
     WEIR_TRY_GOTO(weir_text_map_init(&text->map, vocab, skip_types, err));
     WEIR_TRY_GOTO(weir_text_specials_init(&text->specials, vocab, err));
     WEIR_TRY_GOTO(prepare_encoding(text, warnings, err));
+    text->longest_bytes = find_longest(text);
+    text->slice_bytes = WEIR_TEXT_SLICE_BYTES;
+    text->window_bytes =
+        weir_max(WEIR_TEXT_WINDOW_BYTES, WEIR_TEXT_WINDOW_TOKENS * text->longest_bytes);
     WEIR_TRY_GOTO(weir_text_find_ends(text, err));
     *out = text;
     return WEIR_OK;
@@ -91,11 +108,10 @@ fail:
     return status;
 }
 
-static void trim_scratch(weir_text *text, size_t keep_bytes)
+void weir_text_trim_scratch(weir_text *text, size_t keep_bytes)
 {
     weir_text_array_trim(&text->merger.symbols, sizeof(struct weir_text_symbol), keep_bytes);
     weir_text_array_trim(&text->merger.heap, sizeof(uint64_t), keep_bytes);
-    weir_text_array_trim(&text->word, 1, keep_bytes);
 }
 
 void weir_text_destroy(weir_text **text)
@@ -107,76 +123,9 @@ void weir_text_destroy(weir_text **text)
     weir_text_specials_deinit(&old->specials);
     weir_text_byte_level_deinit(&old->level);
     weir_heap_free(old->end_ids);
-    trim_scratch(old, 0);
+    weir_text_trim_scratch(old, 0);
     weir_heap_free(old);
     *text = NULL;
-}
-
-/* Text without special tokens; at_start: nothing, or a special token, stands before it. */
-static enum weir_status encode_plain(weir_text *text, const char *bytes, size_t length,
-                                     bool at_start, struct weir_text_ids *ids, struct weir_err *err)
-{
-    if (length == 0)
-        return WEIR_OK;
-    if (!text->sentencepiece)
-        return weir_text_byte_level_encode(text, bytes, length, ids, err);
-    return weir_text_sentencepiece_encode(text, bytes, length,
-                                          at_start && text->vocab.add_space_prefix, ids, err);
-}
-
-static enum weir_status encode_text(weir_text *text, const char *bytes, size_t length,
-                                    unsigned flags, struct weir_text_ids *ids, struct weir_err *err)
-{
-    const bool with_control = (flags & WEIR_TOKENIZE_PARSE_SPECIAL) != 0;
-    const bool add_special = (flags & WEIR_TOKENIZE_ADD_SPECIAL) != 0;
-    if (add_special && text->vocab.add_bos && text->vocab.bos_id != WEIR_TOKEN_NONE)
-        WEIR_TRY(weir_text_ids_push(ids, text->vocab.bos_id, err));
-    size_t plain_from = 0;
-    bool at_start = true;
-    for (size_t offset = 0; offset < length;) {
-        const uint32_t id = weir_text_specials_match(&text->specials, &text->vocab, bytes + offset,
-                                                     length - offset, with_control);
-        if (id == WEIR_TOKEN_NONE) {
-            offset++;
-            continue;
-        }
-        WEIR_TRY(encode_plain(text, bytes + plain_from, offset - plain_from, at_start, ids, err));
-        WEIR_TRY(weir_text_ids_push(ids, id, err));
-        at_start = true;
-        offset += text->vocab.tokens[id].length;
-        plain_from = offset;
-    }
-    WEIR_TRY(encode_plain(text, bytes + plain_from, length - plain_from, at_start, ids, err));
-    if (add_special && text->vocab.add_eos && text->vocab.eos_id != WEIR_TOKEN_NONE)
-        WEIR_TRY(weir_text_ids_push(ids, text->vocab.eos_id, err));
-    return WEIR_OK;
-}
-
-enum weir_status weir_text_tokenize(weir_text *text, const char *bytes, size_t length,
-                                    unsigned flags, uint32_t **ids, size_t *count,
-                                    struct weir_err *err)
-{
-    if (text->no_encoding.status != WEIR_OK)
-        return WEIR_FAIL(err, text->no_encoding.status, "%s", text->no_encoding.text);
-    if (length > WEIR_TEXT_LENGTH_MAX)
-        return WEIR_FAIL(err, WEIR_ERR_ARG, "text: wanted at most %d bytes, found %zu",
-                         WEIR_TEXT_LENGTH_MAX, length);
-    if (length == 0)
-        bytes = ""; /* the caller may have none */
-    struct weir_text_ids found = {0};
-    /* English has about four bytes a token. */
-    enum weir_status status =
-        weir_text_array_reserve(&found.array, length / 4 + 8, sizeof(uint32_t), err);
-    if (status == WEIR_OK)
-        status = encode_text(text, bytes, length, flags, &found, err);
-    trim_scratch(text, WEIR_TEXT_SCRATCH_KEEP_BYTES);
-    if (status != WEIR_OK) {
-        weir_text_array_trim(&found.array, sizeof(uint32_t), 0);
-        return status;
-    }
-    *ids = found.array.at;
-    *count = found.count;
-    return WEIR_OK;
 }
 
 bool weir_text_is_compiled(const weir_text *text)

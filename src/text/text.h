@@ -5,7 +5,7 @@
  * Shapes    ids are in [0, n_vocab).
  * Owns      weir_text owns its tables; it borrows the bytes of struct weir_vocab, which must live
  *           as long.
- * Threads   One thread at a time per weir_text (it keeps scratch between calls).
+ * Threads   One thread at a time per weir_text and its encoders (they share scratch).
  * Errors    WEIR_ERR_FORMAT: the vocabulary contradicts itself, or lacks what texts need.
  *           WEIR_ERR_UNSUPPORTED: an unknown model or pre-tokenizer, named. WEIR_ERR_NOMEM.
  * Limits    A text of at most 1 GiB in one call.
@@ -65,14 +65,30 @@ enum weir_tokenize_flags {
     WEIR_TOKENIZE_PARSE_SPECIAL = 2, /* control tokens written in the text become their ids */
 };
 
-/* Token ids of length bytes. *ids is from weir_heap_alloc and goes to the caller, who frees it
- * with weir_heap_free(). Bytes that are not UTF-8 are tokenised as bytes, never dropped.
- * Errors: what weir_text_create() found missing; ARG when the text is too long, or holds a byte
- * for which a byte-level vocabulary has neither a token nor an unknown token; NOMEM. Families
- * whose tokenizer.json normalises to NFC (qwen2, olmo) are given NFC text, so decoding gives back
- * the bytes of text that is NFC already; why: docs/decisions/0003-nfc.md. Scratch for one call is
- * at most 36 bytes for each byte of the longest stretch that merges could join, and is given
- * back. */
+/* A text that comes in parts. The ids are those of the whole text, however it is cut.
+ *
+ * Bytes that are not UTF-8 are tokenised as bytes, never dropped. Families whose tokenizer.json
+ * normalises to NFC (qwen2, olmo) are given NFC text, so decoding gives back the bytes of text that
+ * is NFC already; why: docs/decisions/0003-nfc.md. Memory does not grow with the text, nor with a
+ * long word (docs/decisions/0013-texts-as-streams.md); of a run of white space or of combining
+ * marks that has no end it does, by a few bytes for each of theirs. */
+typedef struct weir_text_encoder weir_text_encoder;
+
+/* Errors: what weir_text_create() found missing, NOMEM. text must live longer. */
+enum weir_status weir_text_encoder_create(weir_text_encoder **out, weir_text *text, unsigned flags,
+                                          struct weir_err *err);
+void weir_text_encoder_destroy(weir_text_encoder **encoder);
+/* The next bytes of the text, and the ids that are certain now, borrowed until the next call. ends:
+ * they are the last ones; the next push begins another text. Errors: ARG for a byte for which a
+ * byte-level vocabulary has neither a token nor an unknown token; NOMEM. After one only destroy. */
+enum weir_status weir_text_encoder_push(weir_text_encoder *encoder, const char *bytes,
+                                        size_t length, bool ends, const uint32_t **ids,
+                                        size_t *count, struct weir_err *err);
+/* How many ids at least the bytes will have that are pushed and have none yet. */
+size_t weir_text_encoder_least(const weir_text_encoder *encoder);
+
+/* The same for a text that is there in full. *ids is from weir_heap_alloc and goes to the caller,
+ * who frees it with weir_heap_free(). ARG also when the text is too long. */
 enum weir_status weir_text_tokenize(weir_text *text, const char *bytes, size_t length,
                                     unsigned flags, uint32_t **ids, size_t *count,
                                     struct weir_err *err);

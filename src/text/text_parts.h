@@ -1,7 +1,8 @@
 /* text_parts.h - what the files of the text room share; no other room includes it.
  *
- * The way of a text: special.c cuts out special tokens; what lies between goes to the model,
- * byte_level.c (nfc.c, split.c, merge.c) or sentencepiece.c (merge.c); detokenizer.c goes back.
+ * The way of a text, which comes in parts: encoder.c cuts out special tokens (special.c); what lies
+ * between goes to byte_level.c (nfc.c, split_stream.c) or to sentencepiece.c; pieces.c merges what
+ * they cut (merge.c). Each of them holds what it cannot decide yet. detokenizer.c goes back.
  */
 #ifndef WEIR_TEXT_PARTS_H
 #define WEIR_TEXT_PARTS_H
@@ -12,7 +13,10 @@
 
 enum {
     WEIR_TEXT_LENGTH_MAX = 1 << 30,
-    WEIR_TEXT_SCRATCH_KEEP_BYTES = 1 << 18, /* larger scratch goes back after each call */
+    WEIR_TEXT_SCRATCH_KEEP_BYTES = 1 << 18, /* larger scratch goes back after each text */
+    WEIR_TEXT_SLICE_BYTES = 4096,
+    WEIR_TEXT_WINDOW_BYTES = 8192,
+    WEIR_TEXT_WINDOW_TOKENS = 32, /* as long as so many of the longest token at least */
 };
 
 /* Growing arrays (scratch.c). */
@@ -50,6 +54,7 @@ uint32_t weir_text_map_find(const struct weir_text_map *map, const char *start, 
 struct weir_text_specials {
     uint32_t *ids;
     uint32_t first_of[257]; /* index of the first one beginning with a byte, and the end */
+    size_t longest;         /* bytes; 0: there are none */
 };
 enum weir_status weir_text_specials_init(struct weir_text_specials *specials,
                                          const struct weir_vocab *vocab, struct weir_err *err);
@@ -85,16 +90,64 @@ typedef bool weir_text_pair_fn(const weir_text *text, uint32_t left, uint32_t ri
 enum weir_status weir_text_merger_run(weir_text *text, weir_text_pair_fn *pair,
                                       struct weir_err *err);
 
+/* A piece that comes in parts (pieces.c): a weir_text_piece_fn. ids is where its tokens go; tokens
+ * that are certain go before the piece ends, when it is long. */
+struct weir_text_pieces {
+    weir_text *text;
+    struct weir_text_ids *ids;
+    struct weir_text_array held; /* char: of the piece, without tokens yet */
+    size_t length, window;
+    bool is_begun;                 /* some of the piece has its tokens */
+    bool was_unknown;              /* sentencepiece: the last token is the unknown one */
+    struct weir_text_merger spare; /* to look at the end of a long piece */
+};
+enum weir_status weir_text_pieces_feed(void *pieces, const char *bytes, size_t length, bool ends,
+                                       struct weir_err *err);
+void weir_text_pieces_deinit(struct weir_text_pieces *pieces);
+
 /* Unicode normal form C of valid UTF-8 (nfc.c). */
 struct weir_text_nfc {
     struct weir_text_array characters; /* int32_t, one stretch decomposed */
     struct weir_text_array sorted;     /* int32_t */
     struct weir_text_array bytes;      /* char, the result */
     size_t byte_count;
+    /* of a text that comes in parts: char, of which given_count were given by the last call */
+    struct weir_text_array held;
+    size_t held_count, given_count;
 };
 /* *out borrows bytes or nfc until the next call. */
 enum weir_status weir_text_nfc_apply(struct weir_text_nfc *nfc, const char *bytes, size_t length,
                                      struct weir_bytes *out, struct weir_err *err);
+/* The same for the next part of a text; what may be joined with what follows is held until ends. */
+enum weir_status weir_text_nfc_feed(struct weir_text_nfc *nfc, const char *bytes, size_t length,
+                                    bool ends, struct weir_bytes *out, struct weir_err *err);
+/* True for characters that never join with what stands before them. */
+bool weir_text_nfc_starts_afresh(uint32_t character);
+/* The characters that one becomes, how many; and whether it has a combining class. */
+enum { WEIR_TEXT_DECOMPOSED_MAX = 18 }; /* as utf8proc documents */
+size_t weir_text_nfc_decompose(int32_t character, int32_t out[WEIR_TEXT_DECOMPOSED_MAX]);
+bool weir_text_nfc_is_mark(int32_t character);
+void weir_text_nfc_deinit(struct weir_text_nfc *nfc);
+
+/* A text without special tokens that comes in parts, in either model. */
+struct weir_text_plain {
+    weir_text *text;
+    struct weir_text_pieces pieces;
+    char tail[4]; /* of a character that is not whole yet */
+    size_t tail_count;
+    bool is_begun;
+    /* byte-level */
+    weir_text_split_stream *split;
+    struct weir_text_nfc nfc;
+    bool in_text, in_raw; /* valid UTF-8, or bytes that are not, have been given to the pieces */
+    /* sentencepiece */
+    bool after_mark;
+};
+/* length bytes, of which no character is cut; ends: of the text without special tokens. */
+enum weir_status weir_text_byte_level_feed(struct weir_text_plain *plain, const char *bytes,
+                                           size_t length, bool ends, struct weir_err *err);
+enum weir_status weir_text_sentencepiece_feed(struct weir_text_plain *plain, const char *bytes,
+                                              size_t length, bool ends, struct weir_err *err);
 
 /* Byte-level BPE (byte_level.c). */
 struct weir_text_byte_level {
@@ -104,23 +157,28 @@ struct weir_text_byte_level {
     char encoded[256][2]; /* the alphabet's characters: 1 or 2 bytes each */
     uint8_t encoded_length[256];
     int16_t decoded[512]; /* character to byte, or -1 */
-    struct weir_text_nfc nfc;
 };
 /* On failure, decoding works all the same. */
 enum weir_status weir_text_byte_level_init(weir_text *text, struct weir_warnings *warnings,
                                            struct weir_err *err);
 void weir_text_byte_level_deinit(struct weir_text_byte_level *level);
-enum weir_status weir_text_byte_level_encode(weir_text *text, const char *bytes, size_t length,
-                                             struct weir_text_ids *ids, struct weir_err *err);
+/* The id of a piece that is a token as it stands, where the family looks for that first. */
+uint32_t weir_text_byte_level_whole(weir_text *text, const char *bytes, size_t length);
+/* The symbols of bytes in text->merger, merged. */
+enum weir_status weir_text_byte_level_merge(weir_text *text, const char *bytes, size_t length,
+                                            struct weir_err *err);
 /* The bytes of one stored token into out, at most WEIR_PIECE_MAX; out NULL: only how many. */
 size_t weir_text_byte_level_decode(const struct weir_text_byte_level *level,
                                    struct weir_bytes token, char *out);
 
 /* SentencePiece-style BPE (sentencepiece.c). On failure, decoding works all the same. */
 enum weir_status weir_text_sentencepiece_init(weir_text *text, struct weir_err *err);
-/* space_first: the text gets a space in front. */
-enum weir_status weir_text_sentencepiece_encode(weir_text *text, const char *bytes, size_t length,
-                                                bool space_first, struct weir_text_ids *ids,
+/* The symbols of bytes (with space marks) in text->merger, merged; those without an id are single
+ * characters, or bytes that are no UTF-8: their ids are told by the next function. */
+enum weir_status weir_text_sentencepiece_merge(weir_text *text, const char *bytes, size_t length,
+                                               struct weir_err *err);
+enum weir_status weir_text_sentencepiece_single(weir_text *text, const char *start, size_t length,
+                                                struct weir_text_ids *ids, bool *was_unknown,
                                                 struct weir_err *err);
 size_t weir_text_sentencepiece_decode(struct weir_bytes token, char *out);
 /* The byte that a token stands for, or -1 when it is not one of the byte tokens. */
@@ -136,12 +194,16 @@ struct weir_text {
     uint32_t end_count;
     struct weir_err no_encoding; /* why texts cannot be cut into tokens; WEIR_OK: they can */
     struct weir_text_byte_level level;
-    bool words_apart; /* sentencepiece: no token holds a space mark after another character */
+    bool has_all_bytes; /* sentencepiece: every byte has a token, so that none is unknown */
+    bool words_apart;   /* sentencepiece: no token holds a space mark after another character */
     struct weir_text_merger merger;
-    struct weir_text_array word; /* char: the text between two cuts, as the merger sees it */
+    size_t longest_bytes; /* of the bytes that one token stands for; 4 at least */
+    size_t slice_bytes;   /* of a text that are looked at together */
+    size_t window_bytes;  /* of a piece that are merged together */
     char piece[WEIR_PIECE_MAX];
 };
 
+void weir_text_trim_scratch(weir_text *text, size_t keep_bytes);
 enum weir_token_type weir_text_type(const weir_text *text, uint32_t id);
 
 #endif

@@ -101,7 +101,8 @@ static void ask(const uint8_t *data, size_t size, uint64_t file_bytes)
         ask_tensors(manifest, file_bytes);
         ask_vocab(manifest);
         /* Keys and tensors have a struct of at most 96 bytes and a place; a token has 21 bytes. */
-        must(weir_heap_bytes() - heap_bytes <= 16 * (uint64_t)size + 4096);
+        must(weir_heap_bytes() - heap_bytes <=
+             16 * (uint64_t)size + 4096 + sizeof(struct weir_warnings));
     } else {
         must(err.status != WEIR_ERR_NOMEM && err.text[0] != '\0' && manifest == NULL);
     }

@@ -6,6 +6,32 @@
 #include "base/heap.h"
 #include "text/text.h"
 
+/* The same text in parts whose length its first byte says has the same ids. */
+static void check_parts(weir_text *text, const char *bytes, size_t length, const uint32_t *ids,
+                        size_t count)
+{
+    weir_text_encoder *encoder = NULL;
+    const size_t part = length == 0 ? 1 : 1 + (uint8_t)bytes[0] % 64;
+    size_t filled = 0;
+    if (weir_text_encoder_create(&encoder, text, WEIR_TOKENIZE_PARSE_SPECIAL, NULL) != WEIR_OK)
+        abort();
+    for (size_t at = 0; at == 0 || at < length; at += part) {
+        const uint32_t *found = NULL;
+        size_t found_count = 0;
+        const size_t step = weir_min(part, length - at);
+        if (weir_text_encoder_push(encoder, bytes + at, step, at + step == length, &found,
+                                   &found_count, NULL) != WEIR_OK)
+            abort();
+        if (filled + found_count > count ||
+            (found_count > 0 && memcmp(ids + filled, found, found_count * sizeof(*ids)) != 0))
+            abort();
+        filled += found_count;
+    }
+    if (filled != count)
+        abort();
+    weir_text_encoder_destroy(&encoder);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { TOKEN_MAX = 300, VOCAB_COUNT = 64 };
@@ -109,6 +135,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (weir_text_tokenize(texts[choice], bytes, length, WEIR_TOKENIZE_PARSE_SPECIAL, &ids, &count,
                            NULL) != WEIR_OK)
         abort();
+    check_parts(texts[choice], bytes, length, ids, count);
     static char out[1 << 16];
     size_t filled = 0;
     struct weir_detokenizer stream;

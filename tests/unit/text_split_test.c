@@ -4,29 +4,40 @@
 #include <jansson.h>
 #include <stdlib.h>
 
+#include "base/utf8.h"
 #include "text/split.h"
 #include "text_toy.h"
 
-enum { PIECES_MAX = 4096 };
+enum { PIECES_MAX = 1 << 16, BYTES_MAX = 1 << 17 };
 
 static const char *const names[] = {
     "gpt-2",        "olmo",           "smollm",           "qwen2",
     "llama-bpe",    "llama3",         "deepseek-r1-qwen", "dbrx",
     "deepseek-llm", "deepseek-coder", "deepseek-v3",      "default"};
 
+/* The pieces, each in a copy. */
 struct pieces {
     struct weir_bytes at[PIECES_MAX];
     size_t count;
+    char bytes[BYTES_MAX];
+    size_t filled;
+    bool is_open;
 };
 
-static enum weir_status take_piece(void *context, const char *start, size_t length,
+static enum weir_status take_piece(void *context, const char *bytes, size_t length, bool ends,
                                    struct weir_err *err)
 {
     (void)err;
     struct pieces *pieces = context;
-    assert_true(pieces->count < PIECES_MAX);
-    assert_true(length > 0);
-    pieces->at[pieces->count++] = (struct weir_bytes){start, length};
+    assert_true(pieces->count < PIECES_MAX && pieces->filled + length <= BYTES_MAX);
+    if (!pieces->is_open)
+        pieces->at[pieces->count++] = (struct weir_bytes){pieces->bytes + pieces->filled, 0};
+    if (length > 0)
+        memcpy(pieces->bytes + pieces->filled, bytes, length);
+    pieces->filled += length;
+    pieces->at[pieces->count - 1].length += length;
+    pieces->is_open = !ends;
+    assert_true(!ends || pieces->at[pieces->count - 1].length > 0);
     return WEIR_OK;
 }
 
@@ -39,11 +50,49 @@ static weir_text_splitter *open_splitter(const char *name)
     return splitter;
 }
 
+/* A text in parts of at most part_max characters (0: at once). Returns the most that was held. */
+static size_t split(weir_text_splitter *splitter, const char *bytes, size_t length,
+                    uint64_t part_max, uint64_t *random, struct pieces *pieces)
+{
+    weir_text_split_stream *stream = NULL;
+    size_t held = 0;
+    pieces->count = pieces->filled = 0;
+    pieces->is_open = false;
+    assert_int_equal(weir_text_split_stream_create(&stream, splitter, take_piece, pieces, NULL),
+                     WEIR_OK);
+    for (size_t offset = 0, end; offset < length || length == 0; offset = end) {
+        end = length;
+        if (part_max > 0) {
+            size_t count = 1 + weir_random_next(random) % part_max;
+            for (end = offset; end < length && count > 0; count--)
+                end += weir_utf8_char(bytes + end, length - end);
+        }
+        assert_int_equal(
+            weir_text_split_feed(stream, bytes + offset, end - offset, end == length, NULL),
+            WEIR_OK);
+        held = weir_max(held, weir_text_split_held(stream));
+        if (length == 0)
+            break;
+    }
+    assert_false(pieces->is_open);
+    assert_int_equal(weir_text_split_held(stream), 0);
+    weir_text_split_stream_destroy(&stream);
+    return held;
+}
+
+static bool are_same(const struct pieces *one, const struct pieces *other)
+{
+    bool same = one->count == other->count && one->filled == other->filled &&
+                memcmp(one->bytes, other->bytes, one->filled) == 0;
+    for (size_t index = 0; same && index < one->count; index++)
+        same = one->at[index].length == other->at[index].length;
+    return same;
+}
+
 static void split_into(const char *name, const char *bytes, size_t length, struct pieces *pieces)
 {
     weir_text_splitter *splitter = open_splitter(name);
-    pieces->count = 0;
-    assert_int_equal(weir_text_split(splitter, bytes, length, take_piece, pieces, NULL), WEIR_OK);
+    split(splitter, bytes, length, 0, NULL, pieces);
     weir_text_splitter_destroy(&splitter);
 }
 
@@ -86,7 +135,7 @@ static void texts_split_as_published(void **state)
     }
 }
 
-static void pieces_put_together_are_the_text(void **state)
+static void pieces_put_together_are_the_text_however_it_is_cut(void **state)
 {
     (void)state;
     static const char *const scraps[] = {"a",
@@ -107,68 +156,89 @@ static void pieces_put_together_are_the_text(void **state)
                                          "\xd9\xa3",
                                          "\xc2\xbd",
                                          "\xef\xbc\x81"};
-    static struct pieces pieces;
-    static char text[1024];
+    static struct pieces whole, parts;
+    static char text[BYTES_MAX];
     uint64_t random = 5;
     for (size_t row = 0; row < WEIR_COUNT(names); row++) {
         weir_text_splitter *splitter = open_splitter(names[row]);
-        for (int turn = 0; turn < 500; turn++) {
+        for (int turn = 0; turn < 300; turn++) {
             size_t length = 0;
-            const size_t wanted = weir_random_next(&random) % (sizeof(text) - 8);
+            const size_t wanted = weir_random_next(&random) % 1000;
+            /* now and then a run that is longer than what is looked at together */
+            const bool has_runs = turn % 8 == 0;
             while (length < wanted) {
                 const char *scrap = scraps[weir_random_next(&random) % WEIR_COUNT(scraps)];
-                memcpy(text + length, scrap, strlen(scrap));
-                length += strlen(scrap);
+                size_t count = has_runs && weir_random_next(&random) % 8 == 0 ? 3000 : 1;
+                for (; count > 0; count--) {
+                    memcpy(text + length, scrap, strlen(scrap));
+                    length += strlen(scrap);
+                }
             }
-            pieces.count = 0;
-            assert_int_equal(weir_text_split(splitter, text, length, take_piece, &pieces, NULL),
-                             WEIR_OK);
-            const char *expected = text;
-            for (size_t index = 0; index < pieces.count; index++) {
-                assert_ptr_equal(pieces.at[index].start, expected);
-                expected += pieces.at[index].length;
+            split(splitter, text, length, 0, NULL, &whole);
+            assert_int_equal(whole.filled, length);
+            assert_memory_equal(whole.bytes, text, length);
+            for (uint64_t part_max = 1; part_max < 10000; part_max *= 20) {
+                split(splitter, text, length, part_max, &random, &parts);
+                if (!are_same(&whole, &parts))
+                    fail_msg("%s: parts of %u: other pieces of \"%.*s\"", names[row],
+                             (unsigned)part_max, (int)weir_min(length, 2000), text);
             }
-            assert_ptr_equal(expected, text + length);
         }
         weir_text_splitter_destroy(&splitter);
     }
 }
 
-static enum weir_status count_piece(void *context, const char *start, size_t length,
+static enum weir_status count_piece(void *context, const char *start, size_t length, bool ends,
                                     struct weir_err *err)
 {
     (void)start;
+    (void)ends;
     (void)err;
     *(size_t *)context += length;
     return WEIR_OK;
 }
 
-static void long_runs_do_not_take_the_square_of_their_length(void **state)
+static void long_runs_take_neither_the_square_of_their_length_nor_memory(void **state)
 {
     (void)state;
-    enum { LENGTH = 1 << 20 };
+    enum { LENGTH = 1 << 20, PART = 4096 };
+    static const char runs[] = "a .\n1'";
     char *text = weir_heap_alloc(LENGTH);
     for (size_t row = 0; row < WEIR_COUNT(names); row++) {
         weir_text_splitter *splitter = open_splitter(names[row]);
-        for (size_t run = 0; run < 6; run++) {
-            size_t length = 0;
-            memset(text, "a .\n1'"[run], LENGTH);
-            text[LENGTH - 1] = run == 1 ? '1' : text[0];
-            assert_int_equal(weir_text_split(splitter, text, LENGTH, count_piece, &length, NULL),
-                             WEIR_OK);
+        for (size_t run = 0; run < 2 * strlen(runs); run++) {
+            size_t length = 0, held = 0;
+            const char letter = runs[run / 2];
+            const size_t part = run % 2 == 0 ? LENGTH : PART;
+            weir_text_split_stream *stream = NULL;
+            assert_int_equal(
+                weir_text_split_stream_create(&stream, splitter, count_piece, &length, NULL),
+                WEIR_OK);
+            memset(text, letter, LENGTH);
+            text[LENGTH - 1] = letter == ' ' ? '1' : letter;
+            for (size_t at = 0; at < LENGTH; at += part) {
+                assert_int_equal(
+                    weir_text_split_feed(stream, text + at, part, at + part == LENGTH, NULL),
+                    WEIR_OK);
+                held = weir_max(held, weir_text_split_held(stream));
+            }
             assert_int_equal(length, LENGTH);
+            if (letter != ' ' && letter != '\n')
+                assert_true(held <= 2 * PART);
+            weir_text_split_stream_destroy(&stream);
         }
         weir_text_splitter_destroy(&splitter);
     }
     weir_heap_free(text);
 }
 
-static enum weir_status refuse_piece(void *context, const char *start, size_t length,
+static enum weir_status refuse_piece(void *context, const char *start, size_t length, bool ends,
                                      struct weir_err *err)
 {
     (void)start;
     (void)length;
-    *(int *)context += 1;
+    (void)ends;
+    ++*(int *)context;
     return WEIR_FAIL(err, WEIR_ERR_CANCELLED, "enough");
 }
 
@@ -177,9 +247,13 @@ static void the_first_refusal_ends_the_split(void **state)
     (void)state;
     int calls = 0;
     weir_text_splitter *splitter = open_splitter("deepseek-llm");
-    assert_int_equal(weir_text_split(splitter, "a b c", 5, refuse_piece, &calls, NULL),
-                     WEIR_ERR_CANCELLED);
+    weir_text_split_stream *stream = NULL;
+    assert_int_equal(weir_text_split_stream_create(&stream, splitter, refuse_piece, &calls, NULL),
+                     WEIR_OK);
+    assert_int_equal(weir_text_split_feed(stream, "a b c", 5, true, NULL), WEIR_ERR_CANCELLED);
     assert_int_equal(calls, 1);
+    weir_text_split_stream_destroy(&stream);
+    assert_null(stream);
     weir_text_splitter_destroy(&splitter);
     assert_null(splitter);
 }
@@ -212,6 +286,17 @@ static bool check_line(const char *path, size_t number, const char *line)
             break;
         }
     }
+    static struct pieces parts;
+    uint64_t random = number;
+    weir_text_splitter *splitter = open_splitter(pre);
+    for (uint64_t part_max = 1; same && part_max < 1000; part_max *= 7) {
+        split(splitter, json_string_value(text), json_string_length(text), part_max, &random,
+              &parts);
+        same = are_same(&pieces, &parts);
+        if (!same)
+            print_error("%s:%zu: %s: other pieces when it is cut\n", path, number, pre);
+    }
+    weir_text_splitter_destroy(&splitter);
     json_decref(root);
     return same;
 }
@@ -255,8 +340,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(texts_split_as_published),
-        cmocka_unit_test(pieces_put_together_are_the_text),
-        cmocka_unit_test(long_runs_do_not_take_the_square_of_their_length),
+        cmocka_unit_test(pieces_put_together_are_the_text_however_it_is_cut),
+        cmocka_unit_test(long_runs_take_neither_the_square_of_their_length_nor_memory),
         cmocka_unit_test(the_first_refusal_ends_the_split),
         cmocka_unit_test(pieces_equal_the_outside_judge),
     };

@@ -1,0 +1,229 @@
+/* encoder.c - a text that comes in parts, to ids that are those of the whole text. */
+#include <string.h>
+
+#include "base/heap.h"
+#include "text/text_parts.h"
+
+struct weir_text_encoder {
+    weir_text *text;
+    unsigned flags; /* enum weir_tokenize_flags */
+    struct weir_text_plain plain;
+    struct weir_text_ids ids;       /* since the last push */
+    struct weir_text_array pending; /* char: a special token may begin there */
+    size_t pending_count;
+    bool is_begun;
+};
+
+enum weir_status weir_text_encoder_create(weir_text_encoder **out, weir_text *text, unsigned flags,
+                                          struct weir_err *err)
+{
+    enum weir_status status = WEIR_OK;
+    if (text->no_encoding.status != WEIR_OK)
+        return WEIR_FAIL(err, text->no_encoding.status, "%s", text->no_encoding.text);
+    weir_text_encoder *encoder = weir_heap_alloc(sizeof(*encoder));
+    if (encoder == NULL)
+        return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no room for an encoder");
+    encoder->text = text;
+    encoder->flags = flags;
+    encoder->plain.text = text;
+    encoder->plain.pieces.text = text;
+    encoder->plain.pieces.ids = &encoder->ids;
+    if (!text->sentencepiece)
+        WEIR_TRY_GOTO(weir_text_split_stream_create(&encoder->plain.split, text->level.splitter,
+                                                    weir_text_pieces_feed, &encoder->plain.pieces,
+                                                    err));
+    *out = encoder;
+    return WEIR_OK;
+
+fail:
+    weir_text_encoder_destroy(&encoder);
+    return status;
+}
+
+void weir_text_encoder_destroy(weir_text_encoder **encoder)
+{
+    weir_text_encoder *old = *encoder;
+    if (old == NULL)
+        return;
+    weir_text_split_stream_destroy(&old->plain.split);
+    weir_text_nfc_deinit(&old->plain.nfc);
+    weir_text_pieces_deinit(&old->plain.pieces);
+    weir_text_array_trim(&old->ids.array, sizeof(uint32_t), 0);
+    weir_text_array_trim(&old->pending, 1, 0);
+    weir_text_trim_scratch(old->text, WEIR_TEXT_SCRATCH_KEEP_BYTES);
+    weir_heap_free(old);
+    *encoder = NULL;
+}
+
+/* ---- between two special tokens ------------------------------------------------------------ */
+
+static enum weir_status feed_model(struct weir_text_plain *plain, const char *bytes, size_t length,
+                                   bool ends, struct weir_err *err)
+{
+    return plain->text->sentencepiece
+               ? weir_text_sentencepiece_feed(plain, bytes, length, ends, err)
+               : weir_text_byte_level_feed(plain, bytes, length, ends, err);
+}
+
+static enum weir_status begin_plain(struct weir_text_plain *plain, struct weir_err *err)
+{
+    plain->is_begun = true;
+    plain->after_mark = true;
+    plain->pieces.was_unknown = false;
+    if (plain->text->sentencepiece && plain->text->vocab.add_space_prefix)
+        return weir_text_sentencepiece_feed(plain, " ", 1, false, err);
+    return WEIR_OK;
+}
+
+/* The tail of the part before, with as many bytes as make its character whole or show that it is
+ * none. */
+static enum weir_status feed_tail(struct weir_text_plain *plain, const char **bytes, size_t *length,
+                                  struct weir_err *err)
+{
+    while (plain->tail_count > 0 && *length > 0) {
+        plain->tail[plain->tail_count++] = *(*bytes)++;
+        (*length)--;
+        const size_t unfinished = weir_utf8_unfinished(plain->tail, plain->tail_count);
+        const size_t known = plain->tail_count - unfinished;
+        if (known > 0)
+            WEIR_TRY(feed_model(plain, plain->tail, known, false, err));
+        memmove(plain->tail, plain->tail + known, unfinished);
+        plain->tail_count = unfinished;
+    }
+    return WEIR_OK;
+}
+
+static enum weir_status feed_plain(struct weir_text_plain *plain, const char *bytes, size_t length,
+                                   bool ends, struct weir_err *err)
+{
+    if (length == 0 && !(ends && plain->is_begun))
+        return WEIR_OK;
+    if (!plain->is_begun)
+        WEIR_TRY(begin_plain(plain, err));
+    WEIR_TRY(feed_tail(plain, &bytes, &length, err));
+    const size_t unfinished = ends ? 0 : weir_utf8_unfinished(bytes, length);
+    if (ends && plain->tail_count > 0) { /* then nothing is left of bytes */
+        WEIR_TRY(feed_model(plain, plain->tail, plain->tail_count, true, err));
+        plain->tail_count = 0;
+    } else if (ends || length > unfinished) {
+        WEIR_TRY(feed_model(plain, bytes, length - unfinished, ends, err));
+    }
+    if (unfinished > 0) {
+        memcpy(plain->tail, bytes + length - unfinished, unfinished);
+        plain->tail_count = unfinished;
+    }
+    plain->is_begun = !ends;
+    return WEIR_OK;
+}
+
+/* ---- the text ------------------------------------------------------------------------------ */
+
+/* Special tokens are looked for where the longest of them is there in full. */
+static enum weir_status cut_specials(weir_text_encoder *encoder, const char *bytes, size_t length,
+                                     bool ends, size_t *used, struct weir_err *err)
+{
+    const struct weir_text_specials *specials = &encoder->text->specials;
+    const struct weir_vocab *vocab = &encoder->text->vocab;
+    const bool with_control = (encoder->flags & WEIR_TOKENIZE_PARSE_SPECIAL) != 0;
+    size_t offset = 0, plain_from = 0;
+    while (offset < length && (ends || length - offset >= specials->longest)) {
+        const uint32_t id = weir_text_specials_match(specials, vocab, bytes + offset,
+                                                     length - offset, with_control);
+        if (id == WEIR_TOKEN_NONE) {
+            offset++;
+            continue;
+        }
+        WEIR_TRY(feed_plain(&encoder->plain, bytes + plain_from, offset - plain_from, true, err));
+        WEIR_TRY(weir_text_ids_push(&encoder->ids, id, err));
+        offset += vocab->tokens[id].length;
+        plain_from = offset;
+    }
+    *used = offset;
+    return feed_plain(&encoder->plain, bytes + plain_from, offset - plain_from, ends, err);
+}
+
+static enum weir_status feed_slice(weir_text_encoder *encoder, const char *bytes, size_t length,
+                                   bool ends, struct weir_err *err)
+{
+    size_t used = 0;
+    if (encoder->text->specials.longest == 0)
+        return feed_plain(&encoder->plain, bytes, length, ends, err);
+    if (encoder->pending_count == 0 && ends)
+        return cut_specials(encoder, bytes, length, ends, &used, err);
+    WEIR_TRY(weir_text_array_reserve(&encoder->pending, encoder->pending_count + length, 1, err));
+    char *pending = encoder->pending.at;
+    if (length > 0)
+        memcpy(pending + encoder->pending_count, bytes, length);
+    encoder->pending_count += length;
+    WEIR_TRY(cut_specials(encoder, pending, encoder->pending_count, ends, &used, err));
+    encoder->pending_count -= used;
+    if (used > 0)
+        memmove(pending, pending + used, encoder->pending_count);
+    return WEIR_OK;
+}
+
+enum weir_status weir_text_encoder_push(weir_text_encoder *encoder, const char *bytes,
+                                        size_t length, bool ends, const uint32_t **ids,
+                                        size_t *count, struct weir_err *err)
+{
+    const struct weir_vocab *vocab = &encoder->text->vocab;
+    const bool add_special = (encoder->flags & WEIR_TOKENIZE_ADD_SPECIAL) != 0;
+    encoder->ids.count = 0;
+    if (length == 0)
+        bytes = ""; /* the caller may have none */
+    if (!encoder->is_begun && add_special && vocab->add_bos && vocab->bos_id != WEIR_TOKEN_NONE)
+        WEIR_TRY(weir_text_ids_push(&encoder->ids, vocab->bos_id, err));
+    encoder->is_begun = !ends;
+    size_t offset = 0;
+    do {
+        const size_t slice = weir_min(length - offset, encoder->text->slice_bytes);
+        const bool is_last = offset + slice == length;
+        WEIR_TRY(feed_slice(encoder, bytes + offset, slice, ends && is_last, err));
+        offset += slice;
+    } while (offset < length);
+    if (ends && add_special && vocab->add_eos && vocab->eos_id != WEIR_TOKEN_NONE)
+        WEIR_TRY(weir_text_ids_push(&encoder->ids, vocab->eos_id, err));
+    *ids = encoder->ids.array.at;
+    *count = encoder->ids.count;
+    return WEIR_OK;
+}
+
+size_t weir_text_encoder_least(const weir_text_encoder *encoder)
+{
+    const weir_text *text = encoder->text;
+    const struct weir_text_plain *plain = &encoder->plain;
+    /* A run of unknown characters is one token. */
+    if (text->sentencepiece && !text->has_all_bytes)
+        return 0;
+    /* Joining characters makes them shorter, to a third at most. */
+    enum { JOINED_MAX = 3 };
+    size_t held =
+        plain->pieces.length + (plain->nfc.held_count - plain->nfc.given_count) / JOINED_MAX;
+    if (plain->split != NULL)
+        held += weir_text_split_held(plain->split);
+    return (held + text->longest_bytes - 1) / text->longest_bytes;
+}
+
+enum weir_status weir_text_tokenize(weir_text *text, const char *bytes, size_t length,
+                                    unsigned flags, uint32_t **ids, size_t *count,
+                                    struct weir_err *err)
+{
+    weir_text_encoder *encoder = NULL;
+    const uint32_t *found = NULL;
+    if (length > WEIR_TEXT_LENGTH_MAX)
+        return WEIR_FAIL(err, WEIR_ERR_ARG, "text: wanted at most %d bytes, found %zu",
+                         WEIR_TEXT_LENGTH_MAX, length);
+    WEIR_TRY(weir_text_encoder_create(&encoder, text, flags, err));
+    size_t found_count = 0;
+    enum weir_status status =
+        weir_text_encoder_push(encoder, bytes, length, true, &found, &found_count, err);
+    if (status == WEIR_OK) /* the caller frees something even where there is none */
+        status = weir_text_array_reserve(&encoder->ids.array, 1, sizeof(uint32_t), err);
+    if (status == WEIR_OK) {
+        *ids = encoder->ids.array.at;
+        *count = found_count;
+        encoder->ids.array = (struct weir_text_array){0};
+    }
+    weir_text_encoder_destroy(&encoder);
+    return status;
+}
