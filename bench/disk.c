@@ -75,7 +75,7 @@ static void ask(struct bench *bench, weir_io *io, uint32_t place, uint32_t bytes
 static enum weir_status measure(struct bench *bench, weir_io *io, uint32_t depth, uint32_t bytes,
                                 double *rate, struct weir_err *err)
 {
-    struct weir_read_done done[DEPTH_MAX];
+    struct weir_io_done done[DEPTH_MAX];
     uint64_t total_bytes = 0;
     uint32_t count;
     const uint64_t start_ns = weir_now_ns();

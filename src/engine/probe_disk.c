@@ -134,7 +134,7 @@ static uint32_t submit(struct weir_disk_probe *probe, uint64_t in_flight_bytes, 
 /* Collect what has arrived; wait for the first when wait_ns says so. */
 static enum weir_status reap(struct weir_disk_probe *probe, int64_t wait_ns, struct weir_err *err)
 {
-    struct weir_read_done done[REAP_MAX];
+    struct weir_io_done done[REAP_MAX];
     const uint32_t count = weir_io_reap(probe->io, done, REAP_MAX, wait_ns);
     for (uint32_t index = 0; index < count; index++) {
         const uint32_t slot = (uint32_t)done[index].tag;

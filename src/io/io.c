@@ -1,11 +1,12 @@
-/* io.c - the front door: files, requests, short reads, retries, counters.
+/* io.c - the front door: requests, what came short, retries, barriers, counters.
  *
- * I1  A request is free, or in flight at the engine exactly once.
+ * I1  A request is free, held (a barrier), or in flight at the engine exactly once.
  * I2  A read is done when min_bytes have arrived; the superset past the end of a file never comes.
- * I3  A read that came short goes on from the last whole WEIR_IO_ALIGN: offsets stay aligned.
- * I4  Each restart after a short read has brought bytes that were not there before: it ends.
+ * I3  What came short goes on from the last whole WEIR_IO_ALIGN: offsets stay aligned.
+ * I4  Each restart after it has moved bytes that were not moved before: it ends.
  * I5  Once the device was given up no answer of it counts: a request that was told is not told
- *     again, and what it may still write is nobody's. */
+ *     again, and what it may still write is nobody's.
+ * I6  A barrier is held until every write to its file that is older than it has been told. */
 #include "io/io.h"
 
 #include <errno.h>
@@ -28,7 +29,7 @@
 #define UNPOISON(memory, bytes) ((void)(memory))
 #endif
 
-enum { DEPTH_DEFAULT = 64, THREADS_DEFAULT = 4, ATTEMPT_MAX = 3 };
+enum { DEPTH_DEFAULT = 64, THREADS_DEFAULT = 4 };
 /* The longest single wait of an engine: between two looks whether somebody wants the end. */
 #define SLICE_NS INT64_C(100000000)
 #define STALL_NS_DEFAULT UINT64_C(120000000000)
@@ -50,20 +51,34 @@ struct weir_io_range weir_io_missing(const weir_io *io, uint32_t request)
 {
     const struct weir_io_request *at = &io->requests[request];
     return (struct weir_io_range){
-        .fd = io->files[at->read.file].fd,
-        .offset = at->read.offset + at->done_bytes,
-        .dst = (uint8_t *)at->read.dst + at->done_bytes,
-        .bytes = at->read.bytes - at->done_bytes,
+        .op = at->op,
+        .fd = io->files[at->file].fd,
+        .offset = at->offset + at->done_bytes,
+        .dst = at->op == WEIR_IO_READ ? at->dst + at->done_bytes : NULL,
+        .src = at->op == WEIR_IO_WRITE ? at->src + at->done_bytes : NULL,
+        .bytes = at->bytes - at->done_bytes,
     };
 }
 
-int32_t weir_io_pread(struct weir_io_range range)
+int32_t weir_io_perform(struct weir_io_range range)
 {
+    const size_t bytes = range.bytes;
+    const off_t offset = (off_t)range.offset;
+    long moved = 0;
     while ((weir_io_refused() & WEIR_IO_REFUSE_ANSWER) != 0)
         usleep(1000);
-    const long found =
-        syscall(SYS_pread64, range.fd, range.dst, (size_t)range.bytes, (off_t)range.offset);
-    return found < 0 ? -errno : (int32_t)found;
+    switch (range.op) {
+    case WEIR_IO_READ:
+        moved = syscall(SYS_pread64, range.fd, range.dst, bytes, offset);
+        break;
+    case WEIR_IO_WRITE:
+        moved = syscall(SYS_pwrite64, range.fd, range.src, bytes, offset);
+        break;
+    case WEIR_IO_BARRIER:
+        moved = fdatasync(range.fd);
+        break;
+    }
+    return moved < 0 ? -errno : (int32_t)moved;
 }
 
 /* io_uring unless the kernel refuses it; then threads, and why. */
@@ -157,7 +172,7 @@ bool weir_io_destroy(weir_io **io)
     *io = NULL;
     if (closing == NULL)
         return true;
-    struct weir_read_done done;
+    struct weir_io_done done;
     while (closing->engine != NULL && closing->stats.in_flight > 0)
         weir_io_reap(closing, &done, 1, -1);
     if (closing->engine != NULL && !closing->engine->close(closing)) {
@@ -176,131 +191,84 @@ bool weir_io_destroy(weir_io **io)
     return is_quiet;
 }
 
-/* A file system may take the flag and refuse the read: only a read proves it. 0 or an errno.
- * room holds an aligned page somewhere. */
-static int probe_direct(int fd, uint8_t *room)
-{
-    if ((weir_io_refused() & WEIR_IO_REFUSE_DIRECT) != 0)
-        return EINVAL;
-    const uint64_t lead_bytes = weir_align_up((uintptr_t)room, WEIR_IO_ALIGN) - (uintptr_t)room;
-    const int32_t found = weir_io_pread(
-        (struct weir_io_range){.fd = fd, .dst = room + lead_bytes, .bytes = WEIR_IO_ALIGN});
-    return found < 0 ? -found : 0;
-}
-
-/* Open for direct reads; when that is refused, *os_errno says why and the result is -1. */
-static int open_direct(const char *path, uint8_t *room, int *os_errno)
-{
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_DIRECT);
-    if (fd < 0) {
-        *os_errno = errno;
-        return -1;
-    }
-    *os_errno = probe_direct(fd, room);
-    if (*os_errno == 0)
-        return fd;
-    close(fd);
-    return -1;
-}
-
-/* Each reason once, however many files give it. */
-static void add_reason(struct weir_io_mode *mode, const char *reason)
-{
-    const size_t used = strlen(mode->why);
-    if (strstr(mode->why, reason) == NULL)
-        snprintf(mode->why + used, sizeof(mode->why) - used, "%s%s", used > 0 ? "; " : "", reason);
-}
-
-static enum weir_status open_file(weir_io *io, struct weir_io_file *file, const char *path,
-                                  uint8_t *room, struct weir_err *err)
-{
-    char reason[120] = "buffered reads were asked for";
-    int os_errno = 0;
-    file->fd = io->config.buffered ? -1 : open_direct(path, room, &os_errno);
-    file->direct = file->fd >= 0;
-    if (file->fd < 0)
-        file->fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (file->fd < 0)
-        return WEIR_FAIL_OS(err, errno, "open %s", path);
-    const off_t end = lseek(file->fd, 0, SEEK_END);
-    if (end < 0) {
-        close(file->fd);
-        return WEIR_FAIL_OS(err, errno, "find the size of %s", path);
-    }
-    file->file_bytes = (uint64_t)end;
-    if (file->direct)
-        return WEIR_OK;
-    /* Read-ahead would fill the page cache with what nobody asked for. */
-    posix_fadvise(file->fd, 0, 0, POSIX_FADV_RANDOM);
-    io->mode.direct = false;
-    if (!io->config.buffered)
-        snprintf(reason, sizeof(reason),
-                 "direct reads refused (%s), reading through the page cache", strerror(os_errno));
-    add_reason(&io->mode, reason);
-    return WEIR_OK;
-}
-
-enum weir_status weir_io_open(weir_io *io, const char *path, uint32_t *file, struct weir_err *err)
-{
-    if (io->file_count == WEIR_IO_FILE_MAX)
-        return WEIR_FAIL(err, WEIR_ERR_ARG, "more than %d files", WEIR_IO_FILE_MAX);
-    struct weir_io_file *added = &io->files[io->file_count];
-    char *copy = weir_heap_text(path);
-    uint8_t *room = weir_heap_alloc(2 * WEIR_IO_ALIGN);
-    const enum weir_status status =
-        copy == NULL || room == NULL ? WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory to open %s", path)
-                                     : open_file(io, added, path, room, err);
-    weir_heap_free(room);
-    if (status != WEIR_OK) {
-        weir_heap_free(copy);
-        return status;
-    }
-    added->path = copy;
-    *file = io->file_count++;
-    return WEIR_OK;
-}
-
-const char *weir_io_file_path(const weir_io *io, uint32_t file)
-{
-    WEIR_ASSERT(file < io->file_count);
-    return io->files[file].path;
-}
-
-uint64_t weir_io_file_bytes(const weir_io *io, uint32_t file)
-{
-    WEIR_ASSERT(file < io->file_count);
-    return io->files[file].file_bytes;
-}
-
 const struct weir_io_mode *weir_io_mode_get(const weir_io *io)
 {
     return &io->mode;
 }
 
-static void start(weir_io *io, const struct weir_read *read)
+static uint32_t count_writes_in_flight(const weir_io *io, uint32_t file)
 {
-    WEIR_ASSERT(read->file < io->file_count && read->min_bytes <= read->bytes && read->bytes > 0);
-    WEIR_ASSERT(read->offset % WEIR_IO_ALIGN == 0 && read->bytes % WEIR_IO_ALIGN == 0);
-    WEIR_ASSERT((uintptr_t)read->dst % WEIR_IO_ALIGN == 0);
+    uint32_t count = 0;
+    for (uint32_t request = 0; request < io->config.depth; request++)
+        count += io->requests[request].is_in_flight && io->requests[request].op == WEIR_IO_WRITE &&
+                 io->requests[request].file == file;
+    return count;
+}
+
+/* False when all requests are in flight. */
+static bool queue(weir_io *io, const struct weir_io_request *wanted)
+{
+    if (io->free_count == 0)
+        return false;
     const uint32_t request = io->free_requests[--io->free_count]; /* keeps I1 */
-    io->requests[request] = (struct weir_io_request){
-        .read = *read, .begin_ns = weir_timeline_now(io->config.timeline), .is_in_flight = true};
-    POISON(read->dst, read->bytes);
+    struct weir_io_request *at = &io->requests[request];
+    WEIR_ASSERT(wanted->file < io->file_count);
+    *at = *wanted;
+    if (at->op == WEIR_IO_BARRIER)
+        at->write_count = count_writes_in_flight(io, at->file);
+    at->order = io->order++;
+    at->begin_ns = weir_timeline_now(io->config.timeline);
+    at->is_in_flight = true;
     if (io->stats.in_flight++ == 0)
         io->busy_since_ns = weir_now_ns();
     io->stats.submitted++;
     if (io->stats.in_flight > io->stats.in_flight_max)
         io->stats.in_flight_max = (uint32_t)io->stats.in_flight;
-    if (!io->is_given_up)
+    if (at->write_count > 0)
+        io->held_count++; /* keeps I6 */
+    else if (!io->is_given_up)
         io->engine->start(io, request);
+    return true;
 }
 
 bool weir_io_queue(weir_io *io, const struct weir_read *read)
 {
-    if (io->free_count == 0)
+    WEIR_ASSERT(read->min_bytes <= read->bytes && read->bytes > 0);
+    WEIR_ASSERT(read->offset % WEIR_IO_ALIGN == 0 && read->bytes % WEIR_IO_ALIGN == 0);
+    WEIR_ASSERT((uintptr_t)read->dst % WEIR_IO_ALIGN == 0);
+    const struct weir_io_request wanted = {.op = WEIR_IO_READ,
+                                           .file = read->file,
+                                           .offset = read->offset,
+                                           .tag = read->tag,
+                                           .dst = read->dst,
+                                           .bytes = read->bytes,
+                                           .min_bytes = read->min_bytes,
+                                           .label = read->label};
+    if (!queue(io, &wanted))
         return false;
-    start(io, read);
+    POISON(read->dst, read->bytes);
     return true;
+}
+
+bool weir_io_queue_write(weir_io *io, const struct weir_write *write)
+{
+    WEIR_ASSERT(write->file < io->file_count && io->files[write->file].is_scratch);
+    WEIR_ASSERT(write->offset % WEIR_IO_ALIGN == 0 && write->bytes % WEIR_IO_ALIGN == 0);
+    WEIR_ASSERT((uintptr_t)write->src % WEIR_IO_ALIGN == 0 && write->bytes > 0);
+    WEIR_ASSERT(write->offset + write->bytes <= io->files[write->file].file_bytes);
+    return queue(io, &(struct weir_io_request){.op = WEIR_IO_WRITE,
+                                               .file = write->file,
+                                               .offset = write->offset,
+                                               .tag = write->tag,
+                                               .src = write->src,
+                                               .bytes = write->bytes,
+                                               .min_bytes = write->bytes});
+}
+
+bool weir_io_queue_barrier(weir_io *io, uint32_t file, uint64_t tag)
+{
+    WEIR_ASSERT(file < io->file_count && io->files[file].is_scratch);
+    return queue(io, &(struct weir_io_request){.op = WEIR_IO_BARRIER, .file = file, .tag = tag});
 }
 
 void weir_io_flush(weir_io *io)
@@ -319,67 +287,107 @@ uint32_t weir_io_submit(weir_io *io, const struct weir_read *reads, uint32_t cou
     return taken;
 }
 
-static bool worth_retrying(int os_errno)
+/* The kernel tells a failed fdatasync once, and forgets what it could not write: another one would
+ * succeed, and mean nothing. */
+static bool worth_retrying(enum weir_io_op op, int os_errno)
 {
-    return os_errno == EIO || os_errno == EAGAIN || os_errno == EINTR;
+    return (os_errno == EIO && op != WEIR_IO_BARRIER) || os_errno == EAGAIN || os_errno == EINTR;
+}
+
+static void fail_done(struct weir_io_done *done, int os_errno)
+{
+    done->status = WEIR_ERR_IO;
+    done->os_errno = os_errno;
 }
 
 /* What a raw result means. True when the request is finished; otherwise it was started again. */
-static bool take_result(weir_io *io, const struct weir_io_result *raw, struct weir_read_done *done)
+static bool take_result(weir_io *io, const struct weir_io_result *raw, struct weir_io_done *done)
 {
-    struct weir_io_request *request = &io->requests[raw->request];
-    const struct weir_read *read = &request->read;
-    *done = (struct weir_read_done){.tag = read->tag, .status = WEIR_OK};
+    struct weir_io_request *at = &io->requests[raw->request];
+    *done = (struct weir_io_done){.tag = at->tag, .status = WEIR_OK};
     if (raw->result < 0) {
-        if (worth_retrying(-raw->result) && request->attempt < ATTEMPT_MAX) {
-            request->attempt++;
+        if (worth_retrying(at->op, -raw->result) && at->attempt < WEIR_IO_ATTEMPT_MAX) {
+            at->attempt++;
             io->stats.retry_count++;
             io->engine->start(io, raw->request);
             return false;
         }
-        done->status = WEIR_ERR_IO;
-        done->os_errno = -raw->result;
+        fail_done(done, -raw->result);
         return true;
     }
-    request->done_bytes += (uint32_t)raw->result;
-    done->bytes = (uint32_t)weir_max(request->done_bytes, request->most_bytes);
-    if (request->done_bytes >= read->min_bytes) /* keeps I2 */
+    at->done_bytes += (uint32_t)raw->result;
+    done->bytes = (uint32_t)weir_max(at->done_bytes, at->most_bytes);
+    if (at->write_errno != 0)
+        fail_done(done, at->write_errno);
+    if (at->done_bytes >= at->min_bytes) /* keeps I2 */
         return true;
-    if (request->done_bytes <= request->most_bytes) { /* keeps I4: the file ends here */
-        done->status = WEIR_ERR_FORMAT;
+    if (at->done_bytes <= at->most_bytes) { /* keeps I4 */
+        if (at->op == WEIR_IO_READ)
+            done->status = WEIR_ERR_FORMAT; /* the file ends here */
+        else
+            fail_done(done, EIO); /* it takes nothing, and does not say why */
         return true;
     }
-    request->most_bytes = request->done_bytes;
+    at->most_bytes = at->done_bytes;
     io->stats.short_count++;
-    request->done_bytes = (uint32_t)weir_align_down(request->done_bytes, WEIR_IO_ALIGN); /* I3 */
+    at->done_bytes = (uint32_t)weir_align_down(at->done_bytes, WEIR_IO_ALIGN); /* I3 */
     io->engine->start(io, raw->request);
     return false;
 }
 
 static void tell_read(weir_io *io, const struct weir_io_request *request)
 {
-    const struct weir_read_label *label = &request->read.label;
-    if (label->class == NULL)
+    const struct weir_read_label *label = &request->label;
+    if (request->op != WEIR_IO_READ || label->class == NULL)
         return;
-    weir_timeline_add(io->config.timeline,
-                      (struct weir_event){
-                          .name = label->class,
-                          .kind = WEIR_EVENT_READ,
-                          .begin_ns = request->begin_ns,
-                          .arg = {request->read.bytes, label->layer, label->record, label->slice}});
+    weir_timeline_add(
+        io->config.timeline,
+        (struct weir_event){.name = label->class,
+                            .kind = WEIR_EVENT_READ,
+                            .begin_ns = request->begin_ns,
+                            .arg = {request->bytes, label->layer, label->record, label->slice}});
 }
 
-static void finish(weir_io *io, uint32_t request, const struct weir_read_done *done)
+/* A write has been told: barriers that are younger wait for one less; keeps I6. */
+static void release_barriers(weir_io *io, const struct weir_io_request *write, int os_errno)
 {
-    const struct weir_read *read = &io->requests[request].read;
-    const struct weir_io_file *file = &io->files[read->file];
-    io->requests[request].is_in_flight = false;
-    UNPOISON(read->dst, read->bytes);
-    tell_read(io, &io->requests[request]);
-    if (!file->direct)
-        posix_fadvise(file->fd, (off_t)read->offset, read->bytes, POSIX_FADV_DONTNEED);
+    for (uint32_t request = 0; request < io->config.depth && io->held_count > 0; request++) {
+        struct weir_io_request *at = &io->requests[request];
+        if (!at->is_in_flight || at->op != WEIR_IO_BARRIER || at->file != write->file ||
+            at->write_count == 0 || at->order < write->order)
+            continue;
+        if (at->write_errno == 0)
+            at->write_errno = os_errno;
+        if (--at->write_count > 0)
+            continue;
+        io->held_count--;
+        if (!io->is_given_up)
+            io->engine->start(io, request);
+    }
+}
+
+/* Pages of the cache that the request has filled are given back; only clean ones can be. */
+static void give_cache_back(const struct weir_io_file *file, const struct weir_io_request *at)
+{
+    if (!file->direct && at->op != WEIR_IO_WRITE)
+        posix_fadvise(file->fd, (off_t)at->offset, at->bytes, POSIX_FADV_DONTNEED);
+}
+
+static void finish(weir_io *io, uint32_t request, const struct weir_io_done *done)
+{
+    struct weir_io_request *at = &io->requests[request];
+    at->is_in_flight = false;
+    if (at->op == WEIR_IO_READ)
+        UNPOISON(at->dst, at->bytes);
+    if (at->op == WEIR_IO_WRITE)
+        release_barriers(io, at, done->os_errno);
+    if (at->write_count > 0) /* the device was given up */
+        io->held_count--;
+    tell_read(io, at);
+    give_cache_back(&io->files[at->file], at);
     io->stats.done++;
-    io->stats.read_bytes += done->bytes;
+    io->stats.read_bytes += at->op == WEIR_IO_READ ? done->bytes : 0;
+    io->stats.written_bytes += at->op == WEIR_IO_WRITE ? done->bytes : 0;
     io->stats.error_count += done->status != WEIR_OK;
     io->free_requests[io->free_count++] = request; /* keeps I1 */
     if (--io->stats.in_flight == 0)
@@ -387,34 +395,33 @@ static void finish(weir_io *io, uint32_t request, const struct weir_read_done *d
 }
 
 /* What the engine has, until wait_ns are over. */
-static uint32_t collect(weir_io *io, struct weir_read_done *done, uint32_t capacity,
-                        int64_t wait_ns, bool *has_answered)
+static uint32_t collect(weir_io *io, struct weir_io_done *done, uint32_t capacity, int64_t wait_ns,
+                        bool *has_answered)
 {
     const uint32_t most = (uint32_t)weir_min(capacity, io->config.depth);
     const uint32_t raw_count = io->engine->collect(io, io->results, most, wait_ns);
     uint32_t count = 0;
-    bool restarted = false;
     for (uint32_t index = 0; index < raw_count; index++) {
-        if (take_result(io, &io->results[index], &done[count]))
-            finish(io, io->results[index].request, &done[count++]);
-        else
-            restarted = true;
+        if (take_result(io, &io->results[index], &done[count])) {
+            finish(io, io->results[index].request, &done[count]);
+            count++;
+        }
     }
-    if (restarted)
-        io->engine->flush(io);
+    if (raw_count > 0) /* some of them may have started others */
+        weir_io_flush(io);
     *has_answered = raw_count > 0;
     return count;
 }
 
 /* Tell what is in flight as failed; keeps I5. */
-static uint32_t tell_given_up(weir_io *io, struct weir_read_done *done, uint32_t capacity)
+static uint32_t tell_given_up(weir_io *io, struct weir_io_done *done, uint32_t capacity)
 {
     uint32_t count = 0;
     for (uint32_t request = 0; request < io->config.depth && count < capacity; request++) {
         if (!io->requests[request].is_in_flight)
             continue;
-        done[count] = (struct weir_read_done){
-            .tag = io->requests[request].read.tag, .status = WEIR_ERR_IO, .os_errno = ETIMEDOUT};
+        done[count] = (struct weir_io_done){.tag = io->requests[request].tag};
+        fail_done(&done[count], ETIMEDOUT);
         finish(io, request, &done[count++]);
     }
     return count;
@@ -435,7 +442,7 @@ static uint64_t patience_ns(const weir_io *io)
 }
 
 /* The results themselves; see weir_io_reap(). */
-static uint32_t wait_for_some(weir_io *io, struct weir_read_done *done, uint32_t capacity,
+static uint32_t wait_for_some(weir_io *io, struct weir_io_done *done, uint32_t capacity,
                               int64_t wait_ns, uint64_t begin_ns)
 {
     uint64_t answered_ns = begin_ns;
@@ -461,7 +468,7 @@ static uint32_t wait_for_some(weir_io *io, struct weir_read_done *done, uint32_t
     }
 }
 
-uint32_t weir_io_reap(weir_io *io, struct weir_read_done *done, uint32_t capacity, int64_t wait_ns)
+uint32_t weir_io_reap(weir_io *io, struct weir_io_done *done, uint32_t capacity, int64_t wait_ns)
 {
     if (io->stats.in_flight == 0 || capacity == 0)
         return 0;

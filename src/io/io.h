@@ -1,20 +1,23 @@
-/* io.h - reads from devices into the caller's buffers.
+/* io.h - reads and writes between devices and the caller's buffers.
  *
- * Job       Submit aligned reads, collect completions; three engines behind one interface.
+ * Job       Submit aligned reads, writes and barriers, collect completions; three engines behind
+ *           one interface.
  * Not here  Which bytes to read and when (store/).
- * Shapes    offset, bytes and dst are multiples of WEIR_IO_ALIGN.
+ * Shapes    offset, bytes, dst and src are multiples of WEIR_IO_ALIGN.
  * Units     *_bytes in bytes, *_ns on CLOCK_MONOTONIC.
  * Owns      Files and rings from create to destroy. Between submit and the matching reap entry dst
- *           belongs to the device: nobody reads, writes or frees it (poisoned under ASan).
+ *           belongs to the device: nobody reads, writes or frees it (poisoned under ASan). The
+ *           same of a write's src, but that it may be read.
  * Threads   create, open, submit, reap, stats, destroy: one thread, the engine's, and not after a
  *           fork.
- * Errors    Per read, in struct weir_read_done: WEIR_ERR_IO (os_errno set, after a bounded number
- *           of retries), or WEIR_ERR_FORMAT when the file ends before min_bytes (it shrank).
+ * Errors    Per request, in struct weir_io_done: WEIR_ERR_IO (os_errno set, after a bounded number
+ *           of retries), or WEIR_ERR_FORMAT when the file ends before min_bytes (it shrank). A
+ *           write that failed has left any part of its bytes.
  *           A device that does not answer (stall_ns) is given up: every request in flight, and
  *           every later one, is told as ETIMEDOUT.
  *           create: WEIR_ERR_UNSUPPORTED when an engine asked for by name is refused.
- * Limits    WEIR_IO_DEPTH_MAX reads in flight, WEIR_IO_FILE_MAX files.
- * Source    io_uring(7), liburing 2.3; open(2) O_DIRECT.
+ * Limits    WEIR_IO_DEPTH_MAX requests in flight, WEIR_IO_FILE_MAX files.
+ * Source    io_uring(7), liburing 2.3; open(2) O_DIRECT, O_TMPFILE; fallocate(2), fdatasync(2).
  */
 #ifndef WEIR_IO_H
 #define WEIR_IO_H
@@ -44,9 +47,18 @@ struct weir_read {
     struct weir_read_label label;
 };
 
-struct weir_read_done {
+/* To a scratch file, within its bytes. */
+struct weir_write {
+    uint64_t offset; /* in the file; multiple of WEIR_IO_ALIGN */
+    uint64_t tag;    /* returned untouched */
+    const void *src; /* WEIR_IO_ALIGN aligned; the device's until reaped */
+    uint32_t bytes;  /* multiple of WEIR_IO_ALIGN */
+    uint32_t file;   /* from weir_io_open_scratch() */
+};
+
+struct weir_io_done {
     uint64_t tag;
-    uint32_t bytes; /* read, at least min_bytes when status is WEIR_OK */
+    uint32_t bytes; /* read, at least min_bytes when status is WEIR_OK; written; 0 of a barrier */
     enum weir_status status;
     int os_errno;
 };
@@ -58,7 +70,7 @@ enum weir_io_kind {
     WEIR_IO_FAKE,
 };
 
-/* What the fake does, all from one seed. Rates are shares of reads, 0 to 1. */
+/* What the fake does, all from one seed. Rates are shares of requests, 0 to 1. */
 struct weir_io_fake {
     uint64_t seed;
     uint32_t latency_ns_max; /* completions come in random order within this time */
@@ -66,6 +78,8 @@ struct weir_io_fake {
     double retry_rate;       /* EIO once, then fine */
     double error_rate;       /* EIO for good */
     double lost_rate;        /* never answered */
+    double full_rate;        /* of writes: ENOSPC */
+    bool can_crash;          /* keep what weir_io_fake_crash() needs */
 };
 
 /* Whether somebody wants the end. Called on the engine's thread while a read is waited for. */
@@ -74,7 +88,7 @@ typedef bool weir_io_stop_fn(void *user);
 struct weir_io_config {
     enum weir_io_kind kind;
     bool buffered;     /* do not ask for direct reads */
-    uint32_t depth;    /* reads in flight, 1 to WEIR_IO_DEPTH_MAX; 0 gives the default, 64 */
+    uint32_t depth;    /* requests in flight, 1 to WEIR_IO_DEPTH_MAX; 0 gives the default, 64 */
     uint32_t n_thread; /* thread engine only; 0 gives the default, 4 */
     struct weir_io_fake fake;
     /* Without any answer for so long, while one is waited for, the device is given up; 0 gives the
@@ -94,12 +108,13 @@ struct weir_io_mode {
 
 struct weir_io_stats {
     uint64_t submitted, done, in_flight;
-    uint64_t read_bytes;  /* asked of the device by completed reads */
-    uint64_t short_count; /* reads that needed another call to complete */
-    uint64_t retry_count; /* EIO, EAGAIN or EINTR tried again */
-    uint64_t error_count; /* reads that failed for good */
-    uint64_t wait_ns;     /* inside reap, waiting */
-    uint64_t busy_ns;     /* at least one read in flight */
+    uint64_t read_bytes;    /* asked of the device by completed reads */
+    uint64_t written_bytes; /* by completed writes */
+    uint64_t short_count;   /* requests that needed another call to complete */
+    uint64_t retry_count;   /* EIO, EAGAIN or EINTR tried again */
+    uint64_t error_count;   /* requests that failed for good */
+    uint64_t wait_ns;       /* inside reap, waiting */
+    uint64_t busy_ns;       /* at least one request in flight */
     uint32_t in_flight_max;
 };
 
@@ -122,13 +137,17 @@ static inline struct weir_superset weir_io_superset(uint64_t begin, uint64_t byt
 
 enum weir_status weir_io_create(weir_io **out, const struct weir_io_config *config,
                                 struct weir_err *err);
-/* Waits for reads in flight first. False when some were given up: they may still land, so the
- * memory that they were to fill must stay mapped while the process lives. */
+/* Waits for requests in flight first. False when some were given up: they may still be at work, so
+ * their memory must stay mapped while the process lives. */
 bool weir_io_destroy(weir_io **io);
 /* Direct where the file system allows it; otherwise buffered, with page-cache pages given back
  * after each read so that they do not count against the ceiling; *file is the index for reads. */
 enum weir_status weir_io_open(weir_io *io, const char *path, uint32_t *file, struct weir_err *err);
-/* The path it was opened by; borrowed. */
+/* A file without a name in a folder, gone with io: direct where the file system allows it, and its
+ * bytes reserved, so that a full disk is an error here (WEIR_ERR_IO, ENOSPC), not in the middle. */
+enum weir_status weir_io_open_scratch(weir_io *io, const char *folder, uint64_t bytes,
+                                      uint32_t *file, struct weir_err *err);
+/* The path it was opened by, or a scratch file's folder; borrowed. */
 const char *weir_io_file_path(const weir_io *io, uint32_t file);
 uint64_t weir_io_file_bytes(const weir_io *io, uint32_t file);
 const struct weir_io_mode *weir_io_mode_get(const weir_io *io);
@@ -136,13 +155,22 @@ const struct weir_io_mode *weir_io_mode_get(const weir_io *io);
 /* Take a read that the next flush or reap hands to the device, with all that were queued: one call
  * into the kernel for them together. False means full: reap first. */
 bool weir_io_queue(weir_io *io, const struct weir_read *read);
+/* The same for a write. What two requests in flight at a time do to the same bytes is not said. */
+bool weir_io_queue_write(weir_io *io, const struct weir_write *write);
+/* The same for a barrier: it is told when all writes to the file that were queued before it are
+ * durable, and has failed when one of them has. A failed barrier is final: what it was to make
+ * durable may be gone, so it is not tried again. */
+bool weir_io_queue_barrier(weir_io *io, uint32_t file, uint64_t tag);
 void weir_io_flush(weir_io *io);
 /* Queue up to count reads and flush; returns how many were taken. */
 uint32_t weir_io_submit(weir_io *io, const struct weir_read *reads, uint32_t count);
 /* Collect up to capacity results; waits at most wait_ns for the first (0: do not wait; negative:
  * wait until one comes, or the device is given up). Returns 0 at once when nothing is in flight. */
-uint32_t weir_io_reap(weir_io *io, struct weir_read_done *done, uint32_t capacity, int64_t wait_ns);
+uint32_t weir_io_reap(weir_io *io, struct weir_io_done *done, uint32_t capacity, int64_t wait_ns);
 void weir_io_stats_get(const weir_io *io, struct weir_io_stats *stats);
+/* The power fails: of every write since the last barrier of its file each sector is there or not,
+ * as the seed says, and what is in flight fails. Then the fake goes on, as after a start. */
+void weir_io_fake_crash(weir_io *io);
 
 /* One read, waited for: for the load of the trunk. Splits into pieces of at most depth in flight.
  * Any offset and byte count; staging is WEIR_IO_ALIGN aligned and holds staging_bytes (at least

@@ -4,14 +4,29 @@
 
 #include "io/io.h"
 
-/* One read on its way: done_bytes have arrived, the rest is asked for again until it is enough. */
+enum weir_io_op { WEIR_IO_READ, WEIR_IO_WRITE, WEIR_IO_BARRIER };
+
+enum { WEIR_IO_ATTEMPT_MAX = 3 };
+
+/* One request on its way: done_bytes have been moved, the rest is asked for again until it is
+ * enough. */
 struct weir_io_request {
-    struct weir_read read;
-    uint64_t begin_ns; /* on the timeline */
+    enum weir_io_op op;
+    uint32_t file;
+    uint64_t offset, tag;
+    uint8_t *dst;       /* of a read */
+    const uint8_t *src; /* of a write */
+    uint32_t bytes, min_bytes;
+    struct weir_read_label label;
+    uint64_t order;       /* of all requests */
+    uint64_t begin_ns;    /* on the timeline */
+    uint32_t write_count; /* a barrier's: writes before it that are still in flight */
+    int write_errno;      /* a barrier's: of the first of them that failed */
     uint32_t done_bytes;
     uint32_t most_bytes; /* that any attempt has reached */
     uint32_t attempt;    /* failures so far that were worth another try */
-    uint64_t random;     /* the fake's own: what it means to do with this read */
+    uint64_t random;     /* the fake's own: what it means to do with this request */
+    bool is_cut_off;     /* the fake's own: the power failed while it was in flight */
     bool is_in_flight;
 };
 
@@ -19,6 +34,7 @@ struct weir_io_file {
     char *path;
     int fd;
     bool direct;
+    bool is_scratch; /* may be written */
     uint64_t file_bytes;
 };
 
@@ -28,7 +44,8 @@ struct weir_io_result {
     int32_t result;
 };
 
-/* An engine starts reads and collects results; it knows nothing of short reads or retries. */
+/* An engine starts requests and collects results; it knows nothing of what came short, of retries,
+ * nor of what a barrier waits for. */
 struct weir_io_engine {
     const char *name;
     enum weir_status (*open)(weir_io *io, struct weir_err *err);
@@ -58,7 +75,9 @@ struct weir_io {
     struct weir_io_mode mode;
     struct weir_io_stats stats;
     uint64_t busy_since_ns;
-    bool is_given_up; /* the engine is not called any more, but for close */
+    bool is_given_up;    /* the engine is not called any more, but for close */
+    uint64_t order;      /* of the next request */
+    uint32_t held_count; /* barriers that wait for writes, not yet with the engine */
     struct weir_io_file files[WEIR_IO_FILE_MAX];
     uint32_t file_count;
     struct weir_io_request *requests; /* [depth] */
@@ -69,23 +88,27 @@ struct weir_io {
     weir_io *left_before;           /* another one that could not be closed */
 };
 
-/* Where the missing part of a request begins in file and memory, and how long it is. */
+/* What is missing of a request: where it is in file and memory, and how long. */
 struct weir_io_range {
+    enum weir_io_op op;
     int fd;
     uint64_t offset;
     uint8_t *dst;
+    const uint8_t *src;
     uint32_t bytes;
 };
 struct weir_io_range weir_io_missing(const weir_io *io, uint32_t request);
-/* pread of that range: bytes or a negative errno. By the system call itself: a sanitizer that
- * watches pread would take the poisoned buffer for a mistake. */
-int32_t weir_io_pread(struct weir_io_range range);
+/* pread, pwrite or fdatasync of that range: bytes or a negative errno. By the system call itself: a
+ * sanitizer that watches pread would take the poisoned buffer for a mistake. */
+int32_t weir_io_perform(struct weir_io_range range);
 
 /* For tests: pretend that the kernel refuses. Process-wide; 0 ends it. */
 enum {
     WEIR_IO_REFUSE_URING = 1,
     WEIR_IO_REFUSE_DIRECT = 2,
-    WEIR_IO_REFUSE_ANSWER = 4, /* calls for reads do not come back while it lasts */
+    WEIR_IO_REFUSE_ANSWER = 4,   /* calls that move bytes do not come back while it lasts */
+    WEIR_IO_REFUSE_UNNAMED = 8,  /* the file system makes no file without a name */
+    WEIR_IO_REFUSE_RESERVE = 16, /* nor does it reserve space */
 };
 void weir_io_refuse(unsigned what);
 unsigned weir_io_refused(void);

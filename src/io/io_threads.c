@@ -1,4 +1,4 @@
-/* io_threads.c - reads by a few threads that block in pread.
+/* io_threads.c - requests by a few threads that block in pread, pwrite and fdatasync.
  *
  * One lock guards both queues. Each holds at most depth requests, which is all there are. */
 #include <errno.h>
@@ -29,7 +29,10 @@ struct thread_state {
     pthread_t threads[];
 };
 
-static void *read_requests(void *user)
+static const char *const call_names[] = {
+    [WEIR_IO_READ] = "pread", [WEIR_IO_WRITE] = "pwrite", [WEIR_IO_BARRIER] = "fdatasync"};
+
+static void *serve_requests(void *user)
 {
     struct thread_state *state = user;
     weir_io *io = state->io;
@@ -48,9 +51,9 @@ static void *read_requests(void *user)
         const struct weir_io_range range = weir_io_missing(io, request);
         pthread_mutex_unlock(&state->lock);
         const uint64_t begin_ns = weir_timeline_now(io->config.timeline);
-        const int32_t result = weir_io_pread(range);
+        const int32_t result = weir_io_perform(range);
         weir_timeline_add(io->config.timeline,
-                          (struct weir_event){.name = "pread",
+                          (struct weir_event){.name = call_names[range.op],
                                               .kind = WEIR_EVENT_CALL,
                                               .track = WEIR_TRACK_READER + reader,
                                               .begin_ns = begin_ns,
@@ -109,7 +112,7 @@ static enum weir_status start_threads(weir_io *io, struct thread_state *state, s
 {
     for (uint32_t thread = 0; thread < io->config.n_thread; thread++) {
         const int os_errno =
-            weir_thread_start(&state->threads[thread], STACK_BYTES, read_requests, state);
+            weir_thread_start(&state->threads[thread], STACK_BYTES, serve_requests, state);
         if (os_errno != 0)
             return WEIR_FAIL_OS(err, os_errno, "start reader %u of %u", thread + 1,
                                 io->config.n_thread);

@@ -1,4 +1,4 @@
-/* io_uring.c - reads by io_uring: one ring, submitted and reaped by the engine thread.
+/* io_uring.c - requests by io_uring: one ring, submitted and reaped by the engine thread.
  *
  * Each call into the kernel may be refused: by a filter that knows one of the three calls, for lack
  * of memory, or because a signal came. What refuses for good ends the ring: requests that it has
@@ -200,7 +200,17 @@ static void uring_start(weir_io *io, uint32_t request)
         state->refused[state->refused_count++] = request; /* keeps I1 */
         return;
     }
-    io_uring_prep_read(sqe, range.fd, range.dst, range.bytes, range.offset);
+    switch (range.op) {
+    case WEIR_IO_READ:
+        io_uring_prep_read(sqe, range.fd, range.dst, range.bytes, range.offset);
+        break;
+    case WEIR_IO_WRITE:
+        io_uring_prep_write(sqe, range.fd, range.src, range.bytes, range.offset);
+        break;
+    case WEIR_IO_BARRIER:
+        io_uring_prep_fsync(sqe, range.fd, IORING_FSYNC_DATASYNC);
+        break;
+    }
     io_uring_sqe_set_data64(sqe, request);
 }
 

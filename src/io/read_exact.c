@@ -48,7 +48,7 @@ static void deliver(struct exact *exact, uint32_t place)
            exact->staging + place * exact->piece_bytes + (from - exact->offset[place]), to - from);
 }
 
-static enum weir_status explain(const struct exact *exact, const struct weir_read_done *done,
+static enum weir_status explain(const struct exact *exact, const struct weir_io_done *done,
                                 struct weir_err *err)
 {
     const struct weir_io_file *file = &exact->io->files[exact->file];
@@ -84,7 +84,7 @@ enum weir_status weir_io_read_exact(weir_io *io, uint32_t file, uint64_t offset,
     for (uint32_t place = 0; place < exact.piece_count && exact.next < exact.end; place++)
         ask(&exact, place);
     /* After a failure the reads in flight are still collected: staging is not ours before. */
-    struct weir_read_done done;
+    struct weir_io_done done;
     while (weir_io_reap(io, &done, 1, -1) == 1) {
         const uint32_t place = (uint32_t)done.tag;
         if (done.status != WEIR_OK && status == WEIR_OK)

@@ -59,9 +59,8 @@ static void ask_row(const struct weir_forward *forward, uint32_t id, uint32_t pl
     WEIR_ASSERT(taken);
 }
 
-static enum weir_status explain(const struct weir_forward *forward,
-                                const struct weir_read_done *done, uint32_t id,
-                                struct weir_err *err)
+static enum weir_status explain(const struct weir_forward *forward, const struct weir_io_done *done,
+                                uint32_t id, struct weir_err *err)
 {
     const struct weir_weight *table = &forward->config.model->token_embedding;
     const char *path = weir_io_file_path(forward->config.row_io, 0);
@@ -83,7 +82,7 @@ static enum weir_status read_rows(struct weir_forward *forward, const uint32_t *
         ask_row(forward, ids[first + place], place);
     weir_io_flush(forward->config.row_io);
     for (uint32_t come = 0; come < count;) { /* keeps I1 */
-        struct weir_read_done done[ROWS_AT_ONCE];
+        struct weir_io_done done[ROWS_AT_ONCE];
         const uint32_t n_done = weir_io_reap(forward->config.row_io, done, ROWS_AT_ONCE, -1);
         for (uint32_t index = 0; index < n_done; index++) {
             const uint32_t place = (uint32_t)done[index].tag;

@@ -190,7 +190,7 @@ bool weir_store_submit_step(struct weir_store *store)
     return is_all;
 }
 
-static void keep_failure(struct weir_store *store, const struct weir_read_done *done)
+static void keep_failure(struct weir_store *store, const struct weir_io_done *done)
 {
     const uint32_t slice = (uint32_t)(done->tag % WEIR_SLICE_MAX);
     const struct weir_slot *slot = &store->slots[done->tag / WEIR_SLICE_MAX];
@@ -252,7 +252,7 @@ static void finish_slot(struct weir_store *store, uint32_t slot)
         weir_cache_let_go(&store->cache, slot); /* released before its tail came */
 }
 
-static void take_slice(struct weir_store *store, const struct weir_read_done *done)
+static void take_slice(struct weir_store *store, const struct weir_io_done *done)
 {
     const uint32_t slot = (uint32_t)(done->tag / WEIR_SLICE_MAX);
     const uint32_t slice = (uint32_t)(done->tag % WEIR_SLICE_MAX);
@@ -317,7 +317,7 @@ static void note_pending(struct weir_store *store)
 void weir_store_collect(struct weir_store *store, bool wait)
 {
     enum { BATCH = 64 };
-    struct weir_read_done done[BATCH];
+    struct weir_io_done done[BATCH];
     const uint64_t begin_ns = wait ? weir_now_ns() : 0;
     note_pending(store);
     const uint32_t count = weir_io_reap(store->io, done, BATCH, wait ? -1 : 0);

@@ -18,7 +18,7 @@ static void shrink_and_read(const struct weir_io_config *config, uint64_t new_by
     char name[64];
     uint32_t file;
     weir_io *io = NULL;
-    struct weir_read_done done;
+    struct weir_io_done done;
     struct weir_read read = {.offset = PAGE, .dst = places[0], .bytes = READ_PAGES * PAGE};
     make_file(name, sizeof(name));
     assert_int_equal(weir_io_create(&io, config, NULL), WEIR_OK);
@@ -175,7 +175,7 @@ static void check_apart(int (*test)(uint32_t, uint32_t), uint32_t number, uint32
     }
 }
 
-static int read_a_page(weir_io *io, struct weir_read_done *done)
+static int read_a_page(weir_io *io, struct weir_io_done *done)
 {
     struct weir_read read = {.dst = places[0], .bytes = PAGE, .min_bytes = PAGE};
     memset(places[0], 0xee, PAGE);
@@ -190,7 +190,7 @@ static int read_behind_a_filter(uint32_t number, uint32_t os_errno)
     const struct weir_io_config any = {.kind = WEIR_IO_AUTO};
     const struct weir_io_config named = {.kind = WEIR_IO_URING};
     struct weir_err err = {0};
-    struct weir_read_done done;
+    struct weir_io_done done;
     weir_io *io = NULL;
     uint32_t file;
     if (!refuse_call(number, os_errno))
@@ -224,7 +224,7 @@ static void a_filter_on_either_call_of_io_uring_is_survived_and_named(void **sta
 static int read_without_the_call(uint32_t number, uint32_t os_errno)
 {
     const struct weir_io_config named = {.kind = WEIR_IO_URING};
-    struct weir_read_done done;
+    struct weir_io_done done;
     weir_io *io = NULL;
     uint32_t file;
     if (!refuse_call(number, os_errno))
@@ -248,7 +248,7 @@ static int refuse_in_the_middle(uint32_t number, uint32_t os_errno)
 {
     const struct weir_io_config named = {
         .kind = WEIR_IO_URING, .depth = ENTER_CALLS, .stall_ns = 300000000};
-    struct weir_read_done done[ENTER_CALLS];
+    struct weir_io_done done[ENTER_CALLS];
     struct weir_read reads[ENTER_CALLS];
     uint64_t random_state = 3;
     uint32_t file, reaped = 0;

@@ -28,7 +28,7 @@ static uint32_t submit_some(weir_io *io, uint32_t file)
 /* Everything in flight is told as timed out, each once; the wait for it took from least to most. */
 static void check_given_up(weir_io *io, uint32_t count, uint64_t least_ns, uint64_t most_ns)
 {
-    struct weir_read_done done[READS];
+    struct weir_io_done done[READS];
     struct weir_io_stats stats;
     bool is_back[READS] = {false};
     const uint64_t begin_ns = weir_now_ns();
@@ -120,7 +120,7 @@ static void a_slow_device_is_waited_for_though_a_stop_was_asked_for(void **state
 static void a_wait_that_has_an_end_gives_nothing_up(void **state)
 {
     const struct weir_io_config config = {.kind = WEIR_IO_FAKE, .fake = silent, .stall_ns = 1};
-    struct weir_read_done done;
+    struct weir_io_done done;
     uint32_t file;
     (void)state;
     weir_io *io = open_variant(config, READS, &file);

@@ -41,7 +41,7 @@ static void submit_takes_as_many_as_there_is_room_for(void **state)
     (void)state;
     for (size_t variant = 0; variant < WEIR_COUNT(variants); variant++) {
         struct weir_read reads[COUNT];
-        struct weir_read_done done[COUNT];
+        struct weir_io_done done[COUNT];
         uint64_t random_state = variant;
         uint32_t file, submitted = 0, reaped = 0;
         bool is_back[COUNT] = {false};
@@ -73,7 +73,7 @@ static void reap_with_nothing_in_flight_returns_at_once(void **state)
 {
     (void)state;
     for (size_t variant = 0; variant < WEIR_COUNT(variants); variant++) {
-        struct weir_read_done done;
+        struct weir_io_done done;
         uint32_t file;
         weir_io *io = open_variant(variants[variant], 0, &file);
         assert_int_equal(weir_io_reap(io, &done, 1, -1), 0);
@@ -89,7 +89,7 @@ static void reap_gives_up_after_its_wait(void **state)
     const struct weir_io_config slow = {
         .kind = WEIR_IO_FAKE, .fake = {.seed = 5, .latency_ns_max = 400000000, .retry_rate = 1}};
     uint64_t random_state = 1;
-    struct weir_read_done done;
+    struct weir_io_done done;
     struct weir_io_stats stats;
     uint32_t file;
     (void)state;
@@ -115,7 +115,7 @@ static uint32_t read_from_fake(struct weir_io_fake fake, uint32_t count, bool bu
     uint32_t file, failed = 0;
     weir_io *io = open_variant(config, 1, &file);
     for (uint32_t index = 0; index < count; index++) {
-        struct weir_read_done done;
+        struct weir_io_done done;
         struct weir_read read = {.offset = index % 100 * PAGE,
                                  .dst = places[0],
                                  .bytes = READ_PAGES * PAGE,

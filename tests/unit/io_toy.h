@@ -114,7 +114,7 @@ static inline struct weir_read random_read(uint64_t *random_state, uint32_t file
                               .file = file};
 }
 
-static inline void check_bytes(const struct weir_read *read, const struct weir_read_done *done)
+static inline void check_bytes(const struct weir_read *read, const struct weir_io_done *done)
 {
     const uint8_t *dst = read->dst;
     assert_int_equal(done->status, WEIR_OK);
@@ -133,7 +133,7 @@ static inline void read_many(weir_io *io, uint32_t file, uint32_t depth, uint32_
     enum { BIAS = 1000 };
     struct weir_read reads[DEPTH];
     bool is_busy[DEPTH] = {false};
-    struct weir_read_done done[DEPTH];
+    struct weir_io_done done[DEPTH];
     struct weir_io_stats stats;
     uint64_t random_state = depth, asked_bytes = 0;
     uint32_t submitted = 0, reaped = 0;
