@@ -2,6 +2,7 @@
 CONFIG ?= release
 B      ?= build/$(CONFIG)
 PREFIX ?= /usr/local
+comma  := ,
 ROOMS  ?= base sys quant kernels text io formats store model engine
 Q      := $(if $(V),,@)
 
@@ -170,11 +171,12 @@ fuzz-run: $(if $(F),$B/fuzz/$(F)_fuzz,$(fuzzers))
 fuzz-replay: $(if $(wildcard tests/fuzz/replay.c),$(fuzzers:$B/fuzz/%=$B/replay/%)) ## every corpus file once, in any CONFIG
 	$(Q)for f in $^; do n=$$(basename $$f _fuzz); echo "  REPLAY $$n"; $$f tests/fuzz/corpus/$$n || exit 1; done
 
-# Made each time, because it names PREFIX.
+# Made each time, because it names PREFIX. A program finds the shared library where no loader looks by itself.
+rpath := $(if $(filter-out /usr /usr/local,$(PREFIX)),-Wl$(comma)-rpath$(comma)$${libdir} )
 $B/weir.pc: include/weir.h
 	@printf '%s\n' 'prefix=$(PREFIX)' 'includedir=$${prefix}/include' 'libdir=$${prefix}/lib' '' \
 	  'Name: weir' 'Description: runs Mixture-of-Experts models that are larger than memory' 'Version: $(version)' \
-	  'Cflags: -I$${includedir}' 'Libs: -L$${libdir} -lweir' 'Libs.private: -pthread -lm' \
+	  'Cflags: -I$${includedir}' 'Libs: -L$${libdir} $(rpath)-lweir' 'Libs.private: -pthread -lm' \
 	  'Requires.private: $(lib_pkgs)' > $@
 to := $(DESTDIR)$(PREFIX)
 install: $B/weir lib $B/weir.pc ## weir, the libraries, headers and weir.pc under PREFIX (DESTDIR is honoured)

@@ -74,10 +74,9 @@ def build_and_run(folder, prefix, language, is_static):
     run(compiler, standard, *WARNINGS, "-x", suffix, source, "-x", "none", "-o", program, *flags)
     needs_shared = "[libweir.so.0]" in run("readelf", "-d", program)
     check(needs_shared != is_static, f"{language}: linked with the {'shared' if needs_shared else 'static'} library")
-    text = run(program, DEMO, env=dict(os.environ, LD_LIBRARY_PATH=os.path.join(prefix, "lib")))
+    text = run(program, DEMO)
     check(text == wanted_text(), f"{language}, {'static' if is_static else 'shared'}: {text!r}, wanted {wanted_text()!r}")
-    missing = subprocess.run([program, "no-such.gguf"], capture_output=True, text=True,
-                             env=dict(os.environ, LD_LIBRARY_PATH=os.path.join(prefix, "lib")))
+    missing = subprocess.run([program, "no-such.gguf"], capture_output=True, text=True)
     check(missing.returncode == 1 and "no-such.gguf" in missing.stderr, f"a missing model: {missing}")
 
 
@@ -106,6 +105,9 @@ def main():
         stage = os.path.join(folder, "stage")
         install(folder, "/opt/weir", f"DESTDIR={stage}")
         check_files(os.path.join(stage, "opt", "weir"))
+        install(folder, "/usr", f"DESTDIR={stage}")
+        with open(os.path.join(stage, "usr", "lib", "pkgconfig", "weir.pc"), encoding="utf-8") as file:
+            check("rpath" not in file.read(), "a path for the loader that it has anyway")
     finally:
         remove(folder)
     print("install: the program of weir.h builds and runs, in C and C++, with both libraries")
