@@ -35,15 +35,44 @@ static bool rest_of(const struct weir_attend_range *range, size_t j, struct weir
     return rest->begin < rest->end;
 }
 
+/* The part of a range from `begin` on that lies in one page. */
+static struct weir_attend_range page_of(const struct weir_attend_range *range, size_t begin)
+{
+    struct weir_attend_range page = *range;
+    page.begin = begin;
+    page.end = weir_min(range->end, begin + weir_attend_page_left(range->jobs, begin));
+    return page;
+}
+
+static void fill_scores(const struct weir_attend_level *level,
+                        const struct weir_attend_range *range, weir_attend_scores *scores)
+{
+    for (size_t at = range->begin; at < range->end;) {
+        const struct weir_attend_range page = page_of(range, at);
+        level->fill_scores(&page, scores);
+        at = page.end;
+    }
+}
+
+static void add_values(const struct weir_attend_level *level, const struct weir_attend_range *range,
+                       const weir_attend_scores *scores)
+{
+    for (size_t at = range->begin; at < range->end;) {
+        const struct weir_attend_range page = page_of(range, at);
+        level->add_values(&page, scores);
+        at = page.end;
+    }
+}
+
 static void add_block(const struct weir_attend_level *level, const struct weir_attend_range *range,
                       struct running *running)
 {
     weir_attend_scores scores[WEIR_ATTENTION_MAX];
     struct weir_attend_range rest;
-    level->fill_scores(range, scores);
+    fill_scores(level, range, scores);
     for (size_t j = 1; j < range->n; j++)
         if (rest_of(range, j, &rest))
-            level->fill_scores(&rest, scores + j);
+            fill_scores(level, &rest, scores + j);
     for (size_t j = 0; j < range->n; j++) {
         const float before = running[j].most;
         const float sum =
@@ -53,10 +82,10 @@ static void add_block(const struct weir_attend_level *level, const struct weir_a
         if (shrink != 1.0f)
             scale_out(&range->jobs[j], shrink);
     }
-    level->add_values(range, scores);
+    add_values(level, range, scores);
     for (size_t j = 1; j < range->n; j++)
         if (rest_of(range, j, &rest))
-            level->add_values(&rest, scores + j);
+            add_values(level, &rest, scores + j);
 }
 
 void weir_attend(const struct weir_attend_level *level, const struct weir_attention *jobs,
@@ -64,8 +93,6 @@ void weir_attend(const struct weir_attend_level *level, const struct weir_attent
 {
     struct running running[WEIR_ATTENTION_MAX];
     size_t first = 0; /* the jobs before it have seen all that they see */
-    WEIR_ASSERT(jobs->page_length % WEIR_ATTEND_BLOCK == 0 ||
-                jobs[count - 1].n_position <= jobs->page_length);
     for (size_t j = 0; j < count; j++) {
         running[j] = (struct running){.most = -INFINITY};
         memset(jobs[j].out, 0, jobs[j].d_head * sizeof(*jobs[j].out));

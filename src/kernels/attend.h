@@ -4,32 +4,40 @@
  * the largest score, the sum of exp(score - largest) and out, the values weighted by the same; when
  * a block holds a larger score, sum and out are scaled down to it (FlashAttention-2,
  * arXiv:2307.08691, algorithm 1). Blocks begin at multiples of their length, and positions are
- * added in their order, so a query's bits depend neither on its company nor on its chunk. */
+ * added in their order, so a query's bits depend neither on its company nor on its chunk, nor on
+ * the pages that a block lies in. */
 #ifndef WEIR_KERNELS_ATTEND_H
 #define WEIR_KERNELS_ATTEND_H
 
 #include "kernels/kernels.h"
 
-enum { WEIR_ATTEND_BLOCK = WEIR_ATTENTION_PAGE };
+enum { WEIR_ATTEND_BLOCK = 64 };
 
-/* Positions [begin, end) of one block, which begins at `block`; n queries in [1, MAX] that all see
- * them. */
+/* Positions [begin, end) of one page and of one block, which begins at `block`; n queries in
+ * [1, MAX] that all see them. */
 struct weir_attend_range {
     const struct weir_attention *jobs;
     size_t n;
     size_t block, begin, end;
 };
 
-/* The value index of position p's row in K or V. A block's rows lie in one page. */
+/* The value index of position p's row in K or V. */
 static inline size_t weir_attend_row(const struct weir_attention *job, size_t p)
 {
-    return weir_attention_row(p, job->page_length, job->page_stride, job->kv_stride);
+    return job->pages[p / job->page_length] * job->page_stride +
+           p % job->page_length * job->kv_stride;
+}
+
+/* How many positions of p's page lie at p or after it. */
+static inline size_t weir_attend_page_left(const struct weir_attention *job, size_t p)
+{
+    return job->page_length - p % job->page_length;
 }
 
 /* One query's scores of a block; position p is at [p - block]. */
 typedef float weir_attend_scores[WEIR_ATTEND_BLOCK];
 
-/* What a level does with a block. */
+/* What a level does with a range of a block. */
 struct weir_attend_level {
     /* scores[job][p - block] = scale * q . k[p] */
     void (*fill_scores)(const struct weir_attend_range *range, weir_attend_scores *scores);

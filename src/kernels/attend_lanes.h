@@ -15,8 +15,8 @@
 #include "kernels/attend.h"
 #include "kernels/kernels_internal.h"
 
-/* Rows that are read one after the other, and the rows after them: a block's K, then its V, then K
- * of the next block or of the caller's next call. */
+/* Rows of a page that are read one after the other, and the rows after them, which lie elsewhere. A
+ * block's K is followed by its V, and that by K of the next block or of the caller's next call. */
 struct ahead {
     const uint16_t *rows, *after;
     size_t count, after_count;
@@ -24,35 +24,61 @@ struct ahead {
     size_t lead;           /* rows */
 };
 
-/* Near enough that not more is asked for than the CPU waits for: what is beyond that, it drops. */
+/* Near enough that not more is fetched ahead than the CPU waits for: what is beyond that, it drops.
+ */
 enum { LEAD_BYTES = 4096, LINE_HALVES = 32, FIRST_LEVEL = 3 };
 
-WEIR_INLINE struct ahead rows_ahead(const struct weir_attend_range *range, const uint16_t *rows,
-                                    const uint16_t *after, size_t after_count)
+/* Rows of K, or of V, at position p: at most those of one page and of p's block. */
+WEIR_INLINE void follow_with(struct ahead *ahead, const struct weir_attention *job,
+                             const uint16_t *k_or_v, size_t p)
+{
+    ahead->after = k_or_v + weir_attend_row(job, p);
+    ahead->after_count =
+        weir_min(weir_min(job->n_position - p, WEIR_ATTEND_BLOCK), weir_attend_page_left(job, p));
+}
+
+WEIR_INLINE struct ahead rows_ahead(const struct weir_attend_range *range, const uint16_t *k_or_v)
 {
     const size_t d_head = range->jobs->d_head;
-    return (struct ahead){.rows = rows,
-                          .after = after,
+    return (struct ahead){.rows = k_or_v + weir_attend_row(range->jobs, range->begin),
                           .count = range->end - range->begin,
-                          .after_count = after_count,
                           .stride = range->jobs->kv_stride,
                           .d_head = d_head,
                           .lead = LEAD_BYTES / sizeof(uint16_t) / d_head};
 }
 
-/* The block's V, after it K of the next block or call: rows beyond that lie elsewhere. */
+/* Whether more of the range's block follows in another page. */
+WEIR_INLINE bool goes_on(const struct weir_attend_range *range)
+{
+    return range->end < range->block + WEIR_ATTEND_BLOCK &&
+           range->end < range->jobs[range->n - 1].n_position;
+}
+
+WEIR_INLINE struct ahead keys_ahead(const struct weir_attend_range *range)
+{
+    const struct weir_attention *last = &range->jobs[range->n - 1];
+    struct ahead ahead = rows_ahead(range, last->k);
+    if (goes_on(range))
+        follow_with(&ahead, last, last->k, range->end);
+    else
+        follow_with(&ahead, last, last->v, range->block);
+    return ahead;
+}
+
 WEIR_INLINE struct ahead values_ahead(const struct weir_attend_range *range)
 {
     const struct weir_attention *last = &range->jobs[range->n - 1];
-    const size_t next = range->block + WEIR_ATTEND_BLOCK;
-    const uint16_t *v = (const uint16_t *)last->v + weir_attend_row(last, range->begin);
-    const uint16_t *k = last->next_k;
-    size_t count = k == NULL ? 0 : last->n_position;
-    if (next < last->n_position) {
-        k = (const uint16_t *)last->k + weir_attend_row(last, next);
-        count = last->n_position - next;
+    struct ahead ahead = rows_ahead(range, last->v);
+    if (goes_on(range))
+        follow_with(&ahead, last, last->v, range->end);
+    else if (range->block + WEIR_ATTEND_BLOCK < last->n_position)
+        follow_with(&ahead, last, last->k, range->block + WEIR_ATTEND_BLOCK);
+    else if (last->next_k != NULL) {
+        ahead.after = last->next_k;
+        ahead.after_count =
+            weir_min(weir_min(last->n_position, WEIR_ATTEND_BLOCK), last->page_length);
     }
-    return rows_ahead(range, v, k, weir_min(count, WEIR_ATTEND_BLOCK));
+    return ahead;
 }
 
 /* Before rows [from, from + count) are read: as many are asked for. */
@@ -97,10 +123,9 @@ WEIR_INLINE void score_jobs(const struct weir_attend_range *range,
                             const struct weir_attention *jobs, weir_attend_scores *scores,
                             const int n)
 {
-    const size_t first = weir_attend_row(jobs, range->begin);
-    const uint16_t *k = (const uint16_t *)jobs->k + first;
+    const uint16_t *k = (const uint16_t *)jobs->k + weir_attend_row(jobs, range->begin);
     const size_t count = range->end - range->begin;
-    const struct ahead ahead = rows_ahead(range, k, (const uint16_t *)jobs->v + first, count);
+    const struct ahead ahead = keys_ahead(range);
     for (size_t row = 0; row < count;) {
         const size_t rows = count - row >= ATTEND_ROWS ? ATTEND_ROWS : 1;
         const size_t at = range->begin - range->block + row;

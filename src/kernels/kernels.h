@@ -112,24 +112,23 @@ typedef void weir_axpy_fn(float *y, const float *x, float scale, size_t count);
  *   score[p] = scale * sum over i of q[i] * k[p][i],   p in [0, n_position)
  *   out[i]   = sum over p of softmax(score)[p] * v[p][i]
  *
- *   k, v   rows of f16 in pages: position p is row p % page_length of page p / page_length. Rows
- *          are kv_stride values apart, pages page_stride. page_length is a multiple of
- *          WEIR_ATTENTION_PAGE, or no position is beyond the first page
- *   next_k where the caller reads K after these, or NULL: it may be asked for ahead; that of the
- *          last job counts
+ *   k, v   rows of f16 in pages: position p is row p % page_length of page pages[p / page_length].
+ *          Rows are kv_stride values apart, pages page_stride; k and v point at row 0 of page 0
+ *   next_k where the caller reads K after these, or NULL: rows of one page that may be fetched
+ *          ahead; that of the last job counts
  *   out    d_head floats; overlaps nothing
  *
- * All jobs of a call, at most WEIR_ATTENTION_MAX, have the same k, v, strides, d_head and scale,
- * and n_position does not fall from one to the next; a job's bits do not depend on its company. Any
- * d_head and n_position >= 1. attend.h has the order of the sums. Pages as in PagedAttention
- * (arXiv:2309.06180).
- * TOL 1e-4 relative to sum |softmax v|. A score of minus infinity, which has no weight, makes out
- * not a number all the same. */
+ * All jobs of a call, at most WEIR_ATTENTION_MAX, have the same k, v, pages, strides, d_head,
+ * scale, and n_position does not fall from one to the next; a job's bits do not depend on its
+ * company. Any d_head and n_position >= 1. attend.h has the order of the sums. Pages as in
+ * PagedAttention (arXiv:2309.06180). TOL 1e-4 relative to sum |softmax v|. A score of minus
+ * infinity, which has no weight, makes out not a number all the same. */
 struct weir_attention {
     const float *q;
     const void *k;
     const void *v;
     const void *next_k;
+    const uint32_t *pages;
     size_t kv_stride;
     size_t page_length;
     size_t page_stride;
@@ -138,13 +137,7 @@ struct weir_attention {
     float scale;
     float *out;
 };
-enum { WEIR_ATTENTION_MAX = 4, WEIR_ATTENTION_PAGE = 64 };
-/* The value index, from the first page's row 0, of position p's row. */
-static inline size_t weir_attention_row(size_t p, size_t page_length, size_t page_stride,
-                                        size_t kv_stride)
-{
-    return p / page_length * page_stride + p % page_length * kv_stride;
-}
+enum { WEIR_ATTENTION_MAX = 4 };
 typedef void weir_attention_fn(const struct weir_attention *jobs, size_t count);
 
 /* The same over a KV cache of f32: for comparing with judges, so the reference is all there is. */

@@ -207,6 +207,8 @@ static void exact_attention(const struct weir_attention *job, double *out, doubl
     }
 }
 
+static const uint32_t first_page = 0; /* of a cache that has one */
+
 static void attention_matches_the_formula_on_every_level(void **state)
 {
     (void)state;
@@ -230,6 +232,7 @@ static void attention_matches_the_formula_on_every_level(void **state)
                 .q = (float *)(void *)q.start,
                 .k = (uint16_t *)(void *)k.start,
                 .v = (uint16_t *)(void *)v.start,
+                .pages = &first_page,
                 .kv_stride = d_head,
                 .page_length = n_position,
                 .d_head = d_head,
@@ -286,6 +289,7 @@ static void attention_is_the_same_in_company_on_every_level(void **state)
                             .q = q + at * d_head,
                             .k = k,
                             .v = v,
+                            .pages = &first_page,
                             .kv_stride = d_head,
                             .page_length = POSITIONS,
                             .d_head = d_head,
@@ -302,45 +306,63 @@ static void attention_is_the_same_in_company_on_every_level(void **state)
                 }
 }
 
-/* The same rows one after another, and in pages that lie apart, the last of them not full. */
+/* The same rows one after another, and in pages that lie apart and out of order, the last of them
+ * not full, some shorter than what attention takes at once. */
 static void attention_is_the_same_in_pages_on_every_level(void **state)
 {
     (void)state;
-    enum { POSITIONS = 2 * 128 + 70, PAGE = 128, D_HEAD = 24, STRIDE = PAGE * D_HEAD + 40 };
+    enum { POSITIONS = 2 * 128 + 70, D_HEAD = 24, PAGES_MAX = POSITIONS / 5 + 1, APART = 40 };
+    static const size_t page_lengths[] = {5, 8, 32, 64, 128};
     static float q[D_HEAD], flat[D_HEAD], paged[D_HEAD];
     static uint16_t k[POSITIONS * D_HEAD], v[POSITIONS * D_HEAD];
-    static uint16_t k_pages[3 * STRIDE], v_pages[3 * STRIDE];
+    static uint16_t k_pages[PAGES_MAX * (5 * D_HEAD + APART) + 128 * (D_HEAD + APART)],
+        v_pages[WEIR_COUNT(k_pages)];
     fill_floats(q, D_HEAD, FILL_RANDOM);
     for (size_t i = 0; i < WEIR_COUNT(k); i++) {
         k[i] = weir_f32_to_f16(4.0f * fill_value(FILL_RANDOM));
         v[i] = weir_f32_to_f16(fill_value(FILL_RANDOM));
-        const size_t at = i / (PAGE * D_HEAD) * STRIDE + i % (PAGE * D_HEAD);
-        k_pages[at] = k[i];
-        v_pages[at] = v[i];
     }
-    for (size_t level = 0; level < WEIR_COUNT(level_masks); level++)
-        for (size_t n_position = 1; n_position <= POSITIONS; n_position += 13) {
-            struct weir_kernels kernels;
-            struct weir_attention job = {.q = q,
-                                         .k = k,
-                                         .v = v,
-                                         .kv_stride = D_HEAD,
-                                         .page_length = POSITIONS,
-                                         .d_head = D_HEAD,
-                                         .n_position = n_position,
-                                         .scale = 0.125f,
-                                         .out = flat};
-            if (!level_init(&kernels, level))
-                continue;
-            kernels.attention(&job, 1);
-            job.k = k_pages;
-            job.v = v_pages;
-            job.page_length = PAGE;
-            job.page_stride = STRIDE;
-            job.out = paged;
-            kernels.attention(&job, 1);
-            assert_memory_equal(paged, flat, sizeof(flat));
+    for (size_t length = 0; length < WEIR_COUNT(page_lengths); length++) {
+        const size_t page_length = page_lengths[length];
+        const size_t page_stride = page_length * D_HEAD + APART;
+        const size_t page_count = (POSITIONS + page_length - 1) / page_length;
+        uint32_t pages[PAGES_MAX];
+        for (size_t page = 0; page < page_count; page++)
+            pages[page] = (uint32_t)(page_count - 1 - page);
+        for (size_t i = 0; i < WEIR_COUNT(k); i++) {
+            const size_t row = i / D_HEAD;
+            const size_t at =
+                pages[row / page_length] * page_stride + row % page_length * D_HEAD + i % D_HEAD;
+            assert_true(at < WEIR_COUNT(k_pages));
+            k_pages[at] = k[i];
+            v_pages[at] = v[i];
         }
+        for (size_t level = 0; level < WEIR_COUNT(level_masks); level++)
+            for (size_t n_position = 1; n_position <= POSITIONS; n_position += 13) {
+                struct weir_kernels kernels;
+                struct weir_attention job = {.q = q,
+                                             .k = k,
+                                             .v = v,
+                                             .pages = &first_page,
+                                             .kv_stride = D_HEAD,
+                                             .page_length = POSITIONS,
+                                             .d_head = D_HEAD,
+                                             .n_position = n_position,
+                                             .scale = 0.125f,
+                                             .out = flat};
+                if (!level_init(&kernels, level))
+                    continue;
+                kernels.attention(&job, 1);
+                job.k = k_pages;
+                job.v = v_pages;
+                job.pages = pages;
+                job.page_length = page_length;
+                job.page_stride = page_stride;
+                job.out = paged;
+                kernels.attention(&job, 1);
+                assert_memory_equal(paged, flat, sizeof(flat));
+            }
+    }
 }
 
 static void rope_turns_pairs_and_keeps_lengths(void **state)
