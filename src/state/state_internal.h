@@ -1,0 +1,107 @@
+/* state_internal.h - pages, their index, and a sequence's table. */
+#ifndef WEIR_STATE_INTERNAL_H
+#define WEIR_STATE_INTERNAL_H
+
+#include "state/state.h"
+
+#define WEIR_NO_BLOCK UINT32_MAX
+
+struct weir_hash {
+    uint64_t word[2];
+};
+
+struct weir_page {
+    struct weir_hash hash;                /* of all ids up to its end; while it is indexed */
+    uint32_t refs;                        /* tables that it is in */
+    uint32_t users[WEIR_STATE_CLASS_MAX]; /* tables whose windows still reach it */
+    uint32_t next;                        /* in its bucket, or in the list of free pages */
+    uint32_t older, newer;                /* among kept pages */
+    uint32_t snapshot;                    /* block as it was after the page's last position */
+    uint8_t populated;                    /* mask of classes whose memory is there */
+    bool is_indexed, is_kept;
+};
+
+struct weir_state_class {
+    uint32_t window; /* 0: every position */
+    uint64_t page_bytes, stride_bytes;
+    uint8_t *base;
+};
+
+struct weir_state_place {
+    enum weir_state_kind kind;
+    uint32_t class;
+    uint64_t at_bytes;
+};
+
+struct weir_state {
+    struct weir_mem *mem;
+    uint32_t n_ctx, page_length, page_max, table_length;
+    uint32_t class_count, layer_count;
+    struct weir_state_class classes[WEIR_STATE_CLASS_MAX];
+    struct weir_state_place *places; /* [layer_count] */
+    uint64_t ids_at_bytes;           /* of a page's ids within class 0's memory */
+    uint64_t page_bytes;             /* of all classes */
+    uint8_t hash_key[16];
+
+    struct weir_page *pages; /* [page_max] */
+    uint32_t *buckets;       /* [bucket_count] first page of each hash */
+    uint32_t bucket_count;   /* a power of two */
+    uint32_t ready, bare;    /* free pages: with all their memory, and without */
+    uint32_t ready_count;
+    uint32_t oldest, newest, kept_count;
+    uint64_t populated_bytes;
+
+    uint64_t block_bytes, block_stride_bytes; /* 0: no layer is recurrent */
+    uint8_t *block_base;
+    uint32_t block_max, free_block, snapshot_left;
+    uint32_t *next_block; /* [block_max] */
+    uint8_t *block_is_populated;
+
+    uint32_t sequence_count;
+    struct weir_state_stats stats;
+};
+
+struct weir_sequence {
+    struct weir_state *state;
+    uint32_t length;
+    uint32_t page_count;                       /* in the table */
+    uint32_t *pages;                           /* [table_length] */
+    uint32_t first_kept[WEIR_STATE_CLASS_MAX]; /* pages before it are out of the window's reach */
+    struct weir_hash hash;                     /* of the ids in full pages */
+    uint32_t block;
+};
+
+static inline uint32_t *weir_page_ids(const struct weir_state *state, uint32_t page)
+{
+    return (uint32_t *)(void *)(state->classes[0].base + page * state->classes[0].stride_bytes +
+                                state->ids_at_bytes);
+}
+
+/* A free page with memory, else the oldest kept one; WEIR_STATE_NO_PAGE. It has one reference. */
+uint32_t weir_page_take(struct weir_state *state);
+void weir_page_share(struct weir_state *state, uint32_t page);
+/* One table less has it; the sequence's windows reach it no more. */
+void weir_page_let_go(struct weir_state *state, uint32_t page, const uint32_t *first_kept,
+                      uint32_t place);
+/* The window of a class has passed it, for one table. */
+void weir_page_pass(struct weir_state *state, uint32_t page, uint32_t class);
+bool weir_page_populate(struct weir_state *state, uint32_t page);
+
+/* SipHash-2-4 of count words. */
+struct weir_hash weir_hash_words(const uint8_t key[16], const uint64_t *words, size_t count);
+/* hash = H(before, ids[page_length]). */
+struct weir_hash weir_hash_page(const struct weir_state *state, const struct weir_hash *before,
+                                const uint32_t *ids);
+/* A full page of the index with this hash and these ids; WEIR_STATE_NO_PAGE. */
+uint32_t weir_index_find(const struct weir_state *state, const struct weir_hash *hash,
+                         const uint32_t *ids);
+void weir_index_put(struct weir_state *state, uint32_t page, const struct weir_hash *hash);
+/* A full page will be written again: nobody finds it any more. */
+void weir_page_reopen(struct weir_state *state, uint32_t page);
+
+/* A block with memory, zeroed; WEIR_NO_BLOCK when none is left or the kernel has no memory. */
+uint32_t weir_block_take(struct weir_state *state);
+void weir_block_give(struct weir_state *state, uint32_t block);
+void weir_block_copy(struct weir_state *state, uint32_t to, uint32_t from);
+
+#endif
