@@ -164,13 +164,10 @@ static json_t *describe_mode(const struct weir_cli_report *report)
 /* The same shape always; members are null when nothing looked ahead. */
 static json_t *describe_lookahead(const struct weir_cli_report *report)
 {
-    static const char *const words[] = {"auto", "on", "off"};
     const struct weir_stats *whole = &report->whole;
-    struct weir_lookahead_report lookahead;
-    weir_engine_lookahead_get(report->engine, &lookahead);
-    const bool looked = lookahead.asked != WEIR_LOOKAHEAD_OFF;
+    const bool looked = weir_engine_mode(report->engine)->lookahead;
     json_t *object = json_object();
-    weir_cli_json_text(object, "asked", words[lookahead.asked], strlen(words[lookahead.asked]));
+    json_object_set_new(object, "on", json_boolean(looked));
     weir_cli_json_real(object, "recall",
                        looked ? divide((double)whole->guessed_right, (double)whole->guessed)
                               : WEIR_CLI_NONE);
@@ -179,11 +176,6 @@ static json_t *describe_lookahead(const struct weir_cli_report *report)
                         looked ? whole->ahead_hits + whole->ahead_late : UINT64_MAX);
     weir_cli_json_count(object, "late", looked ? whole->ahead_late : UINT64_MAX);
     weir_cli_json_count(object, "wasted_bytes", looked ? whole->ahead_wasted_bytes : UINT64_MAX);
-    json_object_set_new(object, "on", json_boolean(lookahead.is_on));
-    json_object_set_new(object, "decided", json_boolean(lookahead.is_decided));
-    weir_cli_json_count(object, "pairs", lookahead.pair_count);
-    weir_cli_json_real(object, "time_ratio",
-                       lookahead.pair_count > 0 ? lookahead.ratio : WEIR_CLI_NONE);
     return object;
 }
 

@@ -7,10 +7,10 @@
  * Units     *_bytes in bytes, *_s in seconds, *_tps in tokens per second, shares from 0 to 1.
  * Owns      weir_engine owns the model and all memory; a session borrows its engine and must be
  *           destroyed first. What a function hands out is borrowed unless it says "take".
- * Threads   One thread calls into an engine and its session; weir_session_cancel() may be called
- *           from any thread and from a signal handler.
+ * Threads   One thread at a time, any thread, calls into an engine and its sessions;
+ *           weir_session_cancel() may be called from any thread and from a signal handler.
  * Errors    Every status has a struct weir_err that names the thing, the wanted and the found.
- * Limits    One session at a time per engine.
+ * Limits    As many sessions as fit under the ceiling.
  *
  * A whole program, for C and C++: `cc program.c $(pkg-config --cflags --libs weir)`.
  *
@@ -77,8 +77,8 @@ extern "C" {
 
 enum weir_engine_io { WEIR_ENGINE_IO_AUTO, WEIR_ENGINE_IO_URING, WEIR_ENGINE_IO_THREADS };
 
-/* Experts that the next layer will probably use may be read before it says so. AUTO tries both on
- * this machine with this model, and keeps what is faster. */
+/* Experts that the next layers will probably use are read before they say so, where slots are
+ * short: AUTO and ON are the same. */
 enum weir_lookahead { WEIR_LOOKAHEAD_AUTO, WEIR_LOOKAHEAD_ON, WEIR_LOOKAHEAD_OFF };
 
 /* Told how far the load is; return false to cancel. */
@@ -197,7 +197,8 @@ typedef struct weir_engine weir_engine;
  * when the ceiling cannot hold. On failure *out stays unset. */
 WEIR_API enum weir_status weir_engine_open(weir_engine **out, const struct weir_config *config,
                                            struct weir_err *err);
-WEIR_API void weir_engine_close(weir_engine **engine);
+/* WEIR_ERR_ARG while one of its sessions is open; the engine then stays open too. */
+WEIR_API enum weir_status weir_engine_close(weir_engine **engine);
 
 struct weir_mode {
     const char *io; /* "uring", "threads", "fake" */
@@ -205,6 +206,7 @@ struct weir_mode {
     const char *isa;    /* "ref", "avx2", "avx512", "avx512-vnni", "neon-dotprod" */
     const char *policy; /* NULL: a model without experts */
     bool pool;          /* layers share slots */
+    bool lookahead;     /* experts are read ahead where slots are short */
     char why[256];      /* what was refused and why; empty when nothing was */
 };
 
@@ -253,31 +255,64 @@ WEIR_API size_t weir_decoder_flush(weir_decoder *decoder, char *out);
 
 /* ---- session ------------------------------------------------------------------------------- */
 
+/* A text: what has been evaluated so far. An engine has as many as fit under its ceiling. */
 typedef struct weir_session weir_session;
 
+/* Errors: NOMEM (no room under the ceiling for one more: says how many there are). */
 WEIR_API enum weir_status weir_session_create(weir_session **out, weir_engine *engine,
                                               struct weir_err *err);
+/* What its text has taken from the expert slots goes back to them. */
 WEIR_API void weir_session_destroy(weir_session **session);
+/* Another session with the same text so far. Nothing is computed or copied until one of the two
+ * goes on. Errors: as create. */
+WEIR_API enum weir_status weir_session_fork(weir_session **out, const weir_session *session,
+                                            struct weir_err *err);
+/* An empty session takes over what any session has computed of a text that begins with these ids:
+ * *adopted of them, fewer than count, need not be evaluated any more. Errors: ARG (not empty). */
+WEIR_API enum weir_status weir_session_adopt(weir_session *session, const uint32_t *ids,
+                                             size_t count, uint32_t *adopted, struct weir_err *err);
 
 /* Told the logits of one position; borrowed during the call. Return false to cancel. */
 typedef bool weir_logits_fn(void *user, uint32_t position, const float *logits);
 
-/* Append count ids and compute them, in chunks. With each NULL only the last position's logits are
- * computed; else each is told every position in order.
- * Errors: ARG (an id out of range, or past n_ctx: names both numbers), IO, FORMAT (the file shrank,
- * or its weights give logits that are not finite), NOMEM (the KV cache cannot grow: slots' memory
- * does not come back, or the kernel has none), CANCELLED. After an error the session holds the
- * positions of the chunks that were finished. */
+/* AUTO: one id is a token that was just chosen, several are a prompt. */
+enum weir_eval_phase { WEIR_PHASE_AUTO, WEIR_PHASE_PROMPT, WEIR_PHASE_DECODE };
+
+/* What one session is to evaluate, beside others. */
+struct weir_eval {
+    weir_session *session;
+    const uint32_t *ids; /* [count] */
+    size_t count;
+    enum weir_eval_phase phase;
+    weir_logits_fn *each; /* told every position in order; NULL: only the last one's are kept */
+    void *user;
+    enum weir_status status; /* set by the call, as done is */
+    size_t done;             /* ids that the session holds now */
+};
+
+/* Append the ids of all evals to their sessions and compute them together: each step has those that
+ * decode first, then as much of the prompts as fits in a chunk, and reads each expert that it needs
+ * once. A session's logits do not depend on its company, bit for bit.
+ * Returns the first eval's status that is not OK; each eval has its own.
+ * Errors: ARG (an id out of range, or past n_ctx: names both numbers; a session twice; another
+ * thread is inside the engine), IO, FORMAT (the file shrank, or its weights give values that are
+ * not finite), NOMEM (keys and values need memory that slots cannot give back, or that the kernel
+ * has not), CANCELLED. IO and NOMEM are those of all evals of the step. After an error a session
+ * holds the positions of the steps that were finished. */
+WEIR_API enum weir_status weir_engine_eval(weir_engine *engine, struct weir_eval *evals,
+                                           size_t count, struct weir_err *err);
+/* The same for one session. */
 WEIR_API enum weir_status weir_session_eval(weir_session *session, const uint32_t *ids,
                                             size_t count, weir_logits_fn *each, void *user,
                                             struct weir_err *err);
-/* Logits of the last position evaluated; borrowed until the next eval. */
+/* Logits of the last position evaluated, until the session's next eval, rewind or destroy; NULL
+ * when there is none. */
 WEIR_API const float *weir_session_logits(const weir_session *session);
 WEIR_API uint32_t weir_session_position(const weir_session *session);
-/* Forget everything after the first `position` positions. */
-WEIR_API void weir_session_rewind(weir_session *session, uint32_t position);
+/* Forget everything after the first `position` positions. ARG when there are not so many. */
+WEIR_API enum weir_status weir_session_rewind(weir_session *session, uint32_t position);
 /* Any thread, or a signal handler: the running eval, or else the next one, returns CANCELLED at its
- * next layer. */
+ * next layer; a session that others keep company at the end of the step. */
 WEIR_API void weir_session_cancel(weir_session *session);
 
 /* ---- sampling ------------------------------------------------------------------------------ */
@@ -328,20 +363,8 @@ struct weir_stats {
         guessed_right; /* experts that single tokens used after a guess; in the guess */
 };
 
-/* What the trial of reads ahead says so far. */
-struct weir_lookahead_report {
-    enum weir_lookahead asked; /* of the configuration; OFF where all experts are resident */
-    bool is_on;                /* now */
-    bool is_decided;           /* by the trial */
-    uint32_t pair_count;
-    double ratio; /* time with reads ahead / without, of tokens that need the same; the pairs'
-                     median; 1: no pair yet */
-};
-
 /* Since the last reset; the load does not count. */
 WEIR_API void weir_engine_stats_get(const weir_engine *engine, struct weir_stats *stats);
-WEIR_API void weir_engine_lookahead_get(const weir_engine *engine,
-                                        struct weir_lookahead_report *report);
 WEIR_API void weir_engine_stats_reset(weir_engine *engine);
 /* With config.timeline_events: what each thread and the device did since open, as a Chrome trace
  * (docs/formats/timeline.md). Errors of writing stay in file. Returns how many events are not in it

@@ -1,8 +1,10 @@
 /* engine.c - open: plan, allocate exactly that, load, seal. */
 #include "engine/engine_internal.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/heap.h"
 
@@ -25,9 +27,7 @@ static bool wants_stop(void *user)
     struct weir_load_progress *loading = engine->loading;
     if (loading != NULL)
         return !tell_progress(loading, loading->done_bytes, loading->total_bytes);
-    /* Relaxed: the flag publishes nothing but itself. */
-    return engine->is_closing ||
-           (engine->cancel != NULL && atomic_load_explicit(engine->cancel, memory_order_relaxed));
+    return engine->is_closing || weir_batch_is_unwanted(&engine->batch);
 }
 
 /* A ceiling that nobody gave may come from who tells less than the usual source. */
@@ -170,14 +170,25 @@ static enum weir_status create_store(struct weir_engine *engine, const struct we
     return status;
 }
 
+static enum weir_status create_state(struct weir_engine *engine, struct weir_err *err)
+{
+    struct weir_state_layer layers[WEIR_LAYER_MAX];
+    struct weir_state_config config;
+    weir_choice_state(&engine->blueprint, &engine->choice, layers, &config);
+    if (getentropy(config.hash_key, sizeof(config.hash_key)) != 0)
+        return WEIR_FAIL_OS(err, errno, "get %zu random bytes", sizeof(config.hash_key));
+    engine->plan_state_bytes =
+        weir_choice_state_bytes(&engine->blueprint, &engine->choice, engine->choice.n_kv);
+    return weir_state_create(&engine->state, &config, &engine->mem, err);
+}
+
 /* Everything that lives in planned memory, in one go; then the seal. */
 static enum weir_status furnish(struct weir_engine *engine, const struct weir_config *config,
                                 struct weir_err *err)
 {
     const struct weir_blueprint *blueprint = &engine->blueprint;
     WEIR_TRY(load_trunk(engine, config, err));
-    weir_kv_layout(&engine->kv, &blueprint->model->shape, engine->choice.n_ctx,
-                   engine->choice.kv_f32, &engine->mem);
+    WEIR_TRY(create_state(engine, err));
     WEIR_TRY(create_store(engine, config, err));
     const struct weir_forward_config forward_config = {
         .model = blueprint->model,
@@ -186,6 +197,8 @@ static enum weir_status furnish(struct weir_engine *engine, const struct weir_co
         .store = engine->store,
         .row_io = engine->row_io,
         .timeline = engine->timeline,
+        .state = engine->state,
+        .kv_f32 = engine->choice.kv_f32,
         .n_chunk = engine->choice.n_chunk,
         .n_ctx = engine->choice.n_ctx,
         .predictor = engine->choice.predictor,
@@ -193,6 +206,8 @@ static enum weir_status furnish(struct weir_engine *engine, const struct weir_co
         .before_layer_user = &engine->guard,
     };
     WEIR_TRY(weir_forward_create(&engine->forward, &forward_config, &engine->mem, err));
+    weir_batch_layout(&engine->batch, &engine->choice, blueprint->model->shape.n_vocab,
+                      &engine->mem);
     weir_mem_seal(&engine->mem);
     return WEIR_OK;
 }
@@ -204,10 +219,10 @@ static void furnish_lookahead(struct weir_engine *engine, const struct weir_conf
     const uint32_t n_expert = engine->blueprint.model->shape.n_expert;
     const uint32_t asked = weir_bench_of(config).lookahead_m;
     const uint32_t m = asked > 0 ? asked : engine->blueprint.model->shape.n_expert_used;
-    engine->lookahead =
-        plan->n_slot_last == plan->n_expert_total ? WEIR_LOOKAHEAD_OFF : config->lookahead;
+    engine->lookahead = config->lookahead;
+    engine->mode.lookahead =
+        config->lookahead != WEIR_LOOKAHEAD_OFF && plan->n_slot_total < plan->n_expert_total;
     engine->lookahead_m = (uint32_t)weir_min(m, n_expert);
-    weir_trial_start(&engine->trial);
 }
 
 /* With room for all experts, read them now: no token should wait for what will be needed anyway. */
@@ -280,16 +295,18 @@ fail:
     return status;
 }
 
-void weir_engine_close(weir_engine **engine)
+enum weir_status weir_engine_close(weir_engine **engine)
 {
     weir_engine *closing = *engine;
     if (closing == NULL)
-        return;
-    WEIR_ASSERT(!closing->has_session);
+        return WEIR_OK;
+    if (closing->session_count > 0)
+        return WEIR_ERR_ARG;
     closing->is_closing = true;
     weir_guard_close(&closing->guard);
     if (closing->forward != NULL)
         weir_forward_destroy(&closing->forward);
+    weir_state_destroy(&closing->state);
     if (closing->store != NULL)
         weir_store_destroy(&closing->store);
     if (closing->pool != NULL)
@@ -302,6 +319,7 @@ void weir_engine_close(weir_engine **engine)
     weir_blueprint_close(&closing->blueprint);
     weir_heap_free(closing);
     *engine = NULL;
+    return WEIR_OK;
 }
 
 const struct weir_plan *weir_engine_plan(const weir_engine *engine)
@@ -360,18 +378,6 @@ void weir_engine_stats_get(const weir_engine *engine, struct weir_stats *stats)
     weir_forward_recall_get(engine->forward, &stats->guessed, &stats->guessed_right);
     stats->guessed -= engine->recall_used;
     stats->guessed_right -= engine->recall_found;
-}
-
-void weir_engine_lookahead_get(const weir_engine *engine, struct weir_lookahead_report *report)
-{
-    *report = (struct weir_lookahead_report){
-        .asked = engine->lookahead,
-        .is_on = engine->lookahead == WEIR_LOOKAHEAD_ON ||
-                 (engine->lookahead == WEIR_LOOKAHEAD_AUTO && engine->trial.leader_is_on),
-        .is_decided = engine->trial.is_decided,
-        .pair_count = engine->trial.pair_count,
-        .ratio = weir_trial_ratio(&engine->trial),
-    };
 }
 
 void weir_engine_stats_reset(weir_engine *engine)

@@ -5,11 +5,11 @@
 #include "base/mem.h"
 #include "base/timeline.h"
 #include "engine/guard.h"
-#include "engine/trial.h"
 #include "formats/formats.h"
 #include "io/io.h"
 #include "kernels/kernels.h"
-#include "model/model.h"
+#include "model/forward.h"
+#include "state/state.h"
 #include "store/cache.h"
 #include "store/store.h"
 #include "sys/sys.h"
@@ -45,7 +45,7 @@ enum weir_status weir_kernels_choose(struct weir_kernels *kernels, const char *i
 /* What a plan decides. */
 struct weir_choice {
     uint32_t n_ctx, n_chunk, n_thread;
-    uint32_t n_kv; /* positions whose K and V have memory from the start; slots make room later */
+    uint32_t n_kv; /* positions whose pages the plan has; slots make room for more */
     bool kv_f32;
     bool embedding_on_disk;
     uint64_t caller_bytes;
@@ -59,6 +59,12 @@ struct weir_choice {
  * what is left over goes to the first layers. */
 void weir_choice_layer(const struct weir_blueprint *blueprint, const struct weir_choice *choice,
                        uint32_t layer, struct weir_store_layer *out);
+/* What the choice makes of the sequences' state; layers [WEIR_LAYER_MAX] is where config points. */
+void weir_choice_state(const struct weir_blueprint *blueprint, const struct weir_choice *choice,
+                       struct weir_state_layer *layers, struct weir_state_config *config);
+/* Bytes of the pages that hold the first n_position positions of a sequence. */
+uint64_t weir_choice_state_bytes(const struct weir_blueprint *blueprint,
+                                 const struct weir_choice *choice, uint32_t n_position);
 /* Run every layout against mem, PLANNING: afterwards mem knows what the choice needs. */
 enum weir_status weir_choice_layout(const struct weir_blueprint *blueprint,
                                     const struct weir_choice *choice, struct weir_mem *mem,
@@ -100,6 +106,35 @@ struct weir_load_progress {
     uint64_t done_bytes, total_bytes;
 };
 
+/* The step that is being composed. */
+struct weir_batch {
+    struct weir_run *runs;    /* [n_chunk] */
+    struct weir_eval **evals; /* [n_chunk]: whose each run is */
+    uint32_t n_run, n_row;    /* n_run is 0 while no step runs */
+    float *logits;            /* [rows at once][n_vocab] */
+};
+
+/* Whether every session of the running step was cancelled; false while none runs. */
+bool weir_batch_is_unwanted(const struct weir_batch *batch);
+/* Ask mem for it, planning or opening. */
+void weir_batch_layout(struct weir_batch *batch, const struct weir_choice *choice, uint32_t n_vocab,
+                       struct weir_mem *mem);
+
+struct weir_session {
+    struct weir_engine *engine; /* borrowed */
+    weir_sequence *sequence;
+    float *logits; /* [n_vocab] of the last position */
+    bool has_logits;
+    weir_routing_fn *watch;
+    void *watch_user;
+    weir_guess_fn *watch_guess;
+    void *watch_guess_user;
+    _Atomic bool cancel; /* set from anywhere, cleared by the eval that it stops */
+};
+
+/* What a run of this session's next rows is, but for ids, rows and phase. */
+void weir_session_fill_run(weir_session *session, struct weir_run *run);
+
 struct weir_engine {
     struct weir_blueprint blueprint;
     struct weir_choice choice;
@@ -114,21 +149,26 @@ struct weir_engine {
     weir_store *store; /* NULL: a model without experts */
     weir_forward *forward;
     struct weir_guard guard;
-    struct weir_kv kv;
-    bool has_session;
+    weir_state *state;
+    uint64_t plan_state_bytes; /* of pages, among the plan's lines */
+    uint32_t session_count;
+    struct weir_batch batch;
+    _Atomic bool is_busy;
     /* Who may want a wait for the device to end; see wants_stop() in engine.c. */
     struct weir_load_progress *loading; /* NULL: the model is loaded */
-    const _Atomic bool *cancel;         /* of the session that evaluates; NULL: none does */
     bool is_closing;
     enum weir_lookahead lookahead; /* decided: never AUTO where there is nothing to read ahead */
     uint32_t lookahead_m;
-    struct weir_trial trial;                /* while lookahead is AUTO */
     uint64_t recall_used, recall_found;     /* at the last reset */
     struct weir_io_stats io_base, row_base; /* counters at the last reset */
 };
 
-/* Before positions up to n_position are evaluated: memory for their K and V. NOMEM. */
-enum weir_status weir_engine_reach(struct weir_engine *engine, uint32_t n_position,
-                                   struct weir_err *err);
+/* Before a step: memory for as many pages. From what the plan leaves, from pages that are kept for
+ * nobody, from slots. NOMEM. */
+enum weir_status weir_engine_room_for_pages(struct weir_engine *engine, uint32_t page_count,
+                                            struct weir_err *err);
+enum weir_status weir_engine_room_for_session(struct weir_engine *engine, struct weir_err *err);
+/* A text has ended: slots take back what its pages had. */
+void weir_engine_slots_return(struct weir_engine *engine);
 
 #endif

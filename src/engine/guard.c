@@ -114,13 +114,24 @@ uint64_t weir_guard_missing(struct weir_guard *guard, const struct weir_sys_pres
     return missing_bytes;
 }
 
+/* So many bytes more are used, by us. */
+static void move_used(struct weir_guard *guard, int64_t bytes)
+{
+    if (guard->group.used_bytes != USED_UNKNOWN)
+        guard->group.used_bytes += bytes;
+    if (guard->machine.used_bytes != USED_UNKNOWN)
+        guard->machine.used_bytes += bytes;
+}
+
 void weir_guard_gave(struct weir_guard *guard, uint64_t bytes)
 {
     /* The next sample will show them as free: others may have taken that much unseen. */
-    if (guard->group.used_bytes != USED_UNKNOWN)
-        guard->group.used_bytes -= (int64_t)bytes;
-    if (guard->machine.used_bytes != USED_UNKNOWN)
-        guard->machine.used_bytes -= (int64_t)bytes;
+    move_used(guard, -(int64_t)bytes);
+}
+
+void weir_guard_took(struct weir_guard *guard, uint64_t bytes)
+{
+    move_used(guard, (int64_t)bytes);
 }
 
 enum weir_status weir_guard_open(struct weir_guard *guard, const struct weir_guard_config *config,

@@ -55,5 +55,7 @@ void weir_guard_begin(struct weir_guard *guard, const struct weir_sys_pressure *
 uint64_t weir_guard_missing(struct weir_guard *guard, const struct weir_sys_pressure *sample,
                             uint64_t elapsed_ns);
 void weir_guard_gave(struct weir_guard *guard, uint64_t bytes);
+/* Slots have come back: it is not others who use more. */
+void weir_guard_took(struct weir_guard *guard, uint64_t bytes);
 
 #endif

@@ -63,6 +63,24 @@ void weir_choice_layer(const struct weir_blueprint *blueprint, const struct weir
                                       model->shape.n_expert_used, model->shape.n_expert);
 }
 
+void weir_choice_state(const struct weir_blueprint *blueprint, const struct weir_choice *choice,
+                       struct weir_state_layer *layers, struct weir_state_config *config)
+{
+    weir_model_state_layers(blueprint->model, choice->kv_f32, layers);
+    *config = (struct weir_state_config){
+        .layer_count = blueprint->model->shape.n_layer, .layers = layers, .n_ctx = choice->n_ctx};
+}
+
+uint64_t weir_choice_state_bytes(const struct weir_blueprint *blueprint,
+                                 const struct weir_choice *choice, uint32_t n_position)
+{
+    struct weir_state_layer layers[WEIR_LAYER_MAX];
+    struct weir_state_config config;
+    weir_choice_state(blueprint, choice, layers, &config);
+    const uint64_t page_length = weir_state_page_length(&config);
+    return (n_position + page_length - 1) / page_length * weir_state_page_bytes(&config);
+}
+
 static enum weir_status layout_store(const struct weir_blueprint *blueprint,
                                      const struct weir_choice *choice, struct weir_mem *mem,
                                      struct weir_err *err)
@@ -95,15 +113,19 @@ enum weir_status weir_choice_layout(const struct weir_blueprint *blueprint,
         .n_ctx = choice->n_ctx,
         .predictor = choice->predictor,
     };
-    struct weir_kv kv;
+    struct weir_state_layer state_layers[WEIR_LAYER_MAX];
+    struct weir_state_config state_config;
+    struct weir_batch batch;
+    weir_state *state = NULL;
     weir_forward *forward = NULL;
     weir_mem_init(mem);
     weir_timeline_layout(mem, choice->timeline_events);
     weir_mem_alloc(mem, WEIR_MEM_IO, weir_staging_bytes(blueprint->model), WEIR_IO_ALIGN);
     weir_model_layout(blueprint->model, choice->embedding_on_disk, mem);
-    weir_kv_layout(&kv, &blueprint->model->shape, choice->n_ctx, choice->kv_f32, mem);
-    weir_mem_begin_with(mem, WEIR_MEM_KV, weir_kv_bytes(&kv, choice->n_kv));
+    weir_choice_state(blueprint, choice, state_layers, &state_config);
+    WEIR_TRY(weir_state_create(&state, &state_config, mem, err));
     WEIR_TRY(weir_forward_create(&forward, &forward_config, mem, err));
+    weir_batch_layout(&batch, choice, blueprint->model->shape.n_vocab, mem);
     if (choice->slot_total > 0)
         WEIR_TRY(layout_store(blueprint, choice, mem, err));
     return WEIR_OK;
@@ -112,15 +134,17 @@ enum weir_status weir_choice_layout(const struct weir_blueprint *blueprint,
 static uint64_t fixed_bytes(const struct weir_blueprint *blueprint,
                             const struct weir_choice *choice)
 {
-    const uint64_t sampler_bytes = (uint64_t)blueprint->model->shape.n_vocab * 2 * sizeof(float);
+    /* Candidates of a sampler, and the logits of a session. */
+    const uint64_t sampler_bytes = (uint64_t)blueprint->model->shape.n_vocab * 3 * sizeof(float);
     return PROGRAM_BYTES + (uint64_t)(choice->n_thread + IO_THREAD_COUNT) * THREAD_BYTES +
            sampler_bytes + choice->caller_bytes + blueprint->description_bytes;
 }
 
-/* Planned memory that has pages from the start. */
-static uint64_t opened_bytes(const struct weir_mem *mem)
+/* Planned memory: what is mapped and populated, and the first pages of a sequence. */
+static uint64_t opened_bytes(const struct weir_blueprint *blueprint,
+                             const struct weir_choice *choice, const struct weir_mem *mem)
 {
-    uint64_t bytes = 0;
+    uint64_t bytes = weir_choice_state_bytes(blueprint, choice, choice->n_kv);
     for (int use = 0; use < WEIR_MEM_USE_COUNT; use++)
         bytes += weir_mem_reached_bytes(mem, (enum weir_mem_use)use);
     return bytes;
@@ -133,8 +157,8 @@ static enum weir_status measure(const struct weir_blueprint *blueprint,
 {
     struct weir_mem mem;
     WEIR_TRY(weir_choice_layout(blueprint, choice, &mem, err));
-    *total_bytes = opened_bytes(&mem) + page_table_bytes(weir_mem_bytes(&mem)) +
-                   fixed_bytes(blueprint, choice);
+    const uint64_t bytes = opened_bytes(blueprint, choice, &mem);
+    *total_bytes = bytes + page_table_bytes(bytes) + fixed_bytes(blueprint, choice);
     return WEIR_OK;
 }
 
@@ -297,15 +321,16 @@ static enum weir_status fill_lines(const struct weir_blueprint *blueprint,
     if (choice->caller_bytes > 0)
         add_line(plan, "texts and ids of the caller", choice->caller_bytes);
     add_line(plan, "model description, vocabulary", blueprint->description_bytes);
-    add_line(plan, "page tables", page_table_bytes(weir_mem_bytes(&mem)));
+    const uint64_t first_bytes = weir_choice_state_bytes(blueprint, choice, choice->n_kv);
+    add_line(plan, "page tables", page_table_bytes(opened_bytes(blueprint, choice, &mem)));
     for (int use = 0; use < WEIR_MEM_USE_COUNT; use++)
         if (weir_mem_use_bytes(&mem, (enum weir_mem_use)use) > 0)
             add_line(plan, weir_mem_use_name((enum weir_mem_use)use),
-                     weir_mem_reached_bytes(&mem, (enum weir_mem_use)use));
+                     use == WEIR_MEM_KV ? first_bytes
+                                        : weir_mem_reached_bytes(&mem, (enum weir_mem_use)use));
     if (choice->embedding_on_disk)
         plan->embedding_on_disk_bytes = blueprint->model->token_embedding.matrix_bytes;
-    plan->kv_later_bytes =
-        weir_mem_use_bytes(&mem, WEIR_MEM_KV) - weir_mem_reached_bytes(&mem, WEIR_MEM_KV);
+    plan->kv_later_bytes = weir_choice_state_bytes(blueprint, choice, choice->n_ctx) - first_bytes;
     return WEIR_OK;
 }
 

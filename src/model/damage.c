@@ -128,9 +128,9 @@ static bool search_network(struct search *search, const struct weir_forward *for
         return true;
     if (network->kind != WEIR_NETWORK_EXPERTS)
         return false;
-    for (uint32_t index = 0; index < forward->n_distinct; index++)
+    for (uint32_t index = 0; index < forward->routing.n_distinct; index++)
         if (search_expert(search, forward->config.store, layer_index, network,
-                          forward->distinct[index]))
+                          forward->routing.distinct[index]))
             return true;
     return false;
 }
@@ -150,11 +150,12 @@ static enum weir_status name_found(const struct search *search, struct weir_err 
 /* The largest magnitude of the keys and values that the step has computed, or 0 if they fit. */
 static float keys_too_large(const struct weir_forward *forward, const struct weir_mixer *mixer)
 {
-    const size_t count = (size_t)forward->n_token * mixer->n_kv_head * mixer->d_head;
+    const size_t count = (size_t)forward->step.n_row * mixer->n_kv_head * mixer->d_head;
     float most = 0.0f;
     for (size_t index = 0; index < count; index++)
-        most = fmaxf(most, fmaxf(fabsf(forward->k[index]), fabsf(forward->v[index])));
-    return forward->kv->is_f32 || most <= F16_MAX ? 0.0f : most;
+        most = fmaxf(most,
+                     fmaxf(fabsf(forward->attention.k[index]), fabsf(forward->attention.v[index])));
+    return forward->config.kv_f32 || most <= F16_MAX ? 0.0f : most;
 }
 
 enum weir_status weir_damage_name(struct weir_forward *forward, uint32_t layer_index,
@@ -179,13 +180,14 @@ enum weir_status weir_damage_name(struct weir_forward *forward, uint32_t layer_i
 }
 
 enum weir_status weir_damage_check_embedding(const struct weir_forward *forward,
-                                             const uint32_t *ids, struct weir_err *err)
+                                             struct weir_err *err)
 {
     const size_t d_model = forward->shape->d_model;
-    for (uint32_t token = 0; token < forward->n_token; token++)
-        if (!weir_all_finite(forward->residual + token * d_model, d_model))
+    for (uint32_t row = 0; row < forward->step.n_row; row++)
+        if (!weir_all_finite(forward->stream.residual + row * d_model, d_model))
             return WEIR_FAIL(err, WEIR_ERR_FORMAT, "tensor %s: a value of token %u's row " DAMAGED,
-                             forward->config.model->token_embedding.tensor->name, ids[token]);
+                             forward->config.model->token_embedding.tensor->name,
+                             forward->step.rows[row].id);
     return WEIR_OK;
 }
 

@@ -1,4 +1,4 @@
-/* embedding.c - the rows of the embedding table that a step's tokens begin with.
+/* embedding.c - the rows of the embedding table that a step begins with.
  *
  * A token needs one row of a table as large as the output matrix. Where slots are short it stays on
  * the disk: a row is a read of a page or two, while nothing else is known to read.
@@ -31,7 +31,7 @@ static void decode_row(struct weir_forward *forward, uint32_t token, const uint8
 {
     const struct weir_weight *table = &forward->config.model->token_embedding;
     const size_t d_model = forward->shape->d_model;
-    weir_quant_decode_row(table->type, row, forward->residual + token * d_model, d_model);
+    weir_quant_decode_row(table->type, row, forward->stream.residual + token * d_model, d_model);
 }
 
 static struct weir_superset row_superset(const struct weir_weight *table, uint32_t id)
@@ -73,20 +73,21 @@ static enum weir_status explain(const struct weir_forward *forward, const struct
 }
 
 /* Tokens [first, first + count), at most ROWS_AT_ONCE, from the disk. */
-static enum weir_status read_rows(struct weir_forward *forward, const uint32_t *ids, uint32_t first,
-                                  uint32_t count, struct weir_err *err)
+static enum weir_status read_rows(struct weir_forward *forward, uint32_t first, uint32_t count,
+                                  struct weir_err *err)
 {
+    const struct weir_row *rows = forward->step.rows + first;
     const struct weir_weight *table = &forward->config.model->token_embedding;
     enum weir_status status = WEIR_OK;
     for (uint32_t place = 0; place < count; place++)
-        ask_row(forward, ids[first + place], place);
+        ask_row(forward, rows[place].id, place);
     weir_io_flush(forward->config.row_io);
     for (uint32_t come = 0; come < count;) { /* keeps I1 */
         struct weir_io_done done[ROWS_AT_ONCE];
         const uint32_t n_done = weir_io_reap(forward->config.row_io, done, ROWS_AT_ONCE, -1);
         for (uint32_t index = 0; index < n_done; index++) {
             const uint32_t place = (uint32_t)done[index].tag;
-            const uint32_t id = ids[first + place];
+            const uint32_t id = rows[place].id;
             if (done[index].status == WEIR_OK)
                 decode_row(forward, first + place,
                            forward->row_staging + place * room_bytes(table) +
@@ -99,17 +100,17 @@ static enum weir_status read_rows(struct weir_forward *forward, const uint32_t *
     return status;
 }
 
-enum weir_status weir_embed(struct weir_forward *forward, const uint32_t *ids, struct weir_err *err)
+enum weir_status weir_embed(struct weir_forward *forward, struct weir_err *err)
 {
     const struct weir_model *model = forward->config.model;
     const struct weir_weight *table = &model->token_embedding;
     if (!model->embedding_on_disk) {
-        for (uint32_t token = 0; token < forward->n_token; token++)
-            decode_row(forward, token, table->data + ids[token] * table->row_bytes);
-        return weir_damage_check_embedding(forward, ids, err);
+        for (uint32_t row = 0; row < forward->step.n_row; row++)
+            decode_row(forward, row, table->data + forward->step.rows[row].id * table->row_bytes);
+        return weir_damage_check_embedding(forward, err);
     }
-    for (uint32_t first = 0; first < forward->n_token; first += ROWS_AT_ONCE)
-        WEIR_TRY(read_rows(forward, ids, first,
-                           (uint32_t)weir_min(ROWS_AT_ONCE, forward->n_token - first), err));
-    return weir_damage_check_embedding(forward, ids, err);
+    for (uint32_t first = 0; first < forward->step.n_row; first += ROWS_AT_ONCE)
+        WEIR_TRY(read_rows(forward, first,
+                           (uint32_t)weir_min(ROWS_AT_ONCE, forward->step.n_row - first), err));
+    return weir_damage_check_embedding(forward, err);
 }

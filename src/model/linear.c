@@ -1,8 +1,8 @@
-/* linear.c - how work is divided: rows of weights, tokens of a chunk.
+/* linear.c - how work is divided: rows of weights, rows of a step.
  *
  * No division here can change a result: a kernel's output element has one accumulation order,
  * whatever the range it is computed in. */
-#include "model/model_internal.h"
+#include "model/linear.h"
 
 void weir_part_range(uint64_t count, uint32_t part, uint32_t n_part, uint64_t *begin, uint64_t *end)
 {
@@ -10,33 +10,17 @@ void weir_part_range(uint64_t count, uint32_t part, uint32_t n_part, uint64_t *b
     *end = count * (part + 1) / n_part;
 }
 
-void weir_forward_by_token(struct weir_forward *forward, const char *name, weir_pool_fn *fn)
+void weir_forward_by_row(struct weir_forward *forward, const char *name, weir_pool_fn *fn)
 {
-    if (forward->n_token == 1)
+    if (forward->step.n_row == 1)
         fn(forward, 0, 1);
     else
         weir_pool_run(forward->config.pool, name, fn, forward);
 }
 
-enum weir_act weir_forward_act(const struct weir_forward *forward, const struct weir_weight *weight)
-{
-    return forward->kernels->act[weight->type];
-}
-
-void weir_act_fill(const struct weir_forward *forward, struct weir_act_rows *act, const float *f32,
-                   size_t begin, size_t end)
-{
-    for (size_t row = begin; row < end; row++)
-        for (int format = 0; format < WEIR_ACT_COUNT; format++)
-            if (act->rows[format] != NULL)
-                forward->kernels->quantize[format](f32 + row * act->cols,
-                                                   act->rows[format] + row * act->row_bytes[format],
-                                                   act->cols);
-}
-
 void weir_matmul_rows(const struct weir_forward *forward, const struct weir_weight *weight,
                       const uint8_t *matrix, const struct weir_act_rows *act, size_t first,
-                      uint32_t n_token, float *y, uint64_t begin, uint64_t end, const uint8_t *next)
+                      uint32_t n_row, float *y, uint64_t begin, uint64_t end, const uint8_t *next)
 {
     const enum weir_act format = weir_forward_act(forward, weight);
     const bool plain = format == WEIR_ACT_F32;
@@ -53,10 +37,10 @@ void weir_matmul_rows(const struct weir_forward *forward, const struct weir_weig
         .cols = weight->cols,
         .row_begin = begin,
         .row_end = end,
-        .n_token = n_token,
+        .n_token = n_row,
         .next = next,
     };
-    if (begin < end && n_token > 0)
+    if (begin < end && n_row > 0)
         forward->kernels->matmul[weight->type](&job);
 }
 
@@ -83,14 +67,14 @@ static struct weir_piece piece_at(const struct weir_deal *deal, uint64_t begin)
         .end = begin + weir_min(weir_align_up(weir_max(share, least), PIECE_ROWS), left)};
 }
 
-void weir_deal_start(struct weir_deal *deal, uint64_t count, uint32_t n_token, uint32_t n_part,
+void weir_deal_start(struct weir_deal *deal, uint64_t count, uint32_t n_row, uint32_t n_part,
                      bool is_uneven)
 {
     const double prompt = is_uneven ? uneven_prompt_share : prompt_share;
     *deal = (struct weir_deal){
         .count = count,
-        .least = n_token == 1 ? PIECE_ROWS : PROMPT_PIECE_ROWS,
-        .share = n_token == 1 ? token_share : prompt,
+        .least = n_row == 1 ? PIECE_ROWS : PROMPT_PIECE_ROWS,
+        .share = n_row == 1 ? token_share : prompt,
         .n_part = n_part,
     };
     deal->first = piece_at(deal, 0).end;
@@ -141,7 +125,7 @@ static void run_linear_part(void *user, uint32_t part, uint32_t n_part)
             uint64_t end;
             if (weir_piece_overlap(&piece, first, weight->rows, &begin, &end))
                 weir_matmul_rows(linear->forward, weight, weight->data, linear->act, 0,
-                                 linear->n_token, linear->y[index], begin, end,
+                                 linear->n_row, linear->y[index], begin, end,
                                  after < piece.end ? linear->weight[index + 1]->data : NULL);
             first = after;
         }
@@ -154,7 +138,7 @@ void weir_linear_run(struct weir_linear *linear)
     for (uint32_t index = 0; index < linear->count; index++)
         count += linear->weight[index]->rows;
     weir_pool *pool = linear->forward->config.pool;
-    weir_deal_start(&linear->rows, count, linear->n_token, weir_pool_thread_count(pool), false);
+    weir_deal_start(&linear->rows, count, linear->n_row, weir_pool_thread_count(pool), false);
     weir_pool_run(pool, linear->name, run_linear_part, linear);
 }
 
@@ -168,7 +152,7 @@ void weir_linear_expect(const struct weir_forward *forward,
     const uint32_t n_part = weir_pool_thread_count(pool);
     uint64_t row_count = 0;
     struct weir_deal deal;
-    if (forward->n_token > 1)
+    if (forward->step.n_row > 1)
         return;
     for (uint32_t index = 0; index < count; index++)
         row_count += weights[index]->rows;

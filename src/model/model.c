@@ -204,23 +204,15 @@ void weir_model_parameters(const struct weir_model *model, uint64_t *all, uint64
         *active += expert_parameters / model->shape.n_expert * model->shape.n_expert_used;
 }
 
-/* A growing sequence gets memory a page at a time: few and large enough not to matter, small enough
- * that a short text does not take a long one's. */
-enum { KV_PAGE_POSITIONS = 256 };
-_Static_assert(KV_PAGE_POSITIONS % WEIR_ATTENTION_PAGE == 0, "what attention takes at once");
-
-uint64_t weir_kv_bytes(const struct weir_kv *kv, uint32_t n_position)
+void weir_model_state_layers(const struct weir_model *model, bool kv_f32,
+                             struct weir_state_layer *out)
 {
-    const uint64_t pages = ((uint64_t)n_position + kv->page_length - 1) / kv->page_length;
-    return pages * kv->page_stride * weir_kv_value_bytes(kv);
-}
-
-void weir_kv_layout(struct weir_kv *kv, const struct weir_shape *shape, uint32_t n_ctx, bool is_f32,
-                    struct weir_mem *mem)
-{
-    kv->is_f32 = is_f32;
-    kv->page_length = (uint32_t)weir_min(n_ctx, KV_PAGE_POSITIONS);
-    kv->page_stride =
-        (size_t)2 * shape->n_layer * shape->n_kv_head * kv->page_length * shape->d_head;
-    kv->values = weir_mem_alloc(mem, WEIR_MEM_KV, weir_kv_bytes(kv, n_ctx), WEIGHT_ALIGN);
+    const uint64_t value_bytes = kv_f32 ? sizeof(float) : sizeof(uint16_t);
+    for (uint32_t layer = 0; layer < model->shape.n_layer; layer++) {
+        const struct weir_mixer *mixer = &model->layers[layer].mixer;
+        out[layer] = (struct weir_state_layer){
+            .kind = WEIR_STATE_POSITIONS,
+            .bytes = 2ull * mixer->n_kv_head * mixer->d_head * value_bytes,
+        };
+    }
 }

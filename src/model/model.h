@@ -1,10 +1,12 @@
-/* model.h - what a model is, and one step through its layers.
+/* model.h - what a model is.
  *
- * Job       Family table, shapes, binding tensors to roles, KV state, the forward pass.
- * Not here  Parsing (formats/), which experts are resident (store/), plans and sessions (engine/).
+ * Job       Family table, shapes, binding tensors to roles, load; forward.h has the pass over a
+ *           batch.
+ * Not here  Parsing (formats/), which experts are resident (store/), where keys and values are kept
+ *           (state/), plans and sessions (engine/).
  * Shapes    n_layer n_head n_kv_head n_expert n_expert_used d_model d_head d_ffn n_vocab n_ctx, as
- *           in struct weir_shape and with no other meaning anywhere. Activations are
- *           [n_token][width] f32; a weight is [rows][cols], y = W x.
+ *           in struct weir_shape and with no other meaning anywhere. Activations are [n_row][width]
+ *           f32; a weight is [rows][cols], y = W x.
  * Units     *_bytes in bytes.
  * Owns      weir_model owns its description (heap). Weights, KV and scratch are borrowed from the
  *           engine's weir_mem.
@@ -20,20 +22,17 @@
 #ifndef WEIR_MODEL_H
 #define WEIR_MODEL_H
 
-#include <stdatomic.h>
-
 #include "base/mem.h"
 #include "formats/formats.h"
 #include "io/io.h"
-#include "kernels/kernels.h"
 #include "quant/quant.h"
+#include "state/state.h"
 #include "store/store.h"
 #include "sys/sys.h"
 
 enum {
     WEIR_LAYER_MAX = 512,
     WEIR_TOP_K_MAX = 64,
-    WEIR_LOGIT_ROWS_MAX = 8, /* positions whose logits exist at once */
 };
 
 /* What a family is made of: bits of a row in the family table. */
@@ -70,8 +69,9 @@ struct weir_rope {
 
 struct weir_shape {
     uint32_t n_layer, n_head, n_kv_head, n_expert, n_expert_used;
-    uint32_t d_model, d_head, d_ffn,
-        d_ffn_expert; /* d_ffn as the key has it, 0 without; d_ffn_expert the widest */
+    uint32_t d_model, d_head;
+    uint32_t d_ffn;        /* of dense layers, by the key; 0: their tensors say */
+    uint32_t d_ffn_expert; /* the widest */
     uint32_t n_vocab, n_ctx_train, n_rot;
     float norm_epsilon;
     struct weir_rope rope;
@@ -169,79 +169,8 @@ void weir_model_store_layer(const struct weir_model *model, uint32_t layer,
 /* Weights of one token's path, all experts counted: for reports. */
 void weir_model_parameters(const struct weir_model *model, uint64_t *all, uint64_t *active);
 
-/* Keys and values of one sequence, f16 or f32, in pages of positions:
- * [page][layer][K, V][kv head][position of the page][d_head]. So the first positions are the first
- * bytes, and the memory of a page is not needed before the sequence reaches it. */
-struct weir_kv {
-    void *values;
-    uint32_t page_length; /* positions */
-    size_t page_stride;   /* values */
-    bool is_f32;
-};
-
-void weir_kv_layout(struct weir_kv *kv, const struct weir_shape *shape, uint32_t n_ctx, bool is_f32,
-                    struct weir_mem *mem);
-/* Bytes of the pages that hold the first n_position positions. */
-uint64_t weir_kv_bytes(const struct weir_kv *kv, uint32_t n_position);
-
-typedef struct weir_forward weir_forward;
-
-/* How the next layer's experts are guessed (model/lookahead.c). */
-enum weir_predictor {
-    WEIR_PREDICT_NONE,
-    WEIR_PREDICT_RESIDUAL,
-    WEIR_PREDICT_GATE,
-    WEIR_PREDICT_PATH,
-};
-
-/* Called before each layer of a step, on its thread; no step of the store runs. */
-typedef void weir_forward_layer_fn(void *user);
-
-struct weir_forward_config {
-    const struct weir_model *model;
-    const struct weir_kernels *kernels;
-    weir_pool *pool;   /* may be NULL while planning */
-    weir_store *store; /* NULL when the model has no experts, or while planning */
-    weir_io *row_io;   /* of the embedding's file, for rows on the disk; NULL while planning */
-    weir_timeline *timeline; /* NULL: nothing is recorded */
-    uint32_t n_chunk, n_ctx;
-    enum weir_predictor predictor; /* what weir_forward_look_ahead() goes by; its room is planned */
-    weir_forward_layer_fn *before_layer; /* may be NULL */
-    void *before_layer_user;
-};
-
-/* Ask mem for scratch (use SCRATCH), in the same order whether planning or opening. With mem
- * PLANNING *out stays NULL. */
-enum weir_status weir_forward_create(weir_forward **out, const struct weir_forward_config *config,
-                                     struct weir_mem *mem, struct weir_err *err);
-void weir_forward_destroy(weir_forward **forward);
-/* Compute n_token <= n_chunk ids at positions [position, position + n_token) and write their K and
- * V. The residual stream of all of them is kept for weir_forward_logits(). cancel may be NULL. */
-enum weir_status weir_forward_step(weir_forward *forward, struct weir_kv *kv, const uint32_t *ids,
-                                   uint32_t n_token, uint32_t position, _Atomic bool *cancel,
-                                   struct weir_err *err);
-/* Tell watch which experts each token of a layer uses, ascending, [n_token][n_expert_used]; NULL
- * ends it. */
-typedef void weir_forward_watch_fn(void *user, uint32_t layer, uint32_t position, uint32_t n_token,
-                                   const uint32_t *experts);
-void weir_forward_watch(weir_forward *forward, weir_forward_watch_fn *watch, void *user);
-/* Tell the store the m likeliest experts of the next layer with experts while a layer runs, so that
- * it may read them ahead; 0 ends it. Never changes what is computed. */
-void weir_forward_look_ahead(weir_forward *forward, uint32_t m);
-/* Experts of single tokens that were guessed about so far, and how many were among the m. */
-void weir_forward_recall_get(const weir_forward *forward, uint64_t *used, uint64_t *found);
-/* Tell watch each guess about a single token once the truth is known: all experts, the likeliest
- * first; the same by the layer's own router (control); the n_expert_used that were chosen. */
-typedef void weir_forward_guess_fn(void *user, uint32_t layer, const uint32_t *ranked,
-                                   const uint32_t *control, uint32_t n_expert,
-                                   const uint32_t *chosen);
-void weir_forward_watch_guesses(weir_forward *forward, weir_forward_guess_fn *watch, void *user);
-/* Logits [count][n_vocab] of tokens [first, first + count) of the last step; count is at most
- * WEIR_LOGIT_ROWS_MAX and n_chunk. Borrowed until the next call. */
-const float *weir_forward_logits(weir_forward *forward, uint32_t first, uint32_t count);
-/* Whether the logits [n_vocab] of a position are finite numbers. WEIR_ERR_FORMAT when not: damaged
- * weights, or ones that are too large, must not become words. */
-enum weir_status weir_logits_check(const struct weir_model *model, const float *logits,
-                                   uint32_t position, struct weir_err *err);
+/* What each layer's mixer remembers, for a state: out[n_layer]. Keys and values are f16, or f32. */
+void weir_model_state_layers(const struct weir_model *model, bool kv_f32,
+                             struct weir_state_layer *out);
 
 #endif

@@ -1,4 +1,4 @@
-/* route.c - which experts each token uses, and the same seen from the experts. */
+/* route.c - which experts each row uses, and the same seen from the experts. */
 #include "model/model_internal.h"
 
 #include <string.h>
@@ -35,8 +35,8 @@ static void sort_by_id(uint32_t *ids, float *weights, uint32_t count)
 
 /* Softmax over all experts, the n_expert_used largest, their weights made to sum 1 where the model
  * says so (Qwen3 arXiv:2505.09388; OLMoE and Qwen2-MoE leave them as they are). */
-static void route_token(const struct weir_forward *forward, float *probability, uint32_t *ids,
-                        float *weights)
+static void route_row(const struct weir_forward *forward, float *probability, uint32_t *ids,
+                      float *weights)
 {
     const uint32_t n_expert = forward->shape->n_expert;
     const uint32_t n_used = forward->shape->n_expert_used;
@@ -46,43 +46,82 @@ static void route_token(const struct weir_forward *forward, float *probability, 
     float total = 0.0f;
     for (uint32_t rank = 0; rank < n_used; rank++)
         total += probability[ids[rank]];
-    const bool renormalize = forward->layer->network.renormalizes;
+    const bool renormalize = forward->step.layer->network.renormalizes;
     for (uint32_t rank = 0; rank < n_used; rank++)
         weights[rank] = (renormalize ? probability[ids[rank]] / total : probability[ids[rank]]) *
-                        forward->layer->network.expert_scale;
+                        forward->step.layer->network.expert_scale;
     sort_by_id(ids, weights, n_used);
 }
 
-void weir_route_tokens(struct weir_forward *forward, uint64_t begin, uint64_t end)
+void weir_route_rows(struct weir_forward *forward, uint64_t begin, uint64_t end)
 {
     const struct weir_shape *shape = forward->shape;
-    for (uint64_t token = begin; token < end; token++)
-        route_token(forward, forward->router + token * shape->n_expert,
-                    forward->chosen + token * shape->n_expert_used,
-                    forward->chosen_weight + token * shape->n_expert_used);
+    const struct weir_routing *routing = &forward->routing;
+    for (uint64_t row = begin; row < end; row++)
+        route_row(forward, routing->router + row * shape->n_expert,
+                  routing->chosen + row * shape->n_expert_used,
+                  routing->chosen_weight + row * shape->n_expert_used);
 }
 
 void weir_route_group(struct weir_forward *forward)
 {
+    struct weir_routing *routing = &forward->routing;
     const uint32_t n_expert = forward->shape->n_expert;
     const uint32_t n_used = forward->shape->n_expert_used;
-    const uint32_t assignment_count = forward->n_token * n_used;
-    uint32_t *first = forward->expert_first;
+    const uint32_t assignment_count = forward->step.n_row * n_used;
+    uint32_t *first = routing->expert_first;
     memset(first, 0, ((size_t)n_expert + 1) * sizeof(*first));
     for (uint32_t index = 0; index < assignment_count; index++)
-        first[forward->chosen[index] + 1]++;
-    forward->n_distinct = 0;
+        first[routing->chosen[index] + 1]++;
+    routing->n_distinct = 0;
     for (uint32_t expert = 0; expert < n_expert; expert++) {
         if (first[expert + 1] > 0)
-            forward->distinct[forward->n_distinct++] = expert;
+            routing->distinct[routing->n_distinct++] = expert;
         first[expert + 1] += first[expert];
     }
     /* Counting sort: first[e] moves up while rows are handed out, and is moved back after. */
     for (uint32_t index = 0; index < assignment_count; index++) {
-        const uint32_t row = first[forward->chosen[index]]++;
-        forward->assignment_at[index] = row;
-        forward->token_at[row] = index / n_used;
+        const uint32_t row = first[routing->chosen[index]]++;
+        routing->assignment_at[index] = row;
+        routing->token_at[row] = index / n_used;
     }
     memmove(first + 1, first, n_expert * sizeof(*first));
     first[0] = 0;
+}
+
+/* Formats that an expert's gathered rows are wanted in. */
+static unsigned gathered_mask(const struct weir_forward *forward)
+{
+    const struct weir_model *model = forward->config.model;
+    unsigned mask = 0;
+    for (uint32_t layer = 0; layer < model->shape.n_layer; layer++) {
+        const struct weir_network *network = &model->layers[layer].network;
+        const struct weir_weight *const weights[] = {&network->expert_gate, &network->expert_up};
+        mask |= weir_act_mask(forward->kernels, weights, WEIR_COUNT(weights));
+    }
+    return mask;
+}
+
+void weir_routing_layout(struct weir_forward *forward, struct weir_mem *mem)
+{
+    const struct weir_shape *shape = forward->shape;
+    struct weir_routing *routing = &forward->routing;
+    const uint64_t n_chunk = forward->config.n_chunk;
+    const uint64_t n_assignment = n_chunk * shape->n_expert_used;
+    if (shape->n_expert == 0)
+        return;
+    routing->router = weir_take_floats(mem, n_chunk * shape->n_expert);
+    routing->chosen = weir_take_indices(mem, n_assignment);
+    routing->chosen_weight = weir_take_floats(mem, n_assignment);
+    routing->shared_weight = weir_take_floats(mem, n_chunk);
+    routing->assignment_at = weir_take_indices(mem, n_assignment);
+    routing->token_at = weir_take_indices(mem, n_assignment);
+    routing->expert_first = weir_take_indices(mem, (uint64_t)shape->n_expert + 1);
+    routing->distinct = weir_take_indices(mem, shape->n_expert);
+    routing->is_computed = weir_mem_alloc(mem, WEIR_MEM_SCRATCH, shape->n_expert, 1);
+    routing->expert_out = weir_take_floats(mem, n_assignment * shape->d_model);
+    weir_take_act(&routing->gathered_act, mem, gathered_mask(forward), forward->hidden.row_count,
+                  shape->d_model, true);
+    routing->gathered_act.f32 =
+        (const float *)(const void *)routing->gathered_act.rows[WEIR_ACT_F32];
 }

@@ -70,7 +70,6 @@ struct weir_pool {
     uint32_t n_thread;
     uint32_t n_started;
     uint64_t spin_ns;
-    pthread_t owner;
     struct pool_thread *threads; /* [n_thread]; 0 is the caller's and has no thread */
     /* atomic; the gaps keep the two signals on cache lines of their own */
     uint8_t before_round[CACHE_LINE_BYTES];
@@ -271,7 +270,6 @@ enum weir_status weir_pool_create(weir_pool **out, uint32_t n_thread, struct wei
     }
     pool->threads = threads;
     pool->n_thread = n_thread;
-    pool->owner = pthread_self();
     /* With more threads than CPUs a spinning thread only keeps a working one waiting. */
     pool->spin_ns = n_thread <= weir_sys_cpu_count() ? SPIN_NS : 0;
     const int os_errno = start_threads(pool);
@@ -310,7 +308,6 @@ void weir_pool_set_timeline(weir_pool *pool, weir_timeline *timeline)
 
 void weir_pool_run(weir_pool *pool, const char *name, weir_pool_fn *fn, void *job)
 {
-    WEIR_ASSERT(pthread_equal(pool->owner, pthread_self()));
     pool->fn = fn;
     pool->job = job;
     pool->name = name;

@@ -1,6 +1,6 @@
 /* linear_test.c - rows dealt to threads: each once, in pieces that get smaller. */
 #include "base/base.h"
-#include "model/model_internal.h"
+#include "model/linear.h"
 #include "sys/sys.h"
 
 #include <setjmp.h>

@@ -1,0 +1,97 @@
+/* room.c - one ceiling for slots, pages and sessions: what one gives back the other may take.
+ *
+ * I1  planned_bytes, less what slots gave back, and what pages and sessions took beyond the plan,
+ *     never pass the ceiling less what the guard gave to the machine: room is made before it is
+ *     used. */
+#include "engine/engine_internal.h"
+
+/* Bytes of a session that are not pages: the plan has those of one. */
+static uint64_t session_bytes(const struct weir_engine *engine)
+{
+    return engine->blueprint.model->shape.n_vocab * sizeof(float) + sizeof(struct weir_session) +
+           weir_sequence_bytes(engine->state);
+}
+
+/* What may still be taken; negative where the guard has taken back what pages have. */
+static int64_t room_bytes(const struct weir_engine *engine)
+{
+    struct weir_store_stats store = {0};
+    const uint64_t populated_bytes = weir_state_populated_bytes(engine->state);
+    const uint64_t more_state_bytes =
+        populated_bytes - weir_min(populated_bytes, engine->plan_state_bytes);
+    const uint64_t more_sessions = engine->session_count > 1 ? engine->session_count - 1 : 0;
+    if (engine->store != NULL)
+        weir_store_stats_get(engine->store, &store);
+    return (int64_t)(engine->plan.budget_bytes - engine->plan.planned_bytes) -
+           (int64_t)engine->guard.stats.shrunk_bytes + (int64_t)store.retired_bytes -
+           (int64_t)more_state_bytes - (int64_t)(more_sessions * session_bytes(engine));
+}
+
+/* Pages that the plan has and nobody populated yet are nobody else's. */
+static uint64_t state_room_bytes(const struct weir_engine *engine)
+{
+    const uint64_t populated_bytes = weir_state_populated_bytes(engine->state);
+    const int64_t room = room_bytes(engine);
+    const uint64_t planned_bytes =
+        engine->plan_state_bytes - weir_min(populated_bytes, engine->plan_state_bytes);
+    return planned_bytes + (room > 0 ? (uint64_t)room : 0);
+}
+
+static uint64_t shrink_slots(struct weir_engine *engine, uint64_t bytes)
+{
+    return engine->store == NULL ? 0 : weir_store_shrink(engine->store, bytes);
+}
+
+enum weir_status weir_engine_room_for_pages(struct weir_engine *engine, uint32_t page_count,
+                                            struct weir_err *err)
+{
+    for (;;) {
+        const uint64_t lack_bytes = weir_state_lack_bytes(engine->state, page_count);
+        const uint64_t have_bytes = state_room_bytes(engine);
+        if (lack_bytes == 0)
+            return WEIR_OK;
+        if (have_bytes >= lack_bytes)
+            return weir_state_populate(engine->state, page_count, err);
+        if (weir_state_forget_oldest(engine->state))
+            continue;
+        if (shrink_slots(engine, lack_bytes - have_bytes) < lack_bytes - have_bytes) {
+            char size[32];
+            return WEIR_FAIL(err, WEIR_ERR_NOMEM,
+                             "keys and values need %s more, and no expert slot can be given back: "
+                             "the ceiling is too small for this text, or the kernel does not take "
+                             "memory back (is it locked?)",
+                             weir_format_size(lack_bytes, size, sizeof(size)));
+        }
+    }
+}
+
+enum weir_status weir_engine_room_for_session(struct weir_engine *engine, struct weir_err *err)
+{
+    const uint64_t wanted_bytes = engine->session_count == 0 ? 0 : session_bytes(engine);
+    while (room_bytes(engine) < (int64_t)wanted_bytes) {
+        const uint64_t missing_bytes = (uint64_t)((int64_t)wanted_bytes - room_bytes(engine));
+        if (weir_state_forget_oldest(engine->state)) {
+            weir_state_trim(engine->state, engine->plan_state_bytes);
+            continue;
+        }
+        if (shrink_slots(engine, missing_bytes) < missing_bytes)
+            return WEIR_FAIL(err, WEIR_ERR_NOMEM,
+                             "no room under the ceiling for a session more beside %u",
+                             engine->session_count);
+    }
+    return WEIR_OK;
+}
+
+void weir_engine_slots_return(struct weir_engine *engine)
+{
+    struct weir_store_stats store = {0};
+    if (engine->store == NULL)
+        return;
+    weir_store_stats_get(engine->store, &store);
+    if (store.retired_slots == 0)
+        return;
+    weir_state_trim(engine->state, engine->plan_state_bytes);
+    const int64_t room = room_bytes(engine);
+    if (room > 0)
+        weir_guard_took(&engine->guard, weir_store_grow(engine->store, (uint64_t)room));
+}

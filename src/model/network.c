@@ -1,0 +1,207 @@
+/* network.c - feed-forward networks: hidden rows, the activation, and the way down.
+ *
+ * Several networks of the same widths are computed together, so that one fork-join serves all of
+ * them; a dense layer's and a shared expert's are one each. */
+#include "model/network.h"
+
+enum { QUANTIZE_ALONE = 16 * 1024 }; /* values: below this a hand-off costs more than it saves */
+
+/* The widest hidden row of any network that the model has. */
+static uint64_t widest_hidden(const struct weir_model *model)
+{
+    uint64_t widest = 0;
+    for (uint32_t layer = 0; layer < model->shape.n_layer; layer++) {
+        const struct weir_network *network = &model->layers[layer].network;
+        widest = weir_max(widest, weir_max(weir_max(network->gate.rows, network->expert_gate.rows),
+                                           network->shared_gate.rows));
+    }
+    return widest;
+}
+
+/* Formats that hidden rows are wanted in. */
+static unsigned hidden_mask(const struct weir_forward *forward)
+{
+    const struct weir_model *model = forward->config.model;
+    unsigned mask = 0;
+    for (uint32_t layer = 0; layer < model->shape.n_layer; layer++) {
+        const struct weir_network *network = &model->layers[layer].network;
+        const struct weir_weight *const weights[] = {&network->down, &network->expert_down,
+                                                     &network->shared_down};
+        mask |= weir_act_mask(forward->kernels, weights, WEIR_COUNT(weights));
+    }
+    return mask;
+}
+
+void weir_network_layout(struct weir_forward *forward, struct weir_mem *mem)
+{
+    struct weir_hidden *hidden = &forward->hidden;
+    const uint64_t d_hidden = widest_hidden(forward->config.model);
+    hidden->row_count = (uint32_t)weir_max(forward->config.n_chunk, forward->shape->n_expert_used);
+    hidden->gate = weir_take_floats(mem, hidden->row_count * d_hidden);
+    hidden->up = weir_take_floats(mem, hidden->row_count * d_hidden);
+    weir_take_act(&hidden->act, mem, hidden_mask(forward), hidden->row_count, (size_t)d_hidden,
+                  false);
+}
+
+/* hidden = silu(W_gate x) * (W_up x), rows [begin, end) (arXiv:2002.05202, eq. 6). */
+static void gate_up_rows(const struct weir_together *together,
+                         const struct weir_feed_forward *network, uint64_t begin, uint64_t end,
+                         const uint8_t *next)
+{
+    struct weir_forward *forward = together->forward;
+    const size_t width = network->gate->rows;
+    float *gate = forward->hidden.gate + network->hidden_first * width;
+    float *up = forward->hidden.up + network->hidden_first * width;
+    weir_matmul_rows(forward, network->gate, network->gate_data, together->input,
+                     network->input_first, network->n_row, gate, begin, end,
+                     network->up_data + begin * network->up->row_bytes);
+    weir_matmul_rows(forward, network->up, network->up_data, together->input, network->input_first,
+                     network->n_row, up, begin, end, next);
+    for (uint32_t row = 0; row < network->n_row; row++)
+        forward->kernels->silu_mul(gate + row * width + begin, up + row * width + begin,
+                                   end - begin);
+}
+
+/* The rows are those of all networks, one after the other. */
+static void run_gate_up(void *user, uint32_t part, uint32_t n_part)
+{
+    struct weir_together *together = user;
+    const uint64_t width = together->networks[0].gate->rows;
+    struct weir_piece piece = weir_piece_first(&together->rows, part);
+    (void)n_part;
+    for (; piece.begin < piece.end; piece = weir_piece_next(&together->rows))
+        for (uint32_t index = 0; index < together->count; index++) {
+            const uint64_t first = index * width;
+            const bool goes_on = first + width < piece.end;
+            uint64_t begin;
+            uint64_t end;
+            if (weir_piece_overlap(&piece, first, width, &begin, &end))
+                gate_up_rows(together, &together->networks[index], begin, end,
+                             goes_on ? together->networks[index + 1].gate_data : NULL);
+        }
+}
+
+static void run_quantize(void *user, uint32_t part, uint32_t n_part)
+{
+    const struct weir_together *together = user;
+    struct weir_forward *forward = together->forward;
+    uint64_t begin;
+    uint64_t end;
+    weir_part_range(together->row_count, part, n_part, &begin, &end);
+    weir_act_fill(forward, &forward->hidden.act, forward->hidden.gate, begin, end);
+}
+
+/* Rows of every network, and with the last of them their sums: they are in this CPU's cache. */
+static void run_down(void *user, uint32_t part, uint32_t n_part)
+{
+    struct weir_together *together = user;
+    struct weir_forward *forward = together->forward;
+    struct weir_piece piece = weir_piece_first(&together->rows, part);
+    (void)n_part;
+    for (; piece.begin < piece.end; piece = weir_piece_next(&together->rows)) {
+        for (uint32_t index = together->down_first; index < together->down_last; index++) {
+            const struct weir_feed_forward *network = &together->networks[index];
+            const uint8_t *next = index + 1 < together->down_last
+                                      ? together->networks[index + 1].down_data +
+                                            piece.begin * network->down->row_bytes
+                                      : NULL;
+            weir_matmul_rows(forward, network->down, network->down_data, &forward->hidden.act,
+                             network->hidden_first, network->n_row, network->out, piece.begin,
+                             piece.end, next);
+        }
+        if (together->add != NULL && together->down_last == together->count)
+            together->add(forward, piece.begin, piece.end);
+    }
+}
+
+/* What follows gate and up: the first network's down matrix. */
+static void expect_down(const struct weir_together *together)
+{
+    struct weir_weight down = *together->networks[0].down;
+    const struct weir_weight *const next[] = {&down};
+    down.data = together->networks[0].down_data;
+    weir_linear_expect(together->forward, next, 1);
+}
+
+void weir_expect_next_layer(const struct weir_forward *forward)
+{
+    const struct weir_model *model = forward->config.model;
+    const struct weir_weight *const output[] = {&model->output};
+    if (forward->step.layer_index + 1 == forward->shape->n_layer) {
+        weir_linear_expect(forward, output, 1);
+        return;
+    }
+    const struct weir_mixer *mixer = &forward->step.layer[1].mixer;
+    const struct weir_weight *const project[] = {&mixer->q, &mixer->k, &mixer->v};
+    weir_linear_expect(forward, project, 3);
+}
+
+static void deal_rows(struct weir_together *together, const char *name, weir_pool_fn *fn,
+                      uint64_t count)
+{
+    weir_pool *pool = together->forward->config.pool;
+    weir_deal_start(&together->rows, count, together->forward->step.n_row,
+                    weir_pool_thread_count(pool), together->count > 1);
+    weir_pool_run(pool, name, fn, together);
+}
+
+void weir_together_hidden(struct weir_together *together)
+{
+    struct weir_hidden *hidden = &together->forward->hidden;
+    const size_t width = together->networks[0].gate->rows;
+    weir_act_narrow(&hidden->act, width);
+    hidden->act.f32 = hidden->gate;
+    expect_down(together);
+    deal_rows(together, "gate up", run_gate_up, together->count * width);
+    if (together->row_count * width <= QUANTIZE_ALONE)
+        run_quantize(together, 0, 1);
+    else
+        weir_pool_run(together->forward->config.pool, "quantize hidden", run_quantize, together);
+}
+
+void weir_together_down(struct weir_together *together)
+{
+    deal_rows(together, "down", run_down, together->forward->shape->d_model);
+}
+
+void weir_network_whole(struct weir_forward *forward, const struct weir_weight *gate,
+                        const struct weir_weight *up, const struct weir_weight *down,
+                        weir_add_fn *add)
+{
+    struct weir_together together = {.forward = forward,
+                                     .input = &forward->stream.normed_act,
+                                     .add = add,
+                                     .count = 1,
+                                     .row_count = forward->step.n_row,
+                                     .down_last = 1};
+    together.networks[0] = (struct weir_feed_forward){
+        .gate = gate,
+        .up = up,
+        .down = down,
+        .gate_data = gate->data,
+        .up_data = up->data,
+        .down_data = down->data,
+        .n_row = forward->step.n_row,
+        .out = forward->stream.projected,
+    };
+    weir_together_hidden(&together);
+    weir_expect_next_layer(forward);
+    weir_together_down(&together);
+}
+
+static void add_projected(struct weir_forward *forward, uint64_t begin, uint64_t end)
+{
+    const size_t d_model = forward->shape->d_model;
+    for (uint32_t row = 0; row < forward->step.n_row; row++)
+        forward->kernels->axpy(forward->stream.residual + row * d_model + begin,
+                               forward->stream.projected + row * d_model + begin, 1.0f,
+                               end - begin);
+}
+
+void weir_dense_run(struct weir_forward *forward)
+{
+    const struct weir_network *network = &forward->step.layer->network;
+    const uint64_t begin_ns = weir_timeline_now(forward->config.timeline);
+    weir_network_whole(forward, &network->gate, &network->up, &network->down, add_projected);
+    weir_forward_tell(forward, "dense", begin_ns);
+}
