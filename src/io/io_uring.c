@@ -154,7 +154,8 @@ static int open_ring(struct uring_state *state, const struct weir_io_config *con
     os_errno = try_ring(state);
     if (os_errno != 0)
         io_uring_queue_exit(&state->ring);
-    state->patience_ns = weir_min(PATIENCE_NS, config->stall_ns);
+    /* Shorter than the wait of io itself: it has the better reason. */
+    state->patience_ns = weir_min(PATIENCE_NS, config->stall_ns / 2);
     return os_errno;
 }
 
