@@ -268,6 +268,8 @@ enum weir_status weir_engine_open(weir_engine **out, const struct weir_config *c
                                   struct weir_err *err)
 {
     enum weir_status status = WEIR_OK;
+    if (config == NULL)
+        return WEIR_FAIL(err, WEIR_ERR_ARG, "no configuration is given");
     weir_engine *engine = weir_heap_alloc(sizeof(*engine));
     if (engine == NULL)
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for the engine");

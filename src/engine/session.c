@@ -9,6 +9,8 @@ enum weir_status weir_session_create(weir_session **out, weir_engine *engine, st
 {
     enum weir_status status = WEIR_OK;
     weir_session *session = NULL;
+    if (engine == NULL)
+        return WEIR_FAIL(err, WEIR_ERR_ARG, "no engine is given");
     WEIR_TRY(weir_engine_room_for_session(engine, err));
     WEIR_TRY(weir_engine_room_for_pages(engine, 1, err)); /* its first tokens fault nothing in */
     session = weir_heap_alloc(sizeof(*session));

@@ -1,5 +1,6 @@
 /* door_test.c - what a program that has only weir.h can rely on, with the demo model. */
 #include <math.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -174,6 +175,52 @@ static void session_refuses_what_is_out_of_range_and_goes_on(void **state)
     close_small(&engine, &session);
 }
 
+static void *evaluate_elsewhere(void *user)
+{
+    static const uint32_t ids[] = {5, 6, 7};
+    return weir_session_eval(user, ids, 3, NULL, NULL, NULL) == WEIR_OK ? user : NULL;
+}
+
+static void whatever_a_caller_does_wrong_is_a_status(void **state)
+{
+    (void)state;
+    static const uint32_t ids[] = {1, 2, 3};
+    weir_engine *engine = NULL;
+    weir_engine *other = NULL;
+    weir_session *session = NULL;
+    weir_session *foreign = NULL;
+    struct weir_err err = {0};
+    open_small(&engine, &session);
+    open_small(&other, &foreign);
+    assert_null(weir_session_logits(session));
+    assert_int_equal(weir_session_eval(session, ids, 3, NULL, NULL, NULL), WEIR_OK);
+    assert_non_null(weir_session_logits(session));
+    assert_int_equal(weir_session_rewind(session, 4), WEIR_ERR_ARG);
+    assert_int_equal(weir_session_position(session), 3);
+    assert_int_equal(weir_engine_close(&engine), WEIR_ERR_ARG);
+    assert_non_null(engine);
+    assert_int_equal(weir_session_eval(session, NULL, 3, NULL, NULL, NULL), WEIR_ERR_ARG);
+    assert_int_equal(weir_session_eval(session, ids, 0, NULL, NULL, NULL), WEIR_ERR_ARG);
+    assert_int_equal(weir_session_eval(NULL, ids, 3, NULL, NULL, NULL), WEIR_ERR_ARG);
+    assert_int_equal(weir_session_create(&session, NULL, NULL), WEIR_ERR_ARG);
+    assert_int_equal(weir_engine_open(&engine, NULL, NULL), WEIR_ERR_ARG);
+    struct weir_eval twice[] = {{.session = session, .ids = ids, .count = 1},
+                                {.session = session, .ids = ids, .count = 1}};
+    assert_int_equal(weir_engine_eval(engine, twice, 2, &err), WEIR_ERR_ARG);
+    assert_non_null(strstr(err.text, "one session"));
+    struct weir_eval away = {.session = foreign, .ids = ids, .count = 1};
+    assert_int_equal(weir_engine_eval(engine, &away, 1, NULL), WEIR_ERR_ARG);
+    assert_int_equal(weir_session_position(session), 3);
+    pthread_t thread;
+    void *result = NULL;
+    assert_int_equal(pthread_create(&thread, NULL, evaluate_elsewhere, session), 0);
+    assert_int_equal(pthread_join(thread, &result), 0);
+    assert_ptr_equal(result, session);
+    assert_int_equal(weir_session_position(session), 6);
+    close_small(&other, &foreign);
+    close_small(&engine, &session);
+}
+
 static void statistics_and_mode_say_what_was_done(void **state)
 {
     (void)state;
@@ -211,6 +258,7 @@ int main(void)
         cmocka_unit_test(text_goes_in_and_comes_back),
         cmocka_unit_test(session_appends_rewinds_and_repeats_itself),
         cmocka_unit_test(session_refuses_what_is_out_of_range_and_goes_on),
+        cmocka_unit_test(whatever_a_caller_does_wrong_is_a_status),
         cmocka_unit_test(statistics_and_mode_say_what_was_done),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
