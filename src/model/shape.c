@@ -168,6 +168,22 @@ static enum weir_status read_attention(const struct weir_key_reader *reader,
     return check_window(reader, shape);
 }
 
+/* Sizes that follow from a shape are computed without a look at overflow: no text is so long. */
+static enum weir_status check_state(const struct weir_key_reader *reader,
+                                    const struct weir_shape *shape)
+{
+    enum { STATE_BITS = 56 };
+    const double values =
+        (double)shape->n_ctx_train * shape->n_layer * shape->n_kv_head * shape->d_head;
+    if (values <= ldexp(1.0, STATE_BITS))
+        return WEIR_OK;
+    return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT,
+                     "key %s.context_length: %u positions of %u layers, %u heads of %u: wanted at "
+                     "most 2^%d keys, found %.3g",
+                     reader->family, shape->n_ctx_train, shape->n_layer, shape->n_kv_head,
+                     shape->d_head, STATE_BITS, values);
+}
+
 /* How the router's logits become the weights of the chosen experts. */
 static enum weir_status read_routing(const struct weir_key_reader *reader, unsigned parts,
                                      struct weir_shape *shape)
@@ -228,6 +244,7 @@ enum weir_status weir_shape_read(const weir_manifest *manifest, const struct wei
         shape->d_ffn = (uint32_t)weir_max(shape->d_ffn, d_ffn);
     }
     WEIR_TRY(read_attention(&reader, shape));
+    WEIR_TRY(check_state(&reader, shape));
     WEIR_TRY(read_rope(&reader, shape));
     return read_experts(&reader, family->parts, shape);
 }

@@ -322,6 +322,23 @@ static void a_number_for_each_layer_is_read_where_layers_may_differ(void **state
     close_model();
 }
 
+static void more_keys_than_any_memory_holds_are_refused(void **state)
+{
+    (void)state;
+    open_model("qwen3moe");
+    keep("qwen3moe.attention.head_count", of_count(16));
+    keep("qwen3moe.attention.head_count_kv", of_count(16));
+    keep("qwen3moe.attention.key_length", of_count(1 << 20));
+    keep("qwen3moe.attention.value_length", of_count(1 << 20));
+    keep("qwen3moe.block_count", of_count(512));
+    struct model_run after = run_changed(with("qwen3moe.context_length", of_count(UINT32_MAX)));
+    assert_int_equal(after.status, WEIR_ERR_FORMAT);
+    assert_non_null(strstr(after.err.text, "qwen3moe.context_length"));
+    assert_non_null(strstr(after.err.text, "2^56"));
+    model_run_close(&after);
+    close_model();
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -343,6 +360,7 @@ int main(void)
         cmocka_unit_test(keys_of_routing_and_scores_are_obeyed),
         cmocka_unit_test(what_would_be_computed_otherwise_is_refused_unless_it_is_off),
         cmocka_unit_test(a_key_that_nobody_knows_is_a_warning),
+        cmocka_unit_test(more_keys_than_any_memory_holds_are_refused),
         cmocka_unit_test(a_number_for_each_layer_is_read_where_layers_may_differ),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
