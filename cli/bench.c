@@ -16,7 +16,9 @@ struct round {
 struct bench {
     const struct weir_cli_options *options;
     struct weir_cli_rig rig;
-    uint32_t *ids; /* prompt and gen of one round */
+    uint32_t *ids;           /* [batch][prompt and gen] of one round */
+    weir_session **sessions; /* [batch], the first one the rig's */
+    struct weir_eval *evals; /* [batch] */
     struct round *rounds;
     uint64_t random_state;
     struct weir_cli_report report; /* sums of all rounds; see add_round */
@@ -71,51 +73,67 @@ static void add_stats(struct weir_stats *sum, const struct weir_stats *phase)
     sum->reads_per_expert_max = weir_max(sum->reads_per_expert_max, phase->reads_per_expert_max);
 }
 
+/* Ids [begin, end) of every text, together. */
+static enum weir_status evaluate(struct bench *bench, uint64_t begin, uint64_t end,
+                                 struct weir_err *err)
+{
+    const struct weir_cli_options *options = bench->options;
+    const uint64_t total = options->bench_prompt + options->bench_gen;
+    for (uint64_t text = 0; text < options->bench_batch; text++)
+        bench->evals[text] = (struct weir_eval){.session = bench->sessions[text],
+                                                .ids = bench->ids + text * total + begin,
+                                                .count = end - begin};
+    return weir_engine_eval(bench->rig.engine, bench->evals, options->bench_batch, err);
+}
+
 static enum weir_status run_round(struct bench *bench, struct round *round, struct weir_err *err)
 {
     const struct weir_cli_options *options = bench->options;
     struct weir_cli_report *report = &bench->report;
     weir_engine *engine = bench->rig.engine;
-    weir_session *session = bench->rig.session;
     const uint32_t n_vocab = weir_engine_model(engine)->n_vocab;
     const uint64_t total = options->bench_prompt + options->bench_gen;
+    const double batch = (double)options->bench_batch;
     struct weir_stats prefill = {0};
     struct weir_stats decode = {0};
-    for (uint64_t index = 0; index < total && options->tokens == NULL; index++)
+    for (uint64_t index = 0; index < total * options->bench_batch && options->tokens == NULL;
+         index++)
         bench->ids[index] = (uint32_t)(weir_random_next(&bench->random_state) % n_vocab);
-    weir_session_rewind(session, 0);
+    for (uint64_t text = 0; text < options->bench_batch; text++)
+        weir_session_rewind(bench->sessions[text], 0);
     weir_engine_stats_reset(engine);
     uint64_t start_ns = weir_now_ns();
     if (options->bench_prompt > 0)
-        WEIR_TRY(weir_session_eval(session, bench->ids, options->bench_prompt, NULL, NULL, err));
+        WEIR_TRY(evaluate(bench, 0, options->bench_prompt, err));
     round->prefill_s = (double)(weir_now_ns() - start_ns) * 1e-9;
     weir_engine_stats_get(engine, &prefill);
     weir_engine_stats_reset(engine);
     start_ns = weir_now_ns();
     for (uint64_t index = options->bench_prompt; index < total; index++)
-        WEIR_TRY(weir_session_eval(session, bench->ids + index, 1, NULL, NULL, err));
+        WEIR_TRY(evaluate(bench, index, index + 1, err));
     round->decode_s = (double)(weir_now_ns() - start_ns) * 1e-9;
     weir_engine_stats_get(engine, &decode);
 
     round->prefill_tps = options->bench_prompt == 0
                              ? WEIR_CLI_NONE
-                             : (double)options->bench_prompt / round->prefill_s;
-    round->decode_tps =
-        options->bench_gen == 0 ? WEIR_CLI_NONE : (double)options->bench_gen / round->decode_s;
+                             : batch * (double)options->bench_prompt / round->prefill_s;
+    round->decode_tps = options->bench_gen == 0
+                            ? WEIR_CLI_NONE
+                            : batch * (double)options->bench_gen / round->decode_s;
     const struct weir_stats *told = options->bench_gen == 0 ? &prefill : &decode;
     round->hit_rate = told->expert_uses == 0
                           ? WEIR_CLI_NONE
                           : (double)told->expert_hits / (double)told->expert_uses;
     round->token_bytes = options->bench_gen == 0 || decode.expert_uses == 0
                              ? WEIR_CLI_NONE
-                             : (double)decode.read_bytes / (double)options->bench_gen;
+                             : (double)decode.read_bytes / (batch * (double)options->bench_gen);
     add_stats(&report->prefill, &prefill);
     add_stats(&report->whole, &prefill);
     add_stats(&report->whole, &decode);
     report->prefill_s += round->prefill_s;
     report->decode_s += round->decode_s;
-    report->prefill_evals += options->bench_prompt;
-    report->decode_evals += options->bench_gen;
+    report->prefill_evals += options->bench_batch * options->bench_prompt;
+    report->decode_evals += options->bench_batch * options->bench_gen;
     return WEIR_OK;
 }
 
@@ -159,6 +177,8 @@ static int tell(struct bench *bench, double *values)
     const double prefill_s = find_spread(bench, offsetof(struct round, prefill_s), values).median;
     const double decode_s = find_spread(bench, offsetof(struct round, decode_s), values).median;
     if (!options->json) {
+        if (options->bench_batch > 1)
+            printf("%llu texts together, each of ", (unsigned long long)options->bench_batch);
         printf("%llu prompt tokens, %llu generated, %llu rounds, ",
                (unsigned long long)options->bench_prompt, (unsigned long long)options->bench_gen,
                (unsigned long long)options->bench_repeat);
@@ -178,6 +198,7 @@ static int tell(struct bench *bench, double *values)
     weir_cli_json_real(object, "decode_tps", decode.median);
     weir_cli_json_count(object, "seed", options->tokens == NULL ? options->bench_seed : UINT64_MAX);
     weir_cli_json_count(object, "repeat", options->bench_repeat);
+    weir_cli_json_count(object, "batch", options->bench_batch);
     json_object_set_new(object, "prefill", describe_spread(prefill));
     json_object_set_new(object, "decode", describe_spread(decode));
     json_object_set_new(object, "rounds", describe_rounds(bench));
@@ -226,14 +247,24 @@ static int take_ids(struct bench *bench, uint64_t total)
               weir_cli_ids_parse(options->tokens, text.bytes, &bench->ids, &count);
     weir_cli_buffer_free(&text);
     if (ok && count < total)
-        weir_cli_say("%s: wanted %llu ids for --prompt and --gen, found %zu", options->tokens,
-                     (unsigned long long)total, count);
+        weir_cli_say("%s: wanted %llu ids for --prompt, --gen and --batch, found %zu",
+                     options->tokens, (unsigned long long)total, count);
     if (!ok || count < total)
         return WEIR_CLI_FAILURE;
     if (!weir_cli_ids_check(options->tokens, options->argument, bench->ids, total))
         return WEIR_CLI_FAILURE;
     uint32_t *kept = weir_heap_grow(bench->ids, total * sizeof(*bench->ids));
     bench->ids = kept == NULL ? bench->ids : kept;
+    return WEIR_CLI_OK;
+}
+
+static int open_sessions(struct bench *bench)
+{
+    struct weir_err err = {0};
+    bench->sessions[0] = bench->rig.session;
+    for (uint64_t text = 1; text < bench->options->bench_batch; text++)
+        if (weir_session_create(&bench->sessions[text], bench->rig.engine, &err) != WEIR_OK)
+            return weir_cli_fail(&err);
     return WEIR_CLI_OK;
 }
 
@@ -249,29 +280,38 @@ int weir_cli_bench(const struct weir_cli_options *options)
         return weir_cli_misuse("bench", "--prompt and --gen: wanted one above 0, found both 0");
     if (config.n_ctx == 0)
         config.n_ctx = (uint32_t)total;
+    const uint64_t batch = options->bench_batch;
     if (config.n_ctx < total)
         return weir_cli_misuse("bench",
                                "--ctx: wanted at least %llu for --prompt and --gen, found %u",
                                (unsigned long long)total, config.n_ctx);
-    int code = take_ids(&bench, total);
+    int code = take_ids(&bench, batch * total);
     if (code != WEIR_CLI_OK) {
         weir_ids_free(&bench.ids);
         return code;
     }
     bench.rounds = weir_heap_array(options->bench_repeat, sizeof(*bench.rounds));
     double *values = weir_heap_array(options->bench_repeat, sizeof(*values));
-    if (bench.rounds == NULL || values == NULL) {
+    bench.sessions = weir_heap_array(batch, sizeof(*bench.sessions));
+    bench.evals = weir_heap_array(batch, sizeof(*bench.evals));
+    if (bench.rounds == NULL || values == NULL || bench.sessions == NULL || bench.evals == NULL) {
         weir_cli_say("no memory for %llu rounds", (unsigned long long)options->bench_repeat);
         code = WEIR_CLI_FAILURE;
     }
     if (code == WEIR_CLI_OK)
         code = weir_cli_rig_open(&bench.rig, &config, options);
     if (code == WEIR_CLI_OK)
+        code = open_sessions(&bench);
+    if (code == WEIR_CLI_OK)
         code = run_rounds(&bench);
     if (code == WEIR_CLI_OK)
         code = tell(&bench, values);
+    for (uint64_t text = 1; text < batch && bench.sessions != NULL; text++)
+        weir_session_destroy(&bench.sessions[text]);
     weir_cli_rig_close(&bench.rig);
     weir_ids_free(&bench.ids);
+    weir_heap_free(bench.sessions);
+    weir_heap_free(bench.evals);
     weir_heap_free(bench.rounds);
     weir_heap_free(values);
     return code;

@@ -73,6 +73,8 @@ enum weir_cli_option_type {
       "random tokens of a prompt")                                                                 \
     X(bench_gen, COUNT, "--gen", "N", 64, 0, 16777216, WEIR_CLI_BENCH,                             \
       "random tokens fed one at a time after it")                                                  \
+    X(bench_batch, COUNT, "--batch", "N", 1, 1, 1024, WEIR_CLI_BENCH,                              \
+      "texts that are computed together, each of --prompt and --gen tokens")                       \
     X(bench_repeat, COUNT, "--repeat", "R", 3, 1, 1000, WEIR_CLI_BENCH,                            \
       "rounds; the cache stays warm between them")                                                 \
     X(bench_seed, COUNT, "--seed", "S", 1, 0, WEIR_CLI_EXACT_MAX, WEIR_CLI_BENCH,                  \

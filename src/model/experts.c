@@ -9,7 +9,7 @@
 
 enum { BATCH_STREAMED = 4 }; /* experts together, a few at a time: between them reads go out */
 
-/* The experts that are computed together, and their leases. */
+/* The experts of one place that are computed together, and their leases. */
 struct batch {
     struct weir_together work;
     struct weir_lease leases[WEIR_TOGETHER_MAX];
@@ -171,27 +171,49 @@ static void add_experts(struct weir_forward *forward, uint64_t begin, uint64_t e
         }
 }
 
-/* Lease, compute and release every distinct expert of the step. */
-static enum weir_status run_leases(struct batch *batch, struct weir_err *err)
+/* Compute what all places hold. With is_last their outputs are joined: the sums, which read all
+ * of them, are taken with the last place's. */
+static enum weir_status finish_all(struct batch *batches, bool is_last, struct weir_err *err)
 {
-    struct weir_together *work = &batch->work;
-    struct weir_forward *forward = work->forward;
+    for (int place = 0; place < WEIR_PLACE_COUNT; place++) {
+        batches[place].work.add = is_last && place == WEIR_PLACE_COUNT - 1 ? add_experts : NULL;
+        WEIR_TRY(finish_batch(&batches[place], err));
+    }
+    return WEIR_OK;
+}
+
+static void release_all(struct batch *batches)
+{
+    for (int place = 0; place < WEIR_PLACE_COUNT; place++)
+        release_batch(&batches[place]);
+}
+
+static bool holds_any(const struct batch *batches)
+{
+    uint32_t count = 0;
+    for (int place = 0; place < WEIR_PLACE_COUNT; place++)
+        count += batches[place].work.count;
+    return count > 0;
+}
+
+/* Lease, compute and release every distinct expert of the step, each with those of its place. */
+static enum weir_status run_leases(struct weir_forward *forward, struct batch *batches,
+                                   struct weir_err *err)
+{
     weir_store *store = forward->config.store;
     const uint32_t most = weir_lookahead_is_on(forward) ? BATCH_STREAMED : WEIR_TOGETHER_MAX;
     for (uint32_t left = forward->routing.n_distinct; left > 0; left--) {
         struct weir_lease lease = {0};
         bool more = false;
         /* Compute what we hold rather than wait for what we do not. */
-        if (work->count > 0 && !weir_store_ready(store))
-            WEIR_TRY(finish_batch(batch, err));
-        const enum weir_status status = weir_store_next(store, &lease, &more, err);
-        if (status != WEIR_OK) {
-            release_batch(batch);
-            return status;
-        }
+        if (holds_any(batches) && !weir_store_ready(store))
+            WEIR_TRY(finish_all(batches, false, err));
+        WEIR_TRY(weir_store_next(store, &lease, &more, err));
         WEIR_ASSERT(more);
+        struct batch *batch = &batches[lease.place];
         const uint32_t n_row = rows_of(forward, lease.record);
-        if (work->count == most || work->row_count + n_row > forward->hidden.row_count) {
+        if (batch->work.count == most ||
+            batch->work.row_count + n_row > forward->hidden.row_count) {
             const enum weir_status finished = finish_batch(batch, err);
             if (finished != WEIR_OK) {
                 weir_store_release(store, &lease);
@@ -200,8 +222,7 @@ static enum weir_status run_leases(struct batch *batch, struct weir_err *err)
         }
         add_expert(batch, &lease);
     }
-    work->add = add_experts;
-    return finish_batch(batch, err);
+    return finish_all(batches, true, err);
 }
 
 /* chosen and distinct: who computes what. */
@@ -236,17 +257,22 @@ static enum weir_status compute(struct weir_forward *forward, struct weir_err *e
 {
     struct weir_routing *routing = &forward->routing;
     const struct weir_network *network = &forward->step.layer->network;
-    struct batch batch;
-    batch.work = (struct weir_together){.forward = forward, .input = &routing->gathered_act};
-    if (forward->step.n_row == 1) /* its one row is every expert's */
-        batch.work.input = &forward->stream.normed_act;
+    struct batch batches[WEIR_PLACE_COUNT];
+    /* The one row of a step is every expert's. */
+    for (int place = 0; place < WEIR_PLACE_COUNT; place++)
+        batches[place].work = (struct weir_together){
+            .forward = forward,
+            .input =
+                forward->step.n_row == 1 ? &forward->stream.normed_act : &routing->gathered_act,
+        };
     memset(routing->is_computed, 0, forward->shape->n_expert * sizeof(*routing->is_computed));
     routing->n_computed = 0;
     routing->is_pending = true;
     weir_store_begin(forward->config.store, forward->step.layer_index, routing->distinct,
                      routing->n_distinct);
     weir_lookahead_pause(forward, false);
-    const enum weir_status status = run_leases(&batch, err);
+    const enum weir_status status = run_leases(forward, batches, err);
+    release_all(batches);
     weir_store_end(forward->config.store);
     routing->is_pending = false;
     if (status != WEIR_OK)

@@ -86,7 +86,7 @@ struct weir_store_config {
 };
 
 /* Where a lease's bytes are. */
-enum weir_lease_place { WEIR_PLACE_MEMORY };
+enum weir_lease_place { WEIR_PLACE_MEMORY, WEIR_PLACE_COUNT };
 
 struct weir_lease {
     const uint8_t *slice[WEIR_SLICE_MAX]; /* first byte of each slice; any alignment */
