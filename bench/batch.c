@@ -1,11 +1,12 @@
 /* batch.c - texts that decode together beside the same texts one after the other.
  *
  *   build/release/bench/batch MODEL.gguf GIB [TEXTS [TOKENS [ROUNDS]]]
- *   prints {"texts":N,"in_a_row":R,"together":T,"ratio":T/R,"bytes_in_a_row":B,"bytes_together":C}
+ *   prints {"texts":N,"in_a_row":R,"together":T,"ratio":T/R,"bytes_in_a_row":B,
+ *           "bytes_together":C}
  *
- * In a round each text decodes TOKENS tokens alone, then all texts the next TOKENS tokens in one step
- * per token. Speeds are tokens per second of all texts, bytes are read from the device per token;
- * medians of the rounds. GIB 0: everything in memory.
+ * In a round each text decodes TOKENS tokens alone, then all texts the next TOKENS tokens in one
+ * step per token. Speeds are tokens per second of all texts, bytes are read from the device per
+ * token; medians of the rounds. GIB 0: everything in memory.
  */
 #include <stdio.h>
 #include <stdlib.h>
