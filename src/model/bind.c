@@ -91,6 +91,15 @@ static const struct role layer_roles[] = {
      IN_LAYER(network.shared_down)},
 };
 
+/* Weights that a file may have as equal parts of one tensor, one after the other in its rows. */
+static const struct fused {
+    const char *role, *name;
+    uint32_t part, n_part;
+} fused_roles[] = {
+    {"ffn_gate_exps.weight", "ffn_gate_up_exps.weight", 0, 2},
+    {"ffn_up_exps.weight", "ffn_gate_up_exps.weight", 1, 2},
+};
+
 #undef HEAD_NORM
 #undef WIDE_NORM
 #undef BIAS
@@ -142,20 +151,23 @@ struct place {
     struct weir_model *model;
     struct weir_layer *layer; /* NULL: the model's own */
     const struct weir_tensor *tensor;
+    uint32_t part, n_part; /* of its rows; 0, 1: all */
 };
 
 static enum weir_status check_dim(const struct place *place, uint32_t index, enum role_dim dim,
                                   struct weir_err *err)
 {
-    const uint64_t found = place->tensor->dims[index];
+    const uint64_t all = place->tensor->dims[index];
+    const uint32_t n_part = index == 1 ? place->n_part : 1;
+    const uint64_t found = all / n_part;
     uint32_t *learned = learned_dim(place->model, place->layer, dim);
     if (learned != NULL && *learned == 0 && found > 0 && found <= UINT32_MAX)
         *learned = (uint32_t)found;
     const uint64_t wanted = learned != NULL ? *learned : known_dim(place->model, place->layer, dim);
-    if (found != wanted)
+    if (found != wanted || all % n_part != 0)
         return WEIR_FAIL(err, WEIR_ERR_FORMAT, "tensor %s: dimension %u must be %llu, found %llu",
-                         place->tensor->name, index, (unsigned long long)wanted,
-                         (unsigned long long)found);
+                         place->tensor->name, index, (unsigned long long)wanted * n_part,
+                         (unsigned long long)all);
     return WEIR_OK;
 }
 
@@ -175,19 +187,22 @@ static enum weir_status check_tensor(const struct place *place, const struct rol
     return check_dim(place, 3, DIM_NONE, err);
 }
 
-static void place_weight(struct weir_weight *weight, const struct weir_tensor *tensor)
+static void place_weight(struct weir_weight *weight, const struct place *place)
 {
+    const struct weir_tensor *tensor = place->tensor;
     *weight = (struct weir_weight){
         .tensor = tensor,
         .type = tensor->type,
         .file = tensor->file,
         .cols = tensor->dims[0],
-        .rows = tensor->dims[1],
+        .rows = tensor->dims[1] / place->n_part,
         .count = tensor->dims[2],
         .offset = tensor->offset,
         .row_bytes = weir_quant_row_bytes(tensor->type, (size_t)tensor->dims[0]),
     };
     weight->matrix_bytes = weight->rows * weight->row_bytes;
+    weight->stride_bytes = weight->matrix_bytes * place->n_part;
+    weight->offset += weight->matrix_bytes * place->part;
 }
 
 /* Whether this layer, or the model, needs the role. */
@@ -196,13 +211,40 @@ static bool is_needed(const struct role *role, unsigned parts)
     return (role->parts & parts) == role->parts;
 }
 
+/* Where a role's weights are: in a tensor of their own, or in a part of one. layer_index is of no
+ * account for a role of the model itself. */
+static struct place find_place(struct weir_model *model, struct weir_layer *layer,
+                               uint32_t layer_index, const struct role *role, char name[64])
+{
+    struct place place = {.model = model, .layer = layer, .n_part = 1};
+    if (layer == NULL)
+        snprintf(name, 64, "%s", role->name);
+    else
+        snprintf(name, 64, "blk.%u.%s", layer_index, role->name);
+    place.tensor = weir_manifest_tensor(model->manifest, name);
+    for (size_t row = 0; place.tensor == NULL && row < WEIR_COUNT(fused_roles); row++) {
+        char fused_name[64];
+        const struct fused *fused = &fused_roles[row];
+        if (layer == NULL || strcmp(fused->role, role->name) != 0)
+            continue;
+        snprintf(fused_name, sizeof(fused_name), "blk.%u.%s", layer_index, fused->name);
+        place.tensor = weir_manifest_tensor(model->manifest, fused_name);
+        if (place.tensor != NULL) {
+            place.part = fused->part;
+            place.n_part = fused->n_part;
+        }
+    }
+    return place;
+}
+
 /* layer is NULL for a role of the model itself. */
 static enum weir_status bind_role(struct weir_model *model, struct weir_layer *layer,
-                                  const struct role *role, const char *name, uint32_t *bound_count,
-                                  struct weir_err *err)
+                                  uint32_t layer_index, const struct role *role,
+                                  uint32_t *bound_count, struct weir_err *err)
 {
-    const struct weir_tensor *tensor = weir_manifest_tensor(model->manifest, name);
-    const struct place place = {.model = model, .layer = layer, .tensor = tensor};
+    char name[64];
+    const struct place place = find_place(model, layer, layer_index, role, name);
+    const struct weir_tensor *tensor = place.tensor;
     void *base = layer == NULL ? (void *)model : layer;
     if (tensor == NULL && role->optional)
         return WEIR_OK;
@@ -210,7 +252,7 @@ static enum weir_status bind_role(struct weir_model *model, struct weir_layer *l
         return WEIR_FAIL(err, WEIR_ERR_FORMAT, "tensor %s is missing; a %s model needs it", name,
                          model->family->name);
     WEIR_TRY(check_tensor(&place, role, err));
-    *bound_count += 1;
+    *bound_count += place.part == 0; /* each tensor once */
     if (role->kind == ROLE_VECTOR) {
         struct weir_vector *vector = (struct weir_vector *)((char *)base + role->place);
         vector->tensor = tensor;
@@ -218,13 +260,15 @@ static enum weir_status bind_role(struct weir_model *model, struct weir_layer *l
         return WEIR_OK;
     }
     struct weir_weight *weight = (struct weir_weight *)((char *)base + role->place);
-    place_weight(weight, tensor);
+    place_weight(weight, &place);
     if (role->kind == ROLE_EXPERTS)
-        model->expert_bytes += tensor->bytes;
+        model->expert_bytes += tensor->bytes / place.n_part;
     else
         model->trunk_bytes += tensor->bytes;
-    if (role->kind == ROLE_EXPERTS && weight->matrix_bytes > UINT32_MAX - (2u << 20))
-        return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED, "tensor %s: one expert of %llu bytes", name,
+    if (role->kind == ROLE_EXPERTS && weight->matrix_bytes > WEIR_SLICE_BYTES_MAX)
+        return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
+                         "tensor %s: one expert's part of it: wanted at most %d bytes, found %llu",
+                         tensor->name, WEIR_SLICE_BYTES_MAX,
                          (unsigned long long)weight->matrix_bytes);
     return WEIR_OK;
 }
@@ -267,8 +311,7 @@ static enum weir_status bind_layer(struct weir_model *model, uint32_t layer_inde
     for (size_t row = 0; row < WEIR_COUNT(layer_roles); row++) {
         if (!is_needed(&layer_roles[row], parts))
             continue;
-        snprintf(name, sizeof(name), "blk.%u.%s", layer_index, layer_roles[row].name);
-        WEIR_TRY(bind_role(model, layer, &layer_roles[row], name, bound_count, err));
+        WEIR_TRY(bind_role(model, layer, layer_index, &layer_roles[row], bound_count, err));
     }
     model->shape.d_ffn_expert =
         (uint32_t)weir_max(model->shape.d_ffn_expert, layer->network.d_ffn_expert);
@@ -290,6 +333,9 @@ static bool is_bound_name(const struct weir_model *model, const char *name)
     for (size_t row = 0; row < WEIR_COUNT(layer_roles); row++)
         if (is_needed(&layer_roles[row], model->family->parts | WEIR_PART_DENSE) &&
             strcmp(layer_roles[row].name, name + length) == 0)
+            return true;
+    for (size_t row = 0; row < WEIR_COUNT(fused_roles); row++)
+        if (strcmp(fused_roles[row].name, name + length) == 0)
             return true;
     return false;
 }
@@ -319,8 +365,7 @@ enum weir_status weir_model_bind(struct weir_model *model, struct weir_err *err)
 {
     uint32_t bound_count = 0;
     for (size_t row = 0; row < WEIR_COUNT(model_roles); row++)
-        WEIR_TRY(
-            bind_role(model, NULL, &model_roles[row], model_roles[row].name, &bound_count, err));
+        WEIR_TRY(bind_role(model, NULL, 0, &model_roles[row], &bound_count, err));
     model->tied = model->output.cols == 0;
     if (model->tied)
         model->output = model->token_embedding;

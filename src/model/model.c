@@ -176,7 +176,7 @@ void weir_model_store_layer(const struct weir_model *model, uint32_t layer,
     for (uint32_t slice = 0; slice < out->slice_count; slice++)
         out->slice[slice] = (struct weir_slice){
             .offset = slices[slice]->offset,
-            .stride_bytes = slices[slice]->matrix_bytes,
+            .stride_bytes = slices[slice]->stride_bytes,
             .bytes = (uint32_t)slices[slice]->matrix_bytes,
             .file = slices[slice]->file,
         };

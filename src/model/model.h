@@ -88,6 +88,7 @@ struct weir_weight {
     uint64_t cols, rows; /* of one matrix */
     uint64_t row_bytes;
     uint64_t matrix_bytes; /* rows * row_bytes */
+    uint64_t stride_bytes; /* from one matrix of a stack to the next */
     uint64_t count;        /* matrices in the stack; 1, or n_expert */
     uint64_t offset;       /* of the first, in its file */
     const uint8_t *data;   /* set by load; NULL for experts, which live in the store */
