@@ -228,7 +228,7 @@ static void attend_heads(void *user, uint32_t part, uint32_t n_part)
 }
 
 /* Threads that wait for their first heads fetch K of one page. */
-static void expect_keys(const struct weir_forward *forward)
+static void prefetch_keys(const struct weir_forward *forward)
 {
     weir_pool *pool = forward->config.pool;
     const struct weir_mixer *mixer = &forward->step.layer->mixer;
@@ -241,7 +241,7 @@ static void expect_keys(const struct weir_forward *forward)
         weir_min(position, view.page_length) * mixer->d_head * value_bytes(forward);
     const uint32_t page = weir_sequence_pages(forward->step.runs[0].sequence)[0];
     for (uint32_t part = 0; part < weir_pool_thread_count(pool); part++)
-        weir_pool_expect(
+        weir_pool_prefetch(
             pool, part, rows_of(forward, false, part % mixer->n_kv_head) + page * view.stride_bytes,
             bytes);
 }
@@ -257,12 +257,12 @@ static void quantize_attended(void *user, uint32_t part, uint32_t n_part)
 }
 
 /* The network's first matrix comes after the mixer's last. */
-static void expect_network(const struct weir_forward *forward)
+static void prefetch_network(const struct weir_forward *forward)
 {
     const struct weir_network *network = &forward->step.layer->network;
     const struct weir_weight *const first[] = {
         weir_layer_has_experts(forward->step.layer) ? &network->router : &network->gate};
-    weir_linear_expect(forward, first, 1);
+    weir_linear_prefetch(forward, first, 1);
 }
 
 void weir_attention_run(struct weir_forward *forward)
@@ -281,11 +281,11 @@ void weir_attention_run(struct weir_forward *forward)
     };
     const struct weir_weight *const output[] = {&mixer->out};
     weir_act_narrow(&scratch->attended_act, (size_t)mixer->n_head * mixer->d_head);
-    expect_keys(forward);
+    prefetch_keys(forward);
     weir_linear_run(&project);
     weir_lookahead_pause(forward, false);
     weir_forward_by_row(forward, "place heads", place_heads);
-    weir_linear_expect(forward, output, 1);
+    weir_linear_prefetch(forward, output, 1);
     weir_pool_run(forward->config.pool, "attend", attend_heads, forward);
     weir_lookahead_pause(forward, false);
     weir_forward_by_row(forward, "quantize attended", quantize_attended);
@@ -298,6 +298,6 @@ void weir_attention_run(struct weir_forward *forward)
         .count = 1,
         .n_row = forward->step.n_row,
     };
-    expect_network(forward);
+    prefetch_network(forward);
     weir_linear_run(&gather);
 }

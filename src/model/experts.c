@@ -16,14 +16,14 @@ struct batch {
 };
 
 /* What follows the routed experts. */
-static void expect_after_routed(const struct weir_forward *forward)
+static void prefetch_after_routed(const struct weir_forward *forward)
 {
     const struct weir_network *network = &forward->step.layer->network;
     const struct weir_weight *const shared[] = {&network->shared_gate};
     if (network->shared_router.tensor != NULL)
-        weir_linear_expect(forward, shared, 1);
+        weir_linear_prefetch(forward, shared, 1);
     else
-        weir_expect_next_layer(forward);
+        weir_prefetch_next_layer(forward);
 }
 
 /* Down matrices as they land, the first of those missing waited for. */
@@ -38,7 +38,7 @@ static enum weir_status run_tails(struct batch *batch, struct weir_err *err)
         while (work->down_last < work->count &&
                weir_store_tail_ready(store, &batch->leases[work->down_last]));
         if (work->add != NULL)
-            expect_after_routed(work->forward);
+            prefetch_after_routed(work->forward);
         weir_together_down(work);
     }
     return WEIR_OK;

@@ -44,12 +44,13 @@ void weir_matmul_rows(const struct weir_forward *forward, const struct weir_weig
         forward->kernels->matmul[weight->type](&job);
 }
 
-/* Rows below which a piece is not divided: multiples of all kernels' tiles. Of one token they take
- * a thread a few microseconds; with several, each piece passes over all their activations again. */
+/* The smallest pieces, in rows of weights: multiples of all kernels' tiles. A thread computes one
+ * for a single row of activations in a few microseconds. With several rows each piece reads all of
+ * their activations again, so pieces are larger. */
 enum { PIECE_ROWS = 32, PROMPT_PIECE_ROWS = 128 };
-/* Where a piece begins and ends memory stands still for a moment: one token's are so large that of
- * two threads a fifth apart in speed both still end together. Of a prompt an expert may have most
- * of the tokens, and no thread may begin with all of its rows. */
+/* Memory is idle for a moment where a piece begins and ends, so one row's pieces are as large as
+ * they can be while two threads, one a fifth slower than the other, still end together. In a prompt
+ * one expert may have most of the rows: no thread may begin with all of that expert's weights. */
 static const double token_share = 7.0 / 8;
 static const double prompt_share = 1.0 / 2;
 static const double uneven_prompt_share = 1.0 / 5;
@@ -142,11 +143,13 @@ void weir_linear_run(struct weir_linear *linear)
     weir_pool_run(pool, linear->name, run_linear_part, linear);
 }
 
-/* More than a thread has the time for, and less than its second-level cache holds. */
+/* More than a thread has time to fetch between two jobs, and less than its second-level cache
+ * holds.
+ */
 enum { EXPECT_BYTES = 256 << 10 };
 
-void weir_linear_expect(const struct weir_forward *forward,
-                        const struct weir_weight *const *weights, uint32_t count)
+void weir_linear_prefetch(const struct weir_forward *forward,
+                          const struct weir_weight *const *weights, uint32_t count)
 {
     weir_pool *pool = forward->config.pool;
     const uint32_t n_part = weir_pool_thread_count(pool);
@@ -167,7 +170,7 @@ void weir_linear_expect(const struct weir_forward *forward,
             return;
         const struct weir_weight *weight = weights[index];
         const uint64_t rows = weir_min(piece.end - piece.begin, weight->rows - row);
-        weir_pool_expect(pool, part, (const uint8_t *)weight->data + row * weight->row_bytes,
-                         weir_min(rows * weight->row_bytes, EXPECT_BYTES));
+        weir_pool_prefetch(pool, part, (const uint8_t *)weight->data + row * weight->row_bytes,
+                           weir_min(rows * weight->row_bytes, EXPECT_BYTES));
     }
 }

@@ -13,7 +13,7 @@ void weir_forward_by_row(struct weir_forward *forward, const char *name, weir_po
 /* Rows that the threads of a job take piece by piece, until none is left: large pieces first, so
  * that all threads end at nearly the same time whatever slows one of them (guided self-scheduling,
  * Polychronopoulos and Kuck, IEEE Transactions on Computers C-36, 1987). Each part's first piece is
- * known before the job, so that it can be asked for. */
+ * known before the job, so that it can be prefetched. */
 struct weir_deal {
     uint64_t count;
     uint64_t least; /* rows of a piece */
@@ -50,10 +50,10 @@ struct weir_linear {
     struct weir_deal rows; /* set by the run */
 };
 void weir_linear_run(struct weir_linear *linear);
-/* The job after the next one reads these: threads that wait between the two ask for what each will
- * read first. Of one row only, whose limit memory is. */
-void weir_linear_expect(const struct weir_forward *forward,
-                        const struct weir_weight *const *weights, uint32_t count);
+/* The job after the next one reads these weights: a thread that waits between the two prefetches
+ * what it will read first. Only for steps of one row: their speed is the memory's. */
+void weir_linear_prefetch(const struct weir_forward *forward,
+                          const struct weir_weight *const *weights, uint32_t count);
 /* Rows [begin, end) of y = W x for n_row rows of act from first on; matrix of a stack. next is
  * where the thread reads weights after these, or NULL. */
 void weir_matmul_rows(const struct weir_forward *forward, const struct weir_weight *weight,

@@ -267,7 +267,7 @@ void weir_lookahead_pause(struct weir_forward *forward, bool is_layer_over)
         return;
     weir_store_poll(store);
     const uint32_t next =
-        ahead->routed == WEIR_LAYER_NONE ? 0 : weir_find_expert_layer(forward, ahead->routed + 1);
+        weir_find_expert_layer(forward, ahead->routed == WEIR_LAYER_NONE ? 0 : ahead->routed + 1);
     /* What is known does not get better: a prompt's and a rival's guess are made at once. */
     const bool can_wait =
         !forward->step.has_prompt && forward->config.predictor == WEIR_PREDICT_RESIDUAL;
@@ -276,10 +276,11 @@ void weir_lookahead_pause(struct weir_forward *forward, bool is_layer_over)
     if (ahead->stage == WEIR_UNTOLD) {
         if (!can_wait || is_layer_over || weir_store_has_time(store))
             guess(forward, next);
-    } else if (ahead->stage == WEIR_TOLD_EARLY && is_layer_over)
+    } else if (ahead->stage == WEIR_TOLD_EARLY && is_layer_over) {
         guess(forward, next);
-    else if (can_wait && weir_store_has_time(store))
+    } else if (can_wait && weir_store_has_time(store)) {
         guess_further(forward, weir_find_expert_layer(forward, next + 1));
+    }
 }
 
 bool weir_lookahead_is_on(const struct weir_forward *forward)

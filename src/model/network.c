@@ -115,25 +115,25 @@ static void run_down(void *user, uint32_t part, uint32_t n_part)
 }
 
 /* What follows gate and up: the first network's down matrix. */
-static void expect_down(const struct weir_together *together)
+static void prefetch_down(const struct weir_together *together)
 {
     struct weir_weight down = *together->networks[0].down;
     const struct weir_weight *const next[] = {&down};
     down.data = together->networks[0].down_data;
-    weir_linear_expect(together->forward, next, 1);
+    weir_linear_prefetch(together->forward, next, 1);
 }
 
-void weir_expect_next_layer(const struct weir_forward *forward)
+void weir_prefetch_next_layer(const struct weir_forward *forward)
 {
     const struct weir_model *model = forward->config.model;
     const struct weir_weight *const output[] = {&model->output};
     if (forward->step.layer_index + 1 == forward->shape->n_layer) {
-        weir_linear_expect(forward, output, 1);
+        weir_linear_prefetch(forward, output, 1);
         return;
     }
     const struct weir_mixer *mixer = &forward->step.layer[1].mixer;
     const struct weir_weight *const project[] = {&mixer->q, &mixer->k, &mixer->v};
-    weir_linear_expect(forward, project, 3);
+    weir_linear_prefetch(forward, project, 3);
 }
 
 static void deal_rows(struct weir_together *together, const char *name, weir_pool_fn *fn,
@@ -151,7 +151,7 @@ void weir_together_hidden(struct weir_together *together)
     const size_t width = together->networks[0].gate->rows;
     weir_act_narrow(&hidden->act, width);
     hidden->act.f32 = hidden->gate;
-    expect_down(together);
+    prefetch_down(together);
     deal_rows(together, "gate up", run_gate_up, together->count * width);
     if (together->row_count * width <= QUANTIZE_ALONE)
         run_quantize(together, 0, 1);
@@ -185,7 +185,7 @@ void weir_network_whole(struct weir_forward *forward, const struct weir_weight *
         .out = forward->stream.projected,
     };
     weir_together_hidden(&together);
-    weir_expect_next_layer(forward);
+    weir_prefetch_next_layer(forward);
     weir_together_down(&together);
 }
 

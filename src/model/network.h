@@ -38,6 +38,6 @@ void weir_network_whole(struct weir_forward *forward, const struct weir_weight *
                         const struct weir_weight *up, const struct weir_weight *down,
                         weir_add_fn *add);
 /* What is read after this layer: attention of the next one, or the output matrix. */
-void weir_expect_next_layer(const struct weir_forward *forward);
+void weir_prefetch_next_layer(const struct weir_forward *forward);
 
 #endif

@@ -248,14 +248,9 @@ void weir_store_hint(weir_store *store, uint32_t layer, const uint32_t *records,
 bool weir_store_has_time(const weir_store *store)
 {
     const struct weir_step *step = &store->step;
-    return step->missing_next == step->missing_count &&
-           store->in_flight_bytes < ahead_budget_bytes(store);
-}
-
-bool weir_store_has_spare(const weir_store *store)
-{
     const struct weir_ahead *ahead = &store->ahead;
-    return ahead->next == ahead->count && ahead->left_bytes > 0.0 && weir_store_has_time(store) &&
+    return step->missing_next == step->missing_count && ahead->next == ahead->count &&
+           ahead->left_bytes > 0.0 && store->in_flight_bytes < ahead_budget_bytes(store) &&
            find_unsubmitted(store) == WEIR_NO_SLOT;
 }
 

@@ -168,11 +168,10 @@ void weir_store_count(weir_store *store);
  * it. Reads that have begun go on. Never fails. */
 void weir_store_hint(weir_store *store, uint32_t layer, const uint32_t *records, uint32_t count,
                      bool is_sure);
-/* True when so little is in flight that the device will soon have nothing to do. */
+/* True when all that the running step waits for and all that was hinted at was submitted, and the
+ * device will soon have nothing to do: a moment for a hint, about the next layer or, after one,
+ * about the layer that follows it. */
 bool weir_store_has_time(const weir_store *store);
-/* True when the whole hint was submitted and the device has time for more before the next step: a
- * moment for a hint about the layer after. */
-bool weir_store_has_spare(const weir_store *store);
 /* Drop the hint, and wait for the reads in flight. */
 void weir_store_stop_ahead(weir_store *store);
 /* True when every record of the layer has a slot. */

@@ -13,7 +13,7 @@
  *     (seq_cst), so that either the sleeper sees the new round or the caller sees the sleeper.
  * I3  The same for the caller's sleep on working, announced in caller_sleeps.
  *
- * Who spins asks for what it will read next (weir_pool_expect), if that was told for the round it
+ * Who spins asks for what it will read next (weir_pool_prefetch), if that was told for the round it
  * waits after.
  */
 #include "base/heap.h"
@@ -41,7 +41,7 @@ enum {
 _Static_assert((int)WEIR_THREAD_MAX <= (int)WEIR_TRACK_READER, "each part of a job has a track");
 
 /* Atomic for who is late; nothing follows from a mixture. */
-struct expected {
+struct prefetch {
     _Atomic uint32_t round; /* to be asked for after it */
     _Atomic(const char *) at;
     _Atomic uint64_t bytes;
@@ -51,11 +51,11 @@ struct pool_thread {
     weir_pool *pool;
     pthread_t id;
     uint32_t index;
-    struct expected expected;
+    struct prefetch prefetch;
 };
 
 /* What a waiting thread has yet to ask for. */
-struct asking {
+struct fetching {
     const char *at;
     uint64_t bytes;
 };
@@ -101,33 +101,33 @@ static void futex_wake_all(_Atomic uint32_t *word)
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
-static struct asking start_asking(const struct pool_thread *thread, uint32_t round)
+static struct fetching start_fetching(const struct pool_thread *thread, uint32_t round)
 {
-    const struct expected *expected = &thread->expected;
-    if (atomic_load_explicit(&expected->round, memory_order_relaxed) != round)
-        return (struct asking){0};
-    return (struct asking){
-        .at = atomic_load_explicit(&expected->at, memory_order_relaxed),
-        .bytes = atomic_load_explicit(&expected->bytes, memory_order_relaxed),
+    const struct prefetch *prefetch = &thread->prefetch;
+    if (atomic_load_explicit(&prefetch->round, memory_order_relaxed) != round)
+        return (struct fetching){0};
+    return (struct fetching){
+        .at = atomic_load_explicit(&prefetch->at, memory_order_relaxed),
+        .bytes = atomic_load_explicit(&prefetch->bytes, memory_order_relaxed),
     };
 }
 
 /* A few lines of it; false: none is left. */
-static bool ask_on(struct asking *asking)
+static bool fetch_on(struct fetching *fetching)
 {
-    if (asking->bytes == 0)
+    if (fetching->bytes == 0)
         return false;
     for (int line = 0; line < LINES_PER_SPIN; line++)
-        __builtin_prefetch(asking->at + line * CACHE_LINE_BYTES, 0, SECOND_LEVEL);
-    const uint64_t asked = weir_min(asking->bytes, LINES_PER_SPIN * CACHE_LINE_BYTES);
-    asking->at += asked;
-    asking->bytes -= asked;
+        __builtin_prefetch(fetching->at + line * CACHE_LINE_BYTES, 0, SECOND_LEVEL);
+    const uint64_t bytes = weir_min(fetching->bytes, LINES_PER_SPIN * CACHE_LINE_BYTES);
+    fetching->at += bytes;
+    fetching->bytes -= bytes;
     return true;
 }
 
 /* Spin until *word is (equal) or is not (!equal) value, at most spin_ns. True when it happened. */
 static bool spin_until(_Atomic uint32_t *word, uint32_t value, bool equal, uint64_t spin_ns,
-                       struct asking asking)
+                       struct fetching fetching)
 {
     uint64_t end_ns = 0;
     for (;;) {
@@ -137,7 +137,7 @@ static bool spin_until(_Atomic uint32_t *word, uint32_t value, bool equal, uint6
                 return true;
             if (spin_ns == 0)
                 return false;
-            if (!ask_on(&asking))
+            if (!fetch_on(&fetching))
                 relax();
         }
         const uint64_t now_ns = weir_now_ns();
@@ -151,7 +151,7 @@ static bool spin_until(_Atomic uint32_t *word, uint32_t value, bool equal, uint6
 static void wait_for_round(const struct pool_thread *self, uint32_t seen)
 {
     weir_pool *pool = self->pool;
-    if (spin_until(&pool->round, seen, false, pool->spin_ns, start_asking(self, seen)))
+    if (spin_until(&pool->round, seen, false, pool->spin_ns, start_fetching(self, seen)))
         return;
     atomic_fetch_add_explicit(&pool->sleeper_count, 1, memory_order_seq_cst); /* keeps I2 */
     while (atomic_load_explicit(&pool->round, memory_order_seq_cst) == seen)
@@ -196,7 +196,8 @@ static void finish_part(weir_pool *pool)
 
 static void wait_for_parts(weir_pool *pool, uint32_t round)
 {
-    if (spin_until(&pool->working, 0, true, pool->spin_ns, start_asking(&pool->threads[0], round)))
+    if (spin_until(&pool->working, 0, true, pool->spin_ns,
+                   start_fetching(&pool->threads[0], round)))
         return;
     atomic_store_explicit(&pool->caller_sleeps, 1, memory_order_seq_cst); /* keeps I3 */
     for (;;) {
@@ -320,13 +321,13 @@ void weir_pool_run(weir_pool *pool, const char *name, weir_pool_fn *fn, void *jo
     wait_for_parts(pool, round);
 }
 
-void weir_pool_expect(weir_pool *pool, uint32_t index, const void *at, uint64_t bytes)
+void weir_pool_prefetch(weir_pool *pool, uint32_t index, const void *at, uint64_t bytes)
 {
     /* Only the caller changes round. */
     const uint32_t round = atomic_load_explicit(&pool->round, memory_order_relaxed) + 1;
     WEIR_ASSERT(index < pool->n_thread);
-    struct expected *expected = &pool->threads[index].expected;
-    atomic_store_explicit(&expected->at, at, memory_order_relaxed);
-    atomic_store_explicit(&expected->bytes, bytes, memory_order_relaxed);
-    atomic_store_explicit(&expected->round, round, memory_order_relaxed);
+    struct prefetch *prefetch = &pool->threads[index].prefetch;
+    atomic_store_explicit(&prefetch->at, at, memory_order_relaxed);
+    atomic_store_explicit(&prefetch->bytes, bytes, memory_order_relaxed);
+    atomic_store_explicit(&prefetch->round, round, memory_order_relaxed);
 }

@@ -117,9 +117,9 @@ void weir_pool_set_timeline(weir_pool *pool, weir_timeline *timeline);
  * has begun. Waiting spins briefly, then sleeps. name is what a timeline calls the job: a string
  * constant. */
 void weir_pool_run(weir_pool *pool, const char *name, weir_pool_fn *fn, void *job);
-/* While a thread waits after the next run, it asks for these bytes into its CPU's second-level
- * cache: what thread `index` will read. They need not be there: nothing is read. */
-void weir_pool_expect(weir_pool *pool, uint32_t index, const void *at, uint64_t bytes);
+/* While thread `index` waits after the next run, it prefetches these bytes into its CPU's
+ * second-level cache: what it will read first then. Nothing is read, so they may be anywhere. */
+void weir_pool_prefetch(weir_pool *pool, uint32_t index, const void *at, uint64_t bytes);
 
 /* Every thread of the pool sums its part of [start, start + bytes), which begins on a cache line;
  * nanoseconds that all of it took. */

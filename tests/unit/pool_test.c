@@ -74,8 +74,8 @@ static void pool_expects_what_is_not_there(void **state)
     struct counting_job job = {0};
     assert_int_equal(weir_pool_create(&pool, 2, NULL), WEIR_OK);
     for (uint64_t round = 1; round <= 2000; round++) {
-        weir_pool_expect(pool, 0, (const void *)(uintptr_t)(round * 4096), 1000);
-        weir_pool_expect(pool, 1, (const void *)(UINTPTR_MAX / 2), UINT64_MAX / 4);
+        weir_pool_prefetch(pool, 0, (const void *)(uintptr_t)(round * 4096), 1000);
+        weir_pool_prefetch(pool, 1, (const void *)(UINTPTR_MAX / 2), UINT64_MAX / 4);
         weir_pool_run(pool, "count", count_run, &job);
         assert_int_equal(job.runs[0], round);
         assert_int_equal(job.runs[1], round);

@@ -276,10 +276,10 @@ static void there_is_spare_time_when_all_guesses_are_asked_for(void **state)
     give_time(&toy);
     weir_store_hint(toy.store, 1, few, 2, false);
     wait_for_reads(&toy);
-    assert_true(weir_store_has_spare(toy.store)); /* for one of three records */
+    assert_true(weir_store_has_time(toy.store)); /* for one of three records */
     weir_store_hint(toy.store, 2, few, 2, false);
     wait_for_reads(&toy);
-    assert_false(weir_store_has_spare(toy.store));
+    assert_false(weir_store_has_time(toy.store));
     close_toy(&toy);
 }
 
