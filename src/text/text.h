@@ -70,7 +70,7 @@ enum weir_tokenize_flags {
  * Bytes that are not UTF-8 are tokenised as bytes, never dropped. Families whose tokenizer.json
  * normalises to NFC (qwen2, olmo) are given NFC text, so decoding gives back the bytes of text that
  * is NFC already; why: docs/decisions/0003-nfc.md. Memory does not grow with the text, nor with a
- * long word (docs/decisions/0013-texts-as-streams.md); of a run of white space or of combining
+ * long word (docs/decisions/0015-texts-as-streams.md); of a run of white space or of combining
  * marks that has no end it does, by a few bytes for each of theirs. */
 typedef struct weir_text_encoder weir_text_encoder;
 
