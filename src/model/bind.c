@@ -222,17 +222,16 @@ static struct place find_place(struct weir_model *model, struct weir_layer *laye
     else
         snprintf(name, 64, "blk.%u.%s", layer_index, role->name);
     place.tensor = weir_manifest_tensor(model->manifest, name);
-    for (size_t row = 0; place.tensor == NULL && row < WEIR_COUNT(fused_roles); row++) {
+    for (size_t row = 0; layer != NULL && row < WEIR_COUNT(fused_roles); row++) {
         char fused_name[64];
         const struct fused *fused = &fused_roles[row];
-        if (layer == NULL || strcmp(fused->role, role->name) != 0)
-            continue;
         snprintf(fused_name, sizeof(fused_name), "blk.%u.%s", layer_index, fused->name);
-        place.tensor = weir_manifest_tensor(model->manifest, fused_name);
-        if (place.tensor != NULL) {
-            place.part = fused->part;
-            place.n_part = fused->n_part;
-        }
+        const struct weir_tensor *tensor = weir_manifest_tensor(model->manifest, fused_name);
+        if (tensor == NULL || strcmp(fused->role, role->name) != 0)
+            continue;
+        place.tensor = tensor; /* then one of its own has no use, and is refused for that */
+        place.part = fused->part;
+        place.n_part = fused->n_part;
     }
     return place;
 }
