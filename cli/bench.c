@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/heap.h"
-#include "cli.h"
+#include "source.h"
 
 /* One round; a phase that was not asked for is WEIR_CLI_NONE. */
 struct round {
@@ -235,27 +235,26 @@ static int run_rounds(struct bench *bench)
 static int take_ids(struct bench *bench, uint64_t total)
 {
     const struct weir_cli_options *options = bench->options;
-    struct weir_cli_buffer text = {0};
+    struct weir_cli_source source = {.fd = -1};
     size_t count = 0;
-    if (options->tokens == NULL) {
-        bench->ids = weir_heap_array(total, sizeof(*bench->ids));
-        if (bench->ids == NULL)
-            weir_cli_say("no memory for %llu token ids", (unsigned long long)total);
-        return bench->ids == NULL ? WEIR_CLI_FAILURE : WEIR_CLI_OK;
+    bench->ids = weir_heap_array(total, sizeof(*bench->ids));
+    if (bench->ids == NULL) {
+        weir_cli_say("no memory for %llu token ids", (unsigned long long)total);
+        return WEIR_CLI_FAILURE;
     }
-    bool ok = weir_cli_file_read(options->tokens, weir_cli_text_bytes_max(options), &text) &&
-              weir_cli_ids_parse(options->tokens, text.bytes, &bench->ids, &count);
-    weir_cli_buffer_free(&text);
+    if (options->tokens == NULL)
+        return WEIR_CLI_OK;
+    const bool ok = weir_cli_source_open(&source, options->tokens) &&
+                    weir_cli_source_next(&source, bench->ids, total, &count);
+    weir_cli_source_close(&source);
     if (ok && count < total)
         weir_cli_say("%s: wanted %llu ids for --prompt, --gen and --batch, found %zu",
                      options->tokens, (unsigned long long)total, count);
     if (!ok || count < total)
         return WEIR_CLI_FAILURE;
-    if (!weir_cli_ids_check(options->tokens, options->argument, bench->ids, total))
-        return WEIR_CLI_FAILURE;
-    uint32_t *kept = weir_heap_grow(bench->ids, total * sizeof(*bench->ids));
-    bench->ids = kept == NULL ? bench->ids : kept;
-    return WEIR_CLI_OK;
+    return weir_cli_ids_check(options->tokens, options->argument, bench->ids, total)
+               ? WEIR_CLI_OK
+               : WEIR_CLI_FAILURE;
 }
 
 static int open_sessions(struct bench *bench)

@@ -6,7 +6,6 @@
  *           whoever opened them.
  * Threads   One. A signal only sets a flag and cancels the watched session.
  * Errors    Printed once, where they are found; commands return an enum weir_cli_exit.
- * Limits    Texts of at most 1 GiB.
  */
 #ifndef WEIR_CLI_H
 #define WEIR_CLI_H
@@ -98,17 +97,13 @@ struct weir_cli_buffer {
 
 bool weir_cli_buffer_append(struct weir_cli_buffer *buffer, const char *bytes, size_t length);
 void weir_cli_buffer_free(struct weir_cli_buffer *buffer);
-/* Read a whole file of at most most_bytes; "-" is standard input. False when it cannot: it has been
- * said. */
-enum { WEIR_CLI_TEXT_BYTES_MAX = 1 << 30 };
-bool weir_cli_file_read(const char *path, uint64_t most_bytes, struct weir_cli_buffer *buffer);
-/* The longest text that can be cut into tokens under --mem. */
-uint64_t weir_cli_text_bytes_max(const struct weir_cli_options *options);
 /* Token ids apart by white space or commas. what names the source in the message. */
 bool weir_cli_ids_parse(const char *what, const char *text, uint32_t **ids, size_t *count);
 /* Whether the model's vocabulary has all of them, found out before the model is loaded. */
 bool weir_cli_ids_check(const char *what, const char *model_path, const uint32_t *ids,
                         size_t count);
+
+/* ---- files out (files.c) ------------------------------------------------------------------- */
 
 /* A file being written; removed again unless it is finished whole. */
 struct weir_cli_out {

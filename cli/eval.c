@@ -4,22 +4,23 @@
 #include <string.h>
 
 #include "base/heap.h"
-#include "cli.h"
+#include "source.h"
 
 struct evaluation {
     const struct weir_cli_options *options;
     struct weir_cli_rig rig;
     struct weir_cli_out logits;
-    uint32_t *ids;
+    struct weir_cli_source source;
+    uint32_t *chunk;             /* ids of one, n_ctx of them */
     size_t id_count, used_count; /* in the text, and in the chunks evaluated */
     uint32_t n_vocab;
     uint32_t n_ctx; /* tokens of a chunk */
     size_t chunk_count;
     uint32_t scored_from; /* first position of a chunk whose prediction counts */
     uint32_t bos;         /* replaces each chunk's first token, or WEIR_ID_NONE */
-    const uint32_t *chunk;
     double nll_sum, nll_square_sum;
     uint64_t scored_count;
+    double eval_s;
     bool failed; /* already said */
 };
 
@@ -54,76 +55,52 @@ static bool take_logits(void *user, uint32_t position, const float *logits)
     return !weir_cli_stop_asked();
 }
 
-/* The ids of --text or --tokens; the text itself is let go before the model is opened. */
-static int read_ids(struct evaluation *evaluation)
+/* The file of --text or --tokens, and how long a chunk can be: a byte has at most a token, but
+ * normalised it may have three, and one or two are added. */
+static int open_source(struct evaluation *evaluation)
 {
     const struct weir_cli_options *options = evaluation->options;
-    struct weir_cli_buffer text = {0};
-    struct weir_err err = {0};
-    weir_tokenizer *tokenizer = NULL;
-    int code = WEIR_CLI_FAILURE;
-    if (options->text == NULL && options->tokens == NULL)
-        return weir_cli_misuse("eval", "wanted --text or --tokens, found neither");
     const char *path = options->text != NULL ? options->text : options->tokens;
-    if (!weir_cli_file_read(path, weir_cli_text_bytes_max(options), &text))
-        goto done;
-    if (options->tokens != NULL) {
-        if (strlen(text.bytes) != text.length)
-            weir_cli_say("%s: wanted token ids, found a zero byte", path);
-        else if (weir_cli_ids_parse(path, text.bytes, &evaluation->ids, &evaluation->id_count) &&
-                 weir_cli_ids_check(path, options->argument, evaluation->ids, evaluation->id_count))
-            code = WEIR_CLI_OK;
-        goto done;
-    }
-    if (weir_tokenizer_open(&tokenizer, options->argument, &err) != WEIR_OK ||
-        weir_tokenizer_encode(tokenizer, text.bytes, text.length, WEIR_TEXT_ADD_SPECIAL,
-                              &evaluation->ids, &evaluation->id_count, &err) != WEIR_OK) {
-        weir_cli_fail(&err);
-        goto done;
-    }
-    if (weir_tokenizer_adds_bos(tokenizer))
-        evaluation->bos = weir_tokenizer_bos(tokenizer);
-    code = WEIR_CLI_OK;
-
-done:
-    weir_tokenizer_close(&tokenizer);
-    weir_cli_buffer_free(&text);
-    return code;
-}
-
-/* How the ids are cut: whole chunks, or one short one. Keeps only the ids that are used. */
-static int cut_chunks(struct evaluation *evaluation)
-{
-    const struct weir_cli_options *options = evaluation->options;
-    if (evaluation->id_count == 0) {
-        weir_cli_say("%s holds no tokens", options->text != NULL ? options->text : options->tokens);
+    enum { TOKENS_PER_BYTE = 3, TOKENS_MORE = 3 };
+    if (path == NULL)
+        return weir_cli_misuse("eval", "wanted --text or --tokens, found neither");
+    if (!weir_cli_source_open(&evaluation->source, path))
         return WEIR_CLI_FAILURE;
-    }
-    evaluation->n_ctx = (uint32_t)weir_min(options->eval_ctx, evaluation->id_count);
-    evaluation->scored_from = evaluation->id_count < options->eval_ctx ? 0 : evaluation->n_ctx / 2;
-    evaluation->chunk_count = evaluation->id_count / evaluation->n_ctx;
-    if (options->chunk_limit > 0)
-        evaluation->chunk_count = weir_min(evaluation->chunk_count, options->chunk_limit);
-    evaluation->used_count = evaluation->chunk_count * evaluation->n_ctx;
-    uint32_t *used = weir_heap_array(evaluation->used_count, sizeof(*used));
-    if (used == NULL) {
-        weir_cli_say("no memory for %zu token ids", evaluation->used_count);
-        return WEIR_CLI_FAILURE;
-    }
-    memcpy(used, evaluation->ids, evaluation->used_count * sizeof(*used));
-    weir_ids_free(&evaluation->ids);
-    evaluation->ids = used;
+    const uint64_t file_bytes = weir_cli_source_bytes(&evaluation->source);
+    const uint64_t most =
+        weir_min(file_bytes, UINT32_MAX / TOKENS_PER_BYTE - 1) * TOKENS_PER_BYTE + TOKENS_MORE;
+    evaluation->n_ctx = (uint32_t)weir_min(options->eval_ctx, most);
     return WEIR_CLI_OK;
 }
 
-static enum weir_status evaluate_chunk(struct evaluation *evaluation, uint32_t *chunk,
-                                       struct weir_err *err)
+static bool start_source(struct evaluation *evaluation)
 {
+    weir_tokenizer *tokenizer = weir_engine_tokenizer(evaluation->rig.engine);
+    evaluation->source.n_vocab = evaluation->n_vocab;
+    evaluation->chunk = weir_heap_array(evaluation->n_ctx, sizeof(*evaluation->chunk));
+    if (evaluation->chunk == NULL) {
+        weir_cli_say("no memory for %u token ids", evaluation->n_ctx);
+        return false;
+    }
+    if (evaluation->options->tokens != NULL)
+        return true;
+    if (tokenizer == NULL) {
+        weir_cli_say("%s: give ids with --tokens",
+                     weir_engine_tokenizer_why(evaluation->rig.engine));
+        return false;
+    }
+    if (weir_tokenizer_adds_bos(tokenizer))
+        evaluation->bos = weir_tokenizer_bos(tokenizer);
+    return weir_cli_source_encode(&evaluation->source, tokenizer, WEIR_TEXT_ADD_SPECIAL);
+}
+
+static enum weir_status evaluate_chunk(struct evaluation *evaluation, struct weir_err *err)
+{
+    uint32_t *chunk = evaluation->chunk;
     weir_session *session = evaluation->rig.session;
     uint32_t quiet = 0; /* tokens whose logits nobody asks for */
     if (evaluation->bos != WEIR_ID_NONE)
         chunk[0] = evaluation->bos;
-    evaluation->chunk = chunk;
     weir_session_rewind(session, 0);
     if (evaluation->logits.file == NULL)
         quiet = evaluation->scored_from;
@@ -133,26 +110,56 @@ static enum weir_status evaluate_chunk(struct evaluation *evaluation, uint32_t *
                              evaluation, err);
 }
 
+/* The next chunk; false at the end of the text, or when it cannot be read. Only the first one may
+ * be short: then it is all there is. */
+static bool next_chunk(struct evaluation *evaluation)
+{
+    size_t count = 0;
+    if (!weir_cli_source_next(&evaluation->source, evaluation->chunk, evaluation->n_ctx, &count)) {
+        evaluation->failed = true;
+        return false;
+    }
+    evaluation->id_count += count;
+    if (evaluation->chunk_count > 0 || count == 0)
+        return count > 0 && count == evaluation->n_ctx;
+    evaluation->scored_from = count < evaluation->options->eval_ctx ? 0 : evaluation->n_ctx / 2;
+    evaluation->n_ctx = (uint32_t)count;
+    return true;
+}
+
+/* Ids are read as they are evaluated; those behind the last chunk are only counted. */
 static int evaluate_chunks(struct evaluation *evaluation)
 {
-    for (size_t index = 0; index < evaluation->chunk_count; index++) {
+    const struct weir_cli_options *options = evaluation->options;
+    bool is_there = next_chunk(evaluation);
+    while (is_there &&
+           (options->chunk_limit == 0 || evaluation->chunk_count < options->chunk_limit)) {
         struct weir_err err = {0};
-        if (evaluate_chunk(evaluation, evaluation->ids + index * evaluation->n_ctx, &err) !=
-            WEIR_OK) {
+        const uint64_t start_ns = weir_now_ns();
+        if (evaluate_chunk(evaluation, &err) != WEIR_OK) {
             if (!evaluation->failed)
                 weir_cli_fail(&err);
             return WEIR_CLI_FAILURE;
         }
+        evaluation->eval_s += (double)(weir_now_ns() - start_ns) * 1e-9;
+        evaluation->chunk_count++;
+        evaluation->used_count += evaluation->n_ctx;
         if (evaluation->scored_count > 0)
-            weir_cli_status_line("chunk %zu of %zu, perplexity %.4f", index + 1,
-                                 evaluation->chunk_count,
+            weir_cli_status_line("chunk %zu, perplexity %.4f", evaluation->chunk_count,
                                  exp(evaluation->nll_sum / (double)evaluation->scored_count));
+        is_there = next_chunk(evaluation);
     }
+    while (is_there && !weir_cli_stop_asked())
+        is_there = next_chunk(evaluation);
     weir_cli_status_clear();
-    return WEIR_CLI_OK;
+    if (!evaluation->failed && evaluation->id_count == 0) {
+        weir_cli_say("%s holds no tokens", evaluation->source.name);
+        return WEIR_CLI_FAILURE;
+    }
+    return evaluation->failed ? WEIR_CLI_FAILURE : WEIR_CLI_OK;
 }
 
-static int report(struct evaluation *evaluation, double eval_s)
+static int report(struct evaluation *evaluation)
 {
     const struct weir_cli_options *options = evaluation->options;
     struct weir_cli_report report = {
@@ -160,7 +167,7 @@ static int report(struct evaluation *evaluation, double eval_s)
         .calibration = weir_cli_rig_calibration(&evaluation->rig),
         .model_path = options->argument,
         .prompt_tokens = evaluation->id_count,
-        .prefill_s = eval_s,
+        .prefill_s = evaluation->eval_s,
         .decode_s = WEIR_CLI_NONE,
         .prefill_evals = evaluation->used_count,
     };
@@ -198,33 +205,31 @@ static int evaluate(struct evaluation *evaluation)
     struct weir_bench_config bench_config;
     if (!weir_cli_config_fill(&config, &bench_config, options, "eval"))
         return WEIR_CLI_USAGE;
-    int code = read_ids(evaluation);
-    if (code == WEIR_CLI_OK)
-        code = cut_chunks(evaluation);
+    int code = open_source(evaluation);
     if (code != WEIR_CLI_OK)
         return code;
     config.n_ctx = evaluation->n_ctx;
-    config.caller_bytes = evaluation->used_count * sizeof(*evaluation->ids);
     if (options->logits != NULL && !weir_cli_out_open(&evaluation->logits, options->logits))
         return WEIR_CLI_FAILURE;
     code = weir_cli_rig_open(&evaluation->rig, &config, options);
     if (code != WEIR_CLI_OK)
         return code;
     evaluation->n_vocab = weir_engine_model(evaluation->rig.engine)->n_vocab;
-    const uint64_t start_ns = weir_now_ns();
+    if (!start_source(evaluation))
+        return WEIR_CLI_FAILURE;
     code = evaluate_chunks(evaluation);
-    const double eval_s = (double)(weir_now_ns() - start_ns) * 1e-9;
     if (code == WEIR_CLI_OK && !weir_cli_out_finish(&evaluation->logits))
         code = WEIR_CLI_FAILURE;
-    return code == WEIR_CLI_OK ? report(evaluation, eval_s) : code;
+    return code == WEIR_CLI_OK ? report(evaluation) : code;
 }
 
 int weir_cli_eval(const struct weir_cli_options *options)
 {
-    struct evaluation evaluation = {.options = options, .bos = WEIR_ID_NONE};
+    struct evaluation evaluation = {.options = options, .bos = WEIR_ID_NONE, .source = {.fd = -1}};
     const int code = evaluate(&evaluation);
     weir_cli_out_discard(&evaluation.logits);
+    weir_cli_source_close(&evaluation.source);
     weir_cli_rig_close(&evaluation.rig);
-    weir_ids_free(&evaluation.ids);
+    weir_heap_free(evaluation.chunk);
     return code;
 }

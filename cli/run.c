@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/heap.h"
+#include "source.h"
 #include "trace.h"
 
 /* Why the text ended where it did. */
@@ -25,7 +26,8 @@ struct run {
     weir_tokenizer *tokenizer; /* borrowed; NULL when the model has no vocabulary */
     weir_decoder *decoder;
     weir_sampler *sampler;
-    struct weir_cli_buffer prompt, text;
+    struct weir_cli_source prompt;
+    struct weir_cli_buffer text;
     uint32_t *prompt_ids, *ids;
     size_t prompt_count, id_count;
     uint64_t seed;
@@ -39,8 +41,8 @@ static double seconds_since(uint64_t start_ns)
     return (double)(weir_now_ns() - start_ns) * 1e-9;
 }
 
-/* The prompt's bytes or ids, before anything is loaded. */
-static int read_prompt(struct run *run)
+/* Where the prompt comes from, before anything is loaded; ids are read at once. */
+static int find_prompt(struct run *run)
 {
     const struct weir_cli_options *options = run->options;
     const char *prompt = options->prompt;
@@ -57,43 +59,47 @@ static int read_prompt(struct run *run)
     if (prompt == NULL && isatty(STDIN_FILENO))
         return weir_cli_misuse(options->command,
                                "wanted a prompt: -p TEXT, or text on standard input");
-    if (prompt != NULL && strcmp(prompt, "-") != 0)
-        return weir_cli_buffer_append(&run->prompt, prompt, strlen(prompt)) ? WEIR_CLI_OK
-                                                                            : WEIR_CLI_FAILURE;
-    if (!weir_cli_file_read("-", weir_cli_text_bytes_max(run->options), &run->prompt))
-        return WEIR_CLI_FAILURE;
-    if (run->prompt.length > 0 && run->prompt.bytes[run->prompt.length - 1] == '\n')
-        run->prompt.length--;
-    return WEIR_CLI_OK;
+    if (prompt != NULL && strcmp(prompt, "-") != 0) {
+        weir_cli_source_text(&run->prompt, "-p", prompt);
+        return WEIR_CLI_OK;
+    }
+    run->prompt.drops_newline = true;
+    return weir_cli_source_open(&run->prompt, "-") ? WEIR_CLI_OK : WEIR_CLI_FAILURE;
 }
 
-static int encode_prompt(struct run *run)
+/* The ids of the prompt, which is read no further than it can fit the context. */
+static bool encode_prompt(struct run *run)
 {
-    struct weir_err err = {0};
-    if (run->prompt_ids != NULL)
-        return WEIR_CLI_OK;
+    const uint32_t n_ctx = weir_engine_plan(run->rig.engine)->n_ctx;
     if (run->tokenizer == NULL) {
         weir_cli_say("%s: give the prompt with --ids", weir_engine_tokenizer_why(run->rig.engine));
-        return WEIR_CLI_FAILURE;
+        return false;
     }
-    if (weir_tokenizer_encode(run->tokenizer, run->prompt.bytes, run->prompt.length,
-                              WEIR_TEXT_ADD_SPECIAL | WEIR_TEXT_PARSE_SPECIAL, &run->prompt_ids,
-                              &run->prompt_count, &err) != WEIR_OK)
-        return weir_cli_fail(&err);
+    run->prompt_ids = weir_heap_array(n_ctx, sizeof(*run->prompt_ids));
+    if (run->prompt_ids == NULL) {
+        weir_cli_say("no memory for a prompt of %u tokens", n_ctx);
+        return false;
+    }
+    run->prompt.id_limit = n_ctx;
+    if (!weir_cli_source_encode(&run->prompt, run->tokenizer,
+                                WEIR_TEXT_ADD_SPECIAL | WEIR_TEXT_PARSE_SPECIAL))
+        return false;
+    if (!weir_cli_source_next(&run->prompt, run->prompt_ids, n_ctx, &run->prompt_count)) {
+        if (weir_cli_source_is_over(&run->prompt))
+            weir_cli_say("the prompt is longer than the context: it has %llu tokens at least, the "
+                         "context holds %u (--ctx asks for more)",
+                         (unsigned long long)run->prompt.seen, n_ctx);
+        return false;
+    }
+    weir_cli_source_close(&run->prompt); /* its memory is not wanted any more */
     if (run->prompt_count > 0)
-        return WEIR_CLI_OK;
+        return true;
     if (weir_tokenizer_bos(run->tokenizer) == WEIR_ID_NONE) {
         weir_cli_say("the prompt is empty, and this model has no token to begin a text with");
-        return WEIR_CLI_FAILURE;
-    }
-    weir_ids_free(&run->prompt_ids);
-    run->prompt_ids = weir_heap_array(1, sizeof(*run->prompt_ids));
-    if (run->prompt_ids == NULL) {
-        weir_cli_say("no memory for the prompt");
-        return WEIR_CLI_FAILURE;
+        return false;
     }
     run->prompt_ids[run->prompt_count++] = weir_tokenizer_bos(run->tokenizer);
-    return WEIR_CLI_OK;
+    return true;
 }
 
 /* Everything the loop needs is allocated here: it allocates only for the text it must keep. */
@@ -251,9 +257,9 @@ static int finish(struct run *run)
 static int run_prompt(struct run *run)
 {
     run->tokenizer = weir_engine_tokenizer(run->rig.engine);
-    int code = encode_prompt(run);
-    if (code == WEIR_CLI_OK)
-        code = prepare(run);
+    if (run->prompt_ids == NULL && !encode_prompt(run))
+        return WEIR_CLI_FAILURE;
+    int code = prepare(run);
     if (code == WEIR_CLI_OK &&
         !weir_cli_tap_begin(&run->tap, &run->rig, run->options->argument, run->prompt_count))
         code = WEIR_CLI_FAILURE;
@@ -279,12 +285,12 @@ static int run_prompt(struct run *run)
 
 int weir_cli_run(const struct weir_cli_options *options)
 {
-    struct run run = {.options = options};
+    struct run run = {.options = options, .prompt = {.fd = -1}};
     struct weir_config config;
     struct weir_bench_config bench_config;
     if (!weir_cli_config_fill(&config, &bench_config, options, options->command))
         return WEIR_CLI_USAGE;
-    int code = read_prompt(&run);
+    int code = find_prompt(&run);
     if (code == WEIR_CLI_OK && options->output != NULL &&
         !weir_cli_tap_open(&run.tap, options->output, &config))
         code = WEIR_CLI_FAILURE;
@@ -299,7 +305,7 @@ int weir_cli_run(const struct weir_cli_options *options)
     weir_cli_rig_close(&run.rig);
     weir_ids_free(&run.prompt_ids);
     weir_heap_free(run.ids);
-    weir_cli_buffer_free(&run.prompt);
+    weir_cli_source_close(&run.prompt);
     weir_cli_buffer_free(&run.text);
     return code;
 }

@@ -234,6 +234,22 @@ WEIR_API enum weir_status weir_tokenizer_encode(weir_tokenizer *tokenizer, const
                                                 size_t length, unsigned flags, uint32_t **ids,
                                                 size_t *count, struct weir_err *err);
 WEIR_API void weir_ids_free(uint32_t **ids);
+
+/* A text that comes in parts: the ids are those of the whole text, and the memory does not grow
+ * with it (but for runs of mixed white space that have no end). Borrows the tokenizer; flags as
+ * above. */
+typedef struct weir_encoder weir_encoder;
+WEIR_API enum weir_status weir_encoder_create(weir_encoder **out, weir_tokenizer *tokenizer,
+                                              unsigned flags, struct weir_err *err);
+WEIR_API void weir_encoder_destroy(weir_encoder **encoder);
+/* The next bytes, and the ids that are certain now, borrowed until the next call. ends: the text
+ * does; the next push begins another. After an error only destroy. */
+WEIR_API enum weir_status weir_encoder_push(weir_encoder *encoder, const char *bytes, size_t length,
+                                            bool ends, const uint32_t **ids, size_t *count,
+                                            struct weir_err *err);
+/* How many ids at least are still to come for what was pushed. */
+WEIR_API uint64_t weir_encoder_least(const weir_encoder *encoder);
+
 /* The bytes of one token into out (WEIR_TOKEN_BYTES_MAX); returns how many. */
 enum { WEIR_TOKEN_BYTES_MAX = 4096 };
 WEIR_API size_t weir_tokenizer_piece(weir_tokenizer *tokenizer, uint32_t id, char *out);

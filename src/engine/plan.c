@@ -16,6 +16,7 @@ enum {
     PROGRAM_BYTES = 6 << 20,
     THREAD_BYTES = 128 << 10, /* touched stack, kernel stack, thread record */
     IO_THREAD_COUNT = 4 + 1,  /* for experts, for embedding rows */
+    TEXT_BYTES = 1 << 20,     /* an encoder, and the part of a text that it is given */
 };
 
 enum { CTX_DEFAULT_MAX = 4096, CHUNK_MAX = 512, CHUNK_MIN = 16 };
@@ -136,8 +137,11 @@ static uint64_t fixed_bytes(const struct weir_blueprint *blueprint,
 {
     /* Candidates of a sampler, and the logits of a session. */
     const uint64_t sampler_bytes = (uint64_t)blueprint->model->shape.n_vocab * 3 * sizeof(float);
-    return PROGRAM_BYTES + (uint64_t)(choice->n_thread + IO_THREAD_COUNT) * THREAD_BYTES +
-           sampler_bytes + choice->caller_bytes + blueprint->description_bytes;
+    const uint64_t id_bytes = (uint64_t)choice->n_ctx * 2 * sizeof(uint32_t); /* read and written */
+    const uint64_t text_bytes = blueprint->tokenizer == NULL ? 0 : TEXT_BYTES;
+    return PROGRAM_BYTES + text_bytes + id_bytes +
+           (uint64_t)(choice->n_thread + IO_THREAD_COUNT) * THREAD_BYTES + sampler_bytes +
+           choice->caller_bytes + blueprint->description_bytes;
 }
 
 /* Planned memory: what is mapped and populated, and the first pages of a sequence. */

@@ -5,6 +5,10 @@
 
 #include "base/heap.h"
 
+struct weir_encoder {
+    weir_text_encoder *encoder;
+};
+
 struct weir_decoder {
     struct weir_detokenizer detokenizer;
 };
@@ -59,22 +63,61 @@ void weir_tokenizer_close(weir_tokenizer **tokenizer)
     *tokenizer = NULL;
 }
 
+static unsigned text_flags(unsigned flags)
+{
+    return ((flags & WEIR_TEXT_ADD_SPECIAL) != 0 ? (unsigned)WEIR_TOKENIZE_ADD_SPECIAL : 0u) |
+           ((flags & WEIR_TEXT_PARSE_SPECIAL) != 0 ? (unsigned)WEIR_TOKENIZE_PARSE_SPECIAL : 0u);
+}
+
 enum weir_status weir_tokenizer_encode(weir_tokenizer *tokenizer, const char *bytes, size_t length,
                                        unsigned flags, uint32_t **ids, size_t *count,
                                        struct weir_err *err)
 {
-    unsigned text_flags = 0;
-    if ((flags & WEIR_TEXT_ADD_SPECIAL) != 0)
-        text_flags |= WEIR_TOKENIZE_ADD_SPECIAL;
-    if ((flags & WEIR_TEXT_PARSE_SPECIAL) != 0)
-        text_flags |= WEIR_TOKENIZE_PARSE_SPECIAL;
-    return weir_text_tokenize(tokenizer->text, bytes, length, text_flags, ids, count, err);
+    return weir_text_tokenize(tokenizer->text, bytes, length, text_flags(flags), ids, count, err);
 }
 
 void weir_ids_free(uint32_t **ids)
 {
     weir_heap_free(*ids);
     *ids = NULL;
+}
+
+enum weir_status weir_encoder_create(weir_encoder **out, weir_tokenizer *tokenizer, unsigned flags,
+                                     struct weir_err *err)
+{
+    enum weir_status status = WEIR_OK;
+    weir_encoder *encoder = weir_heap_alloc(sizeof(*encoder));
+    if (encoder == NULL)
+        return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for an encoder");
+    WEIR_TRY_GOTO(
+        weir_text_encoder_create(&encoder->encoder, tokenizer->text, text_flags(flags), err));
+    *out = encoder;
+    return WEIR_OK;
+
+fail:
+    weir_encoder_destroy(&encoder);
+    return status;
+}
+
+void weir_encoder_destroy(weir_encoder **encoder)
+{
+    if (*encoder == NULL)
+        return;
+    weir_text_encoder_destroy(&(*encoder)->encoder);
+    weir_heap_free(*encoder);
+    *encoder = NULL;
+}
+
+enum weir_status weir_encoder_push(weir_encoder *encoder, const char *bytes, size_t length,
+                                   bool ends, const uint32_t **ids, size_t *count,
+                                   struct weir_err *err)
+{
+    return weir_text_encoder_push(encoder->encoder, bytes, length, ends, ids, count, err);
+}
+
+uint64_t weir_encoder_least(const weir_encoder *encoder)
+{
+    return weir_text_encoder_least(encoder->encoder);
 }
 
 size_t weir_tokenizer_piece(weir_tokenizer *tokenizer, uint32_t id, char *out)

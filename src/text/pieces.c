@@ -146,6 +146,15 @@ static enum weir_status emit_certain(struct weir_text_pieces *pieces, struct wei
     return WEIR_OK;
 }
 
+/* How much more to merge at once: as much as is held at most, and no character is cut. */
+static size_t measure_step(const struct weir_text_pieces *pieces, const char *bytes, size_t length)
+{
+    if (length <= pieces->window)
+        return length;
+    const size_t unfinished = weir_utf8_unfinished(bytes, pieces->window);
+    return pieces->window - (unfinished < pieces->window ? unfinished : 0);
+}
+
 enum weir_status weir_text_pieces_feed(void *context, const char *bytes, size_t length, bool ends,
                                        struct weir_err *err)
 {
@@ -157,12 +166,16 @@ enum weir_status weir_text_pieces_feed(void *context, const char *bytes, size_t 
         pieces->is_begun = false;
         return WEIR_OK;
     }
-    WEIR_TRY(weir_text_array_reserve(&pieces->held, pieces->length + length, 1, err));
-    if (length > 0)
-        memcpy((char *)pieces->held.at + pieces->length, bytes, length);
-    pieces->length += length;
-    while (pieces->length >= pieces->window)
-        WEIR_TRY(emit_certain(pieces, err));
+    while (length > 0) {
+        const size_t step = measure_step(pieces, bytes, length);
+        WEIR_TRY(weir_text_array_reserve(&pieces->held, pieces->length + step, 1, err));
+        memcpy((char *)pieces->held.at + pieces->length, bytes, step);
+        pieces->length += step;
+        bytes += step;
+        length -= step;
+        if (pieces->length >= pieces->window)
+            WEIR_TRY(emit_certain(pieces, err));
+    }
     if (!ends)
         return WEIR_OK;
     WEIR_TRY(encode(pieces, pieces->held.at, pieces->length, err));

@@ -263,6 +263,12 @@ enum weir_status weir_text_splitter_match(weir_text_splitter *splitter, uint32_t
     return WEIR_OK;
 }
 
+bool weir_text_splitter_wants_end(const weir_text_splitter *splitter, uint32_t pattern)
+{
+    const char *text = splitter->rule->patterns[pattern];
+    return text[strlen(text) - 1] == '$';
+}
+
 uint32_t weir_text_splitter_pattern_count(const weir_text_splitter *splitter)
 {
     return splitter->pattern_count;

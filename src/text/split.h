@@ -35,6 +35,8 @@ enum weir_status weir_text_splitter_match(weir_text_splitter *splitter, uint32_t
                                           const char *bytes, size_t length, size_t offset,
                                           bool goes_on, enum weir_text_found *found, size_t *begin,
                                           size_t *end, struct weir_err *err);
+/* The pattern matches only where the text ends behind it. */
+bool weir_text_splitter_wants_end(const weir_text_splitter *splitter, uint32_t pattern);
 uint32_t weir_text_splitter_pattern_count(const weir_text_splitter *splitter);
 
 /* A text that comes in parts, cut (split_stream.c). */
@@ -53,8 +55,8 @@ enum weir_status weir_text_split_stream_create(weir_text_split_stream **out,
 void weir_text_split_stream_destroy(weir_text_split_stream **stream);
 /* bytes must be whole characters of valid UTF-8. ends: of the text; the next one begins another.
  * The pieces put together are the text, and the same however it is cut. What cannot be told yet is
- * held: less than a piece of letters or signs, but a whole run of white space. After an error only
- * destroy. */
+ * held: little of a long piece of letters, of signs or of one white character, but all of a run of
+ * several white ones. After an error only destroy. */
 enum weir_status weir_text_split_feed(weir_text_split_stream *stream, const char *bytes,
                                       size_t length, bool ends, struct weir_err *err);
 /* Bytes that no piece has got yet. */

@@ -8,7 +8,8 @@
  *    others: all patterns of split.c are such. When it ends with two characters that are no white
  *    space it can only get longer (white space may be given back to what follows it), and going on
  *    from those two finds the same end: two signs begin no contraction and no word with a sign
- *    before it.
+ *    before it. Of a run of one white character only the last may be given back, so that going on
+ *    from the last two does as well, unless the pattern wants the end of the text behind it.
  */
 #include <string.h>
 
@@ -93,14 +94,22 @@ static size_t step_back(const char *bytes, size_t at)
     return at;
 }
 
-/* Where the last two characters begin when neither is white space, else length. */
-static size_t find_tail(const char *bytes, size_t length)
+/* What of a long match is certain, and where to go on from: keeps I3. False: nothing is. */
+static bool find_tail(const char *bytes, size_t begin, size_t length, bool may_be_white,
+                      size_t *certain, size_t *tail)
 {
     const size_t last = step_back(bytes, length);
-    const size_t tail = step_back(bytes, last);
-    return is_space(weir_utf8_decode(bytes + last)) || is_space(weir_utf8_decode(bytes + tail))
-               ? length
-               : tail;
+    *tail = step_back(bytes, last);
+    const uint32_t white = weir_utf8_decode(bytes + last);
+    if (!is_space(white) && !is_space(weir_utf8_decode(bytes + *tail))) {
+        *certain = length;
+        return true;
+    }
+    *certain = *tail;
+    const size_t step = length - last;
+    for (size_t at = begin; may_be_white && at < last; at += step)
+        may_be_white = at + step <= last && memcmp(bytes + at, bytes + last, step) == 0;
+    return may_be_white && is_space(white);
 }
 
 /* ---- a stage ------------------------------------------------------------------------------- */
@@ -144,9 +153,9 @@ static enum weir_status keep_undecided(weir_text_split_stream *stream, uint32_t 
     if (count < LONG_BYTES)
         return WEIR_OK;
     enum weir_text_found found;
-    size_t begin = 0, end = 0;
-    const size_t tail = find_tail(bytes, length);
-    if (tail == length)
+    size_t begin = 0, end = 0, certain = 0, tail = 0;
+    if (!find_tail(bytes, stage->scan, length,
+                   !weir_text_splitter_wants_end(stream->splitter, level), &certain, &tail))
         return WEIR_OK;
     WEIR_TRY(weir_text_splitter_match(stream->splitter, level, bytes, length, stage->scan, false,
                                       &found, &begin, &end, err));
@@ -155,10 +164,10 @@ static enum weir_status keep_undecided(weir_text_split_stream *stream, uint32_t 
     if (stage->open == OPEN_GAP)
         WEIR_TRY(pass(stream, level, NULL, 0, true, err));
     const size_t from = stage->scan + stage->passed;
-    WEIR_TRY(pass(stream, level, bytes + from, length - from, false, err));
+    WEIR_TRY(pass(stream, level, bytes + from, certain - from, false, err));
     stage->open = OPEN_MATCH;
     stage->scan = tail;
-    stage->passed = length - tail;
+    stage->passed = certain - tail;
     stage->wait = 0;
     return WEIR_OK;
 }

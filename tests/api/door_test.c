@@ -132,6 +132,43 @@ static void text_goes_in_and_comes_back(void **state)
     assert_null(tokenizer);
 }
 
+static void a_text_in_parts_has_the_same_ids(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "It's 1234 na\xc3\xafve miles,\n\n  and a dwarf's mine <|endoftext|>.";
+    weir_tokenizer *tokenizer = NULL;
+    weir_encoder *encoder = NULL;
+    uint32_t *whole = NULL;
+    size_t whole_count = 0;
+    assert_int_equal(weir_tokenizer_open(&tokenizer, DEMO, NULL), WEIR_OK);
+    assert_int_equal(weir_tokenizer_encode(tokenizer, text, sizeof(text) - 1,
+                                           WEIR_TEXT_PARSE_SPECIAL, &whole, &whole_count, NULL),
+                     WEIR_OK);
+    assert_int_equal(weir_encoder_create(&encoder, tokenizer, WEIR_TEXT_PARSE_SPECIAL, NULL),
+                     WEIR_OK);
+    for (int again = 0; again < 2; again++) { /* behind the end begins another text */
+        size_t filled = 0;
+        for (size_t at = 0; at < sizeof(text); at++) {
+            const uint32_t *ids = NULL;
+            size_t count = 0;
+            const uint64_t least = weir_encoder_least(encoder);
+            const bool ends = at + 1 == sizeof(text);
+            assert_int_equal(weir_encoder_push(encoder, text + at, !ends, ends, &ids, &count, NULL),
+                             WEIR_OK);
+            assert_true(filled + count <= whole_count && (!ends || count >= least));
+            for (size_t index = 0; index < count; index++)
+                assert_int_equal(ids[index], whole[filled++]);
+        }
+        assert_int_equal(filled, whole_count);
+        assert_int_equal(weir_encoder_least(encoder), 0);
+    }
+    weir_encoder_destroy(&encoder);
+    assert_null(encoder);
+    weir_ids_free(&whole);
+    weir_tokenizer_close(&tokenizer);
+}
+
 static void session_appends_rewinds_and_repeats_itself(void **state)
 {
     (void)state;
@@ -256,6 +293,7 @@ int main(void)
         cmocka_unit_test(open_names_what_is_wrong_with_the_file),
         cmocka_unit_test(info_knows_the_model_without_loading_it),
         cmocka_unit_test(text_goes_in_and_comes_back),
+        cmocka_unit_test(a_text_in_parts_has_the_same_ids),
         cmocka_unit_test(session_appends_rewinds_and_repeats_itself),
         cmocka_unit_test(session_refuses_what_is_out_of_range_and_goes_on),
         cmocka_unit_test(whatever_a_caller_does_wrong_is_a_status),

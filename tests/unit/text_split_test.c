@@ -223,7 +223,8 @@ static void long_runs_take_neither_the_square_of_their_length_nor_memory(void **
                 held = weir_max(held, weir_text_split_held(stream));
             }
             assert_int_equal(length, LENGTH);
-            if (letter != ' ' && letter != '\n')
+            /* its pattern for spaces at the end of a line waits for the line's end */
+            if (letter != ' ' || strcmp(names[row], "deepseek-llm") != 0)
                 assert_true(held <= 2 * PART);
             weir_text_split_stream_destroy(&stream);
         }

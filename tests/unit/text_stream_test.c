@@ -265,8 +265,8 @@ static uint64_t measure_peak(weir_text *text, const char *repeated, size_t lengt
 static void memory_does_not_grow_with_the_text(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"a",   "abc ", "abcab", "\xe4\xbd\xa0", "\xff",    "7",
-                                        "...", "a\n",  "<|en",  "\xe2\x96\x81", "\xc3\xa9"};
+    static const char *const texts[] = {"\n", "a",   "abc ", "abcab", "\xe4\xbd\xa0", "\xff",
+                                        "7",  "...", "a\n",  "<|en",  "\xe2\x96\x81", "\xc3\xa9"};
     static const char *const names[] = {"qwen2", "deepseek-llm", "llama"};
     uint64_t random = 13;
     for (size_t name = 0; name < WEIR_COUNT(names); name++) {
