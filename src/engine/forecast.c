@@ -86,13 +86,14 @@ void weir_token_cost_fill(struct weir_token_cost *cost, const struct weir_model 
         .n_expert = shape->n_expert,
         .n_expert_used = shape->n_expert_used,
         .trunk_bytes = model->trunk_bytes - (model->tied ? 0 : embedding->matrix_bytes),
-        .kv_position_bytes = 2ull * shape->n_layer * shape->n_kv_head * shape->d_head *
-                             (kv_f32 ? sizeof(float) : sizeof(uint16_t)),
         .slice_bytes = weir_slice_bytes_max(model),
     };
     for (uint32_t layer = 0; layer < shape->n_layer; layer++) {
         struct weir_store_layer at;
+        const struct weir_mixer *mixer = &model->layers[layer].mixer;
         weir_model_store_layer(model, layer, &at);
+        cost->kv_position_bytes +=
+            2ull * mixer->n_kv_head * mixer->d_head * (kv_f32 ? sizeof(float) : sizeof(uint16_t));
         cost->n_moe_layer += at.record_count > 0;
         read_bytes += layer_read_bytes(&at);
     }

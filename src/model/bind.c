@@ -278,9 +278,11 @@ static enum weir_status describe_layer(const struct weir_model *model, uint32_t 
 {
     struct weir_layer *layer = &model->layers[layer_index];
     const struct weir_shape *shape = &model->shape;
+    struct weir_layer_shape at;
+    WEIR_TRY(weir_shape_read_layer(model, layer_index, &at, err));
     layer->mixer.kind = WEIR_MIXER_ATTENTION;
-    layer->mixer.n_head = shape->n_head;
-    layer->mixer.n_kv_head = shape->n_kv_head;
+    layer->mixer.n_head = at.n_head;
+    layer->mixer.n_kv_head = at.n_kv_head;
     layer->mixer.d_head = shape->d_head;
     layer->mixer.n_rot = shape->n_rot;
     layer->mixer.is_interleaved = (model->family->parts & WEIR_PART_INTERLEAVED) != 0;
@@ -288,10 +290,8 @@ static enum weir_status describe_layer(const struct weir_model *model, uint32_t 
     layer->mixer.scale = shape->attention_scale;
     layer->network.renormalizes = shape->renormalizes;
     layer->network.expert_scale = shape->expert_scale;
-    if (has_experts)
-        return WEIR_OK;
-    return weir_shape_read_ffn(model->manifest, model->family, shape, layer_index,
-                               &layer->network.d_ffn, err);
+    layer->network.d_ffn = has_experts ? 0 : at.d_ffn;
+    return WEIR_OK;
 }
 
 static enum weir_status bind_layer(struct weir_model *model, uint32_t layer_index,

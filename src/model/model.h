@@ -68,9 +68,10 @@ struct weir_rope {
 };
 
 struct weir_shape {
-    uint32_t n_layer, n_head, n_kv_head, n_expert, n_expert_used;
+    uint32_t n_layer, n_expert, n_expert_used;
+    uint32_t n_head, n_kv_head; /* the most that a layer has */
     uint32_t d_model, d_head;
-    uint32_t d_ffn;        /* of dense layers, by the key; 0: their tensors say */
+    uint32_t d_ffn;        /* the widest dense network's, by the key; 0: tensors say */
     uint32_t d_ffn_expert; /* the widest */
     uint32_t n_vocab, n_ctx_train, n_rot;
     float norm_epsilon;

@@ -7,11 +7,13 @@
 /* The shape that the keys give; expert widths come from the tensors (bind.c). */
 enum weir_status weir_shape_read(const weir_manifest *manifest, const struct weir_family *family,
                                  struct weir_shape *shape, struct weir_err *err);
-/* The width that keys give one layer's dense network; 0: none. shape has the widest of all. */
-enum weir_status weir_shape_read_ffn(const weir_manifest *manifest,
-                                     const struct weir_family *family,
-                                     const struct weir_shape *shape, uint32_t layer,
-                                     uint32_t *d_ffn, struct weir_err *err);
+/* What layers may differ in, as keys have it for one of them. */
+struct weir_layer_shape {
+    uint32_t n_head, n_kv_head;
+    uint32_t d_ffn; /* of a dense network; 0: the tensors say it */
+};
+enum weir_status weir_shape_read_layer(const struct weir_model *model, uint32_t layer,
+                                       struct weir_layer_shape *out, struct weir_err *err);
 /* What keys say about experts, against the tensors that were found. */
 enum weir_status weir_shape_check(const struct weir_model *model, struct weir_err *err);
 /* Find, check and note every tensor of the family; refuses tensors that nothing would use. */

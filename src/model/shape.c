@@ -135,18 +135,39 @@ static enum weir_status check_window(const struct weir_key_reader *reader,
                      reader->family, reader->family, shape->n_ctx_train, window);
 }
 
+/* What one layer has of what layers may differ in. */
+static enum weir_status read_layer(const struct weir_key_reader *reader, uint32_t n_layer,
+                                   uint32_t layer, struct weir_layer_shape *out)
+{
+    WEIR_TRY(weir_key_layer_count(reader, "attention.head_count", -1, SHAPE_MAX, n_layer, layer,
+                                  &out->n_head));
+    WEIR_TRY(weir_key_layer_count(reader, "attention.head_count_kv", out->n_head, SHAPE_MAX,
+                                  n_layer, layer, &out->n_kv_head));
+    if (out->n_head % out->n_kv_head != 0)
+        return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT,
+                         "layer %u: %u heads cannot share %u key/value heads evenly", layer,
+                         out->n_head, out->n_kv_head);
+    return weir_key_layer_count(reader, "feed_forward_length", 0, SHAPE_MAX, n_layer, layer,
+                                &out->d_ffn);
+}
+
+/* Of the model: the widest of each. */
+static enum weir_status read_layers(const struct weir_key_reader *reader, struct weir_shape *shape)
+{
+    for (uint32_t layer = 0; layer < shape->n_layer; layer++) {
+        struct weir_layer_shape at;
+        WEIR_TRY(read_layer(reader, shape->n_layer, layer, &at));
+        shape->n_head = (uint32_t)weir_max(shape->n_head, at.n_head);
+        shape->n_kv_head = (uint32_t)weir_max(shape->n_kv_head, at.n_kv_head);
+        shape->d_ffn = (uint32_t)weir_max(shape->d_ffn, at.d_ffn);
+    }
+    return WEIR_OK;
+}
+
 static enum weir_status read_attention(const struct weir_key_reader *reader,
                                        struct weir_shape *shape)
 {
     uint32_t d_value = 0;
-    WEIR_TRY(weir_key_count(reader, "attention.head_count", -1, SHAPE_MAX, shape->n_layer,
-                            &shape->n_head));
-    WEIR_TRY(weir_key_count(reader, "attention.head_count_kv", shape->n_head, SHAPE_MAX,
-                            shape->n_layer, &shape->n_kv_head));
-    if (shape->n_head % shape->n_kv_head != 0)
-        return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT,
-                         "%u heads cannot share %u key/value heads evenly", shape->n_head,
-                         shape->n_kv_head);
     WEIR_TRY(weir_key_count(reader, "attention.key_length", shape->d_model / shape->n_head,
                             SHAPE_MAX, 0, &shape->d_head));
     WEIR_TRY(
@@ -238,25 +259,18 @@ enum weir_status weir_shape_read(const weir_manifest *manifest, const struct wei
     WEIR_TRY(weir_key_count(&reader, "block_count", -1, WEIR_LAYER_MAX, 0, &shape->n_layer));
     WEIR_TRY(weir_key_count(&reader, "embedding_length", -1, SHAPE_MAX, 0, &shape->d_model));
     WEIR_TRY(weir_key_count(&reader, "context_length", -1, UINT32_MAX, 0, &shape->n_ctx_train));
-    for (uint32_t layer = 0; layer < shape->n_layer; layer++) {
-        uint32_t d_ffn = 0;
-        WEIR_TRY(weir_shape_read_ffn(manifest, family, shape, layer, &d_ffn, err));
-        shape->d_ffn = (uint32_t)weir_max(shape->d_ffn, d_ffn);
-    }
+    WEIR_TRY(read_layers(&reader, shape));
     WEIR_TRY(read_attention(&reader, shape));
     WEIR_TRY(check_state(&reader, shape));
     WEIR_TRY(read_rope(&reader, shape));
     return read_experts(&reader, family->parts, shape);
 }
 
-enum weir_status weir_shape_read_ffn(const weir_manifest *manifest,
-                                     const struct weir_family *family,
-                                     const struct weir_shape *shape, uint32_t layer,
-                                     uint32_t *d_ffn, struct weir_err *err)
+enum weir_status weir_shape_read_layer(const struct weir_model *model, uint32_t layer,
+                                       struct weir_layer_shape *out, struct weir_err *err)
 {
-    const struct weir_key_reader reader = reader_of(manifest, family, err);
-    return weir_key_layer_count(&reader, "feed_forward_length", 0, SHAPE_MAX, shape->n_layer, layer,
-                                d_ffn);
+    const struct weir_key_reader reader = reader_of(model->manifest, model->family, err);
+    return read_layer(&reader, model->shape.n_layer, layer, out);
 }
 
 /* What a key says about the width of a layer's experts; absent or 0: nothing. */
