@@ -13,21 +13,6 @@ static uint8_t *memory_of(const struct weir_state *state, uint32_t page, uint32_
     return state->classes[class].base + page * state->classes[class].stride_bytes;
 }
 
-bool weir_page_populate(struct weir_state *state, uint32_t page)
-{
-    struct weir_page *at = &state->pages[page];
-    for (uint32_t class = 0; class < state->class_count; class ++) {
-        const uint64_t bytes = state->classes[class].page_bytes;
-        if ((at->populated >> class & 1) != 0)
-            continue;
-        if (!weir_mem_restore(state->mem, WEIR_MEM_KV, memory_of(state, page, class), bytes))
-            return false;
-        at->populated |= (uint8_t)(1u << class);
-        state->populated_bytes += bytes;
-    }
-    return true;
-}
-
 /* A class's memory of a page goes back to the kernel; where it does not take it, it stays. */
 static void discard(struct weir_state *state, uint32_t page, uint32_t class)
 {
@@ -38,6 +23,31 @@ static void discard(struct weir_state *state, uint32_t page, uint32_t class)
         return;
     at->populated &= (uint8_t) ~(1u << class);
     state->populated_bytes -= bytes;
+}
+
+/* Give all memory of a page back to the kernel, as far as it takes it. */
+static void strip(struct weir_state *state, uint32_t page)
+{
+    for (uint32_t class = 0; class < state->class_count; class ++)
+        discard(state, page, class);
+}
+
+/* All memory that it lacks; false when the kernel has not enough: then it has none. */
+static bool populate(struct weir_state *state, uint32_t page)
+{
+    struct weir_page *at = &state->pages[page];
+    for (uint32_t class = 0; class < state->class_count; class ++) {
+        const uint64_t bytes = state->classes[class].page_bytes;
+        if ((at->populated >> class & 1) != 0)
+            continue;
+        if (!weir_mem_restore(state->mem, WEIR_MEM_KV, memory_of(state, page, class), bytes)) {
+            strip(state, page);
+            return false;
+        }
+        at->populated |= (uint8_t)(1u << class);
+        state->populated_bytes += bytes;
+    }
+    return true;
 }
 
 /* ---- kept pages, the oldest first ---------------------------------------------------------- */
@@ -90,16 +100,6 @@ uint32_t weir_index_find(const struct weir_state *state, const struct weir_hash 
     return WEIR_STATE_NO_PAGE;
 }
 
-void weir_index_put(struct weir_state *state, uint32_t page, const struct weir_hash *hash)
-{
-    struct weir_page *at = &state->pages[page];
-    uint32_t *bucket = bucket_of(state, hash);
-    at->hash = *hash;
-    at->is_indexed = true;
-    at->next = *bucket;
-    *bucket = page;
-}
-
 static void remove_from_index(struct weir_state *state, uint32_t page)
 {
     struct weir_page *at = &state->pages[page];
@@ -119,15 +119,14 @@ static void drop_snapshot(struct weir_state *state, uint32_t page)
         return;
     weir_block_give(state, at->snapshot);
     at->snapshot = WEIR_NO_BLOCK;
-    state->snapshot_left++;
+    state->snapshot_count--;
 }
 
-/* Give all memory of a page back to the kernel; false when some of it stays. */
-static bool strip(struct weir_state *state, uint32_t page)
+static void push_ready(struct weir_state *state, uint32_t page)
 {
-    for (uint32_t class = 0; class < state->class_count; class ++)
-        discard(state, page, class);
-    return state->pages[page].populated == 0;
+    state->pages[page].next = state->ready;
+    state->ready = page;
+    state->ready_count++;
 }
 
 /* In no table and not indexed: the page is free, ready where it has all its memory. */
@@ -137,38 +136,88 @@ static void free_page(struct weir_state *state, uint32_t page)
     drop_snapshot(state, page);
     if (at->populated != all_classes(state))
         strip(state, page);
-    const bool is_ready = at->populated == all_classes(state);
-    uint32_t *list = is_ready ? &state->ready : &state->bare;
-    at->next = *list;
-    *list = page;
-    state->ready_count += is_ready;
+    if (at->populated == all_classes(state)) {
+        push_ready(state, page);
+        return;
+    }
+    at->next = state->bare;
+    state->bare = page;
 }
 
-bool weir_state_forget_oldest(weir_state *state)
+/* A kept page is free. */
+static void forget(struct weir_state *state, uint32_t page)
 {
-    const uint32_t page = state->oldest;
-    if (page == WEIR_STATE_NO_PAGE)
-        return false;
     unkeep(state, page);
     remove_from_index(state, page);
     free_page(state, page);
     state->stats.forgotten_pages++;
+}
+
+static bool forget_oldest(struct weir_state *state)
+{
+    if (state->oldest == WEIR_STATE_NO_PAGE)
+        return false;
+    forget(state, state->oldest);
     return true;
+}
+
+bool weir_state_forget_oldest(weir_state *state)
+{
+    const bool was_kept = forget_oldest(state);
+    WEIR_STATE_CHECK(state);
+    return was_kept;
+}
+
+/* Out of the list of free pages that have their memory; there is one. */
+static uint32_t pop_ready(struct weir_state *state)
+{
+    const uint32_t page = state->ready;
+    state->ready = state->pages[page].next;
+    state->ready_count--;
+    return page;
+}
+
+enum weir_status weir_state_populate(weir_state *state, uint32_t page_count, struct weir_err *err)
+{
+    while (state->ready_count < page_count) {
+        const uint32_t page = state->bare;
+        if (page == WEIR_STATE_NO_PAGE) {
+            if (!forget_oldest(state))
+                return weir_page_refuse(state, err);
+            continue; /* it is free now, with its memory or without */
+        }
+        if (!populate(state, page))
+            return WEIR_FAIL(err, WEIR_ERR_NOMEM,
+                             "the kernel has no memory for %llu bytes more of keys and values",
+                             (unsigned long long)state->page_bytes);
+        state->bare = state->pages[page].next;
+        push_ready(state, page);
+    }
+    WEIR_STATE_CHECK(state);
+    return WEIR_OK;
 }
 
 uint32_t weir_page_take(struct weir_state *state)
 {
     while (state->ready == WEIR_STATE_NO_PAGE)
-        if (!weir_state_forget_oldest(state))
+        if (!forget_oldest(state))
             return WEIR_STATE_NO_PAGE;
-    const uint32_t page = state->ready;
+    const uint32_t page = pop_ready(state);
     struct weir_page *at = &state->pages[page];
-    state->ready = at->next;
-    state->ready_count--;
     at->refs = 1;
     for (uint32_t class = 0; class < state->class_count; class ++)
         at->users[class] = 1;
     return page;
+}
+
+enum weir_status weir_page_refuse(const struct weir_state *state, struct weir_err *err)
+{
+    struct weir_state_stats stats;
+    weir_state_stats_get(state, &stats);
+    return WEIR_FAIL(err, WEIR_ERR_NOMEM,
+                     "no page is left for keys and values: %u of %u pages of %u positions are in "
+                     "use, and no other has memory; end another text first",
+                     stats.used_pages, stats.page_max, state->page_length);
 }
 
 void weir_page_share(struct weir_state *state, uint32_t page)
@@ -185,7 +234,8 @@ void weir_page_pass(struct weir_state *state, uint32_t page, uint32_t class)
 {
     struct weir_page *at = &state->pages[page];
     WEIR_ASSERT(at->users[class] > 0);
-    if (--at->users[class] == 0)
+    /* A page that no table has any more is kept with what it has. */
+    if (--at->users[class] == 0 && at->refs > 0)
         discard(state, page, class);
 }
 
@@ -194,9 +244,11 @@ void weir_page_let_go(struct weir_state *state, uint32_t page, const uint32_t *f
 {
     struct weir_page *at = &state->pages[page];
     WEIR_ASSERT(at->refs > 0);
+    at->refs--;
     for (uint32_t class = 0; class < state->class_count; class ++)
-        at->users[class] -= place >= first_kept[class];
-    if (--at->refs > 0)
+        if (place >= first_kept[class])
+            weir_page_pass(state, page, class);
+    if (at->refs > 0)
         return;
     if (at->is_indexed)
         keep(state, page);
@@ -206,30 +258,45 @@ void weir_page_let_go(struct weir_state *state, uint32_t page, const uint32_t *f
 
 uint64_t weir_state_trim(weir_state *state, uint64_t keep_bytes)
 {
-    const uint64_t before_bytes = state->populated_bytes;
+    const uint64_t begin_bytes = state->populated_bytes;
     while (state->populated_bytes > keep_bytes) {
-        if (state->ready == WEIR_STATE_NO_PAGE) {
-            if (!weir_state_forget_oldest(state))
-                break;
-            continue; /* it is ready now, or has gone with its memory */
+        const uint64_t before_bytes = state->populated_bytes;
+        if (state->ready == WEIR_STATE_NO_PAGE && !forget_oldest(state))
+            break;
+        if (state->ready != WEIR_STATE_NO_PAGE) {
+            const uint32_t page = pop_ready(state);
+            strip(state, page);
+            free_page(state, page);
         }
-        const uint32_t page = state->ready;
-        state->ready = state->pages[page].next;
-        state->ready_count--;
-        const bool has_gone = strip(state, page);
-        free_page(state, page);
-        if (!has_gone)
+        if (state->populated_bytes == before_bytes)
             break; /* the kernel does not take memory: it is locked */
     }
-    return before_bytes - state->populated_bytes;
+    WEIR_STATE_CHECK(state);
+    return begin_bytes - state->populated_bytes;
+}
+
+void weir_page_finish(struct weir_state *state, uint32_t page, const struct weir_hash *before)
+{
+    struct weir_page *at = &state->pages[page];
+    const uint32_t *ids = weir_page_ids(state, page);
+    at->hash = weir_hash_page(state, before, ids);
+    const uint32_t equal = weir_index_find(state, &at->hash, ids);
+    if (equal != WEIR_STATE_NO_PAGE && !state->pages[equal].is_kept)
+        return; /* keeps I4 */
+    /* A kept one may lack what windows let go of, or its snapshot: this one has all. */
+    if (equal != WEIR_STATE_NO_PAGE)
+        forget(state, equal);
+    uint32_t *bucket = bucket_of(state, &at->hash);
+    at->is_indexed = true;
+    at->next = *bucket;
+    *bucket = page;
 }
 
 void weir_page_reopen(struct weir_state *state, uint32_t page)
 {
-    if (!state->pages[page].is_indexed)
-        return;
-    remove_from_index(state, page);
-    drop_snapshot(state, page);
+    WEIR_ASSERT(state->pages[page].snapshot == WEIR_NO_BLOCK); /* a block is not within a page */
+    if (state->pages[page].is_indexed)
+        remove_from_index(state, page);
 }
 
 /* ---- blocks -------------------------------------------------------------------------------- */
@@ -239,19 +306,25 @@ static uint8_t *block_at(const struct weir_state *state, uint32_t block)
     return state->block_base + block * state->block_stride_bytes;
 }
 
+void weir_block_clear(struct weir_state *state, uint32_t block)
+{
+    memset(block_at(state, block), 0, state->block_bytes);
+}
+
 uint32_t weir_block_take(struct weir_state *state)
 {
     const uint32_t block = state->free_block;
     if (block == WEIR_NO_BLOCK)
         return WEIR_NO_BLOCK;
-    if (state->block_is_populated[block] == 0) {
+    if (state->block_is_populated[block] != 0) {
+        weir_block_clear(state, block);
+    } else {
         if (!weir_mem_restore(state->mem, WEIR_MEM_KV, block_at(state, block), state->block_bytes))
             return WEIR_NO_BLOCK;
         state->block_is_populated[block] = 1;
         state->populated_bytes += state->block_bytes;
     }
     state->free_block = state->next_block[block];
-    memset(block_at(state, block), 0, state->block_bytes);
     return block;
 }
 
@@ -268,4 +341,30 @@ void weir_block_give(struct weir_state *state, uint32_t block)
 void weir_block_copy(struct weir_state *state, uint32_t to, uint32_t from)
 {
     memcpy(block_at(state, to), block_at(state, from), state->block_bytes);
+}
+
+/* One snapshot less, of the page that was kept the longest; false when no kept page has one. */
+static bool drop_oldest_snapshot(struct weir_state *state)
+{
+    uint32_t page = state->oldest;
+    while (page != WEIR_STATE_NO_PAGE && state->pages[page].snapshot == WEIR_NO_BLOCK)
+        page = state->pages[page].newer;
+    if (page == WEIR_STATE_NO_PAGE)
+        return false;
+    drop_snapshot(state, page);
+    return true;
+}
+
+void weir_page_snapshot(struct weir_state *state, uint32_t page, uint32_t block)
+{
+    WEIR_ASSERT(state->pages[page].snapshot == WEIR_NO_BLOCK);
+    if (state->snapshot_max == 0 ||
+        (state->snapshot_count == state->snapshot_max && !drop_oldest_snapshot(state)))
+        return;
+    const uint32_t snapshot = weir_block_take(state);
+    if (snapshot == WEIR_NO_BLOCK)
+        return;
+    weir_block_copy(state, snapshot, block);
+    state->pages[page].snapshot = snapshot;
+    state->snapshot_count++;
 }

@@ -10,29 +10,44 @@ uint64_t weir_sequence_bytes(const weir_state *state)
            state->block_bytes;
 }
 
+static enum weir_status take_block(weir_sequence *sequence, struct weir_err *err)
+{
+    struct weir_state *state = sequence->state;
+    if (state->sequence_count == WEIR_STATE_BLOCK_MAX)
+        return WEIR_FAIL(err, WEIR_ERR_NOMEM,
+                         "a text more with recurrent state is wanted, and %u are the most; end "
+                         "another text first",
+                         state->sequence_count);
+    sequence->block = weir_block_take(state);
+    if (sequence->block == WEIR_NO_BLOCK)
+        return WEIR_FAIL(err, WEIR_ERR_NOMEM,
+                         "the kernel has no memory for the %llu bytes of a text's recurrent state",
+                         (unsigned long long)state->block_bytes);
+    return WEIR_OK;
+}
+
 enum weir_status weir_sequence_create(weir_sequence **out, weir_state *state, struct weir_err *err)
 {
+    enum weir_status status = WEIR_OK;
     weir_sequence *sequence = weir_heap_alloc(sizeof(*sequence));
     uint32_t *pages = weir_heap_array(state->table_length, sizeof(*pages));
     if (sequence == NULL || pages == NULL) {
-        weir_heap_free(sequence);
-        weir_heap_free(pages);
-        return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for the table of a sequence's pages");
+        status = WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for the table of a text's %u pages",
+                           state->table_length);
+        goto fail;
     }
     *sequence = (struct weir_sequence){.state = state, .pages = pages, .block = WEIR_NO_BLOCK};
-    if (state->block_bytes > 0) {
-        sequence->block = weir_block_take(state);
-        if (sequence->block == WEIR_NO_BLOCK) {
-            weir_heap_free(sequence);
-            weir_heap_free(pages);
-            return WEIR_FAIL(err, WEIR_ERR_NOMEM,
-                             "no memory for the %llu bytes of a sequence's recurrent state",
-                             (unsigned long long)state->block_bytes);
-        }
-    }
+    if (state->block_bytes > 0)
+        WEIR_TRY_GOTO(take_block(sequence, err));
     state->sequence_count++;
+    WEIR_SEQUENCE_CHECK(sequence);
     *out = sequence;
     return WEIR_OK;
+
+fail:
+    weir_heap_free(sequence);
+    weir_heap_free(pages);
+    return status;
 }
 
 /* Let go of the pages from `first` on. */
@@ -53,6 +68,7 @@ void weir_sequence_destroy(weir_sequence **sequence)
     if (ending->block != WEIR_NO_BLOCK)
         weir_block_give(ending->state, ending->block);
     ending->state->sequence_count--;
+    WEIR_STATE_CHECK(ending->state);
     weir_heap_free(ending->pages);
     weir_heap_free(ending);
     *sequence = NULL;
@@ -65,10 +81,10 @@ enum weir_status weir_sequence_fork(weir_sequence **out, const weir_sequence *se
     struct weir_state *state = sequence->state;
     WEIR_TRY(weir_sequence_create(&twin, state, err));
     twin->length = sequence->length;
-    twin->hash = sequence->hash;
+    twin->is_ahead = sequence->is_ahead;
     memcpy(twin->first_kept, sequence->first_kept, sizeof(twin->first_kept));
     /* What the first one has reserved beyond its length stays its own. */
-    twin->page_count = (sequence->length + state->page_length - 1) / state->page_length;
+    twin->page_count = weir_page_count(state, sequence->length);
     for (uint32_t place = 0; place < twin->page_count; place++) {
         const uint32_t page = sequence->pages[place];
         twin->pages[place] = page;
@@ -78,6 +94,8 @@ enum weir_status weir_sequence_fork(weir_sequence **out, const weir_sequence *se
     }
     if (twin->block != WEIR_NO_BLOCK)
         weir_block_copy(state, twin->block, sequence->block);
+    WEIR_SEQUENCE_CHECK(sequence);
+    WEIR_SEQUENCE_CHECK(twin);
     *out = twin;
     return WEIR_OK;
 }
@@ -103,7 +121,7 @@ uint32_t weir_sequence_id(const weir_sequence *sequence, uint32_t position)
 void *weir_sequence_block(const weir_sequence *sequence, uint32_t layer)
 {
     const struct weir_state *state = sequence->state;
-    WEIR_ASSERT(state->places[layer].kind == WEIR_STATE_RECURRENT);
+    WEIR_ASSERT(layer < state->layer_count && state->places[layer].kind == WEIR_STATE_RECURRENT);
     return state->block_base + sequence->block * state->block_stride_bytes +
            state->places[layer].at_bytes;
 }
@@ -118,8 +136,7 @@ static bool must_copy(const weir_sequence *sequence)
 
 uint32_t weir_sequence_lack(const weir_sequence *sequence, uint32_t n_position)
 {
-    const uint32_t page_length = sequence->state->page_length;
-    const uint32_t wanted = (n_position + page_length - 1) / page_length;
+    const uint32_t wanted = weir_page_count(sequence->state, n_position);
     const bool writes = n_position > sequence->length;
     return (wanted > sequence->page_count ? wanted - sequence->page_count : 0) +
            (writes && must_copy(sequence));
@@ -144,66 +161,65 @@ static void copy_page(struct weir_state *state, uint32_t to, uint32_t from)
     state->stats.copied_pages++;
 }
 
-static enum weir_status explain(const weir_sequence *sequence, uint32_t n_position,
-                                struct weir_err *err)
+/* A page of its own where the next position lies in one that another table has too. */
+static enum weir_status copy_last(weir_sequence *sequence, struct weir_err *err)
 {
-    struct weir_state_stats stats;
-    weir_state_stats_get(sequence->state, &stats);
-    return WEIR_FAIL(
-        err, WEIR_ERR_NOMEM,
-        "no page is left for positions %u to %u: %u of %u pages of %u positions are in "
-        "use",
-        sequence->length, n_position, stats.used_pages, stats.page_max,
-        sequence->state->page_length);
+    struct weir_state *state = sequence->state;
+    const uint32_t place = sequence->length / state->page_length;
+    const uint32_t shared = sequence->pages[place];
+    const uint32_t page = weir_page_take(state);
+    if (page == WEIR_STATE_NO_PAGE)
+        return weir_page_refuse(state, err);
+    copy_page(state, page, shared);
+    weir_page_let_go(state, shared, sequence->first_kept, place);
+    sequence->pages[place] = page;
+    return WEIR_OK;
 }
 
 enum weir_status weir_sequence_reserve(weir_sequence *sequence, uint32_t n_position,
                                        struct weir_err *err)
 {
     struct weir_state *state = sequence->state;
-    const uint32_t page_length = state->page_length;
-    const uint32_t place = sequence->length / page_length;
+    const uint32_t place = sequence->length / state->page_length;
     WEIR_ASSERT(n_position <= state->n_ctx);
-    if (n_position > sequence->length && must_copy(sequence)) {
-        const uint32_t shared = sequence->pages[place];
+    if (n_position <= sequence->length)
+        return WEIR_OK;
+    if (must_copy(sequence))
+        WEIR_TRY(copy_last(sequence, err));
+    if (place < sequence->page_count)
+        weir_page_reopen(state, sequence->pages[place]); /* keeps I4 */
+    while (sequence->page_count < weir_page_count(state, n_position)) {
         const uint32_t page = weir_page_take(state);
         if (page == WEIR_STATE_NO_PAGE)
-            return explain(sequence, n_position, err);
-        copy_page(state, page, shared);
-        weir_page_let_go(state, shared, sequence->first_kept, place);
-        sequence->pages[place] = page;
-    }
-    if (n_position > sequence->length && place < sequence->page_count)
-        weir_page_reopen(state, sequence->pages[place]);
-    while ((uint64_t)sequence->page_count * page_length < n_position) {
-        const uint32_t page = weir_page_take(state);
-        if (page == WEIR_STATE_NO_PAGE)
-            return explain(sequence, n_position, err);
+            return weir_page_refuse(state, err);
         sequence->pages[sequence->page_count++] = page;
     }
+    sequence->is_ahead = true;
+    WEIR_SEQUENCE_CHECK(sequence);
     return WEIR_OK;
 }
 
-/* A page of the table is full: known by the hash of all ids up to its end, unless an equal one is
- * known already; then others find that one. */
-static void finish_page(weir_sequence *sequence, uint32_t place)
+/* Pages may be written: no other table has them, and nobody finds them. */
+static void check_own(const weir_sequence *sequence, uint32_t first, uint32_t count)
 {
-    struct weir_state *state = sequence->state;
-    const uint32_t page = sequence->pages[place];
-    const uint32_t *ids = weir_page_ids(state, page);
-    sequence->hash = weir_hash_page(state, &sequence->hash, ids);
-    if (state->pages[page].is_indexed ||
-        weir_index_find(state, &sequence->hash, ids) != WEIR_STATE_NO_PAGE)
-        return;
-    weir_index_put(state, page, &sequence->hash);
-    if (sequence->block == WEIR_NO_BLOCK || state->snapshot_left == 0)
-        return;
-    const uint32_t snapshot = weir_block_take(state);
-    if (snapshot == WEIR_NO_BLOCK)
-        return;
-    weir_block_copy(state, snapshot, sequence->block);
-    state->pages[page].snapshot = snapshot;
-    state->snapshot_left--;
+    for (uint32_t place = first; place < count; place++) {
+        const struct weir_page *at = &sequence->state->pages[sequence->pages[place]];
+        WEIR_ASSERT(at->refs == 1 && !at->is_indexed); /* keeps I4 */
+    }
+}
+
+/* The hash of the ids in all pages before this one of the table. */
+static struct weir_hash hash_before(const weir_sequence *sequence, uint32_t place)
+{
+    return place == 0 ? (struct weir_hash){{0, 0}}
+                      : sequence->state->pages[sequence->pages[place - 1]].hash;
+}
+
+/* The first page that a position sees or is written in, for layers of a class. */
+static uint32_t first_seen(const struct weir_state *state, uint32_t class, uint32_t position)
+{
+    const uint32_t window = state->classes[class].window; /* with the position itself */
+    return window == 0 || position < window ? 0 : (position - (window - 1)) / state->page_length;
 }
 
 /* Pages that lie wholly before a window are reached no more. */
@@ -211,13 +227,10 @@ static void pass_windows(weir_sequence *sequence)
 {
     struct weir_state *state = sequence->state;
     for (uint32_t class = 0; class < state->class_count; class ++) {
-        const uint32_t window = state->classes[class].window;
-        if (window == 0 || sequence->length < window)
-            continue;
-        /* The next position sees the window's last window - 1 positions and itself. */
-        const uint32_t first = (sequence->length - (window - 1)) / state->page_length;
-        for (; sequence->first_kept[class] < first; sequence->first_kept[class]++)
-            weir_page_pass(state, sequence->pages[sequence->first_kept[class]], class);
+        uint32_t *first_kept = &sequence->first_kept[class];
+        const uint32_t first = first_seen(state, class, sequence->length);
+        for (; *first_kept < first; ++*first_kept)
+            weir_page_pass(state, sequence->pages[*first_kept], class);
     }
 }
 
@@ -225,94 +238,94 @@ void weir_sequence_commit(weir_sequence *sequence, const uint32_t *ids, uint32_t
 {
     struct weir_state *state = sequence->state;
     const uint32_t page_length = state->page_length;
+    if (count == 0)
+        return;
     WEIR_ASSERT((uint64_t)sequence->length + count <= (uint64_t)sequence->page_count * page_length);
     WEIR_ASSERT(count <= weir_sequence_step_max(sequence, count));
+    check_own(sequence, sequence->length / page_length,
+              weir_page_count(state, sequence->length + count));
     for (uint32_t index = 0; index < count; index++) {
         const uint32_t place = sequence->length / page_length;
-        weir_page_ids(state, sequence->pages[place])[sequence->length % page_length] = ids[index];
+        const uint32_t page = sequence->pages[place];
+        weir_page_ids(state, page)[sequence->length % page_length] = ids[index];
         sequence->length++;
-        if (sequence->length % page_length == 0)
-            finish_page(sequence, place);
+        if (sequence->length % page_length > 0)
+            continue;
+        const struct weir_hash before = hash_before(sequence, place);
+        weir_page_finish(state, page, &before);
+        if (sequence->block != WEIR_NO_BLOCK)
+            weir_page_snapshot(state, page, sequence->block);
     }
+    sequence->is_ahead = false;
     pass_windows(sequence);
+    WEIR_SEQUENCE_CHECK(sequence);
 }
 
-/* Whether a window has let go of what the next position would see. */
-static bool is_out_of_reach(const weir_sequence *sequence, uint32_t position)
+/* Whether there is all that the next position needs, were the sequence only as long as this. */
+static bool can_go_on(const weir_sequence *sequence, uint32_t length)
 {
     const struct weir_state *state = sequence->state;
+    const uint32_t count = weir_page_count(state, length);
     for (uint32_t class = 0; class < state->class_count; class ++) {
-        const uint32_t window = state->classes[class].window;
-        const uint32_t seen = position < window ? position : window - 1;
-        if (window > 0 && seen > 0 &&
-            (position - seen) / state->page_length < sequence->first_kept[class])
-            return true;
+        const uint32_t first = first_seen(state, class, length);
+        if (first < sequence->first_kept[class] && first < count)
+            return false;
     }
-    return false;
+    if (sequence->block == WEIR_NO_BLOCK || length == 0 ||
+        (length == sequence->length && !sequence->is_ahead))
+        return true;
+    return length % state->page_length == 0 &&
+           state->pages[sequence->pages[count - 1]].snapshot != WEIR_NO_BLOCK;
 }
 
-/* The nearest position at or before this one that can be gone on from. */
-static uint32_t find_resumable(const weir_sequence *sequence, uint32_t position)
+/* The longest length, at most this, from which it can go on. */
+static uint32_t find_resumable(const weir_sequence *sequence, uint32_t length)
 {
-    const struct weir_state *state = sequence->state;
-    if (is_out_of_reach(sequence, position))
-        return 0;
-    if (sequence->block == WEIR_NO_BLOCK || position == sequence->length)
-        return position;
-    for (uint32_t place = position / state->page_length; place > 0; place--)
-        if (state->pages[sequence->pages[place - 1]].snapshot != WEIR_NO_BLOCK &&
-            !is_out_of_reach(sequence, place * state->page_length))
-            return place * state->page_length;
-    return 0;
+    const uint32_t page_length = sequence->state->page_length;
+    if (can_go_on(sequence, length))
+        return length;
+    length = length / page_length * page_length;
+    while (!can_go_on(sequence, length))
+        length -= page_length;
+    return length;
 }
 
-/* The hash of the ids in the first `count` pages. */
-static struct weir_hash hash_pages(const weir_sequence *sequence, uint32_t count)
+/* The block as it was after `length` positions, of which there is a snapshot. */
+static void restore_block(weir_sequence *sequence, uint32_t length)
 {
-    struct weir_hash hash = {{0, 0}};
-    for (uint32_t place = 0; place < count; place++)
-        hash = weir_hash_page(sequence->state, &hash,
-                              weir_page_ids(sequence->state, sequence->pages[place]));
-    return hash;
+    struct weir_state *state = sequence->state;
+    const uint32_t count = length / state->page_length;
+    if (length == 0)
+        weir_block_clear(state, sequence->block);
+    else
+        weir_block_copy(state, sequence->block, state->pages[sequence->pages[count - 1]].snapshot);
 }
 
 uint32_t weir_sequence_rewind(weir_sequence *sequence, uint32_t position)
 {
-    struct weir_state *state = sequence->state;
+    const struct weir_state *state = sequence->state;
     WEIR_ASSERT(position <= sequence->length);
     const uint32_t to = find_resumable(sequence, position);
-    const uint32_t whole = to / state->page_length;
-    const bool is_shorter = to < sequence->length;
-    if (is_shorter && sequence->block != WEIR_NO_BLOCK) {
-        const uint32_t snapshot =
-            whole == 0 ? WEIR_NO_BLOCK : state->pages[sequence->pages[whole - 1]].snapshot;
-        if (snapshot == WEIR_NO_BLOCK)
-            memset(state->block_base + sequence->block * state->block_stride_bytes, 0,
-                   state->block_bytes);
-        else
-            weir_block_copy(state, sequence->block, snapshot);
-    }
-    cut_table(sequence, (to + state->page_length - 1) / state->page_length);
-    if (is_shorter) {
-        sequence->hash = hash_pages(sequence, whole);
-        sequence->length = to;
-    }
-    if (to == 0)
-        memset(sequence->first_kept, 0, sizeof(sequence->first_kept));
+    if (sequence->block != WEIR_NO_BLOCK && (to < sequence->length || sequence->is_ahead))
+        restore_block(sequence, to);
+    cut_table(sequence, weir_page_count(state, to));
+    for (uint32_t class = 0; class < state->class_count; class ++)
+        sequence->first_kept[class] =
+            (uint32_t)weir_min(sequence->first_kept[class], sequence->page_count);
+    sequence->length = to;
+    sequence->is_ahead = false;
+    WEIR_SEQUENCE_CHECK(sequence);
     return to;
 }
 
-/* A page that others may take over: with what each class's window would see after it. */
+/* Whether a sequence can go on after these pages: they have what each window would see. */
 static bool is_usable(const struct weir_state *state, const uint32_t *found, uint32_t count)
 {
-    const uint32_t end = count * state->page_length;
-    for (uint32_t class = 0; class < state->class_count; class ++) {
-        const uint32_t window = state->classes[class].window;
-        const uint32_t seen = window == 0 || window > end ? end : window - 1;
-        for (uint32_t place = (end - seen) / state->page_length; place < count; place++)
+    for (uint32_t class = 0; class < state->class_count; class ++)
+        for (uint32_t place = first_seen(state, class, count * state->page_length); place < count;
+             place++)
             if ((state->pages[found[place]].populated >> class & 1) == 0)
                 return false;
-    }
     return state->block_bytes == 0 || state->pages[found[count - 1]].snapshot != WEIR_NO_BLOCK;
 }
 
@@ -320,11 +333,10 @@ uint32_t weir_sequence_adopt(weir_sequence *sequence, const uint32_t *ids, uint3
 {
     struct weir_state *state = sequence->state;
     struct weir_hash hash = {{0, 0}};
-    struct weir_hash usable_hash = hash;
     uint32_t found = 0;
     uint32_t usable = 0;
     WEIR_ASSERT(sequence->length == 0);
-    cut_table(sequence, 0);
+    weir_sequence_rewind(sequence, 0); /* nothing is reserved any more */
     while (found < state->table_length && (found + 1) * (uint64_t)state->page_length < count) {
         const uint32_t *page_ids = ids + (size_t)found * state->page_length;
         hash = weir_hash_page(state, &hash, page_ids);
@@ -332,19 +344,17 @@ uint32_t weir_sequence_adopt(weir_sequence *sequence, const uint32_t *ids, uint3
         if (page == WEIR_STATE_NO_PAGE)
             break;
         sequence->pages[found++] = page;
-        if (is_usable(state, sequence->pages, found)) {
+        if (is_usable(state, sequence->pages, found))
             usable = found;
-            usable_hash = hash;
-        }
     }
     for (uint32_t place = 0; place < usable; place++)
         weir_page_share(state, sequence->pages[place]);
     sequence->page_count = usable;
     sequence->length = usable * state->page_length;
-    sequence->hash = usable_hash;
     if (usable > 0 && sequence->block != WEIR_NO_BLOCK)
-        weir_block_copy(state, sequence->block, state->pages[sequence->pages[usable - 1]].snapshot);
+        restore_block(sequence, sequence->length);
     state->stats.adopted_pages += usable;
     pass_windows(sequence);
+    WEIR_SEQUENCE_CHECK(sequence);
     return sequence->length;
 }

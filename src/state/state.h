@@ -13,9 +13,11 @@
  *           and shares the pages in it; sequences are destroyed before their state.
  * Threads   The engine thread calls. What a page holds may be read and written by any thread
  *           between weir_sequence_reserve() and weir_sequence_commit().
- * Errors    WEIR_ERR_NOMEM where the kernel has no memory, or no page is left; names both counts.
+ * Errors    WEIR_ERR_NOMEM where the kernel has no memory, or no page is left (names how many are
+ *           in use, and how many there are), or no block.
  *           WEIR_ERR_UNSUPPORTED: more kinds of window than WEIR_STATE_CLASS_MAX.
- * Limits    WEIR_STATE_CLASS_MAX classes, WEIR_STATE_PAGE_MAX pages.
+ * Limits    WEIR_STATE_CLASS_MAX classes, WEIR_STATE_PAGE_MAX pages, WEIR_STATE_BLOCK_MAX sequences
+ *           where a layer is recurrent.
  * Source    Pages: PagedAttention, arXiv:2309.06180 section 4. Prefixes by hash: SGLang's and
  *           vLLM's idea, arXiv:2312.07104 section 3; hashes are SipHash-2-4 with 128 bits (Aumasson
  *           and Bernstein, INDOCRYPT 2012).
@@ -41,6 +43,7 @@ enum {
     WEIR_STATE_CLASS_MAX = 4,
     WEIR_STATE_PAGE_MAX = 1 << 20,
     WEIR_STATE_PAGE_LENGTH_MIN = 16,
+    WEIR_STATE_BLOCK_MAX = 1024,
 };
 #define WEIR_STATE_NO_PAGE UINT32_MAX
 
@@ -55,17 +58,18 @@ struct weir_state_config {
     uint32_t layer_count;
     const struct weir_state_layer *layers; /* borrowed during the call */
     uint32_t n_ctx;                        /* the most positions of a sequence */
-    uint32_t snapshot_count; /* blocks kept for rewinding, beside the sequences' own */
+    uint32_t snapshot_count; /* the most blocks kept for rewinding, beside the sequences' own */
     uint8_t hash_key[16];    /* random, so that no text can be made to collide */
 };
 
 typedef struct weir_state weir_state;
 typedef struct weir_sequence weir_sequence;
 
-/* How many positions a page has: a power of two for which a page of all layers has 1 to 4 MiB, the
- * more the longer the context is; fewer only where the whole context has less. */
+/* How many positions a page has: a power of two, WEIR_STATE_PAGE_LENGTH_MIN at least, for which a
+ * page of all layers has 1 to 4 MiB, the more the longer the context is; less only where the whole
+ * context has less, more only where so few positions have more. */
 uint32_t weir_state_page_length(const struct weir_state_config *config);
-/* Bytes of one page, of all its classes, as they are populated. */
+/* Bytes of one page, of all its classes, as they are populated; 0 where create would refuse. */
 uint64_t weir_state_page_bytes(const struct weir_state_config *config);
 
 /* Ask mem for tables (use SCRATCH) and addresses (use KV, nothing of it populated). While mem is
@@ -80,7 +84,8 @@ uint64_t weir_state_populated_bytes(const weir_state *state);
 /* Bytes that would have to be populated so that `page_count` pages (as page_bytes are) can be taken
  * without another text's: free pages that have memory count. */
 uint64_t weir_state_lack_bytes(const weir_state *state, uint32_t page_count);
-/* Populate free pages until page_count of them have memory. Errors: NOMEM. */
+/* Populate free pages until page_count of them have memory. Where too few are free, kept ones are
+ * forgotten, the oldest first. Errors: NOMEM; those that have memory by then keep it. */
 enum weir_status weir_state_populate(weir_state *state, uint32_t page_count, struct weir_err *err);
 /* Give memory back to the kernel until at most keep_bytes are populated: of free pages first, then
  * of pages that are kept for nobody, the oldest first. Returns how many bytes went. */
@@ -104,7 +109,8 @@ void *weir_sequence_block(const weir_sequence *sequence, uint32_t layer);
 uint64_t weir_sequence_bytes(const weir_state *state);
 enum weir_status weir_sequence_create(weir_sequence **out, weir_state *state, struct weir_err *err);
 void weir_sequence_destroy(weir_sequence **sequence);
-/* A second sequence that begins as this one is: pages are shared until one of them writes. */
+/* A second sequence that begins as this one is: pages are shared until one of them writes, so this
+ * one reserves again before it does. */
 enum weir_status weir_sequence_fork(weir_sequence **out, const weir_sequence *sequence,
                                     struct weir_err *err);
 
@@ -123,15 +129,17 @@ uint32_t weir_sequence_step_max(const weir_sequence *sequence, uint32_t count);
 /* Pages to write positions [length, n_position) in: new ones, and a copy of the last page where
  * another sequence shares it. n_position is at most n_ctx. Takes free pages with memory first, then
  * kept ones; NOMEM when neither is left (see weir_state_populate). What was reserved and is not
- * committed stays reserved until rewind or destroy. */
+ * committed stays reserved until rewind or destroy; where such positions may have changed a block,
+ * rewind comes before the next step. */
 enum weir_status weir_sequence_reserve(weir_sequence *sequence, uint32_t n_position,
                                        struct weir_err *err);
-/* Positions [length, length + count), reserved before, are computed. Pages that are full are
- * indexed; windows let go of what lies wholly before them. */
+/* Positions [length, length + count), reserved before, are computed; count is at most step_max.
+ * Pages that are full are indexed, unless a sequence has equal ones that are; windows let go of
+ * what lies wholly before them. */
 void weir_sequence_commit(weir_sequence *sequence, const uint32_t *ids, uint32_t count);
 /* Forget positions from `position` (at most length) on. Returns the new length: less than was asked
  * for where a recurrence has no snapshot there or a window has let go of what it would see; the
- * caller computes the rest again. */
+ * caller computes the rest again. Nothing stays reserved. */
 uint32_t weir_sequence_rewind(weir_sequence *sequence, uint32_t position);
 /* An empty sequence takes pages that hold the first of these ids, computed before by any sequence;
  * returns how many positions it has now: whole pages, and always fewer than count, so that there is
@@ -143,7 +151,9 @@ struct weir_state_stats {
     uint64_t copied_pages, adopted_pages, forgotten_pages; /* since create */
 };
 void weir_state_stats_get(const weir_state *state, struct weir_state_stats *stats);
-/* Asserts the invariants of state.c; for tests and debug builds. */
+/* Assert the invariants of state.c; for tests and debug builds. Of all pages and blocks, and of a
+ * sequence's table too. */
 void weir_state_check(const weir_state *state);
+void weir_sequence_check(const weir_sequence *sequence);
 
 #endif

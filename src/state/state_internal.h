@@ -11,7 +11,7 @@ struct weir_hash {
 };
 
 struct weir_page {
-    struct weir_hash hash;                /* of all ids up to its end; while it is indexed */
+    struct weir_hash hash;                /* of all ids up to its end; once it is full */
     uint32_t refs;                        /* tables that it is in */
     uint32_t users[WEIR_STATE_CLASS_MAX]; /* tables whose windows still reach it */
     uint32_t next;                        /* in its bucket, or in the list of free pages */
@@ -53,8 +53,9 @@ struct weir_state {
 
     uint64_t block_bytes, block_stride_bytes; /* 0: no layer is recurrent */
     uint8_t *block_base;
-    uint32_t block_max, free_block, snapshot_left;
-    uint32_t *next_block; /* [block_max] */
+    uint32_t block_max, free_block;
+    uint32_t snapshot_max, snapshot_count; /* blocks that pages may have, and have */
+    uint32_t *next_block;                  /* [block_max] */
     uint8_t *block_is_populated;
 
     uint32_t sequence_count;
@@ -67,8 +68,8 @@ struct weir_sequence {
     uint32_t page_count;                       /* in the table */
     uint32_t *pages;                           /* [table_length] */
     uint32_t first_kept[WEIR_STATE_CLASS_MAX]; /* pages before it are out of the window's reach */
-    struct weir_hash hash;                     /* of the ids in full pages */
-    uint32_t block;
+    uint32_t block;                            /* WEIR_NO_BLOCK: no layer is recurrent */
+    bool is_ahead; /* positions were reserved: the block may have seen them already */
 };
 
 static inline uint32_t *weir_page_ids(const struct weir_state *state, uint32_t page)
@@ -77,15 +78,22 @@ static inline uint32_t *weir_page_ids(const struct weir_state *state, uint32_t p
                                 state->ids_at_bytes);
 }
 
+/* How many pages hold n_position positions. */
+static inline uint32_t weir_page_count(const struct weir_state *state, uint32_t n_position)
+{
+    return (uint32_t)(((uint64_t)n_position + state->page_length - 1) / state->page_length);
+}
+
 /* A free page with memory, else the oldest kept one; WEIR_STATE_NO_PAGE. It has one reference. */
 uint32_t weir_page_take(struct weir_state *state);
+/* There is none: NOMEM. */
+enum weir_status weir_page_refuse(const struct weir_state *state, struct weir_err *err);
 void weir_page_share(struct weir_state *state, uint32_t page);
-/* One table less has it; the sequence's windows reach it no more. */
+/* One table less has it, in which it is at this place. */
 void weir_page_let_go(struct weir_state *state, uint32_t page, const uint32_t *first_kept,
                       uint32_t place);
 /* The window of a class has passed it, for one table. */
 void weir_page_pass(struct weir_state *state, uint32_t page, uint32_t class);
-bool weir_page_populate(struct weir_state *state, uint32_t page);
 
 /* SipHash-2-4 of count words. */
 struct weir_hash weir_hash_words(const uint8_t key[16], const uint64_t *words, size_t count);
@@ -95,13 +103,28 @@ struct weir_hash weir_hash_page(const struct weir_state *state, const struct wei
 /* A full page of the index with this hash and these ids; WEIR_STATE_NO_PAGE. */
 uint32_t weir_index_find(const struct weir_state *state, const struct weir_hash *hash,
                          const uint32_t *ids);
-void weir_index_put(struct weir_state *state, uint32_t page, const struct weir_hash *hash);
-/* A full page will be written again: nobody finds it any more. */
+/* A page is full, after pages whose ids have the hash `before`: others find it, unless a table has
+ * an equal one that they find already. */
+void weir_page_finish(struct weir_state *state, uint32_t page, const struct weir_hash *before);
+/* Let it have a copy of this block, as it is after the page's last position; where snapshot_max of
+ * them are taken, instead of the page that was kept the longest, or not at all. */
+void weir_page_snapshot(struct weir_state *state, uint32_t page, uint32_t block);
+/* A page will be written again: nobody finds it any more. */
 void weir_page_reopen(struct weir_state *state, uint32_t page);
 
 /* A block with memory, zeroed; WEIR_NO_BLOCK when none is left or the kernel has no memory. */
 uint32_t weir_block_take(struct weir_state *state);
 void weir_block_give(struct weir_state *state, uint32_t block);
+void weir_block_clear(struct weir_state *state, uint32_t block);
 void weir_block_copy(struct weir_state *state, uint32_t to, uint32_t from);
+
+/* After every call of the room, in debug builds. */
+#ifdef WEIR_RELEASE
+#define WEIR_STATE_CHECK(state) ((void)0)
+#define WEIR_SEQUENCE_CHECK(sequence) ((void)0)
+#else
+#define WEIR_STATE_CHECK(state) weir_state_check(state)
+#define WEIR_SEQUENCE_CHECK(sequence) weir_sequence_check(sequence)
+#endif
 
 #endif

@@ -1,0 +1,54 @@
+/* state_layouts.h - what layers may remember: each kind alone, and mixed.
+ *
+ * A position has 64 KiB or more, where anything is paged, so that a page has 16 of them. */
+#ifndef WEIR_STATE_LAYOUTS_H
+#define WEIR_STATE_LAYOUTS_H
+
+#include "state/state.h"
+
+enum { LAYERS_MAX = 8, KIB = 1024 };
+
+struct layout {
+    const char *name;
+    uint32_t snapshot_count;
+    struct weir_state_layer layers[LAYERS_MAX]; /* ended by one of no bytes */
+};
+
+static const struct layout positions_only = {
+    .name = "positions only",
+    .layers = {{WEIR_STATE_POSITIONS, 0, 40 * KIB}, {WEIR_STATE_POSITIONS, 0, 24 * KIB}}};
+static const struct layout one_window = {
+    .name = "one window",
+    .layers = {{WEIR_STATE_WINDOW, 20, 32 * KIB}, {WEIR_STATE_POSITIONS, 0, 32 * KIB}}};
+static const struct layout windows_only = {.name = "windows only",
+                                           .layers = {{WEIR_STATE_WINDOW, 1, 32 * KIB},
+                                                      {WEIR_STATE_WINDOW, 33, 20 * KIB},
+                                                      {WEIR_STATE_WINDOW, 1, 12 * KIB}}};
+static const struct layout mixed_windows = {.name = "mixed windows",
+                                            .layers = {{WEIR_STATE_WINDOW, 32, 16 * KIB},
+                                                       {WEIR_STATE_POSITIONS, 0, 24},
+                                                       {WEIR_STATE_WINDOW, 7, 16 * KIB},
+                                                       {WEIR_STATE_NONE, 0, 1},
+                                                       {WEIR_STATE_WINDOW, 100, 16 * KIB},
+                                                       {WEIR_STATE_POSITIONS, 0, 16 * KIB},
+                                                       {WEIR_STATE_WINDOW, 7, 1000}}};
+static const struct layout recurrent = {.name = "recurrent",
+                                        .snapshot_count = 6,
+                                        .layers = {{WEIR_STATE_RECURRENT, 0, 5000},
+                                                   {WEIR_STATE_POSITIONS, 0, 64 * KIB},
+                                                   {WEIR_STATE_RECURRENT, 0, 100}}};
+static const struct layout recurrent_windows = {.name = "recurrent, and windows",
+                                                .snapshot_count = 20,
+                                                .layers = {{WEIR_STATE_RECURRENT, 0, 8},
+                                                           {WEIR_STATE_WINDOW, 40, 32 * KIB},
+                                                           {WEIR_STATE_POSITIONS, 0, 32 * KIB}}};
+static const struct layout recurrent_only = {
+    .name = "nothing paged", .snapshot_count = 2, .layers = {{WEIR_STATE_RECURRENT, 0, 3 << 20}}};
+static const struct layout nothing = {.name = "nothing at all",
+                                      .layers = {{WEIR_STATE_NONE, 0, 1}}};
+
+static const struct layout *const layouts[] = {&positions_only, &one_window,       &windows_only,
+                                               &mixed_windows,  &recurrent,        &nothing,
+                                               &recurrent_only, &recurrent_windows};
+
+#endif
