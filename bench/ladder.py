@@ -37,7 +37,6 @@ RUNGS = [
     ("gate and up first", NO_LOOKAHEAD),
     ("look-ahead into idle time", ["--lookahead", "on", *ONE_BY_ONE]),
     ("expert-major prefill", ["--lookahead", "on"]),
-    ("as it comes (on-line choice)", []),
 ]
 RIVALS = [
     ("rival: activation paths, LRU", ["--policy", "lru", "--lookahead", "on", "--lookahead-by", "path", "--without",
@@ -45,7 +44,7 @@ RIVALS = [
     ("rival: Fate's gate and cache", ["--policy", "fate", "--lookahead", "on", "--lookahead-by", "gate", "--without",
                                       "gate-up-first"]),
 ]
-ON_DEMAND, PATHS, ALL = "direct reads", RIVALS[0][0], "as it comes (on-line choice)"
+ON_DEMAND, PATHS, ALL = "direct reads", RIVALS[0][0], "expert-major prefill"
 FATE = {"decode": (4.1, 2.2), "prefill": (4.5, 1.9)}  # over load on demand, over activation paths
 
 
