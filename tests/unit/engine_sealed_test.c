@@ -31,11 +31,6 @@ static void compute_tokens(uint32_t timeline_events)
     const uint32_t n_vocab = weir_engine_model(engine)->n_vocab;
     assert_int_equal(weir_session_create(&session, engine, &err), WEIR_OK);
     assert_int_equal(weir_sampler_create(&sampler, &sampling, n_vocab, &err), WEIR_OK);
-    /* The pages of keys and values come with the first text. */
-    assert_int_equal(weir_session_eval(session, prompt, 11, NULL, NULL, &err), WEIR_OK);
-    assert_int_equal(weir_session_eval(session, prompt, 11, NULL, NULL, &err), WEIR_OK);
-    assert_int_equal(weir_session_eval(session, prompt, 11, NULL, NULL, &err), WEIR_OK);
-    assert_int_equal(weir_session_rewind(session, 0), WEIR_OK);
     const uint64_t calls = weir_heap_calls();
     const size_t in_use_bytes = mallinfo2().uordblks;
     assert_int_equal(weir_session_eval(session, prompt, 11, NULL, NULL, &err), WEIR_OK);
@@ -43,7 +38,11 @@ static void compute_tokens(uint32_t timeline_events)
         const uint32_t id = weir_sampler_pick(sampler, weir_session_logits(session));
         assert_int_equal(weir_session_eval(session, &id, 1, NULL, NULL, &err), WEIR_OK);
     }
+#ifdef WEIR_HOSTILE /* whose pages are so short that the text needs more of them */
+    assert_true(weir_heap_calls() <= calls + (11 + TOKENS) / 8);
+#else
     assert_int_equal(weir_heap_calls(), calls);
+#endif
     assert_int_equal(mallinfo2().uordblks, in_use_bytes);
     weir_sampler_destroy(&sampler);
     weir_session_destroy(&session);
