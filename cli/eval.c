@@ -14,7 +14,8 @@ struct evaluation {
     uint32_t *chunk;             /* ids of one, n_ctx of them */
     size_t id_count, used_count; /* in the text, and in the chunks evaluated */
     uint32_t n_vocab;
-    uint32_t n_ctx; /* tokens of a chunk */
+    uint32_t n_ctx;       /* tokens of a chunk */
+    uint32_t n_ctx_train; /* which is fewer than --ctx asks for; 0: it is not */
     size_t chunk_count;
     uint32_t scored_from; /* first position of a chunk whose prediction counts */
     uint32_t bos;         /* replaces each chunk's first token, or WEIR_ID_NONE */
@@ -73,6 +74,22 @@ static int open_source(struct evaluation *evaluation)
     return WEIR_CLI_OK;
 }
 
+/* No chunk is longer than what the model was trained for. Who asks for more by --ctx is told,
+ * unless the text turns out to be so short that it does not matter. */
+static int bound_chunk(struct evaluation *evaluation)
+{
+    struct weir_err err = {0};
+    struct weir_model_info info;
+    if (weir_model_info_get(&info, evaluation->options->argument, &err) != WEIR_OK)
+        return weir_cli_fail(&err);
+    if (evaluation->n_ctx <= info.n_ctx_train)
+        return WEIR_CLI_OK;
+    evaluation->n_ctx = info.n_ctx_train;
+    if (weir_cli_option_given(evaluation->options, WEIR_CLI_OPTION_eval_ctx))
+        evaluation->n_ctx_train = info.n_ctx_train;
+    return WEIR_CLI_OK;
+}
+
 static bool start_source(struct evaluation *evaluation)
 {
     weir_tokenizer *tokenizer = weir_engine_tokenizer(evaluation->rig.engine);
@@ -110,6 +127,14 @@ static enum weir_status evaluate_chunk(struct evaluation *evaluation, struct wei
                              evaluation, err);
 }
 
+/* Whether the text has an id more; it is lost. */
+static bool goes_on(struct evaluation *evaluation)
+{
+    uint32_t id;
+    size_t count = 0;
+    return weir_cli_source_next(&evaluation->source, &id, 1, &count) && count > 0;
+}
+
 /* The next chunk; false at the end of the text, or when it cannot be read. Only the first one may
  * be short: then it is all there is. */
 static bool next_chunk(struct evaluation *evaluation)
@@ -122,7 +147,15 @@ static bool next_chunk(struct evaluation *evaluation)
     evaluation->id_count += count;
     if (evaluation->chunk_count > 0 || count == 0)
         return count > 0 && count == evaluation->n_ctx;
-    evaluation->scored_from = count < evaluation->options->eval_ctx ? 0 : evaluation->n_ctx / 2;
+    if (evaluation->n_ctx_train > 0 && goes_on(evaluation)) {
+        weir_cli_say("--ctx: the model was trained for %u positions, %llu are asked for, and the "
+                     "text is longer",
+                     evaluation->n_ctx_train, (unsigned long long)evaluation->options->eval_ctx);
+        evaluation->failed = true;
+        return false;
+    }
+    const bool is_whole = count == evaluation->n_ctx && evaluation->n_ctx_train == 0;
+    evaluation->scored_from = is_whole ? evaluation->n_ctx / 2 : 0;
     evaluation->n_ctx = (uint32_t)count;
     return true;
 }
@@ -206,6 +239,8 @@ static int evaluate(struct evaluation *evaluation)
     if (!weir_cli_config_fill(&config, &bench_config, options, "eval"))
         return WEIR_CLI_USAGE;
     int code = open_source(evaluation);
+    if (code == WEIR_CLI_OK)
+        code = bound_chunk(evaluation);
     if (code != WEIR_CLI_OK)
         return code;
     config.n_ctx = evaluation->n_ctx;
