@@ -150,11 +150,12 @@ def test_eval_object_and_logits(folder):
                                  "decode_s": NONE, "decode_tps": NONE, "bytes_per_token": NONE})
     # A model that was trained for fewer positions than the usual chunk: 256.
     small = os.path.join(harness.ROOT, "tests/golden/llama-rope-linear/model.gguf")
-    with open(ids, "w") as file:
+    many = os.path.join(folder, "many")
+    with open(many, "w") as file:
         file.write(" ".join(str(index * 37 % 200) for index in range(300)) + "\n")
-    short = the_object("eval", small, "--tokens", ids)
+    short = the_object("eval", small, "--tokens", many)
     check(short["chunks"] == 1 and short["tokens"] == 127, f"{short['chunks']} chunks, scored {short['tokens']}")
-    done = weir("eval", small, "--tokens", ids, "--ctx", 300)
+    done = weir("eval", small, "--tokens", many, "--ctx", 300)
     check(done.returncode == 1 and b"256" in done.stderr and b"300" in done.stderr, f"longer than trained for: {done.stderr}")
     # 3 chunks of 32; of each, positions 16 to 30 are scored.
     check(found["chunks"] == 3 and found["tokens"] == 3 * 15, f"chunks {found['chunks']}, scored {found['tokens']}")
