@@ -200,10 +200,13 @@ static void commit_step(weir_engine *engine)
     const struct weir_batch *batch = &engine->batch;
     for (uint32_t index = 0; index < batch->n_run; index++) {
         struct weir_eval *eval = batch->evals[index];
-        if (eval->status != WEIR_OK)
+        weir_sequence *sequence = eval->session->sequence;
+        if (eval->status != WEIR_OK) {
+            /* What the step has left in its state is not kept. */
+            (void)weir_sequence_rewind(sequence, weir_sequence_length(sequence));
             continue;
-        weir_sequence_commit(eval->session->sequence, batch->runs[index].ids,
-                             batch->runs[index].n_row);
+        }
+        weir_sequence_commit(sequence, batch->runs[index].ids, batch->runs[index].n_row);
         eval->done += batch->runs[index].n_row;
     }
 }

@@ -60,7 +60,7 @@ uint32_t weir_state_page_length(const struct weir_state_config *config)
         weir_min(weir_max(each * config->n_ctx / CONTEXT_PAGES, (uint64_t)STATE_PAGE_BYTES_MIN),
                  (uint64_t)STATE_PAGE_BYTES_MAX);
     uint32_t length = WEIR_STATE_PAGE_LENGTH_MIN;
-    while (length < config->n_ctx &&
+    while (length < config->n_ctx && length < WEIR_STATE_PAGE_LENGTH_MAX &&
            (length * each < STATE_PAGE_BYTES_MIN || 2 * length * each <= goal))
         length *= 2;
     return length;

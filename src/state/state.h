@@ -43,6 +43,7 @@ enum {
     WEIR_STATE_CLASS_MAX = 4,
     WEIR_STATE_PAGE_MAX = 1 << 20,
     WEIR_STATE_PAGE_LENGTH_MIN = 16,
+    WEIR_STATE_PAGE_LENGTH_MAX = 4096, /* of recurrences: positions between two snapshots */
     WEIR_STATE_BLOCK_MAX = 1024,
 };
 #define WEIR_STATE_NO_PAGE UINT32_MAX
