@@ -56,11 +56,13 @@ static uint64_t position_bytes(const struct weir_state_config *config)
 uint32_t weir_state_page_length(const struct weir_state_config *config)
 {
     const uint64_t each = weir_max(position_bytes(config), sizeof(uint32_t));
+    const uint32_t most =
+        position_bytes(config) > 0 ? config->n_ctx : WEIR_STATE_RECURRENT_PAGE_LENGTH;
     const uint64_t goal =
         weir_min(weir_max(each * config->n_ctx / CONTEXT_PAGES, (uint64_t)STATE_PAGE_BYTES_MIN),
                  (uint64_t)STATE_PAGE_BYTES_MAX);
     uint32_t length = WEIR_STATE_PAGE_LENGTH_MIN;
-    while (length < config->n_ctx && length < WEIR_STATE_PAGE_LENGTH_MAX &&
+    while (length < config->n_ctx && length < most &&
            (length * each < STATE_PAGE_BYTES_MIN || 2 * length * each <= goal))
         length *= 2;
     return length;

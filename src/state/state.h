@@ -43,7 +43,8 @@ enum {
     WEIR_STATE_CLASS_MAX = 4,
     WEIR_STATE_PAGE_MAX = 1 << 20,
     WEIR_STATE_PAGE_LENGTH_MIN = 16,
-    WEIR_STATE_PAGE_LENGTH_MAX = 4096, /* of recurrences: positions between two snapshots */
+    /* Where nothing but a recurrence remembers: positions from one snapshot to the next. */
+    WEIR_STATE_RECURRENT_PAGE_LENGTH = 1024,
     WEIR_STATE_BLOCK_MAX = 1024,
 };
 #define WEIR_STATE_NO_PAGE UINT32_MAX
