@@ -4,6 +4,8 @@
 
 #include <float.h>
 
+static const uint32_t first_page = 0; /* of a cache that has one */
+
 enum { HALF_NAN = 0x7e00, HALF_INFINITY = 0x7c00, HALF_SIGN = 0x8000 };
 
 static const float bad_values[] = {NAN, -NAN, INFINITY, -INFINITY};
@@ -237,6 +239,7 @@ static void attend(const struct weir_kernels *kernels, float *q, const uint16_t 
         jobs[at] = (struct weir_attention){.q = q + at * HEAD,
                                            .k = k,
                                            .v = v,
+                                           .pages = &first_page,
                                            .kv_stride = HEAD,
                                            .page_length = POSITIONS,
                                            .d_head = HEAD,
