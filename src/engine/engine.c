@@ -209,6 +209,7 @@ static enum weir_status furnish(struct weir_engine *engine, const struct weir_co
     weir_batch_layout(&engine->batch, &engine->choice, blueprint->model->shape.n_vocab,
                       &engine->mem);
     weir_mem_seal(&engine->mem);
+    WEIR_TRY(weir_state_populate_first(engine->state, err));
     return WEIR_OK;
 }
 

@@ -177,6 +177,27 @@ static uint32_t pop_ready(struct weir_state *state)
     return page;
 }
 
+enum weir_status weir_state_populate_first(weir_state *state, struct weir_err *err)
+{
+    const uint32_t count = (uint32_t)weir_min(state->first_pages, state->page_max);
+    WEIR_ASSERT(state->populated_bytes == 0 && state->bare == 0);
+    for (uint32_t class = 0; class < state->class_count; class ++) {
+        const uint64_t bytes = count * state->classes[class].page_bytes;
+        if (!weir_mem_restore(state->mem, WEIR_MEM_KV, memory_of(state, 0, class), bytes))
+            return WEIR_FAIL(err, WEIR_ERR_NOMEM,
+                             "the kernel has no memory for %llu bytes of keys and values",
+                             (unsigned long long)bytes);
+        state->populated_bytes += bytes;
+    }
+    state->bare = state->pages[count - 1].next; /* the list is in the pages' order */
+    for (uint32_t page = count; page > 0; page--) {
+        state->pages[page - 1].populated = all_classes(state);
+        push_ready(state, page - 1);
+    }
+    WEIR_STATE_CHECK(state);
+    return WEIR_OK;
+}
+
 enum weir_status weir_state_populate(weir_state *state, uint32_t page_count, struct weir_err *err)
 {
     while (state->ready_count < page_count) {

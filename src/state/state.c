@@ -128,7 +128,7 @@ static uint32_t arrange(struct weir_state *state, const struct weir_state_config
     for (uint32_t class = 0; class < state->class_count; class ++) {
         struct weir_state_class *at = &state->classes[class];
         at->page_bytes = weir_align_up(at->page_bytes, PAGE_BYTES);
-        at->stride_bytes = stride_of(at->page_bytes);
+        at->stride_bytes = config->first_pages > 1 ? at->page_bytes : stride_of(at->page_bytes);
         state->page_bytes += at->page_bytes;
     }
     state->block_bytes = weir_align_up(state->block_bytes, PAGE_BYTES);
@@ -138,7 +138,9 @@ static uint32_t arrange(struct weir_state *state, const struct weir_state_config
 
 static void measure(struct weir_state *state, const struct weir_state_config *config)
 {
-    *state = (struct weir_state){.n_ctx = config->n_ctx, .layer_count = config->layer_count};
+    *state = (struct weir_state){.n_ctx = config->n_ctx,
+                                 .layer_count = config->layer_count,
+                                 .first_pages = (uint32_t)weir_max(config->first_pages, 1)};
     state->page_length = weir_state_page_length(config);
     const uint64_t context_pages = weir_page_count(state, config->n_ctx);
     state->page_max =

@@ -60,6 +60,7 @@ struct weir_state_config {
     uint32_t layer_count;
     const struct weir_state_layer *layers; /* borrowed during the call */
     uint32_t n_ctx;                        /* the most positions of a sequence */
+    uint32_t first_pages;    /* of weir_state_populate_first(): more than one lie side by side */
     uint32_t snapshot_count; /* the most blocks kept for rewinding, beside the sequences' own */
     uint8_t hash_key[16];    /* random, so that no text can be made to collide */
 };
@@ -89,6 +90,9 @@ uint64_t weir_state_lack_bytes(const weir_state *state, uint32_t page_count);
 /* Populate free pages until page_count of them have memory. Where too few are free, kept ones are
  * forgotten, the oldest first. Errors: NOMEM; those that have memory by then keep it. */
 enum weir_status weir_state_populate(weir_state *state, uint32_t page_count, struct weir_err *err);
+/* Right after create: populate the first pages of the configuration as one piece of memory, which
+ * huge pages fill. Errors: NOMEM. */
+enum weir_status weir_state_populate_first(weir_state *state, struct weir_err *err);
 /* Give memory back to the kernel until at most keep_bytes are populated: of free pages first, then
  * of pages that are kept for nobody, the oldest first. Returns how many bytes went. */
 uint64_t weir_state_trim(weir_state *state, uint64_t keep_bytes);

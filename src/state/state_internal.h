@@ -35,7 +35,7 @@ struct weir_state_place {
 
 struct weir_state {
     struct weir_mem *mem;
-    uint32_t n_ctx, page_length, page_max, table_length;
+    uint32_t n_ctx, page_length, page_max, table_length, first_pages;
     uint32_t class_count, layer_count;
     struct weir_state_class classes[WEIR_STATE_CLASS_MAX];
     struct weir_state_place *places; /* [layer_count] */
