@@ -38,10 +38,15 @@ static bool rest_of(const struct weir_attend_range *range, size_t j, struct weir
 /* The part of a range from `begin` on that lies in one page. */
 static struct weir_attend_range page_of(const struct weir_attend_range *range, size_t begin)
 {
-    struct weir_attend_range page = *range;
-    page.begin = begin;
-    page.end = weir_min(range->end, begin + weir_attend_page_left(range->jobs, begin));
-    return page;
+    const struct weir_attention *job = range->jobs;
+    const uint32_t page = (uint32_t)begin / (uint32_t)job->page_length;
+    const size_t at = begin - page * job->page_length;
+    struct weir_attend_range part = *range;
+    part.begin = begin;
+    part.row = job->pages[page] * job->page_stride + at * job->kv_stride;
+    part.left = job->page_length - at;
+    part.end = weir_min(range->end, begin + part.left);
+    return part;
 }
 
 static void fill_scores(const struct weir_attend_level *level,

@@ -19,19 +19,18 @@ struct weir_attend_range {
     const struct weir_attention *jobs;
     size_t n;
     size_t block, begin, end;
+    size_t row;  /* value index of begin's row in K or V */
+    size_t left; /* positions of the page from begin on */
 };
 
-/* The value index of position p's row in K or V. */
-static inline size_t weir_attend_row(const struct weir_attention *job, size_t p)
+/* The value index of position p's row in K or V, which is at or after begin. */
+static inline size_t weir_attend_row(const struct weir_attend_range *range, size_t p)
 {
-    return job->pages[p / job->page_length] * job->page_stride +
-           p % job->page_length * job->kv_stride;
-}
-
-/* How many positions of p's page lie at p or after it. */
-static inline size_t weir_attend_page_left(const struct weir_attention *job, size_t p)
-{
-    return job->page_length - p % job->page_length;
+    const struct weir_attention *job = range->jobs;
+    if (p - range->begin < range->left)
+        return range->row + (p - range->begin) * job->kv_stride;
+    const uint32_t page = (uint32_t)p / (uint32_t)job->page_length;
+    return job->pages[page] * job->page_stride + (p - page * job->page_length) * job->kv_stride;
 }
 
 /* One query's scores of a block; position p is at [p - block]. */

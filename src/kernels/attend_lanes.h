@@ -28,19 +28,20 @@ struct ahead {
  */
 enum { LEAD_BYTES = 4096, LINE_HALVES = 32, FIRST_LEVEL = 3 };
 
-/* Rows of K, or of V, at position p: at most those of one page and of p's block. */
-WEIR_INLINE void follow_with(struct ahead *ahead, const struct weir_attention *job,
+/* Rows of K, or of V, at position p, which is at or after the range's: those of p's block. */
+WEIR_INLINE void follow_with(struct ahead *ahead, const struct weir_attend_range *range,
                              const uint16_t *k_or_v, size_t p)
 {
-    ahead->after = k_or_v + weir_attend_row(job, p);
+    const struct weir_attention *last = &range->jobs[range->n - 1];
+    ahead->after = k_or_v + weir_attend_row(range, p);
     ahead->after_count =
-        weir_min(weir_min(job->n_position - p, WEIR_ATTEND_BLOCK), weir_attend_page_left(job, p));
+        weir_min(weir_min(last->n_position - p, WEIR_ATTEND_BLOCK), last->page_length);
 }
 
 WEIR_INLINE struct ahead rows_ahead(const struct weir_attend_range *range, const uint16_t *k_or_v)
 {
     const size_t d_head = range->jobs->d_head;
-    return (struct ahead){.rows = k_or_v + weir_attend_row(range->jobs, range->begin),
+    return (struct ahead){.rows = k_or_v + range->row,
                           .count = range->end - range->begin,
                           .stride = range->jobs->kv_stride,
                           .d_head = d_head,
@@ -59,20 +60,21 @@ WEIR_INLINE struct ahead keys_ahead(const struct weir_attend_range *range)
     const struct weir_attention *last = &range->jobs[range->n - 1];
     struct ahead ahead = rows_ahead(range, last->k);
     if (goes_on(range))
-        follow_with(&ahead, last, last->k, range->end);
-    else
-        follow_with(&ahead, last, last->v, range->block);
+        follow_with(&ahead, range, last->k, range->end);
+    else if (range->begin == range->block)
+        follow_with(&ahead, range, last->v, range->begin);
     return ahead;
 }
 
 WEIR_INLINE struct ahead values_ahead(const struct weir_attend_range *range)
 {
     const struct weir_attention *last = &range->jobs[range->n - 1];
+    const size_t next = range->block + WEIR_ATTEND_BLOCK;
     struct ahead ahead = rows_ahead(range, last->v);
     if (goes_on(range))
-        follow_with(&ahead, last, last->v, range->end);
-    else if (range->block + WEIR_ATTEND_BLOCK < last->n_position)
-        follow_with(&ahead, last, last->k, range->block + WEIR_ATTEND_BLOCK);
+        follow_with(&ahead, range, last->v, range->end);
+    else if (next < last->n_position)
+        follow_with(&ahead, range, last->k, next);
     else if (last->next_k != NULL) {
         ahead.after = last->next_k;
         ahead.after_count =
@@ -123,7 +125,7 @@ WEIR_INLINE void score_jobs(const struct weir_attend_range *range,
                             const struct weir_attention *jobs, weir_attend_scores *scores,
                             const int n)
 {
-    const uint16_t *k = (const uint16_t *)jobs->k + weir_attend_row(jobs, range->begin);
+    const uint16_t *k = (const uint16_t *)jobs->k + range->row;
     const size_t count = range->end - range->begin;
     const struct ahead ahead = keys_ahead(range);
     for (size_t row = 0; row < count;) {
@@ -177,14 +179,14 @@ WEIR_INLINE void add_tiles(const struct weir_attend_range *range, const struct w
                            const weir_attend_scores *scores, size_t first, size_t last_count,
                            const int n, const int tiles)
 {
-    const uint16_t *v = (const uint16_t *)jobs->v + weir_attend_row(jobs, range->begin) + first;
+    const uint16_t *v = (const uint16_t *)jobs->v + range->row + first;
     lanes sums[WEIR_ATTENTION_MAX][ATTEND_TILES];
     for (int j = 0; j < n; j++)
         for (int tile = 0; tile < tiles; tile++)
             sums[j][tile] = load_floats(jobs[j].out + first + tile * LANES,
                                         tile < tiles - 1 ? LANES : last_count);
-    const struct ahead ahead = values_ahead(range);
     const bool asks = first == 0 && jobs == range->jobs;
+    const struct ahead ahead = asks ? values_ahead(range) : (struct ahead){0};
     for (size_t at = range->begin - range->block; at < range->end - range->block; at++) {
         if (asks)
             ask_ahead(&ahead, at - (range->begin - range->block), 1);

@@ -15,7 +15,7 @@ WEIR_INLINE void fill_scores(const struct weir_attend_range *range, weir_attend_
     for (size_t j = 0; j < range->n; j++) {
         const struct weir_attention *job = &range->jobs[j];
         for (size_t position = range->begin; position < range->end; position++) {
-            const size_t row = weir_attend_row(job, position);
+            const size_t row = range->row + (position - range->begin) * job->kv_stride;
             float dot = 0.0f;
             for (size_t i = 0; i < job->d_head; i++)
                 dot += job->q[i] * value_of(job->k, row + i, is_f32);
@@ -43,7 +43,7 @@ WEIR_INLINE void add_values(const struct weir_attend_range *range, const weir_at
     for (size_t j = 0; j < range->n; j++) {
         const struct weir_attention *job = &range->jobs[j];
         for (size_t position = range->begin; position < range->end; position++) {
-            const size_t row = weir_attend_row(job, position);
+            const size_t row = range->row + (position - range->begin) * job->kv_stride;
             for (size_t i = 0; i < job->d_head; i++)
                 job->out[i] +=
                     scores[j][position - range->block] * value_of(job->v, row + i, is_f32);
