@@ -9,7 +9,11 @@
  *           destroyed first. What a function hands out is borrowed unless it says "take".
  * Threads   One thread at a time, any thread, calls into an engine and its sessions;
  *           weir_session_cancel() may be called from any thread and from a signal handler.
+ *           While one call runs, a callback of it or another thread that would change the engine
+ *           or a session of it gets WEIR_ERR_ARG: eval, create, fork, adopt, rewind, close.
  * Errors    Every status has a struct weir_err that names the thing, the wanted and the found.
+ *           A pointer that is NULL where none is allowed is WEIR_ERR_ARG; a function without a
+ *           status then does nothing, and returns 0, NULL or WEIR_ID_NONE.
  * Limits    As many sessions as fit under the ceiling.
  *
  * A whole program, for C and C++: `cc program.c $(pkg-config --cflags --libs weir)`.
@@ -197,7 +201,8 @@ typedef struct weir_engine weir_engine;
  * when the ceiling cannot hold. On failure *out stays unset. */
 WEIR_API enum weir_status weir_engine_open(weir_engine **out, const struct weir_config *config,
                                            struct weir_err *err);
-/* WEIR_ERR_ARG while one of its sessions is open; the engine then stays open too. */
+/* WEIR_ERR_ARG while one of its sessions is open, or an eval runs; the engine then stays open
+ * too. */
 WEIR_API enum weir_status weir_engine_close(weir_engine **engine);
 
 struct weir_mode {
@@ -277,7 +282,8 @@ typedef struct weir_session weir_session;
 /* Errors: NOMEM (no room under the ceiling for one more: says how many there are). */
 WEIR_API enum weir_status weir_session_create(weir_session **out, weir_engine *engine,
                                               struct weir_err *err);
-/* What its text has taken from the expert slots goes back to them. */
+/* What its text has taken from the expert slots goes back to them. While an eval of the engine runs
+ * nothing is done, and *session stays set: destroy it when the eval has returned. */
 WEIR_API void weir_session_destroy(weir_session **session);
 /* Another session with the same text so far. Nothing is computed or copied until one of the two
  * goes on. Errors: as create. */
@@ -311,7 +317,7 @@ struct weir_eval {
  * once. A session's logits do not depend on its company, bit for bit.
  * Returns the first eval's status that is not OK; each eval has its own.
  * Errors: ARG (an id out of range, or past n_ctx: names both numbers; a session twice; another
- * thread is inside the engine), IO, FORMAT (the file shrank, or its weights give values that are
+ * call to the engine runs), IO, FORMAT (the file shrank, or its weights give values that are
  * not finite), NOMEM (keys and values need memory that slots cannot give back, or that the kernel
  * has not), CANCELLED. IO and NOMEM are those of all evals of the step. After an error a session
  * holds the positions of the steps that were finished. */
@@ -325,7 +331,8 @@ WEIR_API enum weir_status weir_session_eval(weir_session *session, const uint32_
  * when there is none. */
 WEIR_API const float *weir_session_logits(const weir_session *session);
 WEIR_API uint32_t weir_session_position(const weir_session *session);
-/* Forget everything after the first `position` positions. ARG when there are not so many. */
+/* Forget everything after the first `position` positions. ARG when there are not so many, or an
+ * eval runs. */
 WEIR_API enum weir_status weir_session_rewind(weir_session *session, uint32_t position);
 /* Any thread, or a signal handler: the running eval, or else the next one, returns CANCELLED at its
  * next layer; a session that others keep company at the end of the step. */
@@ -356,7 +363,8 @@ WEIR_API enum weir_status weir_sampler_create(weir_sampler **out,
 WEIR_API void weir_sampler_destroy(weir_sampler **sampler);
 /* Tell it an id that the text holds already (the prompt), for the repetition penalty. */
 WEIR_API void weir_sampler_accept(weir_sampler *sampler, uint32_t id);
-/* Choose, and accept what was chosen. Greedy ties go to the smallest id. */
+/* Choose, and accept what was chosen. Greedy ties go to the smallest id. logits NULL (nothing is
+ * evaluated yet): WEIR_ID_NONE. */
 WEIR_API uint32_t weir_sampler_pick(weir_sampler *sampler, const float *logits);
 
 /* ---- statistics ---------------------------------------------------------------------------- */
@@ -384,7 +392,8 @@ WEIR_API void weir_engine_stats_get(const weir_engine *engine, struct weir_stats
 WEIR_API void weir_engine_stats_reset(weir_engine *engine);
 /* With config.timeline_events: what each thread and the device did since open, as a Chrome trace
  * (docs/formats/timeline.md). Errors of writing stay in file. Returns how many events are not in it
- * because there was no room; a timeline keeps the first ones. */
+ * because there was no room; a timeline keeps the first ones. UINT64_MAX: nothing was written, for
+ * want of an engine or a file, or because an eval runs. */
 WEIR_API uint64_t weir_engine_timeline_write(weir_engine *engine, FILE *file);
 
 /* While it evaluates, the engine watches its control group's limit and the machine's memory, at

@@ -39,6 +39,9 @@ static enum weir_status check_eval(const weir_engine *engine, const struct weir_
         if (evals[before].session == eval->session)
             return WEIR_FAIL(err, WEIR_ERR_ARG, "evals %zu and %zu are of one session", before,
                              index);
+    if ((unsigned)eval->phase > WEIR_PHASE_DECODE)
+        return WEIR_FAIL(err, WEIR_ERR_ARG, "eval %zu: phase: wanted 0 to %d, found %d", index,
+                         WEIR_PHASE_DECODE, (int)eval->phase);
     const uint32_t position = weir_session_position(eval->session);
     if (eval->count == 0 || eval->ids == NULL)
         return WEIR_FAIL(err, WEIR_ERR_ARG, "no tokens to evaluate");
@@ -261,9 +264,10 @@ enum weir_status weir_engine_eval(weir_engine *engine, struct weir_eval *evals, 
                                   struct weir_err *err)
 {
     enum weir_status status = WEIR_OK;
-    if (atomic_exchange_explicit(&engine->is_busy, true, memory_order_acquire))
-        return WEIR_FAIL(err, WEIR_ERR_ARG,
-                         "another thread is inside this engine: one at a time may call");
+    WEIR_NEED(engine, err);
+    if (count > 0)
+        WEIR_NEED(evals, err);
+    WEIR_TRY(weir_engine_enter(engine, err));
     for (size_t index = 0; index < count && status == WEIR_OK; index++) {
         status = check_eval(engine, evals, index, err);
         evals[index].done = 0;
@@ -273,7 +277,7 @@ enum weir_status weir_engine_eval(weir_engine *engine, struct weir_eval *evals, 
         ;
     for (size_t index = 0; index < count && status == WEIR_OK; index++)
         status = evals[index].status;
-    atomic_store_explicit(&engine->is_busy, false, memory_order_release);
+    weir_engine_leave(engine);
     return status;
 }
 
@@ -282,7 +286,6 @@ enum weir_status weir_session_eval(weir_session *session, const uint32_t *ids, s
 {
     struct weir_eval eval = {
         .session = session, .ids = ids, .count = count, .each = each, .user = user};
-    if (session == NULL)
-        return WEIR_FAIL(err, WEIR_ERR_ARG, "no session is given");
+    WEIR_NEED(session, err);
     return weir_engine_eval(session->engine, &eval, 1, err);
 }

@@ -84,6 +84,23 @@ static void tell_warnings(const struct weir_warnings *warnings, const struct wei
     config->notice(config->notice_user, text);
 }
 
+/* A setting that is one of an enum's values, 0 to most. */
+static enum weir_status check_choice(const char *what, unsigned found, unsigned most,
+                                     struct weir_err *err)
+{
+    if (found <= most)
+        return WEIR_OK;
+    return WEIR_FAIL(err, WEIR_ERR_ARG, "%s: wanted 0 to %u, found %u", what, most, found);
+}
+
+static enum weir_status check_choices(const struct weir_config *config, struct weir_err *err)
+{
+    const struct weir_bench_config bench = weir_bench_of(config);
+    WEIR_TRY(check_choice("lookahead", (unsigned)config->lookahead, WEIR_LOOKAHEAD_OFF, err));
+    WEIR_TRY(check_choice("io", (unsigned)config->io, WEIR_ENGINE_IO_THREADS, err));
+    return check_choice("guess_by", (unsigned)bench.guess_by, WEIR_GUESS_BY_PATH, err);
+}
+
 enum weir_status weir_blueprint_open(struct weir_blueprint *blueprint,
                                      const struct weir_config *config, struct weir_err *err)
 {
@@ -91,6 +108,7 @@ enum weir_status weir_blueprint_open(struct weir_blueprint *blueprint,
     memset(blueprint, 0, sizeof(*blueprint));
     if (config->model_path == NULL)
         return WEIR_FAIL(err, WEIR_ERR_ARG, "no model file is named");
+    WEIR_TRY(check_choices(config, err));
     const uint64_t heap_bytes = weir_heap_bytes();
     WEIR_TRY_GOTO(weir_kernels_choose(&blueprint->kernels, config->isa, err));
     WEIR_TRY_GOTO(weir_manifest_open(&blueprint->manifest, config->model_path, err));
@@ -185,6 +203,8 @@ enum weir_status weir_model_info_get(struct weir_model_info *info, const char *p
 {
     struct weir_blueprint blueprint;
     const struct weir_config config = {.model_path = path};
+    WEIR_NEED(info, err);
+    WEIR_NEED(path, err);
     WEIR_TRY(weir_blueprint_open(&blueprint, &config, err));
     weir_model_info_fill(info, &blueprint);
     weir_blueprint_close(&blueprint);
@@ -214,6 +234,8 @@ enum weir_status weir_model_visit(const char *path, weir_model_visit_fn *visit, 
                                   struct weir_err *err)
 {
     weir_manifest *manifest = NULL;
+    WEIR_NEED(path, err);
+    WEIR_NEED(visit, err);
     WEIR_TRY(weir_manifest_open(&manifest, path, err));
     for (uint32_t index = 0; index < weir_manifest_key_count(manifest); index++) {
         char value[256];

@@ -82,6 +82,9 @@ enum weir_status weir_calibration_key_get(const char *path, uint64_t *device_id,
     struct weir_sys_filesystem filesystem;
     weir_manifest *manifest = NULL;
     struct weir_model *model = NULL;
+    WEIR_NEED(path, err);
+    WEIR_NEED(device_id, err);
+    WEIR_NEED(slice_bytes, err);
     WEIR_TRY(find_device(path, &filesystem, err));
     const enum weir_status status = describe_file(path, &manifest, &model, err);
     if (status == WEIR_OK) {
@@ -396,6 +399,9 @@ enum weir_status weir_calibrate(struct weir_calibration *calibration,
     struct weir_calibration found = {0};
     struct calibrating calibrating = {
         .config = config, .out = &found, .progress = progress, .user = user};
+    WEIR_NEED(calibration, err);
+    WEIR_NEED(config, err);
+    WEIR_NEED(config->path, err);
     if (config->slice_bytes > WEIR_SLICE_BYTES_MAX)
         return WEIR_FAIL(err, WEIR_ERR_ARG, "bytes of a read: wanted at most %d, found %u",
                          WEIR_SLICE_BYTES_MAX, config->slice_bytes);

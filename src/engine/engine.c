@@ -269,8 +269,8 @@ enum weir_status weir_engine_open(weir_engine **out, const struct weir_config *c
                                   struct weir_err *err)
 {
     enum weir_status status = WEIR_OK;
-    if (config == NULL)
-        return WEIR_FAIL(err, WEIR_ERR_ARG, "no configuration is given");
+    WEIR_NEED(out, err);
+    WEIR_NEED(config, err);
     weir_engine *engine = weir_heap_alloc(sizeof(*engine));
     if (engine == NULL)
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for the engine");
@@ -298,13 +298,31 @@ fail:
     return status;
 }
 
+enum weir_status weir_engine_enter(struct weir_engine *engine, struct weir_err *err)
+{
+    /* Acquire pairs with the release of whoever leaves. */
+    if (!atomic_exchange_explicit(&engine->is_busy, true, memory_order_acquire))
+        return WEIR_OK;
+    return WEIR_FAIL(err, WEIR_ERR_ARG,
+                     "a call to this engine is still running: wait until it has returned; its "
+                     "callbacks and other threads may not change the engine or its sessions");
+}
+
+void weir_engine_leave(struct weir_engine *engine)
+{
+    atomic_store_explicit(&engine->is_busy, false, memory_order_release);
+}
+
 enum weir_status weir_engine_close(weir_engine **engine)
 {
-    weir_engine *closing = *engine;
-    if (closing == NULL)
+    if (engine == NULL || *engine == NULL)
         return WEIR_OK;
-    if (closing->session_count > 0)
+    weir_engine *closing = *engine;
+    WEIR_TRY(weir_engine_enter(closing, NULL));
+    if (closing->session_count > 0) {
+        weir_engine_leave(closing);
         return WEIR_ERR_ARG;
+    }
     closing->is_closing = true;
     weir_guard_close(&closing->guard);
     if (closing->forward != NULL)
@@ -327,34 +345,39 @@ enum weir_status weir_engine_close(weir_engine **engine)
 
 const struct weir_plan *weir_engine_plan(const weir_engine *engine)
 {
-    return &engine->plan;
+    return engine == NULL ? NULL : &engine->plan;
 }
 
 const struct weir_model_info *weir_engine_model(const weir_engine *engine)
 {
-    return &engine->info;
+    return engine == NULL ? NULL : &engine->info;
 }
 
 const struct weir_mode *weir_engine_mode(const weir_engine *engine)
 {
-    return &engine->mode;
+    return engine == NULL ? NULL : &engine->mode;
 }
 
 weir_tokenizer *weir_engine_tokenizer(weir_engine *engine)
 {
-    return engine->blueprint.tokenizer;
+    return engine == NULL ? NULL : engine->blueprint.tokenizer;
 }
 
 const char *weir_engine_tokenizer_why(const weir_engine *engine)
 {
-    return engine->blueprint.tokenizer == NULL ? engine->blueprint.no_tokenizer.text : NULL;
+    if (engine == NULL || engine->blueprint.tokenizer != NULL)
+        return NULL;
+    return engine->blueprint.no_tokenizer.text;
 }
 
 void weir_engine_stats_get(const weir_engine *engine, struct weir_stats *stats)
 {
     struct weir_io_stats io;
-    struct weir_io_stats rows = engine->row_base;
+    struct weir_io_stats rows;
     struct weir_store_stats store = {0};
+    if (engine == NULL || stats == NULL)
+        return;
+    rows = engine->row_base;
     weir_io_stats_get(engine->io, &io);
     if (engine->row_io != NULL)
         weir_io_stats_get(engine->row_io, &rows);
@@ -385,6 +408,8 @@ void weir_engine_stats_get(const weir_engine *engine, struct weir_stats *stats)
 
 void weir_engine_stats_reset(weir_engine *engine)
 {
+    if (engine == NULL)
+        return;
     weir_io_stats_get(engine->io, &engine->io_base);
     if (engine->row_io != NULL)
         weir_io_stats_get(engine->row_io, &engine->row_base);
@@ -395,14 +420,19 @@ void weir_engine_stats_reset(weir_engine *engine)
 
 uint64_t weir_engine_timeline_write(weir_engine *engine, FILE *file)
 {
+    if (engine == NULL || file == NULL || weir_engine_enter(engine, NULL) != WEIR_OK)
+        return UINT64_MAX;
     if (engine->store != NULL)
         weir_store_stop_ahead(engine->store); /* a read is told when it has landed */
-    return weir_timeline_write(engine->timeline, file);
+    const uint64_t dropped = weir_timeline_write(engine->timeline, file);
+    weir_engine_leave(engine);
+    return dropped;
 }
 
 void weir_engine_guard_get(const weir_engine *engine, struct weir_guard_stats *stats)
 {
-    *stats = engine->guard.stats;
+    if (engine != NULL && stats != NULL)
+        *stats = engine->guard.stats;
 }
 
 uint64_t weir_peak_bytes(void)

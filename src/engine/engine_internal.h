@@ -17,6 +17,13 @@
 #include "weir.h"
 #include "weir_bench.h"
 
+/* Refuse an argument that is missing, by its name. */
+#define WEIR_NEED(argument, err)                                                                   \
+    do {                                                                                           \
+        if ((argument) == NULL)                                                                    \
+            return WEIR_FAIL((err), WEIR_ERR_ARG, "%s: wanted a pointer, found NULL", #argument);  \
+    } while (0)
+
 /* What is to be measured; zeros when nothing is. */
 static inline struct weir_bench_config weir_bench_of(const struct weir_config *config)
 {
@@ -153,7 +160,7 @@ struct weir_engine {
     uint64_t plan_state_bytes; /* of pages, among the plan's lines */
     uint32_t session_count;
     struct weir_batch batch;
-    _Atomic bool is_busy;
+    _Atomic bool is_busy; /* somebody is inside; see weir_engine_enter() */
     /* Who may want a wait for the device to end; see wants_stop() in engine.c. */
     struct weir_load_progress *loading; /* NULL: the model is loaded */
     bool is_closing;
@@ -162,6 +169,12 @@ struct weir_engine {
     uint64_t recall_used, recall_found;     /* at the last reset */
     struct weir_io_stats io_base, row_base; /* counters at the last reset */
 };
+
+/* Whatever changes an engine or its sessions is done between the two, so that a callback of an eval
+ * and another thread are refused instead of changing what is in use. Errors: ARG (somebody is
+ * inside; then do not leave). */
+enum weir_status weir_engine_enter(struct weir_engine *engine, struct weir_err *err);
+void weir_engine_leave(struct weir_engine *engine);
 
 /* Before a step: memory for as many pages. From what the plan leaves, from pages that are kept for
  * nobody, from slots. NOMEM. */

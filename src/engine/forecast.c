@@ -165,7 +165,8 @@ struct step {
 
 bool weir_calibration_fits(const struct weir_calibration *calibration, const struct weir_plan *plan)
 {
-    return calibration->decode_bytes_per_s > 0.0 && calibration->n_thread == plan->n_thread &&
+    return calibration != NULL && plan != NULL && calibration->decode_bytes_per_s > 0.0 &&
+           calibration->n_thread == plan->n_thread &&
            calibration->slice_bytes == plan->cost.slice_bytes &&
            strcmp(calibration->isa, plan->cost.isa) == 0 &&
            strcmp(calibration->type, plan->cost.type) == 0;
@@ -264,6 +265,8 @@ void weir_plan_expect(struct weir_expected *expected, const struct weir_plan *pl
                       double hit_rate)
 {
     const struct weir_band none = {(double)NAN, (double)NAN};
+    if (expected == NULL || plan == NULL)
+        return;
     *expected = (struct weir_expected){
         .hit_rate = (double)NAN,
         .hit_rate_band = forecast_hits(plan, hit_rate),
@@ -273,7 +276,7 @@ void weir_plan_expect(struct weir_expected *expected, const struct weir_plan *pl
         .decode_compute_s = none,
     };
     expected->hit_rate = (expected->hit_rate_band.low + expected->hit_rate_band.high) / 2.0;
-    if (calibration == NULL || !weir_calibration_fits(calibration, plan))
+    if (!weir_calibration_fits(calibration, plan))
         return;
     forecast_decode(expected, plan, calibration);
     forecast_prefill(expected, plan, calibration, prompt_tokens);

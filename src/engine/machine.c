@@ -141,6 +141,8 @@ void weir_machine_get(struct weir_machine *machine, const char *path)
     struct weir_sys_free free_memory;
     struct weir_sys_filesystem filesystem = {0};
     struct weir_kernels kernels;
+    if (machine == NULL)
+        return;
     memset(machine, 0, sizeof(*machine));
     weir_sys_machine_get(&facts);
     weir_sys_memory_get(&memory);

@@ -181,7 +181,7 @@ static enum weir_status find_slot_bounds(const struct weir_model *model,
     const uint32_t n_expert = model->shape.n_expert;
     const uint32_t n_used = model->shape.n_expert_used;
     const uint32_t n_slot = config->n_slot;
-    if (config->expert_share < 0.0 || config->expert_share > 1.0)
+    if (!(config->expert_share >= 0.0 && config->expert_share <= 1.0))
         return WEIR_FAIL(err, WEIR_ERR_ARG, "share of experts: wanted 0 to 1, found %g",
                          config->expert_share);
     if (n_moe_layer > 0 && n_slot > 0 && (n_slot < n_used || n_slot > n_expert))
@@ -418,6 +418,8 @@ enum weir_status weir_plan_make(struct weir_plan *plan, const struct weir_config
 {
     struct weir_blueprint blueprint;
     struct weir_choice choice;
+    WEIR_NEED(plan, err);
+    WEIR_NEED(config, err);
     memset(plan, 0, sizeof(*plan));
     WEIR_TRY(weir_blueprint_open(&blueprint, config, err));
     const enum weir_status status = weir_blueprint_plan(&blueprint, config, &choice, plan, err);

@@ -360,6 +360,9 @@ enum weir_status weir_trace_replay(const struct weir_trace *trace,
 {
     struct weir_policy policy;
     struct replay replay = {.trace = trace, .policy = &policy};
+    WEIR_NEED(trace, err);
+    WEIR_NEED(config, err);
+    WEIR_NEED(result, err);
     WEIR_TRY(check_trace(trace, config, err));
     WEIR_TRY(weir_policy_choose(config->policy, config->pool, &policy, err));
     const uint32_t slot_total =

@@ -49,6 +49,8 @@ static enum weir_status check_config(const struct weir_sampler_config *config, u
 enum weir_status weir_sampler_create(weir_sampler **out, const struct weir_sampler_config *config,
                                      uint32_t n_vocab, struct weir_err *err)
 {
+    WEIR_NEED(out, err);
+    WEIR_NEED(config, err);
     WEIR_TRY(check_config(config, n_vocab, err));
     weir_sampler *sampler = weir_heap_alloc(sizeof(*sampler));
     if (sampler == NULL)
@@ -74,7 +76,7 @@ enum weir_status weir_sampler_create(weir_sampler **out, const struct weir_sampl
 
 void weir_sampler_destroy(weir_sampler **sampler)
 {
-    if (*sampler == NULL)
+    if (sampler == NULL || *sampler == NULL)
         return;
     weir_heap_free((*sampler)->candidates);
     weir_heap_free((*sampler)->recent);
@@ -84,6 +86,8 @@ void weir_sampler_destroy(weir_sampler **sampler)
 
 void weir_sampler_accept(weir_sampler *sampler, uint32_t id)
 {
+    if (sampler == NULL)
+        return;
     sampler->recent[sampler->recent_next] = id;
     sampler->recent_next = (sampler->recent_next + 1) % sampler->config.repeat_last;
     if (sampler->recent_count < sampler->config.repeat_last)
@@ -225,6 +229,8 @@ static uint32_t pick_random(weir_sampler *sampler)
 
 uint32_t weir_sampler_pick(weir_sampler *sampler, const float *logits)
 {
+    if (sampler == NULL || logits == NULL)
+        return WEIR_ID_NONE;
     for (uint32_t id = 0; id < sampler->n_vocab; id++)
         sampler->candidates[id] = (struct candidate){.logit = logits[id], .id = id};
     penalize(sampler, logits);

@@ -5,12 +5,12 @@
 
 #include "base/heap.h"
 
-enum weir_status weir_session_create(weir_session **out, weir_engine *engine, struct weir_err *err)
+/* The functions named _inside are called between weir_engine_enter() and weir_engine_leave(). */
+
+static enum weir_status create_inside(weir_session **out, weir_engine *engine, struct weir_err *err)
 {
     enum weir_status status = WEIR_OK;
     weir_session *session = NULL;
-    if (engine == NULL)
-        return WEIR_FAIL(err, WEIR_ERR_ARG, "no engine is given");
     WEIR_TRY(weir_engine_room_for_session(engine, err));
     WEIR_TRY(weir_engine_room_for_pages(engine, 1, err)); /* its first tokens fault nothing in */
     session = weir_heap_alloc(sizeof(*session));
@@ -33,10 +33,18 @@ fail:
     return status;
 }
 
-void weir_session_destroy(weir_session **session)
+enum weir_status weir_session_create(weir_session **out, weir_engine *engine, struct weir_err *err)
 {
-    if (*session == NULL)
-        return;
+    WEIR_NEED(out, err);
+    WEIR_NEED(engine, err);
+    WEIR_TRY(weir_engine_enter(engine, err));
+    const enum weir_status status = create_inside(out, engine, err);
+    weir_engine_leave(engine);
+    return status;
+}
+
+static void destroy_inside(weir_session **session)
+{
     weir_engine *engine = (*session)->engine;
     weir_sequence_destroy(&(*session)->sequence);
     weir_heap_free((*session)->logits);
@@ -44,6 +52,17 @@ void weir_session_destroy(weir_session **session)
     engine->session_count--;
     weir_engine_slots_return(engine);
     *session = NULL;
+}
+
+void weir_session_destroy(weir_session **session)
+{
+    if (session == NULL || *session == NULL)
+        return;
+    weir_engine *engine = (*session)->engine;
+    if (weir_engine_enter(engine, NULL) != WEIR_OK)
+        return;
+    destroy_inside(session);
+    weir_engine_leave(engine);
 }
 
 /* A layer's place among those with experts. */
@@ -60,15 +79,17 @@ static void tell_routing(void *user, uint32_t layer, uint32_t position, uint32_t
                          const uint32_t *experts)
 {
     const weir_session *session = user;
-    session->watch(session->watch_user, find_place(session, layer), position, n_row, experts);
+    if (session->watch != NULL) /* a callback may have ended it */
+        session->watch(session->watch_user, find_place(session, layer), position, n_row, experts);
 }
 
 static void tell_guess(void *user, uint32_t layer, const uint32_t *ranked, const uint32_t *control,
                        uint32_t n_expert, const uint32_t *experts)
 {
     const weir_session *session = user;
-    session->watch_guess(session->watch_guess_user, find_place(session, layer), ranked, control,
-                         n_expert, experts);
+    if (session->watch_guess != NULL) /* a callback may have ended it */
+        session->watch_guess(session->watch_guess_user, find_place(session, layer), ranked, control,
+                             n_expert, experts);
 }
 
 void weir_session_fill_run(weir_session *session, struct weir_run *run)
@@ -84,27 +105,31 @@ void weir_session_fill_run(weir_session *session, struct weir_run *run)
 
 void weir_session_watch_routing(weir_session *session, weir_routing_fn *watch, void *user)
 {
+    if (session == NULL)
+        return;
     session->watch = watch;
     session->watch_user = user;
 }
 
 void weir_session_watch_guesses(weir_session *session, weir_guess_fn *watch, void *user)
 {
+    if (session == NULL)
+        return;
     session->watch_guess = watch;
     session->watch_guess_user = user;
 }
 
 const float *weir_session_logits(const weir_session *session)
 {
-    return session->has_logits ? session->logits : NULL;
+    return session != NULL && session->has_logits ? session->logits : NULL;
 }
 
 uint32_t weir_session_position(const weir_session *session)
 {
-    return weir_sequence_length(session->sequence);
+    return session == NULL ? 0 : weir_sequence_length(session->sequence);
 }
 
-enum weir_status weir_session_rewind(weir_session *session, uint32_t position)
+static enum weir_status rewind_inside(weir_session *session, uint32_t position)
 {
     const uint32_t length = weir_sequence_length(session->sequence);
     if (position > length)
@@ -119,17 +144,26 @@ enum weir_status weir_session_rewind(weir_session *session, uint32_t position)
     return WEIR_OK;
 }
 
-enum weir_status weir_session_fork(weir_session **out, const weir_session *session,
-                                   struct weir_err *err)
+enum weir_status weir_session_rewind(weir_session *session, uint32_t position)
+{
+    WEIR_NEED(session, NULL);
+    WEIR_TRY(weir_engine_enter(session->engine, NULL));
+    const enum weir_status status = rewind_inside(session, position);
+    weir_engine_leave(session->engine);
+    return status;
+}
+
+static enum weir_status fork_inside(weir_session **out, const weir_session *session,
+                                    struct weir_err *err)
 {
     weir_session *twin = NULL;
-    WEIR_TRY(weir_session_create(&twin, session->engine, err));
+    WEIR_TRY(create_inside(&twin, session->engine, err));
     weir_sequence *empty = twin->sequence;
     twin->sequence = NULL;
     const enum weir_status status = weir_sequence_fork(&twin->sequence, session->sequence, err);
     if (status != WEIR_OK) {
         twin->sequence = empty;
-        weir_session_destroy(&twin);
+        destroy_inside(&twin);
         return status;
     }
     weir_sequence_destroy(&empty);
@@ -141,8 +175,19 @@ enum weir_status weir_session_fork(weir_session **out, const weir_session *sessi
     return WEIR_OK;
 }
 
-enum weir_status weir_session_adopt(weir_session *session, const uint32_t *ids, size_t count,
-                                    uint32_t *adopted, struct weir_err *err)
+enum weir_status weir_session_fork(weir_session **out, const weir_session *session,
+                                   struct weir_err *err)
+{
+    WEIR_NEED(out, err);
+    WEIR_NEED(session, err);
+    WEIR_TRY(weir_engine_enter(session->engine, err));
+    const enum weir_status status = fork_inside(out, session, err);
+    weir_engine_leave(session->engine);
+    return status;
+}
+
+static enum weir_status adopt_inside(weir_session *session, const uint32_t *ids, size_t count,
+                                     uint32_t *adopted, struct weir_err *err)
 {
     const uint32_t length = weir_sequence_length(session->sequence);
     if (length > 0)
@@ -150,15 +195,28 @@ enum weir_status weir_session_adopt(weir_session *session, const uint32_t *ids, 
                          "only an empty session can take over what is known: this one has %u "
                          "positions",
                          length);
-    if (ids == NULL && count > 0)
-        return WEIR_FAIL(err, WEIR_ERR_ARG, "%zu ids are announced, and none are given", count);
     *adopted = weir_sequence_adopt(session->sequence, ids,
                                    (uint32_t)weir_min(count, session->engine->choice.n_ctx));
     return WEIR_OK;
 }
 
+enum weir_status weir_session_adopt(weir_session *session, const uint32_t *ids, size_t count,
+                                    uint32_t *adopted, struct weir_err *err)
+{
+    WEIR_NEED(session, err);
+    WEIR_NEED(adopted, err);
+    if (count > 0)
+        WEIR_NEED(ids, err);
+    WEIR_TRY(weir_engine_enter(session->engine, err));
+    const enum weir_status status = adopt_inside(session, ids, count, adopted, err);
+    weir_engine_leave(session->engine);
+    return status;
+}
+
 void weir_session_cancel(weir_session *session)
 {
+    if (session == NULL)
+        return;
     /* Relaxed: read at the next layer, orders nothing. Lock-free, so a signal handler may call. */
     atomic_store_explicit(&session->cancel, true, memory_order_relaxed);
 }

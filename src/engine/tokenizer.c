@@ -37,6 +37,8 @@ fail:
 enum weir_status weir_tokenizer_open(weir_tokenizer **out, const char *path, struct weir_err *err)
 {
     weir_manifest *manifest = NULL;
+    WEIR_NEED(out, err);
+    WEIR_NEED(path, err);
     WEIR_TRY(weir_manifest_open(&manifest, path, err));
     const enum weir_status status = weir_tokenizer_create(out, manifest, err);
     if (status == WEIR_OK)
@@ -48,12 +50,12 @@ enum weir_status weir_tokenizer_open(weir_tokenizer **out, const char *path, str
 
 const struct weir_warnings *weir_tokenizer_warnings(const weir_tokenizer *tokenizer)
 {
-    return tokenizer->warnings;
+    return tokenizer == NULL ? NULL : tokenizer->warnings;
 }
 
 void weir_tokenizer_close(weir_tokenizer **tokenizer)
 {
-    if (*tokenizer == NULL)
+    if (tokenizer == NULL || *tokenizer == NULL)
         return;
     if ((*tokenizer)->text != NULL)
         weir_text_destroy(&(*tokenizer)->text);
@@ -61,6 +63,14 @@ void weir_tokenizer_close(weir_tokenizer **tokenizer)
         weir_manifest_close(&(*tokenizer)->manifest);
     weir_heap_free(*tokenizer);
     *tokenizer = NULL;
+}
+
+static enum weir_status check_flags(unsigned flags, struct weir_err *err)
+{
+    const unsigned all = WEIR_TEXT_ADD_SPECIAL | WEIR_TEXT_PARSE_SPECIAL;
+    if ((flags & ~all) == 0)
+        return WEIR_OK;
+    return WEIR_FAIL(err, WEIR_ERR_ARG, "text flags: wanted 0 to %u, found %u", all, flags);
 }
 
 static unsigned text_flags(unsigned flags)
@@ -73,11 +83,19 @@ enum weir_status weir_tokenizer_encode(weir_tokenizer *tokenizer, const char *by
                                        unsigned flags, uint32_t **ids, size_t *count,
                                        struct weir_err *err)
 {
+    WEIR_NEED(tokenizer, err);
+    WEIR_NEED(ids, err);
+    WEIR_NEED(count, err);
+    if (length > 0)
+        WEIR_NEED(bytes, err);
+    WEIR_TRY(check_flags(flags, err));
     return weir_text_tokenize(tokenizer->text, bytes, length, text_flags(flags), ids, count, err);
 }
 
 void weir_ids_free(uint32_t **ids)
 {
+    if (ids == NULL)
+        return;
     weir_heap_free(*ids);
     *ids = NULL;
 }
@@ -86,6 +104,9 @@ enum weir_status weir_encoder_create(weir_encoder **out, weir_tokenizer *tokeniz
                                      struct weir_err *err)
 {
     enum weir_status status = WEIR_OK;
+    WEIR_NEED(out, err);
+    WEIR_NEED(tokenizer, err);
+    WEIR_TRY(check_flags(flags, err));
     weir_encoder *encoder = weir_heap_alloc(sizeof(*encoder));
     if (encoder == NULL)
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for an encoder");
@@ -101,7 +122,7 @@ fail:
 
 void weir_encoder_destroy(weir_encoder **encoder)
 {
-    if (*encoder == NULL)
+    if (encoder == NULL || *encoder == NULL)
         return;
     weir_text_encoder_destroy(&(*encoder)->encoder);
     weir_heap_free(*encoder);
@@ -112,16 +133,23 @@ enum weir_status weir_encoder_push(weir_encoder *encoder, const char *bytes, siz
                                    bool ends, const uint32_t **ids, size_t *count,
                                    struct weir_err *err)
 {
+    WEIR_NEED(encoder, err);
+    WEIR_NEED(ids, err);
+    WEIR_NEED(count, err);
+    if (length > 0)
+        WEIR_NEED(bytes, err);
     return weir_text_encoder_push(encoder->encoder, bytes, length, ends, ids, count, err);
 }
 
 uint64_t weir_encoder_least(const weir_encoder *encoder)
 {
-    return weir_text_encoder_least(encoder->encoder);
+    return encoder == NULL ? 0 : weir_text_encoder_least(encoder->encoder);
 }
 
 size_t weir_tokenizer_piece(weir_tokenizer *tokenizer, uint32_t id, char *out)
 {
+    if (tokenizer == NULL || out == NULL)
+        return 0;
     const struct weir_bytes piece = weir_text_piece(tokenizer->text, id, true);
     memcpy(out, piece.start, piece.length);
     return piece.length;
@@ -129,27 +157,29 @@ size_t weir_tokenizer_piece(weir_tokenizer *tokenizer, uint32_t id, char *out)
 
 bool weir_tokenizer_is_end(const weir_tokenizer *tokenizer, uint32_t id)
 {
-    return weir_text_is_end(tokenizer->text, id);
+    return tokenizer != NULL && weir_text_is_end(tokenizer->text, id);
 }
 
 uint32_t weir_tokenizer_vocab_count(const weir_tokenizer *tokenizer)
 {
-    return tokenizer->vocab->n_vocab;
+    return tokenizer == NULL ? 0 : tokenizer->vocab->n_vocab;
 }
 
 uint32_t weir_tokenizer_bos(const weir_tokenizer *tokenizer)
 {
-    return tokenizer->vocab->bos_id;
+    return tokenizer == NULL ? WEIR_ID_NONE : tokenizer->vocab->bos_id;
 }
 
 bool weir_tokenizer_adds_bos(const weir_tokenizer *tokenizer)
 {
-    return tokenizer->vocab->add_bos;
+    return tokenizer != NULL && tokenizer->vocab->add_bos;
 }
 
 enum weir_status weir_decoder_create(weir_decoder **out, weir_tokenizer *tokenizer,
                                      bool is_continuation, struct weir_err *err)
 {
+    WEIR_NEED(out, err);
+    WEIR_NEED(tokenizer, err);
     weir_decoder *decoder = weir_heap_alloc(sizeof(*decoder));
     if (decoder == NULL)
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a decoder");
@@ -161,16 +191,22 @@ enum weir_status weir_decoder_create(weir_decoder **out, weir_tokenizer *tokeniz
 
 void weir_decoder_destroy(weir_decoder **decoder)
 {
+    if (decoder == NULL)
+        return;
     weir_heap_free(*decoder);
     *decoder = NULL;
 }
 
 size_t weir_decoder_push(weir_decoder *decoder, uint32_t id, char *out)
 {
+    if (decoder == NULL || out == NULL)
+        return 0;
     return weir_detokenizer_push(&decoder->detokenizer, id, out, WEIR_TOKEN_BYTES_MAX);
 }
 
 size_t weir_decoder_flush(weir_decoder *decoder, char *out)
 {
+    if (decoder == NULL || out == NULL)
+        return 0;
     return weir_detokenizer_flush(&decoder->detokenizer, out, WEIR_TOKEN_BYTES_MAX);
 }
