@@ -72,6 +72,9 @@ bool weir_cli_text_write(const char *bytes, size_t length);
 void weir_cli_notice_tell(void *user, const char *text);
 /* The same for all that is odd about a file. */
 void weir_cli_warnings_tell(const struct weir_warnings *warnings);
+/* Why no text can be cut into tokens, unless the warnings, which were told, say so already, and
+ * what to do instead. Returns FAILURE. */
+int weir_cli_no_text(const struct weir_warnings *told, const char *why, const char *advice);
 /* One line that overwrites the last one, on a terminal only; NULL clears it. */
 void weir_cli_status_line(const char *format, ...) WEIR_PRINTF(1, 2);
 void weir_cli_status_clear(void);

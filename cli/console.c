@@ -168,6 +168,15 @@ void weir_cli_warnings_tell(const struct weir_warnings *warnings)
         weir_cli_say("and %u more warnings about this file", warnings->more);
 }
 
+int weir_cli_no_text(const struct weir_warnings *told, const char *why, const char *advice)
+{
+    bool is_said = false;
+    for (uint32_t index = 0; index < told->count; index++)
+        is_said = is_said || strstr(told->text[index], why) != NULL;
+    weir_cli_say("%s: %s", is_said ? "so no text can be read" : why, advice);
+    return WEIR_CLI_FAILURE;
+}
+
 bool weir_cli_progress_tell(void *user, const char *what, uint64_t done_bytes, uint64_t total_bytes)
 {
     struct weir_cli_progress *progress = user;

@@ -92,7 +92,9 @@ static int bound_chunk(struct evaluation *evaluation)
 
 static bool start_source(struct evaluation *evaluation)
 {
+    static const char advice[] = "give ids with --tokens";
     weir_tokenizer *tokenizer = weir_engine_tokenizer(evaluation->rig.engine);
+    struct weir_err err = {0};
     evaluation->source.n_vocab = evaluation->n_vocab;
     evaluation->chunk = weir_heap_array(evaluation->n_ctx, sizeof(*evaluation->chunk));
     if (evaluation->chunk == NULL) {
@@ -102,13 +104,16 @@ static bool start_source(struct evaluation *evaluation)
     if (evaluation->options->tokens != NULL)
         return true;
     if (tokenizer == NULL) {
-        weir_cli_say("%s: give ids with --tokens",
-                     weir_engine_tokenizer_why(evaluation->rig.engine));
+        weir_cli_no_text(&weir_engine_model(evaluation->rig.engine)->warnings,
+                         weir_engine_tokenizer_why(evaluation->rig.engine), advice);
         return false;
     }
     if (weir_tokenizer_adds_bos(tokenizer))
         evaluation->bos = weir_tokenizer_bos(tokenizer);
-    return weir_cli_source_encode(&evaluation->source, tokenizer, WEIR_TEXT_ADD_SPECIAL);
+    if (weir_cli_source_encode(&evaluation->source, tokenizer, WEIR_TEXT_ADD_SPECIAL, &err))
+        return true;
+    weir_cli_no_text(&weir_engine_model(evaluation->rig.engine)->warnings, err.text, advice);
+    return false;
 }
 
 static enum weir_status evaluate_chunk(struct evaluation *evaluation, struct weir_err *err)
@@ -155,18 +160,18 @@ static bool next_chunk(struct evaluation *evaluation)
         return false;
     }
     const bool is_whole = count == evaluation->n_ctx && evaluation->n_ctx_train == 0;
-    evaluation->scored_from = is_whole ? evaluation->n_ctx / 2 : 0;
+    /* Of two tokens the second half predicts nothing. */
+    evaluation->scored_from = is_whole && count > 2 ? evaluation->n_ctx / 2 : 0;
     evaluation->n_ctx = (uint32_t)count;
     return true;
 }
 
-/* Ids are read as they are evaluated; those behind the last chunk are only counted. */
+/* Ids are read as they are evaluated, and none behind the last chunk: the text may have no end. */
 static int evaluate_chunks(struct evaluation *evaluation)
 {
     const struct weir_cli_options *options = evaluation->options;
-    bool is_there = next_chunk(evaluation);
-    while (is_there &&
-           (options->chunk_limit == 0 || evaluation->chunk_count < options->chunk_limit)) {
+    while ((options->chunk_limit == 0 || evaluation->chunk_count < options->chunk_limit) &&
+           next_chunk(evaluation)) {
         struct weir_err err = {0};
         const uint64_t start_ns = weir_now_ns();
         if (evaluate_chunk(evaluation, &err) != WEIR_OK) {
@@ -180,10 +185,7 @@ static int evaluate_chunks(struct evaluation *evaluation)
         if (evaluation->scored_count > 0)
             weir_cli_status_line("chunk %zu, perplexity %.4f", evaluation->chunk_count,
                                  exp(evaluation->nll_sum / (double)evaluation->scored_count));
-        is_there = next_chunk(evaluation);
     }
-    while (is_there && !weir_cli_stop_asked())
-        is_there = next_chunk(evaluation);
     weir_cli_status_clear();
     if (!evaluation->failed && evaluation->id_count == 0) {
         weir_cli_say("%s holds no tokens", evaluation->source.name);
@@ -210,12 +212,18 @@ static int report(struct evaluation *evaluation)
     const double error = variance > 0.0 ? exp(nll) * sqrt(variance / (count - 1.0)) : WEIR_CLI_NONE;
     weir_engine_stats_get(evaluation->rig.engine, &report.whole);
     report.prefill = report.whole;
+    if (evaluation->scored_count == 0)
+        weir_cli_say("%s: one token predicts nothing, so there is no perplexity",
+                     evaluation->source.name);
     if (!options->json) {
         if (evaluation->scored_count > 0)
             printf("perplexity %.4f +/- %.4f over %llu tokens (%.6f nats a token)\n", exp(nll),
                    error, (unsigned long long)evaluation->scored_count, nll);
         if (evaluation->used_count < evaluation->id_count)
             weir_cli_say("%zu of %zu tokens were evaluated", evaluation->used_count,
+                         evaluation->id_count);
+        if (evaluation->chunk_count == options->chunk_limit)
+            weir_cli_say("--chunks: %zu tokens were read and evaluated, and no more",
                          evaluation->id_count);
         weir_cli_report_print(&report);
     }

@@ -65,7 +65,7 @@ enum weir_cli_option_type {
       "the text is in FILE; - reads standard input")                                               \
     X(tokens, TEXT, "--tokens", "FILE", NULL, 0, 0, WEIR_CLI_EVAL | WEIR_CLI_BENCH,                \
       "token ids in FILE, apart by white space; nothing is added or replaced")                     \
-    X(eval_ctx, COUNT, "--ctx", "N", 512, 1, 16777216, WEIR_CLI_EVAL, "tokens of a chunk")         \
+    X(eval_ctx, COUNT, "--ctx", "N", 512, 2, 16777216, WEIR_CLI_EVAL, "tokens of a chunk")         \
     X(chunk_limit, COUNT, "--chunks", "N", 0, 1, 1e9, WEIR_CLI_EVAL, "stop after N chunks")        \
     X(logits, TEXT, "--logits", "FILE", NULL, 0, 0, WEIR_CLI_EVAL,                                 \
       "write f32 [tokens][n_vocab] of every position evaluated")                                   \

@@ -67,12 +67,24 @@ static int find_prompt(struct run *run)
     return weir_cli_source_open(&run->prompt, "-") ? WEIR_CLI_OK : WEIR_CLI_FAILURE;
 }
 
+/* What can be done about a context that is full. */
+static const char *context_advice(const struct run *run)
+{
+    const uint32_t n_ctx_train = weir_engine_model(run->rig.engine)->n_ctx_train;
+    return weir_engine_plan(run->rig.engine)->n_ctx < n_ctx_train
+               ? "--ctx asks for more"
+               : "the model was trained for no more";
+}
+
 /* The ids of the prompt, which is read no further than it can fit the context. */
 static bool encode_prompt(struct run *run)
 {
+    static const char advice[] = "give the prompt with --ids";
     const uint32_t n_ctx = weir_engine_plan(run->rig.engine)->n_ctx;
+    struct weir_err err = {0};
     if (run->tokenizer == NULL) {
-        weir_cli_say("%s: give the prompt with --ids", weir_engine_tokenizer_why(run->rig.engine));
+        weir_cli_no_text(&weir_engine_model(run->rig.engine)->warnings,
+                         weir_engine_tokenizer_why(run->rig.engine), advice);
         return false;
     }
     run->prompt_ids = weir_heap_array(n_ctx, sizeof(*run->prompt_ids));
@@ -82,13 +94,15 @@ static bool encode_prompt(struct run *run)
     }
     run->prompt.id_limit = n_ctx;
     if (!weir_cli_source_encode(&run->prompt, run->tokenizer,
-                                WEIR_TEXT_ADD_SPECIAL | WEIR_TEXT_PARSE_SPECIAL))
+                                WEIR_TEXT_ADD_SPECIAL | WEIR_TEXT_PARSE_SPECIAL, &err)) {
+        weir_cli_no_text(&weir_engine_model(run->rig.engine)->warnings, err.text, advice);
         return false;
+    }
     if (!weir_cli_source_next(&run->prompt, run->prompt_ids, n_ctx, &run->prompt_count)) {
         if (weir_cli_source_is_over(&run->prompt))
             weir_cli_say("the prompt is longer than the context: it has %llu tokens at least, the "
-                         "context holds %u (--ctx asks for more)",
-                         (unsigned long long)run->prompt.seen, n_ctx);
+                         "context holds %u (%s)",
+                         (unsigned long long)run->prompt.seen, n_ctx, context_advice(run));
         return false;
     }
     weir_cli_source_close(&run->prompt); /* its memory is not wanted any more */
@@ -229,8 +243,8 @@ static int finish(struct run *run)
     if (!options->json)
         fputc('\n', isatty(STDOUT_FILENO) ? stdout : stderr);
     if (run->stop == STOP_CONTEXT)
-        weir_cli_say("the context of %u positions is full (--ctx asks for more)",
-                     weir_engine_plan(run->rig.engine)->n_ctx);
+        weir_cli_say("the context of %u positions is full (%s)",
+                     weir_engine_plan(run->rig.engine)->n_ctx, context_advice(run));
     if (run->stop == STOP_ASKED)
         weir_cli_say("stopped");
     if (run->stop == STOP_FAILED && run->id_count == 0)

@@ -30,13 +30,9 @@ void weir_cli_source_text(struct weir_cli_source *source, const char *name, cons
 }
 
 bool weir_cli_source_encode(struct weir_cli_source *source, weir_tokenizer *tokenizer,
-                            unsigned flags)
+                            unsigned flags, struct weir_err *err)
 {
-    struct weir_err err = {0};
-    if (weir_encoder_create(&source->encoder, tokenizer, flags, &err) == WEIR_OK)
-        return true;
-    weir_cli_fail(&err);
-    return false;
+    return weir_encoder_create(&source->encoder, tokenizer, flags, err) == WEIR_OK;
 }
 
 uint64_t weir_cli_source_bytes(const struct weir_cli_source *source)

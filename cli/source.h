@@ -32,9 +32,9 @@ struct weir_cli_source {
 /* "-" is standard input. False when it cannot be opened: it has been said. */
 bool weir_cli_source_open(struct weir_cli_source *source, const char *path);
 void weir_cli_source_text(struct weir_cli_source *source, const char *name, const char *text);
-/* Cut a text into tokens; flags are enum weir_text_flags. False: it has been said. */
+/* Cut a text into tokens; flags are enum weir_text_flags. False, and err, which is not said yet. */
 bool weir_cli_source_encode(struct weir_cli_source *source, weir_tokenizer *tokenizer,
-                            unsigned flags);
+                            unsigned flags, struct weir_err *err);
 /* The next ids, at most `most`; fewer only at the end. False: it has been said, but for a text with
  * more than id_limit ids, of which `seen` are certain. */
 bool weir_cli_source_next(struct weir_cli_source *source, uint32_t *ids, size_t most,

@@ -292,8 +292,9 @@ int weir_cli_tokenize(const struct weir_cli_options *options)
     if (code == WEIR_CLI_OK) {
         weir_cli_warnings_tell(weir_tokenizer_warnings(tokenize.tokenizer));
         if (options->decode == NULL &&
-            !weir_cli_source_encode(&tokenize.source, tokenize.tokenizer, flags))
-            code = WEIR_CLI_FAILURE;
+            !weir_cli_source_encode(&tokenize.source, tokenize.tokenizer, flags, &err))
+            code = weir_cli_no_text(weir_tokenizer_warnings(tokenize.tokenizer), err.text,
+                                    "only --decode is left");
     }
     if (code == WEIR_CLI_OK && !check_ids(&tokenize))
         code = WEIR_CLI_FAILURE;

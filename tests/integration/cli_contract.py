@@ -212,7 +212,7 @@ def test_options_are_checked_before_anything_opens(folder):
             ((run, record), "--min-p", ("-1", "1.5")), ((run, record), "--top-k", ("-1", "1e3", "1000000001")),
             ((run, record), "--repeat-penalty", ("0", "101", "nan")), ((run, record), "--repeat-last", ("0", "65537")),
             ((run, record), "--seed", ("-1", "9007199254740993")), ((run, record), "-n", ("-1", "1000000001")),
-            ((run, record, bench, plan), "--ctx", ("0", "16777217")), ((evaluate,), "--ctx", ("0", "16777217")),
+            ((run, record, bench, plan), "--ctx", ("0", "16777217")), ((evaluate,), "--ctx", ("0", "1", "16777217")),
             ((run, evaluate, bench, plan), "--mem", ("0", "3X", "-3G", "1e3", "")),
             ((run, evaluate, bench, plan), "--chunk", ("0", "65537")), ((run, evaluate, bench, plan), "--slots", ("0", "65537")),
             ((run, evaluate, bench, plan), "--expert-share", ("0", "1.5", "nan")),

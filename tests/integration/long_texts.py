@@ -81,7 +81,8 @@ def evaluations(folder):
                 file.write(text[:2000])
             same = weir_json("eval", DEMO, "--text", short, "--ctx", "64", "--chunks", "2")
             check(same["ppl"] == found["ppl"], f"other perplexities: {same['ppl']}, {found['ppl']}")
-            check(found["prompt_tokens"] > 500000, f"not all was counted: {found['prompt_tokens']}")
+            # What is behind the last chunk is not read to count it: a pipe may have no end.
+            check(found["prompt_tokens"] == 128, f"more was read than the chunks: {found['prompt_tokens']}")
 
 
 def tokens(folder):

@@ -38,6 +38,7 @@ def text_is_refused(model, word):
     for command in commands:
         code, out, errors = weir(*command)
         check(code == 1 and out == "" and word in errors, f"{command}: exit {code}, {errors}")
+        check(sum(word in line for line in errors.splitlines()) == 1, f"{command}: \"{word}\" is not said once: {errors}")
 
 
 def text_works(model, *words):
