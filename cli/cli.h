@@ -106,21 +106,26 @@ bool weir_cli_ids_parse(const char *what, const char *text, uint32_t **ids, size
 bool weir_cli_ids_check(const char *what, const char *model_path, const uint32_t *ids,
                         size_t count);
 
-/* ---- files out (files.c) ------------------------------------------------------------------- */
+/* ---- files out (outputs.c) ----------------------------------------------------------------- */
 
-/* A file being written; removed again unless it is finished whole. */
+enum { WEIR_CLI_PATH_MAX = 4096 };
+
+/* A file being written. What has its name is replaced when it is finished whole, and not before. */
 struct weir_cli_out {
     FILE *file; /* NULL: none */
     const char *path;
+    char target[WEIR_CLI_PATH_MAX];    /* the path behind links */
+    char temporary[WEIR_CLI_PATH_MAX]; /* what is written until then; empty: path itself */
 };
+/* Whether each output is a file that is neither an input nor another output; argument names what
+ * the command reads. False: it has been said. */
+bool weir_cli_outputs_check(const struct weir_cli_options *options, const char *argument);
 bool weir_cli_out_open(struct weir_cli_out *out, const char *path);
-/* False when not all of it could be written: it has been said, and the file is removed. */
+/* False when not all of it could be written: it has been said, and nothing is replaced. */
 bool weir_cli_out_finish(struct weir_cli_out *out);
 void weir_cli_out_discard(struct weir_cli_out *out);
 
 /* ---- calibrations (calibration.c, calibrate.c) --------------------------------------------- */
-
-enum { WEIR_CLI_PATH_MAX = 4096 };
 
 struct weir_cli_calibration {
     struct weir_calibration found;

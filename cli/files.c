@@ -1,10 +1,6 @@
-/* files.c - buffers, token ids of the command line, files out that are whole or not there. */
-#include <errno.h>
-#include <fcntl.h>
+/* files.c - buffers, and the token ids of the command line. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/heap.h"
 #include "source.h"
@@ -77,43 +73,4 @@ bool weir_cli_ids_check(const char *what, const char *model_path, const uint32_t
             return false;
         }
     return true;
-}
-
-bool weir_cli_out_open(struct weir_cli_out *out, const char *path)
-{
-    out->path = path;
-    out->file = fopen(path, "we");
-    if (out->file == NULL)
-        weir_cli_say("cannot write %s: %s", path, strerror(errno));
-    return out->file != NULL;
-}
-
-/* Only a regular file can be cut to nothing, so a device or a pipe is never removed. */
-static void remove_file(struct weir_cli_out *out)
-{
-    if (ftruncate(fileno(out->file), 0) == 0)
-        unlink(out->path);
-}
-
-bool weir_cli_out_finish(struct weir_cli_out *out)
-{
-    if (out->file == NULL)
-        return true;
-    const bool ok = fflush(out->file) == 0 && ferror(out->file) == 0;
-    if (!ok) {
-        weir_cli_say("cannot write all of %s: %s", out->path, strerror(errno == 0 ? EIO : errno));
-        remove_file(out);
-    }
-    fclose(out->file);
-    out->file = NULL;
-    return ok;
-}
-
-void weir_cli_out_discard(struct weir_cli_out *out)
-{
-    if (out->file == NULL)
-        return;
-    remove_file(out);
-    fclose(out->file);
-    out->file = NULL;
 }

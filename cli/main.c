@@ -207,6 +207,8 @@ static int run_words(bool wants_help, int count, char **words)
         weir_cli_options_help(command);
         return flush_output(WEIR_CLI_OK);
     }
+    if (!weir_cli_outputs_check(&options, command->argument))
+        return WEIR_CLI_USAGE;
     return flush_output(command->run(&options));
 }
 
