@@ -32,7 +32,7 @@ $(error pkg-config does not find what weir needs. On Debian: apt-get install $(i
 endif
 endif
 
-weir_c := -std=c17 -D_GNU_SOURCE -MMD -MP -Iinclude -Isrc -fvisibility=hidden -pthread \
+weir_c := -std=c17 -D_GNU_SOURCE -MMD -MP -Iinclude -Isrc -Itools -fvisibility=hidden -pthread \
           -Wall -Wextra -Wshadow -Wvla -Wundef -Wcast-qual -Wpointer-arith \
           -Wstrict-prototypes -Wmissing-prototypes -Wdouble-promotion -ffp-contract=off \
           $(if $(WERROR),-Werror) $(shell pkg-config --cflags $(pkgs) 2>/dev/null)
@@ -53,8 +53,6 @@ arch.aarch64 := arm
 arch      := $(arch.$(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2>/dev/null))))
 lib_src   := $(sort $(foreach room,$(ROOMS),$(wildcard src/$(room)/*.c $(addprefix src/$(room)/,$(arch:=/*.c)))))
 cli_src   := $(sort $(wildcard cli/*.c))
-tool_src  := $(sort $(wildcard tools/*.c))
-bench_src := $(sort $(wildcard bench/*.c))
 fuzz_src  := $(sort $(wildcard tests/fuzz/*_fuzz.c))
 obj        = $(patsubst %.c,$B/obj/%.o,$(1))
 tests     := $(patsubst tests/unit/%.c,$B/tests/%,$(sort $(wildcard tests/unit/*_test.c))) \
@@ -113,13 +111,15 @@ $B/obj/%.o: %.c Makefile $B/flags
 	$(Q)$(CC) $(weir_c) $(weir_c.$(CONFIG)) $(call isa_of,$<) $(weir_extra) $(CFLAGS) -c $< -o $@
 $B/flags $B/files: ;
 
-$B/tests/%: $B/obj/tests/unit/%.o $B/libweir.a
+$B/libencode.a: $(call obj,$(sort $(wildcard tools/encode/*.c)))
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+$B/tests/%: $B/obj/tests/unit/%.o $B/libencode.a $B/libweir.a
 	$(link) -lcmocka $(cli_ld) $(weir_ld) $(LDFLAGS)
 $B/tests/%: $B/obj/tests/api/%.o $B/libweir.a
 	$(link) -lcmocka $(weir_ld) $(LDFLAGS)
-$B/tools/%: $B/obj/tools/%.o $B/libweir.a
+$B/tools/%: $B/obj/tools/%.o $B/libencode.a $B/libweir.a
 	$(link) $(weir_ld) $(LDFLAGS)
-$B/bench/%: $B/obj/bench/%.o $B/libweir.a
+$B/bench/%: $B/obj/bench/%.o $B/libencode.a $B/libweir.a
 	$(link) $(weir_ld) $(LDFLAGS)
 $B/fuzz/%: $B/obj/tests/fuzz/%.o $B/libcli.a $B/libweir.a
 	$(link) $(cli_ld) $(weir_ld) $(LDFLAGS)
@@ -127,9 +127,9 @@ $B/replay/%: $B/obj/tests/fuzz/%.o $B/obj/tests/fuzz/replay.o $B/libcli.a $B/lib
 	$(link) $(cli_ld) $(weir_ld) $(LDFLAGS)
 
 lib: $B/libweir.a $B/$(shared) ## the libraries, static and shared: build/CONFIG/libweir.a, libweir.so.VERSION
-tools: $(patsubst tools/%.c,$B/tools/%,$(tool_src)) ## the helper programs of tools/, such as mkmodel
+tools: $(patsubst tools/%.c,$B/tools/%,$(wildcard tools/*.c)) ## the helper programs of tools/, such as mkmodel
 tests: $(tests) ## build the unit and api tests, without running them
-bench: $(patsubst bench/%.c,$B/bench/%,$(bench_src)) all tools ## build the measuring programs; N=peer runs bench/peer.py
+bench: $(patsubst bench/%.c,$B/bench/%,$(wildcard bench/*.c)) all tools ## build the measuring programs; N=peer runs bench/peer.py
 	$(if $(N),bench/$(N).py)
 
 check: $(run_tests) ## run unit and api tests; T=name: those whose path contains it

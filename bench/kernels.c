@@ -14,6 +14,7 @@
 
 #include "base/base.h"
 #include "base/mem.h"
+#include "encode/encode.h"
 #include "kernels/kernels.h"
 #include "ops_peak.h"
 #include "sys/sys.h"
@@ -156,7 +157,7 @@ static void fill_weights(struct bench *bench, enum weir_type type)
         }
         for (int i = 0; i < COLS; i++)
             row[i] = (float)(weir_random_unit(&seed) - 0.5);
-        weir_quant_encode_row(type, row, at, COLS);
+        weir_encode_row(type, row, at, COLS);
     }
 }
 

@@ -1,7 +1,7 @@
 /* quant.h - what the bytes of each number format mean.
  *
- * Job       Layout, scalar decode and scalar encode of every supported weight format.
- * Not here  Arithmetic on encoded weights (kernels/).
+ * Job       Layout and scalar decode of every supported weight format.
+ * Not here  Arithmetic on encoded weights (kernels/), encoding (tools/encode/).
  * Shapes    A row is cols values, stored as cols / block_len blocks of block_bytes each.
  *           cols is a multiple of block_len; F32, F16 and BF16 take any width.
  * Units     *_bytes in bytes, cols in values.
@@ -58,11 +58,6 @@ size_t weir_quant_row_bytes(enum weir_type type, size_t cols);
 
 /* src holds one row at any alignment; dst holds cols floats. */
 void weir_quant_decode_row(enum weir_type type, const void *src, float *dst, size_t cols);
-/* Scales by the format's own usual rule, then the nearest step under the scale as stored;
- * deterministic. Finite values decode to finite ones: block formats end at their largest scale.
- * Non-finite input is the caller's bug for block formats (asserts per element). */
-void weir_quant_encode_row(enum weir_type type, const float *src, void *dst, size_t cols);
-
 float weir_f16_to_f32(uint16_t half);
 uint16_t weir_f32_to_f16(float value); /* round to nearest even, overflow to infinity */
 float weir_bf16_to_f32(uint16_t bits);

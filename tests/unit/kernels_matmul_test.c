@@ -1,4 +1,5 @@
 /* kernels_matmul_test.c - every matmul at every level against the reference, on guard pages. */
+#include "encode/encode.h"
 #include "kernels_test.h"
 
 /* Several rows for each of 16 lanes and some left over, and tiles of tokens of every size. */
@@ -41,7 +42,7 @@ static void make_problem(struct problem *problem, const struct weir_kernels *ref
     problem->w_values = malloc(ROWS * cols * sizeof(float));
     for (size_t index = 0; index < ROWS; index++) {
         fill_floats(row, cols, fill);
-        weir_quant_encode_row(type, row, problem->w.start + index * problem->w_row_bytes, cols);
+        weir_encode_row(type, row, problem->w.start + index * problem->w_row_bytes, cols);
         weir_quant_decode_row(type, problem->w.start + index * problem->w_row_bytes,
                               problem->w_values + index * cols, cols);
     }

@@ -1,4 +1,5 @@
 /* quant_error_test.c - what encode and decode lose, against bounds that follow from each format. */
+#include "encode/encode.h"
 #include "quant_test.h"
 
 #include <float.h>
@@ -183,8 +184,8 @@ static void round_trip(enum weir_type type, const float *x, float *back)
     const size_t row_bytes = weir_quant_row_bytes(type, ROW);
     memset(row, 0xa5, sizeof(row));
     memset(again, 0x5a, sizeof(again));
-    weir_quant_encode_row(type, x, row, ROW);
-    weir_quant_encode_row(type, x, again, ROW);
+    weir_encode_row(type, x, row, ROW);
+    weir_encode_row(type, x, again, ROW);
     assert_memory_equal(row, again, row_bytes); /* every byte is written, always alike */
     assert_int_equal(row[row_bytes], 0xa5);
     assert_int_equal(again[row_bytes], 0x5a);

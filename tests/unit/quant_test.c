@@ -1,5 +1,6 @@
 /* quant_test.c - the table of formats; decode and encode against gguf-py's values and bytes. */
 #include "quant_test.h"
+#include "encode/encode.h"
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -120,7 +121,7 @@ static void encode_cols(enum weir_type type, size_t cols)
 {
     static const float src[ROW];
     static uint8_t dst[4096];
-    weir_quant_encode_row(type, src, dst, cols);
+    weir_encode_row(type, src, dst, cols);
 }
 
 static void rows_that_are_not_whole_blocks_are_refused(void **state)
@@ -212,7 +213,7 @@ static void halves_encode_to_the_bytes_of_the_judge(void **state)
         size_t wanted_bytes = 0;
         uint16_t *wanted = read_golden(name, ".encoded", &wanted_bytes);
         assert_int_equal(wanted_bytes, count * sizeof(*wanted));
-        weir_quant_encode_row(types[at], input, found, count);
+        weir_encode_row(types[at], input, found, count);
         for (size_t i = 0; i < count; i++)
             if (found[i] != wanted[i])
                 fail_msg("%s of %a: wanted %04x, found %04x", name, (double)input[i], wanted[i],
@@ -328,7 +329,7 @@ static void blocks_encode_at_least_as_near_as_the_judge(void **state)
         size_t differ_count = 0;
         uint8_t *wanted = read_golden(info->name, ".encoded", &wanted_bytes);
         assert_int_equal(weir_quant_row_bytes(types[at], count), wanted_bytes);
-        weir_quant_encode_row(types[at], input, found, count);
+        weir_encode_row(types[at], input, found, count);
         for (size_t block = 0; block < count / 32; block++)
             differ_count +=
                 compare_block(types[at], input + block * 32, found + block * info->block_bytes,
@@ -356,7 +357,7 @@ static void mxfp4_encodes_to_the_bytes_of_the_judge(void **state)
     const size_t count = input_bytes / sizeof(float);
     uint8_t *found = malloc(wanted_bytes);
     assert_int_equal(weir_quant_row_bytes(WEIR_TYPE_MXFP4, count), wanted_bytes);
-    weir_quant_encode_row(WEIR_TYPE_MXFP4, input, found, count);
+    weir_encode_row(WEIR_TYPE_MXFP4, input, found, count);
     assert_memory_equal(found, wanted, wanted_bytes);
     free(found);
     free(wanted);
@@ -369,7 +370,7 @@ static void encode_not_finite(enum weir_type type, size_t bad)
     static float x[ROW];
     static uint8_t row[ROW * sizeof(float)];
     x[77] = values[bad];
-    weir_quant_encode_row(type, x, row, ROW);
+    weir_encode_row(type, x, row, ROW);
 }
 
 static void values_that_are_not_finite_are_the_callers_bug(void **state)

@@ -3,7 +3,7 @@
  * I1  Every finite value decodes to a finite one: scales stop at the largest finite half, where the
  *     values outside the format's range meet its end.
  * I2  Steps are the nearest under the scale as stored, not under the one before it was rounded. */
-#include "quant/quant.h"
+#include "encode/encode.h"
 
 #include <math.h>
 #include <string.h>
@@ -446,7 +446,7 @@ static void encode_block(enum weir_type type, const float *x, void *block)
     WEIR_ASSERT(false); /* a type without an encoder */
 }
 
-void weir_quant_encode_row(enum weir_type type, const float *src, void *dst, size_t cols)
+void weir_encode_row(enum weir_type type, const float *src, void *dst, size_t cols)
 {
     const struct weir_type_info *info = weir_quant_info(type);
     const size_t row_bytes = weir_quant_row_bytes(type, cols);
