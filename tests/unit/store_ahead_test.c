@@ -132,12 +132,13 @@ static void open_plain(struct toy *toy)
     uint32_t file;
     *toy = (struct toy){.random_state = 1};
     for (uint32_t layer = 0; layer < LAYERS; layer++)
-        toy->layers[layer] = (struct weir_store_layer){
-            .record_count = 8,
-            .slice_count = 2,
-            .head_count = 1,
-            .slot_count = 4,
-            .slice = {{layer * 8 * PAGE, PAGE, PAGE, 0}, {layer * 8 * PAGE, PAGE, PAGE, 1}}};
+        toy->layers[layer] =
+            (struct weir_store_layer){.record_count = 8,
+                                      .slice_count = 2,
+                                      .head_count = 1,
+                                      .slot_count = 4,
+                                      .slice = {{layer * 8 * PAGE, PAGE, PAGE, 0, NULL},
+                                                {layer * 8 * PAGE, PAGE, PAGE, 1, NULL}}};
     static struct weir_policy pooled;
     pooled = weir_policy_decayed;
     pooled.is_pooled = true;
@@ -299,7 +300,7 @@ static uint64_t expect_in_flight(uint32_t slice_bytes, bool is_sure)
     toy.layers[0] = (struct weir_store_layer){.record_count = 8,
                                               .slice_count = 1,
                                               .slot_count = 8,
-                                              .slice = {{0, PAGE, slice_bytes, file}}};
+                                              .slice = {{0, PAGE, slice_bytes, file, NULL}}};
     toy.config = (struct weir_store_config){.layer_count = 1,
                                             .layers = toy.layers,
                                             .policy = &weir_policy_learned,

@@ -225,7 +225,7 @@ static void create_refuses_what_is_past_its_limits(void **state)
     const struct weir_store_layer fine = {.record_count = 10,
                                           .slice_count = 2,
                                           .slot_count = 4,
-                                          .slice = {{0, 10, 10, 0}, {500, 20, 10, 0}}};
+                                          .slice = {{0, 10, 10, 0, NULL}, {500, 20, 10, 0, NULL}}};
     struct weir_store_layer layer = fine;
     struct weir_err err;
     uint32_t file;
