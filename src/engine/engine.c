@@ -209,7 +209,6 @@ static enum weir_status furnish(struct weir_engine *engine, const struct weir_co
     weir_batch_layout(&engine->batch, &engine->choice, blueprint->model->shape.n_vocab,
                       &engine->mem);
     weir_mem_seal(&engine->mem);
-    WEIR_TRY(weir_state_populate_first(engine->state, err));
     return WEIR_OK;
 }
 
@@ -287,6 +286,7 @@ enum weir_status weir_engine_open(weir_engine **out, const struct weir_config *c
     weir_pool_set_timeline(engine->pool, engine->timeline);
     WEIR_TRY_GOTO(load(engine, config, err));
     WEIR_TRY_GOTO(weir_mem_open_end(&engine->mem, err));
+    WEIR_TRY_GOTO(weir_state_populate_first(engine->state, err));
     furnish_lookahead(engine, config);
     WEIR_TRY_GOTO(open_guard(engine, config, err));
     weir_engine_stats_reset(engine);
