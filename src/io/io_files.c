@@ -109,8 +109,8 @@ static int reserve_bytes(weir_io *io, int fd, const char *folder, uint64_t bytes
     /* The kernel would answer with a signal that ends the process. */
     if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && bytes > limit.rlim_cur)
         return EFBIG;
-    /* Before anything is reserved: a reservation that fails takes all that is free for a moment, and
-     * others' writes fail meanwhile. */
+    /* Before anything is reserved: a reservation that fails takes all that is free for a moment,
+     * and others' writes fail meanwhile. */
     if (weir_sys_filesystem_get(folder, &filesystem) && filesystem.free_bytes < bytes)
         return ENOSPC;
     if ((weir_io_refused() & WEIR_IO_REFUSE_RESERVE) == 0)
