@@ -11,7 +11,11 @@
 
 #define DEMO "models/demo/weir-demo.gguf"
 
-enum { N_CTX = 1024, SHORT = 160 };
+#ifdef WEIR_RELEASE
+enum { N_CTX = 1024, SHORT = 160, MOST = 4096 };
+#else
+enum { N_CTX = 512, SHORT = 24, MOST = 24 }; /* every call checks all slots and pages */
+#endif
 
 static weir_engine *open_engine(void)
 {
@@ -94,11 +98,6 @@ static void slots_come_back_when_a_long_text_ends(void **state)
 /* Sessions are made until the ceiling is full; each one that ends makes room for another. */
 static void the_ceiling_bounds_sessions_and_says_so(void **state)
 {
-#ifdef WEIR_RELEASE
-    enum { MOST = 4096 };
-#else
-    enum { MOST = 24 }; /* every call checks all pages */
-#endif
     struct weir_err err = {0};
     static weir_session *sessions[MOST];
     uint32_t count = 0;
