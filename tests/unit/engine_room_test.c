@@ -106,7 +106,8 @@ static void the_ceiling_bounds_sessions_and_says_so(void **state)
     const uint64_t all = live_slots(engine);
     while (count < MOST && weir_session_create(&sessions[count], engine, &err) == WEIR_OK)
         evaluate(sessions[count++], 3, 2, 2);
-    assert_true(count > 8);
+    printf("%d short sessions fit\n", (int)count);
+    assert_true(count > N_CTX / 128); /* a longer context leaves more to share */
     if (count < MOST)
         assert_int_equal(err.status, WEIR_ERR_NOMEM);
     weir_state_check(engine->state);
