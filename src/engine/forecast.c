@@ -90,10 +90,10 @@ void weir_token_cost_fill(struct weir_token_cost *cost, const struct weir_model 
     };
     for (uint32_t layer = 0; layer < shape->n_layer; layer++) {
         struct weir_store_layer at;
-        const struct weir_mixer *mixer = &model->layers[layer].mixer;
+        struct weir_state_layer state;
         weir_model_store_layer(model, layer, &at);
-        cost->kv_position_bytes +=
-            2ull * mixer->n_kv_head * mixer->d_head * (kv_f32 ? sizeof(float) : sizeof(uint16_t));
+        weir_model_state_layer(model, layer, kv_f32, &state);
+        cost->kv_position_bytes += state.kind == WEIR_STATE_RECURRENT ? 0 : state.bytes;
         cost->n_moe_layer += at.record_count > 0;
         read_bytes += layer_read_bytes(&at);
     }

@@ -13,16 +13,6 @@ uint32_t *weir_take_indices(struct weir_mem *mem, uint64_t count)
     return weir_mem_alloc(mem, WEIR_MEM_SCRATCH, count * sizeof(uint32_t), SCRATCH_ALIGN);
 }
 
-unsigned weir_act_mask(const struct weir_kernels *kernels, const struct weir_weight *const *weights,
-                       size_t count)
-{
-    unsigned mask = 0;
-    for (size_t index = 0; index < count; index++)
-        if (weights[index]->cols != 0)
-            mask |= 1u << kernels->act[weights[index]->type];
-    return mask;
-}
-
 void weir_take_act(struct weir_act_rows *act, struct weir_mem *mem, unsigned formats,
                    uint64_t row_count, size_t cols, bool copies_f32)
 {

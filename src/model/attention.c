@@ -9,19 +9,20 @@ void weir_attention_layout(struct weir_forward *forward, struct weir_mem *mem)
     struct weir_attention_scratch *scratch = &forward->attention;
     uint64_t q_width = 0;
     uint64_t kv_width = 0;
-    unsigned attended = 0;
     for (uint32_t layer = 0; layer < forward->shape->n_layer; layer++) {
         const struct weir_mixer *mixer = &config->model->layers[layer].mixer;
-        const struct weir_weight *const out[] = {&mixer->out};
+        if (mixer->kind != WEIR_MIXER_ATTENTION)
+            continue;
         q_width = weir_max(q_width, (uint64_t)mixer->n_head * mixer->d_head);
         kv_width = weir_max(kv_width, (uint64_t)mixer->n_kv_head * mixer->d_head);
-        attended |= weir_act_mask(forward->kernels, out, 1);
     }
     scratch->rope_table = weir_take_floats(mem, (uint64_t)config->n_ctx * forward->shape->n_rot);
     scratch->q = weir_take_floats(mem, config->n_chunk * q_width);
     scratch->k = weir_take_floats(mem, config->n_chunk * kv_width);
     scratch->v = weir_take_floats(mem, config->n_chunk * kv_width);
     scratch->attended = weir_take_floats(mem, config->n_chunk * q_width);
+    const unsigned attended =
+        weir_input_formats(config->model, forward->kernels, WEIR_INPUT_ATTENDED);
     weir_take_act(&scratch->attended_act, mem, attended, config->n_chunk, (size_t)q_width, false);
     scratch->attended_act.f32 = scratch->attended;
 }
@@ -300,4 +301,18 @@ void weir_attention_run(struct weir_forward *forward)
     };
     prefetch_network(forward);
     weir_linear_run(&gather);
+}
+
+void weir_attention_prefetch(const struct weir_forward *forward, const struct weir_mixer *mixer)
+{
+    const struct weir_weight *const project[] = {&mixer->q, &mixer->k, &mixer->v};
+    weir_linear_prefetch(forward, project, WEIR_COUNT(project));
+}
+
+void weir_attention_state(const struct weir_mixer *mixer, uint64_t value_bytes,
+                          struct weir_state_layer *out)
+{
+    *out =
+        (struct weir_state_layer){.kind = WEIR_STATE_POSITIONS,
+                                  .bytes = 2ull * mixer->n_kv_head * mixer->d_head * value_bytes};
 }

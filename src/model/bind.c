@@ -1,124 +1,23 @@
 /* bind.c - tensors to roles: one table says which tensors a family has and what shape they are. */
-#include "model/model_internal.h"
+#include "model/roles.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "base/heap.h"
 
-enum role_kind {
-    ROLE_WEIGHT,  /* a matrix of the trunk  */
-    ROLE_VECTOR,  /* a vector of the trunk  */
-    ROLE_EXPERTS, /* a stack of matrices    */
-};
-
-/* What a dimension must be. The widths of experts are learned from the first tensor that has them.
- */
-enum role_dim {
-    DIM_NONE,
-    DIM_MODEL,
-    DIM_HEAD,
-    DIM_Q,
-    DIM_KV,
-    DIM_FFN,
-    DIM_FFN_EXPERT,
-    DIM_FFN_SHARED,
-    DIM_EXPERTS,
-    DIM_VOCAB,
-    DIM_ROT_HALF,
-};
-
-struct role {
-    const char *name; /* within the model, or within "blk.N." */
-    enum role_kind kind;
-    unsigned parts; /* needed when the layer has all of these parts */
-    bool optional;  /* used when it is there */
-    enum role_dim cols, rows;
-    size_t place; /* offsetof in struct weir_model or struct weir_layer */
-};
-
-#define IN_MODEL(field) offsetof(struct weir_model, field)
-#define IN_LAYER(field) offsetof(struct weir_layer, field)
-
-static const struct role model_roles[] = {
-    {"token_embd.weight", ROLE_WEIGHT, 0, false, DIM_MODEL, DIM_VOCAB, IN_MODEL(token_embedding)},
-    {"output.weight", ROLE_WEIGHT, 0, true, DIM_MODEL, DIM_VOCAB, IN_MODEL(output)},
-    {"output_norm.weight", ROLE_VECTOR, 0, false, DIM_MODEL, DIM_NONE, IN_MODEL(output_norm)},
-    {"rope_freqs.weight", ROLE_VECTOR, 0, true, DIM_ROT_HALF, DIM_NONE, IN_MODEL(rope_factors)},
-};
-
-#define HEAD_NORM WEIR_PART_HEAD_NORM
-#define WIDE_NORM WEIR_PART_WIDE_NORM
-#define BIAS WEIR_PART_QKV_BIAS
-#define DENSE WEIR_PART_DENSE
-#define EXPERTS WEIR_PART_EXPERTS
-#define SHARED (WEIR_PART_EXPERTS | WEIR_PART_SHARED)
-
-static const struct role layer_roles[] = {
-    {"attn_norm.weight", ROLE_VECTOR, 0, false, DIM_MODEL, DIM_NONE, IN_LAYER(mixer.norm)},
-    {"attn_q.weight", ROLE_WEIGHT, 0, false, DIM_MODEL, DIM_Q, IN_LAYER(mixer.q)},
-    {"attn_k.weight", ROLE_WEIGHT, 0, false, DIM_MODEL, DIM_KV, IN_LAYER(mixer.k)},
-    {"attn_v.weight", ROLE_WEIGHT, 0, false, DIM_MODEL, DIM_KV, IN_LAYER(mixer.v)},
-    {"attn_output.weight", ROLE_WEIGHT, 0, false, DIM_Q, DIM_MODEL, IN_LAYER(mixer.out)},
-    {"attn_q.bias", ROLE_VECTOR, BIAS, false, DIM_Q, DIM_NONE, IN_LAYER(mixer.q_bias)},
-    {"attn_k.bias", ROLE_VECTOR, BIAS, false, DIM_KV, DIM_NONE, IN_LAYER(mixer.k_bias)},
-    {"attn_v.bias", ROLE_VECTOR, BIAS, false, DIM_KV, DIM_NONE, IN_LAYER(mixer.v_bias)},
-    {"attn_q_norm.weight", ROLE_VECTOR, HEAD_NORM, false, DIM_HEAD, DIM_NONE,
-     IN_LAYER(mixer.q_norm)},
-    {"attn_k_norm.weight", ROLE_VECTOR, HEAD_NORM, false, DIM_HEAD, DIM_NONE,
-     IN_LAYER(mixer.k_norm)},
-    {"attn_q_norm.weight", ROLE_VECTOR, WIDE_NORM, false, DIM_Q, DIM_NONE, IN_LAYER(mixer.q_norm)},
-    {"attn_k_norm.weight", ROLE_VECTOR, WIDE_NORM, false, DIM_KV, DIM_NONE, IN_LAYER(mixer.k_norm)},
-    {"ffn_norm.weight", ROLE_VECTOR, 0, false, DIM_MODEL, DIM_NONE, IN_LAYER(network.norm)},
-    {"ffn_gate.weight", ROLE_WEIGHT, DENSE, false, DIM_MODEL, DIM_FFN, IN_LAYER(network.gate)},
-    {"ffn_up.weight", ROLE_WEIGHT, DENSE, false, DIM_MODEL, DIM_FFN, IN_LAYER(network.up)},
-    {"ffn_down.weight", ROLE_WEIGHT, DENSE, false, DIM_FFN, DIM_MODEL, IN_LAYER(network.down)},
-    {"ffn_gate_inp.weight", ROLE_WEIGHT, EXPERTS, false, DIM_MODEL, DIM_EXPERTS,
-     IN_LAYER(network.router)},
-    {"ffn_gate_exps.weight", ROLE_EXPERTS, EXPERTS, false, DIM_MODEL, DIM_FFN_EXPERT,
-     IN_LAYER(network.expert_gate)},
-    {"ffn_up_exps.weight", ROLE_EXPERTS, EXPERTS, false, DIM_MODEL, DIM_FFN_EXPERT,
-     IN_LAYER(network.expert_up)},
-    {"ffn_down_exps.weight", ROLE_EXPERTS, EXPERTS, false, DIM_FFN_EXPERT, DIM_MODEL,
-     IN_LAYER(network.expert_down)},
-    {"ffn_gate_inp_shexp.weight", ROLE_VECTOR, SHARED, false, DIM_MODEL, DIM_NONE,
-     IN_LAYER(network.shared_router)},
-    {"ffn_gate_shexp.weight", ROLE_WEIGHT, SHARED, false, DIM_MODEL, DIM_FFN_SHARED,
-     IN_LAYER(network.shared_gate)},
-    {"ffn_up_shexp.weight", ROLE_WEIGHT, SHARED, false, DIM_MODEL, DIM_FFN_SHARED,
-     IN_LAYER(network.shared_up)},
-    {"ffn_down_shexp.weight", ROLE_WEIGHT, SHARED, false, DIM_FFN_SHARED, DIM_MODEL,
-     IN_LAYER(network.shared_down)},
-};
-
-/* Weights that a file may have as equal parts of one tensor, one after the other in its rows. */
-static const struct fused {
-    const char *role, *name;
-    uint32_t part, n_part;
-} fused_roles[] = {
-    {"ffn_gate_exps.weight", "ffn_gate_up_exps.weight", 0, 2},
-    {"ffn_up_exps.weight", "ffn_gate_up_exps.weight", 1, 2},
-};
-
-#undef HEAD_NORM
-#undef WIDE_NORM
-#undef BIAS
-#undef DENSE
-#undef EXPERTS
-#undef SHARED
-
 /* Where a dimension's value is kept when the first tensor that has it decides; NULL when keys do.
  * layer is NULL for the model's own tensors. */
-static uint32_t *learned_dim(struct weir_model *model, struct weir_layer *layer, enum role_dim dim)
+static uint32_t *learned_dim(struct weir_model *model, struct weir_layer *layer, enum weir_dim dim)
 {
     switch (dim) {
-    case DIM_FFN:
+    case WEIR_DIM_FFN:
         return &layer->network.d_ffn;
-    case DIM_FFN_EXPERT:
+    case WEIR_DIM_FFN_EXPERT:
         return &layer->network.d_ffn_expert;
-    case DIM_FFN_SHARED:
+    case WEIR_DIM_FFN_SHARED:
         return &layer->network.d_ffn_shared;
-    case DIM_VOCAB:
+    case WEIR_DIM_VOCAB:
         return &model->shape.n_vocab;
     default:
         return NULL;
@@ -126,20 +25,20 @@ static uint32_t *learned_dim(struct weir_model *model, struct weir_layer *layer,
 }
 
 static uint64_t known_dim(const struct weir_model *model, const struct weir_layer *layer,
-                          enum role_dim dim)
+                          enum weir_dim dim)
 {
     switch (dim) {
-    case DIM_MODEL:
+    case WEIR_DIM_MODEL:
         return model->shape.d_model;
-    case DIM_HEAD:
+    case WEIR_DIM_HEAD:
         return layer->mixer.d_head;
-    case DIM_Q:
+    case WEIR_DIM_Q:
         return (uint64_t)layer->mixer.n_head * layer->mixer.d_head;
-    case DIM_KV:
+    case WEIR_DIM_KV:
         return (uint64_t)layer->mixer.n_kv_head * layer->mixer.d_head;
-    case DIM_EXPERTS:
+    case WEIR_DIM_EXPERTS:
         return model->shape.n_expert;
-    case DIM_ROT_HALF:
+    case WEIR_DIM_ROT_HALF:
         return model->shape.n_rot / 2;
     default:
         return 1;
@@ -154,7 +53,7 @@ struct place {
     uint32_t part, n_part; /* of its rows; 0, 1: all */
 };
 
-static enum weir_status check_dim(const struct place *place, uint32_t index, enum role_dim dim,
+static enum weir_status check_dim(const struct place *place, uint32_t index, enum weir_dim dim,
                                   struct weir_err *err)
 {
     const uint64_t all = place->tensor->dims[index];
@@ -171,7 +70,7 @@ static enum weir_status check_dim(const struct place *place, uint32_t index, enu
     return WEIR_OK;
 }
 
-static enum weir_status check_tensor(const struct place *place, const struct role *role,
+static enum weir_status check_tensor(const struct place *place, const struct weir_role *role,
                                      struct weir_err *err)
 {
     const struct weir_tensor *tensor = place->tensor;
@@ -183,8 +82,9 @@ static enum weir_status check_tensor(const struct place *place, const struct rol
     }
     WEIR_TRY(check_dim(place, 0, role->cols, err));
     WEIR_TRY(check_dim(place, 1, role->rows, err));
-    WEIR_TRY(check_dim(place, 2, role->kind == ROLE_EXPERTS ? DIM_EXPERTS : DIM_NONE, err));
-    return check_dim(place, 3, DIM_NONE, err);
+    WEIR_TRY(check_dim(place, 2, role->kind == WEIR_ROLE_EXPERTS ? WEIR_DIM_EXPERTS : WEIR_DIM_NONE,
+                       err));
+    return check_dim(place, 3, WEIR_DIM_NONE, err);
 }
 
 static void place_weight(struct weir_weight *weight, const struct place *place)
@@ -206,7 +106,7 @@ static void place_weight(struct weir_weight *weight, const struct place *place)
 }
 
 /* Whether this layer, or the model, needs the role. */
-static bool is_needed(const struct role *role, unsigned parts)
+static bool is_needed(const struct weir_role *role, unsigned parts)
 {
     return (role->parts & parts) == role->parts;
 }
@@ -214,7 +114,7 @@ static bool is_needed(const struct role *role, unsigned parts)
 /* Where a role's weights are: in a tensor of their own, or in a part of one. layer_index is of no
  * account for a role of the model itself. */
 static struct place find_place(struct weir_model *model, struct weir_layer *layer,
-                               uint32_t layer_index, const struct role *role, char name[64])
+                               uint32_t layer_index, const struct weir_role *role, char name[64])
 {
     struct place place = {.model = model, .layer = layer, .n_part = 1};
     if (layer == NULL)
@@ -222,9 +122,9 @@ static struct place find_place(struct weir_model *model, struct weir_layer *laye
     else
         snprintf(name, 64, "blk.%u.%s", layer_index, role->name);
     place.tensor = weir_manifest_tensor(model->manifest, name);
-    for (size_t row = 0; layer != NULL && row < WEIR_COUNT(fused_roles); row++) {
+    for (size_t row = 0; layer != NULL && row < weir_fused_role_count; row++) {
         char fused_name[64];
-        const struct fused *fused = &fused_roles[row];
+        const struct weir_fused_role *fused = &weir_fused_roles[row];
         snprintf(fused_name, sizeof(fused_name), "blk.%u.%s", layer_index, fused->name);
         const struct weir_tensor *tensor = weir_manifest_tensor(model->manifest, fused_name);
         if (tensor == NULL || strcmp(fused->role, role->name) != 0)
@@ -238,7 +138,7 @@ static struct place find_place(struct weir_model *model, struct weir_layer *laye
 
 /* layer is NULL for a role of the model itself. */
 static enum weir_status bind_role(struct weir_model *model, struct weir_layer *layer,
-                                  uint32_t layer_index, const struct role *role,
+                                  uint32_t layer_index, const struct weir_role *role,
                                   uint32_t *bound_count, struct weir_err *err)
 {
     char name[64];
@@ -252,7 +152,7 @@ static enum weir_status bind_role(struct weir_model *model, struct weir_layer *l
                          model->family->name);
     WEIR_TRY(check_tensor(&place, role, err));
     *bound_count += place.part == 0; /* each tensor once */
-    if (role->kind == ROLE_VECTOR) {
+    if (role->kind == WEIR_ROLE_VECTOR) {
         struct weir_vector *vector = (struct weir_vector *)((char *)base + role->place);
         vector->tensor = tensor;
         model->trunk_bytes += tensor->bytes;
@@ -260,11 +160,11 @@ static enum weir_status bind_role(struct weir_model *model, struct weir_layer *l
     }
     struct weir_weight *weight = (struct weir_weight *)((char *)base + role->place);
     place_weight(weight, &place);
-    if (role->kind == ROLE_EXPERTS)
+    if (role->kind == WEIR_ROLE_EXPERTS)
         model->expert_bytes += tensor->bytes / place.n_part;
     else
         model->trunk_bytes += tensor->bytes;
-    if (role->kind == ROLE_EXPERTS && weight->matrix_bytes > WEIR_SLICE_BYTES_MAX)
+    if (role->kind == WEIR_ROLE_EXPERTS && weight->matrix_bytes > WEIR_SLICE_BYTES_MAX)
         return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
                          "tensor %s: one expert's part of it: wanted at most %d bytes, found %llu",
                          tensor->name, WEIR_SLICE_BYTES_MAX,
@@ -307,10 +207,10 @@ static enum weir_status bind_layer(struct weir_model *model, uint32_t layer_inde
     WEIR_TRY(describe_layer(model, layer_index, has_experts, err));
     if (!has_experts)
         parts = (parts & ~(unsigned)(WEIR_PART_EXPERTS | WEIR_PART_SHARED)) | WEIR_PART_DENSE;
-    for (size_t row = 0; row < WEIR_COUNT(layer_roles); row++) {
-        if (!is_needed(&layer_roles[row], parts))
+    for (size_t row = 0; row < weir_layer_role_count; row++) {
+        if (!is_needed(&weir_layer_roles[row], parts))
             continue;
-        WEIR_TRY(bind_role(model, layer, layer_index, &layer_roles[row], bound_count, err));
+        WEIR_TRY(bind_role(model, layer, layer_index, &weir_layer_roles[row], bound_count, err));
     }
     model->shape.d_ffn_expert =
         (uint32_t)weir_max(model->shape.d_ffn_expert, layer->network.d_ffn_expert);
@@ -321,20 +221,20 @@ static enum weir_status bind_layer(struct weir_model *model, uint32_t layer_inde
  * the model. Only for the message about the first tensor that is not. */
 static bool is_bound_name(const struct weir_model *model, const char *name)
 {
-    for (size_t row = 0; row < WEIR_COUNT(model_roles); row++)
-        if (strcmp(model_roles[row].name, name) == 0)
+    for (size_t row = 0; row < weir_model_role_count; row++)
+        if (strcmp(weir_model_roles[row].name, name) == 0)
             return true;
     unsigned layer_index = 0;
     int length = 0;
     if (sscanf(name, "blk.%u.%n", &layer_index, &length) != 1 || length == 0 ||
         layer_index >= model->shape.n_layer)
         return false;
-    for (size_t row = 0; row < WEIR_COUNT(layer_roles); row++)
-        if (is_needed(&layer_roles[row], model->family->parts | WEIR_PART_DENSE) &&
-            strcmp(layer_roles[row].name, name + length) == 0)
+    for (size_t row = 0; row < weir_layer_role_count; row++)
+        if (is_needed(&weir_layer_roles[row], model->family->parts | WEIR_PART_DENSE) &&
+            strcmp(weir_layer_roles[row].name, name + length) == 0)
             return true;
-    for (size_t row = 0; row < WEIR_COUNT(fused_roles); row++)
-        if (strcmp(fused_roles[row].name, name + length) == 0)
+    for (size_t row = 0; row < weir_fused_role_count; row++)
+        if (strcmp(weir_fused_roles[row].name, name + length) == 0)
             return true;
     return false;
 }
@@ -363,8 +263,8 @@ static enum weir_status refuse_unused(const struct weir_model *model, uint32_t b
 enum weir_status weir_model_bind(struct weir_model *model, struct weir_err *err)
 {
     uint32_t bound_count = 0;
-    for (size_t row = 0; row < WEIR_COUNT(model_roles); row++)
-        WEIR_TRY(bind_role(model, NULL, 0, &model_roles[row], &bound_count, err));
+    for (size_t row = 0; row < weir_model_role_count; row++)
+        WEIR_TRY(bind_role(model, NULL, 0, &weir_model_roles[row], &bound_count, err));
     model->tied = model->output.cols == 0;
     if (model->tied)
         model->output = model->token_embedding;
@@ -373,36 +273,65 @@ enum weir_status weir_model_bind(struct weir_model *model, struct weir_err *err)
     return refuse_unused(model, bound_count, err);
 }
 
-static void visit_roles(const struct role *roles, size_t count, void *base,
-                        struct weir_trunk_visitor *visitor)
+struct trunk_visit {
+    struct weir_trunk_visitor *visitor;
+    char *base; /* the model, or a layer */
+};
+
+static void visit_trunk_role(void *user, const struct weir_role *role)
 {
-    for (size_t row = 0; row < count; row++) {
-        char *place = (char *)base + roles[row].place;
-        struct weir_weight *weight = (struct weir_weight *)place;
-        struct weir_vector *vector = (struct weir_vector *)place;
-        if (roles[row].kind == ROLE_WEIGHT && weight->cols != 0)
-            visitor->weight(visitor, weight);
-        /* q_norm and k_norm stand in two rows of the table; the family has one of them. */
-        const bool twin = row > 0 && (roles[row].parts & WEIR_PART_WIDE_NORM) != 0;
-        if (roles[row].kind == ROLE_VECTOR && vector->tensor != NULL && !twin)
-            visitor->vector(visitor, vector);
-    }
+    const struct trunk_visit *visit = user;
+    void *place = visit->base + role->place;
+    if (role->kind == WEIR_ROLE_WEIGHT)
+        visit->visitor->weight(visit->visitor, place);
+    else if (role->kind == WEIR_ROLE_VECTOR)
+        visit->visitor->vector(visit->visitor, place);
 }
 
 void weir_model_visit_trunk(struct weir_model *model, struct weir_trunk_visitor *visitor)
 {
+    struct trunk_visit visit = {.visitor = visitor, .base = (char *)model};
     const uint64_t embedding_cols = model->token_embedding.cols;
     struct weir_weight tied_output = model->output;
     if (model->tied) /* one matrix, visited once */
         model->output.cols = 0;
     if (model->embedding_on_disk)
         model->token_embedding.cols = 0;
-    visit_roles(model_roles, WEIR_COUNT(model_roles), model, visitor);
+    weir_roles_visit_model(model, visit_trunk_role, &visit);
     model->token_embedding.cols = embedding_cols;
     if (model->tied) {
         model->output = tied_output;
         model->output.data = model->token_embedding.data;
     }
-    for (uint32_t layer = 0; layer < model->shape.n_layer; layer++)
-        visit_roles(layer_roles, WEIR_COUNT(layer_roles), &model->layers[layer], visitor);
+    for (uint32_t layer = 0; layer < model->shape.n_layer; layer++) {
+        visit.base = (char *)&model->layers[layer];
+        weir_roles_visit_layer(&model->layers[layer], visit_trunk_role, &visit);
+    }
+}
+
+struct input_mask {
+    const struct weir_kernels *kernels;
+    enum weir_input input;
+    const char *base; /* the model, or a layer */
+    unsigned formats;
+};
+
+static void add_format(void *user, const struct weir_role *role)
+{
+    struct input_mask *mask = user;
+    const struct weir_weight *weight = (const void *)(mask->base + role->place);
+    if (role->kind != WEIR_ROLE_VECTOR && (role->input & mask->input) != 0)
+        mask->formats |= 1u << mask->kernels->act[weight->type];
+}
+
+unsigned weir_input_formats(const struct weir_model *model, const struct weir_kernels *kernels,
+                            enum weir_input input)
+{
+    struct input_mask mask = {.kernels = kernels, .input = input, .base = (const char *)model};
+    weir_roles_visit_model(model, add_format, &mask);
+    for (uint32_t layer = 0; layer < model->shape.n_layer; layer++) {
+        mask.base = (const char *)&model->layers[layer];
+        weir_roles_visit_layer(&model->layers[layer], add_format, &mask);
+    }
+    return mask.formats;
 }

@@ -3,7 +3,7 @@
  * Kernels keep what is not finite, and every norm of the residual stream notices it; so nothing is
  * looked for while all is well. Then the weights of half a layer are decoded one after another,
  * until one of them is not finite. */
-#include "model/model_internal.h"
+#include "model/roles.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -77,22 +77,34 @@ static bool search_matrix(struct search *search, const struct weir_weight *weigh
     return false;
 }
 
-static bool search_trunk(struct search *search, const struct weir_weight *const *weights,
-                         size_t count)
+/* Half of a layer, its mixer or its network, without its experts. */
+struct half {
+    struct search *search;
+    const struct weir_layer *layer;
+    bool is_network, is_found;
+};
+
+static void search_role(void *user, const struct weir_role *role)
 {
-    for (size_t index = 0; index < count; index++)
-        if (search_matrix(search, weights[index], weights[index]->data, 0))
-            return true;
-    return false;
+    struct half *half = user;
+    const void *place = (const char *)half->layer + role->place;
+    const bool is_network = role->place >= offsetof(struct weir_layer, network);
+    if (half->is_found || is_network != half->is_network)
+        return;
+    if (role->kind == WEIR_ROLE_VECTOR) {
+        const struct weir_vector *const vector[] = {place};
+        half->is_found = search_vectors(half->search, vector, 1);
+    } else if (role->kind == WEIR_ROLE_WEIGHT) {
+        const struct weir_weight *weight = place;
+        half->is_found = search_matrix(half->search, weight, weight->data, 0);
+    }
 }
 
-static bool search_mixer(struct search *search, const struct weir_mixer *mixer)
+static bool search_half(struct search *search, const struct weir_layer *layer, bool is_network)
 {
-    const struct weir_weight *const weights[] = {&mixer->q, &mixer->k, &mixer->v, &mixer->out};
-    const struct weir_vector *const vectors[] = {&mixer->norm,   &mixer->q_norm, &mixer->k_norm,
-                                                 &mixer->q_bias, &mixer->k_bias, &mixer->v_bias};
-    return search_vectors(search, vectors, WEIR_COUNT(vectors)) ||
-           search_trunk(search, weights, WEIR_COUNT(weights));
+    struct half half = {.search = search, .layer = layer, .is_network = is_network};
+    weir_roles_visit_layer(layer, search_role, &half);
+    return half.is_found;
 }
 
 /* One expert, from its slot or read again; one that cannot be read is passed over. */
@@ -118,13 +130,9 @@ static bool search_expert(struct search *search, weir_store *store, uint32_t lay
 static bool search_network(struct search *search, const struct weir_forward *forward,
                            uint32_t layer_index)
 {
-    const struct weir_network *network = &forward->config.model->layers[layer_index].network;
-    const struct weir_weight *const weights[] = {
-        &network->router,      &network->gate,      &network->up,         &network->down,
-        &network->shared_gate, &network->shared_up, &network->shared_down};
-    const struct weir_vector *const vectors[] = {&network->norm, &network->shared_router};
-    if (search_vectors(search, vectors, WEIR_COUNT(vectors)) ||
-        search_trunk(search, weights, WEIR_COUNT(weights)))
+    const struct weir_layer *layer = &forward->config.model->layers[layer_index];
+    const struct weir_network *network = &layer->network;
+    if (search_half(search, layer, true))
         return true;
     if (network->kind != WEIR_NETWORK_EXPERTS)
         return false;
@@ -166,7 +174,7 @@ enum weir_status weir_damage_name(struct weir_forward *forward, uint32_t layer_i
     char keys[96] = "";
     WEIR_ASSERT(layer_index < forward->shape->n_layer);
     if (is_network ? search_network(&search, forward, layer_index)
-                   : search_mixer(&search, &layer->mixer))
+                   : search_half(&search, layer, false))
         return name_found(&search, err);
     const float most = is_network ? 0.0f : keys_too_large(forward, &layer->mixer);
     if (most > 0.0f)

@@ -5,11 +5,11 @@
 #include <string.h>
 
 static const struct weir_family families[] = {
-    {"llama", WEIR_PART_DENSE | WEIR_PART_INTERLEAVED},
-    {"olmoe", WEIR_PART_EXPERTS | WEIR_PART_WIDE_NORM},
-    {"qwen2moe", WEIR_PART_EXPERTS | WEIR_PART_SHARED | WEIR_PART_QKV_BIAS},
-    {"qwen3", WEIR_PART_DENSE | WEIR_PART_HEAD_NORM},
-    {"qwen3moe", WEIR_PART_EXPERTS | WEIR_PART_HEAD_NORM | WEIR_PART_RENORMALIZE},
+    {.name = "llama", .parts = WEIR_PART_DENSE | WEIR_PART_INTERLEAVED},
+    {.name = "olmoe", .parts = WEIR_PART_EXPERTS | WEIR_PART_WIDE_NORM},
+    {.name = "qwen2moe", .parts = WEIR_PART_EXPERTS | WEIR_PART_SHARED | WEIR_PART_QKV_BIAS},
+    {.name = "qwen3", .parts = WEIR_PART_DENSE | WEIR_PART_HEAD_NORM},
+    {.name = "qwen3moe", .parts = WEIR_PART_EXPERTS | WEIR_PART_HEAD_NORM | WEIR_PART_RENORMALIZE},
 };
 
 const struct weir_family *weir_family_find(const char *name)

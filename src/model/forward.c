@@ -5,31 +5,6 @@
 
 #include "base/heap.h"
 
-/* Formats that normed is wanted in: by every mixer, network and the output matrix. */
-static unsigned normed_mask(const struct weir_model *model, const struct weir_kernels *kernels)
-{
-    const struct weir_weight *const head[] = {&model->output};
-    unsigned mask = weir_act_mask(kernels, head, 1);
-    for (uint32_t index = 0; index < model->shape.n_layer; index++) {
-        const struct weir_mixer *mixer = &model->layers[index].mixer;
-        const struct weir_network *network = &model->layers[index].network;
-        const struct weir_weight *const weights[] = {
-            &mixer->q,
-            &mixer->k,
-            &mixer->v,
-            &network->gate,
-            &network->up,
-            &network->router,
-            &network->expert_gate,
-            &network->expert_up,
-            &network->shared_gate,
-            &network->shared_up,
-        };
-        mask |= weir_act_mask(kernels, weights, WEIR_COUNT(weights));
-    }
-    return mask;
-}
-
 static void layout_stream(struct weir_forward *forward, struct weir_mem *mem)
 {
     const size_t d_model = forward->shape->d_model;
@@ -38,8 +13,9 @@ static void layout_stream(struct weir_forward *forward, struct weir_mem *mem)
     stream->residual = weir_take_floats(mem, n_chunk * d_model);
     stream->normed = weir_take_floats(mem, n_chunk * d_model);
     stream->projected = weir_take_floats(mem, n_chunk * d_model);
-    weir_take_act(&stream->normed_act, mem, normed_mask(forward->config.model, forward->kernels),
-                  n_chunk, d_model, false);
+    const unsigned formats =
+        weir_input_formats(forward->config.model, forward->kernels, WEIR_INPUT_NORMED);
+    weir_take_act(&stream->normed_act, mem, formats, n_chunk, d_model, false);
     stream->normed_act.f32 = stream->normed;
     /* A gathered F32 row is copied from the f32 view, which has no rows of its own. */
     stream->normed_act.row_bytes[WEIR_ACT_F32] = d_model * sizeof(float);
@@ -52,7 +28,7 @@ static enum weir_status layout(struct weir_forward *forward, struct weir_mem *me
         mem, WEIR_MEM_SCRATCH, forward->config.n_chunk * sizeof(struct weir_row), sizeof(uint64_t));
     layout_stream(forward, mem);
     weir_embedding_layout(forward, mem);
-    weir_attention_layout(forward, mem);
+    weir_mixer_layout(forward, mem);
     weir_network_layout(forward, mem);
     weir_routing_layout(forward, mem);
     return weir_lookahead_create(forward, mem, err);
@@ -160,7 +136,7 @@ static enum weir_status run_layer(struct weir_forward *forward, uint32_t index,
     weir_forward_by_row(forward, "norm", norm_before_mixer);
     if (is_damaged(forward))
         return weir_damage_name(forward, index - 1, true, err);
-    weir_attention_run(forward);
+    weir_mixer_run(forward);
     weir_forward_by_row(forward, "add and norm", add_and_norm);
     if (is_damaged(forward))
         return weir_damage_name(forward, index, false, err);

@@ -22,13 +22,9 @@ enum {
 static void layout_state(struct weir_forward *forward, struct weir_mem *mem)
 {
     struct weir_lookahead *ahead = forward->lookahead;
-    const struct weir_model *model = forward->config.model;
     const size_t d_model = forward->shape->d_model;
-    unsigned formats = 0;
-    for (uint32_t layer = 0; layer < model->shape.n_layer; layer++) {
-        const struct weir_weight *const router[] = {&model->layers[layer].network.router};
-        formats |= weir_act_mask(forward->kernels, router, 1);
-    }
+    const unsigned formats =
+        weir_input_formats(forward->config.model, forward->kernels, WEIR_INPUT_ROUTER);
     ahead->state = weir_take_floats(mem, ahead->row_max * d_model);
     ahead->normed = weir_take_floats(mem, ahead->row_max * d_model);
     weir_take_act(&ahead->act, mem, formats, ahead->row_max, d_model, false);

@@ -203,16 +203,3 @@ void weir_model_parameters(const struct weir_model *model, uint64_t *all, uint64
     if (model->shape.n_expert > 0)
         *active += expert_parameters / model->shape.n_expert * model->shape.n_expert_used;
 }
-
-void weir_model_state_layers(const struct weir_model *model, bool kv_f32,
-                             struct weir_state_layer *out)
-{
-    const uint64_t value_bytes = kv_f32 ? sizeof(float) : sizeof(uint16_t);
-    for (uint32_t layer = 0; layer < model->shape.n_layer; layer++) {
-        const struct weir_mixer *mixer = &model->layers[layer].mixer;
-        out[layer] = (struct weir_state_layer){
-            .kind = WEIR_STATE_POSITIONS,
-            .bytes = 2ull * mixer->n_kv_head * mixer->d_head * value_bytes,
-        };
-    }
-}

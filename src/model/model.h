@@ -171,7 +171,10 @@ void weir_model_store_layer(const struct weir_model *model, uint32_t layer,
 /* Weights of one token's path, all experts counted: for reports. */
 void weir_model_parameters(const struct weir_model *model, uint64_t *all, uint64_t *active);
 
-/* What each layer's mixer remembers, for a state: out[n_layer]. Keys and values are f16, or f32. */
+/* What a layer's mixer remembers. Keys and values are f16, or f32. */
+void weir_model_state_layer(const struct weir_model *model, uint32_t layer, bool kv_f32,
+                            struct weir_state_layer *out);
+/* The same of each layer, for a state: out[n_layer]. */
 void weir_model_state_layers(const struct weir_model *model, bool kv_f32,
                              struct weir_state_layer *out);
 

@@ -44,10 +44,17 @@ struct weir_act_rows {
 
 float *weir_take_floats(struct weir_mem *mem, uint64_t count);
 uint32_t *weir_take_indices(struct weir_mem *mem, uint64_t count);
-/* The activation formats that a set of weights asks for, as a mask; weights that are not there
- * count for nothing. */
-unsigned weir_act_mask(const struct weir_kernels *kernels, const struct weir_weight *const *weights,
-                       size_t count);
+/* What a matrix is applied to: bits, for one may be applied to several. */
+enum weir_input {
+    WEIR_INPUT_NORMED = 1 << 0,   /* weir_stream.normed */
+    WEIR_INPUT_ATTENDED = 1 << 1, /* weir_attention_scratch.attended */
+    WEIR_INPUT_HIDDEN = 1 << 2,   /* weir_hidden.gate */
+    WEIR_INPUT_GATHERED = 1 << 3, /* weir_routing.gathered_act */
+    WEIR_INPUT_ROUTER = 1 << 4,   /* what look-ahead guesses from */
+};
+/* The activation formats that the model's matrices want this input in, as a mask. */
+unsigned weir_input_formats(const struct weir_model *model, const struct weir_kernels *kernels,
+                            enum weir_input input);
 /* Room for row_count rows of width cols in every 8-bit format of the mask; F32 too when the rows
  * are copies rather than a view of floats that exist anyway. */
 void weir_take_act(struct weir_act_rows *act, struct weir_mem *mem, unsigned formats,
@@ -164,9 +171,18 @@ void weir_embedding_layout(struct weir_forward *forward, struct weir_mem *mem);
 /* residual = the embedding of the step's rows. Errors: IO, FORMAT. */
 enum weir_status weir_embed(struct weir_forward *forward, struct weir_err *err);
 
+/* Scratch of all kinds of mixer that the model has. */
+void weir_mixer_layout(struct weir_forward *forward, struct weir_mem *mem);
+/* projected = mixer(normed) for the step's rows. */
+void weir_mixer_run(struct weir_forward *forward);
+/* The layer's first matrices will be read soon. */
+void weir_mixer_prefetch(const struct weir_forward *forward, const struct weir_mixer *mixer);
+
 void weir_attention_layout(struct weir_forward *forward, struct weir_mem *mem);
-/* projected = attention(normed) for the step's rows. */
 void weir_attention_run(struct weir_forward *forward);
+void weir_attention_prefetch(const struct weir_forward *forward, const struct weir_mixer *mixer);
+void weir_attention_state(const struct weir_mixer *mixer, uint64_t value_bytes,
+                          struct weir_state_layer *out);
 
 void weir_network_layout(struct weir_forward *forward, struct weir_mem *mem);
 /* residual += network(normed). */

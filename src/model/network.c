@@ -18,20 +18,6 @@ static uint64_t widest_hidden(const struct weir_model *model)
     return widest;
 }
 
-/* Formats that hidden rows are wanted in. */
-static unsigned hidden_mask(const struct weir_forward *forward)
-{
-    const struct weir_model *model = forward->config.model;
-    unsigned mask = 0;
-    for (uint32_t layer = 0; layer < model->shape.n_layer; layer++) {
-        const struct weir_network *network = &model->layers[layer].network;
-        const struct weir_weight *const weights[] = {&network->down, &network->expert_down,
-                                                     &network->shared_down};
-        mask |= weir_act_mask(forward->kernels, weights, WEIR_COUNT(weights));
-    }
-    return mask;
-}
-
 void weir_network_layout(struct weir_forward *forward, struct weir_mem *mem)
 {
     struct weir_hidden *hidden = &forward->hidden;
@@ -39,8 +25,9 @@ void weir_network_layout(struct weir_forward *forward, struct weir_mem *mem)
     hidden->row_count = (uint32_t)weir_max(forward->config.n_chunk, forward->shape->n_expert_used);
     hidden->gate = weir_take_floats(mem, hidden->row_count * d_hidden);
     hidden->up = weir_take_floats(mem, hidden->row_count * d_hidden);
-    weir_take_act(&hidden->act, mem, hidden_mask(forward), hidden->row_count, (size_t)d_hidden,
-                  false);
+    const unsigned formats =
+        weir_input_formats(forward->config.model, forward->kernels, WEIR_INPUT_HIDDEN);
+    weir_take_act(&hidden->act, mem, formats, hidden->row_count, (size_t)d_hidden, false);
 }
 
 /* hidden = silu(W_gate x) * (W_up x), rows [begin, end) (arXiv:2002.05202, eq. 6). */
@@ -131,9 +118,7 @@ void weir_prefetch_next_layer(const struct weir_forward *forward)
         weir_linear_prefetch(forward, output, 1);
         return;
     }
-    const struct weir_mixer *mixer = &forward->step.layer[1].mixer;
-    const struct weir_weight *const project[] = {&mixer->q, &mixer->k, &mixer->v};
-    weir_linear_prefetch(forward, project, 3);
+    weir_mixer_prefetch(forward, &forward->step.layer[1].mixer);
 }
 
 static void deal_rows(struct weir_together *together, const char *name, weir_pool_fn *fn,

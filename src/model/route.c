@@ -89,19 +89,6 @@ void weir_route_group(struct weir_forward *forward)
     first[0] = 0;
 }
 
-/* Formats that an expert's gathered rows are wanted in. */
-static unsigned gathered_mask(const struct weir_forward *forward)
-{
-    const struct weir_model *model = forward->config.model;
-    unsigned mask = 0;
-    for (uint32_t layer = 0; layer < model->shape.n_layer; layer++) {
-        const struct weir_network *network = &model->layers[layer].network;
-        const struct weir_weight *const weights[] = {&network->expert_gate, &network->expert_up};
-        mask |= weir_act_mask(forward->kernels, weights, WEIR_COUNT(weights));
-    }
-    return mask;
-}
-
 void weir_routing_layout(struct weir_forward *forward, struct weir_mem *mem)
 {
     const struct weir_shape *shape = forward->shape;
@@ -120,8 +107,10 @@ void weir_routing_layout(struct weir_forward *forward, struct weir_mem *mem)
     routing->distinct = weir_take_indices(mem, shape->n_expert);
     routing->is_computed = weir_mem_alloc(mem, WEIR_MEM_SCRATCH, shape->n_expert, 1);
     routing->expert_out = weir_take_floats(mem, n_assignment * shape->d_model);
-    weir_take_act(&routing->gathered_act, mem, gathered_mask(forward), forward->hidden.row_count,
-                  shape->d_model, true);
+    const unsigned formats =
+        weir_input_formats(forward->config.model, forward->kernels, WEIR_INPUT_GATHERED);
+    weir_take_act(&routing->gathered_act, mem, formats, forward->hidden.row_count, shape->d_model,
+                  true);
     routing->gathered_act.f32 =
         (const float *)(const void *)routing->gathered_act.rows[WEIR_ACT_F32];
 }

@@ -1,0 +1,107 @@
+/* roles.c - the tensors of all families: names, shapes, what they are for. */
+#include "model/roles.h"
+
+#define IN_MODEL(field) offsetof(struct weir_model, field)
+#define IN_LAYER(field) offsetof(struct weir_layer, field)
+#define WEIGHT WEIR_ROLE_WEIGHT
+#define VECTOR WEIR_ROLE_VECTOR
+#define STACK WEIR_ROLE_EXPERTS
+#define NORMED WEIR_INPUT_NORMED
+#define ATTENDED WEIR_INPUT_ATTENDED
+#define HIDDEN WEIR_INPUT_HIDDEN
+#define GATHERED (WEIR_INPUT_NORMED | WEIR_INPUT_GATHERED)
+#define ROUTED (WEIR_INPUT_NORMED | WEIR_INPUT_ROUTER)
+#define DIM(name) WEIR_DIM_##name
+
+const struct weir_role weir_model_roles[] = {
+    {"token_embd.weight", WEIGHT, 0, false, 0, DIM(MODEL), DIM(VOCAB), IN_MODEL(token_embedding)},
+    {"output.weight", WEIGHT, 0, true, NORMED, DIM(MODEL), DIM(VOCAB), IN_MODEL(output)},
+    {"output_norm.weight", VECTOR, 0, false, 0, DIM(MODEL), DIM(NONE), IN_MODEL(output_norm)},
+    {"rope_freqs.weight", VECTOR, 0, true, 0, DIM(ROT_HALF), DIM(NONE), IN_MODEL(rope_factors)},
+};
+
+#define HEAD_NORM WEIR_PART_HEAD_NORM
+#define WIDE_NORM WEIR_PART_WIDE_NORM
+#define BIAS WEIR_PART_QKV_BIAS
+#define DENSE WEIR_PART_DENSE
+#define EXPERTS WEIR_PART_EXPERTS
+#define SHARED (WEIR_PART_EXPERTS | WEIR_PART_SHARED)
+
+const struct weir_role weir_layer_roles[] = {
+    {"attn_norm.weight", VECTOR, 0, false, 0, DIM(MODEL), DIM(NONE), IN_LAYER(mixer.norm)},
+    {"attn_q.weight", WEIGHT, 0, false, NORMED, DIM(MODEL), DIM(Q), IN_LAYER(mixer.q)},
+    {"attn_k.weight", WEIGHT, 0, false, NORMED, DIM(MODEL), DIM(KV), IN_LAYER(mixer.k)},
+    {"attn_v.weight", WEIGHT, 0, false, NORMED, DIM(MODEL), DIM(KV), IN_LAYER(mixer.v)},
+    {"attn_output.weight", WEIGHT, 0, false, ATTENDED, DIM(Q), DIM(MODEL), IN_LAYER(mixer.out)},
+    {"attn_q.bias", VECTOR, BIAS, false, 0, DIM(Q), DIM(NONE), IN_LAYER(mixer.q_bias)},
+    {"attn_k.bias", VECTOR, BIAS, false, 0, DIM(KV), DIM(NONE), IN_LAYER(mixer.k_bias)},
+    {"attn_v.bias", VECTOR, BIAS, false, 0, DIM(KV), DIM(NONE), IN_LAYER(mixer.v_bias)},
+    {"attn_q_norm.weight", VECTOR, HEAD_NORM, false, 0, DIM(HEAD), DIM(NONE),
+     IN_LAYER(mixer.q_norm)},
+    {"attn_k_norm.weight", VECTOR, HEAD_NORM, false, 0, DIM(HEAD), DIM(NONE),
+     IN_LAYER(mixer.k_norm)},
+    {"attn_q_norm.weight", VECTOR, WIDE_NORM, false, 0, DIM(Q), DIM(NONE), IN_LAYER(mixer.q_norm)},
+    {"attn_k_norm.weight", VECTOR, WIDE_NORM, false, 0, DIM(KV), DIM(NONE), IN_LAYER(mixer.k_norm)},
+    {"ffn_norm.weight", VECTOR, 0, false, 0, DIM(MODEL), DIM(NONE), IN_LAYER(network.norm)},
+    {"ffn_gate.weight", WEIGHT, DENSE, false, NORMED, DIM(MODEL), DIM(FFN), IN_LAYER(network.gate)},
+    {"ffn_up.weight", WEIGHT, DENSE, false, NORMED, DIM(MODEL), DIM(FFN), IN_LAYER(network.up)},
+    {"ffn_down.weight", WEIGHT, DENSE, false, HIDDEN, DIM(FFN), DIM(MODEL), IN_LAYER(network.down)},
+    {"ffn_gate_inp.weight", WEIGHT, EXPERTS, false, ROUTED, DIM(MODEL), DIM(EXPERTS),
+     IN_LAYER(network.router)},
+    {"ffn_gate_exps.weight", STACK, EXPERTS, false, GATHERED, DIM(MODEL), DIM(FFN_EXPERT),
+     IN_LAYER(network.expert_gate)},
+    {"ffn_up_exps.weight", STACK, EXPERTS, false, GATHERED, DIM(MODEL), DIM(FFN_EXPERT),
+     IN_LAYER(network.expert_up)},
+    {"ffn_down_exps.weight", STACK, EXPERTS, false, HIDDEN, DIM(FFN_EXPERT), DIM(MODEL),
+     IN_LAYER(network.expert_down)},
+    {"ffn_gate_inp_shexp.weight", VECTOR, SHARED, false, 0, DIM(MODEL), DIM(NONE),
+     IN_LAYER(network.shared_router)},
+    {"ffn_gate_shexp.weight", WEIGHT, SHARED, false, NORMED, DIM(MODEL), DIM(FFN_SHARED),
+     IN_LAYER(network.shared_gate)},
+    {"ffn_up_shexp.weight", WEIGHT, SHARED, false, NORMED, DIM(MODEL), DIM(FFN_SHARED),
+     IN_LAYER(network.shared_up)},
+    {"ffn_down_shexp.weight", WEIGHT, SHARED, false, HIDDEN, DIM(FFN_SHARED), DIM(MODEL),
+     IN_LAYER(network.shared_down)},
+};
+
+const struct weir_fused_role weir_fused_roles[] = {
+    {"ffn_gate_exps.weight", "ffn_gate_up_exps.weight", 0, 2},
+    {"ffn_up_exps.weight", "ffn_gate_up_exps.weight", 1, 2},
+};
+
+const size_t weir_model_role_count = WEIR_COUNT(weir_model_roles);
+const size_t weir_layer_role_count = WEIR_COUNT(weir_layer_roles);
+const size_t weir_fused_role_count = WEIR_COUNT(weir_fused_roles);
+
+/* Two families may keep tensors of different shapes in one place. */
+static bool is_twin(const struct weir_role *roles, size_t row)
+{
+    for (size_t before = 0; before < row; before++)
+        if (roles[before].place == roles[row].place)
+            return true;
+    return false;
+}
+
+static void visit(const struct weir_role *roles, size_t count, const void *base, weir_role_fn *fn,
+                  void *user)
+{
+    for (size_t row = 0; row < count; row++) {
+        const void *place = (const char *)base + roles[row].place;
+        const struct weir_weight *weight = place;
+        const struct weir_vector *vector = place;
+        const bool is_there =
+            roles[row].kind == WEIR_ROLE_VECTOR ? vector->tensor != NULL : weight->cols != 0;
+        if (is_there && !is_twin(roles, row))
+            fn(user, &roles[row]);
+    }
+}
+
+void weir_roles_visit_layer(const struct weir_layer *layer, weir_role_fn *fn, void *user)
+{
+    visit(weir_layer_roles, weir_layer_role_count, layer, fn, user);
+}
+
+void weir_roles_visit_model(const struct weir_model *model, weir_role_fn *fn, void *user)
+{
+    visit(weir_model_roles, weir_model_role_count, model, fn, user);
+}

@@ -1,0 +1,60 @@
+/* roles.h - what each tensor of a file is for: rows of data. */
+#ifndef WEIR_MODEL_ROLES_H
+#define WEIR_MODEL_ROLES_H
+
+#include <stddef.h>
+
+#include "model/model_internal.h"
+
+enum weir_role_kind {
+    WEIR_ROLE_WEIGHT,  /* a matrix of the trunk */
+    WEIR_ROLE_VECTOR,  /* a vector of the trunk */
+    WEIR_ROLE_EXPERTS, /* a stack of matrices   */
+};
+
+/* What a dimension must be. The widths of networks are learned from the first tensor that has them.
+ */
+enum weir_dim {
+    WEIR_DIM_NONE,
+    WEIR_DIM_MODEL,
+    WEIR_DIM_HEAD,
+    WEIR_DIM_Q,
+    WEIR_DIM_KV,
+    WEIR_DIM_FFN,
+    WEIR_DIM_FFN_EXPERT,
+    WEIR_DIM_FFN_SHARED,
+    WEIR_DIM_EXPERTS,
+    WEIR_DIM_VOCAB,
+    WEIR_DIM_ROT_HALF,
+};
+
+struct weir_role {
+    const char *name; /* within the model, or within "blk.N." */
+    enum weir_role_kind kind;
+    unsigned parts; /* needed when the layer has all of these parts */
+    bool optional;  /* used when it is there */
+    unsigned input; /* enum weir_input, of a matrix */
+    enum weir_dim cols, rows;
+    size_t place; /* offsetof in struct weir_model or struct weir_layer */
+};
+
+/* Weights that a file may have as equal parts of one tensor, one after the other in its rows. */
+struct weir_fused_role {
+    const char *role, *name;
+    uint32_t part, n_part;
+};
+
+extern const struct weir_role weir_model_roles[];
+extern const size_t weir_model_role_count;
+extern const struct weir_role weir_layer_roles[];
+extern const size_t weir_layer_role_count;
+extern const struct weir_fused_role weir_fused_roles[];
+extern const size_t weir_fused_role_count;
+
+/* role->place says where: a struct weir_vector, or a struct weir_weight, by the role's kind. */
+typedef void weir_role_fn(void *user, const struct weir_role *role);
+/* Call fn for every weight and vector that the layer has, or the model itself, once each. */
+void weir_roles_visit_layer(const struct weir_layer *layer, weir_role_fn *fn, void *user);
+void weir_roles_visit_model(const struct weir_model *model, weir_role_fn *fn, void *user);
+
+#endif
