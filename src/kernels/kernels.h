@@ -12,7 +12,8 @@
  * Errors    None: kernels cannot fail. What is not finite stays so: an output that a value that is
  *           not finite goes into is not a finite number either, at every level.
  * Source    Integer block dots as in ggml's formats; RMSNorm arXiv:1910.07467 eq. 4; SwiGLU
- *           arXiv:2002.05202 eq. 6; RoPE arXiv:2104.09864 eq. 34; GQA arXiv:2305.13245.
+ *           arXiv:2002.05202 eq. 6; RoPE arXiv:2104.09864 eq. 34; GQA arXiv:2305.13245;
+ *           recurrences in kernels/recurrent.h.
  */
 #ifndef WEIR_KERNELS_H
 #define WEIR_KERNELS_H
@@ -21,6 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/recurrent.h"
 #include "quant/quant.h"
 
 /* What the CPU offers, as features. */
@@ -154,6 +156,8 @@ struct weir_kernels {
     weir_silu_mul_fn *silu_mul;
     weir_axpy_fn *axpy;
     weir_attention_fn *attention;
+    weir_conv_fn *conv;
+    weir_delta_fn *delta;
     weir_to_f16_fn *to_f16;
     const char *isa; /* for reports: "ref", "avx2", "avx512", "avx512-vnni", "neon-dotprod" */
 };

@@ -122,6 +122,7 @@ static void to_f16(const float *src, uint16_t *dst, size_t count)
 void weir_kernels_init_ref(struct weir_kernels *kernels)
 {
     weir_matmul_init_ref(kernels);
+    weir_recurrent_init_ref(kernels);
     kernels->quantize[WEIR_ACT_F32] = act_f32;
     kernels->quantize[WEIR_ACT_Q8_32] = act_q8_32;
     kernels->quantize[WEIR_ACT_Q8_256] = act_q8_256;
