@@ -1,18 +1,9 @@
 /* mkmodel.c - writes a model of random weights, of any family, shape and type, as a stock GGUF. */
-#include <errno.h>
 #include <getopt.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <strings.h>
 
-#include "base/base.h"
-#include "base/heap.h"
-#include "encode/encode.h"
-#include "gguf_put.h"
-#include "quant/quant.h"
+#define PROGRAM "mkmodel"
+#include "random_model.h"
 
 static const char help_text[] =
     "usage: mkmodel [--preset NAME] [options] -o FILE\n"
@@ -36,9 +27,6 @@ static const char help_text[] =
     "\n"
     "  mkmodel --preset olmoe --type Q4_0 -o olmoe.gguf\n"
     "  mkmodel --preset tiny --family qwen2moe --d-ffn-shared 256 --type Q6_K -o tiny.gguf\n";
-
-enum { ALIGN = 32, TENSOR_MAX = 1 << 14, NAME_MAX_BYTES = 64, POOL_VALUES = 512 * 256 };
-enum { NORMAL = 1, CONTROL = 3 };
 
 struct recipe {
     const char *family;
@@ -100,50 +88,7 @@ static const struct preset {
       .is_mixed = true}},
 };
 
-struct tensor {
-    char name[NAME_MAX_BYTES];
-    enum weir_type type;
-    uint64_t cols, rows, stack; /* stack 0: a vector or a matrix */
-    float scale;                /* of its values; 0: a vector around one */
-};
-
-static struct tensor tensors[TENSOR_MAX];
-static uint32_t tensor_count;
-
-static _Noreturn void give_up(const char *path, const char *what)
-{
-    fprintf(stderr, "mkmodel: %s: %s\n", path == NULL ? "options" : path, what);
-    exit(1);
-}
-
 /* ---- which tensors --------------------------------------------------------------------------- */
-
-/* Layers to whose value and down matrices the usual mix gives more bits. */
-static bool gets_more_bits(const struct recipe *recipe, uint32_t layer)
-{
-    const uint32_t eighth = recipe->n_layer / 8;
-    return layer < eighth || layer >= 7 * eighth || (layer - eighth) % 3 == 2;
-}
-
-static struct tensor *add(const char *name, enum weir_type type, uint64_t cols, uint64_t rows)
-{
-    const struct weir_type_info *info = weir_quant_info(type);
-    char sentence[160];
-    if (tensor_count == TENSOR_MAX)
-        give_up(NULL, "too many tensors");
-    if (cols % info->block_len != 0) {
-        snprintf(sentence, sizeof(sentence),
-                 "%s has rows of %llu values; %s wants a multiple of %u (choose another width or "
-                 "type)",
-                 name, (unsigned long long)cols, info->name, info->block_len);
-        give_up(NULL, sentence);
-    }
-    struct tensor *tensor = &tensors[tensor_count++];
-    *tensor = (struct tensor){
-        .type = type, .cols = cols, .rows = rows, .scale = (float)(1.0 / sqrt((double)cols))};
-    snprintf(tensor->name, sizeof(tensor->name), "%s", name);
-    return tensor;
-}
 
 static struct tensor *add_to_layer(uint32_t layer, const char *name, enum weir_type type,
                                    uint64_t cols, uint64_t rows)
@@ -153,9 +98,15 @@ static struct tensor *add_to_layer(uint32_t layer, const char *name, enum weir_t
     return add(full, type, cols, rows);
 }
 
+static void make_norm(struct tensor *tensor)
+{
+    tensor->mean = 1.0f;
+    tensor->scale = 0.1f;
+}
+
 static void add_vector(uint32_t layer, const char *name, uint64_t cols)
 {
-    add_to_layer(layer, name, WEIR_TYPE_F32, cols, 1)->scale = 0.0f;
+    make_norm(add_to_layer(layer, name, WEIR_TYPE_F32, cols, 1));
 }
 
 static void add_attention(const struct recipe *recipe, uint32_t layer)
@@ -166,7 +117,7 @@ static void add_attention(const struct recipe *recipe, uint32_t layer)
     const uint64_t d_kv = (uint64_t)recipe->n_kv_head * recipe->d_head;
     const enum weir_type type = recipe->trunk_type;
     const enum weir_type value_type =
-        recipe->is_mixed && gets_more_bits(recipe, layer) ? WEIR_TYPE_Q6_K : type;
+        recipe->is_mixed && gets_more_bits(recipe->n_layer, layer) ? WEIR_TYPE_Q6_K : type;
     add_vector(layer, "attn_norm.weight", recipe->d_model);
     add_to_layer(layer, "attn_q.weight", type, recipe->d_model, d_q);
     add_to_layer(layer, "attn_k.weight", type, recipe->d_model, d_kv);
@@ -192,7 +143,7 @@ static void add_stack(const struct recipe *recipe, uint32_t layer, const char *n
 static void add_ffn(const struct recipe *recipe, uint32_t layer)
 {
     const uint64_t d_model = recipe->d_model;
-    const bool more = recipe->is_mixed && gets_more_bits(recipe, layer);
+    const bool more = recipe->is_mixed && gets_more_bits(recipe->n_layer, layer);
     const enum weir_type trunk = recipe->trunk_type;
     add_vector(layer, "ffn_norm.weight", d_model);
     if (recipe->n_expert == 0) {
@@ -225,7 +176,7 @@ static void add_tensors(const struct recipe *recipe)
         add_attention(recipe, layer);
         add_ffn(recipe, layer);
     }
-    add("output_norm.weight", WEIR_TYPE_F32, recipe->d_model, 1)->scale = 0.0f;
+    make_norm(add("output_norm.weight", WEIR_TYPE_F32, recipe->d_model, 1));
     if (!recipe->is_tied)
         add("output.weight", output_type, recipe->d_model, recipe->n_vocab);
 }
@@ -248,50 +199,9 @@ static void put_real(FILE *file, const struct recipe *recipe, const char *suffix
     put(file, &value, sizeof(value));
 }
 
-static void put_vocabulary(FILE *file, const struct recipe *recipe)
+static void put_keys(FILE *file, const void *user)
 {
-    const uint32_t n_word = recipe->n_vocab - 257;
-    char word[8];
-    put_key_text(file, "tokenizer.ggml.model", "gpt2");
-    put_key_text(file, "tokenizer.ggml.pre",
-                 strcmp(recipe->family, "olmoe") == 0   ? "olmo"
-                 : strcmp(recipe->family, "llama") == 0 ? "llama-bpe"
-                                                        : "qwen2");
-    put_key(file, "tokenizer.ggml.tokens", GGUF_ARRAY);
-    put_u32(file, GGUF_STRING);
-    put_u64(file, recipe->n_vocab);
-    for (int byte = 0; byte < 256; byte++) {
-        byte_character(byte, word);
-        put_text(file, word);
-    }
-    for (uint32_t index = 0; index < n_word; index++) {
-        word_of(index, word);
-        put_text(file, word);
-    }
-    put_text(file, "<|endoftext|>");
-    put_key(file, "tokenizer.ggml.token_type", GGUF_ARRAY);
-    put_u32(file, GGUF_I32);
-    put_u64(file, recipe->n_vocab);
-    for (uint32_t id = 0; id < recipe->n_vocab; id++)
-        put_u32(file, id == recipe->n_vocab - 1 ? CONTROL : NORMAL);
-    put_key(file, "tokenizer.ggml.merges", GGUF_ARRAY);
-    put_u32(file, GGUF_STRING);
-    put_u64(file, n_word);
-    for (uint32_t index = 0; index < n_word; index++) {
-        char merge[16];
-        word_of(index, word);
-        const size_t head = strlen(word) - 1;
-        snprintf(merge, sizeof(merge), "%.*s %s", (int)head, word, word + head);
-        put_text(file, merge);
-    }
-    put_key(file, "tokenizer.ggml.eos_token_id", GGUF_U32);
-    put_u32(file, recipe->n_vocab - 1);
-    put_key(file, "tokenizer.ggml.add_bos_token", GGUF_BOOL);
-    put(file, "\0", 1);
-}
-
-static void put_keys(FILE *file, const struct recipe *recipe)
-{
+    const struct recipe *recipe = user;
     const bool has_experts = recipe->n_expert > 0;
     put_key_text(file, "general.architecture", recipe->family);
     put_key_text(file, "general.name", "random weights by mkmodel");
@@ -315,127 +225,10 @@ static void put_keys(FILE *file, const struct recipe *recipe)
     }
     if (strcmp(recipe->family, "qwen2moe") == 0)
         put_shape(file, recipe, "expert_shared_feed_forward_length", recipe->d_ffn_shared);
-    put_vocabulary(file, recipe);
-}
-
-static uint64_t tensor_bytes(const struct tensor *tensor)
-{
-    return weir_quant_row_bytes(tensor->type, tensor->cols) * tensor->rows *
-           weir_max(tensor->stack, 1);
-}
-
-static void put_directory(FILE *file)
-{
-    uint64_t offset = 0;
-    for (uint32_t index = 0; index < tensor_count; index++) {
-        const struct tensor *tensor = &tensors[index];
-        put_text(file, tensor->name);
-        put_u32(file, tensor->stack > 0 ? 3 : tensor->rows > 1 ? 2 : 1);
-        put_u64(file, tensor->cols);
-        if (tensor->stack > 0 || tensor->rows > 1)
-            put_u64(file, tensor->rows);
-        if (tensor->stack > 0)
-            put_u64(file, tensor->stack);
-        put_u32(file, weir_quant_info(tensor->type)->ggml_id);
-        put_u64(file, offset);
-        offset += weir_align_up(tensor_bytes(tensor), ALIGN);
-    }
-}
-
-static void pad(FILE *file, uint64_t at)
-{
-    static const uint8_t zeros[ALIGN];
-    put(file, zeros, (size_t)(weir_align_up(at, ALIGN) - at));
-}
-
-/* ---- weights --------------------------------------------------------------------------------- */
-
-/* Roughly normal with deviation one: a sum of four uniform numbers. */
-static float random_value(uint64_t *state)
-{
-    double sum = -2.0;
-    for (int part = 0; part < 4; part++)
-        sum += weir_random_unit(state);
-    return (float)(sum * 1.7320508);
-}
-
-/* Encoding every value would take minutes for a large model: rows are made of pieces of one encoded
- * pool instead, in an order that no two rows share. */
-static void put_tensor(FILE *file, const struct tensor *tensor, uint64_t seed, float *values,
-                       uint8_t *pool)
-{
-    const struct weir_type_info *info = weir_quant_info(tensor->type);
-    const uint32_t pool_blocks = POOL_VALUES / info->block_len;
-    const uint64_t row_blocks = tensor->cols / info->block_len;
-    const uint64_t piece_blocks = weir_max(256 / info->block_len, 1);
-    uint64_t state = seed;
-    for (uint32_t at = 0; at < POOL_VALUES; at++)
-        values[at] = tensor->scale == 0.0f ? 1.0f + 0.1f * random_value(&state)
-                                           : tensor->scale * random_value(&state);
-    weir_encode_row(tensor->type, values, pool, POOL_VALUES);
-    for (uint64_t row = 0; row < tensor->rows * weir_max(tensor->stack, 1); row++)
-        for (uint64_t done = 0; done < row_blocks; done += piece_blocks) {
-            const uint64_t count = weir_min(piece_blocks, row_blocks - done);
-            const uint64_t first = weir_random_next(&state) % (pool_blocks - count + 1);
-            put(file, pool + first * info->block_bytes, (size_t)(count * info->block_bytes));
-        }
-}
-
-static void put_weights(FILE *file, const struct recipe *recipe)
-{
-    float *values = weir_heap_array(POOL_VALUES, sizeof(*values));
-    uint8_t *pool = weir_heap_array(POOL_VALUES, sizeof(float));
-    const bool is_watched = isatty(STDERR_FILENO) == 1;
-    if (values == NULL || pool == NULL)
-        give_up(NULL, "no memory");
-    for (uint32_t index = 0; index < tensor_count && !ferror(file); index++) {
-        put_tensor(file, &tensors[index], recipe->seed * 1000003 + index, values, pool);
-        pad(file, tensor_bytes(&tensors[index]));
-        if (is_watched)
-            fprintf(stderr, "\rmkmodel: tensor %u of %u", index + 1, tensor_count);
-    }
-    if (is_watched)
-        fprintf(stderr, "\n");
-    weir_heap_free(values);
-    weir_heap_free(pool);
-}
-
-static void put_model(FILE *file, const struct recipe *recipe)
-{
-    put(file, "GGUF", 4);
-    put_u32(file, 3);
-    put_u64(file, tensor_count);
-    const long key_count_at = ftell(file);
-    put_u64(file, 0);
-    put_keys(file, recipe);
-    put_directory(file);
-    pad(file, (uint64_t)ftell(file));
-    put_weights(file, recipe);
-    fseek(file, key_count_at, SEEK_SET);
-    put_u64(file, key_count);
-}
-
-static void write_model(const struct recipe *recipe)
-{
-    char *part = NULL;
-    struct stat there;
-    if (stat(recipe->path, &there) == 0 && !S_ISREG(there.st_mode))
-        give_up(recipe->path, "is there and is not a file");
-    if (asprintf(&part, "%s.part", recipe->path) < 0)
-        give_up(NULL, "no memory");
-    FILE *file = fopen(part, "wb");
-    if (file == NULL)
-        give_up(part, strerror(errno));
-    setvbuf(file, NULL, _IOFBF, 1 << 20);
-    errno = 0;
-    put_model(file, recipe);
-    const bool failed = ferror(file) != 0;
-    if ((fclose(file) != 0) | failed || rename(part, recipe->path) != 0) {
-        const int why = errno;
-        remove(part);
-        give_up(recipe->path, strerror(why));
-    }
-    free(part);
+    put_vocabulary(file, recipe->n_vocab,
+                   strcmp(recipe->family, "olmoe") == 0   ? "olmo"
+                   : strcmp(recipe->family, "llama") == 0 ? "llama-bpe"
+                                                          : "qwen2");
 }
 
 /* ---- options --------------------------------------------------------------------------------- */
@@ -591,6 +384,6 @@ int main(int argc, char **argv)
         give_up(argv[optind], "not an option");
     check_recipe(&recipe);
     add_tensors(&recipe);
-    write_model(&recipe);
+    write_model(recipe.path, &recipe, recipe.seed);
     return 0;
 }
