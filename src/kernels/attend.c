@@ -14,7 +14,7 @@ struct running {
 
 static void scale_out(const struct weir_attention *job, float scale)
 {
-    for (size_t i = 0; i < job->d_head; i++)
+    for (size_t i = 0; i < job->d_value; i++)
         job->out[i] *= scale;
 }
 
@@ -24,15 +24,26 @@ static size_t end_of(const struct weir_attend_range *range, size_t j)
     return weir_min(range->jobs[j].n_position, range->block + WEIR_ATTEND_BLOCK);
 }
 
-/* The positions that job j sees beyond those which all see; false when there are none. */
-static bool rest_of(const struct weir_attend_range *range, size_t j, struct weir_attend_range *rest)
+/* The positions of [begin, end) for job j alone; false when there are none. */
+static bool alone(const struct weir_attend_range *range, size_t j, size_t begin, size_t end,
+                  struct weir_attend_range *own)
 {
-    *rest = (struct weir_attend_range){.jobs = range->jobs + j,
-                                       .n = 1,
-                                       .block = range->block,
-                                       .begin = range->end,
-                                       .end = end_of(range, j)};
-    return rest->begin < rest->end;
+    *own = (struct weir_attend_range){
+        .jobs = range->jobs + j, .n = 1, .block = range->block, .begin = begin, .end = end};
+    return own->begin < own->end;
+}
+
+/* The positions that job j sees before those which all see, and after them. */
+static bool lead_of(const struct weir_attend_range *range, size_t j, struct weir_attend_range *own)
+{
+    return alone(range, j, weir_attend_first(range, &range->jobs[j]),
+                 weir_min(range->begin, end_of(range, j)), own);
+}
+
+static bool rest_of(const struct weir_attend_range *range, size_t j, struct weir_attend_range *own)
+{
+    return alone(range, j, weir_max(range->end, weir_attend_first(range, &range->jobs[j])),
+                 end_of(range, j), own);
 }
 
 /* The part of a range from `begin` on that lies in one page. */
@@ -40,11 +51,11 @@ static struct weir_attend_range page_of(const struct weir_attend_range *range, s
 {
     const struct weir_attention *job = range->jobs;
     const uint32_t page = (uint32_t)begin / (uint32_t)job->page_length;
-    const size_t at = begin - page * job->page_length;
     struct weir_attend_range part = *range;
     part.begin = begin;
-    part.row = job->pages[page] * job->page_stride + at * job->kv_stride;
-    part.left = job->page_length - at;
+    part.page = job->pages[page] * job->page_stride;
+    part.row = begin - page * job->page_length;
+    part.left = job->page_length - part.row;
     part.end = weir_min(range->end, begin + part.left);
     return part;
 }
@@ -69,46 +80,79 @@ static void add_values(const struct weir_attend_level *level, const struct weir_
     }
 }
 
+/* Scores of the block become weights; what job j has so far is scaled to them. */
+static void weigh(const struct weir_attend_level *level, const struct weir_attend_range *range,
+                  size_t j, float *scores, struct running *running)
+{
+    const struct weir_attention *job = &range->jobs[j];
+    const size_t begin = weir_attend_first(range, job);
+    const size_t count = end_of(range, j) - begin;
+    const float before = running->most;
+    scores += begin - range->block;
+    if (job->softcap != 0.0f)
+        level->softcap(scores, count, job->softcap);
+    const float sum = level->soften(scores, count, &running->most);
+    const float shrink = expf(before - running->most);
+    running->total = running->total * shrink + sum;
+    if (shrink != 1.0f)
+        scale_out(job, shrink);
+}
+
 static void add_block(const struct weir_attend_level *level, const struct weir_attend_range *range,
                       struct running *running)
 {
     weir_attend_scores scores[WEIR_ATTENTION_MAX];
-    struct weir_attend_range rest;
+    struct weir_attend_range own;
+    for (size_t j = 0; j < range->n; j++)
+        if (lead_of(range, j, &own))
+            fill_scores(level, &own, scores + j);
     fill_scores(level, range, scores);
-    for (size_t j = 1; j < range->n; j++)
-        if (rest_of(range, j, &rest))
-            fill_scores(level, &rest, scores + j);
     for (size_t j = 0; j < range->n; j++) {
-        const float before = running[j].most;
-        const float sum =
-            level->soften(scores[j], end_of(range, j) - range->block, &running[j].most);
-        const float shrink = expf(before - running[j].most);
-        running[j].total = running[j].total * shrink + sum;
-        if (shrink != 1.0f)
-            scale_out(&range->jobs[j], shrink);
+        if (rest_of(range, j, &own))
+            fill_scores(level, &own, scores + j);
+        weigh(level, range, j, scores[j], &running[j]);
+        if (lead_of(range, j, &own))
+            add_values(level, &own, scores + j);
     }
     add_values(level, range, scores);
-    for (size_t j = 1; j < range->n; j++)
-        if (rest_of(range, j, &rest))
-            add_values(level, &rest, scores + j);
+    for (size_t j = 0; j < range->n; j++)
+        if (rest_of(range, j, &own))
+            add_values(level, &own, scores + j);
+}
+
+/* The positions of a block that all n jobs see; where there are none, those before its first. */
+static struct weir_attend_range common_of(const struct weir_attention *jobs, size_t n, size_t block)
+{
+    struct weir_attend_range range = {.jobs = jobs, .n = n, .block = block};
+    range.begin = weir_attend_first(&range, &jobs[n - 1]);
+    range.end = end_of(&range, 0);
+    if (range.begin >= range.end)
+        range.begin = range.end = block;
+    return range;
 }
 
 void weir_attend(const struct weir_attend_level *level, const struct weir_attention *jobs,
                  size_t count)
 {
     struct running running[WEIR_ATTENTION_MAX];
-    size_t first = 0; /* the jobs before it have seen all that they see */
+    size_t begin = 0; /* the jobs before it have seen all that they see */
+    size_t end = 0;   /* the jobs from it on see only later blocks */
     for (size_t j = 0; j < count; j++) {
-        running[j] = (struct running){.most = -INFINITY};
-        memset(jobs[j].out, 0, jobs[j].d_head * sizeof(*jobs[j].out));
+        /* Where there is no sink, the first score makes nothing of the total. */
+        running[j] = (struct running){.most = jobs[j].sink == NULL ? -INFINITY : *jobs[j].sink,
+                                      .total = 1.0f};
+        memset(jobs[j].out, 0, jobs[j].d_value * sizeof(*jobs[j].out));
     }
-    for (size_t block = 0; block < jobs[count - 1].n_position; block += WEIR_ATTEND_BLOCK) {
-        while (jobs[first].n_position <= block)
-            first++;
-        struct weir_attend_range range = {
-            .jobs = jobs + first, .n = count - first, .block = block, .begin = block};
-        range.end = end_of(&range, 0);
-        add_block(level, &range, running + first);
+    for (size_t block = jobs[0].first / WEIR_ATTEND_BLOCK * WEIR_ATTEND_BLOCK;
+         block < jobs[count - 1].n_position; block += WEIR_ATTEND_BLOCK) {
+        while (jobs[begin].n_position <= block)
+            begin++;
+        while (end < count && jobs[end].first < block + WEIR_ATTEND_BLOCK)
+            end++;
+        if (begin == end)
+            continue;
+        const struct weir_attend_range range = common_of(jobs + begin, end - begin, block);
+        add_block(level, &range, running + begin);
     }
     for (size_t j = 0; j < count; j++)
         scale_out(&jobs[j], 1.0f / running[j].total);

@@ -5,7 +5,8 @@
  * a block holds a larger score, sum and out are scaled down to it (FlashAttention-2,
  * arXiv:2307.08691, algorithm 1). Blocks begin at multiples of their length, and positions are
  * added in their order, so a query's bits depend neither on its company nor on its chunk, nor on
- * the pages that a block lies in. */
+ * the pages that a block lies in. What a query counts beside its positions, a sink, is there before
+ * the first of them. */
 #ifndef WEIR_KERNELS_ATTEND_H
 #define WEIR_KERNELS_ATTEND_H
 
@@ -19,18 +20,32 @@ struct weir_attend_range {
     const struct weir_attention *jobs;
     size_t n;
     size_t block, begin, end;
-    size_t row;  /* value index of begin's row in K or V */
+    size_t page; /* value index of the page's row 0 in K and V */
+    size_t row;  /* begin's row in the page */
     size_t left; /* positions of the page from begin on */
 };
 
-/* The value index of position p's row in K or V, which is at or after begin. */
-static inline size_t weir_attend_row(const struct weir_attend_range *range, size_t p)
+/* The value index of begin's row in K or V, whose rows are stride values apart. */
+static inline size_t weir_attend_at(const struct weir_attend_range *range, size_t stride)
+{
+    return range->page + range->row * stride;
+}
+
+/* The same of position p, which is at or after begin. */
+static inline size_t weir_attend_row(const struct weir_attend_range *range, size_t stride, size_t p)
 {
     const struct weir_attention *job = range->jobs;
     if (p - range->begin < range->left)
-        return range->row + (p - range->begin) * job->kv_stride;
+        return weir_attend_at(range, stride) + (p - range->begin) * stride;
     const uint32_t page = (uint32_t)p / (uint32_t)job->page_length;
-    return job->pages[page] * job->page_stride + (p - page * job->page_length) * job->kv_stride;
+    return job->pages[page] * job->page_stride + (p - page * job->page_length) * stride;
+}
+
+/* Where the positions of the block that a job sees begin. */
+static inline size_t weir_attend_first(const struct weir_attend_range *range,
+                                       const struct weir_attention *job)
+{
+    return job->first > range->block ? job->first : range->block;
 }
 
 /* One query's scores of a block; position p is at [p - block]. */
@@ -40,6 +55,7 @@ typedef float weir_attend_scores[WEIR_ATTEND_BLOCK];
 struct weir_attend_level {
     /* scores[job][p - block] = scale * q . k[p] */
     void (*fill_scores)(const struct weir_attend_range *range, weir_attend_scores *scores);
+    weir_softcap_fn *softcap;
     /* *most = max(*most, scores); score = exp(score - *most); returns the sum. */
     float (*soften)(float *scores, size_t count, float *most);
     /* out += sum over p of scores[job][p - block] * v[p], p ascending, one addition each. */

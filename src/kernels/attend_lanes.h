@@ -4,98 +4,20 @@
  * scores are summed together), ATTEND_TILES (registers of sums of values), and
  *
  *   spread(x)  load_floats(at, count)  load_halves(at, count)  store_floats(at, x, count)
- *   multiply_add(a, b, c) = a * b + c  add(a, b)  subtract(a, b)  maximum(a, b)  exp_of(x)
+ *   multiply_add(a, b, c) = a * b + c  add(a, b)  subtract(a, b)  multiply(a, b)
+ *   divide(a, b)
+ *   maximum(a, b)  exp_of(x)
  *   keep_first(x, count)  sum_of(x)  largest_of(x)
  *
- * where lanes past the first `count` read as 0 and are not stored. It gives attend_lanes(). */
+ * where lanes past the first `count` read as 0 and are not stored. It gives attend_lanes(), with
+ * softcap() of curves_lanes.h. */
 #ifndef WEIR_KERNELS_ATTEND_LANES_H
 #define WEIR_KERNELS_ATTEND_LANES_H
 
 #include "base/base.h"
-#include "kernels/attend.h"
+#include "kernels/attend_ahead.h"
+#include "kernels/curves_lanes.h"
 #include "kernels/kernels_internal.h"
-
-/* Rows of a page that are read one after the other, and the rows after them, which lie elsewhere. A
- * block's K is followed by its V, and that by K of the next block or of the caller's next call. */
-struct ahead {
-    const uint16_t *rows, *after;
-    size_t count, after_count;
-    size_t stride, d_head; /* values */
-    size_t lead;           /* rows */
-};
-
-/* Near enough that not more is fetched ahead than the CPU waits for: what is beyond that, it drops.
- */
-enum { LEAD_BYTES = 4096, LINE_HALVES = 32, FIRST_LEVEL = 3 };
-
-/* Rows of K, or of V, at position p, which is at or after the range's: those of p's block. */
-WEIR_INLINE void follow_with(struct ahead *ahead, const struct weir_attend_range *range,
-                             const uint16_t *k_or_v, size_t p)
-{
-    const struct weir_attention *last = &range->jobs[range->n - 1];
-    ahead->after = k_or_v + weir_attend_row(range, p);
-    ahead->after_count =
-        weir_min(weir_min(last->n_position - p, WEIR_ATTEND_BLOCK), last->page_length);
-}
-
-WEIR_INLINE struct ahead rows_ahead(const struct weir_attend_range *range, const uint16_t *k_or_v)
-{
-    const size_t d_head = range->jobs->d_head;
-    return (struct ahead){.rows = k_or_v + range->row,
-                          .count = range->end - range->begin,
-                          .stride = range->jobs->kv_stride,
-                          .d_head = d_head,
-                          .lead = LEAD_BYTES / sizeof(uint16_t) / d_head};
-}
-
-/* Whether more of the range's block follows in another page. */
-WEIR_INLINE bool goes_on(const struct weir_attend_range *range)
-{
-    return range->end < range->block + WEIR_ATTEND_BLOCK &&
-           range->end < range->jobs[range->n - 1].n_position;
-}
-
-WEIR_INLINE struct ahead keys_ahead(const struct weir_attend_range *range)
-{
-    const struct weir_attention *last = &range->jobs[range->n - 1];
-    struct ahead ahead = rows_ahead(range, last->k);
-    if (goes_on(range))
-        follow_with(&ahead, range, last->k, range->end);
-    else if (range->begin == range->block)
-        follow_with(&ahead, range, last->v, range->begin);
-    return ahead;
-}
-
-WEIR_INLINE struct ahead values_ahead(const struct weir_attend_range *range)
-{
-    const struct weir_attention *last = &range->jobs[range->n - 1];
-    const size_t next = range->block + WEIR_ATTEND_BLOCK;
-    struct ahead ahead = rows_ahead(range, last->v);
-    if (goes_on(range))
-        follow_with(&ahead, range, last->v, range->end);
-    else if (next < last->n_position)
-        follow_with(&ahead, range, last->k, next);
-    else if (last->next_k != NULL) {
-        ahead.after = last->next_k;
-        ahead.after_count =
-            weir_min(weir_min(last->n_position, WEIR_ATTEND_BLOCK), last->page_length);
-    }
-    return ahead;
-}
-
-/* Before rows [from, from + count) are read: as many are asked for. */
-WEIR_INLINE void ask_ahead(const struct ahead *ahead, size_t from, size_t count)
-{
-    for (size_t row = from + ahead->lead; row < from + ahead->lead + count; row++) {
-        const bool is_after = row >= ahead->count;
-        const size_t at = is_after ? row - ahead->count : row;
-        if (is_after && at >= ahead->after_count)
-            return;
-        const uint16_t *halves = (is_after ? ahead->after : ahead->rows) + at * ahead->stride;
-        for (size_t i = 0; i < ahead->d_head; i += LINE_HALVES)
-            __builtin_prefetch(halves + i, 0, FIRST_LEVEL);
-    }
-}
 
 /* Scores of n jobs at `rows` positions, k being the first's row. */
 WEIR_INLINE void score_rows(const struct weir_attention *jobs, const uint16_t *k,
@@ -109,7 +31,7 @@ WEIR_INLINE void score_rows(const struct weir_attention *jobs, const uint16_t *k
         const size_t left = jobs->d_head - i;
         lanes keys[ATTEND_ROWS];
         for (int row = 0; row < rows; row++)
-            keys[row] = load_halves(k + (size_t)row * jobs->kv_stride + i, left);
+            keys[row] = load_halves(k + (size_t)row * jobs->k_stride + i, left);
         for (int j = 0; j < n; j++) {
             const lanes q = load_floats(jobs[j].q + i, left);
             for (int row = 0; row < rows; row++)
@@ -125,7 +47,7 @@ WEIR_INLINE void score_jobs(const struct weir_attend_range *range,
                             const struct weir_attention *jobs, weir_attend_scores *scores,
                             const int n)
 {
-    const uint16_t *k = (const uint16_t *)jobs->k + range->row;
+    const uint16_t *k = (const uint16_t *)jobs->k + weir_attend_at(range, jobs->k_stride);
     const size_t count = range->end - range->begin;
     const struct ahead ahead = keys_ahead(range);
     for (size_t row = 0; row < count;) {
@@ -136,7 +58,7 @@ WEIR_INLINE void score_jobs(const struct weir_attend_range *range,
             score_rows(jobs, k, scores, at, n, ATTEND_ROWS);
         else
             score_rows(jobs, k, scores, at, n, 1);
-        k += rows * jobs->kv_stride;
+        k += rows * jobs->k_stride;
         row += rows;
     }
 }
@@ -179,7 +101,7 @@ WEIR_INLINE void add_tiles(const struct weir_attend_range *range, const struct w
                            const weir_attend_scores *scores, size_t first, size_t last_count,
                            const int n, const int tiles)
 {
-    const uint16_t *v = (const uint16_t *)jobs->v + range->row + first;
+    const uint16_t *v = (const uint16_t *)jobs->v + weir_attend_at(range, jobs->v_stride) + first;
     lanes sums[WEIR_ATTENTION_MAX][ATTEND_TILES];
     for (int j = 0; j < n; j++)
         for (int tile = 0; tile < tiles; tile++)
@@ -196,7 +118,7 @@ WEIR_INLINE void add_tiles(const struct weir_attend_range *range, const struct w
             for (int j = 0; j < n; j++)
                 sums[j][tile] = multiply_add(spread(scores[j][at]), values, sums[j][tile]);
         }
-        v += jobs->kv_stride;
+        v += jobs->v_stride;
     }
     for (int j = 0; j < n; j++)
         for (int tile = 0; tile < tiles; tile++)
@@ -210,7 +132,7 @@ WEIR_INLINE size_t add_full_tiles(const struct weir_attend_range *range,
                                   const weir_attend_scores *scores, size_t first, const int n,
                                   const int tiles)
 {
-    for (; first + (size_t)tiles * LANES <= jobs->d_head; first += (size_t)tiles * LANES)
+    for (; first + (size_t)tiles * LANES <= jobs->d_value; first += (size_t)tiles * LANES)
         add_tiles(range, jobs, scores, first, LANES, n, tiles);
     return first;
 }
@@ -224,8 +146,8 @@ WEIR_INLINE void add_jobs(const struct weir_attend_range *range, const struct we
         first = add_full_tiles(range, jobs, scores, first, n, 8);
     if (ATTEND_TILES / n > 4)
         first = add_full_tiles(range, jobs, scores, first, n, 4);
-    for (; first < jobs->d_head; first += LANES)
-        add_tiles(range, jobs, scores, first, jobs->d_head - first, n, 1);
+    for (; first < jobs->d_value; first += LANES)
+        add_tiles(range, jobs, scores, first, jobs->d_value - first, n, 1);
 }
 
 static void add_values(const struct weir_attend_range *range, const weir_attend_scores *scores)
@@ -241,7 +163,7 @@ static void add_values(const struct weir_attend_range *range, const weir_attend_
 
 static void attend_lanes(const struct weir_attention *jobs, size_t count)
 {
-    static const struct weir_attend_level level = {fill_scores, soften, add_values};
+    static const struct weir_attend_level level = {fill_scores, softcap, soften, add_values};
     weir_attend(&level, jobs, count);
 }
 

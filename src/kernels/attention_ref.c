@@ -15,7 +15,7 @@ WEIR_INLINE void fill_scores(const struct weir_attend_range *range, weir_attend_
     for (size_t j = 0; j < range->n; j++) {
         const struct weir_attention *job = &range->jobs[j];
         for (size_t position = range->begin; position < range->end; position++) {
-            const size_t row = range->row + (position - range->begin) * job->kv_stride;
+            const size_t row = weir_attend_row(range, job->k_stride, position);
             float dot = 0.0f;
             for (size_t i = 0; i < job->d_head; i++)
                 dot += job->q[i] * value_of(job->k, row + i, is_f32);
@@ -43,8 +43,8 @@ WEIR_INLINE void add_values(const struct weir_attend_range *range, const weir_at
     for (size_t j = 0; j < range->n; j++) {
         const struct weir_attention *job = &range->jobs[j];
         for (size_t position = range->begin; position < range->end; position++) {
-            const size_t row = range->row + (position - range->begin) * job->kv_stride;
-            for (size_t i = 0; i < job->d_head; i++)
+            const size_t row = weir_attend_row(range, job->v_stride, position);
+            for (size_t i = 0; i < job->d_value; i++)
                 job->out[i] +=
                     scores[j][position - range->block] * value_of(job->v, row + i, is_f32);
         }
@@ -73,12 +73,14 @@ static void add_values_f32(const struct weir_attend_range *range, const weir_att
 
 void weir_attention_ref(const struct weir_attention *jobs, size_t count)
 {
-    static const struct weir_attend_level level = {fill_scores_f16, soften, add_values_f16};
+    static const struct weir_attend_level level = {fill_scores_f16, weir_softcap_ref, soften,
+                                                   add_values_f16};
     weir_attend(&level, jobs, count);
 }
 
 void weir_attention_f32(const struct weir_attention *jobs, size_t count)
 {
-    static const struct weir_attend_level level = {fill_scores_f32, soften, add_values_f32};
+    static const struct weir_attend_level level = {fill_scores_f32, weir_softcap_ref, soften,
+                                                   add_values_f32};
     weir_attend(&level, jobs, count);
 }

@@ -105,38 +105,55 @@ typedef float weir_rmsnorm_fn(const float *x, const float *weight, float *y, siz
 /* gate[i] = silu(gate[i]) * up[i]; silu(v) = v / (1 + exp(-v)). TOL 1e-5 relative. */
 typedef void weir_silu_mul_fn(float *gate, const float *up, size_t count);
 
+/* gate[i] = gelu(gate[i]) * up[i]; gelu(v) = v / 2 * (1 + tanh(sqrt(2 / pi) (v + 0.044715 v^3)))
+ * (arXiv:1606.08415 section 2). TOL 1e-4 relative. */
+typedef void weir_gelu_mul_fn(float *gate, const float *up, size_t count);
+
 /* y[i] += scale * x[i]. One multiply and one add each, not fused: EXACT. */
 typedef void weir_axpy_fn(float *y, const float *x, float scale, size_t count);
+
+/* x[i] = cap * tanh(x[i] / cap), cap > 0. TOL 1e-6 * cap. */
+typedef void weir_softcap_fn(float *x, size_t count, float cap);
+
+/* x[i] *= sigmoid(gate[i]). TOL 1e-5 relative. */
+typedef void weir_sigmoid_mul_fn(float *x, const float *gate, size_t count);
 
 /* Queries over one head of a KV cache of f16: query heads that share it, or a head of tokens that
  * follow each other. K and V are read once for all of them where the level can. For each job
  *
- *   score[p] = scale * sum over i of q[i] * k[p][i],   p in [0, n_position)
+ *   score[p] = scale * sum over i of q[i] * k[p][i],   p in [first, n_position)
+ *   score[p] = softcap * tanh(score[p] / softcap),     where softcap is not 0
  *   out[i]   = sum over p of softmax(score)[p] * v[p][i]
  *
  *   k, v   rows of f16 in pages: position p is row p % page_length of page pages[p / page_length].
- *          Rows are kv_stride values apart, pages page_stride; k and v point at row 0 of page 0
+ *          Rows are k_stride and v_stride values apart, pages page_stride; k and v point at row 0
+ *          of page 0. Pages before first's are not looked at
+ *   sink   NULL, or one score more that the softmax counts and that has no value
  *   next_k where the caller reads K after these, or NULL: rows of one page that may be fetched
  *          ahead; that of the last job counts
- *   out    d_head floats; overlaps nothing
+ *   out    d_value floats; overlaps nothing
  *
  * All jobs of a call, at most WEIR_ATTENTION_MAX, have the same k, v, pages, strides, d_head,
- * scale, and n_position does not fall from one to the next; a job's bits do not depend on its
- * company. Any d_head and n_position >= 1. attend.h has the order of the sums. Pages as in
- * PagedAttention (arXiv:2309.06180). TOL 1e-4 relative to sum |softmax v|. A score of minus
- * infinity, which has no weight, makes out not a number all the same. */
+ * d_value, scale, softcap, and neither first nor n_position falls from one to the next; a job's
+ * bits do not depend on its company. Any d_head and d_value, n_position > first. attend.h has the
+ * order of the sums. Pages as in PagedAttention (arXiv:2309.06180), sinks as in arXiv:2309.17453
+ * with a learned score. TOL 1e-4 relative to sum |softmax v|. A score of minus infinity, which has
+ * no weight, makes out not a number all the same; sinks are finite. */
 struct weir_attention {
     const float *q;
     const void *k;
     const void *v;
     const void *next_k;
     const uint32_t *pages;
-    size_t kv_stride;
+    const float *sink;
+    size_t k_stride, v_stride;
     size_t page_length;
     size_t page_stride;
-    size_t d_head;
-    size_t n_position;
+    size_t d_head;  /* of q and k */
+    size_t d_value; /* of v and out */
+    size_t first, n_position;
     float scale;
+    float softcap; /* 0: none */
     float *out;
 };
 enum { WEIR_ATTENTION_MAX = 4 };
@@ -154,7 +171,10 @@ struct weir_kernels {
     weir_act_fn *quantize[WEIR_ACT_COUNT];
     weir_rmsnorm_fn *rmsnorm;
     weir_silu_mul_fn *silu_mul;
+    weir_gelu_mul_fn *gelu_mul;
     weir_axpy_fn *axpy;
+    weir_softcap_fn *softcap;
+    weir_sigmoid_mul_fn *sigmoid_mul;
     weir_attention_fn *attention;
     weir_conv_fn *conv;
     weir_delta_fn *delta;

@@ -105,12 +105,35 @@ static void silu_mul(float *gate, const float *up, size_t count)
         gate[i] = gate[i] / (1.0f + expf(-gate[i])) * up[i];
 }
 
+static void gelu_mul(float *gate, const float *up, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const float g = gate[i];
+        /* The same by a sigmoid of twice the tanh's argument, which is exact far below 0 too. */
+        gate[i] = g / (1.0f + expf(-1.5957691f * (g + 0.044715f * g * g * g))) * up[i];
+    }
+}
+
 static void axpy(float *y, const float *x, float scale, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         const float product = scale * x[i];
         y[i] = y[i] + product;
     }
+}
+
+static void sigmoid_mul(float *x, const float *gate, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        /* Times 0 a finite gate is nothing, and an infinity what is not a number. */
+        x[i] *= 1.0f / (1.0f + expf(-gate[i])) + 0.0f * gate[i];
+}
+
+void weir_softcap_ref(float *x, size_t count, float cap)
+{
+    for (size_t i = 0; i < count; i++)
+        /* Times 0 a finite value is nothing, and an infinity what is not a number. */
+        x[i] = cap * tanhf(x[i] / cap) + 0.0f * x[i];
 }
 
 static void to_f16(const float *src, uint16_t *dst, size_t count)
@@ -128,7 +151,10 @@ void weir_kernels_init_ref(struct weir_kernels *kernels)
     kernels->quantize[WEIR_ACT_Q8_256] = act_q8_256;
     kernels->rmsnorm = rmsnorm;
     kernels->silu_mul = silu_mul;
+    kernels->gelu_mul = gelu_mul;
     kernels->axpy = axpy;
+    kernels->softcap = weir_softcap_ref;
+    kernels->sigmoid_mul = sigmoid_mul;
     kernels->attention = weir_attention_ref;
     kernels->to_f16 = to_f16;
     kernels->isa = "ref";

@@ -1,122 +1,63 @@
 /* attention.c - grouped-query attention of each run over its sequence's pages. */
-#include "model/linear.h"
+#include "model/heads.h"
 
-#include <string.h>
+/* The most that a layer has of each. */
+struct widths {
+    uint64_t q, k, v, gate, attended, head;
+};
+
+static void widen(struct widths *widths, const struct weir_mixer *mixer)
+{
+    widths->q = weir_max(widths->q, (uint64_t)mixer->n_head * weir_attention_q_stride(mixer));
+    widths->k = weir_max(widths->k, (uint64_t)mixer->n_kv_head * mixer->d_head);
+    widths->v = weir_max(widths->v, (uint64_t)mixer->n_kv_head * mixer->d_value);
+    widths->gate = weir_max(widths->gate, mixer->gate.rows);
+    widths->attended = weir_max(widths->attended, (uint64_t)mixer->n_head * mixer->d_value);
+    widths->head = weir_max(widths->head, weir_max(mixer->d_head, mixer->d_value));
+}
 
 void weir_attention_layout(struct weir_forward *forward, struct weir_mem *mem)
 {
     const struct weir_forward_config *config = &forward->config;
     struct weir_attention_scratch *scratch = &forward->attention;
-    uint64_t q_width = 0;
-    uint64_t kv_width = 0;
-    for (uint32_t layer = 0; layer < forward->shape->n_layer; layer++) {
-        const struct weir_mixer *mixer = &config->model->layers[layer].mixer;
-        if (mixer->kind != WEIR_MIXER_ATTENTION)
-            continue;
-        q_width = weir_max(q_width, (uint64_t)mixer->n_head * mixer->d_head);
-        kv_width = weir_max(kv_width, (uint64_t)mixer->n_kv_head * mixer->d_head);
-    }
-    scratch->rope_table = weir_take_floats(mem, (uint64_t)config->n_ctx * forward->shape->n_rot);
-    scratch->q = weir_take_floats(mem, config->n_chunk * q_width);
-    scratch->k = weir_take_floats(mem, config->n_chunk * kv_width);
-    scratch->v = weir_take_floats(mem, config->n_chunk * kv_width);
-    scratch->attended = weir_take_floats(mem, config->n_chunk * q_width);
+    struct widths widths = {0};
+    for (uint32_t layer = 0; layer < forward->shape->n_layer; layer++)
+        if (config->model->layers[layer].mixer.kind == WEIR_MIXER_ATTENTION)
+            widen(&widths, &config->model->layers[layer].mixer);
+    scratch->q = weir_take_floats(mem, config->n_chunk * widths.q);
+    scratch->k = weir_take_floats(mem, config->n_chunk * widths.k);
+    scratch->v = weir_take_floats(mem, config->n_chunk * widths.v);
+    scratch->gate = weir_take_floats(mem, config->n_chunk * widths.gate);
+    scratch->attended = weir_take_floats(mem, config->n_chunk * widths.attended);
+    scratch->ones = weir_take_floats(mem, widths.head);
+    if (mem->phase == WEIR_MEM_OPENING)
+        for (uint64_t index = 0; index < widths.head; index++)
+            scratch->ones[index] = 1.0f;
     const unsigned attended =
         weir_input_formats(config->model, forward->kernels, WEIR_INPUT_ATTENDED);
-    weir_take_act(&scratch->attended_act, mem, attended, config->n_chunk, (size_t)q_width, false);
+    weir_take_act(&scratch->attended_act, mem, attended, config->n_chunk, (size_t)widths.attended,
+                  false);
     scratch->attended_act.f32 = scratch->attended;
 }
 
-static size_t value_bytes(const struct weir_forward *forward)
-{
-    return forward->config.kv_f32 ? sizeof(float) : sizeof(uint16_t);
-}
-
-/* The running layer's K or V of a head: row 0 of page 0. */
-static uint8_t *rows_of(const struct weir_forward *forward, bool is_v, uint32_t kv_head)
+uint8_t *weir_attention_rows(const struct weir_forward *forward, bool is_v, uint32_t kv_head)
 {
     const struct weir_mixer *mixer = &forward->step.layer->mixer;
     const struct weir_state_view view =
         weir_state_view_get(forward->config.state, forward->step.layer_index);
-    const size_t before = ((size_t)is_v * mixer->n_kv_head + kv_head) * view.page_length;
-    return view.base + view.at_bytes + before * mixer->d_head * value_bytes(forward);
+    const size_t before = is_v ? (size_t)mixer->n_kv_head * mixer->d_head + kv_head * mixer->d_value
+                               : (size_t)kv_head * mixer->d_head;
+    return view.base + view.at_bytes + before * view.page_length * weir_kv_value_bytes(forward);
 }
 
-static void add_bias(float *x, const struct weir_vector *bias, size_t count)
+/* The first position that a position sees. */
+static uint32_t first_seen(const struct weir_mixer *mixer, uint32_t position)
 {
-    if (bias->tensor == NULL)
-        return;
-    for (size_t index = 0; index < count; index++)
-        x[index] += bias->data[index];
-}
-
-/* RMSNorm of each head (Qwen3, arXiv:2505.09388 section 2) or of all of them at once (OLMoE,
- * arXiv:2409.02060 section 2), as the family says; nothing without the weight. */
-static void norm_heads(const struct weir_forward *forward, float *x, const struct weir_vector *norm,
-                       uint32_t n_head)
-{
-    if (norm->tensor == NULL)
-        return;
-    const size_t width = (size_t)norm->tensor->dims[0];
-    const size_t total = (size_t)n_head * forward->step.layer->mixer.d_head;
-    for (size_t start = 0; start < total; start += width)
-        forward->kernels->rmsnorm(x + start, norm->data, x + start, width,
-                                  forward->shape->norm_epsilon);
-}
-
-static void rotate_heads(const struct weir_forward *forward, float *x, uint32_t n_head,
-                         uint32_t position)
-{
-    const struct weir_mixer *mixer = &forward->step.layer->mixer;
-    const float *angles = forward->attention.rope_table + (size_t)position * mixer->n_rot;
-    for (uint32_t head = 0; head < n_head; head++)
-        weir_rope(x + (size_t)head * mixer->d_head, angles, mixer->n_rot, mixer->is_interleaved);
-}
-
-/* One head of a row into its sequence's page. */
-static void store_head(const struct weir_forward *forward, const struct weir_row *row, bool is_v,
-                       uint32_t head, const float *x)
-{
-    const size_t d_head = forward->step.layer->mixer.d_head;
-    const struct weir_state_view view =
-        weir_state_view_get(forward->config.state, forward->step.layer_index);
-    const uint32_t page = weir_sequence_pages(
-        forward->step.runs[row->run].sequence)[row->position / view.page_length];
-    uint8_t *place = rows_of(forward, is_v, head) + page * view.stride_bytes +
-                     row->position % view.page_length * d_head * value_bytes(forward);
-    if (forward->config.kv_f32)
-        memcpy(place, x, d_head * sizeof(*x));
-    else
-        forward->kernels->to_f16(x, (uint16_t *)(void *)place, d_head);
-}
-
-/* Bias, norm and rope of q and k; K and V into the pages. Rows of this part. */
-static void place_heads(void *user, uint32_t part, uint32_t n_part)
-{
-    struct weir_forward *forward = user;
-    const struct weir_mixer *mixer = &forward->step.layer->mixer;
-    const size_t q_width = (size_t)mixer->n_head * mixer->d_head;
-    const size_t kv_width = (size_t)mixer->n_kv_head * mixer->d_head;
-    uint64_t begin;
-    uint64_t end;
-    weir_part_range(forward->step.n_row, part, n_part, &begin, &end);
-    for (uint64_t index = begin; index < end; index++) {
-        const struct weir_row *row = &forward->step.rows[index];
-        float *q = forward->attention.q + index * q_width;
-        float *k = forward->attention.k + index * kv_width;
-        float *v = forward->attention.v + index * kv_width;
-        add_bias(q, &mixer->q_bias, q_width);
-        add_bias(k, &mixer->k_bias, kv_width);
-        add_bias(v, &mixer->v_bias, kv_width);
-        norm_heads(forward, q, &mixer->q_norm, mixer->n_head);
-        norm_heads(forward, k, &mixer->k_norm, mixer->n_kv_head);
-        rotate_heads(forward, q, mixer->n_head, row->position);
-        rotate_heads(forward, k, mixer->n_kv_head, row->position);
-        for (uint32_t head = 0; head < mixer->n_kv_head; head++) {
-            store_head(forward, row, false, head, k + (size_t)head * mixer->d_head);
-            store_head(forward, row, true, head, v + (size_t)head * mixer->d_head);
-        }
-    }
+    if (mixer->window == 0)
+        return 0;
+    if (mixer->is_in_chunks)
+        return position / mixer->window * mixer->window;
+    return position < mixer->window ? 0 : position + 1 - mixer->window;
 }
 
 /* One query: a head of a row. */
@@ -127,20 +68,25 @@ static struct weir_attention query_of(const struct weir_forward *forward, uint32
     const struct weir_row *row = &forward->step.rows[row_index];
     const struct weir_state_view view =
         weir_state_view_get(forward->config.state, forward->step.layer_index);
-    const size_t at = ((size_t)row_index * mixer->n_head + head) * mixer->d_head;
+    const size_t at = (size_t)row_index * mixer->n_head + head;
     const uint32_t kv_head = head / (mixer->n_head / mixer->n_kv_head);
     return (struct weir_attention){
-        .q = forward->attention.q + at,
-        .k = rows_of(forward, false, kv_head),
-        .v = rows_of(forward, true, kv_head),
+        .q = forward->attention.q + at * weir_attention_q_stride(mixer),
+        .k = weir_attention_rows(forward, false, kv_head),
+        .v = weir_attention_rows(forward, true, kv_head),
         .pages = weir_sequence_pages(forward->step.runs[row->run].sequence),
-        .kv_stride = mixer->d_head,
+        .sink = mixer->sinks.tensor == NULL ? NULL : mixer->sinks.data + head,
+        .k_stride = mixer->d_head,
+        .v_stride = mixer->d_value,
         .page_length = view.page_length,
-        .page_stride = (size_t)view.stride_bytes / value_bytes(forward),
+        .page_stride = (size_t)view.stride_bytes / weir_kv_value_bytes(forward),
         .d_head = mixer->d_head,
+        .d_value = mixer->d_value,
+        .first = first_seen(mixer, row->position),
         .n_position = (size_t)row->position + 1,
         .scale = mixer->scale,
-        .out = forward->attention.attended + at,
+        .softcap = mixer->softcap,
+        .out = forward->attention.attended + at * mixer->d_value,
     };
 }
 
@@ -192,13 +138,15 @@ static struct queries queries_at(const struct weir_forward *forward, uint64_t it
     return (struct queries){0};
 }
 
-/* K of the first page that these queries read; NULL when there are none. */
+/* The first K that these queries read; NULL when there are none. */
 static const void *first_keys(const struct weir_forward *forward, const struct queries *queries)
 {
     if (queries->count == 0)
         return NULL;
     const struct weir_attention query = query_of(forward, queries->row, queries->head);
-    return (const uint8_t *)query.k + query.pages[0] * query.page_stride * value_bytes(forward);
+    const size_t row = query.pages[query.first / query.page_length] * query.page_stride +
+                       query.first % query.page_length * query.k_stride;
+    return (const uint8_t *)query.k + row * weir_kv_value_bytes(forward);
 }
 
 static void attend(const struct weir_forward *forward, const struct queries *queries,
@@ -234,27 +182,21 @@ static void prefetch_keys(const struct weir_forward *forward)
     weir_pool *pool = forward->config.pool;
     const struct weir_mixer *mixer = &forward->step.layer->mixer;
     const uint32_t position = forward->step.rows[0].position;
+    const uint32_t first = first_seen(mixer, position);
     const struct weir_state_view view =
         weir_state_view_get(forward->config.state, forward->step.layer_index);
-    if (forward->step.n_row > 1 || position == 0)
+    if (forward->step.n_row > 1 || position == first)
         return;
-    const uint64_t bytes =
-        weir_min(position, view.page_length) * mixer->d_head * value_bytes(forward);
-    const uint32_t page = weir_sequence_pages(forward->step.runs[0].sequence)[0];
+    const uint64_t row_bytes = mixer->d_head * weir_kv_value_bytes(forward);
+    const uint32_t at = first % view.page_length;
+    const uint64_t count = weir_min(position - first, view.page_length - at);
+    const uint32_t page =
+        weir_sequence_pages(forward->step.runs[0].sequence)[first / view.page_length];
     for (uint32_t part = 0; part < weir_pool_thread_count(pool); part++)
-        weir_pool_prefetch(
-            pool, part, rows_of(forward, false, part % mixer->n_kv_head) + page * view.stride_bytes,
-            bytes);
-}
-
-static void quantize_attended(void *user, uint32_t part, uint32_t n_part)
-{
-    struct weir_forward *forward = user;
-    uint64_t begin;
-    uint64_t end;
-    weir_part_range(forward->step.n_row, part, n_part, &begin, &end);
-    weir_act_fill(forward, &forward->attention.attended_act, forward->attention.attended, begin,
-                  end);
+        weir_pool_prefetch(pool, part,
+                           weir_attention_rows(forward, false, part % mixer->n_kv_head) +
+                               page * view.stride_bytes + at * row_bytes,
+                           count * row_bytes);
 }
 
 /* The network's first matrix comes after the mixer's last. */
@@ -266,30 +208,52 @@ static void prefetch_network(const struct weir_forward *forward)
     weir_linear_prefetch(forward, first, 1);
 }
 
+/* The matrices that are applied to the normed rows, and where their rows go. Returns how many. */
+static uint32_t list_projections(const struct weir_mixer *mixer,
+                                 const struct weir_weight *weights[WEIR_LINEAR_MAX])
+{
+    const struct weir_weight *const all[] = {&mixer->q, &mixer->k, &mixer->v, &mixer->gate};
+    uint32_t count = 0;
+    for (size_t index = 0; index < WEIR_COUNT(all); index++)
+        if (all[index]->cols != 0)
+            weights[count++] = all[index];
+    return count;
+}
+
+static void project(struct weir_forward *forward)
+{
+    const struct weir_mixer *mixer = &forward->step.layer->mixer;
+    const struct weir_attention_scratch *scratch = &forward->attention;
+    struct weir_linear linear = {
+        .name = "q k v",
+        .forward = forward,
+        .act = &forward->stream.normed_act,
+        .n_row = forward->step.n_row,
+        .counts_uses = true,
+    };
+    linear.count = list_projections(mixer, linear.weight);
+    for (uint32_t index = 0; index < linear.count; index++)
+        linear.y[index] = linear.weight[index] == &mixer->q   ? scratch->q
+                          : linear.weight[index] == &mixer->k ? scratch->k
+                          : linear.weight[index] == &mixer->v ? scratch->v
+                                                              : scratch->gate;
+    weir_linear_run(&linear);
+}
+
 void weir_attention_run(struct weir_forward *forward)
 {
     const struct weir_mixer *mixer = &forward->step.layer->mixer;
     struct weir_attention_scratch *scratch = &forward->attention;
-    struct weir_linear project = {
-        .name = "q k v",
-        .forward = forward,
-        .act = &forward->stream.normed_act,
-        .weight = {&mixer->q, &mixer->k, &mixer->v},
-        .y = {scratch->q, scratch->k, scratch->v},
-        .count = 3,
-        .n_row = forward->step.n_row,
-        .counts_uses = true,
-    };
     const struct weir_weight *const output[] = {&mixer->out};
-    weir_act_narrow(&scratch->attended_act, (size_t)mixer->n_head * mixer->d_head);
+    weir_act_narrow(&scratch->attended_act, (size_t)mixer->n_head * mixer->d_value);
     prefetch_keys(forward);
-    weir_linear_run(&project);
+    project(forward);
     weir_lookahead_pause(forward, false);
-    weir_forward_by_row(forward, "place heads", place_heads);
+    weir_forward_by_row(forward, "place heads", weir_heads_place);
     weir_linear_prefetch(forward, output, 1);
     weir_pool_run(forward->config.pool, "attend", attend_heads, forward);
     weir_lookahead_pause(forward, false);
-    weir_forward_by_row(forward, "quantize attended", quantize_attended);
+    weir_forward_by_row(forward, "quantize attended", weir_heads_finish);
     struct weir_linear gather = {
         .name = "attention output",
         .forward = forward,
@@ -305,14 +269,16 @@ void weir_attention_run(struct weir_forward *forward)
 
 void weir_attention_prefetch(const struct weir_forward *forward, const struct weir_mixer *mixer)
 {
-    const struct weir_weight *const project[] = {&mixer->q, &mixer->k, &mixer->v};
-    weir_linear_prefetch(forward, project, WEIR_COUNT(project));
+    const struct weir_weight *weights[WEIR_LINEAR_MAX];
+    weir_linear_prefetch(forward, weights, list_projections(mixer, weights));
 }
 
 void weir_attention_state(const struct weir_mixer *mixer, uint64_t value_bytes,
                           struct weir_state_layer *out)
 {
-    *out =
-        (struct weir_state_layer){.kind = WEIR_STATE_POSITIONS,
-                                  .bytes = 2ull * mixer->n_kv_head * mixer->d_head * value_bytes};
+    const uint64_t width = mixer->d_head + mixer->d_value;
+    *out = (struct weir_state_layer){.kind = mixer->window == 0 ? WEIR_STATE_POSITIONS
+                                                                : WEIR_STATE_WINDOW,
+                                     .window = mixer->window,
+                                     .bytes = mixer->n_kv_head * width * value_bytes};
 }

@@ -32,10 +32,16 @@ static uint64_t known_dim(const struct weir_model *model, const struct weir_laye
         return model->shape.d_model;
     case WEIR_DIM_HEAD:
         return layer->mixer.d_head;
+    case WEIR_DIM_HEADS:
+        return layer->mixer.n_head;
     case WEIR_DIM_Q:
         return (uint64_t)layer->mixer.n_head * layer->mixer.d_head;
-    case WEIR_DIM_KV:
+    case WEIR_DIM_K:
         return (uint64_t)layer->mixer.n_kv_head * layer->mixer.d_head;
+    case WEIR_DIM_V:
+        return (uint64_t)layer->mixer.n_kv_head * layer->mixer.d_value;
+    case WEIR_DIM_ATTENDED:
+        return (uint64_t)layer->mixer.n_head * layer->mixer.d_value;
     case WEIR_DIM_EXPERTS:
         return model->shape.n_expert;
     case WEIR_DIM_ROT_HALF:
@@ -179,15 +185,9 @@ static enum weir_status describe_layer(const struct weir_model *model, uint32_t 
     struct weir_layer *layer = &model->layers[layer_index];
     const struct weir_shape *shape = &model->shape;
     struct weir_layer_shape at;
-    WEIR_TRY(weir_shape_read_layer(model, layer_index, &at, err));
-    layer->mixer.kind = WEIR_MIXER_ATTENTION;
-    layer->mixer.n_head = at.n_head;
-    layer->mixer.n_kv_head = at.n_kv_head;
-    layer->mixer.d_head = shape->d_head;
-    layer->mixer.n_rot = shape->n_rot;
-    layer->mixer.is_interleaved = (model->family->parts & WEIR_PART_INTERLEAVED) != 0;
+    WEIR_TRY(weir_shape_read_layer(model, layer_index, &at, &layer->mixer, err));
+    layer->network.activation = model->family->activation;
     layer->network.kind = has_experts ? WEIR_NETWORK_EXPERTS : WEIR_NETWORK_DENSE;
-    layer->mixer.scale = shape->attention_scale;
     layer->network.renormalizes = shape->renormalizes;
     layer->network.expert_scale = shape->expert_scale;
     layer->network.d_ffn = has_experts ? 0 : at.d_ffn;

@@ -158,11 +158,12 @@ static enum weir_status name_found(const struct search *search, struct weir_err 
 /* The largest magnitude of the keys and values that the step has computed, or 0 if they fit. */
 static float keys_too_large(const struct weir_forward *forward, const struct weir_mixer *mixer)
 {
-    const size_t count = (size_t)forward->step.n_row * mixer->n_kv_head * mixer->d_head;
+    const size_t count = (size_t)forward->step.n_row * mixer->n_kv_head;
     float most = 0.0f;
-    for (size_t index = 0; index < count; index++)
-        most = fmaxf(most,
-                     fmaxf(fabsf(forward->attention.k[index]), fabsf(forward->attention.v[index])));
+    for (size_t index = 0; index < count * mixer->d_head; index++)
+        most = fmaxf(most, fabsf(forward->attention.k[index]));
+    for (size_t index = 0; index < count * mixer->d_value; index++)
+        most = fmaxf(most, fabsf(forward->attention.v[index]));
     return forward->config.kv_f32 || most <= F16_MAX ? 0.0f : most;
 }
 

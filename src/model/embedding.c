@@ -31,7 +31,10 @@ static void decode_row(struct weir_forward *forward, uint32_t token, const uint8
 {
     const struct weir_weight *table = &forward->config.model->token_embedding;
     const size_t d_model = forward->shape->d_model;
-    weir_quant_decode_row(table->type, row, forward->stream.residual + token * d_model, d_model);
+    float *residual = forward->stream.residual + token * d_model;
+    weir_quant_decode_row(table->type, row, residual, d_model);
+    for (size_t index = 0; index < d_model && forward->shape->embedding_scale != 1.0f; index++)
+        residual[index] *= forward->shape->embedding_scale;
 }
 
 static struct weir_superset row_superset(const struct weir_weight *table, uint32_t id)

@@ -63,7 +63,7 @@ static void add_shared(struct weir_forward *forward, uint64_t begin, uint64_t en
 {
     const size_t d_model = forward->shape->d_model;
     for (uint32_t row = 0; row < forward->step.n_row; row++)
-        forward->kernels->axpy(forward->stream.residual + row * d_model + begin,
+        forward->kernels->axpy(forward->stream.sum + row * d_model + begin,
                                forward->stream.projected + row * d_model + begin,
                                forward->routing.shared_weight[row], end - begin);
 }
@@ -155,7 +155,7 @@ static enum weir_status finish_batch(struct batch *batch, struct weir_err *err)
     return status;
 }
 
-/* residual += sum over the row's experts, ascending by id, of weight * output. */
+/* sum += sum over the row's experts, ascending by id, of weight * output. */
 static void add_experts(struct weir_forward *forward, uint64_t begin, uint64_t end)
 {
     const uint32_t n_used = forward->shape->n_expert_used;
@@ -165,7 +165,7 @@ static void add_experts(struct weir_forward *forward, uint64_t begin, uint64_t e
         for (uint32_t rank = 0; rank < n_used; rank++) {
             const uint64_t index = row * n_used + rank;
             const size_t out = routing->assignment_at[index];
-            forward->kernels->axpy(forward->stream.residual + row * d_model + begin,
+            forward->kernels->axpy(forward->stream.sum + row * d_model + begin,
                                    routing->expert_out + out * d_model + begin,
                                    routing->chosen_weight[index], end - begin);
         }

@@ -5,6 +5,27 @@
 
 #include "base/heap.h"
 
+/* What the layer's network gives is multiplied by it. */
+static float network_scale(const struct weir_model *model, const struct weir_layer *layer)
+{
+    const bool is_mean = model->family->averages_shared && layer->network.shared_gate.cols != 0;
+    return model->shape.branch_scale * (is_mean ? 0.5f : 1.0f);
+}
+
+/* Whether more is done to what the layer's network gives before the residual stream has it. */
+static bool is_branch(const struct weir_model *model, const struct weir_layer *layer)
+{
+    return layer->network.post_norm.tensor != NULL || network_scale(model, layer) != 1.0f;
+}
+
+static bool has_branches(const struct weir_model *model)
+{
+    for (uint32_t layer = 0; layer < model->shape.n_layer; layer++)
+        if (is_branch(model, &model->layers[layer]))
+            return true;
+    return false;
+}
+
 static void layout_stream(struct weir_forward *forward, struct weir_mem *mem)
 {
     const size_t d_model = forward->shape->d_model;
@@ -13,6 +34,8 @@ static void layout_stream(struct weir_forward *forward, struct weir_mem *mem)
     stream->residual = weir_take_floats(mem, n_chunk * d_model);
     stream->normed = weir_take_floats(mem, n_chunk * d_model);
     stream->projected = weir_take_floats(mem, n_chunk * d_model);
+    if (has_branches(forward->config.model))
+        stream->branch = weir_take_floats(mem, n_chunk * d_model);
     const unsigned formats =
         weir_input_formats(forward->config.model, forward->kernels, WEIR_INPUT_NORMED);
     weir_take_act(&stream->normed_act, mem, formats, n_chunk, d_model, false);
@@ -28,6 +51,7 @@ static enum weir_status layout(struct weir_forward *forward, struct weir_mem *me
         mem, WEIR_MEM_SCRATCH, forward->config.n_chunk * sizeof(struct weir_row), sizeof(uint64_t));
     layout_stream(forward, mem);
     weir_embedding_layout(forward, mem);
+    weir_rope_layout(forward, mem);
     weir_mixer_layout(forward, mem);
     weir_network_layout(forward, mem);
     weir_routing_layout(forward, mem);
@@ -51,8 +75,7 @@ enum weir_status weir_forward_create(weir_forward **out, const struct weir_forwa
         weir_heap_free(forward);
         return status;
     }
-    weir_rope_fill(forward->attention.rope_table, forward->shape, config->model->rope_factors.data,
-                   config->n_ctx);
+    weir_rope_open(forward);
     *out = forward;
     return WEIR_OK;
 }
@@ -72,9 +95,9 @@ static void norm_row(struct weir_forward *forward, const struct weir_vector *nor
                      size_t to)
 {
     const size_t d_model = forward->shape->d_model;
-    const float factor = forward->kernels->rmsnorm(
-        forward->stream.residual + from * d_model, norm->data,
-        forward->stream.normed + to * d_model, d_model, forward->shape->norm_epsilon);
+    const float factor =
+        weir_norm_row(forward, norm->data, forward->stream.residual + from * d_model,
+                      forward->stream.normed + to * d_model);
     if (!(factor > 0.0f)) /* relaxed: the end of the job publishes it */
         atomic_store_explicit(&forward->is_damaged, true, memory_order_relaxed);
 }
@@ -97,18 +120,52 @@ static void norm_before_mixer(void *user, uint32_t part, uint32_t n_part)
     norm_rows(forward, &forward->step.layer->mixer.norm, begin, end);
 }
 
-/* residual += the mixer's output; then the norm before the network. */
+/* residual += scale * norm(x), rows [begin, end); the norm is where the layer has one. */
+static void add_rows(const struct weir_forward *forward, const struct weir_vector *norm, float *x,
+                     float scale, uint64_t begin, uint64_t end)
+{
+    const size_t d_model = forward->shape->d_model;
+    for (uint64_t row = begin; row < end && norm->tensor != NULL; row++)
+        weir_norm_row(forward, norm->data, x + row * d_model, x + row * d_model);
+    forward->kernels->axpy(forward->stream.residual + begin * d_model, x + begin * d_model, scale,
+                           (end - begin) * d_model);
+}
+
+/* A network beside the mixer has the same input; so nothing looks at what the mixer gave. */
+static void look_at_rows(struct weir_forward *forward, uint64_t begin, uint64_t end)
+{
+    const size_t d_model = forward->shape->d_model;
+    if (!weir_all_finite(forward->stream.residual + begin * d_model, (end - begin) * d_model))
+        atomic_store_explicit(&forward->is_damaged, true, memory_order_relaxed);
+}
+
+/* The mixer's output is added; then the norm before the network. */
 static void add_and_norm(void *user, uint32_t part, uint32_t n_part)
 {
     struct weir_forward *forward = user;
     const size_t d_model = forward->shape->d_model;
+    struct weir_stream *stream = &forward->stream;
     uint64_t begin;
     uint64_t end;
     weir_part_range(forward->step.n_row, part, n_part, &begin, &end);
-    forward->kernels->axpy(forward->stream.residual + begin * d_model,
-                           forward->stream.projected + begin * d_model, 1.0f,
-                           (end - begin) * d_model);
-    norm_rows(forward, &forward->step.layer->network.norm, begin, end);
+    add_rows(forward, &forward->step.layer->mixer.post_norm, stream->projected,
+             forward->shape->branch_scale, begin, end);
+    if (forward->config.model->family->is_parallel)
+        look_at_rows(forward, begin, end);
+    else
+        norm_rows(forward, &forward->step.layer->network.norm, begin, end);
+    if (stream->sum == stream->branch)
+        memset(stream->branch + begin * d_model, 0, (end - begin) * d_model * sizeof(float));
+}
+
+static void add_branch(void *user, uint32_t part, uint32_t n_part)
+{
+    struct weir_forward *forward = user;
+    uint64_t begin;
+    uint64_t end;
+    weir_part_range(forward->step.n_row, part, n_part, &begin, &end);
+    add_rows(forward, &forward->step.layer->network.post_norm, forward->stream.branch,
+             network_scale(forward->config.model, forward->step.layer), begin, end);
 }
 
 void weir_forward_tell(const struct weir_forward *forward, const char *name, uint64_t begin_ns)
@@ -132,6 +189,8 @@ static enum weir_status run_layer(struct weir_forward *forward, uint32_t index,
 {
     forward->step.layer_index = index;
     forward->step.layer = &forward->config.model->layers[index];
+    const bool has_branch = is_branch(forward->config.model, forward->step.layer);
+    forward->stream.sum = has_branch ? forward->stream.branch : forward->stream.residual;
     const uint64_t begin_ns = weir_timeline_now(forward->config.timeline);
     weir_forward_by_row(forward, "norm", norm_before_mixer);
     if (is_damaged(forward))
@@ -143,8 +202,11 @@ static enum weir_status run_layer(struct weir_forward *forward, uint32_t index,
     weir_lookahead_pause(forward, false);
     weir_forward_tell(forward, "attention", begin_ns);
     if (weir_layer_has_experts(forward->step.layer))
-        return weir_experts_run(forward, err);
-    weir_dense_run(forward);
+        WEIR_TRY(weir_experts_run(forward, err));
+    else
+        weir_dense_run(forward);
+    if (has_branch)
+        weir_forward_by_row(forward, "add branch", add_branch);
     return WEIR_OK;
 }
 
@@ -184,6 +246,7 @@ enum weir_status weir_forward_step(weir_forward *forward, const struct weir_run 
     list_rows(forward, runs, n_run);
     atomic_store_explicit(&forward->is_damaged, false, memory_order_relaxed); /* before any job */
     WEIR_TRY(weir_embed(forward, err));
+    weir_rope_begin(forward);
     weir_lookahead_begin(forward);
     for (uint32_t layer = 0; layer < forward->shape->n_layer; layer++) {
         if (is_cancelled(&forward->step))
@@ -202,6 +265,38 @@ enum weir_status weir_forward_step(weir_forward *forward, const struct weir_run 
                          (size_t)forward->step.n_row * forward->shape->d_model))
         return weir_damage_name(forward, forward->shape->n_layer - 1, true, err);
     return WEIR_OK;
+}
+
+/* Logits that more is done to. */
+struct logits {
+    const struct weir_shape *shape;
+    const struct weir_kernels *kernels;
+    float *values;
+    uint64_t count;
+};
+
+static void scale_logits(void *user, uint32_t part, uint32_t n_part)
+{
+    const struct logits *logits = user;
+    const struct weir_shape *shape = logits->shape;
+    uint64_t begin;
+    uint64_t end;
+    weir_part_range(logits->count, part, n_part, &begin, &end);
+    for (uint64_t index = begin; index < end && shape->logit_scale != 1.0f; index++)
+        logits->values[index] *= shape->logit_scale;
+    if (shape->logit_softcap != 0.0f)
+        logits->kernels->softcap(logits->values + begin, end - begin, shape->logit_softcap);
+}
+
+static void finish_logits(const struct weir_forward *forward, float *values, uint32_t count)
+{
+    const struct weir_shape *shape = forward->shape;
+    struct logits logits = {.shape = shape,
+                            .kernels = forward->kernels,
+                            .values = values,
+                            .count = (uint64_t)count * shape->n_vocab};
+    if (shape->logit_scale != 1.0f || shape->logit_softcap != 0.0f)
+        weir_pool_run(forward->config.pool, "logits", scale_logits, &logits);
 }
 
 void weir_forward_logits(weir_forward *forward, const uint32_t *rows, uint32_t count, float *out)
@@ -224,6 +319,7 @@ void weir_forward_logits(weir_forward *forward, const uint32_t *rows, uint32_t c
         .counts_uses = true,
     };
     weir_linear_run(&head);
+    finish_logits(forward, out, count);
     weir_timeline_add(timeline,
                       (struct weir_event){.name = "logits",
                                           .kind = WEIR_EVENT_STEP,

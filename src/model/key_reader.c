@@ -115,6 +115,19 @@ enum weir_status weir_key_positive(const struct weir_key_reader *reader, const c
     return WEIR_OK;
 }
 
+enum weir_status weir_key_not_negative(const struct weir_key_reader *reader, const char *suffix,
+                                       float *value)
+{
+    char key[WEIR_KEY_NAME_MAX];
+    float found = *value;
+    WEIR_TRY(weir_key_real(reader, suffix, &found));
+    if (found < 0.0f)
+        return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT, "key %s: wanted 0 or more, found %g",
+                         weir_key_name(reader, suffix, key), (double)found);
+    *value = found;
+    return WEIR_OK;
+}
+
 enum weir_status weir_key_bool(const struct weir_key_reader *reader, const char *suffix,
                                bool *value)
 {

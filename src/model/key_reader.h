@@ -29,6 +29,9 @@ enum weir_status weir_key_real(const struct weir_key_reader *reader, const char 
 /* The same, above 0. */
 enum weir_status weir_key_positive(const struct weir_key_reader *reader, const char *suffix,
                                    float *value);
+/* The same, 0 or above. */
+enum weir_status weir_key_not_negative(const struct weir_key_reader *reader, const char *suffix,
+                                       float *value);
 /* *value stays when the key is absent. */
 enum weir_status weir_key_bool(const struct weir_key_reader *reader, const char *suffix,
                                bool *value);

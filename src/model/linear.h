@@ -37,13 +37,15 @@ struct weir_piece weir_piece_next(struct weir_deal *deal);
 bool weir_piece_overlap(const struct weir_piece *piece, uint64_t first, uint64_t count,
                         uint64_t *begin, uint64_t *end);
 
-/* One fork-join over the rows of up to three weights that share x. */
+enum { WEIR_LINEAR_MAX = 4 };
+
+/* One fork-join over the rows of up to WEIR_LINEAR_MAX weights that share x. */
 struct weir_linear {
     const char *name; /* of the job */
     struct weir_forward *forward;
     const struct weir_act_rows *act;
-    const struct weir_weight *weight[3];
-    float *y[3];
+    const struct weir_weight *weight[WEIR_LINEAR_MAX];
+    float *y[WEIR_LINEAR_MAX];
     uint32_t count;
     uint32_t n_row;        /* of act */
     bool counts_uses;      /* beside it one thread lets the store count the last layer's uses */

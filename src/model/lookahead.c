@@ -193,12 +193,11 @@ static void score_state(struct weir_forward *forward, uint32_t layer)
 {
     const struct weir_lookahead *ahead = forward->lookahead;
     const size_t d_model = forward->shape->d_model;
-    const struct weir_vector *norm = &forward->config.model->layers[layer].network.norm;
+    const struct weir_vector *norm = weir_network_norm(&forward->config.model->layers[layer]);
     const uint32_t n_row = gather_state(forward);
     for (uint32_t row = 0; row < n_row; row++)
-        forward->kernels->rmsnorm(ahead->state + row * d_model, norm->data,
-                                  ahead->normed + row * d_model, d_model,
-                                  forward->shape->norm_epsilon);
+        weir_norm_row(forward, norm->data, ahead->state + row * d_model,
+                      ahead->normed + row * d_model);
     weir_act_fill(forward, &forward->lookahead->act, ahead->normed, 0, n_row);
     weir_lookahead_score(forward, layer, &ahead->act, n_row);
 }

@@ -157,8 +157,15 @@ enum weir_status weir_model_load(struct weir_model *model, weir_io *io, void *st
     };
     weir_model_visit_trunk(model, &visitor.base);
     WEIR_TRY(visitor.status);
-    /* What divides an angle vanishes when it is infinite: nothing later would notice. */
-    return weir_damage_check_vector(&model->rope_factors, err);
+    /* What divides an angle, or is counted without a value, vanishes when it is infinite: nothing
+     * later would notice. */
+    const struct weir_vector *const divisors[] = {&model->rope_factors, &model->rope_long,
+                                                  &model->rope_short};
+    for (size_t index = 0; index < WEIR_COUNT(divisors); index++)
+        WEIR_TRY(weir_damage_check_vector(divisors[index], err));
+    for (uint32_t layer = 0; layer < model->shape.n_layer; layer++)
+        WEIR_TRY(weir_damage_check_vector(&model->layers[layer].mixer.sinks, err));
+    return WEIR_OK;
 }
 
 void weir_model_store_layer(const struct weir_model *model, uint32_t layer,

@@ -25,6 +25,7 @@
 #include "base/mem.h"
 #include "formats/formats.h"
 #include "io/io.h"
+#include "model/attention.h"
 #include "quant/quant.h"
 #include "state/state.h"
 #include "store/store.h"
@@ -45,11 +46,24 @@ enum weir_part {
     WEIR_PART_QKV_BIAS = 1 << 5,    /* biases on q, k and v                         */
     WEIR_PART_INTERLEAVED = 1 << 6, /* rope pairs (2i, 2i+1); else NEOX pairs       */
     WEIR_PART_RENORMALIZE = 1 << 7, /* the chosen experts' weights are made to sum 1 */
+    WEIR_PART_SINKS = 1 << 24,      /* a score of each head that has no position    */
+    WEIR_PART_POST_NORM = 1 << 25,  /* RMSNorm of what mixers and networks give     */
+    WEIR_PART_HEAD_GATE = 1 << 26,  /* a gate on what each head gives               */
+    WEIR_PART_VALUE_GATE = 1 << 27, /* a gate on each value that attention gives    */
 };
+
+enum weir_activation { WEIR_ACTIVATION_SILU, WEIR_ACTIVATION_GELU };
 
 struct weir_family {
     const char *name; /* general.architecture */
     unsigned parts;   /* enum weir_part */
+    struct weir_family_attention attention;
+    enum weir_activation activation; /* of networks */
+    bool roots_embedding;            /* embeddings are multiplied by the root of d_model */
+    bool divides_logits;             /* by logit_scale, which else multiplies */
+    bool is_parallel;                /* networks have the mixer's input, and no norm of their own */
+    bool averages_shared;  /* of routed experts and shared one it is the mean that counts */
+    bool may_center_norms; /* LayerNorm, where the file has only its epsilon */
 };
 
 /* NULL when there is no such family. */
@@ -57,26 +71,26 @@ const struct weir_family *weir_family_find(const char *name);
 /* "llama, olmoe, ..." for error messages. */
 const char *weir_family_list(char *out, size_t capacity);
 
-/* How positions turn the pairs of a head, and how that is stretched to longer texts. */
-struct weir_rope {
-    float base;
-    float scale;         /* positions are multiplied by it; 1 is none */
-    float extrapolation; /* YaRN: how much of what turns often is kept unscaled; 0: nothing */
-    float beta_fast, beta_slow; /* turns that are often, and that are not */
-    uint32_t n_ctx_original;    /* within which turns are counted */
-    float magnitude;            /* of cos and sin */
-};
-
 struct weir_shape {
     uint32_t n_layer, n_expert, n_expert_used;
+    uint32_t n_layer_lead;      /* dense layers before the first with experts, by the key */
     uint32_t n_head, n_kv_head; /* the most that a layer has */
     uint32_t d_model, d_head;
     uint32_t d_ffn;        /* the widest dense network's, by the key; 0: tensors say */
     uint32_t d_ffn_expert; /* the widest */
-    uint32_t n_vocab, n_ctx_train, n_rot;
+    uint32_t n_vocab, n_ctx_train;
     float norm_epsilon;
-    struct weir_rope rope;
-    float attention_scale; /* of scores; usually 1 / sqrt(d_head) */
+    bool norms_are_centered; /* the mean is taken off first: LayerNorm */
+    uint32_t n_rot;          /* the most of both ropes */
+    struct weir_rope rope[WEIR_ROPE_COUNT];
+    uint32_t window;       /* positions that a layer with a window sees; 0: all */
+    float attention_scale; /* of scores where the file or the family say it; else 0 */
+    float score_softcap;   /* scores end at it; 0: nowhere */
+    struct weir_temperature temperature;
+    float embedding_scale; /* of what a token begins with */
+    float branch_scale;    /* of what mixers and networks add */
+    float logit_scale;     /* of logits ... */
+    float logit_softcap;   /* ... which end at it; 0: nowhere */
     float expert_scale;    /* of the chosen experts' weights; usually 1 */
     bool renormalizes;     /* those weights are made to sum 1 first */
 };
@@ -106,12 +120,25 @@ enum weir_mixer_kind { WEIR_MIXER_ATTENTION };
 /* What lets a position see the others: grouped-query attention. */
 struct weir_mixer {
     enum weir_mixer_kind kind;
-    uint32_t n_head, n_kv_head, d_head, n_rot;
-    float scale;             /* of scores */
-    bool is_interleaved;     /* rope turns pairs (2i, 2i + 1); else (i, i + n_rot / 2) */
-    struct weir_vector norm; /* before it */
+    uint32_t n_head, n_kv_head;
+    uint32_t d_head, d_value; /* of q and k, of v */
+    float scale;              /* of scores */
+    float softcap;            /* of scores; 0: none */
+    uint32_t window;          /* positions that one sees, itself included; 0: all before it */
+    bool is_in_chunks;        /* the window begins at a multiple of its length */
+    enum weir_rope_kind rope;
+    bool is_interleaved; /* rope turns pairs (2i, 2i + 1); else (i, i + n_rot / 2) */
+    struct weir_temperature temperature;
+    bool norms_late;               /* q and k are normed after they are turned */
+    bool norms_bare, norms_values; /* q and k, or v, by no weights */
+    enum weir_output_gate output_gate;
+    bool gate_is_in_q;            /* q has the rows of a head, then those of its gate */
+    struct weir_vector norm;      /* before it */
+    struct weir_vector post_norm; /* after it; there may be none */
+    struct weir_vector sinks;     /* a score of each head beside its positions' */
     struct weir_vector q_norm, k_norm, q_bias, k_bias, v_bias;
-    struct weir_weight q, k, v, out;
+    struct weir_weight q, k, v, out; /* without v: the values are what k gives */
+    struct weir_weight gate;         /* a row of each head, or of each value of each head */
 };
 
 enum weir_network_kind { WEIR_NETWORK_DENSE, WEIR_NETWORK_EXPERTS };
@@ -120,10 +147,12 @@ enum weir_network_kind { WEIR_NETWORK_DENSE, WEIR_NETWORK_EXPERTS };
  * one that all positions share. */
 struct weir_network {
     enum weir_network_kind kind;
+    enum weir_activation activation;
     uint32_t d_ffn, d_ffn_expert, d_ffn_shared; /* hidden widths; 0: there is none */
-    bool renormalizes;       /* the weights of the chosen experts are made to sum 1 ... */
-    float expert_scale;      /* ... and then multiplied by this */
-    struct weir_vector norm; /* before it */
+    bool renormalizes;            /* the weights of the chosen experts are made to sum 1 ... */
+    float expert_scale;           /* ... and then multiplied by this */
+    struct weir_vector norm;      /* before it */
+    struct weir_vector post_norm; /* after it; there may be none */
     struct weir_weight gate, up, down;
     struct weir_weight router, expert_gate, expert_up, expert_down;
     struct weir_weight shared_gate, shared_up, shared_down;
@@ -134,6 +163,12 @@ struct weir_layer {
     struct weir_mixer mixer;
     struct weir_network network;
 };
+
+/* Of the network's input, and so of its router's. */
+static inline const struct weir_vector *weir_network_norm(const struct weir_layer *layer)
+{
+    return layer->network.norm.tensor != NULL ? &layer->network.norm : &layer->mixer.norm;
+}
 
 static inline bool weir_layer_has_experts(const struct weir_layer *layer)
 {
@@ -147,7 +182,10 @@ struct weir_model {
     struct weir_weight token_embedding, output; /* output.data == token_embedding.data when tied */
     bool tied;
     bool embedding_on_disk; /* token_embedding.data stays NULL: rows are read as tokens come */
-    struct weir_vector output_norm, rope_factors;
+    struct weir_vector output_norm;
+    struct weir_vector rope_factors; /* divide frequencies, whatever the context */
+    struct weir_vector rope_long,
+        rope_short;            /* the same, for contexts beyond the original or not */
     struct weir_layer *layers; /* [n_layer] */
     uint64_t trunk_bytes;      /* of the file that load reads */
     uint64_t expert_bytes;     /* of the file that the store reads */

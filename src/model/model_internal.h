@@ -13,7 +13,8 @@ struct weir_layer_shape {
     uint32_t d_ffn; /* of a dense network; 0: the tensors say it */
 };
 enum weir_status weir_shape_read_layer(const struct weir_model *model, uint32_t layer,
-                                       struct weir_layer_shape *out, struct weir_err *err);
+                                       struct weir_layer_shape *out, struct weir_mixer *mixer,
+                                       struct weir_err *err);
 /* What keys say about experts, against the tensors that were found. */
 enum weir_status weir_shape_check(const struct weir_model *model, struct weir_err *err);
 /* Find, check and note every tensor of the family; refuses tensors that nothing would use. */
@@ -26,11 +27,6 @@ struct weir_trunk_visitor {
     void (*vector)(struct weir_trunk_visitor *self, struct weir_vector *vector);
 };
 void weir_model_visit_trunk(struct weir_model *model, struct weir_trunk_visitor *visitor);
-
-/* cos and sin of every position and pair: [n_ctx][n_rot / 2][2] (arXiv:2104.09864 eq. 15).
- * factors (may be NULL) divides each pair's frequency (arXiv:2407.21783, rope scaling). */
-void weir_rope_fill(float *table, const struct weir_shape *shape, const float *factors,
-                    uint32_t n_ctx);
 
 /* ---- rows in the formats that kernels want --------------------------------------------------- */
 
@@ -84,18 +80,27 @@ struct weir_step_view {
 
 /* The residual stream, and what mixers and networks take and give: written by whoever runs. */
 struct weir_stream {
-    float *residual;                 /* [n_chunk][d_model] */
-    float *normed;                   /* [n_chunk][d_model]: input of the mixer or the network */
-    float *projected;                /* [n_chunk][d_model]: output that is not added yet */
+    float *residual;  /* [n_chunk][d_model] */
+    float *normed;    /* [n_chunk][d_model]: input of the mixer or the network */
+    float *projected; /* [n_chunk][d_model]: output that is not added yet */
+    float *branch;    /* [n_chunk][d_model]: what a network gives, where more is done to that */
+    float *sum;       /* what networks add to: residual, or branch */
     struct weir_act_rows normed_act; /* normed, as kernels want it */
 };
 
-/* attention.c's own. */
+/* rope.c's own, of one rope. */
+struct weir_angles {
+    double *frequency; /* [n_rot / 2] */
+    float *rows;       /* [n_chunk][n_rot] cosines, then sines, of the step's rows */
+};
+
+/* attention.c's and heads.c's own. */
 struct weir_attention_scratch {
-    float *rope_table; /* [n_ctx][n_rot] */
-    float *q;          /* [n_chunk][widest n_head * d_head] */
-    float *k, *v;      /* [n_chunk][widest n_kv_head * d_head] */
-    float *attended;   /* [n_chunk][widest n_head * d_head] */
+    float *q;        /* [n_chunk][widest n_head * d_head, with what lies between heads] */
+    float *k, *v;    /* [n_chunk][widest n_kv_head * d_head, or d_value] */
+    float *gate;     /* [n_chunk][most rows of a gate] */
+    float *attended; /* [n_chunk][widest n_head * d_value] */
+    float *ones;     /* [widest head] for norms that have no weights */
     struct weir_act_rows attended_act;
 };
 
@@ -135,6 +140,7 @@ struct weir_forward {
     _Atomic bool is_damaged; /* a norm met a row that is not finite; any thread sets it */
     struct weir_stream stream;
     uint8_t *row_staging; /* embedding.c: where rows come to from the disk; NULL: they do not */
+    struct weir_angles angles[WEIR_ROPE_COUNT];
     struct weir_attention_scratch attention;
     struct weir_hidden hidden;
     struct weir_routing routing;
@@ -167,9 +173,22 @@ enum weir_status weir_damage_check_embedding(const struct weir_forward *forward,
 /* WEIR_ERR_FORMAT names the vector, which may be none, when a value of it is not finite. */
 enum weir_status weir_damage_check_vector(const struct weir_vector *vector, struct weir_err *err);
 
+/* y = norm(x) of [d_model], by these weights; y may be x. Returns what x, or its distance from its
+ * mean, was multiplied with: 0 or not a number when a value of x is not finite, else above 0. */
+float weir_norm_row(const struct weir_forward *forward, const float *weights, const float *x,
+                    float *y);
+
 void weir_embedding_layout(struct weir_forward *forward, struct weir_mem *mem);
 /* residual = the embedding of the step's rows. Errors: IO, FORMAT. */
 enum weir_status weir_embed(struct weir_forward *forward, struct weir_err *err);
+
+void weir_rope_layout(struct weir_forward *forward, struct weir_mem *mem);
+/* Once, after the load. */
+void weir_rope_open(struct weir_forward *forward);
+/* Angles of the step's rows; then those of one of them, as weir_rope() wants them. */
+void weir_rope_begin(struct weir_forward *forward);
+const float *weir_rope_angles(const struct weir_forward *forward, enum weir_rope_kind kind,
+                              uint64_t row);
 
 /* Scratch of all kinds of mixer that the model has. */
 void weir_mixer_layout(struct weir_forward *forward, struct weir_mem *mem);
@@ -185,7 +204,7 @@ void weir_attention_state(const struct weir_mixer *mixer, uint64_t value_bytes,
                           struct weir_state_layer *out);
 
 void weir_network_layout(struct weir_forward *forward, struct weir_mem *mem);
-/* residual += network(normed). */
+/* sum += network(normed). */
 void weir_dense_run(struct weir_forward *forward);
 enum weir_status weir_experts_run(struct weir_forward *forward, struct weir_err *err);
 

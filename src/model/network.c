@@ -30,7 +30,15 @@ void weir_network_layout(struct weir_forward *forward, struct weir_mem *mem)
     weir_take_act(&hidden->act, mem, formats, hidden->row_count, (size_t)d_hidden, false);
 }
 
-/* hidden = silu(W_gate x) * (W_up x), rows [begin, end) (arXiv:2002.05202, eq. 6). */
+static void activate(const struct weir_forward *forward, float *gate, const float *up, size_t count)
+{
+    if (forward->step.layer->network.activation == WEIR_ACTIVATION_GELU)
+        forward->kernels->gelu_mul(gate, up, count);
+    else
+        forward->kernels->silu_mul(gate, up, count);
+}
+
+/* hidden = activation(W_gate x) * (W_up x), rows [begin, end) (arXiv:2002.05202, eq. 5 and 6). */
 static void gate_up_rows(const struct weir_together *together,
                          const struct weir_feed_forward *network, uint64_t begin, uint64_t end,
                          const uint8_t *next)
@@ -45,8 +53,7 @@ static void gate_up_rows(const struct weir_together *together,
     weir_matmul_rows(forward, network->up, network->up_data, together->input, network->input_first,
                      network->n_row, up, begin, end, next);
     for (uint32_t row = 0; row < network->n_row; row++)
-        forward->kernels->silu_mul(gate + row * width + begin, up + row * width + begin,
-                                   end - begin);
+        activate(forward, gate + row * width + begin, up + row * width + begin, end - begin);
 }
 
 /* The rows are those of all networks, one after the other. */
@@ -178,7 +185,7 @@ static void add_projected(struct weir_forward *forward, uint64_t begin, uint64_t
 {
     const size_t d_model = forward->shape->d_model;
     for (uint32_t row = 0; row < forward->step.n_row; row++)
-        forward->kernels->axpy(forward->stream.residual + row * d_model + begin,
+        forward->kernels->axpy(forward->stream.sum + row * d_model + begin,
                                forward->stream.projected + row * d_model + begin, 1.0f,
                                end - begin);
 }

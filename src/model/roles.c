@@ -18,11 +18,18 @@ const struct weir_role weir_model_roles[] = {
     {"output.weight", WEIGHT, 0, true, NORMED, DIM(MODEL), DIM(VOCAB), IN_MODEL(output)},
     {"output_norm.weight", VECTOR, 0, false, 0, DIM(MODEL), DIM(NONE), IN_MODEL(output_norm)},
     {"rope_freqs.weight", VECTOR, 0, true, 0, DIM(ROT_HALF), DIM(NONE), IN_MODEL(rope_factors)},
+    {"rope_factors_long.weight", VECTOR, 0, true, 0, DIM(ROT_HALF), DIM(NONE), IN_MODEL(rope_long)},
+    {"rope_factors_short.weight", VECTOR, 0, true, 0, DIM(ROT_HALF), DIM(NONE),
+     IN_MODEL(rope_short)},
 };
 
 #define HEAD_NORM WEIR_PART_HEAD_NORM
 #define WIDE_NORM WEIR_PART_WIDE_NORM
 #define BIAS WEIR_PART_QKV_BIAS
+#define SINKS WEIR_PART_SINKS
+#define POST_NORM WEIR_PART_POST_NORM
+#define HEAD_GATE WEIR_PART_HEAD_GATE
+#define VALUE_GATE WEIR_PART_VALUE_GATE
 #define DENSE WEIR_PART_DENSE
 #define EXPERTS WEIR_PART_EXPERTS
 #define SHARED (WEIR_PART_EXPERTS | WEIR_PART_SHARED)
@@ -30,18 +37,28 @@ const struct weir_role weir_model_roles[] = {
 const struct weir_role weir_layer_roles[] = {
     {"attn_norm.weight", VECTOR, 0, false, 0, DIM(MODEL), DIM(NONE), IN_LAYER(mixer.norm)},
     {"attn_q.weight", WEIGHT, 0, false, NORMED, DIM(MODEL), DIM(Q), IN_LAYER(mixer.q)},
-    {"attn_k.weight", WEIGHT, 0, false, NORMED, DIM(MODEL), DIM(KV), IN_LAYER(mixer.k)},
-    {"attn_v.weight", WEIGHT, 0, false, NORMED, DIM(MODEL), DIM(KV), IN_LAYER(mixer.v)},
-    {"attn_output.weight", WEIGHT, 0, false, ATTENDED, DIM(Q), DIM(MODEL), IN_LAYER(mixer.out)},
+    {"attn_k.weight", WEIGHT, 0, false, NORMED, DIM(MODEL), DIM(K), IN_LAYER(mixer.k)},
+    {"attn_v.weight", WEIGHT, 0, false, NORMED, DIM(MODEL), DIM(V), IN_LAYER(mixer.v)},
+    {"attn_output.weight", WEIGHT, 0, false, ATTENDED, DIM(ATTENDED), DIM(MODEL),
+     IN_LAYER(mixer.out)},
     {"attn_q.bias", VECTOR, BIAS, false, 0, DIM(Q), DIM(NONE), IN_LAYER(mixer.q_bias)},
-    {"attn_k.bias", VECTOR, BIAS, false, 0, DIM(KV), DIM(NONE), IN_LAYER(mixer.k_bias)},
-    {"attn_v.bias", VECTOR, BIAS, false, 0, DIM(KV), DIM(NONE), IN_LAYER(mixer.v_bias)},
+    {"attn_k.bias", VECTOR, BIAS, false, 0, DIM(K), DIM(NONE), IN_LAYER(mixer.k_bias)},
+    {"attn_v.bias", VECTOR, BIAS, false, 0, DIM(V), DIM(NONE), IN_LAYER(mixer.v_bias)},
     {"attn_q_norm.weight", VECTOR, HEAD_NORM, false, 0, DIM(HEAD), DIM(NONE),
      IN_LAYER(mixer.q_norm)},
     {"attn_k_norm.weight", VECTOR, HEAD_NORM, false, 0, DIM(HEAD), DIM(NONE),
      IN_LAYER(mixer.k_norm)},
     {"attn_q_norm.weight", VECTOR, WIDE_NORM, false, 0, DIM(Q), DIM(NONE), IN_LAYER(mixer.q_norm)},
-    {"attn_k_norm.weight", VECTOR, WIDE_NORM, false, 0, DIM(KV), DIM(NONE), IN_LAYER(mixer.k_norm)},
+    {"attn_k_norm.weight", VECTOR, WIDE_NORM, false, 0, DIM(K), DIM(NONE), IN_LAYER(mixer.k_norm)},
+    {"attn_sinks.weight", VECTOR, SINKS, false, 0, DIM(HEADS), DIM(NONE), IN_LAYER(mixer.sinks)},
+    {"attn_gate.weight", WEIGHT, HEAD_GATE, false, NORMED, DIM(MODEL), DIM(HEADS),
+     IN_LAYER(mixer.gate)},
+    {"attn_gate.weight", WEIGHT, VALUE_GATE, false, NORMED, DIM(MODEL), DIM(ATTENDED),
+     IN_LAYER(mixer.gate)},
+    {"post_attention_norm.weight", VECTOR, POST_NORM, false, 0, DIM(MODEL), DIM(NONE),
+     IN_LAYER(mixer.post_norm)},
+    {"post_ffw_norm.weight", VECTOR, POST_NORM, false, 0, DIM(MODEL), DIM(NONE),
+     IN_LAYER(network.post_norm)},
     {"ffn_norm.weight", VECTOR, 0, false, 0, DIM(MODEL), DIM(NONE), IN_LAYER(network.norm)},
     {"ffn_gate.weight", WEIGHT, DENSE, false, NORMED, DIM(MODEL), DIM(FFN), IN_LAYER(network.gate)},
     {"ffn_up.weight", WEIGHT, DENSE, false, NORMED, DIM(MODEL), DIM(FFN), IN_LAYER(network.up)},

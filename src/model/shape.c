@@ -10,21 +10,6 @@ static struct weir_key_reader reader_of(const weir_manifest *manifest,
     return (struct weir_key_reader){.manifest = manifest, .family = family->name, .err = err};
 }
 
-/* A window that is no shorter than any text is none. */
-static enum weir_status check_window(const struct weir_key_reader *reader,
-                                     const struct weir_shape *shape)
-{
-    uint32_t window = 0;
-    WEIR_TRY(
-        weir_key_count(reader, "attention.sliding_window", 0, UINT32_MAX, shape->n_layer, &window));
-    if (window == 0 || window >= shape->n_ctx_train)
-        return WEIR_OK;
-    return WEIR_FAIL(reader->err, WEIR_ERR_UNSUPPORTED,
-                     "key %s.attention.sliding_window: windows are not built in for family %s: "
-                     "wanted 0, or %u (the context) at least, found %u",
-                     reader->family, reader->family, shape->n_ctx_train, window);
-}
-
 /* What one layer has of what layers may differ in. */
 static enum weir_status read_layer(const struct weir_key_reader *reader, uint32_t n_layer,
                                    uint32_t layer, struct weir_layer_shape *out)
@@ -54,29 +39,38 @@ static enum weir_status read_layers(const struct weir_key_reader *reader, struct
     return WEIR_OK;
 }
 
-static enum weir_status read_attention(const struct weir_key_reader *reader,
-                                       struct weir_shape *shape)
+static enum weir_status read_norms(const struct weir_key_reader *reader,
+                                   const struct weir_family *family, struct weir_shape *shape)
 {
-    uint32_t d_value = 0;
-    WEIR_TRY(weir_key_count(reader, "attention.key_length", shape->d_model / shape->n_head,
-                            WEIR_SHAPE_MAX, 0, &shape->d_head));
-    WEIR_TRY(weir_key_count(reader, "attention.value_length", shape->d_head, WEIR_SHAPE_MAX, 0,
-                            &d_value));
-    if (d_value != shape->d_head || shape->d_head == 0)
-        return WEIR_FAIL(reader->err, WEIR_ERR_UNSUPPORTED,
-                         "value heads of %u beside key heads of %u are not built in", d_value,
-                         shape->d_head);
-    if ((uint64_t)shape->n_head * shape->d_head > WEIR_SHAPE_MAX)
-        return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT, "%u heads of %u are wider than %d",
-                         shape->n_head, shape->d_head, WEIR_SHAPE_MAX);
-    shape->attention_scale = 1.0f / sqrtf((float)shape->d_head);
-    float scale = 0.0f; /* 0: the usual one */
-    WEIR_TRY(weir_key_real(reader, "attention.scale", &scale));
-    if (scale != 0.0f)
-        WEIR_TRY(weir_key_positive(reader, "attention.scale", &shape->attention_scale));
+    static const char centered[] = "attention.layer_norm_epsilon";
+    static const char usual[] = "attention.layer_norm_rms_epsilon";
     shape->norm_epsilon = 0.0f; /* refused when the key does not give it */
-    WEIR_TRY(weir_key_positive(reader, "attention.layer_norm_rms_epsilon", &shape->norm_epsilon));
-    return check_window(reader, shape);
+    shape->norms_are_centered = family->may_center_norms && !weir_key_is_there(reader, usual) &&
+                                weir_key_is_there(reader, centered);
+    return weir_key_positive(reader, shape->norms_are_centered ? centered : usual,
+                             &shape->norm_epsilon);
+}
+
+/* What embeddings, branches and logits are multiplied by. A key of 0 says nothing. */
+static enum weir_status read_scales(const struct weir_key_reader *reader,
+                                    const struct weir_family *family, struct weir_shape *shape)
+{
+    float *const scales[] = {&shape->embedding_scale, &shape->branch_scale, &shape->logit_scale};
+    static const char *const keys[] = {"embedding_scale", "residual_scale", "logit_scale"};
+    for (size_t row = 0; row < WEIR_COUNT(keys); row++) {
+        float scale = 0.0f;
+        WEIR_TRY(weir_key_not_negative(reader, keys[row], &scale));
+        *scales[row] = scale == 0.0f ? 1.0f : scale;
+    }
+    if (family->roots_embedding && !weir_key_is_there(reader, "embedding_scale"))
+        shape->embedding_scale = sqrtf((float)shape->d_model);
+    if (family->divides_logits)
+        shape->logit_scale = 1.0f / shape->logit_scale;
+    if (!isfinite(shape->logit_scale))
+        return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT,
+                         "key %s.logit_scale: wanted a number that can divide, found too small",
+                         reader->family);
+    return weir_key_not_negative(reader, "final_logit_softcapping", &shape->logit_softcap);
 }
 
 /* Sizes that follow from a shape are computed without a look at overflow: no text is so long. */
@@ -125,17 +119,24 @@ enum weir_status weir_shape_read(const weir_manifest *manifest, const struct wei
     WEIR_TRY(weir_key_count(&reader, "embedding_length", -1, WEIR_SHAPE_MAX, 0, &shape->d_model));
     WEIR_TRY(weir_key_count(&reader, "context_length", -1, UINT32_MAX, 0, &shape->n_ctx_train));
     WEIR_TRY(read_layers(&reader, shape));
-    WEIR_TRY(read_attention(&reader, shape));
+    WEIR_TRY(read_norms(&reader, family, shape));
+    WEIR_TRY(weir_shape_read_attention(&reader, &family->attention, shape));
+    WEIR_TRY(read_scales(&reader, family, shape));
     WEIR_TRY(check_state(&reader, shape));
-    WEIR_TRY(weir_shape_read_rope(&reader, shape));
-    return read_experts(&reader, family->parts, shape);
+    WEIR_TRY(read_experts(&reader, family->parts, shape));
+    return weir_key_count(&reader, "leading_dense_block_count", 0, UINT32_MAX, 0,
+                          &shape->n_layer_lead);
 }
 
 enum weir_status weir_shape_read_layer(const struct weir_model *model, uint32_t layer,
-                                       struct weir_layer_shape *out, struct weir_err *err)
+                                       struct weir_layer_shape *out, struct weir_mixer *mixer,
+                                       struct weir_err *err)
 {
     const struct weir_key_reader reader = reader_of(model->manifest, model->family, err);
-    return read_layer(&reader, model->shape.n_layer, layer, out);
+    WEIR_TRY(read_layer(&reader, model->shape.n_layer, layer, out));
+    mixer->n_head = out->n_head;
+    mixer->n_kv_head = out->n_kv_head;
+    return weir_shape_read_mixer(&reader, model->family, &model->shape, layer, mixer);
 }
 
 /* What a key says about the width of a layer's experts; absent or 0: nothing. */
@@ -156,17 +157,22 @@ enum weir_status weir_shape_check(const struct weir_model *model, struct weir_er
 {
     const struct weir_key_reader reader = reader_of(model->manifest, model->family, err);
     const struct weir_shape *shape = &model->shape;
-    uint32_t dense_count = 0;
-    WEIR_TRY(weir_key_count(&reader, "leading_dense_block_count", 0, UINT32_MAX, 0, &dense_count));
+    const bool has_long = model->rope_long.tensor != NULL;
+    if (has_long != (model->rope_short.tensor != NULL) ||
+        (!has_long && shape->rope[WEIR_ROPE_FULL].needs_factors))
+        return WEIR_FAIL(err, WEIR_ERR_FORMAT,
+                         "key %s.rope.scaling.type: longrope needs tensors of long and of short "
+                         "texts: rope_factors_%s.weight is missing",
+                         reader.family, has_long ? "short" : "long");
     for (uint32_t layer = 0; layer < shape->n_layer; layer++) {
         const struct weir_network *network = &model->layers[layer].network;
         if (network->kind != WEIR_NETWORK_EXPERTS)
             continue;
-        if (layer < dense_count)
+        if (layer < shape->n_layer_lead)
             return WEIR_FAIL(err, WEIR_ERR_FORMAT,
                              "key %s.leading_dense_block_count: wanted at most %u, the dense "
                              "layers before the first with experts, found %u",
-                             reader.family, layer, dense_count);
+                             reader.family, layer, shape->n_layer_lead);
         WEIR_TRY(check_width(&reader, "expert_feed_forward_length", shape, layer,
                              network->d_ffn_expert));
         if (network->d_ffn_shared > 0)

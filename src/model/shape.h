@@ -8,8 +8,18 @@
 /* The largest value a shape may have: far above any model, far below overflow. */
 enum { WEIR_SHAPE_MAX = 1 << 24 };
 
-/* n_rot and rope. Needs d_head and n_ctx_train. */
+/* What all layers' attention has in common. Needs n_layer, n_head, d_model and n_ctx_train. */
+enum weir_status weir_shape_read_attention(const struct weir_key_reader *reader,
+                                           const struct weir_family_attention *family,
+                                           struct weir_shape *shape);
+/* What a layer's attention has. Needs the whole shape, and the mixer's n_head. */
+enum weir_status weir_shape_read_mixer(const struct weir_key_reader *reader,
+                                       const struct weir_family *family,
+                                       const struct weir_shape *shape, uint32_t layer,
+                                       struct weir_mixer *mixer);
+/* n_rot and both ropes. Needs d_head, n_ctx_train and window. */
 enum weir_status weir_shape_read_rope(const struct weir_key_reader *reader,
+                                      const struct weir_family_attention *family,
                                       struct weir_shape *shape);
 /* How the router's logits become the weights of the chosen experts. */
 enum weir_status weir_shape_read_routing(const struct weir_key_reader *reader, unsigned parts,

@@ -37,11 +37,14 @@ static enum weir_status read_rope_type(const struct weir_key_reader *reader, con
                          "key %s: wanted a text, found something else", key);
     if (*type == NULL)
         *type = "linear";
-    if (strcmp(*type, "none") == 0 || strcmp(*type, "linear") == 0 || strcmp(*type, "yarn") == 0)
-        return WEIR_OK;
-    return WEIR_FAIL(reader->err, WEIR_ERR_UNSUPPORTED,
-                     "key %s: wanted none, linear or yarn (or a rope_freqs tensor), found \"%s\"",
-                     key, *type);
+    static const char *const known[] = {"none", "linear", "yarn", "longrope"};
+    for (size_t row = 0; row < WEIR_COUNT(known); row++)
+        if (strcmp(*type, known[row]) == 0)
+            return WEIR_OK;
+    return WEIR_FAIL(
+        reader->err, WEIR_ERR_UNSUPPORTED,
+        "key %s: wanted none, linear, yarn or longrope (or a rope_freqs tensor), found \"%s\"", key,
+        *type);
 }
 
 /* What cos and sin are multiplied by: YaRN's 1 + 0.1 ln(factor) (arXiv:2309.00071, eq. 22), over
@@ -66,12 +69,13 @@ static enum weir_status read_rope_magnitude(const struct weir_key_reader *reader
 static enum weir_status read_rope_scaling(const struct weir_key_reader *reader,
                                           struct weir_shape *shape)
 {
-    struct weir_rope *rope = &shape->rope;
+    struct weir_rope *rope = &shape->rope[WEIR_ROPE_FULL];
     const char *type = NULL;
     float factor = 1.0f;
     float extrapolation = -1.0f; /* below 0: what the type says */
     WEIR_TRY(read_rope_type(reader, &type));
     WEIR_TRY(read_rope_factor(reader, &factor));
+    rope->needs_factors = strcmp(type, "longrope") == 0;
     if (strcmp(type, "none") == 0)
         factor = 1.0f;
     WEIR_TRY(weir_key_count(reader, "rope.scaling.original_context_length", shape->n_ctx_train,
@@ -92,18 +96,61 @@ static enum weir_status read_rope_scaling(const struct weir_key_reader *reader,
     return read_rope_magnitude(reader, factor, rope);
 }
 
+static enum weir_status read_rotated(const struct weir_key_reader *reader, const char *suffix,
+                                     uint32_t usual, uint32_t *n_rot)
+{
+    char key[WEIR_KEY_NAME_MAX];
+    WEIR_TRY(weir_key_count(reader, suffix, usual, WEIR_SHAPE_MAX, 0, n_rot));
+    if (*n_rot % 2 != 0)
+        return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT, "key %s: wanted an even number, found %u",
+                         weir_key_name(reader, suffix, key), *n_rot);
+    return WEIR_OK;
+}
+
+/* Of layers with a window: as the full ones', but for what the family or a key says. Without n_rot
+ * where nothing differs, for one table does then. */
+static enum weir_status read_window_rope(const struct weir_key_reader *reader,
+                                         const struct weir_family_attention *family,
+                                         struct weir_shape *shape)
+{
+    const struct weir_rope *full = &shape->rope[WEIR_ROPE_FULL];
+    struct weir_rope *rope = &shape->rope[WEIR_ROPE_WINDOW];
+    if (shape->window == 0)
+        return WEIR_OK;
+    *rope = *full;
+    if (family->window_rope_base != 0.0f)
+        rope->base = family->window_rope_base;
+    WEIR_TRY(weir_key_positive(reader, "rope.freq_base_swa", &rope->base));
+    WEIR_TRY(read_rotated(reader, "rope.dimension_count_swa", full->n_rot, &rope->n_rot));
+    if (family->window_rope_is_plain) {
+        rope->scale = rope->magnitude = 1.0f;
+        rope->extrapolation = 0.0f;
+        rope->has_factors = false;
+    }
+    const bool is_same = rope->base == full->base && rope->n_rot == full->n_rot &&
+                         !family->window_rope_is_plain && !family->full_rope_is_half;
+    if (is_same)
+        rope->n_rot = 0;
+    return WEIR_OK;
+}
+
 enum weir_status weir_shape_read_rope(const struct weir_key_reader *reader,
+                                      const struct weir_family_attention *family,
                                       struct weir_shape *shape)
 {
-    shape->rope = (struct weir_rope){
-        .base = 10000.0f, .magnitude = 1.0f, .beta_fast = 32.0f, .beta_slow = 1.0f};
-    WEIR_TRY(weir_key_count(reader, "rope.dimension_count", shape->d_head, WEIR_SHAPE_MAX, 0,
-                            &shape->n_rot));
-    if (shape->n_rot > shape->d_head || shape->n_rot % 2 != 0)
-        return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT,
-                         "key %s.rope.dimension_count: wanted an even number up to the head's %u, "
-                         "found %u",
-                         reader->family, shape->d_head, shape->n_rot);
-    WEIR_TRY(weir_key_positive(reader, "rope.freq_base", &shape->rope.base));
-    return read_rope_scaling(reader, shape);
+    struct weir_rope *rope = &shape->rope[WEIR_ROPE_FULL];
+    *rope = (struct weir_rope){.base = 10000.0f,
+                               .magnitude = 1.0f,
+                               .beta_fast = 32.0f,
+                               .beta_slow = 1.0f,
+                               .is_exact = family->rope_is_exact,
+                               .has_factors = true};
+    WEIR_TRY(read_rotated(reader, "rope.dimension_count", shape->d_head, &rope->n_rot));
+    WEIR_TRY(weir_key_positive(reader, "rope.freq_base", &rope->base));
+    WEIR_TRY(read_rope_scaling(reader, shape));
+    WEIR_TRY(read_window_rope(reader, family, shape));
+    if (family->full_rope_is_half)
+        rope->n_rot = rope->n_rot / 4 * 2;
+    shape->n_rot = (uint32_t)weir_max(rope->n_rot, shape->rope[WEIR_ROPE_WINDOW].n_rot);
+    return WEIR_OK;
 }

@@ -147,7 +147,7 @@ static void rmsnorm_keeps_what_is_not_finite_on_every_level(void **state)
     }
 }
 
-static void silu_mul_keeps_what_is_not_finite_on_every_level(void **state)
+static void curves_keep_what_is_not_finite_on_every_level(void **state)
 {
     enum { COUNT = 19 };
     struct weir_kernels ref;
@@ -163,10 +163,17 @@ static void silu_mul_keeps_what_is_not_finite_on_every_level(void **state)
                     float up[COUNT] = {0};
                     gate[i] = is_up ? end_values[end] : bad_values[bad];
                     up[i] = is_up ? bad_values[bad] : end_values[end];
+                    float gelu[COUNT];
+                    float sigmoid[COUNT];
+                    memcpy(gelu, gate, sizeof(gate));
+                    memcpy(sigmoid, gate, sizeof(gate));
                     kernels.silu_mul(gate, up, COUNT);
-                    assert_false(weir_all_finite(gate + i, 1));
-                    gate[i] = 0.0f;
-                    assert_true(weir_all_finite(gate, COUNT));
+                    kernels.gelu_mul(gelu, up, COUNT);
+                    kernels.sigmoid_mul(sigmoid, up, COUNT);
+                    for (size_t at = 0; at < COUNT; at++)
+                        assert_true(weir_all_finite(gate + at, 1) == (at != i) &&
+                                    weir_all_finite(gelu + at, 1) == (at != i) &&
+                                    weir_all_finite(sigmoid + at, 1) == (at != i));
                 }
     /* Far from 0 it is the value itself, or nothing. */
     FOR_LEVELS(kernels)
@@ -212,6 +219,24 @@ static void axpy_and_to_f16_keep_what_is_not_finite_on_every_level(void **state)
     }
 }
 
+static void softcap_keeps_what_is_not_finite_on_every_level(void **state)
+{
+    enum { COUNT = 37 };
+    struct weir_kernels kernels;
+    (void)state;
+    FOR_LEVELS(kernels)
+    for (size_t i = 0; i < COUNT; i++)
+        for (size_t bad = 0; bad < WEIR_COUNT(bad_values); bad++) {
+            float x[COUNT] = {0.5f, -3e38f, 3e38f};
+            kernels.softcap(x, COUNT, 30.0f);
+            assert_true(weir_all_finite(x, COUNT));
+            x[i] = bad_values[bad];
+            kernels.softcap(x, COUNT, 30.0f);
+            for (size_t at = 0; at < COUNT; at++)
+                assert_true(weir_all_finite(&x[at], 1) == (at != i));
+        }
+}
+
 static void softmax_keeps_what_is_not_finite(void **state)
 {
     enum { COUNT = 9 };
@@ -240,9 +265,11 @@ static void attend(const struct weir_kernels *kernels, float *q, const uint16_t 
                                            .k = k,
                                            .v = v,
                                            .pages = &first_page,
-                                           .kv_stride = HEAD,
+                                           .k_stride = HEAD,
+                                           .v_stride = HEAD,
                                            .page_length = POSITIONS,
                                            .d_head = HEAD,
+                                           .d_value = HEAD,
                                            .n_position = at == 0 ? FEWER : POSITIONS,
                                            .scale = 0.25f,
                                            .out = out + at * HEAD};
@@ -322,8 +349,9 @@ int main(void)
         cmocka_unit_test(a_block_of_activations_with_a_bad_value_has_no_scale_on_every_level),
         cmocka_unit_test(a_block_of_activations_keeps_the_ends_of_floats_on_every_level),
         cmocka_unit_test(rmsnorm_keeps_what_is_not_finite_on_every_level),
-        cmocka_unit_test(silu_mul_keeps_what_is_not_finite_on_every_level),
+        cmocka_unit_test(curves_keep_what_is_not_finite_on_every_level),
         cmocka_unit_test(axpy_and_to_f16_keep_what_is_not_finite_on_every_level),
+        cmocka_unit_test(softcap_keeps_what_is_not_finite_on_every_level),
         cmocka_unit_test(softmax_keeps_what_is_not_finite),
         cmocka_unit_test(attention_keeps_what_is_not_finite_on_every_level),
         cmocka_unit_test(a_score_that_overflows_is_no_answer_on_every_level),

@@ -107,9 +107,18 @@ static void rmsnorm_matches_on_every_level(void **state)
         }
 }
 
-static void silu_mul_matches_on_every_level_and_in_any_division(void **state)
+/* Those that multiply by a curve, which have one type. */
+enum { SILU, GELU, SIGMOID, CURVES };
+
+static weir_silu_mul_fn *curve_of(const struct weir_kernels *kernels, int curve)
 {
-    (void)state;
+    return curve == SILU   ? kernels->silu_mul
+           : curve == GELU ? kernels->gelu_mul
+                           : kernels->sigmoid_mul;
+}
+
+static void check_curve(int curve)
+{
     struct weir_kernels ref;
     struct weir_kernels kernels;
     weir_kernels_init(&ref, 0);
@@ -126,22 +135,30 @@ static void silu_mul_matches_on_every_level_and_in_any_division(void **state)
             inputs[i] *= 100.0f; /* both ends of exp */
         fill_floats((float *)(void *)up.start, count, FILL_RANDOM);
         memcpy(wanted, inputs, count * sizeof(float));
-        ref.silu_mul(wanted, (float *)(void *)up.start, count);
+        curve_of(&ref, curve)(wanted, (float *)(void *)up.start, count);
         FOR_LEVELS(kernels)
         {
             memcpy(found, inputs, count * sizeof(float));
-            kernels.silu_mul(found, (float *)(void *)up.start, count);
-            check_close("silu_mul", kernels.isa, found, wanted, count, 1e-5, 1e-30);
+            curve_of(&kernels, curve)(found, (float *)(void *)up.start, count);
+            check_close("silu, gelu or sigmoid", kernels.isa, found, wanted, count, 1e-4, 1e-30);
             memcpy(whole, found, count * sizeof(float));
             memcpy(found, inputs, count * sizeof(float));
             const size_t split = count / 3;
-            kernels.silu_mul(found, (float *)(void *)up.start, split);
-            kernels.silu_mul(found + split, (float *)(void *)up.start + split, count - split);
+            curve_of(&kernels, curve)(found, (float *)(void *)up.start, split);
+            curve_of(&kernels, curve)(found + split, (float *)(void *)up.start + split,
+                                      count - split);
             assert_memory_equal(found, whole, count * sizeof(float));
         }
         guarded_free(&gate);
         guarded_free(&up);
     }
+}
+
+static void curves_match_on_every_level_and_in_any_division(void **state)
+{
+    (void)state;
+    for (int curve = 0; curve < CURVES; curve++)
+        check_curve(curve);
 }
 
 static void axpy_and_to_f16_have_the_reference_bits(void **state)
@@ -178,190 +195,29 @@ static void axpy_and_to_f16_have_the_reference_bits(void **state)
         }
 }
 
-/* The formula in double over the same f16 values. */
-static void exact_attention(const struct weir_attention *job, double *out, double *magnitude)
-{
-    const uint16_t *k = job->k;
-    const uint16_t *v = job->v;
-    double scores[COUNT_MAX];
-    double most = -HUGE_VAL;
-    double total = 0.0;
-    for (size_t position = 0; position < job->n_position; position++) {
-        scores[position] = 0.0;
-        for (size_t i = 0; i < job->d_head; i++)
-            scores[position] +=
-                (double)job->q[i] * (double)weir_f16_to_f32(k[position * job->kv_stride + i]);
-        scores[position] *= (double)job->scale;
-        most = fmax(most, scores[position]);
-    }
-    for (size_t position = 0; position < job->n_position; position++)
-        total += scores[position] = exp(scores[position] - most);
-    for (size_t i = 0; i < job->d_head; i++) {
-        out[i] = magnitude[i] = 0.0;
-        for (size_t position = 0; position < job->n_position; position++) {
-            const double term = scores[position] / total *
-                                (double)weir_f16_to_f32(v[position * job->kv_stride + i]);
-            out[i] += term;
-            magnitude[i] += fabs(term);
-        }
-    }
-}
-
-static const uint32_t first_page = 0; /* of a cache that has one */
-
-static void attention_matches_the_formula_on_every_level(void **state)
+static void softcap_matches_on_every_level(void **state)
 {
     (void)state;
-    static const size_t heads[] = {1, 4, 5, 8, 16, 24, 64, 80, 128};
-    static const size_t positions[] = {1, 2, 15, 16, 17, 63, 64, 65, 300};
-    for (size_t head = 0; head < WEIR_COUNT(heads); head++)
-        for (size_t position = 0; position < WEIR_COUNT(positions); position++) {
-            const size_t d_head = heads[head];
-            const size_t n_position = positions[position];
-            const size_t value_count = d_head * n_position;
-            struct guarded q = guarded_alloc(d_head * sizeof(float), true);
-            struct guarded k = guarded_alloc(value_count * sizeof(uint16_t), true);
-            struct guarded v = guarded_alloc(value_count * sizeof(uint16_t), true);
-            struct guarded out = guarded_alloc(d_head * sizeof(float), true);
-            fill_floats((float *)(void *)q.start, d_head, FILL_RANDOM);
-            for (size_t i = 0; i < value_count; i++) {
-                ((uint16_t *)(void *)k.start)[i] = weir_f32_to_f16(4.0f * fill_value(FILL_RANDOM));
-                ((uint16_t *)(void *)v.start)[i] = weir_f32_to_f16(fill_value(FILL_RANDOM));
-            }
-            const struct weir_attention job = {
-                .q = (float *)(void *)q.start,
-                .k = (uint16_t *)(void *)k.start,
-                .v = (uint16_t *)(void *)v.start,
-                .pages = &first_page,
-                .kv_stride = d_head,
-                .page_length = n_position,
-                .d_head = d_head,
-                .n_position = n_position,
-                .scale = 1.0f / sqrtf((float)d_head),
-                .out = (float *)(void *)out.start,
-            };
-            double wanted[COUNT_MAX];
-            double magnitude[COUNT_MAX];
-            exact_attention(&job, wanted, magnitude);
-            for (size_t level = 0; level < WEIR_COUNT(level_masks); level++) {
-                struct weir_kernels kernels;
-                if (!level_init(&kernels, level))
-                    continue;
-                kernels.attention(&job, 1);
-                for (size_t i = 0; i < d_head; i++)
-                    if (!(fabs((double)job.out[i] - wanted[i]) <= 1e-4 * magnitude[i] + 1e-9))
-                        fail_msg("attention at %s: head of %zu, %zu positions, value %zu: wanted "
-                                 "%.9g, found %.9g",
-                                 kernels.isa, d_head, n_position, i, wanted[i], (double)job.out[i]);
-            }
-            guarded_free(&q);
-            guarded_free(&k);
-            guarded_free(&v);
-            guarded_free(&out);
+    static const size_t sizes[] = {1, 3, 4, 7, 8, 15, 16, 17, 64, 65};
+    for (size_t count = 0; count < WEIR_COUNT(sizes); count++) {
+        const size_t bytes = sizes[count] * sizeof(float);
+        struct guarded x = guarded_alloc(bytes, true);
+        struct guarded y = guarded_alloc(bytes, true);
+        float *start = (float *)(void *)x.start;
+        float *found = (float *)(void *)y.start;
+        for (size_t i = 0; i < sizes[count]; i++)
+            start[i] = fill_value(FILL_RANDOM) * (i % 3 == 0 ? 2.0f : i % 3 == 1 ? 90.0f : 1e6f);
+        for (size_t level = 0; level < WEIR_COUNT(level_masks); level++) {
+            struct weir_kernels kernels;
+            if (!level_init(&kernels, level))
+                continue;
+            memcpy(found, start, bytes);
+            kernels.softcap(found, sizes[count], 30.0f);
+            for (size_t i = 0; i < sizes[count]; i++)
+                assert_true(fabs((double)found[i] - 30.0 * tanh((double)start[i] / 30.0)) <= 3e-5);
         }
-}
-
-/* Queries that see more and more positions, or all the same ones: each alone, and all together. */
-static void attention_is_the_same_in_company_on_every_level(void **state)
-{
-    (void)state;
-    enum { POSITIONS = 131, HEAD_MAX = 128 };
-    static const size_t heads[] = {5, 8, 24, 64, 80, 128};
-    static float q[WEIR_ATTENTION_MAX * HEAD_MAX];
-    static uint16_t k[POSITIONS * HEAD_MAX], v[POSITIONS * HEAD_MAX];
-    static float alone[WEIR_ATTENTION_MAX * HEAD_MAX], together[WEIR_ATTENTION_MAX * HEAD_MAX];
-    fill_floats(q, WEIR_COUNT(q), FILL_RANDOM);
-    for (size_t i = 0; i < WEIR_COUNT(k); i++) {
-        k[i] = weir_f32_to_f16(4.0f * fill_value(FILL_RANDOM));
-        v[i] = weir_f32_to_f16(fill_value(FILL_RANDOM));
-    }
-    for (size_t level = 0; level < WEIR_COUNT(level_masks); level++)
-        for (size_t head = 0; head < WEIR_COUNT(heads); head++)
-            for (size_t step = 0; step < 3; step++)
-                for (size_t count = 1; count <= WEIR_ATTENTION_MAX; count++) {
-                    struct weir_kernels kernels;
-                    struct weir_attention jobs[WEIR_ATTENTION_MAX];
-                    if (!level_init(&kernels, level))
-                        continue;
-                    const size_t d_head = heads[head];
-                    for (size_t at = 0; at < count; at++) {
-                        jobs[at] = (struct weir_attention){
-                            .q = q + at * d_head,
-                            .k = k,
-                            .v = v,
-                            .pages = &first_page,
-                            .kv_stride = d_head,
-                            .page_length = POSITIONS,
-                            .d_head = d_head,
-                            .n_position = POSITIONS - (count - 1 - at) * step,
-                            .scale = 0.125f,
-                            .out = alone + at * d_head,
-                        };
-                        kernels.attention(&jobs[at], 1);
-                        jobs[at].out = together + at * d_head;
-                    }
-                    memset(together, 0x7f, sizeof(together));
-                    kernels.attention(jobs, count);
-                    assert_memory_equal(together, alone, count * d_head * sizeof(float));
-                }
-}
-
-/* The same rows one after another, and in pages that lie apart and out of order, the last of them
- * not full, some shorter than what attention takes at once. */
-static void attention_is_the_same_in_pages_on_every_level(void **state)
-{
-    (void)state;
-    enum { POSITIONS = 2 * 128 + 70, D_HEAD = 24, PAGES_MAX = POSITIONS / 5 + 1, APART = 40 };
-    static const size_t page_lengths[] = {5, 8, 32, 64, 128};
-    static float q[D_HEAD], flat[D_HEAD], paged[D_HEAD];
-    static uint16_t k[POSITIONS * D_HEAD], v[POSITIONS * D_HEAD];
-    static uint16_t k_pages[PAGES_MAX * (5 * D_HEAD + APART) + 128 * (D_HEAD + APART)],
-        v_pages[WEIR_COUNT(k_pages)];
-    fill_floats(q, D_HEAD, FILL_RANDOM);
-    for (size_t i = 0; i < WEIR_COUNT(k); i++) {
-        k[i] = weir_f32_to_f16(4.0f * fill_value(FILL_RANDOM));
-        v[i] = weir_f32_to_f16(fill_value(FILL_RANDOM));
-    }
-    for (size_t length = 0; length < WEIR_COUNT(page_lengths); length++) {
-        const size_t page_length = page_lengths[length];
-        const size_t page_stride = page_length * D_HEAD + APART;
-        const size_t page_count = (POSITIONS + page_length - 1) / page_length;
-        uint32_t pages[PAGES_MAX];
-        for (size_t page = 0; page < page_count; page++)
-            pages[page] = (uint32_t)(page_count - 1 - page);
-        for (size_t i = 0; i < WEIR_COUNT(k); i++) {
-            const size_t row = i / D_HEAD;
-            const size_t at =
-                pages[row / page_length] * page_stride + row % page_length * D_HEAD + i % D_HEAD;
-            assert_true(at < WEIR_COUNT(k_pages));
-            k_pages[at] = k[i];
-            v_pages[at] = v[i];
-        }
-        for (size_t level = 0; level < WEIR_COUNT(level_masks); level++)
-            for (size_t n_position = 1; n_position <= POSITIONS; n_position += 13) {
-                struct weir_kernels kernels;
-                struct weir_attention job = {.q = q,
-                                             .k = k,
-                                             .v = v,
-                                             .pages = &first_page,
-                                             .kv_stride = D_HEAD,
-                                             .page_length = POSITIONS,
-                                             .d_head = D_HEAD,
-                                             .n_position = n_position,
-                                             .scale = 0.125f,
-                                             .out = flat};
-                if (!level_init(&kernels, level))
-                    continue;
-                kernels.attention(&job, 1);
-                job.k = k_pages;
-                job.v = v_pages;
-                job.pages = pages;
-                job.page_length = page_length;
-                job.page_stride = page_stride;
-                job.out = paged;
-                kernels.attention(&job, 1);
-                assert_memory_equal(paged, flat, sizeof(flat));
-            }
+        guarded_free(&x);
+        guarded_free(&y);
     }
 }
 
@@ -411,11 +267,9 @@ int main(void)
         cmocka_unit_test(activations_have_the_reference_bits),
         cmocka_unit_test(activations_are_the_nearest_steps),
         cmocka_unit_test(rmsnorm_matches_on_every_level),
-        cmocka_unit_test(silu_mul_matches_on_every_level_and_in_any_division),
+        cmocka_unit_test(curves_match_on_every_level_and_in_any_division),
         cmocka_unit_test(axpy_and_to_f16_have_the_reference_bits),
-        cmocka_unit_test(attention_matches_the_formula_on_every_level),
-        cmocka_unit_test(attention_is_the_same_in_company_on_every_level),
-        cmocka_unit_test(attention_is_the_same_in_pages_on_every_level),
+        cmocka_unit_test(softcap_matches_on_every_level),
         cmocka_unit_test(rope_turns_pairs_and_keeps_lengths),
         cmocka_unit_test(levels_say_what_they_are),
     };

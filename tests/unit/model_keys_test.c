@@ -144,7 +144,9 @@ static void a_rope_factor_without_a_type_or_by_its_older_name_is_linear(void **s
     expect("llama.rope.scale_linear", of_real(4.0f), SAME, NULL);
     expect("llama.rope.scale_linear", of_real(2.0f), REFUSED, "found 4 and 2");
     expect("llama.rope.scaling.type", of_text("none"), OTHER, NULL);
-    expect("llama.rope.scaling.type", of_text("longrope"), REFUSED, "found \"longrope\"");
+    expect("llama.rope.scaling.type", of_text("longrope"), REFUSED,
+           "rope_factors_long.weight is missing");
+    expect("llama.rope.scaling.type", of_text("su"), REFUSED, "found \"su\"");
     expect("llama.rope.scaling.type", of_count(1), REFUSED, "wanted a text");
     expect("llama.rope.scaling.factor", of_real(0.0f), OTHER, NULL); /* none is asked for */
     expect("llama.rope.scaling.factor", of_real(-1.0f), REFUSED, "found -1");
@@ -232,6 +234,63 @@ static void keys_of_routing_and_scores_are_obeyed(void **state)
     close_model();
 }
 
+static void scales_caps_and_temperature_are_obeyed(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *key;
+        float off, on, bad;
+    } rows[] = {
+        {"attn_logit_softcapping", 0, 0.5f, -1},
+        {"final_logit_softcapping", 0, 30, -1},
+        {"logit_scale", 1, 0.0625f, -1},
+        {"logit_scale", 0, 16, -1},
+        {"residual_scale", 1, 0.22f, -1},
+        {"embedding_scale", 1, 12, -1},
+        {"attention.temperature_scale", 0, 0.1f, -1},
+    };
+    static const char *const families[] = {"qwen3moe", "llama"};
+    for (size_t family = 0; family < WEIR_COUNT(families); family++) {
+        char key[128];
+        open_model(families[family]);
+        snprintf(key, sizeof(key), "%s.attention.temperature_length", families[family]);
+        keep(key, of_count(16));
+        for (size_t row = 0; row < WEIR_COUNT(rows); row++) {
+            snprintf(key, sizeof(key), "%s.%s", families[family], rows[row].key);
+            expect(key, of_real(rows[row].off), SAME, NULL);
+            expect(key, of_real(rows[row].on), OTHER, NULL);
+            expect(key, of_real(rows[row].bad), REFUSED, "wanted 0 or more");
+            expect(key, of_text("on"), REFUSED, "wanted a number");
+        }
+        close_model();
+    }
+}
+
+static void windows_are_obeyed_where_a_family_has_them(void **state)
+{
+    (void)state;
+    open_model("gemma3");
+    expect("gemma3.attention.sliding_window", of_count(10), OTHER, NULL);
+    expect("gemma3.attention.sliding_window", of_count(0), OTHER, NULL);
+    expect("gemma3.attention.sliding_window_pattern", of_count(6), SAME, NULL);
+    expect("gemma3.attention.sliding_window_pattern", of_count(3), OTHER, NULL);
+    expect("gemma3.attention.sliding_window_pattern",
+           of_array((uint32_t[]){1, 1, 1, 1, 1, 0, 1}, 7), SAME, NULL);
+    expect("gemma3.attention.sliding_window_pattern",
+           of_array((uint32_t[]){1, 1, 1, 1, 1, 1, 1}, 7), OTHER, NULL);
+    expect("gemma3.attention.sliding_window_pattern", of_array((uint32_t[]){1, 0}, 2), REFUSED,
+           "each of 7 layers, found 2");
+    expect("gemma3.rope.freq_base_swa", of_real(10000.0f), SAME, NULL);
+    expect("gemma3.rope.freq_base_swa", of_real(500.0f), OTHER, NULL);
+    expect("gemma3.rope.freq_base_swa", of_real(-1.0f), REFUSED, "above 0");
+    expect("gemma3.rope.dimension_count_swa", of_count(10), SAME, NULL);
+    expect("gemma3.rope.dimension_count_swa", of_count(4), OTHER, NULL);
+    expect("gemma3.rope.dimension_count_swa", of_count(3), REFUSED, "an even number");
+    expect("gemma3.rope.dimension_count_swa", of_count(12), REFUSED, "up to the head's 10");
+    expect("gemma3.attention.key_length_swa", of_count(10), SAME, NULL);
+    close_model();
+}
+
 static void what_would_be_computed_otherwise_is_refused_unless_it_is_off(void **state)
 {
     (void)state;
@@ -239,16 +298,9 @@ static void what_would_be_computed_otherwise_is_refused_unless_it_is_off(void **
         const char *key;
         float off, on;
     } rows[] = {
-        {"attn_logit_softcapping", 0, 50},
-        {"final_logit_softcapping", 0, 30},
         {"router_logit_softcapping", 0, 30},
-        {"logit_scale", 1, 0.0625f},
-        {"logit_scale", 0, 16},
-        {"residual_scale", 1, 0.22f},
-        {"embedding_scale", 1, 12},
         {"attention.clamp_kqv", 0, 8},
         {"attention.max_alibi_bias", 0, 8},
-        {"attention.temperature_scale", 0, 0.1f},
         {"attention.output_scale", 1, 0.5f},
         {"attention.sliding_window", 0, 16},
         {"attention.sliding_window", 256, 255}, /* the context is 256 */
@@ -358,6 +410,8 @@ int main(void)
         cmocka_unit_test(a_rope_factor_without_a_type_or_by_its_older_name_is_linear),
         cmocka_unit_test(yarns_keys_are_obeyed),
         cmocka_unit_test(keys_of_routing_and_scores_are_obeyed),
+        cmocka_unit_test(scales_caps_and_temperature_are_obeyed),
+        cmocka_unit_test(windows_are_obeyed_where_a_family_has_them),
         cmocka_unit_test(what_would_be_computed_otherwise_is_refused_unless_it_is_off),
         cmocka_unit_test(a_key_that_nobody_knows_is_a_warning),
         cmocka_unit_test(more_keys_than_any_memory_holds_are_refused),

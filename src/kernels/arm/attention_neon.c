@@ -53,6 +53,16 @@ WEIR_INLINE lanes subtract(lanes a, lanes b)
     return vsubq_f32(a, b);
 }
 
+WEIR_INLINE lanes multiply(lanes a, lanes b)
+{
+    return vmulq_f32(a, b);
+}
+
+WEIR_INLINE lanes divide(lanes a, lanes b)
+{
+    return vdivq_f32(a, b);
+}
+
 WEIR_INLINE lanes maximum(lanes a, lanes b)
 {
     return vmaxq_f32(a, b);
@@ -85,4 +95,7 @@ WEIR_INLINE float largest_of(lanes x)
 void weir_attention_init_neon(struct weir_kernels *kernels)
 {
     kernels->attention = attend_lanes;
+    kernels->softcap = softcap;
+    kernels->gelu_mul = gelu_mul;
+    kernels->sigmoid_mul = sigmoid_mul;
 }

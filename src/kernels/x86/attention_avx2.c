@@ -43,6 +43,16 @@ WEIR_INLINE lanes subtract(lanes a, lanes b)
     return _mm256_sub_ps(a, b);
 }
 
+WEIR_INLINE lanes multiply(lanes a, lanes b)
+{
+    return _mm256_mul_ps(a, b);
+}
+
+WEIR_INLINE lanes divide(lanes a, lanes b)
+{
+    return _mm256_div_ps(a, b);
+}
+
 WEIR_INLINE lanes maximum(lanes a, lanes b)
 {
     return _mm256_max_ps(a, b);
@@ -73,4 +83,7 @@ WEIR_INLINE float largest_of(lanes x)
 void weir_attention_init_avx2(struct weir_kernels *kernels)
 {
     kernels->attention = attend_lanes;
+    kernels->softcap = softcap;
+    kernels->gelu_mul = gelu_mul;
+    kernels->sigmoid_mul = sigmoid_mul;
 }

@@ -45,6 +45,16 @@ WEIR_INLINE lanes subtract(lanes a, lanes b)
     return _mm512_sub_ps(a, b);
 }
 
+WEIR_INLINE lanes multiply(lanes a, lanes b)
+{
+    return _mm512_mul_ps(a, b);
+}
+
+WEIR_INLINE lanes divide(lanes a, lanes b)
+{
+    return _mm512_div_ps(a, b);
+}
+
 WEIR_INLINE lanes maximum(lanes a, lanes b)
 {
     return _mm512_max_ps(a, b);
@@ -75,4 +85,7 @@ WEIR_INLINE float largest_of(lanes x)
 void weir_attention_init_avx512(struct weir_kernels *kernels)
 {
     kernels->attention = attend_lanes;
+    kernels->softcap = softcap;
+    kernels->gelu_mul = gelu_mul;
+    kernels->sigmoid_mul = sigmoid_mul;
 }

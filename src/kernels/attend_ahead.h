@@ -1,0 +1,106 @@
+/* attend_ahead.h - which rows of K and V attention reads next, asked for before they are read. */
+#ifndef WEIR_KERNELS_ATTEND_AHEAD_H
+#define WEIR_KERNELS_ATTEND_AHEAD_H
+
+#include "base/base.h"
+#include "kernels/attend.h"
+#include "kernels/kernels_internal.h"
+
+/* Rows of K or V that lie side by side. */
+struct rows {
+    const uint16_t *first;
+    size_t count;
+    size_t stride, width; /* values */
+};
+
+/* Rows of a page that are read one after the other, and the rows after them, which lie elsewhere. A
+ * block's K is followed by its V, and that by K of the next block or of the caller's next call. */
+struct ahead {
+    struct rows rows, after;
+    size_t lead; /* rows */
+};
+
+/* Near enough that not more is fetched ahead than the CPU waits for: what is beyond that, it drops.
+ */
+enum { LEAD_BYTES = 4096, LINE_HALVES = 32, FIRST_LEVEL = 3 };
+
+/* Rows of K, or of V, from position p on, which is at or after the range's: those of p's block. */
+WEIR_INLINE struct rows keys_from(const struct weir_attend_range *range, size_t p)
+{
+    const struct weir_attention *last = &range->jobs[range->n - 1];
+    return (struct rows){
+        .first = (const uint16_t *)last->k + weir_attend_row(range, last->k_stride, p),
+        .count = weir_min(weir_min(last->n_position - p, WEIR_ATTEND_BLOCK), last->page_length),
+        .stride = last->k_stride,
+        .width = last->d_head};
+}
+
+WEIR_INLINE struct rows values_from(const struct weir_attend_range *range, size_t p)
+{
+    const struct weir_attention *last = &range->jobs[range->n - 1];
+    return (struct rows){
+        .first = (const uint16_t *)last->v + weir_attend_row(range, last->v_stride, p),
+        .count = weir_min(weir_min(last->n_position - p, WEIR_ATTEND_BLOCK), last->page_length),
+        .stride = last->v_stride,
+        .width = last->d_value};
+}
+
+/* The range's own rows come first. */
+WEIR_INLINE struct ahead begin_with(const struct weir_attend_range *range, struct rows rows)
+{
+    rows.count = range->end - range->begin;
+    return (struct ahead){.rows = rows, .lead = LEAD_BYTES / sizeof(uint16_t) / rows.width};
+}
+
+/* Whether more of the range's block follows in another page. */
+WEIR_INLINE bool goes_on(const struct weir_attend_range *range)
+{
+    return range->end < range->block + WEIR_ATTEND_BLOCK &&
+           range->end < range->jobs[range->n - 1].n_position;
+}
+
+WEIR_INLINE struct ahead keys_ahead(const struct weir_attend_range *range)
+{
+    const struct weir_attention *last = &range->jobs[range->n - 1];
+    struct ahead ahead = begin_with(range, keys_from(range, range->begin));
+    if (goes_on(range))
+        ahead.after = keys_from(range, range->end);
+    else if (range->begin == weir_attend_first(range, last))
+        ahead.after = values_from(range, range->begin);
+    return ahead;
+}
+
+WEIR_INLINE struct ahead values_ahead(const struct weir_attend_range *range)
+{
+    const struct weir_attention *last = &range->jobs[range->n - 1];
+    const size_t next = range->block + WEIR_ATTEND_BLOCK;
+    struct ahead ahead = begin_with(range, values_from(range, range->begin));
+    if (goes_on(range))
+        ahead.after = values_from(range, range->end);
+    else if (next < last->n_position)
+        ahead.after = keys_from(range, next);
+    else if (last->next_k != NULL)
+        ahead.after = (struct rows){
+            .first = last->next_k,
+            .count = weir_min(weir_min(last->n_position - last->first, WEIR_ATTEND_BLOCK),
+                              last->page_length),
+            .stride = last->k_stride,
+            .width = last->d_head};
+    return ahead;
+}
+
+/* Before rows [from, from + count) are read: as many are asked for. */
+WEIR_INLINE void ask_ahead(const struct ahead *ahead, size_t from, size_t count)
+{
+    for (size_t row = from + ahead->lead; row < from + ahead->lead + count; row++) {
+        const bool is_after = row >= ahead->rows.count;
+        const struct rows *rows = is_after ? &ahead->after : &ahead->rows;
+        const size_t at = is_after ? row - ahead->rows.count : row;
+        if (at >= rows->count)
+            return;
+        for (size_t i = 0; i < rows->width; i += LINE_HALVES)
+            __builtin_prefetch(rows->first + at * rows->stride + i, 0, FIRST_LEVEL);
+    }
+}
+
+#endif

@@ -1,0 +1,392 @@
+#!/usr/bin/env python3
+"""make_attention_models.py - tiny random models of families whose attention is not the plain one (windows, several ropes,
+sinks, caps, gates, norms after the branches), as make_models.py makes those of the others.
+
+usage: make_attention_models.py OUT [NAME ...]        needs: pip install torch transformers tokenizers gguf numpy
+
+Windows, and contexts that a rope was first trained for, are shorter than the texts.
+"""
+import json
+import math
+import os
+import platform
+import sys
+
+import gguf
+import numpy as np
+import tokenizers
+import torch
+import transformers
+
+from make_models import GAP, LAYER_NAMES, TEXTS, TOP_NAMES, interleave
+from tiny_vocab import LLAMA, QWEN, Vocabulary
+
+FAST = dict(max_position_embeddings=256)
+SANDWICH = {"post_attention_layernorm.weight": "post_attention_norm.weight",
+            "pre_feedforward_layernorm.weight": "ffn_norm.weight", "post_feedforward_layernorm.weight": "post_ffw_norm.weight"}
+
+
+def plain(theta):
+    return dict(rope_type="default", rope_theta=theta)
+
+
+def yarn(**more):
+    return dict(rope_type="yarn", rope_theta=10000.0, original_max_position_embeddings=32, **more)
+
+
+def halves(data):
+    """gate and up of experts whose rows are the first half and the second."""
+    width = data.shape[1] // 2
+    return [("ffn_gate_exps.weight", data[:, :width]), ("ffn_up_exps.weight", data[:, width:])]
+
+
+def turned_halves(data):
+    return halves(data.swapaxes(1, 2))
+
+
+def alternating(data):
+    """The same, of gpt-oss: every second column of the transposed."""
+    data = data.swapaxes(1, 2)
+    return [("ffn_gate_exps.weight", data[:, ::2]), ("ffn_up_exps.weight", data[:, 1::2])]
+
+
+def alternating_bias(data):
+    return [("ffn_gate_exps.bias", data[:, ::2]), ("ffn_up_exps.bias", data[:, 1::2])]
+
+
+def named(name):
+    return lambda data: [(name, data)]
+
+
+def transposed(name):
+    return lambda data: [(name, data.swapaxes(1, 2))]
+
+
+def kinds(pattern):
+    """layer_types of a word: w a window, f full."""
+    return ["sliding_attention" if letter == "w" else "full_attention" for letter in pattern]
+
+
+# family, class of the judge, configuration, keys of the file beside those of all, and what is odd about it. "plus": norms are
+# stored with 1 added. "turned": q and k are stored in interleaved order. "mistakes": what is left out or changed to see that
+# the fixture shows it.
+MODELS = {
+    "gemma2": dict(
+        family="gemma2", cls="Gemma2ForCausalLM", vocab=LLAMA | dict(bos=True), plus=True, names=SANDWICH,
+        why="windows of 12 in even layers, capped scores and logits, norms after the branches",
+        config=dict(hidden_size=24, num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=2, head_dim=10,
+                    intermediate_size=20, sliding_window=12, query_pre_attn_scalar=10, attn_logit_softcapping=2.0,
+                    final_logit_softcapping=3.0, rms_norm_eps=1e-3, tie_word_embeddings=True,
+                    hidden_activation="gelu_pytorch_tanh", rope_parameters=plain(10000.0)),
+        keys=lambda c: {"attention.sliding_window": c.sliding_window,
+                        "attn_logit_softcapping": c.attn_logit_softcapping,
+                        "final_logit_softcapping": c.final_logit_softcapping},
+        mistakes={"no cap of scores": dict(attn_logit_softcapping=1e6), "no cap of logits": dict(final_logit_softcapping=1e6),
+                  "no windows": dict(sliding_window=4096), "a window one longer": dict(sliding_window=13)}),
+    "gemma3": dict(
+        family="gemma3", cls="Gemma3ForCausalLM", vocab=LLAMA | dict(bos=True), plus=True, names=SANDWICH,
+        why="five layers of six with windows and a rope of their own, the other one's scaled",
+        config=dict(hidden_size=24, num_hidden_layers=7, num_attention_heads=4, num_key_value_heads=2, head_dim=10,
+                    intermediate_size=20, sliding_window=9, query_pre_attn_scalar=10, rms_norm_eps=1e-3,
+                    tie_word_embeddings=True, hidden_activation="gelu_pytorch_tanh",
+                    rope_parameters={"full_attention": dict(rope_type="linear", rope_theta=50000.0, factor=4.0),
+                                     "sliding_attention": plain(10000.0)}),
+        keys=lambda c: {"attention.sliding_window": c.sliding_window, "rope.scaling.type": "linear",
+                        "rope.scaling.factor": 4.0, "rope.freq_base_swa": 10000.0},
+        mistakes={"no windows": dict(sliding_window=4096), "a window one longer": dict(sliding_window=10),
+                  "one rope": dict(rope_parameters={"full_attention": plain(10000.0), "sliding_attention": plain(10000.0)})}),
+    "smollm3": dict(
+        family="smollm3", cls="SmolLM3ForCausalLM", vocab=LLAMA, turned=True,
+        why="no rope in every fourth layer, output tied",
+        config=dict(hidden_size=24, num_hidden_layers=5, num_attention_heads=4, num_key_value_heads=2,
+                    intermediate_size=32, rms_norm_eps=1e-3, tie_word_embeddings=True, rope_parameters=plain(5000.0)),
+        keys=lambda c: {"rope.dimension_count": 6},
+        mistakes={"rope everywhere": dict(no_rope_layers=[1] * 5)}),
+    "mistral3": dict(
+        family="mistral3", cls="Ministral3ForCausalLM", vocab=LLAMA, turned=True,
+        why="YaRN whose magnitude is 1, from 32 positions; scores that get steeper every 32",
+        config=dict(hidden_size=24, num_hidden_layers=3, num_attention_heads=3, num_key_value_heads=1, head_dim=16,
+                    intermediate_size=32, rms_norm_eps=1e-3, tie_word_embeddings=False,
+                    rope_parameters=yarn(factor=8.0, beta_fast=4.0, beta_slow=1.0, mscale=1.0, mscale_all_dim=1.0,
+                                         llama_4_scaling_beta=0.4)),
+        keys=lambda c: {"rope.dimension_count": 16, "rope.scaling.type": "yarn", "rope.scaling.factor": 8.0,
+                        "rope.scaling.original_context_length": 32, "rope.scaling.yarn_beta_fast": 4.0,
+                        "rope.scaling.yarn_beta_slow": 1.0, "rope.scaling.yarn_log_multiplier": 1.0,
+                        "attention.temperature_scale": 0.4},
+        mistakes={"no temperature": dict(rope_parameters=yarn(factor=8.0, beta_fast=4.0, beta_slow=1.0, mscale=1.0,
+                                                              mscale_all_dim=1.0, llama_4_scaling_beta=0.0)),
+                  "YaRN's usual magnitude": dict(rope_parameters=yarn(factor=8.0, beta_fast=4.0, beta_slow=1.0,
+                                                                      llama_4_scaling_beta=0.4))}),
+}
+
+PRE_FFN = {"post_attention_layernorm.weight": "ffn_norm.weight"}
+EXPERTS = {"mlp.experts.gate_up_proj": halves, "mlp.experts.down_proj": "ffn_down_exps.weight"}
+SHARED = {f"mlp.shared_experts.{part}_proj.weight": f"ffn_{part}_shexp.weight" for part in ("gate", "up", "down")}
+MODELS |= {
+    "gpt-oss": dict(
+        family="gpt-oss", cls="GptOssForCausalLM", vocab=QWEN,
+        names={"post_attention_layernorm.weight": "post_attention_norm.weight", "self_attn.sinks": "attn_sinks.weight",
+               "self_attn.o_proj.bias": "attn_output.bias", "mlp.router.weight": "ffn_gate_inp.weight",
+               "mlp.router.bias": "ffn_gate_inp.bias", "mlp.experts.gate_up_proj": alternating,
+               "mlp.experts.gate_up_proj_bias": alternating_bias,
+               "mlp.experts.down_proj": transposed("ffn_down_exps.weight"),
+               "mlp.experts.down_proj_bias": "ffn_down_exps.bias"},
+        why="sinks, windows of 9 in even layers, YaRN whose corners are not rounded, biases everywhere, clamped SwiGLU",
+        config=dict(hidden_size=24, num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=2, head_dim=10,
+                    intermediate_size=14, num_local_experts=6, num_experts_per_tok=3, sliding_window=9, rms_norm_eps=1e-3,
+                    swiglu_limit=7.0, rope_parameters=yarn(factor=8.0, beta_fast=4.0, beta_slow=1.0, truncate=False)),
+        keys=lambda c: {"expert_count": 6, "expert_used_count": 3, "expert_feed_forward_length": 14,
+                        "attention.sliding_window": 9, "rope.scaling.type": "yarn", "rope.scaling.factor": 8.0,
+                        "rope.scaling.original_context_length": 32, "rope.scaling.yarn_beta_fast": 4.0,
+                        "rope.scaling.yarn_beta_slow": 1.0},
+        mistakes={"no windows": dict(sliding_window=4096), "a window one longer": dict(sliding_window=10),
+                  "rounded corners": dict(rope_parameters=yarn(factor=8.0, beta_fast=4.0, beta_slow=1.0, truncate=True)),
+                  "no YaRN": dict(rope_parameters=plain(10000.0)), "one expert fewer": dict(num_experts_per_tok=2)}),
+    "exaone-moe": dict(
+        family="exaone-moe", cls="ExaoneMoeForCausalLM", vocab=QWEN,
+        names=PRE_FFN | EXPERTS | SHARED | {"mlp.gate.e_score_correction_bias": "exp_probs_b.bias"},
+        why="rope in three layers of four, which see windows of 9; a dense layer first, a selection bias, a shared expert",
+        config=dict(hidden_size=24, num_hidden_layers=5, num_attention_heads=4, num_key_value_heads=2,
+                    intermediate_size=20, moe_intermediate_size=10, num_experts=8, num_experts_per_tok=3,
+                    num_shared_experts=2, sliding_window=9, rms_norm_eps=1e-3, tie_word_embeddings=False,
+                    rope_parameters=plain(10000.0)),
+        keys=lambda c: {"attention.sliding_window": 9, "attention.sliding_window_pattern": [True] * 3 + [False, True],
+                        "expert_count": 8, "expert_used_count": 3, "expert_feed_forward_length": 10,
+                        "expert_shared_feed_forward_length": 20, "expert_shared_count": 2, "expert_weights_scale": 2.5,
+                        "expert_weights_norm": True, "expert_gating_func": 2, "leading_dense_block_count": 1,
+                        "rope.dimension_count": 6},
+        mistakes={"no windows": dict(sliding_window=4096), "a window one longer": dict(sliding_window=10),
+                  "rope everywhere": dict(sliding_window=None), "one expert fewer": dict(num_experts_per_tok=2)}),
+    "afmoe": dict(
+        family="afmoe", cls="AfmoeForCausalLM", vocab=QWEN,
+        names=EXPERTS | SHARED | {"post_attention_layernorm.weight": "post_attention_norm.weight",
+                                  "pre_mlp_layernorm.weight": "ffn_norm.weight",
+                                  "post_mlp_layernorm.weight": "post_ffw_norm.weight",
+                                  "self_attn.gate_proj.weight": "attn_gate.weight",
+                                  "mlp.router.gate.weight": "ffn_gate_inp.weight",
+                                  "mlp.expert_bias": "exp_probs_b.bias"},
+        why="a gate on each value that attention gives, norms after the branches of experts too, scaled embeddings",
+        config=dict(hidden_size=24, num_hidden_layers=5, num_attention_heads=4, num_key_value_heads=2, head_dim=10,
+                    intermediate_size=20, moe_intermediate_size=10, num_experts=8, num_experts_per_tok=3,
+                    num_shared_experts=1, num_dense_layers=1, route_scale=2.826, mup_enabled=True, sliding_window=9,
+                    rms_norm_eps=1e-3, rope_parameters=plain(10000.0)),
+        keys=lambda c: {"attention.sliding_window": 9, "expert_count": 8, "expert_used_count": 3,
+                        "expert_feed_forward_length": 10, "expert_shared_count": 1, "expert_weights_scale": 2.826,
+                        "expert_weights_norm": True, "expert_gating_func": 2, "leading_dense_block_count": 1},
+        mistakes={"no windows": dict(sliding_window=4096), "a window one longer": dict(sliding_window=10),
+                  "embeddings not scaled": dict(mup_enabled=False), "one expert fewer": dict(num_experts_per_tok=2)}),
+    "cohere2moe": dict(
+        family="cohere2moe", cls="Cohere2MoeForCausalLM", vocab=QWEN,
+        names=EXPERTS | SHARED | {"input_layernorm.weight": "attn_norm.weight"},
+        why="LayerNorm, mixer and network side by side, half of experts and shared expert, windows after a full layer",
+        config=dict(hidden_size=24, num_hidden_layers=5, num_attention_heads=4, num_key_value_heads=2, head_dim=10,
+                    intermediate_size=12, num_experts=8, num_experts_per_tok=3, num_shared_experts=2,
+                    expert_selection_fn="sigmoid", logit_scale=0.25, sliding_window=9, layer_norm_eps=1e-3,
+                    mlp_layer_types=["dense"] + ["sparse"] * 4, layer_types=kinds("fwwwf"),
+                    prefix_dense_intermediate_size=20, tie_word_embeddings=True, rope_parameters=plain(10000.0)),
+        keys=lambda c: {"attention.layer_norm_rms_epsilon": None, "attention.layer_norm_epsilon": 1e-3,
+                        "feed_forward_length": 20, "attention.sliding_window": 9,
+                        "attention.sliding_window_pattern": [False, True, True, True, False],
+                        "logit_scale": 0.25, "expert_count": 8, "expert_used_count": 3, "expert_feed_forward_length": 12,
+                        "expert_shared_count": 2, "expert_shared_feed_forward_length": 24, "expert_weights_norm": True,
+                        "expert_gating_func": 2, "leading_dense_block_count": 1, "rope.dimension_count": 10},
+        mistakes={"no windows": dict(sliding_window=4096), "a window one longer": dict(sliding_window=10),
+                  "epsilon 1e-5": dict(layer_norm_eps=1e-5), "logits not scaled": dict(logit_scale=1.0),
+                  "a sum": dict(shared_expert_combination_strategy="sum"),
+                  "one expert fewer": dict(num_experts_per_tok=2)}),
+    "llama4": dict(
+        family="llama4", cls="Llama4ForCausalLM", vocab=LLAMA, turned=True,
+        names=PRE_FFN | {"feed_forward.experts.gate_up_proj": turned_halves,
+                         "feed_forward.experts.down_proj": transposed("ffn_down_exps.weight"),
+                         "feed_forward.router.weight": "ffn_gate_inp.weight",
+                         **{f"feed_forward.shared_expert.{part}_proj.weight": f"ffn_{part}_shexp.weight"
+                            for part in ("gate", "up", "down")},
+                         **{f"feed_forward.{part}_proj.weight": f"ffn_{part}.weight" for part in ("gate", "up", "down")}},
+        why="windows in chunks of 16, no rope and steeper scores in every fourth layer, bare norms after rope, top-1 of 4 by sigmoid",
+        config=dict(hidden_size=24, num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=2, head_dim=8,
+                    intermediate_size=12, intermediate_size_mlp=20, num_local_experts=4, num_experts_per_tok=1,
+                    interleave_moe_layer_step=2, attention_chunk_size=16, floor_scale=8, attn_scale=0.1, rms_norm_eps=1e-3,
+                    rope_parameters=plain(10000.0)),
+        keys=lambda c: {"attention.sliding_window": 16, "attention.temperature_length": 8, "feed_forward_length": 20,
+                        "interleave_moe_layer_step": 2, "expert_count": 4, "expert_used_count": 1,
+                        "expert_feed_forward_length": 12, "rope.dimension_count": 8},
+        mistakes={"chunks one longer": dict(attention_chunk_size=17), "no temperature": dict(attn_temperature_tuning=False),
+                  "no bare norms": dict(use_qk_norm=False), "rope everywhere": dict(no_rope_layers=[1] * 4)}),
+    "step35": dict(
+        family="step35", cls="Step3p7ForConditionalGeneration", vocab=QWEN, plus=True,
+        names=PRE_FFN | EXPERTS | SHARED | {"self_attn.g_proj.weight": "attn_gate.weight",
+                                            "mlp.gate.e_score_correction_bias": "exp_probs_b.bias"},
+        why="a gate on each head, more heads in windows of 9, half of a full layer's head turned, clamped SwiGLU",
+        config=dict(), keys=lambda c: {}, mistakes={}),
+}
+del MODELS["step35"]
+
+
+def build(model, seed, **changed):
+    """The judge's model with seeded weights whose spread keeps logits, routing and every branch apart."""
+    cls = getattr(transformers, model["cls"])
+    vocab = Vocabulary(**model["vocab"])
+    special = dict(bos_token_id=vocab.bos_id, eos_token_id=vocab.eos_id, pad_token_id=None)
+    made = cls.config_class(vocab_size=len(vocab), attn_implementation="eager", experts_implementation="eager",
+                            **(FAST | special | model["config"] | changed))
+    net = cls(made).double().eval()
+    draw = np.random.default_rng(seed)
+    for name, weight in net.named_parameters():
+        shape = tuple(weight.shape)
+        if name.endswith("norm.weight"):
+            values = draw.uniform(0.4, 1.6, shape) - (1 if model.get("plus") else 0)
+        elif name.endswith("bias"):
+            values = draw.normal(0, 0.5, shape)
+        elif name.endswith("sinks"):
+            values = draw.normal(0.5, 1.0, shape)
+        elif name.endswith("embed_tokens.weight"):
+            values = draw.normal(0, 0.4 if net.config.tie_word_embeddings else 1.0, shape)
+        elif name.endswith(("mlp.gate.weight", "router.weight")):
+            values = draw.normal(0, 1.5 / math.sqrt(shape[-1]), shape)  # routers: chosen weights far from uniform
+        else:
+            values = draw.normal(0, 1.2 / math.sqrt(shape[-1]), shape)
+        weight.data = torch.from_numpy(values.astype(np.float32)).double()
+    for name, buffer in net.named_buffers():
+        if name.endswith("correction_bias"):
+            buffer.copy_(torch.from_numpy(draw.normal(0, 0.2, tuple(buffer.shape)).astype(np.float32)))
+    net.tie_weights()
+    return net, vocab
+
+
+def run(net, ids):
+    with torch.no_grad():
+        logits = net(torch.tensor([ids]), use_cache=False).logits[0]
+    assert logits.dtype == torch.float64
+    return logits.numpy()
+
+
+def mistakes(model, seed, ids, logits):
+    """How far off a reader would be who made one mistake: proof that the fixture shows it."""
+    found = {what: float(np.abs(run(build(model, seed, **changed)[0], ids) - logits).max())
+             for what, changed in model["mistakes"].items()}
+    assert min(found.values()) > 5e-3, found
+    return {what: round(difference, 4) for what, difference in found.items()}
+
+
+def file_tensors(net, model):
+    """(name, float32 array) as the file holds them."""
+    config = net.config
+    names = LAYER_NAMES | model.get("names", {})
+    for name, weight in net.state_dict().items():
+        data = weight.numpy().astype(np.float32)
+        if model.get("plus") and name.endswith("norm.weight"):
+            data = data + 1
+        if name in TOP_NAMES:
+            if not (config.tie_word_embeddings and name == "lm_head.weight"):
+                yield TOP_NAMES[name], data
+            continue
+        _, _, layer, ending = name.split(".", 3)
+        if model.get("turned") and ending in ("self_attn.q_proj.weight", "self_attn.k_proj.weight"):
+            data = interleave(data, config.num_attention_heads if "q_proj" in ending else config.num_key_value_heads)
+        place = names[ending]
+        for file_name, values in place(data) if callable(place) else [(place, data)]:
+            yield f"blk.{layer}.{file_name}", values
+    if "tensors" in model:
+        yield from model["tensors"](config)
+
+
+def add_key(writer, key, value):
+    if isinstance(value, list):
+        writer.add_array(key, value)
+    else:
+        {bool: writer.add_bool, int: writer.add_uint32, float: writer.add_float32, str: writer.add_string}[type(value)](
+            key, value)
+
+
+def write_gguf(path, name, net, vocab, model):
+    config, family = net.config, model["family"]
+    writer = gguf.GGUFWriter(path, family)
+    writer.add_type("model")
+    writer.add_name(f"weir golden {name}")
+    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
+    writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
+    head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    rope = config.rope_parameters
+    keys = {"block_count": config.num_hidden_layers, "context_length": config.max_position_embeddings,
+            "embedding_length": config.hidden_size, "feed_forward_length": config.intermediate_size,
+            "attention.head_count": config.num_attention_heads, "attention.head_count_kv": config.num_key_value_heads,
+            "attention.layer_norm_rms_epsilon": config.rms_norm_eps, "attention.key_length": head,
+            "attention.value_length": head, "rope.freq_base": rope.get("full_attention", rope)["rope_theta"]}
+    for suffix, value in (keys | model["keys"](config)).items():
+        if value is not None:
+            add_key(writer, f"{family}.{suffix}", value)
+    vocab.write(writer)
+    for tensor, data in file_tensors(net, model):
+        writer.add_tensor(tensor, np.ascontiguousarray(data))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def routing_gap(net, ids):
+    """The smallest distance between a chosen and an unchosen expert's score, of routers that say both."""
+    gaps, hooks = [], []
+
+    def note(module, inputs, output):
+        scores = torch.nn.functional.linear(inputs[0].reshape(-1, inputs[0].shape[-1]), module.weight)
+        if getattr(module, "bias", None) is not None:
+            scores = scores + module.bias
+        ranked = torch.sigmoid(scores).sort(-1, descending=True).values
+        gaps.append((ranked[:, module.top_k - 1] - ranked[:, module.top_k]).min().item())
+
+    for module in net.modules():
+        if type(module).__name__.endswith("Router"):
+            hooks.append(module.register_forward_hook(note))
+    run(net, ids)
+    for hook in hooks:
+        hook.remove()
+    return min(gaps, default=None)
+
+
+def make(out, name, model, number):
+    text = TEXTS[number % len(TEXTS)]
+    seed = 50000 + 1000 * number
+    while True:
+        net, vocab = build(model, seed)
+        ids = vocab.judge().encode(text).ids
+        gap = routing_gap(net, ids)
+        if gap is None or gap >= GAP:
+            break
+        seed += 1
+    logits = run(net, ids)
+    assert 40 <= len(ids) <= 80, len(ids)
+    folder = os.path.join(out, name)
+    os.makedirs(folder, exist_ok=True)
+    write_gguf(os.path.join(folder, "model.gguf"), name, net, vocab, model)
+    with open(os.path.join(folder, "ids.txt"), "w") as file:
+        file.write(" ".join(str(index) for index in ids) + "\n")
+    logits.astype("<f4").tofile(os.path.join(folder, "logits.f32"))
+    facts = {
+        "script": "tools/oracle/make_attention_models.py", "model": name, "family": model["family"], "why": model["why"],
+        "seed": seed, "judge": f"Hugging Face transformers {transformers.__version__}, {model['cls']}",
+        "dtype": "weights float32; computed in float64 (norms, softmax and rope angles in float32, as transformers has them)",
+        "packages": {"python": platform.python_version(), "torch": torch.__version__,
+                     "transformers": transformers.__version__, "tokenizers": tokenizers.__version__,
+                     "numpy": np.__version__},
+        "config": FAST | model["config"], "tokens": len(ids), "n_vocab": logits.shape[1], "text": text,
+        "smallest_routing_gap": gap, "difference_after_a_mistake": mistakes(model, seed, ids, logits),
+        "logits_std": float(logits.std()), "logits_max": float(np.abs(logits).max())}
+    with open(os.path.join(folder, "provenance.json"), "w") as file:
+        json.dump(facts, file, indent=1, ensure_ascii=True)
+        file.write("\n")
+    size = sum(entry.stat().st_size for entry in os.scandir(folder))
+    print(f"{name:20} seed {seed}  {len(ids)} ids  {size / 1024:.0f} KiB  logits std {logits.std():.2f}  gap {gap}")
+    print("   ", facts["difference_after_a_mistake"])
+
+
+def main():
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    for number, (name, model) in enumerate(MODELS.items()):
+        if not sys.argv[2:] or name in sys.argv[2:]:
+            make(sys.argv[1], name, model, number)
+
+
+if __name__ == "__main__":
+    main()
