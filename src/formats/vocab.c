@@ -242,26 +242,72 @@ static bool is_text(struct weir_bytes bytes, const char *text)
     return bytes.length == strlen(text) && memcmp(bytes.start, text, bytes.length) == 0;
 }
 
-/* What a file that does not say means: docs/formats/gguf.md. */
+/* What a file that does not say means, by its model: docs/formats/gguf.md. */
+struct defaults {
+    const char *model;
+    uint32_t bos, eos, unknown;
+    bool add_bos, add_eos, add_space_prefix;
+};
+
+static const struct defaults *find_defaults(struct weir_bytes model)
+{
+    static const struct defaults known[] = {
+        {"llama", 1, 2, 0, true, false, true},
+        {"t5", WEIR_TOKEN_NONE, 1, 2, false, true, true},
+        {"bert", 101, 102, 100, true, true, true},
+        {"", WEIR_TOKEN_NONE, WEIR_TOKEN_NONE, WEIR_TOKEN_NONE, false, false, false},
+    };
+    size_t row = 0;
+    while (row + 1 < WEIR_COUNT(known) && !is_text(model, known[row].model))
+        row++;
+    return &known[row];
+}
+
+/* An array of bytes, whatever their sign. */
+static enum weir_status read_charsmap(weir_manifest *manifest, struct weir_err *err)
+{
+    const struct gguf_key *key = weir_gguf_find_key(manifest, KEY("precompiled_charsmap"));
+    if (key == NULL)
+        return WEIR_OK;
+    if (!key->is_array || (key->type != GGUF_U8 && key->type != GGUF_I8))
+        return WEIR_FAIL(err, WEIR_ERR_FORMAT,
+                         "key " KEY("precompiled_charsmap") " is not an array of bytes");
+    manifest->vocab.charsmap =
+        (struct weir_bytes){(const char *)manifest->head + key->value_at, key->count};
+    return WEIR_OK;
+}
+
 static enum weir_status read_specials(weir_manifest *manifest, struct weir_err *err)
 {
     struct weir_vocab *vocab = &manifest->vocab;
-    const bool is_spm = is_text(vocab->model, "llama");
-    const bool is_llama3 = is_text(vocab->pre, "llama-bpe") || is_text(vocab->pre, "llama3") ||
-                           is_text(vocab->pre, "llama-v3");
-    const uint32_t none = WEIR_TOKEN_NONE;
-    WEIR_TRY(read_id(manifest, KEY("bos_token_id"), is_spm ? 1 : none, &vocab->bos_id, err));
-    WEIR_TRY(read_id(manifest, KEY("eos_token_ids"), is_spm ? 2 : none, &vocab->eos_id, err));
-    WEIR_TRY(read_id(manifest, KEY("eos_token_id"), vocab->eos_id, &vocab->eos_id, err));
-    WEIR_TRY(read_id(manifest, KEY("unknown_token_id"), is_spm ? 0 : none, &vocab->unk_id, err));
+    const struct defaults *absent = find_defaults(vocab->model);
+    const bool is_bert = is_text(vocab->model, "bert");
+    bool always_bos = false;
+    /* What begins and ends a text has other names where it is not to be gone on with. */
+    WEIR_TRY(read_id(manifest, is_bert ? KEY("cls_token_id") : KEY("bos_token_id"), absent->bos,
+                     &vocab->bos_id, err));
+    WEIR_TRY(read_id(manifest, is_bert ? KEY("seperator_token_id") : KEY("eos_token_ids"),
+                     absent->eos, &vocab->eos_id, err));
+    if (!is_bert)
+        WEIR_TRY(read_id(manifest, KEY("eos_token_id"), vocab->eos_id, &vocab->eos_id, err));
+    WEIR_TRY(read_id(manifest, KEY("unknown_token_id"), absent->unknown, &vocab->unk_id, err));
     WEIR_TRY(read_ends(manifest, err));
     WEIR_TRY(check_others(manifest, err));
-    vocab->add_bos = is_spm || is_llama3;
-    vocab->add_eos = false;
-    vocab->add_space_prefix = is_spm;
+    const struct weir_bytes pre =
+        is_text(vocab->model, "gemma4") && vocab->pre.length == 0 ? vocab->model : vocab->pre;
+    vocab->add_bos = weir_text_pre_adds_bos(pre, &always_bos) || absent->add_bos;
+    vocab->add_eos = absent->add_eos;
+    vocab->add_space_prefix = absent->add_space_prefix;
+    vocab->squeeze_spaces = is_text(vocab->model, "t5");
+    vocab->lowercase = vocab->strip_accents = true;
     WEIR_TRY(read_flag(manifest, KEY("add_bos_token"), &vocab->add_bos, err));
     WEIR_TRY(read_flag(manifest, KEY("add_eos_token"), &vocab->add_eos, err));
-    return read_flag(manifest, KEY("add_space_prefix"), &vocab->add_space_prefix, err);
+    WEIR_TRY(read_flag(manifest, KEY("add_space_prefix"), &vocab->add_space_prefix, err));
+    WEIR_TRY(read_flag(manifest, KEY("remove_extra_whitespaces"), &vocab->squeeze_spaces, err));
+    WEIR_TRY(read_flag(manifest, KEY("normalizer.lowercase"), &vocab->lowercase, err));
+    WEIR_TRY(read_flag(manifest, KEY("normalizer.strip_accents"), &vocab->strip_accents, err));
+    vocab->add_bos = vocab->add_bos || always_bos;
+    return read_charsmap(manifest, err);
 }
 
 static void forget_vocab(weir_manifest *manifest)

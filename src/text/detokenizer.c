@@ -17,15 +17,15 @@ struct weir_bytes weir_text_piece(weir_text *text, uint32_t id, bool with_specia
     default:
         break;
     }
-    if (!text->sentencepiece)
-        return (struct weir_bytes){text->piece,
-                                   weir_text_byte_level_decode(&text->level, token, text->piece)};
-    const int byte = weir_text_sentencepiece_byte(text, id);
+    if (text->model->has_alphabet)
+        return (struct weir_bytes){
+            text->piece, weir_text_byte_level_decode(&text->alphabet, token, text->piece)};
+    const int byte = weir_text_token_byte(text, id);
     if (byte >= 0) {
         text->piece[0] = (char)byte;
         return (struct weir_bytes){text->piece, 1};
     }
-    return (struct weir_bytes){text->piece, weir_text_sentencepiece_decode(token, text->piece)};
+    return (struct weir_bytes){text->piece, weir_text_decode_marks(token, text->piece)};
 }
 
 void weir_detokenizer_init(struct weir_detokenizer *detokenizer, weir_text *text, bool with_special)
@@ -47,7 +47,7 @@ size_t weir_detokenizer_push(struct weir_detokenizer *detokenizer, uint32_t id, 
         /* The tokenizer put a space behind it, as at the start of the text. */
         detokenizer->at_start = true;
     } else if (piece.length > 0) {
-        if (detokenizer->at_start && text->sentencepiece && text->vocab.add_space_prefix &&
+        if (detokenizer->at_start && !text->model->has_alphabet && text->vocab.add_space_prefix &&
             piece.start[0] == ' ') {
             piece.start++;
             piece.length--;

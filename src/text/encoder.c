@@ -12,6 +12,7 @@ struct weir_text_encoder {
     struct weir_text_array pending; /* char: a special token may begin there */
     size_t pending_count;
     bool is_begun;
+    bool skips_space; /* behind a special token that takes it away */
 };
 
 enum weir_status weir_text_encoder_create(weir_text_encoder **out, weir_text *text, unsigned flags,
@@ -28,8 +29,8 @@ enum weir_status weir_text_encoder_create(weir_text_encoder **out, weir_text *te
     encoder->plain.text = text;
     encoder->plain.pieces.text = text;
     encoder->plain.pieces.ids = &encoder->ids;
-    if (!text->sentencepiece)
-        WEIR_TRY_GOTO(weir_text_split_stream_create(&encoder->plain.split, text->level.splitter,
+    if (text->splitter != NULL)
+        WEIR_TRY_GOTO(weir_text_split_stream_create(&encoder->plain.split, text->splitter,
                                                     weir_text_pieces_feed, &encoder->plain.pieces,
                                                     err));
     *out = encoder;
@@ -46,7 +47,7 @@ void weir_text_encoder_destroy(weir_text_encoder **encoder)
     if (old == NULL)
         return;
     weir_text_split_stream_destroy(&old->plain.split);
-    weir_text_nfc_deinit(&old->plain.nfc);
+    weir_text_normal_deinit(&old->plain.normal);
     weir_text_pieces_deinit(&old->plain.pieces);
     weir_text_array_trim(&old->ids.array, sizeof(uint32_t), 0);
     weir_text_array_trim(&old->pending, 1, 0);
@@ -60,9 +61,7 @@ void weir_text_encoder_destroy(weir_text_encoder **encoder)
 static enum weir_status feed_model(struct weir_text_plain *plain, const char *bytes, size_t length,
                                    bool ends, struct weir_err *err)
 {
-    return plain->text->sentencepiece
-               ? weir_text_sentencepiece_feed(plain, bytes, length, ends, err)
-               : weir_text_byte_level_feed(plain, bytes, length, ends, err);
+    return plain->text->model->feed(plain, bytes, length, ends, err);
 }
 
 static enum weir_status begin_plain(struct weir_text_plain *plain, struct weir_err *err)
@@ -70,7 +69,10 @@ static enum weir_status begin_plain(struct weir_text_plain *plain, struct weir_e
     plain->is_begun = true;
     plain->after_mark = true;
     plain->pieces.was_unknown = false;
-    if (plain->text->sentencepiece && plain->text->vocab.add_space_prefix)
+    weir_text_normal_begin(&plain->normal, !plain->is_behind);
+    plain->is_behind = true;
+    if (plain->text->model->feed == weir_text_sentencepiece_feed &&
+        plain->text->vocab.add_space_prefix)
         return weir_text_sentencepiece_feed(plain, " ", 1, false, err);
     return WEIR_OK;
 }
@@ -118,16 +120,38 @@ static enum weir_status feed_plain(struct weir_text_plain *plain, const char *by
 
 /* ---- the text ------------------------------------------------------------------------------ */
 
+/* Moves *offset behind white space; false when more of it may follow what is known. */
+static bool skip_space(const char *bytes, size_t length, bool ends, size_t *offset)
+{
+    enum { CHARACTER_MAX = 4 };
+    while (*offset < length) {
+        if (!ends && length - *offset < CHARACTER_MAX)
+            return false;
+        const size_t step = weir_utf8_char(bytes + *offset, length - *offset);
+        if (step == 0 || !weir_text_is_space(weir_utf8_decode(bytes + *offset)))
+            return true;
+        *offset += step;
+    }
+    return ends;
+}
+
 /* Special tokens are looked for where the longest of them is there in full. */
 static enum weir_status cut_specials(weir_text_encoder *encoder, const char *bytes, size_t length,
                                      bool ends, size_t *used, struct weir_err *err)
 {
-    const struct weir_text_specials *specials = &encoder->text->specials;
+    const struct weir_text_prefixes *specials = &encoder->text->specials;
     const struct weir_vocab *vocab = &encoder->text->vocab;
     const bool with_control = (encoder->flags & WEIR_TOKENIZE_PARSE_SPECIAL) != 0;
     size_t offset = 0, plain_from = 0;
     while (offset < length && (ends || length - offset >= specials->longest)) {
-        const uint32_t id = weir_text_specials_match(specials, vocab, bytes + offset,
+        if (encoder->skips_space && !skip_space(bytes, length, ends, &offset))
+            break;
+        if (encoder->skips_space) {
+            encoder->skips_space = false;
+            plain_from = offset;
+            continue;
+        }
+        const uint32_t id = weir_text_prefixes_match(specials, vocab, bytes + offset,
                                                      length - offset, with_control);
         if (id == WEIR_TOKEN_NONE) {
             offset++;
@@ -135,9 +159,15 @@ static enum weir_status cut_specials(weir_text_encoder *encoder, const char *byt
         }
         WEIR_TRY(feed_plain(&encoder->plain, bytes + plain_from, offset - plain_from, true, err));
         WEIR_TRY(weir_text_ids_push(&encoder->ids, id, err));
+        encoder->plain.is_behind = true;
         offset += vocab->tokens[id].length;
         plain_from = offset;
+        encoder->skips_space = vocab->strips != NULL && vocab->strips[id] != 0;
     }
+    if (encoder->skips_space) /* it may go on in the next part */
+        plain_from = offset;
+    if (ends)
+        encoder->skips_space = false;
     *used = offset;
     return feed_plain(&encoder->plain, bytes + plain_from, offset - plain_from, ends, err);
 }
@@ -173,6 +203,8 @@ enum weir_status weir_text_encoder_push(weir_text_encoder *encoder, const char *
         bytes = ""; /* the caller may have none */
     if (!encoder->is_begun && add_special && vocab->add_bos && vocab->bos_id != WEIR_TOKEN_NONE)
         WEIR_TRY(weir_text_ids_push(&encoder->ids, vocab->bos_id, err));
+    if (!encoder->is_begun)
+        encoder->plain.is_behind = false;
     encoder->is_begun = !ends;
     size_t offset = 0;
     do {
@@ -193,12 +225,11 @@ size_t weir_text_encoder_least(const weir_text_encoder *encoder)
     const weir_text *text = encoder->text;
     const struct weir_text_plain *plain = &encoder->plain;
     /* A run of unknown characters is one token. */
-    if (text->sentencepiece && !text->has_all_bytes)
+    if (!text->model->has_alphabet && !text->has_all_bytes)
         return 0;
     /* Joining characters makes them shorter, to a third at most. */
     enum { JOINED_MAX = 3 };
-    size_t held =
-        plain->pieces.length + (plain->nfc.held_count - plain->nfc.given_count) / JOINED_MAX;
+    size_t held = plain->pieces.length + weir_text_normal_held(&plain->normal) / JOINED_MAX;
     if (plain->split != NULL)
         held += weir_text_split_held(plain->split);
     return (held + text->longest_bytes - 1) / text->longest_bytes;

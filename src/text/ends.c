@@ -49,10 +49,10 @@ static uint32_t find_token(const weir_text *text, const char *name)
 {
     const size_t length = strlen(name);
     const uint32_t id = weir_text_map_find(&text->map, name, length);
-    if (id != WEIR_TOKEN_NONE || text->vocab.types == NULL)
+    if (id != WEIR_TOKEN_NONE)
         return id;
     const uint32_t special =
-        weir_text_specials_match(&text->specials, &text->vocab, name, length, true);
+        weir_text_prefixes_match(&text->specials, &text->vocab, name, length, true);
     return special != WEIR_TOKEN_NONE && text->vocab.tokens[special].length == length
                ? special
                : WEIR_TOKEN_NONE;

@@ -1,7 +1,8 @@
-/* nfc.c - Unicode normal form C in linear time, stretch by stretch.
+/* nfc.c - Unicode's normal forms in linear time, stretch by stretch.
  *
- * Characters below U+0300 are starters that are already in normal form and never join what stands
- * before them, so a text may be cut before each of them; stretches of nothing else are copied.
+ * Characters below U+0300 are starters that are already in normal form C and never join what stands
+ * before them, so a text may be cut before each of them; stretches of nothing else are copied. Of
+ * the other forms that holds for ASCII.
  */
 #include <string.h>
 #include <utf8proc.h>
@@ -9,12 +10,27 @@
 #include "text/text_parts.h"
 
 enum {
-    FIRST_LEAD = 0xcc, /* the first byte of U+0300 */
+    COMPOSED = UTF8PROC_STABLE | UTF8PROC_COMPOSE,
+    DECOMPOSED = UTF8PROC_STABLE | UTF8PROC_DECOMPOSE,
 };
 
-static bool is_settled(char byte)
+/* utf8proc's options for each form. */
+static const int options_of[] = {
+    [WEIR_NORMAL_NFC] = COMPOSED,
+    [WEIR_NORMAL_NFD] = DECOMPOSED,
+    [WEIR_NORMAL_NFKC] = COMPOSED | UTF8PROC_COMPAT,
+    [WEIR_NORMAL_NFKD] = DECOMPOSED | UTF8PROC_COMPAT,
+};
+
+/* The first byte of characters that may change: that of U+0300 in form C. */
+static uint8_t first_lead(const struct weir_text_nfc *nfc)
 {
-    return (uint8_t)byte < 0x80 || ((uint8_t)byte >= 0xc0 && (uint8_t)byte < FIRST_LEAD);
+    return nfc->form == WEIR_NORMAL_NFC ? 0xcc : 0x80;
+}
+
+static bool is_settled(const struct weir_text_nfc *nfc, char byte)
+{
+    return (uint8_t)byte < 0x80 || ((uint8_t)byte >= 0xc0 && (uint8_t)byte < first_lead(nfc));
 }
 
 static int combining_class(int32_t character)
@@ -22,12 +38,12 @@ static int combining_class(int32_t character)
     return utf8proc_get_property(character)->combining_class;
 }
 
-size_t weir_text_nfc_decompose(int32_t character, int32_t out[WEIR_TEXT_DECOMPOSED_MAX])
+size_t weir_text_nfc_decompose(enum weir_normal_kind form, int32_t character,
+                               int32_t out[WEIR_TEXT_DECOMPOSED_MAX])
 {
     int last_boundclass = 0;
-    const utf8proc_ssize_t got =
-        utf8proc_decompose_char(character, out, WEIR_TEXT_DECOMPOSED_MAX,
-                                UTF8PROC_STABLE | UTF8PROC_COMPOSE, &last_boundclass);
+    const utf8proc_ssize_t got = utf8proc_decompose_char(character, out, WEIR_TEXT_DECOMPOSED_MAX,
+                                                         options_of[form], &last_boundclass);
     WEIR_ASSERT(got > 0 && got <= WEIR_TEXT_DECOMPOSED_MAX);
     return (size_t)got;
 }
@@ -74,7 +90,8 @@ static enum weir_status decompose_stretch(struct weir_text_nfc *nfc, const char 
         WEIR_TRY(weir_text_array_reserve(&nfc->characters, filled + WEIR_TEXT_DECOMPOSED_MAX,
                                          sizeof(int32_t), err));
         int32_t *characters = nfc->characters.at;
-        const size_t got = weir_text_nfc_decompose((int32_t)character, characters + filled);
+        const size_t got =
+            weir_text_nfc_decompose(nfc->form, (int32_t)character, characters + filled);
         for (const size_t end = filled + got; filled < end; filled++) {
             if (combining_class(characters[filled]) != 0)
                 continue;
@@ -106,7 +123,7 @@ static enum weir_status append_normal(struct weir_text_nfc *nfc, const char *byt
     size_t count = 0;
     WEIR_TRY(decompose_stretch(nfc, bytes, length, &count, err));
     const utf8proc_ssize_t composed = utf8proc_normalize_utf32(
-        nfc->characters.at, (utf8proc_ssize_t)count, UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+        nfc->characters.at, (utf8proc_ssize_t)count, options_of[nfc->form]);
     WEIR_ASSERT(composed > 0);
     const int32_t *characters = nfc->characters.at;
     for (utf8proc_ssize_t index = 0; index < composed; index++) {
@@ -123,14 +140,14 @@ enum weir_status weir_text_nfc_apply(struct weir_text_nfc *nfc, const char *byte
     nfc->byte_count = 0;
     size_t copied = 0; /* bytes before this are in nfc->bytes */
     for (size_t offset = 0; offset < length;) {
-        if ((uint8_t)bytes[offset] < FIRST_LEAD) {
+        if ((uint8_t)bytes[offset] < first_lead(nfc)) {
             offset++;
             continue;
         }
         size_t begin = offset;
-        while (begin > copied && !is_settled(bytes[begin]))
+        while (begin > copied && !is_settled(nfc, bytes[begin]))
             begin--;
-        while (offset < length && !is_settled(bytes[offset]))
+        while (offset < length && !is_settled(nfc, bytes[offset]))
             offset++;
         WEIR_TRY(append_bytes(nfc, bytes + copied, begin - copied, err));
         WEIR_TRY(append_normal(nfc, bytes + begin, offset - begin, err));
@@ -174,7 +191,7 @@ static const struct {
     {0x20000, 0x3ffff}, /* Chinese */
 };
 
-bool weir_text_nfc_starts_afresh(uint32_t character)
+static bool is_in_table(uint32_t character)
 {
     size_t row = 0;
     while (row + 1 < WEIR_COUNT(afresh) && character > afresh[row].last)
@@ -182,15 +199,25 @@ bool weir_text_nfc_starts_afresh(uint32_t character)
     return character >= afresh[row].first && character <= afresh[row].last;
 }
 
+bool weir_text_nfc_starts_afresh(enum weir_normal_kind form, uint32_t character)
+{
+    int32_t parts[WEIR_TEXT_DECOMPOSED_MAX];
+    if (!is_in_table(character) || (options_of[form] & UTF8PROC_COMPAT) == 0 || character < 0x80)
+        return is_in_table(character);
+    /* What is there for compatibility may become a mark. */
+    weir_text_nfc_decompose(form, (int32_t)character, parts);
+    return is_in_table((uint32_t)parts[0]);
+}
+
 /* Where the last character from `from` on begins that starts afresh, before which all is decided; 0
  * when there is none. */
-static size_t find_afresh(const char *bytes, size_t from, size_t length)
+static size_t find_afresh(enum weir_normal_kind form, const char *bytes, size_t from, size_t length)
 {
     for (size_t at = length; at > from;) {
         do
             at--;
         while (((uint8_t)bytes[at] & 0xc0) == 0x80);
-        if (weir_text_nfc_starts_afresh(weir_utf8_decode(bytes + at)))
+        if (weir_text_nfc_starts_afresh(form, weir_utf8_decode(bytes + at)))
             return at;
     }
     return 0;
@@ -211,7 +238,8 @@ enum weir_status weir_text_nfc_feed(struct weir_text_nfc *nfc, const char *bytes
     if (length > 0)
         memcpy(held + before, bytes, length);
     nfc->held_count += length;
-    nfc->given_count = ends ? nfc->held_count : find_afresh(held, before, nfc->held_count);
+    nfc->given_count =
+        ends ? nfc->held_count : find_afresh(nfc->form, held, before, nfc->held_count);
     return weir_text_nfc_apply(nfc, held, nfc->given_count, out, err);
 }
 

@@ -16,13 +16,6 @@
 
 #include "text/text_parts.h"
 
-static enum weir_status merge(weir_text *text, const char *bytes, size_t length,
-                              struct weir_err *err)
-{
-    return text->sentencepiece ? weir_text_sentencepiece_merge(text, bytes, length, err)
-                               : weir_text_byte_level_merge(text, bytes, length, err);
-}
-
 /* The tokens of what was merged up to end, which is a boundary. */
 static enum weir_status emit(struct weir_text_pieces *pieces, size_t end, struct weir_err *err)
 {
@@ -32,8 +25,8 @@ static enum weir_status emit(struct weir_text_pieces *pieces, size_t end, struct
         const uint32_t next = symbols[at].next;
         const size_t stop = next == WEIR_TOKEN_NONE ? text->merger.length : next;
         if (symbols[at].id == WEIR_TOKEN_NONE) {
-            WEIR_TRY(weir_text_sentencepiece_single(text, text->merger.bytes + at, stop - at,
-                                                    pieces->ids, &pieces->was_unknown, err));
+            WEIR_TRY(weir_text_single(text, text->merger.bytes + at, stop - at, pieces->ids,
+                                      &pieces->was_unknown, err));
         } else {
             pieces->was_unknown = false;
             WEIR_TRY(weir_text_ids_push(pieces->ids, symbols[at].id, err));
@@ -43,6 +36,19 @@ static enum weir_status emit(struct weir_text_pieces *pieces, size_t end, struct
     return WEIR_OK;
 }
 
+/* The token that a piece is as it stands, where the rules look for that first. */
+static uint32_t find_whole(weir_text *text, const char *bytes, size_t length)
+{
+    if (text->rules.whole_first == WEIR_WHOLE_NEVER ||
+        (text->rules.whole_first == WEIR_WHOLE_BREAKS && bytes[0] != '\n'))
+        return WEIR_TOKEN_NONE;
+    if (text->model->has_alphabet)
+        return weir_text_byte_level_whole(text, bytes, length);
+    const uint32_t id = weir_text_map_find(&text->map, bytes, length);
+    /* Special tokens are found before a text is cut, or not wanted. */
+    return weir_text_type(text, id) == WEIR_TOKEN_NORMAL ? id : WEIR_TOKEN_NONE;
+}
+
 /* The whole piece, or what is left of it. */
 static enum weir_status encode(struct weir_text_pieces *pieces, const char *bytes, size_t length,
                                struct weir_err *err)
@@ -50,13 +56,37 @@ static enum weir_status encode(struct weir_text_pieces *pieces, const char *byte
     weir_text *text = pieces->text;
     if (length == 0)
         return WEIR_OK;
-    if (!text->sentencepiece && !pieces->is_begun) {
-        const uint32_t whole = weir_text_byte_level_whole(text, bytes, length);
-        if (whole != WEIR_TOKEN_NONE)
-            return weir_text_ids_push(pieces->ids, whole, err);
+    const uint32_t whole = pieces->is_begun ? WEIR_TOKEN_NONE : find_whole(text, bytes, length);
+    if (whole != WEIR_TOKEN_NONE) {
+        pieces->was_unknown = false;
+        return weir_text_ids_push(pieces->ids, whole, err);
     }
-    WEIR_TRY(merge(text, bytes, length, err));
+    WEIR_TRY(text->model->cut(text, bytes, length, err));
     return emit(pieces, length, err);
+}
+
+/* ---- a word that is unknown when it is long ------------------------------------------------ */
+
+static enum weir_status feed_word(struct weir_text_pieces *pieces, const char *bytes, size_t length,
+                                  bool ends, struct weir_err *err)
+{
+    /* One byte more than so many characters have shows that there are more. */
+    const size_t word_max = pieces->text->model->word_max, most = 4 * word_max + 1;
+    const size_t room = weir_min(length, most - pieces->length);
+    size_t characters = 0;
+    WEIR_TRY(weir_text_array_reserve(&pieces->held, most, 1, err));
+    char *held = pieces->held.at;
+    if (room > 0)
+        memcpy(held + pieces->length, bytes, room);
+    pieces->length += room;
+    if (!ends)
+        return WEIR_OK;
+    for (size_t at = 0; at < pieces->length; characters++)
+        at += weir_max(1, weir_utf8_char(held + at, pieces->length - at));
+    const size_t word = pieces->length;
+    pieces->length = 0;
+    return characters > word_max ? weir_text_ids_push(pieces->ids, pieces->text->vocab.unk_id, err)
+                                 : encode(pieces, held, word, err);
 }
 
 /* ---- a long piece -------------------------------------------------------------------------- */
@@ -65,7 +95,7 @@ static enum weir_status encode(struct weir_text_pieces *pieces, const char *byte
 static enum weir_status find_first(weir_text *text, const char *bytes, size_t length,
                                    size_t *first_length, uint32_t *first_id, struct weir_err *err)
 {
-    WEIR_TRY(merge(text, bytes, length, err));
+    WEIR_TRY(text->model->cut(text, bytes, length, err));
     const struct weir_text_symbol *symbols = text->merger.symbols.at;
     *first_length = symbols[0].next == WEIR_TOKEN_NONE ? length : symbols[0].next;
     *first_id = symbols[0].id;
@@ -83,7 +113,7 @@ static enum weir_status is_certain(struct weir_text_pieces *pieces, const char *
     *certain = true;
     for (size_t end = 0; end < length && *certain;) {
         const size_t step = weir_utf8_char(bytes + end, length - end);
-        end += text->sentencepiece && step > 0 ? step : 1;
+        end += !text->model->has_alphabet && step > 0 ? step : 1;
         if (end + text->longest_bytes <= length)
             continue;
         WEIR_TRY(find_first(text, bytes, end, &found_length, &found_id, err));
@@ -132,7 +162,7 @@ static enum weir_status emit_certain(struct weir_text_pieces *pieces, struct wei
 {
     char *bytes = pieces->held.at;
     size_t end = 0;
-    WEIR_TRY(merge(pieces->text, bytes, pieces->length, err));
+    WEIR_TRY(pieces->text->model->cut(pieces->text, bytes, pieces->length, err));
     WEIR_TRY(find_certain(pieces, &end, err));
     if (end == 0) { /* rare: tokens that depend on something far behind them */
         pieces->window = pieces->length * 2;
@@ -159,6 +189,8 @@ enum weir_status weir_text_pieces_feed(void *context, const char *bytes, size_t 
                                        struct weir_err *err)
 {
     struct weir_text_pieces *pieces = context;
+    if (pieces->text->model->word_max > 0)
+        return feed_word(pieces, bytes, length, ends, err);
     if (pieces->window == 0)
         pieces->window = pieces->text->window_bytes;
     if (pieces->length == 0 && ends && length < pieces->window) {

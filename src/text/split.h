@@ -1,13 +1,14 @@
 /* split.h - cuts a text into the pieces that merges never cross (pre-tokenization).
  *
- * Job       One row of a table for each value of tokenizer.ggml.pre: regular expressions applied
- *           one after the other, each to the pieces of the one before; matches and what lies
- *           between them become pieces.
+ * Job       Regular expressions applied one after the other, each to the pieces of the one before;
+ *           matches and what lies between them become pieces. pretokenizers.c has a row of them
+ *           for each value of tokenizer.ggml.pre; others come from tokenizer.json.
  * Not here  Bytes that are not UTF-8, normalisation, merges.
  * Owns      A splitter owns its compiled patterns; pieces are borrowed from the caller's text.
  * Threads   One thread at a time per splitter.
- * Errors    WEIR_ERR_UNSUPPORTED: an unknown name; the message lists the known ones.
- *           WEIR_ERR_NOMEM.
+ * Errors    WEIR_ERR_UNSUPPORTED: a file's pattern that PCRE2 does not know or that looks further
+ *           back than one character. WEIR_ERR_ARG: a text that a file's pattern takes too long
+ *           for. WEIR_ERR_NOMEM.
  * Limits    Letters, digits and spaces are what PCRE2's Unicode tables say (10.42: Unicode 14).
  * Source    The pre_tokenizer part of each model's tokenizer.json; "default" from llama.cpp.
  */
@@ -18,8 +19,9 @@
 
 typedef struct weir_text_splitter weir_text_splitter;
 
-/* An empty name means "default". */
-enum weir_status weir_text_splitter_create(weir_text_splitter **out, struct weir_bytes name,
+/* The rules are borrowed. */
+enum weir_status weir_text_splitter_create(weir_text_splitter **out,
+                                           const struct weir_text_rules *rules,
                                            struct weir_err *err);
 void weir_text_splitter_destroy(weir_text_splitter **splitter);
 
@@ -37,7 +39,7 @@ enum weir_status weir_text_splitter_match(weir_text_splitter *splitter, uint32_t
                                           size_t *end, struct weir_err *err);
 /* The pattern matches only where the text ends behind it. */
 bool weir_text_splitter_wants_end(const weir_text_splitter *splitter, uint32_t pattern);
-uint32_t weir_text_splitter_pattern_count(const weir_text_splitter *splitter);
+const struct weir_text_rules *weir_text_splitter_rules(const weir_text_splitter *splitter);
 
 /* A text that comes in parts, cut (split_stream.c). */
 typedef struct weir_text_split_stream weir_text_split_stream;
@@ -64,9 +66,5 @@ size_t weir_text_split_held(const weir_text_split_stream *stream);
 
 /* False when the machine refused to make machine code of a pattern: then it is interpreted. */
 bool weir_text_splitter_is_compiled(const weir_text_splitter *splitter);
-/* The model's tokenizer.json normalises to NFC before it splits. */
-bool weir_text_splitter_wants_nfc(const weir_text_splitter *splitter);
-/* A piece that is a token becomes that token, whatever the merges say. */
-bool weir_text_splitter_whole_first(const weir_text_splitter *splitter);
 
 #endif

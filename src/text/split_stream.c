@@ -4,19 +4,25 @@
  * I1 A match that is found while more may follow has looked at no end of the text (PCRE2's hard
  *    partial matching), so that nothing that follows changes it.
  * I2 Nothing looks back further than the one character that is kept before `scan`.
- * I3 A match longer than LONG_BYTES is a loop over one class of characters, behind at most two
- *    others: all patterns of split.c are such. When it ends with two characters that are no white
- *    space it can only get longer (white space may be given back to what follows it), and going on
- *    from those two finds the same end: two signs begin no contraction and no word with a sign
- *    before it. Of a run of one white character only the last may be given back, so that going on
- *    from the last two does as well, unless the pattern wants the end of the text behind it.
+ * I3 A match of WEIR_MATCH_LOOP longer than LONG_BYTES is a loop over one class of characters,
+ *    behind at most two others. When it ends with two characters that are no white space it can
+ *    only get longer (white space may be given back to what follows it), and going on from those
+ *    two finds the same end: two signs begin no contraction and no word with a sign before it. Of a
+ *    run of one white character only the last may be given back, so that going on from the last two
+ *    does as well, unless the pattern wants the end of the text behind it.
+ * I4 One of WEIR_MATCH_WORDS may also be a loop over capitals and then one over small letters, with
+ *    letters that have no case in both, or words with single spaces between. Going on from its last
+ *    two characters finds the same end when both are small, both are capitals, or both have no case
+ *    and no small letter stands before them: each says which loop the match is in. A slash may
+ *    belong to the line ends behind signs as well, so that nothing is said of it.
+ * I5 Of other matches nothing is known: they are held whole.
  */
 #include <string.h>
 
 #include "base/heap.h"
 #include "text/text_parts.h"
 
-enum { STAGE_MAX = 6, LONG_BYTES = 2048 };
+enum { LONG_BYTES = 2048 };
 
 enum open { OPEN_NOTHING, OPEN_GAP, OPEN_MATCH };
 
@@ -34,7 +40,7 @@ struct weir_text_split_stream {
     weir_text_piece_fn *piece;
     void *context;
     uint32_t stage_count;
-    struct stage stages[STAGE_MAX];
+    struct stage stages[WEIR_SPLIT_MAX];
 };
 
 enum weir_status weir_text_split_stream_create(weir_text_split_stream **out,
@@ -48,8 +54,7 @@ enum weir_status weir_text_split_stream_create(weir_text_split_stream **out,
     stream->splitter = splitter;
     stream->piece = piece;
     stream->context = context;
-    stream->stage_count = weir_text_splitter_pattern_count(splitter);
-    WEIR_ASSERT(stream->stage_count <= STAGE_MAX);
+    stream->stage_count = weir_text_splitter_rules(splitter)->split_count;
     *out = stream;
     return WEIR_OK;
 }
@@ -59,7 +64,7 @@ void weir_text_split_stream_destroy(weir_text_split_stream **stream)
     weir_text_split_stream *old = *stream;
     if (old == NULL)
         return;
-    for (uint32_t index = 0; index < STAGE_MAX; index++)
+    for (uint32_t index = 0; index < WEIR_SPLIT_MAX; index++)
         weir_text_array_trim(&old->stages[index].bytes, 1, 0);
     weir_heap_free(old);
     *stream = NULL;
@@ -77,8 +82,7 @@ size_t weir_text_split_held(const weir_text_split_stream *stream)
 
 /* ---- what the end of the known part decides ------------------------------------------------ */
 
-/* Unicode's White_Space. */
-static bool is_space(uint32_t character)
+bool weir_text_is_space(uint32_t character)
 {
     return (character >= 0x09 && character <= 0x0d) || character == 0x20 || character == 0x85 ||
            character == 0xa0 || character == 0x1680 ||
@@ -94,22 +98,61 @@ static size_t step_back(const char *bytes, size_t at)
     return at;
 }
 
-/* What of a long match is certain, and where to go on from: keeps I3. False: nothing is. */
-static bool find_tail(const char *bytes, size_t begin, size_t length, bool may_be_white,
-                      size_t *certain, size_t *tail)
+/* What I4 tells apart; others are OTHER. */
+enum letter { SMALL, CAPITAL, CASELESS, SIGN, OTHER };
+
+static enum letter classify(uint32_t character)
+{
+    if (character >= 'a' && character <= 'z')
+        return SMALL;
+    if (character >= 'A' && character <= 'Z')
+        return CAPITAL;
+    /* Kana, Han, Hangul: whole stretches of letters without case. */
+    if ((character >= 0x3041 && character <= 0x3096) ||
+        (character >= 0x30a1 && character <= 0x30fa) ||
+        (character >= 0x4e00 && character <= 0x9fa5) ||
+        (character >= 0xac00 && character <= 0xd7a3))
+        return CASELESS;
+    return character > ' ' && character < 0x7f && character != '/' &&
+                   !(character >= '0' && character <= '9')
+               ? SIGN
+               : OTHER;
+}
+
+/* Whether the loop that a match of words is in can be told from its last two characters: I4. */
+static bool is_plain_loop(const char *bytes, size_t begin, size_t tail, size_t last, size_t length)
+{
+    const enum letter wanted = classify(weir_utf8_decode(bytes + last));
+    if (wanted == OTHER || classify(weir_utf8_decode(bytes + tail)) != wanted)
+        return false;
+    if (wanted != CASELESS)
+        return true;
+    /* The first character may be a sign before the word. */
+    for (size_t at = begin + weir_utf8_char(bytes + begin, length - begin); at < tail;) {
+        const enum letter letter = classify(weir_utf8_decode(bytes + at));
+        if (letter != CAPITAL && letter != CASELESS)
+            return false;
+        at += weir_utf8_char(bytes + at, length - at);
+    }
+    return classify(weir_utf8_decode(bytes + begin)) != SMALL;
+}
+
+/* What of a long match is certain, and where to go on from: keeps I3 and I4. False: nothing is. */
+static bool find_tail(const char *bytes, size_t begin, size_t length, bool has_words,
+                      bool may_be_white, size_t *certain, size_t *tail)
 {
     const size_t last = step_back(bytes, length);
     *tail = step_back(bytes, last);
     const uint32_t white = weir_utf8_decode(bytes + last);
-    if (!is_space(white) && !is_space(weir_utf8_decode(bytes + *tail))) {
+    if (!weir_text_is_space(white) && !weir_text_is_space(weir_utf8_decode(bytes + *tail))) {
         *certain = length;
-        return true;
+        return !has_words || is_plain_loop(bytes, begin, *tail, last, length);
     }
     *certain = *tail;
     const size_t step = length - last;
     for (size_t at = begin; may_be_white && at < last; at += step)
         may_be_white = at + step <= last && memcmp(bytes + at, bytes + last, step) == 0;
-    return may_be_white && is_space(white);
+    return may_be_white && weir_text_is_space(white);
 }
 
 /* ---- a stage ------------------------------------------------------------------------------- */
@@ -129,12 +172,43 @@ static enum weir_status pass(weir_text_split_stream *stream, uint32_t level, con
     return feed_stage(stream, level + 1, bytes, length, ends, err);
 }
 
+static const struct weir_split_step *step_of(const weir_text_split_stream *stream, uint32_t level)
+{
+    return &weir_text_splitter_rules(stream->splitter)->splits[level];
+}
+
+/* A match, or the part of it that is certain. */
+static enum weir_status pass_match(weir_text_split_stream *stream, uint32_t level,
+                                   const char *bytes, size_t length, bool ends,
+                                   struct weir_err *err)
+{
+    const struct weir_split_step *step = step_of(stream, level);
+    if (step->keep == WEIR_KEEP_GAPS)
+        return WEIR_OK;
+    size_t characters = 0;
+    for (size_t at = 0; step->in_threes && at < length; characters++)
+        at += weir_utf8_char(bytes + at, length - at);
+    while (characters > 3) { /* such a match comes whole (I5) */
+        size_t count = characters % 3 == 0 ? 3 : characters % 3, used = 0;
+        for (characters -= count; count > 0; count--)
+            used += weir_utf8_char(bytes + used, length - used);
+        WEIR_TRY(pass(stream, level, bytes, used, true, err));
+        bytes += used;
+        length -= used;
+    }
+    return pass(stream, level, bytes, length, ends, err);
+}
+
 static enum weir_status pass_gap(weir_text_split_stream *stream, uint32_t level, const char *bytes,
                                  size_t end, bool ends, struct weir_err *err)
 {
     struct stage *stage = &stream->stages[level];
     WEIR_ASSERT(stage->open != OPEN_MATCH);
     const size_t count = end - stage->scan;
+    if (step_of(stream, level)->keep == WEIR_KEEP_MATCHES) {
+        stage->scan = end;
+        return WEIR_OK;
+    }
     if (count > 0 || stage->open == OPEN_GAP)
         WEIR_TRY(pass(stream, level, bytes + stage->scan, count, ends, err));
     if (count > 0 || ends)
@@ -154,7 +228,9 @@ static enum weir_status keep_undecided(weir_text_split_stream *stream, uint32_t 
         return WEIR_OK;
     enum weir_text_found found;
     size_t begin = 0, end = 0, certain = 0, tail = 0;
-    if (!find_tail(bytes, stage->scan, length,
+    const struct weir_split_step *step = step_of(stream, level);
+    if (step->match == WEIR_MATCH_ANY ||
+        !find_tail(bytes, stage->scan, length, step->match == WEIR_MATCH_WORDS,
                    !weir_text_splitter_wants_end(stream->splitter, level), &certain, &tail))
         return WEIR_OK;
     WEIR_TRY(weir_text_splitter_match(stream->splitter, level, bytes, length, stage->scan, false,
@@ -164,7 +240,7 @@ static enum weir_status keep_undecided(weir_text_split_stream *stream, uint32_t 
     if (stage->open == OPEN_GAP)
         WEIR_TRY(pass(stream, level, NULL, 0, true, err));
     const size_t from = stage->scan + stage->passed;
-    WEIR_TRY(pass(stream, level, bytes + from, certain - from, false, err));
+    WEIR_TRY(pass_match(stream, level, bytes + from, certain - from, false, err));
     stage->open = OPEN_MATCH;
     stage->scan = tail;
     stage->passed = certain - tail;
@@ -196,11 +272,12 @@ static enum weir_status scan(weir_text_split_stream *stream, uint32_t level, con
         stage->open = OPEN_NOTHING;
         stage->passed = 0;
         stage->scan = end;
-        WEIR_TRY(pass(stream, level, bytes + from, end - from, true, err));
+        WEIR_TRY(pass_match(stream, level, bytes + from, end - from, true, err));
     }
-    if (ends && stage->open != OPEN_NOTHING)
-        WEIR_TRY(pass(stream, level, NULL, 0, true, err));
-    return WEIR_OK;
+    if (ends && stage->open == OPEN_GAP)
+        return pass(stream, level, NULL, 0, true, err);
+    return ends && stage->open == OPEN_MATCH ? pass_match(stream, level, NULL, 0, true, err)
+                                             : WEIR_OK;
 }
 
 /* Forget what is decided, but for one character (keeps I2). */

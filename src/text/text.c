@@ -44,15 +44,134 @@ static bool is_text(struct weir_bytes bytes, const char *wanted)
     return bytes.length == strlen(wanted) && memcmp(bytes.start, wanted, bytes.length) == 0;
 }
 
+/* ---- models -------------------------------------------------------------------------------- */
+
+enum {
+    NO_TEXT = 1u << WEIR_TOKEN_CONTROL | 1u << WEIR_TOKEN_UNKNOWN | 1u << WEIR_TOKEN_BYTE,
+    SPECIAL = 1u << WEIR_TOKEN_CONTROL | 1u << WEIR_TOKEN_UNKNOWN | 1u << WEIR_TOKEN_USER_DEFINED,
+    WORD_CHARACTERS_MAX = 100, /* BERT's */
+};
+
+static const struct weir_text_model by_characters = {
+    .name = "gemma4",
+    .init = weir_text_characters_init,
+    .feed = weir_text_plain_feed,
+    .cut = weir_text_characters_cut,
+    .no_text_types = NO_TEXT,
+};
+
+/* In byte-level files a merge may build a special token from characters. */
+#define BYTE_LEVEL                                                                                 \
+    .init = weir_text_byte_level_init, .feed = weir_text_plain_feed,                               \
+    .cut = weir_text_byte_level_cut, .has_alphabet = true
+
+static const struct weir_text_model models[] = {
+    {.name = "gpt2", BYTE_LEVEL},
+    {.name = "hybriddna", BYTE_LEVEL},
+    {.name = "whitespace", BYTE_LEVEL},
+    {.name = "llama",
+     .init = weir_text_sentencepiece_init,
+     .feed = weir_text_sentencepiece_feed,
+     .cut = weir_text_sentencepiece_cut,
+     .no_text_types = NO_TEXT,
+     .fuses_unknown = true},
+    {.name = "t5",
+     .init = weir_text_unigram_init,
+     .feed = weir_text_plain_feed,
+     .cut = weir_text_unigram_cut,
+     .no_text_types = NO_TEXT,
+     .fuses_unknown = true},
+    {.name = "bert",
+     .init = weir_text_wordpiece_init,
+     .feed = weir_text_plain_feed,
+     .cut = weir_text_wordpiece_cut,
+     .no_text_types = NO_TEXT,
+     .word_max = WORD_CHARACTERS_MAX},
+};
+
+static const struct weir_text_model *find_model(struct weir_bytes name)
+{
+    if (is_text(name, by_characters.name))
+        return &by_characters;
+    for (size_t row = 0; row < WEIR_COUNT(models); row++)
+        if (is_text(name, models[row].name))
+            return &models[row];
+    return NULL;
+}
+
+static void add_step(struct weir_text_rules *rules, enum weir_normal_kind kind, const char *from,
+                     const char *to)
+{
+    WEIR_ASSERT(rules->normal_count < WEIR_NORMAL_MAX);
+    rules->normal[rules->normal_count++] =
+        (struct weir_normal_step){kind, {from, strlen(from)}, {to, strlen(to)}};
+}
+
+static void make_unigram_rules(const struct weir_vocab *vocab, struct weir_text_rules *rules)
+{
+    if (vocab->charsmap.length > 0)
+        rules->normal[rules->normal_count++] =
+            (struct weir_normal_step){.kind = WEIR_NORMAL_CHARSMAP, .from = vocab->charsmap};
+    if (vocab->squeeze_spaces)
+        add_step(rules, WEIR_NORMAL_SQUEEZE, "", "");
+    if (vocab->add_space_prefix)
+        add_step(rules, WEIR_NORMAL_PREPEND, "", WEIR_TEXT_MARK);
+    add_step(rules, WEIR_NORMAL_REPLACE, " ", WEIR_TEXT_MARK);
+}
+
+static void make_wordpiece_rules(const struct weir_vocab *vocab, struct weir_text_rules *rules)
+{
+    add_step(rules, WEIR_NORMAL_NO_CONTROLS, "", "");
+    add_step(rules, WEIR_NORMAL_CHINESE_APART, "", "");
+    if (vocab->strip_accents) {
+        add_step(rules, WEIR_NORMAL_NFD, "", "");
+        add_step(rules, WEIR_NORMAL_NO_ACCENTS, "", "");
+    }
+    if (vocab->lowercase)
+        add_step(rules, WEIR_NORMAL_LOWERCASE, "", "");
+    rules->splits[0] = (struct weir_split_step){
+        .pattern = "\\s+", .match = WEIR_MATCH_LOOP, .keep = WEIR_KEEP_GAPS};
+    rules->splits[1] = (struct weir_split_step){.pattern = "[\\p{P}$+<=>^`|~]"};
+    rules->split_count = 2;
+}
+
+/* How texts of this vocabulary become pieces, and by which model the pieces become tokens. */
+static enum weir_status choose_rules(weir_text *text, struct weir_err *err)
+{
+    const struct weir_vocab *vocab = &text->vocab;
+    struct weir_bytes pre = vocab->pre;
+    bool is_raw = false;
+    if (vocab->rules != NULL)
+        text->rules = *vocab->rules;
+    else if (is_text(vocab->model, "t5"))
+        make_unigram_rules(vocab, &text->rules);
+    else if (is_text(vocab->model, "bert"))
+        make_wordpiece_rules(vocab, &text->rules);
+    else if (!is_text(vocab->model, "llama")) {
+        if (pre.length == 0)
+            pre = text->model == &by_characters ? (struct weir_bytes){"gemma4", 6}
+                                                : (struct weir_bytes){"default", 7};
+        WEIR_TRY(weir_text_find_rules(pre, &text->rules, &is_raw, err));
+    }
+    if (is_raw)
+        text->model = &by_characters;
+    for (uint32_t index = 0; index < text->rules.normal_count; index++)
+        if (text->rules.normal[index].kind == WEIR_NORMAL_CHARSMAP)
+            WEIR_TRY(weir_text_charsmap_check(text->rules.normal[index].from, err));
+    return WEIR_OK;
+}
+
+/* ---- a vocabulary -------------------------------------------------------------------------- */
+
 /* Bytes of a text that one token stands for at most; a character without a token has up to 4. */
 static size_t find_longest(const weir_text *text)
 {
     size_t longest = 4;
-    if (text->sentencepiece)
+    if (!text->model->has_alphabet)
         return weir_max(longest, text->map.longest);
     for (uint32_t id = 0; id < text->vocab.n_vocab; id++) {
         const struct weir_bytes token = text->vocab.tokens[id];
-        longest = weir_max(longest, weir_text_byte_level_decode(&text->level, token, NULL));
+        longest = weir_max(longest, weir_text_byte_level_decode(&text->alphabet, token, NULL));
     }
     return longest;
 }
@@ -62,9 +181,11 @@ static enum weir_status prepare_encoding(weir_text *text, struct weir_warnings *
                                          struct weir_err *err)
 {
     struct weir_err *why = &text->no_encoding;
-    const enum weir_status status = text->sentencepiece
-                                        ? weir_text_sentencepiece_init(text, why)
-                                        : weir_text_byte_level_init(text, warnings, why);
+    enum weir_status status = why->status;
+    if (status == WEIR_OK && text->rules.split_count > 0)
+        status = weir_text_splitter_create(&text->splitter, &text->rules, why);
+    if (status == WEIR_OK)
+        status = text->model->init(text, warnings, why);
     if (status == WEIR_ERR_NOMEM)
         return WEIR_FAIL(err, status, "%s", why->text);
     if (status != WEIR_OK)
@@ -75,10 +196,11 @@ static enum weir_status prepare_encoding(weir_text *text, struct weir_warnings *
 enum weir_status weir_text_create(weir_text **out, const struct weir_vocab *vocab,
                                   struct weir_warnings *warnings, struct weir_err *err)
 {
-    const bool sentencepiece = is_text(vocab->model, "llama");
-    if (!sentencepiece && !is_text(vocab->model, "gpt2"))
+    const struct weir_text_model *model = find_model(vocab->model);
+    if (model == NULL)
         return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
-                         "tokenizer model \"%.*s\" is not built in; known are gpt2, llama",
+                         "tokenizer model \"%.*s\" is not built in; known are gpt2, llama, gemma4, "
+                         "t5, bert",
                          (int)weir_min(vocab->model.length, 40), vocab->model.start);
     WEIR_TRY(check_vocab(vocab, err));
 
@@ -87,13 +209,11 @@ enum weir_status weir_text_create(weir_text **out, const struct weir_vocab *voca
     if (text == NULL)
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "vocabulary: no room");
     text->vocab = *vocab;
-    text->sentencepiece = sentencepiece;
-    /* SentencePiece never builds these from characters; in byte-level files a merge may. */
-    const uint32_t skip_types =
-        sentencepiece ? 1u << WEIR_TOKEN_CONTROL | 1u << WEIR_TOKEN_UNKNOWN | 1u << WEIR_TOKEN_BYTE
-                      : 0;
-    WEIR_TRY_GOTO(weir_text_map_init(&text->map, vocab, skip_types, err));
-    WEIR_TRY_GOTO(weir_text_specials_init(&text->specials, vocab, err));
+    text->model = model;
+    choose_rules(text, &text->no_encoding);
+    weir_text_alphabet_init(&text->alphabet);
+    WEIR_TRY_GOTO(weir_text_map_init(&text->map, vocab, text->model->no_text_types, err));
+    WEIR_TRY_GOTO(weir_text_prefixes_init(&text->specials, vocab, SPECIAL, err));
     WEIR_TRY_GOTO(prepare_encoding(text, warnings, err));
     text->longest_bytes = find_longest(text);
     text->slice_bytes = WEIR_TEXT_SLICE_BYTES;
@@ -112,6 +232,7 @@ void weir_text_trim_scratch(weir_text *text, size_t keep_bytes)
 {
     weir_text_array_trim(&text->merger.symbols, sizeof(struct weir_text_symbol), keep_bytes);
     weir_text_array_trim(&text->merger.heap, sizeof(uint64_t), keep_bytes);
+    weir_text_array_trim(&text->lattice, 1, keep_bytes / WEIR_TEXT_NODE_BYTES);
 }
 
 void weir_text_destroy(weir_text **text)
@@ -120,8 +241,11 @@ void weir_text_destroy(weir_text **text)
     if (old == NULL)
         return;
     weir_text_map_deinit(&old->map);
-    weir_text_specials_deinit(&old->specials);
-    weir_text_byte_level_deinit(&old->level);
+    weir_text_prefixes_deinit(&old->specials);
+    weir_text_prefixes_deinit(&old->words);
+    weir_text_ranks_deinit(&old->ranks);
+    weir_text_splitter_destroy(&old->splitter);
+    weir_text_array_trim(&old->lattice, 1, 0);
     weir_heap_free(old->end_ids);
     weir_text_trim_scratch(old, 0);
     weir_heap_free(old);
@@ -130,5 +254,5 @@ void weir_text_destroy(weir_text **text)
 
 bool weir_text_is_compiled(const weir_text *text)
 {
-    return text->level.splitter == NULL || weir_text_splitter_is_compiled(text->level.splitter);
+    return text->splitter == NULL || weir_text_splitter_is_compiled(text->splitter);
 }

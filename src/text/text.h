@@ -1,6 +1,7 @@
 /* text.h - bytes to token ids and back.
  *
- * Job       Byte-level BPE (GPT-2 family) and SentencePiece-style BPE; streaming detokenisation.
+ * Job       Byte-level BPE (GPT-2 family), BPE over characters by rank or by score (SentencePiece),
+ *           unigram, WordPiece; streaming detokenisation.
  * Not here  Reading vocabularies from files (formats/), sampling (engine/).
  * Shapes    ids are in [0, n_vocab).
  * Owns      weir_text owns its tables; it borrows the bytes of struct weir_vocab, which must live
@@ -10,7 +11,8 @@
  *           WEIR_ERR_UNSUPPORTED: an unknown model or pre-tokenizer, named. WEIR_ERR_NOMEM.
  * Limits    A text of at most 1 GiB in one call.
  * Source    BPE: arXiv:1508.07909; byte-level alphabet: GPT-2 (Radford et al. 2019); SentencePiece:
- *           arXiv:1808.06226. Pre-tokenizer patterns as published in each model's tokenizer.json.
+ *           arXiv:1808.06226; unigram: arXiv:1804.10959; WordPiece: arXiv:1810.04805. Pre-tokenizer
+ *           patterns as published in each model's tokenizer.json.
  */
 #ifndef WEIR_TEXT_H
 #define WEIR_TEXT_H
@@ -35,21 +37,93 @@ enum weir_token_type {
 
 #define WEIR_TOKEN_NONE UINT32_MAX /* "this vocabulary has no such token" */
 
+/* Steps that bring a text between two special tokens into the form that its pieces are cut from. */
+enum weir_normal_kind {
+    WEIR_NORMAL_NFC,
+    WEIR_NORMAL_NFD,
+    WEIR_NORMAL_NFKC,
+    WEIR_NORMAL_NFKD,
+    WEIR_NORMAL_LOWERCASE,
+    WEIR_NORMAL_NO_MARKS,      /* without characters of category M */
+    WEIR_NORMAL_NO_ACCENTS,    /* without those of Mn */
+    WEIR_NORMAL_NO_CONTROLS,   /* without control characters; white space becomes a space */
+    WEIR_NORMAL_PLAIN_SPACES,  /* white space becomes a space */
+    WEIR_NORMAL_CHINESE_APART, /* a space on both sides of each Chinese character */
+    WEIR_NORMAL_STRIP_LEFT,    /* without white space at the beginning */
+    WEIR_NORMAL_STRIP_RIGHT,   /* without white space at the end */
+    WEIR_NORMAL_SQUEEZE,       /* no spaces at either end, one between words */
+    WEIR_NORMAL_REPLACE,       /* `from` by `to` */
+    WEIR_NORMAL_PREPEND,       /* `to`, where anything follows */
+    WEIR_NORMAL_PREPEND_NEW,   /* the same unless it begins with `to`, which is one character */
+    WEIR_NORMAL_PREPEND_FIRST, /* the same again, and only where the whole text begins */
+    WEIR_NORMAL_CHARSMAP,      /* `from`: SentencePiece's precompiled map */
+    WEIR_NORMAL_COUNT
+};
+struct weir_normal_step {
+    enum weir_normal_kind kind;
+    struct weir_bytes from, to;
+};
+
+/* A pattern that cuts what the ones before it left: what it matches and what lies between are
+ * pieces, unless dropped. */
+struct weir_split_step {
+    const char *pattern; /* PCRE2; \s, \S, \w and \W as Unicode has them */
+    /* What a match longer than split_stream.c wants to hold is; zero: nothing is known of it, and
+     * it is held whole. */
+    enum { WEIR_MATCH_ANY, WEIR_MATCH_LOOP, WEIR_MATCH_WORDS } match;
+    enum { WEIR_KEEP_ALL, WEIR_KEEP_MATCHES, WEIR_KEEP_GAPS } keep;
+    bool in_threes; /* a match is cut again, into three characters each counted from its end */
+};
+
+enum { WEIR_NORMAL_MAX = 8, WEIR_SPLIT_MAX = 6 };
+
+/* What GPT-2 cuts with, and Hugging Face's ByteLevel. */
+#define WEIR_TEXT_GPT2_PATTERN                                                                     \
+    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
+
+/* How texts become pieces. */
+struct weir_text_rules {
+    struct weir_normal_step normal[WEIR_NORMAL_MAX];
+    struct weir_split_step splits[WEIR_SPLIT_MAX];
+    uint32_t normal_count, split_count;
+    /* A piece that is a token becomes that token, whatever the merges say: any, or line breaks. */
+    enum { WEIR_WHOLE_NEVER, WEIR_WHOLE_ANY, WEIR_WHOLE_BREAKS } whole_first;
+    bool is_foreign;   /* from a file: the patterns may be anything */
+    bool fuse_unknown; /* a run of unknown characters is one token */
+};
+
 /* A vocabulary as a file describes it; every id and count already checked by formats/. */
 struct weir_vocab {
-    struct weir_bytes model; /* "gpt2" or "llama" */
+    struct weir_bytes model; /* "gpt2", "llama", ...: the table in text.c */
     struct weir_bytes pre;   /* "qwen2", "llama-bpe", ...; empty when absent */
+    /* Where a file says it itself (tokenizer.json); NULL: what model and pre mean. */
+    const struct weir_text_rules *rules;
     uint32_t n_vocab;
     const struct weir_bytes *tokens; /* [n_vocab], as stored (byte-level alphabet for gpt2) */
+    const uint8_t *strips;           /* [n_vocab] the white space behind that token goes; or NULL */
     const uint8_t *types;            /* [n_vocab] enum weir_token_type, or NULL: all normal */
     const float *scores;             /* [n_vocab], or NULL */
     uint32_t n_merge;
     const struct weir_bytes *merges; /* [n_merge] "left right" */
+    /* [n_merge] bytes of the left one; NULL: up to the first space behind its first byte */
+    const uint32_t *merge_lefts;
     uint32_t bos_id, eos_id, unk_id; /* WEIR_TOKEN_NONE when absent */
     uint32_t n_end;
     const uint32_t *end_ids; /* [n_end] that the file names as ends of a text or a turn */
-    bool add_bos, add_eos, add_space_prefix;
+    bool add_bos, add_eos;
+    bool add_space_prefix; /* and the one that was added goes when ids become a text again */
+    bool squeeze_spaces;   /* t5: runs of spaces are one, none at the ends */
+    bool lowercase, strip_accents; /* bert */
+    struct weir_bytes charsmap;    /* t5: SentencePiece's precompiled map; or empty */
 };
+
+/* Whether texts begin with BOS where a file of that pre-tokenizer does not say; *always: whatever
+ * it says. */
+bool weir_text_pre_adds_bos(struct weir_bytes pre, bool *always);
+/* The names that are built in; NULL behind the last. */
+const char *weir_text_pre_at(uint32_t index);
+/* The `match` of a pattern that the table has too, else WEIR_MATCH_ANY. */
+uint32_t weir_text_known_match(const char *pattern);
 
 typedef struct weir_text weir_text;
 

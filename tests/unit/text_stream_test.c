@@ -333,17 +333,17 @@ static void what_starts_afresh_never_joins_what_is_before_it(void **state)
     for (uint32_t character = 0; character < CHARACTER_COUNT; character++) {
         if (is_surrogate(character))
             continue;
-        const size_t count = weir_text_nfc_decompose((int32_t)character, parts);
+        const size_t count = weir_text_nfc_decompose(WEIR_NORMAL_NFC, (int32_t)character, parts);
         if (count > 1)
             joins[parts[count - 1]] = true;
         if (weir_text_nfc_is_mark((int32_t)character))
             joins[character] = true;
     }
     for (uint32_t character = 0; character < CHARACTER_COUNT; character++) {
-        if (is_surrogate(character) || !weir_text_nfc_starts_afresh(character))
+        if (is_surrogate(character) || !weir_text_nfc_starts_afresh(WEIR_NORMAL_NFC, character))
             continue;
         afresh_count++;
-        weir_text_nfc_decompose((int32_t)character, parts);
+        weir_text_nfc_decompose(WEIR_NORMAL_NFC, (int32_t)character, parts);
         if (joins[character] || joins[parts[0]])
             fail_msg("U+%04X may be joined with what stands before it", character);
     }

@@ -41,25 +41,71 @@ def ranges(text):
     return "[" + "".join("-".join(one(end) for end in part.split("-")) for part in text.split()) + "]+"
 
 
+CONTRACTION = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+SPACES = r"\s*[\r\n]+|\s+(?!\S)|\s+"
+UPPER, LOWER = r"\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}", r"\p{Ll}\p{Lm}\p{Lo}\p{M}"
+MARKED = r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+"
+HAN_KANA = ranges("4e00-9fa5 3040-309f 30a0-30ff")
+BLOOM = " ?[^(\\s|.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c)]+"
+WHOLE_NUMBER = r"\d{1,3}(?=(?:\d{3})*\b)"
+LINES = r"[^\n]+|[\n]+"
+
+
+def cl100k(digits):
+    return CL100K.replace("DIGITS", digits)
+
+
+def o200k(contraction=CONTRACTION + "?", digits=r"\p{N}{1,3}", ends=r"[\r\n/]*", but=""):
+    upper, lower = f"[{UPPER}{but}]", f"[{LOWER}{but}]"
+    return (r"[^\r\n\p{L}\p{N}]?" + upper + "*" + lower + "+" + contraction + r"|[^\r\n\p{L}\p{N}]?" + upper + "+" + lower + "*" +
+            contraction + "|" + digits + r"| ?[^\s\p{L}\p{N}]+" + ends + "|" + SPACES)
+
+
 # Each pattern is applied to the pieces that the ones before it left. DIGIT is the judge's own digit splitter, which is no pattern.
 RULES = {
     "gpt-2": [GPT2],
     "smollm": [DIGIT, GPT2],
-    "qwen2": [CL100K.replace("DIGITS", r"\p{N}")],
-    "llama-bpe": [CL100K.replace("DIGITS", r"\p{N}{1,3}")],
+    "qwen2": [cl100k(r"\p{N}")],
+    "qwen35": [CONTRACTION + r"|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|" + SPACES],
+    "llama-bpe": [cl100k(r"\p{N}{1,3}")],
+    "jais-2": [CONTRACTION + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|" +
+               "|".join(rf"\s{{{count}}}(?!\S)" for count in (512, 256, 128, 64, 32, 16, 8, 4)) + r"|\s{1,2}(?!\S)|\s{1}"],
     "deepseek-llm": [r"[\r\n]", r"\s?" + ranges(DEEPSEEK_LETTERS), r"\s?" + ranges(DEEPSEEK_MARKS), r"\s+$", ranges(DEEPSEEK_CJK),
                      DIGIT],
     "deepseek-coder": [r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", ranges(DEEPSEEK_CJK), DIGIT],
-    "deepseek-v3": [r"\p{N}{1,3}", ranges("4e00-9fa5 3040-309f 30a0-30ff"),
-                    r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*"
-                    r"|\s*[\r\n]+|\s+(?!\S)|\s+"],
+    "deepseek-v3": [r"\p{N}{1,3}", HAN_KANA, MARKED + r"[\r\n]*|" + SPACES],
+    "spark2_5": [r"\p{N}{1,3}", HAN_KANA, MARKED + r"|[\r\n]|\s+(?!\S)|\s+", DIGIT],
+    "youtu": [ranges("ac00-d7a3 3131-318e") + "|[\uff01\u2026\u201c\u201d\u2018\u2019\u2014\uff1a\uff1b\uff0c\u3001-\u303f\ufe30-\ufe4f]+|" +
+              ranges("3105-312f") + "|" + HAN_KANA, o200k(digits=r"\p{N}")],
+    "falcon": [r"[\p{P}\$\+<=>\^~\|`]+", GPT2, r"[0-9][0-9][0-9]"],
+    "bloom": [BLOOM],
+    "viking": [BLOOM, DIGIT],
+    "tekken": [o200k(contraction="", digits=r"\p{N}")],
+    "gpt-4o": [o200k()],
+    "cohere2moe": [WHOLE_NUMBER, o200k()],
+    "kimi-k2": [r"[\p{Han}]+|" + o200k(ends=r"[\r\n]*", but=r"&&[^\p{Han}]")],
+    "superbpe": [r"\p{N}+", r"(?=(\d{3})+(?!\d))"],
+    "bailingmoe2": [CONTRACTION + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"],
+    "seed-coder": [CONTRACTION + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+|" + SPACES],
+    "ufakzeka": [r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|" + SPACES],
+    "afmoe": [WHOLE_NUMBER, ranges("4e00-9fff 3400-4dbf f900-faff 3040-309f 30a0-30ff ff65-ff9f 2f00-2fdf e40-e7f e80-eff 1780-17ff "
+                                   "1000-109f aa60-aa7f a9e0-a9ff ac00-d7af 1100-11ff"), MARKED + r"[\r\n]*|" + SPACES],
+    "laguna": [LINES, cl100k(r"\p{N}")],
+    "exaone-moe": [CONTRACTION + r"|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]?"
+                   r"|\s*[\r\n]|\s+(?!\S)|\s+"],
+    "gemma4": [LINES],
+    "minicpm5": [r"\p{N}{1,3}", cl100k(r"\p{N}+")],
+    "whitespace": [r"\S+"],
+    "chameleon": [r"<sentinel:[0-9]+>", r"(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z", r"([\t\n]|    |  )", DIGIT,
+                  r"[\p{P}!-/:-@\[-`{-~]", GPT2],
+    "default": [r"[\p{P}\$\+<=>\^~\|]+", GPT2, r"\p{N}+", r"[0-9][0-9][0-9]"],
 }
 
 
 def judge_splitter(patterns):
     parts = []
     for pattern in patterns:
-        if pattern is GPT2:
+        if pattern is GPT2 and pattern is patterns[-1]:  # what follows it would see the alphabet of bytes
             parts.append(pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True))
         elif pattern is DIGIT:
             parts.append(pre_tokenizers.Digits(individual_digits=True))
@@ -80,6 +126,8 @@ def regex_pieces(patterns, text):
     for pattern in patterns:
         # Python's own \s also holds U+001C to U+001F, which Unicode does not count as white space.
         plain = pattern.replace(r"[^\s", r"[^\p{White_Space}").replace(r"\s", r"\p{White_Space}").replace(r"\S", r"\P{White_Space}")
+        if "&&" in plain:  # an intersection, which the package knows in its second version only
+            plain = "(?V1)" + plain
         cut = []
         for piece in pieces:
             end = 0

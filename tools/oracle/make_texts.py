@@ -17,4 +17,8 @@ TEXTS = [
     "a\u00a0b\u2003c\u3000d\u2028e\u0085f", "\u00a0\u00a0x \u3000\u3000y\u2003\u2003", "a\u200bb\u200dc\ufeffd \u180e\u180ee", "a\x0bb\x0cc\x1cd\x1fe \x7f \x01\x02",
     "\U00010400\U00010428 \U0001d54f\U0001d7d9 \U00020000\U0002a6d6 \U00010330", "\u20ac5 $6 \u00a37 \u00a9\u00ae\u2122 \u2190\u2192 \u2211\u222b \u00b0C",
     "x" * 40 + " " * 17 + "9" * 11 + "\n" * 5 + "=" * 23, "<|endoftext|>a<|im_start|> <|im_end|>\n<|begin_of_text|> <|eot_id|>b", "<|im_start <|IM_END|> <<|im_end|>> |>",
+    "WeirRunsHTTPSServer's camelCase XMLHttpRequest iPhone's OS/2 a/b//c\n// d\n/", "\u0416\u0438\u0437\u043d\u044c \u0421\u0428\u0410\u0438\u043c \u0395\u039b\u039b\u03ac\u03b4\u03b1 \u0130stanbul'DA \u01c5ep \u4f60\u597dAb\u304b\u306aCd\u30ab\u30ca\uac00Ef",
+    "1234567 12,345 1234abc abc1234 1_000 \u0661\u0662\u0663\u0664\u0665 12\u00bd3456 1234\u0301 0.12345", "<sentinel:12> <sentinel:> IMGIMGABZ IMGIMGABCDEZ!\n",
+    "one two  three four\nfive six. seven-eight 9 ten\u0301 eleven", "\u3105\u3106 \u3131\u3132 \u2014\u2026\uff1a \ufe30", "\u1798\u17b6\u1793\u1791\u17b9\u1780 \u0ea1\u0eb5\u0e99\u0ec9\u0eb3 \u101b\u1031\u101b\u103e\u102d\u101e\u100a\u103a",
+    " " * 700 + "x", "a" + " " * 37 + "\n" + " " * 20 + "b",
 ]
