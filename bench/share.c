@@ -24,8 +24,8 @@ struct share {
     weir_pool *pool;
     const uint8_t *weights; /* most of them; borrowed */
     uint64_t weights_bytes;
-    uint64_t token_bytes;    /* of weights */
-    uint64_t position_bytes; /* of K and V */
+    uint64_t token_bytes; /* of weights */
+    struct weir_token_cost cost;
     uint32_t n_vocab;
     uint32_t n_token;
 };
@@ -54,7 +54,7 @@ static enum weir_status open_all(struct share *share, const char *path, uint32_t
                          path, plan->n_slot_total, plan->n_expert_total);
     find_weights(share);
     share->token_bytes = weir_min(plan->cost.trunk_bytes + plan->token_bytes, share->weights_bytes);
-    share->position_bytes = plan->cost.kv_position_bytes;
+    share->cost = plan->cost;
     share->n_vocab = weir_engine_model(share->engine)->n_vocab;
     WEIR_TRY(weir_session_create(&share->session, share->engine, err));
     return weir_pool_create(&share->pool, plan->n_thread, err);
@@ -67,10 +67,11 @@ static void close_all(struct share *share)
     weir_engine_close(&share->engine);
 }
 
-/* K and V of the positions up to this one are read too. */
+/* What is remembered of the positions up to this one is read too. */
 static uint64_t touched_bytes(const struct share *share, uint64_t position)
 {
-    const uint64_t bytes = share->token_bytes + (position + 1) * share->position_bytes;
+    const uint64_t bytes =
+        share->token_bytes + weir_token_cost_state(&share->cost, (uint32_t)position + 1);
     return weir_min(bytes, share->weights_bytes);
 }
 

@@ -102,6 +102,8 @@ bool weir_cli_buffer_append(struct weir_cli_buffer *buffer, const char *bytes, s
 void weir_cli_buffer_free(struct weir_cli_buffer *buffer);
 /* Token ids apart by white space or commas. what names the source in the message. */
 bool weir_cli_ids_parse(const char *what, const char *text, uint32_t **ids, size_t *count);
+/* Of a model that can run. False: it cannot, and why has been said. */
+bool weir_cli_model_info(struct weir_model_info *info, const char *model_path);
 /* Whether the model's vocabulary has all of them, found out before the model is loaded. */
 bool weir_cli_ids_check(const char *what, const char *model_path, const uint32_t *ids,
                         size_t count);

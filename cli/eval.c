@@ -78,10 +78,9 @@ static int open_source(struct evaluation *evaluation)
  * unless the text turns out to be so short that it does not matter. */
 static int bound_chunk(struct evaluation *evaluation)
 {
-    struct weir_err err = {0};
     struct weir_model_info info;
-    if (weir_model_info_get(&info, evaluation->options->argument, &err) != WEIR_OK)
-        return weir_cli_fail(&err);
+    if (!weir_cli_model_info(&info, evaluation->options->argument))
+        return WEIR_CLI_FAILURE;
     if (evaluation->n_ctx <= info.n_ctx_train)
         return WEIR_CLI_OK;
     evaluation->n_ctx = info.n_ctx_train;

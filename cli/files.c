@@ -58,14 +58,23 @@ bool weir_cli_ids_parse(const char *what, const char *text, uint32_t **ids, size
     return true;
 }
 
-bool weir_cli_ids_check(const char *what, const char *model_path, const uint32_t *ids, size_t count)
+bool weir_cli_model_info(struct weir_model_info *info, const char *model_path)
 {
-    struct weir_model_info info;
     struct weir_err err = {0};
-    if (weir_model_info_get(&info, model_path, &err) != WEIR_OK) {
+    if (weir_model_info_get(info, model_path, &err) != WEIR_OK) {
         weir_cli_fail(&err);
         return false;
     }
+    if (info->status != WEIR_OK)
+        weir_cli_say("%s", info->missing[0]);
+    return info->status == WEIR_OK;
+}
+
+bool weir_cli_ids_check(const char *what, const char *model_path, const uint32_t *ids, size_t count)
+{
+    struct weir_model_info info;
+    if (!weir_cli_model_info(&info, model_path))
+        return false;
     for (size_t index = 0; index < count; index++)
         if (ids[index] >= info.n_vocab) {
             weir_cli_say("%s: wanted ids from 0 to %u, found %u as number %zu", what,

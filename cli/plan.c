@@ -106,6 +106,41 @@ static json_t *describe_forecast(const struct forecast *forecast)
     return weir_cli_expected_json(forecast == NULL ? &nothing : &forecast->expected);
 }
 
+/* What a text leaves in memory, by kind. */
+static json_t *describe_states(const struct weir_token_cost *cost)
+{
+    json_t *array = json_array();
+    for (uint32_t index = 0; index < cost->state_count; index++) {
+        const struct weir_state_cost *state = &cost->states[index];
+        const bool is_fixed = state->position_bytes == 0;
+        json_t *object = json_object();
+        weir_cli_json_text(object, "what", state->what, strlen(state->what));
+        weir_cli_json_count(object, "layers", state->n_layer);
+        weir_cli_json_count(object, "window", state->window > 0 ? state->window : UINT64_MAX);
+        weir_cli_json_count(object, "position_bytes",
+                            is_fixed ? UINT64_MAX : state->position_bytes);
+        weir_cli_json_count(object, "fixed_bytes", is_fixed ? state->fixed_bytes : UINT64_MAX);
+        json_array_append_new(array, object);
+    }
+    return array;
+}
+
+static void print_states(const struct weir_token_cost *cost)
+{
+    printf("\nWhat a text leaves in memory\n");
+    for (uint32_t index = 0; index < cost->state_count; index++) {
+        const struct weir_state_cost *state = &cost->states[index];
+        printf("  %-16s %4u layers %12llu bytes", state->what, state->n_layer,
+               (unsigned long long)(state->position_bytes + state->fixed_bytes));
+        if (state->position_bytes == 0)
+            printf(", however long it is\n");
+        else if (state->window > 0)
+            printf(" a position, of the last %u\n", state->window);
+        else
+            printf(" a position\n");
+    }
+}
+
 /* forecast: NULL when the ceiling holds nothing. */
 static json_t *describe_plan(const struct weir_cli_options *options, const struct weir_plan *plan,
                              const struct forecast *forecast)
@@ -140,7 +175,9 @@ static json_t *describe_plan(const struct weir_cli_options *options, const struc
     weir_cli_json_count(object, "n_ctx", fits ? plan->n_ctx : none);
     weir_cli_json_count(object, "chunk", fits ? plan->n_chunk : none);
     weir_cli_json_count(object, "threads", fits ? plan->n_thread : none);
+    weir_cli_json_count(object, "snapshots", fits ? plan->n_snapshot : none);
     json_object_set_new(object, "lines", lines);
+    json_object_set_new(object, "state", describe_states(&plan->cost));
     json_object_set_new(
         object, "calibration",
         weir_cli_calibration_note(fits && forecast->is_calibrated ? &forecast->calibration : NULL));
@@ -205,6 +242,10 @@ static void print_plan(const struct weir_plan *plan, const struct forecast *fore
                weir_format_size(plan->embedding_on_disk_bytes, size, sizeof(size)));
     printf("%u positions of context, prompts in chunks of %u, %u threads\n", plan->n_ctx,
            plan->n_chunk, plan->n_thread);
+    print_states(&plan->cost);
+    if (plan->n_snapshot > 0)
+        printf("  and %u snapshots of recurrent state, from which a text is rewound\n",
+               plan->n_snapshot);
     print_forecast(forecast, plan);
 }
 

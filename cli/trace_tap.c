@@ -54,11 +54,8 @@ bool weir_cli_tap_open(struct weir_cli_tap *tap, const char *path, struct weir_c
 {
     enum { CHUNK_DEFAULT_MAX = 512 }; /* of struct weir_config */
     struct weir_model_info info = {0};
-    struct weir_err err = {0};
-    if (weir_model_info_get(&info, config->model_path, &err) != WEIR_OK) {
-        weir_cli_fail(&err);
+    if (!weir_cli_model_info(&info, config->model_path))
         return false;
-    }
     if (info.n_moe_layer == 0) {
         weir_cli_say("%s has no experts: there is no routing to record", config->model_path);
         return false;

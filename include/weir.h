@@ -123,7 +123,16 @@ struct weir_config {
 
 /* ---- plan: what would happen, without loading ---------------------------------------------- */
 
-enum { WEIR_PLAN_LINE_MAX = 24 };
+enum { WEIR_PLAN_LINE_MAX = 24, WEIR_STATE_COST_MAX = 8 };
+
+/* What layers of one kind remember of a text, all of them together. */
+struct weir_state_cost {
+    char what[32]; /* "keys and values", "recurrent state", ... */
+    uint32_t n_layer;
+    uint32_t window;         /* only of the last so many positions; 0: of every position */
+    uint64_t position_bytes; /* of one position; 0: the same however long the text is ... */
+    uint64_t fixed_bytes;    /* ... and this is it */
+};
 
 /* What one token costs: the numbers behind weir_plan_expect(). */
 struct weir_token_cost {
@@ -131,12 +140,16 @@ struct weir_token_cost {
     uint64_t record_bytes;      /* of an expert, as the model has it; mean of all layers */
     uint64_t miss_bytes;        /* read from the device for one that is missing: aligned slices */
     uint64_t trunk_bytes;       /* weights of other kinds that a token is multiplied with */
-    uint64_t kv_position_bytes; /* K and V of one position */
     uint64_t prompt_parameters; /* multiplied with each token of a prompt */
     uint32_t slice_bytes;       /* the longest slice of an expert; a reading size without experts */
     char type[16]; /* of most of the work: the experts' weights, or a dense network's */
     char isa[16];
+    uint32_t state_count;
+    struct weir_state_cost states[WEIR_STATE_COST_MAX];
 };
+
+/* What a token passes over of what is remembered of the n_position positions before it. */
+WEIR_API uint64_t weir_token_cost_state(const struct weir_token_cost *cost, uint32_t n_position);
 
 struct weir_plan_line {
     char what[64];
@@ -150,6 +163,7 @@ struct weir_plan {
     uint64_t budget_bytes;            /* the ceiling this plan is for */
     uint64_t planned_bytes;           /* sum of lines, <= budget_bytes */
     uint64_t kv_later_bytes;          /* of K and V, not among the lines: slots give way to them */
+    uint32_t n_snapshot;              /* of recurrent state: rewinding goes back to the nearest */
     uint64_t embedding_on_disk_bytes; /* not in memory: each token's row is read; 0: it is */
     uint32_t n_slot;                  /* per layer with experts */
     uint32_t n_slot_total;            /* from the start ... */
@@ -170,10 +184,12 @@ WEIR_API enum weir_status weir_plan_make(struct weir_plan *plan, const struct we
 
 /* ---- a model's facts, without loading ------------------------------------------------------ */
 
+enum { WEIR_MISSING_MAX = 4 };
+
 struct weir_model_info {
     char family[32];
     char name[128];
-    char types[128]; /* "Q4_0 72.1 %, Q8_0 27.0 %, F32 0.9 %", by bytes */
+    char types[128]; /* "Q4_0 72.1 %, Q8_0 27.0 %, F32 0.9 %", by bytes; those built in */
     uint64_t file_bytes;
     uint64_t parameter_count;
     uint64_t active_parameter_count; /* of one token */
@@ -184,8 +200,13 @@ struct weir_model_info {
     uint32_t file_count; /* parts of a split model; 1 */
     uint32_t tensor_count, key_count, gguf_version;
     struct weir_warnings warnings; /* what weir_config.notice was told, or would be */
+    enum weir_status status;       /* OK: it runs; what opening an engine would return ... */
+    uint32_t missing_count;
+    char missing[WEIR_MISSING_MAX][WEIR_ERR_TEXT_MAX]; /* ... and what it lacks for that */
 };
 
+/* Also of a model that cannot run, from the keys and the tensors that are there: numbers that
+ * nobody says are 0. Errors: IO, NOMEM; FORMAT and UNSUPPORTED of a file that cannot be read. */
 WEIR_API enum weir_status weir_model_info_get(struct weir_model_info *info, const char *path,
                                               struct weir_err *err);
 /* Tell visit every metadata key and then every tensor, one line of text each. */
@@ -308,7 +329,7 @@ struct weir_eval {
     enum weir_eval_phase phase;
     weir_logits_fn *each; /* told every position in order; NULL: only the last one's are kept */
     void *user;
-    enum weir_status status; /* set by the call, as done is */
+    enum weir_status status; /* set by the call, as done is; ARG is that of all */
     size_t done;             /* ids that the session holds now */
 };
 
@@ -331,8 +352,9 @@ WEIR_API enum weir_status weir_session_eval(weir_session *session, const uint32_
  * when there is none. */
 WEIR_API const float *weir_session_logits(const weir_session *session);
 WEIR_API uint32_t weir_session_position(const weir_session *session);
-/* Forget everything after the first `position` positions. ARG when there are not so many, or an
- * eval runs. */
+/* Forget everything after the first `position` positions. What windows and recurrences do not
+ * remember of those before it any more is computed again by the next eval. ARG when there are not
+ * so many, or an eval runs. */
 WEIR_API enum weir_status weir_session_rewind(weir_session *session, uint32_t position);
 /* Any thread, or a signal handler: the running eval, or else the next one, returns CANCELLED at its
  * next layer; a session that others keep company at the end of the step. */

@@ -57,26 +57,40 @@ static enum weir_status check_eval(const weir_engine *engine, const struct weir_
     return WEIR_OK;
 }
 
+/* What is computed again is a text that is known. */
 static bool is_prompt(const struct weir_eval *eval)
 {
-    return eval->phase == WEIR_PHASE_PROMPT || (eval->phase == WEIR_PHASE_AUTO && eval->count > 1);
+    return eval->phase == WEIR_PHASE_PROMPT ||
+           (eval->phase == WEIR_PHASE_AUTO && eval->count > 1) || eval->session->owed_count > 0;
 }
 
-/* Put as much of an eval into the step as there is room for. */
+/* Put as much of an eval into the step as there is room for; what its session owes comes first. */
 static void add_run(struct weir_batch *batch, struct weir_eval *eval, uint32_t row_max)
 {
-    const size_t left = eval->count - eval->done;
+    weir_session *session = eval->session;
+    const bool owes = session->owed_count > 0;
+    const size_t left = owes ? session->owed_count : eval->count - eval->done;
     uint32_t n_row = (uint32_t)weir_min(left, row_max - batch->n_row);
-    n_row = weir_sequence_step_max(eval->session->sequence, n_row);
-    if (eval->status != WEIR_OK || n_row == 0)
+    n_row = weir_sequence_step_max(session->sequence, n_row);
+    if (eval->status != WEIR_OK || eval->done == eval->count || n_row == 0)
         return;
     struct weir_run *run = &batch->runs[batch->n_run];
-    *run = (struct weir_run){.ids = eval->ids + eval->done,
+    *run = (struct weir_run){.ids = owes ? session->owed : eval->ids + eval->done,
                              .n_row = n_row,
                              .phase = is_prompt(eval) ? WEIR_PROMPT : WEIR_DECODE};
-    weir_session_fill_run(eval->session, run);
+    weir_session_fill_run(session, run);
+    if (owes) { /* whoever watches was told when it was computed first */
+        run->watch = NULL;
+        run->watch_guess = NULL;
+    }
     batch->evals[batch->n_run++] = eval;
     batch->n_row += n_row;
+}
+
+/* Whether a run computes again what its session had. */
+static bool is_owed(const struct weir_batch *batch, uint32_t run)
+{
+    return batch->runs[run].ids == batch->evals[run]->session->owed;
 }
 
 static void compose_step(weir_engine *engine, struct weir_eval *evals, size_t count)
@@ -143,6 +157,10 @@ static bool next_wanted(const struct weir_batch *batch, struct wanted *at)
         const struct weir_run *run = &batch->runs[at->run];
         const struct weir_eval *eval = batch->evals[at->run];
         const bool is_last_step = eval->done + run->n_row == eval->count;
+        if (is_owed(batch, at->run)) {
+            at->step_row += run->n_row;
+            continue;
+        }
         for (; at->row < run->n_row; at->row++, at->step_row++)
             if (eval->status == WEIR_OK &&
                 (eval->each != NULL || (is_last_step && at->row + 1 == run->n_row)))
@@ -203,14 +221,19 @@ static void commit_step(weir_engine *engine)
     const struct weir_batch *batch = &engine->batch;
     for (uint32_t index = 0; index < batch->n_run; index++) {
         struct weir_eval *eval = batch->evals[index];
-        weir_sequence *sequence = eval->session->sequence;
+        weir_session *session = eval->session;
+        const uint32_t n_row = batch->runs[index].n_row;
         if (eval->status != WEIR_OK) {
-            /* What the step has left in its state is not kept. */
-            (void)weir_sequence_rewind(sequence, weir_sequence_length(sequence));
+            weir_session_keep(session, weir_session_position(session));
             continue;
         }
-        weir_sequence_commit(sequence, batch->runs[index].ids, batch->runs[index].n_row);
-        eval->done += batch->runs[index].n_row;
+        weir_sequence_commit(session->sequence, batch->runs[index].ids, n_row);
+        if (!is_owed(batch, index)) {
+            eval->done += n_row;
+            continue;
+        }
+        session->owed_count -= n_row;
+        memmove(session->owed, session->owed + n_row, session->owed_count * sizeof(uint32_t));
     }
 }
 
@@ -260,6 +283,15 @@ static bool run_step(weir_engine *engine, struct weir_eval *evals, size_t count,
     return true;
 }
 
+/* Nothing is done yet; and where one is refused nothing of any of them will be. */
+static void begin_all(struct weir_eval *evals, size_t count, enum weir_status status)
+{
+    for (size_t index = 0; index < count; index++) {
+        evals[index].done = 0;
+        evals[index].status = status;
+    }
+}
+
 enum weir_status weir_engine_eval(weir_engine *engine, struct weir_eval *evals, size_t count,
                                   struct weir_err *err)
 {
@@ -267,12 +299,14 @@ enum weir_status weir_engine_eval(weir_engine *engine, struct weir_eval *evals, 
     WEIR_NEED(engine, err);
     if (count > 0)
         WEIR_NEED(evals, err);
-    WEIR_TRY(weir_engine_enter(engine, err));
-    for (size_t index = 0; index < count && status == WEIR_OK; index++) {
-        status = check_eval(engine, evals, index, err);
-        evals[index].done = 0;
-        evals[index].status = status;
+    status = weir_engine_enter(engine, err);
+    if (status != WEIR_OK) {
+        begin_all(evals, count, status);
+        return status;
     }
+    for (size_t index = 0; index < count && status == WEIR_OK; index++)
+        status = check_eval(engine, evals, index, err);
+    begin_all(evals, count, status);
     while (status == WEIR_OK && run_step(engine, evals, count, err))
         ;
     for (size_t index = 0; index < count && status == WEIR_OK; index++)

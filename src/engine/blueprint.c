@@ -71,6 +71,36 @@ static enum weir_status open_tokenizer(struct weir_blueprint *blueprint, struct 
     return WEIR_OK;
 }
 
+/* What a file is beside a model, and how its numbers are written. */
+static enum weir_status check_general(const weir_manifest *manifest, struct weir_err *err)
+{
+    static const struct {
+        const char *key, *wanted;
+    } rows[] = {{"general.type", "model"}, {"general.endianness", "little"}};
+    for (size_t row = 0; row < WEIR_COUNT(rows); row++) {
+        const char *found = weir_manifest_text(manifest, rows[row].key);
+        if (found == NULL && weir_manifest_has(manifest, rows[row].key))
+            return WEIR_FAIL(err, WEIR_ERR_FORMAT, "key %s: wanted a text, found something else",
+                             rows[row].key);
+        if (found != NULL && strcmp(found, rows[row].wanted) != 0)
+            return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED, "key %s: wanted %s, found \"%s\"",
+                             rows[row].key, rows[row].wanted, found);
+    }
+    return WEIR_OK;
+}
+
+/* How many tokens there are is said twice: the embedding's rows are what is computed. */
+static void check_vocab_size(const struct weir_model *model)
+{
+    char key[WEIR_NAME_MAX + 1];
+    uint64_t found = 0;
+    snprintf(key, sizeof(key), "%s.vocab_size", model->family->name);
+    if (weir_manifest_u64(model->manifest, key, &found) && found != model->shape.n_vocab)
+        weir_warn(weir_manifest_warnings(model->manifest),
+                  "key %s says %llu tokens, the embedding has %u rows", key,
+                  (unsigned long long)found, model->shape.n_vocab);
+}
+
 static void tell_warnings(const struct weir_warnings *warnings, const struct weir_config *config)
 {
     if (config->notice == NULL)
@@ -112,7 +142,9 @@ enum weir_status weir_blueprint_open(struct weir_blueprint *blueprint,
     const uint64_t heap_bytes = weir_heap_bytes();
     WEIR_TRY_GOTO(weir_kernels_choose(&blueprint->kernels, config->isa, err));
     WEIR_TRY_GOTO(weir_manifest_open(&blueprint->manifest, config->model_path, err));
+    WEIR_TRY_GOTO(check_general(blueprint->manifest, err));
     WEIR_TRY_GOTO(weir_model_describe(&blueprint->model, blueprint->manifest, err));
+    check_vocab_size(blueprint->model);
     WEIR_TRY_GOTO(open_tokenizer(blueprint, err));
     blueprint->description_bytes = weir_heap_bytes() - heap_bytes;
     tell_warnings(weir_manifest_warnings(blueprint->manifest), config);
@@ -136,113 +168,4 @@ uint32_t weir_moe_layer_count(const struct weir_model *model)
     for (uint32_t layer = 0; layer < model->shape.n_layer; layer++)
         count += weir_layer_has_experts(&model->layers[layer]);
     return count;
-}
-
-/* "Q4_0 72.1 %, Q8_0 27.0 %": the file's tensors by type and bytes, largest first. */
-static void describe_types(const weir_manifest *manifest, char *out, size_t capacity)
-{
-    uint64_t type_bytes[WEIR_TYPE_COUNT] = {0};
-    uint64_t total_bytes = 0;
-    for (uint32_t index = 0; index < weir_manifest_tensor_count(manifest); index++) {
-        const struct weir_tensor *tensor = weir_manifest_tensor_at(manifest, index);
-        if (tensor->known)
-            type_bytes[tensor->type] += tensor->bytes;
-        total_bytes += tensor->bytes;
-    }
-    size_t length = 0;
-    out[0] = '\0';
-    for (;;) {
-        int best = 0;
-        for (int type = 1; type < WEIR_TYPE_COUNT; type++)
-            if (type_bytes[type] > type_bytes[best])
-                best = type;
-        if (type_bytes[best] == 0 || length >= capacity)
-            return;
-        length +=
-            (size_t)snprintf(out + length, capacity - length, "%s%s %.1f %%",
-                             length == 0 ? "" : ", ", weir_quant_info((enum weir_type)best)->name,
-                             100.0 * (double)type_bytes[best] / (double)total_bytes);
-        type_bytes[best] = 0;
-    }
-}
-
-void weir_model_info_fill(struct weir_model_info *info, const struct weir_blueprint *blueprint)
-{
-    const struct weir_model *model = blueprint->model;
-    const struct weir_shape *shape = &model->shape;
-    const char *name = weir_manifest_text(blueprint->manifest, "general.name");
-    memset(info, 0, sizeof(*info));
-    snprintf(info->family, sizeof(info->family), "%s", model->family->name);
-    snprintf(info->name, sizeof(info->name), "%s", name == NULL ? "" : name);
-    describe_types(blueprint->manifest, info->types, sizeof(info->types));
-    weir_model_parameters(model, &info->parameter_count, &info->active_parameter_count);
-    info->file_bytes = weir_manifest_bytes(blueprint->manifest);
-    info->file_count = weir_manifest_file_count(blueprint->manifest);
-    info->expert_bytes = model->expert_bytes;
-    info->trunk_bytes = model->trunk_bytes;
-    info->n_layer = shape->n_layer;
-    info->n_moe_layer = weir_moe_layer_count(model);
-    info->n_head = shape->n_head;
-    info->n_kv_head = shape->n_kv_head;
-    info->n_expert = shape->n_expert;
-    info->n_expert_used = shape->n_expert_used;
-    info->d_model = shape->d_model;
-    info->d_head = shape->d_head;
-    info->d_ffn = shape->d_ffn;
-    info->d_ffn_expert = shape->d_ffn_expert;
-    info->n_vocab = shape->n_vocab;
-    info->n_ctx_train = shape->n_ctx_train;
-    info->tensor_count = weir_manifest_tensor_count(blueprint->manifest);
-    info->key_count = weir_manifest_key_count(blueprint->manifest);
-    info->warnings = *weir_manifest_warnings(blueprint->manifest);
-    info->gguf_version = weir_manifest_version(blueprint->manifest);
-}
-
-enum weir_status weir_model_info_get(struct weir_model_info *info, const char *path,
-                                     struct weir_err *err)
-{
-    struct weir_blueprint blueprint;
-    const struct weir_config config = {.model_path = path};
-    WEIR_NEED(info, err);
-    WEIR_NEED(path, err);
-    WEIR_TRY(weir_blueprint_open(&blueprint, &config, err));
-    weir_model_info_fill(info, &blueprint);
-    weir_blueprint_close(&blueprint);
-    return WEIR_OK;
-}
-
-static void visit_tensors(const weir_manifest *manifest, weir_model_visit_fn *visit, void *user)
-{
-    for (uint32_t index = 0; index < weir_manifest_tensor_count(manifest); index++) {
-        const struct weir_tensor *tensor = weir_manifest_tensor_at(manifest, index);
-        const char *type = weir_quant_ggml_name(tensor->ggml_type);
-        char value[160];
-        int length =
-            snprintf(value, sizeof(value), "%s [%llu, %llu, %llu, %llu] %llu bytes at %llu",
-                     type == NULL ? "unknown type" : type, (unsigned long long)tensor->dims[0],
-                     (unsigned long long)tensor->dims[1], (unsigned long long)tensor->dims[2],
-                     (unsigned long long)tensor->dims[3], (unsigned long long)tensor->bytes,
-                     (unsigned long long)tensor->offset);
-        if (weir_manifest_file_count(manifest) > 1)
-            snprintf(value + length, sizeof(value) - (size_t)length, " of part %u",
-                     tensor->file + 1);
-        visit(user, true, tensor->name, value);
-    }
-}
-
-enum weir_status weir_model_visit(const char *path, weir_model_visit_fn *visit, void *user,
-                                  struct weir_err *err)
-{
-    weir_manifest *manifest = NULL;
-    WEIR_NEED(path, err);
-    WEIR_NEED(visit, err);
-    WEIR_TRY(weir_manifest_open(&manifest, path, err));
-    for (uint32_t index = 0; index < weir_manifest_key_count(manifest); index++) {
-        char value[256];
-        const char *name = weir_manifest_key_at(manifest, index, value, sizeof(value));
-        visit(user, false, name, value);
-    }
-    visit_tensors(manifest, visit, user);
-    weir_manifest_close(&manifest);
-    return WEIR_OK;
 }

@@ -52,7 +52,8 @@ enum weir_status weir_kernels_choose(struct weir_kernels *kernels, const char *i
 /* What a plan decides. */
 struct weir_choice {
     uint32_t n_ctx, n_chunk, n_thread;
-    uint32_t n_kv; /* positions whose pages the plan has; slots make room for more */
+    uint32_t n_kv;       /* positions whose pages the plan has; slots make room for more */
+    uint32_t n_snapshot; /* of recurrent state, for rewinding */
     bool kv_f32;
     bool embedding_on_disk;
     uint64_t caller_bytes;
@@ -69,7 +70,7 @@ void weir_choice_layer(const struct weir_blueprint *blueprint, const struct weir
 /* What the choice makes of the sequences' state; layers [WEIR_LAYER_MAX] is where config points. */
 void weir_choice_state(const struct weir_blueprint *blueprint, const struct weir_choice *choice,
                        struct weir_state_layer *layers, struct weir_state_config *config);
-/* Bytes of the pages that hold the first n_position positions of a sequence. */
+/* Bytes of what a sequence of n_position positions remembers, with all snapshots. */
 uint64_t weir_choice_state_bytes(const struct weir_blueprint *blueprint,
                                  const struct weir_choice *choice, uint32_t n_position);
 /* Run every layout against mem, PLANNING: afterwards mem knows what the choice needs. */
@@ -130,6 +131,10 @@ void weir_batch_layout(struct weir_batch *batch, const struct weir_choice *choic
 struct weir_session {
     struct weir_engine *engine; /* borrowed */
     weir_sequence *sequence;
+    /* Ids that follow the sequence's own: it was rewound past what a window or a recurrence still
+     * remembers, and computes them again before any others. */
+    uint32_t *owed; /* [n_ctx] */
+    uint32_t owed_count;
     float *logits; /* [n_vocab] of the last position */
     bool has_logits;
     weir_routing_fn *watch;
@@ -141,6 +146,8 @@ struct weir_session {
 
 /* What a run of this session's next rows is, but for ids, rows and phase. */
 void weir_session_fill_run(weir_session *session, struct weir_run *run);
+/* Only the first `position` positions are left, and nothing of a step that was not finished. */
+void weir_session_keep(weir_session *session, uint32_t position);
 
 struct weir_engine {
     struct weir_blueprint blueprint;
@@ -157,7 +164,7 @@ struct weir_engine {
     weir_forward *forward;
     struct weir_guard guard;
     weir_state *state;
-    uint64_t plan_state_bytes; /* of pages, among the plan's lines */
+    uint64_t plan_state_bytes; /* of pages and blocks, among the plan's lines */
     uint32_t session_count;
     struct weir_batch batch;
     _Atomic bool is_busy; /* somebody is inside; see weir_engine_enter() */

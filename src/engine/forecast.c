@@ -74,6 +74,45 @@ static uint64_t layer_read_bytes(const struct weir_store_layer *layer)
     return bytes;
 }
 
+/* Where the layer belongs among what is remembered. */
+static struct weir_state_cost *find_state(struct weir_token_cost *cost, const char *what,
+                                          uint32_t window)
+{
+    for (uint32_t index = 0; index < cost->state_count; index++)
+        if (cost->states[index].window == window && strcmp(cost->states[index].what, what) == 0)
+            return &cost->states[index];
+    WEIR_ASSERT(cost->state_count <
+                WEIR_STATE_COST_MAX); /* kinds of mixers, and windows, are few */
+    struct weir_state_cost *state = &cost->states[cost->state_count++];
+    snprintf(state->what, sizeof(state->what), "%s", what);
+    state->window = window;
+    return state;
+}
+
+static void add_state(struct weir_token_cost *cost, const char *what,
+                      const struct weir_state_layer *layer)
+{
+    if (layer->kind == WEIR_STATE_NONE)
+        return;
+    struct weir_state_cost *state = find_state(cost, what, layer->window);
+    state->n_layer++;
+    if (layer->kind == WEIR_STATE_RECURRENT)
+        state->fixed_bytes += layer->bytes;
+    else
+        state->position_bytes += layer->bytes;
+}
+
+uint64_t weir_token_cost_state(const struct weir_token_cost *cost, uint32_t n_position)
+{
+    uint64_t bytes = 0;
+    for (uint32_t index = 0; cost != NULL && index < cost->state_count; index++) {
+        const struct weir_state_cost *state = &cost->states[index];
+        const uint64_t seen = state->window > 0 ? weir_min(state->window, n_position) : n_position;
+        bytes += state->fixed_bytes + state->position_bytes * seen;
+    }
+    return bytes;
+}
+
 void weir_token_cost_fill(struct weir_token_cost *cost, const struct weir_model *model,
                           const struct weir_kernels *kernels, bool kv_f32)
 {
@@ -93,7 +132,7 @@ void weir_token_cost_fill(struct weir_token_cost *cost, const struct weir_model 
         struct weir_state_layer state;
         weir_model_store_layer(model, layer, &at);
         weir_model_state_layer(model, layer, kv_f32, &state);
-        cost->kv_position_bytes += state.kind == WEIR_STATE_RECURRENT ? 0 : state.bytes;
+        add_state(cost, weir_model_state_name(model, layer), &state);
         cost->n_moe_layer += at.record_count > 0;
         read_bytes += layer_read_bytes(&at);
     }
@@ -178,7 +217,7 @@ static void forecast_decode(struct weir_expected *expected, const struct weir_pl
     const struct weir_token_cost *cost = &plan->cost;
     const double uses = (double)cost->n_moe_layer * cost->n_expert_used;
     const double weight_bytes = (double)cost->trunk_bytes + uses * (double)cost->record_bytes;
-    const double kv_bytes = (double)cost->kv_position_bytes * plan->n_ctx;
+    const double kv_bytes = (double)weir_token_cost_state(cost, plan->n_ctx);
     const double speed = calibration->decode_bytes_per_s;
     struct weir_band read_bytes = {0.0, 0.0};
     if (uses > 0.0) {
@@ -208,7 +247,7 @@ static double count_distinct(const struct weir_token_cost *cost, double n_token)
 
 /* One chunk of a prompt whose positions end at position_end, slow and fast. */
 static void forecast_chunk(const struct weir_plan *plan, const struct weir_calibration *calibration,
-                           double n_token, double position_end, struct step *slow,
+                           double n_token, uint32_t position_end, struct step *slow,
                            struct step *fast)
 {
     const struct weir_token_cost *cost = &plan->cost;
@@ -228,7 +267,7 @@ static void forecast_chunk(const struct weir_plan *plan, const struct weir_calib
     const double trunk_s = (double)cost->trunk_bytes / speed;
     /* Every position's K and V are passed over once a token, if no cache helps. */
     const double kv_s =
-        (double)cost->kv_position_bytes * position_end * n_token / calibration->dram_bytes_per_s;
+        (double)weir_token_cost_state(cost, position_end) * n_token / calibration->dram_bytes_per_s;
     slow->compute_s =
         (ops_s + trunk_s + distinct_high * record_bytes / speed + kv_s) / STEP_SHARE_LOW +
         cost->n_layer * LAYER_S_HIGH;
@@ -252,7 +291,8 @@ static void forecast_prefill(struct weir_expected *expected, const struct weir_p
         struct step slow;
         struct step fast;
         done += n_token;
-        forecast_chunk(plan, calibration, (double)n_token, (double)done, &slow, &fast);
+        forecast_chunk(plan, calibration, (double)n_token, (uint32_t)weir_min(done, UINT32_MAX),
+                       &slow, &fast);
         slow_s += slow.read_s + slow.compute_s;
         fast_s += fmax(fast.read_s, fast.compute_s);
     }

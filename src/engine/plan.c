@@ -21,6 +21,16 @@ enum {
 
 enum { CTX_DEFAULT_MAX = 4096, CHUNK_MAX = 512, CHUNK_MIN = 16 };
 
+/* How far back a text is rewound without computing much again: windows keep so many positions more
+ * than they see, and recurrent state has a snapshot each so many. Of a short context both are a
+ * CONTEXT_PARTS-th. */
+#ifdef WEIR_HOSTILE
+enum { REWIND_LENGTH = 0, SNAPSHOT_LENGTH = 1, SNAPSHOT_MAX = 1 };
+#else
+enum { REWIND_LENGTH = 256, SNAPSHOT_LENGTH = 512, SNAPSHOT_MAX = 8 };
+#endif
+enum { CONTEXT_PARTS = 8 };
+
 /* An embedding table stays on the disk when it is worth its while: a read of about 0.2 ms a token
  * for the room of several experts. */
 enum { LEFT_BYTES_MIN = 16 << 20, LEFT_EXPERTS_MIN = 8 };
@@ -69,7 +79,13 @@ void weir_choice_state(const struct weir_blueprint *blueprint, const struct weir
 {
     weir_model_state_layers(blueprint->model, choice->kv_f32, layers);
     *config = (struct weir_state_config){
-        .layer_count = blueprint->model->shape.n_layer, .layers = layers, .n_ctx = choice->n_ctx};
+        .layer_count = blueprint->model->shape.n_layer,
+        .layers = layers,
+        .n_ctx = choice->n_ctx,
+        .snapshot_count = choice->n_snapshot,
+        .snapshot_length = (uint32_t)weir_min(SNAPSHOT_LENGTH, choice->n_ctx / CONTEXT_PARTS),
+        .rewind_length = (uint32_t)weir_min(REWIND_LENGTH, choice->n_ctx / CONTEXT_PARTS),
+    };
 }
 
 uint64_t weir_choice_state_bytes(const struct weir_blueprint *blueprint,
@@ -78,8 +94,17 @@ uint64_t weir_choice_state_bytes(const struct weir_blueprint *blueprint,
     struct weir_state_layer layers[WEIR_LAYER_MAX];
     struct weir_state_config config;
     weir_choice_state(blueprint, choice, layers, &config);
-    const uint64_t page_length = weir_state_page_length(&config);
-    return (n_position + page_length - 1) / page_length * weir_state_page_bytes(&config);
+    return weir_state_bytes(&config, n_position, choice->n_chunk);
+}
+
+/* Of them, a sequence's block and the snapshots. */
+static uint64_t block_bytes(const struct weir_blueprint *blueprint,
+                            const struct weir_choice *choice)
+{
+    struct weir_state_layer layers[WEIR_LAYER_MAX];
+    struct weir_state_config config;
+    weir_choice_state(blueprint, choice, layers, &config);
+    return weir_state_block_bytes(&config) * (1 + choice->n_snapshot);
 }
 
 static enum weir_status layout_store(const struct weir_blueprint *blueprint,
@@ -137,7 +162,8 @@ static uint64_t fixed_bytes(const struct weir_blueprint *blueprint,
 {
     /* Candidates of a sampler, and the logits of a session. */
     const uint64_t sampler_bytes = (uint64_t)blueprint->model->shape.n_vocab * 3 * sizeof(float);
-    const uint64_t id_bytes = (uint64_t)choice->n_ctx * 2 * sizeof(uint32_t); /* read and written */
+    /* Read, written, and computed again. */
+    const uint64_t id_bytes = (uint64_t)choice->n_ctx * 3 * sizeof(uint32_t);
     const uint64_t text_bytes = blueprint->tokenizer == NULL ? 0 : TEXT_BYTES;
     return PROGRAM_BYTES + text_bytes + id_bytes +
            (uint64_t)(choice->n_thread + IO_THREAD_COUNT) * THREAD_BYTES + sampler_bytes +
@@ -236,29 +262,61 @@ static enum weir_status find_bounds(const struct weir_blueprint *blueprint,
     return WEIR_OK;
 }
 
-/* The longest chunk that is affordable: free of charge when all experts fit beside it, otherwise
- * its scratch may take a sixteenth of the ceiling from the slots. */
+/* Whether a choice is free of charge, because all experts fit beside it, or else takes at most
+ * most_bytes with the fewest slots. */
+static enum weir_status is_affordable(const struct weir_blueprint *blueprint,
+                                      const struct bounds *bounds, uint64_t budget_bytes,
+                                      uint64_t most_bytes, struct weir_choice *choice,
+                                      bool *affordable, struct weir_err *err)
+{
+    uint64_t all_bytes = 0;
+    uint64_t few_bytes = 0;
+    choice->slot_total = bounds->slot_max;
+    WEIR_TRY(measure(blueprint, choice, &all_bytes, err));
+    choice->slot_total = bounds->slot_min;
+    WEIR_TRY(measure(blueprint, choice, &few_bytes, err));
+    *affordable = all_bytes <= budget_bytes || few_bytes <= weir_min(budget_bytes, most_bytes);
+    return WEIR_OK;
+}
+
+/* The longest chunk that is affordable: its scratch may take a sixteenth of the ceiling from the
+ * slots. The same of snapshots: a thirty-second. */
 static enum weir_status choose_chunk(const struct weir_blueprint *blueprint,
                                      const struct bounds *bounds, uint64_t budget_bytes,
                                      struct weir_choice *choice, struct weir_err *err)
 {
     uint64_t least_bytes = 0;
+    bool affordable = false;
     choice->slot_total = bounds->slot_min;
     choice->n_chunk = bounds->chunk_min;
     WEIR_TRY(measure(blueprint, choice, &least_bytes, err));
     for (uint32_t n_chunk = bounds->chunk_max; n_chunk > bounds->chunk_min; n_chunk /= 2) {
-        uint64_t all_bytes = 0;
-        uint64_t few_bytes = 0;
         choice->n_chunk = n_chunk;
-        choice->slot_total = bounds->slot_max;
-        WEIR_TRY(measure(blueprint, choice, &all_bytes, err));
-        choice->slot_total = bounds->slot_min;
-        WEIR_TRY(measure(blueprint, choice, &few_bytes, err));
-        if (all_bytes <= budget_bytes ||
-            (few_bytes <= budget_bytes && few_bytes - least_bytes <= budget_bytes / 16))
+        WEIR_TRY(is_affordable(blueprint, bounds, budget_bytes, least_bytes + budget_bytes / 16,
+                               choice, &affordable, err));
+        if (affordable)
             return WEIR_OK;
     }
     choice->n_chunk = bounds->chunk_min;
+    return WEIR_OK;
+}
+
+static enum weir_status choose_snapshots(const struct weir_blueprint *blueprint,
+                                         const struct bounds *bounds, uint64_t budget_bytes,
+                                         struct weir_choice *choice, struct weir_err *err)
+{
+    uint64_t least_bytes = 0;
+    bool affordable = false;
+    if (block_bytes(blueprint, choice) == 0)
+        return WEIR_OK;
+    choice->slot_total = bounds->slot_min;
+    WEIR_TRY(measure(blueprint, choice, &least_bytes, err));
+    for (choice->n_snapshot = SNAPSHOT_MAX; choice->n_snapshot > 0; choice->n_snapshot--) {
+        WEIR_TRY(is_affordable(blueprint, bounds, budget_bytes, least_bytes + budget_bytes / 32,
+                               choice, &affordable, err));
+        if (affordable)
+            return WEIR_OK;
+    }
     return WEIR_OK;
 }
 
@@ -330,8 +388,10 @@ static enum weir_status fill_lines(const struct weir_blueprint *blueprint,
     for (int use = 0; use < WEIR_MEM_USE_COUNT; use++)
         if (weir_mem_use_bytes(&mem, (enum weir_mem_use)use) > 0)
             add_line(plan, weir_mem_use_name((enum weir_mem_use)use),
-                     use == WEIR_MEM_KV ? first_bytes
+                     use == WEIR_MEM_KV ? first_bytes - block_bytes(blueprint, choice)
                                         : weir_mem_reached_bytes(&mem, (enum weir_mem_use)use));
+    if (block_bytes(blueprint, choice) > 0)
+        add_line(plan, "recurrent state, and snapshots of it", block_bytes(blueprint, choice));
     if (choice->embedding_on_disk)
         plan->embedding_on_disk_bytes = blueprint->model->token_embedding.matrix_bytes;
     plan->kv_later_bytes = weir_choice_state_bytes(blueprint, choice, choice->n_ctx) - first_bytes;
@@ -352,6 +412,7 @@ static enum weir_status fill_ceilings(const struct weir_blueprint *blueprint,
     at.slot_total = model->shape.n_expert_used * n_moe_layer;
     WEIR_TRY(measure(blueprint, &at, &plan->useful_bytes, err));
     at.n_chunk = bounds->chunk_max;
+    at.n_snapshot = SNAPSHOT_MAX;
     at.embedding_on_disk = false;
     at.slot_total = model->shape.n_expert * n_moe_layer;
     return measure(blueprint, &at, &plan->resident_bytes, err);
@@ -404,10 +465,12 @@ enum weir_status weir_blueprint_plan(const struct weir_blueprint *blueprint,
     if (plan->budget_bytes < plan->min_bytes)
         return refuse_ceiling(plan, config->model_path, free_memory.why, err);
     WEIR_TRY(choose_chunk(blueprint, &bounds, plan->budget_bytes, choice, err));
+    WEIR_TRY(choose_snapshots(blueprint, &bounds, plan->budget_bytes, choice, err));
     WEIR_TRY(choose_memory(blueprint, &bounds, choice, plan, err));
     plan->n_ctx = choice->n_ctx;
     plan->n_chunk = choice->n_chunk;
     plan->n_thread = choice->n_thread;
+    plan->n_snapshot = choice->n_snapshot;
     plan->n_slot_total = choice->slot_total;
     plan->n_slot = n_moe_layer == 0 ? 0 : choice->slot_total / n_moe_layer;
     return fill_lines(blueprint, choice, plan, err);

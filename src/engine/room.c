@@ -5,20 +5,33 @@
  *     used. */
 #include "engine/engine_internal.h"
 
-/* Bytes of a session that are not pages: the plan has those of one. */
+/* Bytes of a session that are no state: the plan has those of one. */
 static uint64_t session_bytes(const struct weir_engine *engine)
 {
     return engine->blueprint.model->shape.n_vocab * sizeof(float) + sizeof(struct weir_session) +
-           weir_sequence_bytes(engine->state);
+           engine->choice.n_ctx * sizeof(uint32_t) + weir_sequence_bytes(engine->state);
+}
+
+/* What pages and blocks have. Snapshots are taken when a step ends, without asking for room, so
+ * they count from the start. */
+static uint64_t state_bytes(const struct weir_engine *engine)
+{
+    return weir_state_populated_bytes(engine->state) +
+           weir_state_snapshot_room_bytes(engine->state);
+}
+
+static void trim_state(struct weir_engine *engine)
+{
+    const uint64_t snapshot_bytes = weir_state_snapshot_room_bytes(engine->state);
+    weir_state_trim(engine->state, engine->plan_state_bytes - snapshot_bytes);
 }
 
 /* What may still be taken; negative where the guard has taken back what pages have. */
 static int64_t room_bytes(const struct weir_engine *engine)
 {
     struct weir_store_stats store = {0};
-    const uint64_t populated_bytes = weir_state_populated_bytes(engine->state);
     const uint64_t more_state_bytes =
-        populated_bytes - weir_min(populated_bytes, engine->plan_state_bytes);
+        state_bytes(engine) - weir_min(state_bytes(engine), engine->plan_state_bytes);
     const uint64_t more_sessions = engine->session_count > 1 ? engine->session_count - 1 : 0;
     if (engine->store != NULL)
         weir_store_stats_get(engine->store, &store);
@@ -27,13 +40,12 @@ static int64_t room_bytes(const struct weir_engine *engine)
            (int64_t)more_state_bytes - (int64_t)(more_sessions * session_bytes(engine));
 }
 
-/* Pages that the plan has and nobody populated yet are nobody else's. */
+/* State that the plan has and nobody populated yet is nobody else's. */
 static uint64_t state_room_bytes(const struct weir_engine *engine)
 {
-    const uint64_t populated_bytes = weir_state_populated_bytes(engine->state);
     const int64_t room = room_bytes(engine);
     const uint64_t planned_bytes =
-        engine->plan_state_bytes - weir_min(populated_bytes, engine->plan_state_bytes);
+        engine->plan_state_bytes - weir_min(state_bytes(engine), engine->plan_state_bytes);
     return planned_bytes + (room > 0 ? (uint64_t)room : 0);
 }
 
@@ -65,21 +77,34 @@ enum weir_status weir_engine_room_for_pages(struct weir_engine *engine, uint32_t
     }
 }
 
+/* What a session more lacks of its own memory, and of that for its block. */
+static uint64_t session_lack_bytes(const struct weir_engine *engine)
+{
+    const int64_t own_bytes = engine->session_count == 0 ? 0 : (int64_t)session_bytes(engine);
+    const int64_t block_bytes = (int64_t)weir_state_block_lack_bytes(engine->state);
+    const int64_t own_lack = own_bytes - room_bytes(engine);
+    const int64_t block_lack = own_bytes + block_bytes - (int64_t)state_room_bytes(engine);
+    const int64_t lack = block_bytes > 0 && block_lack > own_lack ? block_lack : own_lack;
+    return lack > 0 ? (uint64_t)lack : 0;
+}
+
 enum weir_status weir_engine_room_for_session(struct weir_engine *engine, struct weir_err *err)
 {
-    const uint64_t wanted_bytes = engine->session_count == 0 ? 0 : session_bytes(engine);
-    while (room_bytes(engine) < (int64_t)wanted_bytes) {
-        const uint64_t missing_bytes = (uint64_t)((int64_t)wanted_bytes - room_bytes(engine));
+    for (;;) {
+        const uint64_t lack_bytes = session_lack_bytes(engine);
+        if (lack_bytes == 0)
+            return WEIR_OK;
         if (weir_state_forget_oldest(engine->state)) {
-            weir_state_trim(engine->state, engine->plan_state_bytes);
+            trim_state(engine);
             continue;
         }
-        if (shrink_slots(engine, missing_bytes) < missing_bytes)
+        if (shrink_slots(engine, lack_bytes) < lack_bytes)
             return WEIR_FAIL(err, WEIR_ERR_NOMEM,
-                             "no room under the ceiling for a session more beside %u",
-                             engine->session_count);
+                             "no room under the ceiling for a session more beside %u: it lacks "
+                             "%llu bytes (with --mem %llu it has them)",
+                             engine->session_count, (unsigned long long)lack_bytes,
+                             (unsigned long long)(engine->plan.budget_bytes + lack_bytes));
     }
-    return WEIR_OK;
 }
 
 void weir_engine_slots_return(struct weir_engine *engine)
@@ -90,7 +115,7 @@ void weir_engine_slots_return(struct weir_engine *engine)
     weir_store_stats_get(engine->store, &store);
     if (store.retired_slots == 0)
         return;
-    weir_state_trim(engine->state, engine->plan_state_bytes);
+    trim_state(engine);
     const int64_t room = room_bytes(engine);
     if (room > 0)
         weir_guard_took(&engine->guard, weir_store_grow(engine->store, (uint64_t)room));

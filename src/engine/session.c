@@ -18,8 +18,9 @@ static enum weir_status create_inside(weir_session **out, weir_engine *engine, s
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a session");
     session->engine = engine;
     session->logits = weir_heap_array(engine->blueprint.model->shape.n_vocab, sizeof(float));
-    if (session->logits == NULL) {
-        status = WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a session's logits");
+    session->owed = weir_heap_array(engine->choice.n_ctx, sizeof(*session->owed));
+    if (session->logits == NULL || session->owed == NULL) {
+        status = WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a session's logits and ids");
         goto fail;
     }
     WEIR_TRY_GOTO(weir_sequence_create(&session->sequence, engine->state, err));
@@ -28,6 +29,7 @@ static enum weir_status create_inside(weir_session **out, weir_engine *engine, s
     return WEIR_OK;
 
 fail:
+    weir_heap_free(session->owed);
     weir_heap_free(session->logits);
     weir_heap_free(session);
     return status;
@@ -47,6 +49,7 @@ static void destroy_inside(weir_session **session)
 {
     weir_engine *engine = (*session)->engine;
     weir_sequence_destroy(&(*session)->sequence);
+    weir_heap_free((*session)->owed);
     weir_heap_free((*session)->logits);
     weir_heap_free(*session);
     engine->session_count--;
@@ -126,18 +129,30 @@ const float *weir_session_logits(const weir_session *session)
 
 uint32_t weir_session_position(const weir_session *session)
 {
-    return session == NULL ? 0 : weir_sequence_length(session->sequence);
+    return session == NULL ? 0 : weir_sequence_length(session->sequence) + session->owed_count;
+}
+
+void weir_session_keep(weir_session *session, uint32_t position)
+{
+    weir_sequence *sequence = session->sequence;
+    const uint32_t kept = (uint32_t)weir_min(position, weir_sequence_length(sequence));
+    const uint32_t reach = weir_sequence_reach(sequence, kept);
+    const uint32_t lost = kept - reach;
+    WEIR_ASSERT(position <= weir_session_position(session));
+    memmove(session->owed + lost, session->owed, (position - kept) * sizeof(*session->owed));
+    for (uint32_t index = 0; index < lost; index++)
+        session->owed[index] = weir_sequence_id(sequence, reach + index);
+    session->owed_count = position - reach;
+    (void)weir_sequence_rewind(sequence, kept); /* to reach */
 }
 
 static enum weir_status rewind_inside(weir_session *session, uint32_t position)
 {
-    const uint32_t length = weir_sequence_length(session->sequence);
-    if (position > length)
+    if (position > weir_session_position(session))
         return WEIR_ERR_ARG;
-    if (position == length)
+    if (position == weir_session_position(session))
         return WEIR_OK;
-    const uint32_t reached = weir_sequence_rewind(session->sequence, position);
-    WEIR_ASSERT(reached == position); /* no mixer of today has a recurrence or a window */
+    weir_session_keep(session, position);
     session->has_logits = false;
     if (position == 0)
         weir_engine_slots_return(session->engine);
@@ -167,6 +182,8 @@ static enum weir_status fork_inside(weir_session **out, const weir_session *sess
         return status;
     }
     weir_sequence_destroy(&empty);
+    twin->owed_count = session->owed_count;
+    memcpy(twin->owed, session->owed, session->owed_count * sizeof(*session->owed));
     twin->has_logits = session->has_logits;
     if (session->has_logits)
         memcpy(twin->logits, session->logits,
@@ -189,7 +206,7 @@ enum weir_status weir_session_fork(weir_session **out, const weir_session *sessi
 static enum weir_status adopt_inside(weir_session *session, const uint32_t *ids, size_t count,
                                      uint32_t *adopted, struct weir_err *err)
 {
-    const uint32_t length = weir_sequence_length(session->sequence);
+    const uint32_t length = weir_session_position(session);
     if (length > 0)
         return WEIR_FAIL(err, WEIR_ERR_ARG,
                          "only an empty session can take over what is known: this one has %u "

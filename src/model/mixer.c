@@ -7,9 +7,10 @@ static const struct mixer_kind {
     void (*prefetch)(const struct weir_forward *forward, const struct weir_mixer *mixer);
     void (*state)(const struct weir_mixer *mixer, uint64_t value_bytes,
                   struct weir_state_layer *out);
+    const char *remembers; /* what the state is, for reports */
 } kinds[] = {
     [WEIR_MIXER_ATTENTION] = {weir_attention_layout, weir_attention_run, weir_attention_prefetch,
-                              weir_attention_state},
+                              weir_attention_state, "keys and values"},
 };
 
 static bool has_kind(const struct weir_model *model, enum weir_mixer_kind kind)
@@ -42,6 +43,11 @@ void weir_model_state_layer(const struct weir_model *model, uint32_t layer, bool
 {
     const struct weir_mixer *mixer = &model->layers[layer].mixer;
     kinds[mixer->kind].state(mixer, kv_f32 ? sizeof(float) : sizeof(uint16_t), out);
+}
+
+const char *weir_model_state_name(const struct weir_model *model, uint32_t layer)
+{
+    return kinds[model->layers[layer].mixer.kind].remembers;
 }
 
 void weir_model_state_layers(const struct weir_model *model, bool kv_f32,

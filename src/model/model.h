@@ -212,6 +212,8 @@ void weir_model_parameters(const struct weir_model *model, uint64_t *all, uint64
 /* What a layer's mixer remembers. Keys and values are f16, or f32. */
 void weir_model_state_layer(const struct weir_model *model, uint32_t layer, bool kv_f32,
                             struct weir_state_layer *out);
+/* What that is: "keys and values", ... */
+const char *weir_model_state_name(const struct weir_model *model, uint32_t layer);
 /* The same of each layer, for a state: out[n_layer]. */
 void weir_model_state_layers(const struct weir_model *model, bool kv_f32,
                              struct weir_state_layer *out);

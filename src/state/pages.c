@@ -376,11 +376,24 @@ static bool drop_oldest_snapshot(struct weir_state *state)
     return true;
 }
 
-void weir_page_snapshot(struct weir_state *state, uint32_t page, uint32_t block)
+/* The same of the first of these pages that has one. */
+static bool drop_first_snapshot(struct weir_state *state, const uint32_t *pages, uint32_t count)
+{
+    for (uint32_t place = 0; place < count; place++)
+        if (state->pages[pages[place]].snapshot != WEIR_NO_BLOCK) {
+            drop_snapshot(state, pages[place]);
+            return true;
+        }
+    return false;
+}
+
+void weir_page_snapshot(struct weir_state *state, uint32_t page, uint32_t block,
+                        const uint32_t *before, uint32_t before_count)
 {
     WEIR_ASSERT(state->pages[page].snapshot == WEIR_NO_BLOCK);
     if (state->snapshot_max == 0 ||
-        (state->snapshot_count == state->snapshot_max && !drop_oldest_snapshot(state)))
+        (state->snapshot_count == state->snapshot_max && !drop_oldest_snapshot(state) &&
+         !drop_first_snapshot(state, before, before_count)))
         return;
     const uint32_t snapshot = weir_block_take(state);
     if (snapshot == WEIR_NO_BLOCK)

@@ -6,8 +6,7 @@
 
 uint64_t weir_sequence_bytes(const weir_state *state)
 {
-    return sizeof(struct weir_sequence) + state->table_length * sizeof(uint32_t) +
-           state->block_bytes;
+    return sizeof(struct weir_sequence) + state->table_length * sizeof(uint32_t);
 }
 
 static enum weir_status take_block(weir_sequence *sequence, struct weir_err *err)
@@ -147,7 +146,8 @@ uint32_t weir_sequence_step_max(const weir_sequence *sequence, uint32_t count)
     const struct weir_state *state = sequence->state;
     if (state->block_bytes == 0)
         return count;
-    return (uint32_t)weir_min(count, state->page_length - sequence->length % state->page_length);
+    const uint32_t length = state->snapshot_length;
+    return (uint32_t)weir_min(count, length - sequence->length % length);
 }
 
 static void copy_page(struct weir_state *state, uint32_t to, uint32_t from)
@@ -222,16 +222,20 @@ static uint32_t first_seen(const struct weir_state *state, uint32_t class, uint3
     return window == 0 || position < window ? 0 : (position - (window - 1)) / state->page_length;
 }
 
-/* Pages that lie wholly before a window are reached no more. */
-static void pass_windows(weir_sequence *sequence)
+/* The first page that a window keeps: what it sees after a short rewind, too. */
+static uint32_t first_wanted(const weir_sequence *sequence, uint32_t class)
 {
-    struct weir_state *state = sequence->state;
-    for (uint32_t class = 0; class < state->class_count; class ++) {
-        uint32_t *first_kept = &sequence->first_kept[class];
-        const uint32_t first = first_seen(state, class, sequence->length);
-        for (; *first_kept < first; ++*first_kept)
-            weir_page_pass(state, sequence->pages[*first_kept], class);
-    }
+    const struct weir_state *state = sequence->state;
+    const uint32_t back = (uint32_t)weir_min(state->rewind_length, sequence->length);
+    return first_seen(state, class, sequence->length - back);
+}
+
+/* Pages before `first` are reached no more. */
+static void pass_window(weir_sequence *sequence, uint32_t class, uint32_t first)
+{
+    uint32_t *first_kept = &sequence->first_kept[class];
+    for (; *first_kept < first; ++*first_kept)
+        weir_page_pass(sequence->state, sequence->pages[*first_kept], class);
 }
 
 void weir_sequence_commit(weir_sequence *sequence, const uint32_t *ids, uint32_t count)
@@ -253,11 +257,12 @@ void weir_sequence_commit(weir_sequence *sequence, const uint32_t *ids, uint32_t
             continue;
         const struct weir_hash before = hash_before(sequence, place);
         weir_page_finish(state, page, &before);
-        if (sequence->block != WEIR_NO_BLOCK)
-            weir_page_snapshot(state, page, sequence->block);
+        if (sequence->block != WEIR_NO_BLOCK && sequence->length % state->snapshot_length == 0)
+            weir_page_snapshot(state, page, sequence->block, sequence->pages, place);
     }
     sequence->is_ahead = false;
-    pass_windows(sequence);
+    for (uint32_t class = 0; class < state->class_count; class ++)
+        pass_window(sequence, class, first_wanted(sequence, class));
     WEIR_SEQUENCE_CHECK(sequence);
 }
 
@@ -279,12 +284,13 @@ static bool can_go_on(const weir_sequence *sequence, uint32_t length)
 }
 
 /* The longest length, at most this, from which it can go on. */
-static uint32_t find_resumable(const weir_sequence *sequence, uint32_t length)
+uint32_t weir_sequence_reach(const weir_sequence *sequence, uint32_t position)
 {
     const uint32_t page_length = sequence->state->page_length;
-    if (can_go_on(sequence, length))
-        return length;
-    length = length / page_length * page_length;
+    WEIR_ASSERT(position <= sequence->length);
+    if (can_go_on(sequence, position))
+        return position;
+    uint32_t length = position / page_length * page_length;
     while (!can_go_on(sequence, length))
         length -= page_length;
     return length;
@@ -304,8 +310,7 @@ static void restore_block(weir_sequence *sequence, uint32_t length)
 uint32_t weir_sequence_rewind(weir_sequence *sequence, uint32_t position)
 {
     const struct weir_state *state = sequence->state;
-    WEIR_ASSERT(position <= sequence->length);
-    const uint32_t to = find_resumable(sequence, position);
+    const uint32_t to = weir_sequence_reach(sequence, position);
     if (sequence->block != WEIR_NO_BLOCK && (to < sequence->length || sequence->is_ahead))
         restore_block(sequence, to);
     cut_table(sequence, weir_page_count(state, to));
@@ -327,6 +332,18 @@ static bool is_usable(const struct weir_state *state, const uint32_t *found, uin
             if ((state->pages[found[place]].populated >> class & 1) == 0)
                 return false;
     return state->block_bytes == 0 || state->pages[found[count - 1]].snapshot != WEIR_NO_BLOCK;
+}
+
+/* The first page that a window may keep: from there on all have its memory. */
+static uint32_t first_with_memory(const weir_sequence *sequence, uint32_t class)
+{
+    const struct weir_state *state = sequence->state;
+    const uint32_t wanted = first_wanted(sequence, class);
+    uint32_t first =
+        (uint32_t)weir_min(first_seen(state, class, sequence->length), sequence->page_count);
+    while (first > wanted && (state->pages[sequence->pages[first - 1]].populated >> class & 1) != 0)
+        first--;
+    return first;
 }
 
 uint32_t weir_sequence_adopt(weir_sequence *sequence, const uint32_t *ids, uint32_t count)
@@ -354,7 +371,8 @@ uint32_t weir_sequence_adopt(weir_sequence *sequence, const uint32_t *ids, uint3
     if (usable > 0 && sequence->block != WEIR_NO_BLOCK)
         restore_block(sequence, sequence->length);
     state->stats.adopted_pages += usable;
-    pass_windows(sequence);
+    for (uint32_t class = 0; class < state->class_count; class ++)
+        pass_window(sequence, class, first_with_memory(sequence, class));
     WEIR_SEQUENCE_CHECK(sequence);
     return sequence->length;
 }

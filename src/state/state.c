@@ -148,6 +148,9 @@ static void measure(struct weir_state *state, const struct weir_state_config *co
     state->table_length = (uint32_t)weir_min(context_pages, state->page_max);
     state->bucket_count = power_of_two_above(state->page_max);
     state->snapshot_max = config->snapshot_count;
+    state->snapshot_length =
+        (uint32_t)weir_align_up(weir_max(config->snapshot_length, 1), state->page_length);
+    state->rewind_length = config->rewind_length;
     memcpy(state->hash_key, config->hash_key, sizeof(state->hash_key));
 }
 
@@ -156,6 +159,41 @@ uint64_t weir_state_page_bytes(const struct weir_state_config *config)
     struct weir_state state;
     measure(&state, config);
     return arrange(&state, config, NULL) == config->layer_count ? state.page_bytes : 0;
+}
+
+uint64_t weir_state_block_bytes(const struct weir_state_config *config)
+{
+    struct weir_state state;
+    measure(&state, config);
+    return arrange(&state, config, NULL) == config->layer_count ? state.block_bytes : 0;
+}
+
+/* The most pages of a class that have memory at a time: before a step is committed, those that its
+ * first position would see after a rewind, and those of its last one. */
+static uint64_t class_pages(const struct weir_state *state, uint32_t class, uint64_t n_position,
+                            uint64_t n_step)
+{
+    const uint64_t window = state->classes[class].window;
+    const uint64_t all = (n_position + state->page_length - 1) / state->page_length;
+    if (window == 0)
+        return all;
+    const uint64_t seen = window - 1 + state->rewind_length + n_step;
+    return weir_min(all, (seen + state->page_length - 1) / state->page_length + 1);
+}
+
+uint64_t weir_state_bytes(const struct weir_state_config *config, uint32_t n_position,
+                          uint32_t n_step)
+{
+    struct weir_state state;
+    measure(&state, config);
+    if (arrange(&state, config, NULL) < config->layer_count)
+        return 0;
+    uint64_t bytes = (1 + (uint64_t)state.snapshot_max) * state.block_bytes;
+    if (state.block_bytes > 0)
+        n_step = (uint32_t)weir_min(n_step, state.snapshot_length);
+    for (uint32_t class = 0; class < state.class_count; class ++)
+        bytes += class_pages(&state, class, n_position, n_step) * state.classes[class].page_bytes;
+    return bytes;
 }
 
 static void *take(struct weir_mem *mem, uint64_t count, uint64_t each_bytes)
@@ -246,6 +284,17 @@ uint64_t weir_state_lack_bytes(const weir_state *state, uint32_t page_count)
 {
     return page_count <= state->ready_count ? 0
                                             : (page_count - state->ready_count) * state->page_bytes;
+}
+
+uint64_t weir_state_block_lack_bytes(const weir_state *state)
+{
+    const uint32_t block = state->free_block;
+    return block == WEIR_NO_BLOCK || state->block_is_populated[block] != 0 ? 0 : state->block_bytes;
+}
+
+uint64_t weir_state_snapshot_room_bytes(const weir_state *state)
+{
+    return (state->snapshot_max - state->snapshot_count) * state->block_bytes;
 }
 
 struct weir_state_view weir_state_view_get(const weir_state *state, uint32_t layer)

@@ -60,9 +60,11 @@ struct weir_state_config {
     uint32_t layer_count;
     const struct weir_state_layer *layers; /* borrowed during the call */
     uint32_t n_ctx;                        /* the most positions of a sequence */
-    uint32_t first_pages;    /* of weir_state_populate_first(): more than one lie side by side */
-    uint32_t snapshot_count; /* the most blocks kept for rewinding, beside the sequences' own */
-    uint8_t hash_key[16];    /* random, so that no text can be made to collide */
+    uint32_t first_pages;     /* of weir_state_populate_first(): more than one lie side by side */
+    uint32_t snapshot_count;  /* the most blocks kept for rewinding, beside the sequences' own */
+    uint32_t snapshot_length; /* positions from one to the next, made whole pages; 0: each page */
+    uint32_t rewind_length;   /* positions that windows keep beyond what they see */
+    uint8_t hash_key[16];     /* random, so that no text can be made to collide */
 };
 
 typedef struct weir_state weir_state;
@@ -74,6 +76,12 @@ typedef struct weir_sequence weir_sequence;
 uint32_t weir_state_page_length(const struct weir_state_config *config);
 /* Bytes of one page, of all its classes, as they are populated; 0 where create would refuse. */
 uint64_t weir_state_page_bytes(const struct weir_state_config *config);
+/* Bytes of one block, a sequence's or a snapshot's; 0: no layer is recurrent. */
+uint64_t weir_state_block_bytes(const struct weir_state_config *config);
+/* The most that is populated for one sequence that grows to n_position in steps of at most n_step,
+ * its block and all snapshots among it; 0 where create would refuse. */
+uint64_t weir_state_bytes(const struct weir_state_config *config, uint32_t n_position,
+                          uint32_t n_step);
 
 /* Ask mem for tables (use SCRATCH) and addresses (use KV, nothing of it populated). While mem is
  * PLANNING *out stays NULL. Errors: NOMEM, UNSUPPORTED. */
@@ -87,6 +95,10 @@ uint64_t weir_state_populated_bytes(const weir_state *state);
 /* Bytes that would have to be populated so that `page_count` pages (as page_bytes are) can be taken
  * without another text's: free pages that have memory count. */
 uint64_t weir_state_lack_bytes(const weir_state *state, uint32_t page_count);
+/* The same, so that a sequence can be created: for its block. */
+uint64_t weir_state_block_lack_bytes(const weir_state *state);
+/* What the snapshots that may still be taken will have. */
+uint64_t weir_state_snapshot_room_bytes(const weir_state *state);
 /* Populate free pages until page_count of them have memory. Where too few are free, kept ones are
  * forgotten, the oldest first. Errors: NOMEM; those that have memory by then keep it. */
 enum weir_status weir_state_populate(weir_state *state, uint32_t page_count, struct weir_err *err);
@@ -111,7 +123,7 @@ struct weir_state_view weir_state_view_get(const weir_state *state, uint32_t lay
 /* Of a recurrent layer: the sequence's own block. */
 void *weir_sequence_block(const weir_sequence *sequence, uint32_t layer);
 
-/* What a sequence takes beside its pages: its table, and its block. */
+/* What a sequence takes beside its pages and its block. */
 uint64_t weir_sequence_bytes(const weir_state *state);
 enum weir_status weir_sequence_create(weir_sequence **out, weir_state *state, struct weir_err *err);
 void weir_sequence_destroy(weir_sequence **sequence);
@@ -129,8 +141,8 @@ uint32_t weir_sequence_id(const weir_sequence *sequence, uint32_t position);
 
 /* Pages that reserve would take for positions [length, n_position). */
 uint32_t weir_sequence_lack(const weir_sequence *sequence, uint32_t n_position);
-/* Of `count` more positions, how many may be computed in one step: a recurrence must be seen at the
- * end of each page, so its steps do not pass one. */
+/* Of `count` more positions, how many may be computed in one step: a recurrence must be seen where
+ * a snapshot is taken, so its steps do not pass one. */
 uint32_t weir_sequence_step_max(const weir_sequence *sequence, uint32_t count);
 /* Pages to write positions [length, n_position) in: new ones, and a copy of the last page where
  * another sequence shares it. n_position is at most n_ctx. Takes free pages with memory first, then
@@ -147,6 +159,8 @@ void weir_sequence_commit(weir_sequence *sequence, const uint32_t *ids, uint32_t
  * for where a recurrence has no snapshot there or a window has let go of what it would see; the
  * caller computes the rest again. Nothing stays reserved. */
 uint32_t weir_sequence_rewind(weir_sequence *sequence, uint32_t position);
+/* What rewind would return. */
+uint32_t weir_sequence_reach(const weir_sequence *sequence, uint32_t position);
 /* An empty sequence takes pages that hold the first of these ids, computed before by any sequence;
  * returns how many positions it has now: whole pages, and always fewer than count, so that there is
  * something to compute. */

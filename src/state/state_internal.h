@@ -36,6 +36,8 @@ struct weir_state_place {
 struct weir_state {
     struct weir_mem *mem;
     uint32_t n_ctx, page_length, page_max, table_length, first_pages;
+    uint32_t snapshot_length; /* whole pages */
+    uint32_t rewind_length;
     uint32_t class_count, layer_count;
     struct weir_state_class classes[WEIR_STATE_CLASS_MAX];
     struct weir_state_place *places; /* [layer_count] */
@@ -107,8 +109,10 @@ uint32_t weir_index_find(const struct weir_state *state, const struct weir_hash 
  * an equal one that they find already. */
 void weir_page_finish(struct weir_state *state, uint32_t page, const struct weir_hash *before);
 /* Let it have a copy of this block, as it is after the page's last position; where snapshot_max of
- * them are taken, instead of the page that was kept the longest, or not at all. */
-void weir_page_snapshot(struct weir_state *state, uint32_t page, uint32_t block);
+ * them are taken, instead of the page that was kept the longest, or else of the first of those that
+ * has one among `before_count` pages; or not at all. */
+void weir_page_snapshot(struct weir_state *state, uint32_t page, uint32_t block,
+                        const uint32_t *before, uint32_t before_count);
 /* A page will be written again: nobody finds it any more. */
 void weir_page_reopen(struct weir_state *state, uint32_t page);
 

@@ -140,10 +140,11 @@ static void one_tensor_for_gate_and_up_gives_the_bits_of_two(void **state)
 static void is_refused(struct edit_file file, const char *words)
 {
     struct weir_err err = {0};
-    struct weir_model_info info;
+    struct weir_plan plan;
+    const struct weir_config config = {.model_path = fused_path};
     edit_write(&file, fused_path);
     free(file.bytes);
-    assert_true(weir_model_info_get(&info, fused_path, &err) != WEIR_OK);
+    assert_true(weir_plan_make(&plan, &config, &err) != WEIR_OK);
     if (strstr(err.text, words) == NULL)
         fail_msg("\"%s\" does not say \"%s\"", err.text, words);
 }

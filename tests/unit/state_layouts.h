@@ -10,7 +10,7 @@ enum { LAYERS_MAX = 8, KIB = 1024 };
 
 struct layout {
     const char *name;
-    uint32_t snapshot_count;
+    struct weir_state_config config;            /* without layers and n_ctx */
     struct weir_state_layer layers[LAYERS_MAX]; /* ended by one of no bytes */
 };
 
@@ -33,22 +33,29 @@ static const struct layout mixed_windows = {.name = "mixed windows",
                                                        {WEIR_STATE_POSITIONS, 0, 16 * KIB},
                                                        {WEIR_STATE_WINDOW, 7, 1000}}};
 static const struct layout recurrent = {.name = "recurrent",
-                                        .snapshot_count = 6,
+                                        .config = {.snapshot_count = 6},
                                         .layers = {{WEIR_STATE_RECURRENT, 0, 5000},
                                                    {WEIR_STATE_POSITIONS, 0, 64 * KIB},
                                                    {WEIR_STATE_RECURRENT, 0, 100}}};
 static const struct layout recurrent_windows = {.name = "recurrent, and windows",
-                                                .snapshot_count = 20,
+                                                .config = {.snapshot_count = 20},
                                                 .layers = {{WEIR_STATE_RECURRENT, 0, 8},
                                                            {WEIR_STATE_WINDOW, 40, 32 * KIB},
                                                            {WEIR_STATE_POSITIONS, 0, 32 * KIB}}};
-static const struct layout recurrent_only = {
-    .name = "nothing paged", .snapshot_count = 2, .layers = {{WEIR_STATE_RECURRENT, 0, 3 << 20}}};
+static const struct layout seldom_snapshots = {
+    .name = "seldom snapshots, windows that keep more",
+    .config = {.snapshot_count = 8, .snapshot_length = 20, .rewind_length = 21},
+    .layers = {{WEIR_STATE_WINDOW, 17, 32 * KIB},
+               {WEIR_STATE_RECURRENT, 0, 100},
+               {WEIR_STATE_POSITIONS, 0, 32 * KIB}}};
+static const struct layout recurrent_only = {.name = "nothing paged",
+                                             .config = {.snapshot_count = 2},
+                                             .layers = {{WEIR_STATE_RECURRENT, 0, 3 << 20}}};
 static const struct layout nothing = {.name = "nothing at all",
                                       .layers = {{WEIR_STATE_NONE, 0, 1}}};
 
-static const struct layout *const layouts[] = {&positions_only, &one_window,       &windows_only,
-                                               &mixed_windows,  &recurrent,        &nothing,
-                                               &recurrent_only, &recurrent_windows};
+static const struct layout *const layouts[] = {
+    &positions_only, &one_window,     &windows_only,      &mixed_windows,   &recurrent,
+    &nothing,        &recurrent_only, &recurrent_windows, &seldom_snapshots};
 
 #endif

@@ -32,6 +32,69 @@ static void windows_give_memory_back(void **state)
     close_toy(&toy);
 }
 
+/* Rewinding by a little is free; what it costs is what was asked for. */
+static void windows_keep_what_a_short_rewind_sees(void **state)
+{
+    enum { BACK = 21 };
+    static const struct layout layout = {
+        .name = "a window that keeps more",
+        .config = {.rewind_length = BACK},
+        .layers = {{WEIR_STATE_WINDOW, 20, 32 * KIB}, {WEIR_STATE_POSITIONS, 0, 32 * KIB}}};
+    struct toy toy;
+    uint32_t ids[CTX];
+    (void)state;
+    open_toy(&toy, &layout);
+    tell_story(ids, 1);
+    struct text text = begin_text(&toy);
+    while (text.length < CTX) {
+        feed(&toy, &text, ids + text.length, (uint32_t)weir_min(3, CTX - text.length), 3);
+        const uint32_t back = (uint32_t)weir_min(BACK, text.length);
+        const uint32_t to = text.length - back;
+        for (uint32_t position = to; position <= text.length; position++)
+            assert_int_equal(weir_sequence_reach(text.sequence, position), position);
+        if (text.length % 5 == 0) {
+            const uint32_t length = text.length;
+            assert_int_equal(rewind_text(&toy, &text, to), to);
+            feed(&toy, &text, ids + to, back, 4);
+            assert_int_equal(text.length, length);
+        }
+    }
+    assert_true(text.sequence->first_kept[1] > 0);
+    end_text(&toy, &text);
+    close_toy(&toy);
+}
+
+/* What a plan goes by: never too little, and too much by a page a window at most. */
+static void a_text_has_the_bytes_that_were_said(void **state)
+{
+    (void)state;
+    for (size_t layout = 0; layout < WEIR_COUNT(layouts); layout++)
+        for (uint32_t chunk = 1; chunk <= 81; chunk += 20) {
+            struct toy toy;
+            uint32_t ids[CTX];
+            uint64_t most_bytes = 0;
+            open_toy(&toy, layouts[layout]);
+            tell_story(ids, 1);
+            struct text text = begin_text(&toy);
+            while (text.length < CTX) {
+                const uint32_t n_row = weir_sequence_step_max(
+                    text.sequence, (uint32_t)weir_min(chunk, CTX - text.length));
+                reserve(&toy, &text, text.length + n_row);
+                const uint64_t bytes = weir_state_populated_bytes(toy.state) +
+                                       weir_state_snapshot_room_bytes(toy.state);
+                most_bytes = weir_max(most_bytes, bytes);
+                if (bytes > weir_state_bytes(&toy.config, text.length + n_row, chunk))
+                    fail_msg("%s: %u positions in steps of %u", layouts[layout]->name,
+                             text.length + n_row, chunk);
+                step(&toy, &text, ids + text.length, n_row);
+            }
+            assert_true(weir_state_bytes(&toy.config, CTX, chunk) <=
+                        most_bytes + 2 * toy.state->page_bytes);
+            end_text(&toy, &text);
+            close_toy(&toy);
+        }
+}
+
 /* What the next position is written in must have memory, also where it sees nothing else. */
 static void a_window_of_one_is_rewound_to_where_it_can_be_written(void **state)
 {
@@ -319,6 +382,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(windows_give_memory_back),
+        cmocka_unit_test(windows_keep_what_a_short_rewind_sees),
+        cmocka_unit_test(a_text_has_the_bytes_that_were_said),
         cmocka_unit_test(a_window_of_one_is_rewound_to_where_it_can_be_written),
         cmocka_unit_test(a_shared_window_goes_with_the_last_who_reaches_it),
         cmocka_unit_test(pages_without_their_windows_are_not_adopted),

@@ -35,7 +35,9 @@ static void a_block_is_that_of_the_nearest_snapshot(void **state)
         tell_story(ids, 1);
         struct text text = begin_text(&toy);
         feed(&toy, &text, ids, 60, 7);
-        const uint32_t nearest = (uint32_t)weir_min(to / toy.page_length, 6) * toy.page_length;
+        const uint32_t gone = (uint32_t)weir_max(60 / toy.page_length, 6) - 6;
+        const uint32_t page = to / toy.page_length;
+        const uint32_t nearest = page > gone ? page * toy.page_length : 0;
         assert_int_equal(rewind_text(&toy, &text, to), nearest);
         assert_int_equal(rewind_text(&toy, &text, nearest), nearest); /* there it is */
         feed(&toy, &text, ids + nearest, 60, 10);
@@ -44,8 +46,8 @@ static void a_block_is_that_of_the_nearest_snapshot(void **state)
     }
 }
 
-/* Snapshots are the first that were planned; those of texts that ended make way. */
-static void snapshots_of_kept_pages_make_way(void **state)
+/* The newest of a text are kept; those of texts that ended make way first. */
+static void the_newest_snapshots_are_kept(void **state)
 {
     struct toy toy;
     uint32_t ids[CTX];
@@ -57,14 +59,42 @@ static void snapshots_of_kept_pages_make_way(void **state)
         struct text text = begin_text(&toy);
         feed(&toy, &text, ids, 8 * page, CTX);
         assert_int_equal(toy.state->snapshot_count, 6);
-        assert_int_equal(rewind_text(&toy, &text, 8 * page - 1), 6 * page);
-        feed(&toy, &text, ids + 6 * page, 2 * page, CTX);
+        assert_int_equal(rewind_text(&toy, &text, 8 * page - 1), 7 * page);
+        feed(&toy, &text, ids + 7 * page, page, CTX);
         assert_int_equal(rewind_text(&toy, &text, 3 * page + 1), 3 * page);
+        assert_int_equal(rewind_text(&toy, &text, 3 * page - 1), 0);
         end_text(&toy, &text);
         text = begin_text(&toy);
-        assert_int_equal(adopt_text(&toy, &text, ids, CTX), 6 * page);
+        assert_int_equal(adopt_text(&toy, &text, ids, CTX), 8 * page);
         end_text(&toy, &text);
     }
+    close_toy(&toy);
+}
+
+/* So that copies of a large block are seldom, and steps long. */
+static void snapshots_may_be_pages_apart(void **state)
+{
+    struct toy toy;
+    uint32_t ids[CTX];
+    (void)state;
+    open_toy(&toy, &seldom_snapshots);
+    const uint32_t apart = toy.state->snapshot_length;
+    assert_int_equal(apart % toy.page_length, 0);
+    assert_in_range(apart, 24, 32);
+    tell_story(ids, 1);
+    struct text text = begin_text(&toy);
+    assert_int_equal(weir_sequence_step_max(text.sequence, CTX), apart);
+    feed(&toy, &text, ids, 2 * apart + 7, CTX);
+    assert_int_equal(toy.state->snapshot_count, 2);
+    assert_int_equal(weir_sequence_step_max(text.sequence, CTX), apart - 7);
+    assert_int_equal(weir_sequence_reach(text.sequence, 2 * apart + 7), 2 * apart + 7);
+    assert_int_equal(weir_sequence_reach(text.sequence, 2 * apart + 6), 2 * apart);
+    assert_int_equal(rewind_text(&toy, &text, 2 * apart + 6), 2 * apart);
+    feed(&toy, &text, ids + 2 * apart, 7, CTX);
+    end_text(&toy, &text);
+    text = begin_text(&toy);
+    assert_int_equal(adopt_text(&toy, &text, ids, CTX), 2 * apart);
+    end_text(&toy, &text);
     close_toy(&toy);
 }
 
@@ -167,7 +197,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(steps_end_with_their_page),
         cmocka_unit_test(a_block_is_that_of_the_nearest_snapshot),
-        cmocka_unit_test(snapshots_of_kept_pages_make_way),
+        cmocka_unit_test(the_newest_snapshots_are_kept),
+        cmocka_unit_test(snapshots_may_be_pages_apart),
         cmocka_unit_test(a_text_computed_again_can_be_rewound),
         cmocka_unit_test(a_step_that_is_not_committed_leaves_nothing),
         cmocka_unit_test(a_snapshot_may_fail),

@@ -40,7 +40,8 @@ struct text {
 static inline void open_toy_of(struct toy *toy, const struct layout *layout, uint32_t n_ctx)
 {
     struct weir_err err = {0};
-    *toy = (struct toy){.config = {.n_ctx = n_ctx, .snapshot_count = layout->snapshot_count}};
+    *toy = (struct toy){.config = layout->config};
+    toy->config.n_ctx = n_ctx;
     memcpy(toy->layers, layout->layers, sizeof(toy->layers));
     while (toy->config.layer_count < LAYERS_MAX && toy->layers[toy->config.layer_count].bytes > 0)
         toy->config.layer_count++;
