@@ -268,7 +268,7 @@ bool weir_cli_calibration_load(struct weir_cli_calibration *kept, const char *mo
 bool weir_cli_calibration_keep(struct weir_cli_calibration *kept)
 {
     char folder[WEIR_CLI_PATH_MAX - 64];
-    char draft[WEIR_CLI_PATH_MAX + 8];
+    struct weir_cli_out out = {0};
     const time_t now = time(NULL);
     struct tm utc;
     if (gmtime_r(&now, &utc) == NULL ||
@@ -281,29 +281,17 @@ bool weir_cli_calibration_keep(struct weir_cli_calibration *kept)
         return false;
     }
     make_folders(kept->path);
-    snprintf(draft, sizeof(draft), "%s.XXXXXX", kept->path);
-    const int fd = mkstemp(draft);
-    FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
-    if (file == NULL) {
-        weir_cli_say("the calibration is not kept: cannot write in %s: %s", folder,
-                     strerror(errno));
-        if (fd >= 0) {
-            close(fd);
-            unlink(draft);
-        }
+    if (!weir_cli_out_open(&out, kept->path)) {
+        weir_cli_say("the calibration is not kept");
         return false;
     }
     json_t *object = weir_cli_calibration_json(&kept->found);
     weir_cli_json_text(object, "format", FORMAT_NAME, strlen(FORMAT_NAME));
     weir_cli_json_count(object, "version", FILE_VERSION);
     weir_cli_json_text(object, "date", kept->date, strlen(kept->date));
-    bool ok = weir_cli_json_print(object, file, draft);
-    if (fclose(file) != 0 || (ok && rename(draft, kept->path) != 0)) {
-        weir_cli_say("the calibration is not kept: cannot write %s: %s", kept->path,
-                     strerror(errno));
-        ok = false;
-    }
-    if (!ok)
-        unlink(draft);
-    return ok;
+    if (weir_cli_json_print(object, out.file, kept->path) && weir_cli_out_finish(&out))
+        return true;
+    weir_cli_out_discard(&out);
+    weir_cli_say("the calibration is not kept");
+    return false;
 }

@@ -1,7 +1,9 @@
 /* doctor.c - weir doctor: what this machine offers and lacks, each line with what to do. */
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 
@@ -184,9 +186,14 @@ int weir_cli_doctor(const struct weir_cli_options *options)
     check_processor(&checks, &machine);
     check_memory(&checks, &machine);
     check_disk(&checks, &machine, path);
+    /* What can be said of the machine is said all the same. */
+    const bool is_there = access(path, F_OK) == 0;
+    if (!is_there)
+        weir_cli_say("%s: %s", path, strerror(errno));
+    const int code = is_there ? WEIR_CLI_OK : WEIR_CLI_FAILURE;
     if (options->json)
         return weir_cli_json_print(describe_machine(&machine, &checks), stdout, "standard output")
-                   ? WEIR_CLI_OK
+                   ? code
                    : WEIR_CLI_FAILURE;
     for (size_t index = 0; index < checks.count; index++) {
         const struct check *check = &checks.list[index];
@@ -195,5 +202,5 @@ int weir_cli_doctor(const struct weir_cli_options *options)
         if (check->advice != NULL)
             printf("      %-14s %s\n", "", check->advice);
     }
-    return WEIR_CLI_OK;
+    return code;
 }

@@ -59,8 +59,12 @@ static enum weir_status open_file(struct gguf_source *source, struct weir_err *e
         return WEIR_FAIL_OS(err, errno, "%s is not a file that can be read at any place",
                             source->name);
     uint8_t byte;
-    if (pread(source->fd, &byte, 1, 0) < 0)
+    const ssize_t found = pread(source->fd, &byte, 1, 0);
+    if (found < 0)
         return WEIR_FAIL_OS(err, errno, "read %s", source->name);
+    if (end == 0 && found > 0)
+        return WEIR_FAIL(err, WEIR_ERR_FORMAT, "%s has no size: wanted a file, found a device",
+                         source->name);
     if (end == 0)
         return WEIR_FAIL(err, WEIR_ERR_FORMAT, "%s is empty", source->name);
     source->file_bytes = (uint64_t)end;

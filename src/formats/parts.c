@@ -238,7 +238,12 @@ static enum weir_status check_total(struct weir_manifest *manifest, struct weir_
 {
     uint64_t total = 0;
     WEIR_TRY(read_split_key(manifest, "split.tensors.count", &total, err));
-    if (total != manifest->tensor_count)
+    if (!weir_manifest_has(manifest, "split.tensors.count"))
+        weir_warn(manifest->warnings,
+                  "key split.tensors.count is missing: nothing says how many tensors all parts "
+                  "have, they have %u",
+                  manifest->tensor_count);
+    else if (total != manifest->tensor_count)
         weir_warn(manifest->warnings,
                   "key split.tensors.count says %llu tensors in all parts, they have %u",
                   (unsigned long long)total, manifest->tensor_count);

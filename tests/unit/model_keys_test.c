@@ -1,13 +1,12 @@
 /* model_keys_test.c - each key of an architecture is obeyed, of no effect, refused or warned of. */
 #include <math.h>
-#include <unistd.h>
 
 #include "base/base.h"
 
+#include "changed_model.h"
 #include "gguf_edit.h"
 #include "model_run.h"
 
-static char changed_path[] = "/tmp/weir-keys-XXXXXX";
 static struct edit_model model;
 static struct golden golden;
 
@@ -391,19 +390,6 @@ static void more_keys_than_any_memory_holds_are_refused(void **state)
     close_model();
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    const int fd = mkstemp(changed_path);
-    return fd < 0 || close(fd) != 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    return unlink(changed_path);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -417,5 +403,5 @@ int main(void)
         cmocka_unit_test(more_keys_than_any_memory_holds_are_refused),
         cmocka_unit_test(a_number_for_each_layer_is_read_where_layers_may_differ),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, changed_model_set_up, changed_model_tear_down);
 }

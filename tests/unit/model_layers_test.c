@@ -1,16 +1,15 @@
 /* model_layers_test.c - layers of one model may differ in their heads. */
 #include <math.h>
-#include <unistd.h>
 
 #include "base/base.h"
 
+#include "changed_model.h"
 #include "gguf_edit.h"
 #include "model_run.h"
 
 /* What the golden model qwen3moe has, and which of its layers is changed. */
 enum { D_MODEL = 24, D_HEAD = 10, HEADS = 4, KV_HEADS = 2, LAYERS = 3, CHANGED = 1 };
 
-static char changed_path[] = "/tmp/weir-layers-XXXXXX";
 static struct edit_model model;
 static struct golden golden;
 
@@ -192,19 +191,6 @@ static void heads_that_do_not_fit_their_layer_are_refused(void **state)
     close_model();
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    const int fd = mkstemp(changed_path);
-    return fd < 0 || close(fd) != 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    return unlink(changed_path);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -212,5 +198,5 @@ int main(void)
         cmocka_unit_test(a_layer_with_more_query_heads_that_count_for_nothing_gives_the_same),
         cmocka_unit_test(heads_that_do_not_fit_their_layer_are_refused),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, changed_model_set_up, changed_model_tear_down);
 }

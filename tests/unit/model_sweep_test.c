@@ -9,6 +9,7 @@
 
 #include "base/base.h"
 
+#include "changed_model.h"
 #include "gguf_edit.h"
 #include "model_run.h"
 
@@ -20,7 +21,6 @@ enum { DEADLINE_S = 2, STRIDE = 1 };
 
 static const char *const names[] = {"qwen3moe", "olmoe", "qwen2moe", "llama-rope-linear"};
 
-static char changed_path[] = "/tmp/weir-sweep-XXXXXX";
 static struct edit_model model;
 static struct golden golden;
 static char current[256]; /* what is tried, for whoever reads of a hang */
@@ -215,16 +215,8 @@ static void odd_shapes_of_every_tensor_are_refused(void **state)
 
 static int set_up(void **state)
 {
-    (void)state;
     signal(SIGALRM, tell_hang);
-    const int fd = mkstemp(changed_path);
-    return fd < 0 || close(fd) != 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    return unlink(changed_path);
+    return changed_model_set_up(state);
 }
 
 int main(void)
@@ -234,5 +226,5 @@ int main(void)
         cmocka_unit_test(odd_numbers_in_added_keys_are_refused_or_obeyed),
         cmocka_unit_test(odd_shapes_of_every_tensor_are_refused),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, changed_model_tear_down);
 }
