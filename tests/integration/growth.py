@@ -4,13 +4,13 @@
 A model whose K and V of a full context are as large as a third of its experts, and whose embedding table is worth leaving on
 the disk: in a group of the ceiling's size a text that fills the context is computed, token by token at its end; the group's
 peak stays at most the ceiling, slots are fewer at the end than at the start, and the tokens are those of the run with
-everything in memory.
+everything in memory. `./run-tests long` has three ceilings, and every way to read.
 """
 import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import WEIR, MemoryGroup, check, make_model, weir_json
+from harness import LONG, WEIR, MemoryGroup, check, make_model, weir_json
 import json
 
 CTX = 2048
@@ -33,7 +33,8 @@ def main():
                        "--d-head", 128, "--experts", 32, "--experts-used", 4, "--d-ffn-expert", 512, "--vocab", 32768,
                        "--ctx", CTX, "--type", "Q8_0", "--seed", 7)
     whole = weir_json("plan", model, "--ctx", CTX)
-    for ceiling in (whole["min_bytes"], (whole["min_bytes"] + whole["resident_bytes"]) // 2, whole["resident_bytes"] - (40 << 20)):
+    middle = (whole["min_bytes"] + whole["resident_bytes"]) // 2
+    for ceiling in (whole["min_bytes"], middle, whole["resident_bytes"] - (40 << 20)) if LONG else (middle,):
         plan = weir_json("plan", model, "--ctx", CTX, "--mem", ceiling)
         check(sum(line["bytes"] for line in plan["lines"]) <= ceiling, "the plan's lines are over the ceiling")
         check(plan["slots_total"] > plan["slots_last"] and plan["kv_later_bytes"] > 0,
@@ -42,7 +43,7 @@ def main():
         args = ["run", model, "--ctx", CTX, "--ids", IDS, "-n", 40, "--temp", 0, "--ignore-eos"]
         resident = weir_json(*args)
         check(resident["bytes_read"] == 0, f"the resident run read {resident['bytes_read']} bytes")
-        for extra in ([], ["--io", "threads"], ["--buffered"]):
+        for extra in ([], ["--io", "threads"], ["--buffered"]) if LONG else ([],):
             found, peak = run_in_group(ceiling, args + extra)
             print(f"  ceiling {ceiling}, peak {peak}, slots {plan['slots_total']} to {plan['slots_last']}, "
                   f"hit rate {found['hit_rate']:.3f} {' '.join(extra)}")

@@ -14,6 +14,7 @@ MKMODEL = os.path.join(BUILD, "tools", "mkmodel")
 DEMO = os.path.join(ROOT, "models", "demo", "weir-demo.gguf")
 HELDOUT = os.path.join(ROOT, "models", "demo", "heldout.txt")
 MODELS = os.path.join(ROOT, "build", "models")
+LONG = os.environ.get("WEIR_TESTS") == "long"  # ./run-tests long: every variant
 
 # What the user has calibrated must not change what tests see; a folder that is not there is empty.
 os.environ["XDG_CACHE_HOME"] = os.path.join(ROOT, "build", "no-cache")

@@ -3,7 +3,7 @@
 
 Logits of a text longer than the longest chunk, as bytes, with other slots, threads, I/O and chunks than
 the resident run: the demo model at each instruction set that this CPU has, and a small model of random
-weights for each type at the best one.
+weights for each type at the best one. `./run-tests long` has a longer text and more variants.
 """
 import hashlib
 import itertools
@@ -12,14 +12,14 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import DEMO, HELDOUT, WEIR, check, make_model, remove, scratch_folder, weir_json
+from harness import DEMO, HELDOUT, LONG, WEIR, check, make_model, remove, scratch_folder, weir_json
 
 TYPES = ["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "IQ4_NL", "MXFP4", "Q2_K", "Q3_K",
          "Q4_K", "Q5_K", "Q6_K", "IQ4_XS", "Q4_K_M"]
 THREADS = [1, 2, 3, 8]
-CHUNKS = [1, 7, 64, 512]
+CHUNKS = [1, 7, 64, 512 if LONG else 128]
 ENGINES = [["--io", "auto"], ["--io", "threads"], ["--fake-io", "11"], ["--fake-io", "12:1"], ["--buffered"]]
-TOKENS = 530
+TOKENS = 530 if LONG else 140
 
 
 def logits(model, ids, folder, *options):
@@ -82,7 +82,7 @@ def main():
         with open(ids, "w") as file:
             file.write(" ".join(str((index * index * 7 + 3 * index) % 512) for index in range(TOKENS)))
         for name in TYPES:
-            compare(make_model("tiny-" + name, "--preset", "tiny", "--layers", 2, "--vocab", 512, "--type", name), ids, folder, isas[-1:], 2)
+            compare(make_model("tiny-" + name, "--preset", "tiny", "--layers", 2, "--vocab", 512, "--type", name), ids, folder, isas[-1:], 2 if LONG else 1)
         compare(make_model("tiny-shared", "--preset", "tiny", "--family", "qwen2moe", "--type", "Q4_K", "--trunk-type",
                            "Q6_K"), ids, folder, isas[-1:], 2)
     finally:

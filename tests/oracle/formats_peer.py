@@ -10,12 +10,13 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
-from harness import DEMO, HELDOUT, check, peer, peer_perplexity, remove, scratch_folder, skip, weir_json
+from harness import DEMO, HELDOUT, LONG, check, peer, peer_perplexity, remove, scratch_folder, skip, weir_json
 
 # A quantizer's recipe, and the format that must make up half of its file at least: rows that are no whole
 # super-block take another one. Other models are in Q8_0, Q4_0 (peer_demo.py) and Q4_1 (smollm2.py).
 RECIPES = {"Q5_0": "Q5_0", "Q5_1": "Q5_1", "IQ4_NL": "IQ4_NL", "MXFP4_MOE": "MXFP4", "Q2_K": "Q2_K", "Q3_K_S": "Q3_K",
            "Q4_K_S": "Q4_K", "Q5_K_S": "Q5_K", "Q6_K": "Q6_K", "IQ4_XS": "IQ4_XS"}
+QUICK = ("Q4_K_S", "IQ4_XS", "MXFP4_MOE")  # the others wait for `./run-tests long`
 
 
 def compare(judge, recipe, name, folder):
@@ -40,6 +41,8 @@ def main():
     folder = scratch_folder()
     try:
         for recipe, name in RECIPES.items():
+            if not LONG and recipe not in QUICK:
+                continue
             compare(judge, recipe, name, folder)
     finally:
         remove(folder)

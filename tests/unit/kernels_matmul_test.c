@@ -5,8 +5,8 @@
 /* Several rows for each of 16 lanes and some left over, and tiles of tokens of every size. */
 enum { ROWS = 37, TOKENS = 13, COLS_MAX = 3424 };
 
-/* Sanitizers make this slow, and find in a few divisions what they find in all. */
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+/* Sanitizers and emulators make this slow, and find in a few divisions what they find in all. */
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__) || defined(__aarch64__)
 enum { SPLIT_STEP = 5 };
 #else
 enum { SPLIT_STEP = 1 };
