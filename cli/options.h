@@ -123,7 +123,7 @@ enum weir_cli_option_type {
     X(pool, FLAG, "--pool", NULL, false, 0, 0, WEIR_CLI_POLICIES | WEIR_CLI_REPLAY,                \
       "layers share their slots, as with learned and edgemoe always")                              \
     X(lookahead, CHOICE, "--lookahead", "auto|on|off", "auto", 0, 0, WEIR_CLI_OPENERS,             \
-      "read experts that the next layer will probably use; auto tries both")                       \
+      "read experts that the next layer will probably use (auto: where slots are short)")          \
     X(lookahead_count, COUNT, "--lookahead-experts", "N", 0, 1, 4096, WEIR_CLI_BENCH,              \
       "experts to guess a token (as many as a token uses)")                                        \
     X(lookahead_by, CHOICE, "--lookahead-by", "residual|gate|path", "residual", 0, 0,              \
