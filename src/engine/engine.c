@@ -201,6 +201,7 @@ static enum weir_status furnish(struct weir_engine *engine, const struct weir_co
         .kv_f32 = engine->choice.kv_f32,
         .n_chunk = engine->choice.n_chunk,
         .n_ctx = engine->choice.n_ctx,
+        .n_thread = engine->choice.n_thread,
         .predictor = engine->choice.predictor,
         .before_layer = weir_guard_check,
         .before_layer_user = &engine->guard,

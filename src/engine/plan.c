@@ -137,6 +137,7 @@ enum weir_status weir_choice_layout(const struct weir_blueprint *blueprint,
         .kernels = &blueprint->kernels,
         .n_chunk = choice->n_chunk,
         .n_ctx = choice->n_ctx,
+        .n_thread = choice->n_thread,
         .predictor = choice->predictor,
     };
     struct weir_state_layer state_layers[WEIR_LAYER_MAX];

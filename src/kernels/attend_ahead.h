@@ -75,6 +75,8 @@ WEIR_INLINE struct ahead values_ahead(const struct weir_attend_range *range)
     const struct weir_attention *last = &range->jobs[range->n - 1];
     const size_t next = range->block + WEIR_ATTEND_BLOCK;
     struct ahead ahead = begin_with(range, values_from(range, range->begin));
+    if (last->v == last->k) /* they were read as keys */
+        ahead.rows.count = ahead.lead = 0;
     if (goes_on(range))
         ahead.after = values_from(range, range->end);
     else if (next < last->n_position)

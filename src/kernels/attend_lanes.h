@@ -19,11 +19,14 @@
 #include "kernels/curves_lanes.h"
 #include "kernels/kernels_internal.h"
 
+/* Jobs whose sums are in registers at once. */
+enum { JOBS_MAX = 4 };
+
 /* Scores of n jobs at `rows` positions, k being the first's row. */
 WEIR_INLINE void score_rows(const struct weir_attention *jobs, const uint16_t *k,
                             weir_attend_scores *scores, size_t at, const int n, const int rows)
 {
-    lanes sums[WEIR_ATTENTION_MAX][ATTEND_ROWS];
+    lanes sums[JOBS_MAX][ATTEND_ROWS];
     for (int j = 0; j < n; j++)
         for (int row = 0; row < rows; row++)
             sums[j][row] = spread(0.0f);
@@ -49,11 +52,13 @@ WEIR_INLINE void score_jobs(const struct weir_attend_range *range,
 {
     const uint16_t *k = (const uint16_t *)jobs->k + weir_attend_at(range, jobs->k_stride);
     const size_t count = range->end - range->begin;
-    const struct ahead ahead = keys_ahead(range);
+    const bool asks = jobs == range->jobs;
+    const struct ahead ahead = asks ? keys_ahead(range) : (struct ahead){0};
     for (size_t row = 0; row < count;) {
         const size_t rows = count - row >= ATTEND_ROWS ? ATTEND_ROWS : 1;
         const size_t at = range->begin - range->block + row;
-        ask_ahead(&ahead, row, rows);
+        if (asks)
+            ask_ahead(&ahead, row, rows);
         if (rows == ATTEND_ROWS)
             score_rows(jobs, k, scores, at, n, ATTEND_ROWS);
         else
@@ -102,7 +107,7 @@ WEIR_INLINE void add_tiles(const struct weir_attend_range *range, const struct w
                            const int n, const int tiles)
 {
     const uint16_t *v = (const uint16_t *)jobs->v + weir_attend_at(range, jobs->v_stride) + first;
-    lanes sums[WEIR_ATTENTION_MAX][ATTEND_TILES];
+    lanes sums[JOBS_MAX][ATTEND_TILES];
     for (int j = 0; j < n; j++)
         for (int tile = 0; tile < tiles; tile++)
             sums[j][tile] = load_floats(jobs[j].out + first + tile * LANES,

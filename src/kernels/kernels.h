@@ -156,7 +156,7 @@ struct weir_attention {
     float softcap; /* 0: none */
     float *out;
 };
-enum { WEIR_ATTENTION_MAX = 4 };
+enum { WEIR_ATTENTION_MAX = 16 };
 typedef void weir_attention_fn(const struct weir_attention *jobs, size_t count);
 
 /* The same over a KV cache of f32: for comparing with judges, so the reference is all there is. */

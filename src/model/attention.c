@@ -1,6 +1,8 @@
 /* attention.c - grouped-query attention of each run over its sequence's pages. */
 #include "model/heads.h"
 
+#include <math.h>
+
 /* The most that a layer has of each. */
 struct widths {
     uint64_t q, k, v, gate, attended, head;
@@ -90,7 +92,10 @@ static struct weir_attention query_of(const struct weir_forward *forward, uint32
     };
 }
 
-/* Up to WEIR_ATTENTION_MAX queries over the same K and V: heads of one row that share a KV head, or
+/* Of plain heads: more than fit in registers would only wait for the others. */
+enum { TOGETHER_MAX = 4 };
+
+/* Up to TOGETHER_MAX queries over the same K and V: heads of one row that share a KV head, or
  * one head of rows that follow each other. */
 struct queries {
     uint32_t row, head, count;
@@ -108,7 +113,7 @@ static struct grouping group_run(const struct weir_mixer *mixer, const struct we
     const uint32_t length = is_one_row ? mixer->n_head / mixer->n_kv_head : run->n_row;
     return (struct grouping){.line_count = is_one_row ? mixer->n_kv_head : mixer->n_head,
                              .line_length = length,
-                             .group_count = (length + WEIR_ATTENTION_MAX - 1) / WEIR_ATTENTION_MAX};
+                             .group_count = (length + TOGETHER_MAX - 1) / TOGETHER_MAX};
 }
 
 /* The queries of the item-th group of all runs; count 0 past the last. */
@@ -126,12 +131,12 @@ static struct queries queries_at(const struct weir_forward *forward, uint64_t it
             continue;
         }
         const uint32_t line = (uint32_t)(item % grouping.line_count);
-        const uint32_t at = (uint32_t)(item / grouping.line_count) * WEIR_ATTENTION_MAX;
+        const uint32_t at = (uint32_t)(item / grouping.line_count) * TOGETHER_MAX;
         const bool is_one_row = run->n_row == 1;
         return (struct queries){
             .row = is_one_row ? first_row : first_row + at,
             .head = is_one_row ? line * grouping.line_length + at : line,
-            .count = (uint32_t)weir_min(grouping.line_length - at, WEIR_ATTENTION_MAX),
+            .count = (uint32_t)weir_min(grouping.line_length - at, TOGETHER_MAX),
             .is_one_row = is_one_row,
         };
     }
@@ -152,7 +157,7 @@ static const void *first_keys(const struct weir_forward *forward, const struct q
 static void attend(const struct weir_forward *forward, const struct queries *queries,
                    const void *next_k)
 {
-    struct weir_attention jobs[WEIR_ATTENTION_MAX];
+    struct weir_attention jobs[TOGETHER_MAX];
     for (uint32_t at = 0; at < queries->count; at++)
         jobs[at] = queries->is_one_row ? query_of(forward, queries->row, queries->head + at)
                                        : query_of(forward, queries->row + at, queries->head);
@@ -197,15 +202,6 @@ static void prefetch_keys(const struct weir_forward *forward)
                            weir_attention_rows(forward, false, part % mixer->n_kv_head) +
                                page * view.stride_bytes + at * row_bytes,
                            count * row_bytes);
-}
-
-/* The network's first matrix comes after the mixer's last. */
-static void prefetch_network(const struct weir_forward *forward)
-{
-    const struct weir_network *network = &forward->step.layer->network;
-    const struct weir_weight *const first[] = {
-        weir_layer_has_experts(forward->step.layer) ? &network->router : &network->gate};
-    weir_linear_prefetch(forward, first, 1);
 }
 
 /* The matrices that are applied to the normed rows, and where their rows go. Returns how many. */
@@ -263,7 +259,7 @@ void weir_attention_run(struct weir_forward *forward)
         .count = 1,
         .n_row = forward->step.n_row,
     };
-    prefetch_network(forward);
+    weir_prefetch_network(forward);
     weir_linear_run(&gather);
 }
 
@@ -271,6 +267,13 @@ void weir_attention_prefetch(const struct weir_forward *forward, const struct we
 {
     const struct weir_weight *weights[WEIR_LINEAR_MAX];
     weir_linear_prefetch(forward, weights, list_projections(mixer, weights));
+}
+
+float weir_attention_most_kept(const struct weir_forward *forward, const struct weir_mixer *mixer)
+{
+    const size_t count = (size_t)forward->step.n_row * mixer->n_kv_head;
+    return fmaxf(weir_most_of(forward->attention.k, count * mixer->d_head),
+                 weir_most_of(forward->attention.v, count * mixer->d_value));
 }
 
 void weir_attention_state(const struct weir_mixer *mixer, uint64_t value_bytes,

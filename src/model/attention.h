@@ -1,5 +1,5 @@
 /* attention.h - what grouped-query attention may have: the data of a layer, and what a family's
- * files do not say. */
+ * files do not say; the widths of latent attention. */
 #ifndef WEIR_MODEL_ATTENTION_H
 #define WEIR_MODEL_ATTENTION_H
 
@@ -73,6 +73,16 @@ struct weir_family_attention {
     uint32_t not_bare_experts;           /* ... but not in the model of so many experts */
     bool norms_values;                   /* v is normed, by no weights */
     enum weir_output_gate output_gate;
+};
+
+/* What latent attention is made of: the widths of its vectors. A head's query is d_plain values and
+ * d_turned that turn; a position is remembered as d_latent values, from which every head's plain
+ * keys and its values would follow, and d_turned that turn and are the same for all heads. */
+struct weir_latent_shape {
+    uint32_t d_latent; /* 0: the model has no such attention */
+    uint32_t d_plain, d_turned, d_value;
+    uint32_t d_query; /* what queries are made from; 0: from the layer's input */
+    bool is_joint;    /* keys and values of the heads come from one matrix, as older files have */
 };
 
 #endif

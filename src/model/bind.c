@@ -27,6 +27,7 @@ static uint32_t *learned_dim(struct weir_model *model, struct weir_layer *layer,
 static uint64_t known_dim(const struct weir_model *model, const struct weir_layer *layer,
                           enum weir_dim dim)
 {
+    const struct weir_latent_shape *latent = &model->shape.latent;
     switch (dim) {
     case WEIR_DIM_MODEL:
         return model->shape.d_model;
@@ -44,6 +45,18 @@ static uint64_t known_dim(const struct weir_model *model, const struct weir_laye
         return (uint64_t)layer->mixer.n_head * layer->mixer.d_value;
     case WEIR_DIM_EXPERTS:
         return model->shape.n_expert;
+    case WEIR_DIM_LOW_QUERY:
+        return latent->d_query;
+    case WEIR_DIM_PLAIN:
+        return latent->d_plain;
+    case WEIR_DIM_VALUE:
+        return latent->d_value;
+    case WEIR_DIM_LATENT:
+        return latent->d_latent;
+    case WEIR_DIM_LATENT_ROW:
+        return (uint64_t)latent->d_latent + latent->d_turned;
+    case WEIR_DIM_JOINT:
+        return (uint64_t)layer->mixer.n_head * (latent->d_plain + latent->d_value);
     case WEIR_DIM_ROT_HALF:
         return model->shape.n_rot / 2;
     default:
@@ -88,7 +101,10 @@ static enum weir_status check_tensor(const struct place *place, const struct wei
     }
     WEIR_TRY(check_dim(place, 0, role->cols, err));
     WEIR_TRY(check_dim(place, 1, role->rows, err));
-    WEIR_TRY(check_dim(place, 2, role->kind == WEIR_ROLE_EXPERTS ? WEIR_DIM_EXPERTS : WEIR_DIM_NONE,
+    WEIR_TRY(check_dim(place, 2,
+                       role->kind == WEIR_ROLE_EXPERTS ? WEIR_DIM_EXPERTS
+                       : role->kind == WEIR_ROLE_HEADS ? WEIR_DIM_HEADS
+                                                       : WEIR_DIM_NONE,
                        err));
     return check_dim(place, 3, WEIR_DIM_NONE, err);
 }
@@ -194,6 +210,16 @@ static enum weir_status describe_layer(const struct weir_model *model, uint32_t 
     return WEIR_OK;
 }
 
+/* The parts of a layer's mixer. */
+static unsigned mixer_parts(const struct weir_mixer *mixer)
+{
+    const struct weir_latent_shape *latent = &mixer->latent.shape;
+    if (mixer->kind == WEIR_MIXER_ATTENTION)
+        return WEIR_PART_ATTENTION;
+    return (latent->d_query > 0 ? WEIR_PART_LOW_QUERY : WEIR_PART_PLAIN_QUERY) |
+           (latent->is_joint ? WEIR_PART_JOINT_HEADS : WEIR_PART_SPLIT_HEADS);
+}
+
 static enum weir_status bind_layer(struct weir_model *model, uint32_t layer_index,
                                    uint32_t *bound_count, struct weir_err *err)
 {
@@ -207,6 +233,7 @@ static enum weir_status bind_layer(struct weir_model *model, uint32_t layer_inde
     WEIR_TRY(describe_layer(model, layer_index, has_experts, err));
     if (!has_experts)
         parts = (parts & ~(unsigned)(WEIR_PART_EXPERTS | WEIR_PART_SHARED)) | WEIR_PART_DENSE;
+    parts |= mixer_parts(&layer->mixer);
     for (size_t row = 0; row < weir_layer_role_count; row++) {
         if (!is_needed(&weir_layer_roles[row], parts))
             continue;
@@ -229,8 +256,10 @@ static bool is_bound_name(const struct weir_model *model, const char *name)
     if (sscanf(name, "blk.%u.%n", &layer_index, &length) != 1 || length == 0 ||
         layer_index >= model->shape.n_layer)
         return false;
+    const unsigned parts =
+        model->family->parts | WEIR_PART_DENSE | mixer_parts(&model->layers[layer_index].mixer);
     for (size_t row = 0; row < weir_layer_role_count; row++)
-        if (is_needed(&weir_layer_roles[row], model->family->parts | WEIR_PART_DENSE) &&
+        if (is_needed(&weir_layer_roles[row], parts) &&
             strcmp(weir_layer_roles[row].name, name + length) == 0)
             return true;
     for (size_t row = 0; row < weir_fused_role_count; row++)
@@ -282,7 +311,7 @@ static void visit_trunk_role(void *user, const struct weir_role *role)
 {
     const struct trunk_visit *visit = user;
     void *place = visit->base + role->place;
-    if (role->kind == WEIR_ROLE_WEIGHT)
+    if (role->kind == WEIR_ROLE_WEIGHT || role->kind == WEIR_ROLE_HEADS)
         visit->visitor->weight(visit->visitor, place);
     else if (role->kind == WEIR_ROLE_VECTOR)
         visit->visitor->vector(visit->visitor, place);

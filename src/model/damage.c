@@ -15,7 +15,8 @@ enum { F16_MAX = 65504, PIECE = 256 }; /* values decoded at once: a multiple of 
 /* What is looked for in some weights: one that is not finite, and the largest one. */
 struct search {
     const struct weir_tensor *found; /* NULL: all were finite */
-    uint32_t expert;
+    const char *what;                /* its matrix, of a stack: an expert's or a head's */
+    uint32_t matrix;
     uint64_t row, col;
     const struct weir_tensor *largest_in;
     float largest;
@@ -66,11 +67,11 @@ static bool search_row(struct search *search, const struct weir_weight *weight, 
 
 /* True, and search knows where, when the matrix at data has a value that is not finite. */
 static bool search_matrix(struct search *search, const struct weir_weight *weight,
-                          const uint8_t *data, uint32_t expert)
+                          const uint8_t *data, uint32_t matrix)
 {
     for (uint64_t row = 0; row < weight->rows && weight->cols != 0; row++)
         if (search_row(search, weight, data + row * weight->row_bytes)) {
-            search->expert = expert;
+            search->matrix = matrix;
             search->row = row;
             return true;
         }
@@ -94,14 +95,17 @@ static void search_role(void *user, const struct weir_role *role)
     if (role->kind == WEIR_ROLE_VECTOR) {
         const struct weir_vector *const vector[] = {place};
         half->is_found = search_vectors(half->search, vector, 1);
-    } else if (role->kind == WEIR_ROLE_WEIGHT) {
+    } else if (role->kind == WEIR_ROLE_WEIGHT || role->kind == WEIR_ROLE_HEADS) {
         const struct weir_weight *weight = place;
-        half->is_found = search_matrix(half->search, weight, weight->data, 0);
+        for (uint32_t matrix = 0; matrix < weight->count && !half->is_found; matrix++)
+            half->is_found = search_matrix(half->search, weight,
+                                           weight->data + matrix * weight->stride_bytes, matrix);
     }
 }
 
 static bool search_half(struct search *search, const struct weir_layer *layer, bool is_network)
 {
+    search->what = "head";
     struct half half = {.search = search, .layer = layer, .is_network = is_network};
     weir_roles_visit_layer(layer, search_role, &half);
     return half.is_found;
@@ -116,6 +120,7 @@ static bool search_expert(struct search *search, weir_store *store, uint32_t lay
     struct weir_lease lease = {0};
     bool more = false;
     bool is_found = false;
+    search->what = "expert";
     weir_store_begin(store, layer_index, &expert, 1);
     if (weir_store_next(store, &lease, &more, NULL) == WEIR_OK && more) {
         if (weir_store_tail(store, &lease, NULL) == WEIR_OK)
@@ -145,25 +150,28 @@ static bool search_network(struct search *search, const struct weir_forward *for
 
 static enum weir_status name_found(const struct search *search, struct weir_err *err)
 {
-    char expert[32] = "";
+    char matrix[32] = "";
     char row[32] = "";
     if (search->found->dims[2] > 1)
-        snprintf(expert, sizeof(expert), ", expert %u", search->expert);
+        snprintf(matrix, sizeof(matrix), ", %s %u", search->what, search->matrix);
     if (search->found->dims[1] > 1)
         snprintf(row, sizeof(row), " of row %llu", (unsigned long long)search->row);
     return WEIR_FAIL(err, WEIR_ERR_FORMAT, "tensor %s%s: value %llu%s " DAMAGED,
-                     search->found->name, expert, (unsigned long long)search->col, row);
+                     search->found->name, matrix, (unsigned long long)search->col, row);
 }
 
-/* The largest magnitude of the keys and values that the step has computed, or 0 if they fit. */
+float weir_most_of(const float *x, size_t count)
+{
+    float most = 0.0f;
+    for (size_t index = 0; index < count; index++)
+        most = fmaxf(most, fabsf(x[index]));
+    return most;
+}
+
+/* The largest magnitude of what the step has computed to be remembered, or 0 if it fits. */
 static float keys_too_large(const struct weir_forward *forward, const struct weir_mixer *mixer)
 {
-    const size_t count = (size_t)forward->step.n_row * mixer->n_kv_head;
-    float most = 0.0f;
-    for (size_t index = 0; index < count * mixer->d_head; index++)
-        most = fmaxf(most, fabsf(forward->attention.k[index]));
-    for (size_t index = 0; index < count * mixer->d_value; index++)
-        most = fmaxf(most, fabsf(forward->attention.v[index]));
+    const float most = weir_mixer_most_kept(forward, mixer);
     return forward->config.kv_f32 || most <= F16_MAX ? 0.0f : most;
 }
 

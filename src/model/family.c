@@ -20,6 +20,7 @@ static const struct weir_family families[] = {
                    .wide_scale_layers = 62},
      .activation = WEIR_ACTIVATION_GELU,
      .roots_embedding = true},
+    {.name = "deepseek2", .parts = WEIR_PART_DENSE | WEIR_PART_INTERLEAVED | WEIR_PART_LATENT},
     {.name = "llama", .parts = WEIR_PART_DENSE | WEIR_PART_INTERLEAVED},
     {.name = "mistral3", .parts = WEIR_PART_DENSE | WEIR_PART_INTERLEAVED},
     {.name = "olmoe", .parts = WEIR_PART_EXPERTS | WEIR_PART_WIDE_NORM},

@@ -43,6 +43,7 @@ struct weir_forward_config {
     bool kv_f32;             /* as in weir_model_state_layers() */
     uint32_t n_chunk;        /* the most rows of a step */
     uint32_t n_ctx;
+    uint32_t n_thread;             /* of the pool */
     enum weir_predictor predictor; /* what weir_forward_look_ahead() goes by; its room is planned */
     weir_forward_layer_fn *before_layer; /* may be NULL */
     void *before_layer_user;

@@ -62,15 +62,21 @@ static void prepare_heads(const struct weir_forward *forward, const struct heads
         norm_heads(forward, heads, norm, mixer->norms_bare);
 }
 
-/* Scalable softmax in steps (Llama 4, "iRoPE"; arXiv:2501.19399 has the idea). */
+float weir_heat(const struct weir_temperature *temperature, uint32_t position)
+{
+    if (temperature->scale == 0.0f)
+        return 1.0f;
+    const double steps =
+        floor(((double)position + (double)temperature->offset) / (double)temperature->length);
+    return (float)(1.0 + (double)temperature->scale * log(steps + 1.0));
+}
+
 static void heat_heads(const struct heads *heads, const struct weir_temperature *temperature,
                        uint32_t position)
 {
-    if (temperature->scale == 0.0f)
+    const float heat = weir_heat(temperature, position);
+    if (heat == 1.0f)
         return;
-    const double steps =
-        floor(((double)position + (double)temperature->offset) / (double)temperature->length);
-    const float heat = (float)(1.0 + (double)temperature->scale * log(steps + 1.0));
     for (uint32_t head = 0; head < heads->count; head++)
         for (uint32_t i = 0; i < heads->width; i++)
             heads->x[(size_t)head * heads->stride + i] *= heat;

@@ -21,6 +21,10 @@ static inline size_t weir_kv_value_bytes(const struct weir_forward *forward)
     return forward->config.kv_f32 ? sizeof(float) : sizeof(uint16_t);
 }
 
+/* What q is multiplied by at a position: scalable softmax in steps (Llama 4, "iRoPE";
+ * arXiv:2501.19399 has the idea). */
+float weir_heat(const struct weir_temperature *temperature, uint32_t position);
+
 /* The running layer's K or V of a head: row 0 of page 0. */
 uint8_t *weir_attention_rows(const struct weir_forward *forward, bool is_v, uint32_t kv_head);
 

@@ -1,5 +1,5 @@
 /* mixer.c - what lets positions see each other: one row for each kind of mixer. */
-#include "model/model_internal.h"
+#include "model/linear.h"
 
 static const struct mixer_kind {
     void (*layout)(struct weir_forward *forward, struct weir_mem *mem);
@@ -7,10 +7,13 @@ static const struct mixer_kind {
     void (*prefetch)(const struct weir_forward *forward, const struct weir_mixer *mixer);
     void (*state)(const struct weir_mixer *mixer, uint64_t value_bytes,
                   struct weir_state_layer *out);
+    float (*most_kept)(const struct weir_forward *forward, const struct weir_mixer *mixer);
     const char *remembers; /* what the state is, for reports */
 } kinds[] = {
     [WEIR_MIXER_ATTENTION] = {weir_attention_layout, weir_attention_run, weir_attention_prefetch,
-                              weir_attention_state, "keys and values"},
+                              weir_attention_state, weir_attention_most_kept, "keys and values"},
+    [WEIR_MIXER_LATENT] = {weir_latent_layout, weir_latent_run, weir_latent_prefetch,
+                           weir_latent_state, weir_latent_most_kept, "latent values"},
 };
 
 static bool has_kind(const struct weir_model *model, enum weir_mixer_kind kind)
@@ -36,6 +39,19 @@ void weir_mixer_run(struct weir_forward *forward)
 void weir_mixer_prefetch(const struct weir_forward *forward, const struct weir_mixer *mixer)
 {
     kinds[mixer->kind].prefetch(forward, mixer);
+}
+
+void weir_prefetch_network(const struct weir_forward *forward)
+{
+    const struct weir_network *network = &forward->step.layer->network;
+    const struct weir_weight *const first[] = {
+        weir_layer_has_experts(forward->step.layer) ? &network->router : &network->gate};
+    weir_linear_prefetch(forward, first, 1);
+}
+
+float weir_mixer_most_kept(const struct weir_forward *forward, const struct weir_mixer *mixer)
+{
+    return kinds[mixer->kind].most_kept(forward, mixer);
 }
 
 void weir_model_state_layer(const struct weir_model *model, uint32_t layer, bool kv_f32,

@@ -60,7 +60,8 @@ struct layout_visitor {
 static void place_weight(struct weir_trunk_visitor *self, struct weir_weight *weight)
 {
     struct layout_visitor *visitor = (struct layout_visitor *)self;
-    weight->data = weir_mem_alloc(visitor->mem, WEIR_MEM_TRUNK, weight->matrix_bytes, WEIGHT_ALIGN);
+    weight->data = weir_mem_alloc(visitor->mem, WEIR_MEM_TRUNK,
+                                  weight->count * weight->matrix_bytes, WEIGHT_ALIGN);
 }
 
 static void place_vector(struct weir_trunk_visitor *self, struct weir_vector *vector)
@@ -75,6 +76,7 @@ void weir_model_layout(struct weir_model *model, bool embedding_on_disk, struct 
     model->embedding_on_disk = embedding_on_disk;
     struct layout_visitor visitor = {.base = {place_weight, place_vector}, .mem = mem};
     weir_model_visit_trunk(model, &visitor.base);
+    weir_latent_heads_layout(model, mem);
 }
 
 struct load_visitor {
@@ -112,7 +114,7 @@ static void load_weight(struct weir_trunk_visitor *self, struct weir_weight *wei
     struct load_visitor *visitor = (struct load_visitor *)self;
     void *dst;
     memcpy(&dst, &weight->data, sizeof(dst)); /* ours to write until the load is done */
-    load_bytes(visitor, weight->file, weight->offset, weight->matrix_bytes, dst);
+    load_bytes(visitor, weight->file, weight->offset, weight->count * weight->matrix_bytes, dst);
 }
 
 static void load_vector(struct weir_trunk_visitor *self, struct weir_vector *vector)
@@ -157,6 +159,7 @@ enum weir_status weir_model_load(struct weir_model *model, weir_io *io, void *st
     };
     weir_model_visit_trunk(model, &visitor.base);
     WEIR_TRY(visitor.status);
+    weir_latent_heads_load(model);
     /* What divides an angle, or is counted without a value, vanishes when it is infinite: nothing
      * later would notice. */
     const struct weir_vector *const divisors[] = {&model->rope_factors, &model->rope_long,

@@ -17,7 +17,8 @@
  *           weights, or values computed from them, are not finite numbers (damage.c).
  * Limits    WEIR_LAYER_MAX layers, n_expert <= WEIR_RECORD_MAX, n_expert_used <= WEIR_TOP_K_MAX.
  * Source    Qwen3 arXiv:2505.09388; OLMoE arXiv:2409.02060; Qwen2-MoE arXiv:2407.10671; Llama
- *           arXiv:2302.13971 and arXiv:2407.21783 (rope scaling); YaRN arXiv:2309.00071.
+ *           arXiv:2302.13971 and arXiv:2407.21783 (rope scaling); YaRN arXiv:2309.00071; latent
+ *           attention DeepSeek-V2, arXiv:2405.04434 section 2.1.
  */
 #ifndef WEIR_MODEL_H
 #define WEIR_MODEL_H
@@ -50,6 +51,13 @@ enum weir_part {
     WEIR_PART_POST_NORM = 1 << 25,  /* RMSNorm of what mixers and networks give     */
     WEIR_PART_HEAD_GATE = 1 << 26,  /* a gate on what each head gives               */
     WEIR_PART_VALUE_GATE = 1 << 27, /* a gate on each value that attention gives    */
+    WEIR_PART_LATENT = 1 << 12,     /* mixers are latent attention                  */
+    /* What a layer has, as keys say: */
+    WEIR_PART_ATTENTION = 1 << 13,   /* a mixer of keys and values                   */
+    WEIR_PART_PLAIN_QUERY = 1 << 14, /* latent: queries by one matrix ...            */
+    WEIR_PART_LOW_QUERY = 1 << 15,   /* ... or by two, with few values between them  */
+    WEIR_PART_SPLIT_HEADS = 1 << 16, /* latent: a stack for keys and one for values ... */
+    WEIR_PART_JOINT_HEADS = 1 << 17, /* ... or one matrix for both, as older files have */
 };
 
 enum weir_activation { WEIR_ACTIVATION_SILU, WEIR_ACTIVATION_GELU };
@@ -83,6 +91,7 @@ struct weir_shape {
     bool norms_are_centered; /* the mean is taken off first: LayerNorm */
     uint32_t n_rot;          /* the most of both ropes */
     struct weir_rope rope[WEIR_ROPE_COUNT];
+    struct weir_latent_shape latent;
     uint32_t window;       /* positions that a layer with a window sees; 0: all */
     float attention_scale; /* of scores where the file or the family say it; else 0 */
     float score_softcap;   /* scores end at it; 0: nowhere */
@@ -95,7 +104,7 @@ struct weir_shape {
     bool renormalizes;     /* those weights are made to sum 1 first */
 };
 
-/* A matrix, or a stack of them (experts). */
+/* A matrix, or a stack of them: of experts, or of heads. */
 struct weir_weight {
     const struct weir_tensor *tensor;
     enum weir_type type;
@@ -104,7 +113,7 @@ struct weir_weight {
     uint64_t row_bytes;
     uint64_t matrix_bytes; /* rows * row_bytes */
     uint64_t stride_bytes; /* from one matrix of a stack to the next */
-    uint64_t count;        /* matrices in the stack; 1, or n_expert */
+    uint64_t count;        /* matrices in the stack: 1, n_expert or n_head */
     uint64_t offset;       /* of the first, in its file */
     const uint8_t *data;   /* set by load; NULL for experts, which live in the store */
 };
@@ -115,9 +124,23 @@ struct weir_vector {
     float *data;
 };
 
-enum weir_mixer_kind { WEIR_MIXER_ATTENTION };
+enum weir_mixer_kind { WEIR_MIXER_ATTENTION, WEIR_MIXER_LATENT };
 
-/* What lets a position see the others: grouped-query attention. */
+/* What latent attention has beside a mixer's q, out and norm: down to few values, and from there up
+ * to those of all heads. */
+struct weir_latent {
+    struct weir_latent_shape shape;
+    struct weir_weight q_down, q_up;   /* in place of q */
+    struct weir_vector q_norm;         /* between the two */
+    struct weir_weight down;           /* to d_latent + d_turned values */
+    struct weir_vector norm;           /* of the first d_latent */
+    struct weir_weight k_up;           /* a stack: [n_head][d_latent][d_plain], for queries */
+    struct weir_weight v_up;           /* a stack: [n_head][d_value][d_latent] */
+    struct weir_weight kv_up;          /* [n_head][d_plain and then d_value][d_latent] */
+    struct weir_weight absorb, expand; /* k_up and v_up, or what stands for them in kv_up */
+};
+
+/* What lets a position see the others: grouped-query attention, or latent attention. */
 struct weir_mixer {
     enum weir_mixer_kind kind;
     uint32_t n_head, n_kv_head;
@@ -139,6 +162,7 @@ struct weir_mixer {
     struct weir_vector q_norm, k_norm, q_bias, k_bias, v_bias;
     struct weir_weight q, k, v, out; /* without v: the values are what k gives */
     struct weir_weight gate;         /* a row of each head, or of each value of each head */
+    struct weir_latent latent;
 };
 
 enum weir_network_kind { WEIR_NETWORK_DENSE, WEIR_NETWORK_EXPERTS };

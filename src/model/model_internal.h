@@ -2,7 +2,7 @@
 #ifndef WEIR_MODEL_INTERNAL_H
 #define WEIR_MODEL_INTERNAL_H
 
-#include "model/forward.h"
+#include "model/latent.h"
 
 /* The shape that the keys give; expert widths come from the tensors (bind.c). */
 enum weir_status weir_shape_read(const weir_manifest *manifest, const struct weir_family *family,
@@ -27,36 +27,6 @@ struct weir_trunk_visitor {
     void (*vector)(struct weir_trunk_visitor *self, struct weir_vector *vector);
 };
 void weir_model_visit_trunk(struct weir_model *model, struct weir_trunk_visitor *visitor);
-
-/* ---- rows in the formats that kernels want --------------------------------------------------- */
-
-/* Activations of one set of rows in every format that somebody asked for. */
-struct weir_act_rows {
-    size_t cols;
-    const float *f32;
-    uint8_t *rows[WEIR_ACT_COUNT]; /* [n][row_bytes], where allocated */
-    size_t row_bytes[WEIR_ACT_COUNT];
-};
-
-float *weir_take_floats(struct weir_mem *mem, uint64_t count);
-uint32_t *weir_take_indices(struct weir_mem *mem, uint64_t count);
-/* What a matrix is applied to: bits, for one may be applied to several. */
-enum weir_input {
-    WEIR_INPUT_NORMED = 1 << 0,   /* weir_stream.normed */
-    WEIR_INPUT_ATTENDED = 1 << 1, /* weir_attention_scratch.attended */
-    WEIR_INPUT_HIDDEN = 1 << 2,   /* weir_hidden.gate */
-    WEIR_INPUT_GATHERED = 1 << 3, /* weir_routing.gathered_act */
-    WEIR_INPUT_ROUTER = 1 << 4,   /* what look-ahead guesses from */
-};
-/* The activation formats that the model's matrices want this input in, as a mask. */
-unsigned weir_input_formats(const struct weir_model *model, const struct weir_kernels *kernels,
-                            enum weir_input input);
-/* Room for row_count rows of width cols in every 8-bit format of the mask; F32 too when the rows
- * are copies rather than a view of floats that exist anyway. */
-void weir_take_act(struct weir_act_rows *act, struct weir_mem *mem, unsigned formats,
-                   uint64_t row_count, size_t cols, bool copies_f32);
-/* The rows have another width from now on: as many of them fit as before, none is wider. */
-void weir_act_narrow(struct weir_act_rows *act, size_t cols);
 
 /* ---- the step -------------------------------------------------------------------------------- */
 
@@ -142,6 +112,7 @@ struct weir_forward {
     uint8_t *row_staging; /* embedding.c: where rows come to from the disk; NULL: they do not */
     struct weir_angles angles[WEIR_ROPE_COUNT];
     struct weir_attention_scratch attention;
+    struct weir_latent_scratch latent;
     struct weir_hidden hidden;
     struct weir_routing routing;
     struct weir_lookahead *lookahead; /* NULL: the model has no experts, or nothing guesses */
@@ -170,6 +141,8 @@ enum weir_status weir_damage_name(struct weir_forward *forward, uint32_t layer_i
 /* WEIR_ERR_FORMAT names the token whose embedding is not finite. */
 enum weir_status weir_damage_check_embedding(const struct weir_forward *forward,
                                              struct weir_err *err);
+/* The largest magnitude of count values. */
+float weir_most_of(const float *x, size_t count);
 /* WEIR_ERR_FORMAT names the vector, which may be none, when a value of it is not finite. */
 enum weir_status weir_damage_check_vector(const struct weir_vector *vector, struct weir_err *err);
 
@@ -202,6 +175,14 @@ void weir_attention_run(struct weir_forward *forward);
 void weir_attention_prefetch(const struct weir_forward *forward, const struct weir_mixer *mixer);
 void weir_attention_state(const struct weir_mixer *mixer, uint64_t value_bytes,
                           struct weir_state_layer *out);
+
+/* The network's first matrix will be read after the mixer's last. */
+void weir_prefetch_network(const struct weir_forward *forward);
+/* Of all kinds: the largest magnitude among what the step's rows have left to be remembered as f16;
+ * 0: nothing is. */
+float weir_mixer_most_kept(const struct weir_forward *forward, const struct weir_mixer *mixer);
+float weir_attention_most_kept(const struct weir_forward *forward, const struct weir_mixer *mixer);
+float weir_latent_most_kept(const struct weir_forward *forward, const struct weir_mixer *mixer);
 
 void weir_network_layout(struct weir_forward *forward, struct weir_mem *mem);
 /* sum += network(normed). */

@@ -6,8 +6,12 @@
 #define WEIGHT WEIR_ROLE_WEIGHT
 #define VECTOR WEIR_ROLE_VECTOR
 #define STACK WEIR_ROLE_EXPERTS
+#define HEADS WEIR_ROLE_HEADS
 #define NORMED WEIR_INPUT_NORMED
 #define ATTENDED WEIR_INPUT_ATTENDED
+#define LOW WEIR_INPUT_LOW_QUERY
+#define PLAIN WEIR_INPUT_PLAIN
+#define MIXED WEIR_INPUT_MIXED
 #define HIDDEN WEIR_INPUT_HIDDEN
 #define GATHERED (WEIR_INPUT_NORMED | WEIR_INPUT_GATHERED)
 #define ROUTED (WEIR_INPUT_NORMED | WEIR_INPUT_ROUTER)
@@ -23,6 +27,12 @@ const struct weir_role weir_model_roles[] = {
      IN_MODEL(rope_short)},
 };
 
+#define ATTENTION WEIR_PART_ATTENTION
+#define LATENT WEIR_PART_LATENT
+#define PLAIN_QUERY WEIR_PART_PLAIN_QUERY
+#define LOW_QUERY WEIR_PART_LOW_QUERY
+#define SPLIT WEIR_PART_SPLIT_HEADS
+#define JOINT WEIR_PART_JOINT_HEADS
 #define HEAD_NORM WEIR_PART_HEAD_NORM
 #define WIDE_NORM WEIR_PART_WIDE_NORM
 #define BIAS WEIR_PART_QKV_BIAS
@@ -36,9 +46,26 @@ const struct weir_role weir_model_roles[] = {
 
 const struct weir_role weir_layer_roles[] = {
     {"attn_norm.weight", VECTOR, 0, false, 0, DIM(MODEL), DIM(NONE), IN_LAYER(mixer.norm)},
-    {"attn_q.weight", WEIGHT, 0, false, NORMED, DIM(MODEL), DIM(Q), IN_LAYER(mixer.q)},
-    {"attn_k.weight", WEIGHT, 0, false, NORMED, DIM(MODEL), DIM(K), IN_LAYER(mixer.k)},
-    {"attn_v.weight", WEIGHT, 0, false, NORMED, DIM(MODEL), DIM(V), IN_LAYER(mixer.v)},
+    {"attn_q.weight", WEIGHT, ATTENTION, false, NORMED, DIM(MODEL), DIM(Q), IN_LAYER(mixer.q)},
+    {"attn_k.weight", WEIGHT, ATTENTION, false, NORMED, DIM(MODEL), DIM(K), IN_LAYER(mixer.k)},
+    {"attn_v.weight", WEIGHT, ATTENTION, false, NORMED, DIM(MODEL), DIM(V), IN_LAYER(mixer.v)},
+    {"attn_q.weight", WEIGHT, PLAIN_QUERY, false, NORMED, DIM(MODEL), DIM(Q), IN_LAYER(mixer.q)},
+    {"attn_q_a.weight", WEIGHT, LOW_QUERY, false, NORMED, DIM(MODEL), DIM(LOW_QUERY),
+     IN_LAYER(mixer.latent.q_down)},
+    {"attn_q_a_norm.weight", VECTOR, LOW_QUERY, false, 0, DIM(LOW_QUERY), DIM(NONE),
+     IN_LAYER(mixer.latent.q_norm)},
+    {"attn_q_b.weight", WEIGHT, LOW_QUERY, false, LOW, DIM(LOW_QUERY), DIM(Q),
+     IN_LAYER(mixer.latent.q_up)},
+    {"attn_kv_a_mqa.weight", WEIGHT, LATENT, false, NORMED, DIM(MODEL), DIM(LATENT_ROW),
+     IN_LAYER(mixer.latent.down)},
+    {"attn_kv_a_norm.weight", VECTOR, LATENT, false, 0, DIM(LATENT), DIM(NONE),
+     IN_LAYER(mixer.latent.norm)},
+    {"attn_k_b.weight", HEADS, SPLIT, false, PLAIN, DIM(PLAIN), DIM(LATENT),
+     IN_LAYER(mixer.latent.k_up)},
+    {"attn_v_b.weight", HEADS, SPLIT, false, MIXED, DIM(LATENT), DIM(VALUE),
+     IN_LAYER(mixer.latent.v_up)},
+    {"attn_kv_b.weight", WEIGHT, JOINT, false, MIXED, DIM(LATENT), DIM(JOINT),
+     IN_LAYER(mixer.latent.kv_up)},
     {"attn_output.weight", WEIGHT, 0, false, ATTENDED, DIM(ATTENDED), DIM(MODEL),
      IN_LAYER(mixer.out)},
     {"attn_q.bias", VECTOR, BIAS, false, 0, DIM(Q), DIM(NONE), IN_LAYER(mixer.q_bias)},

@@ -9,7 +9,8 @@
 enum weir_role_kind {
     WEIR_ROLE_WEIGHT,  /* a matrix of the trunk */
     WEIR_ROLE_VECTOR,  /* a vector of the trunk */
-    WEIR_ROLE_EXPERTS, /* a stack of matrices   */
+    WEIR_ROLE_HEADS,   /* a stack of matrices of the trunk, one for each head */
+    WEIR_ROLE_EXPERTS, /* a stack of matrices, one for each expert */
 };
 
 /* What a dimension must be. The widths of networks are learned from the first tensor that has them.
@@ -23,6 +24,12 @@ enum weir_dim {
     WEIR_DIM_K,
     WEIR_DIM_V,
     WEIR_DIM_ATTENDED,
+    WEIR_DIM_LOW_QUERY,
+    WEIR_DIM_PLAIN,
+    WEIR_DIM_VALUE,
+    WEIR_DIM_LATENT,
+    WEIR_DIM_LATENT_ROW,
+    WEIR_DIM_JOINT,
     WEIR_DIM_FFN,
     WEIR_DIM_FFN_EXPERT,
     WEIR_DIM_FFN_SHARED,

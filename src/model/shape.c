@@ -78,15 +78,15 @@ static enum weir_status check_state(const struct weir_key_reader *reader,
                                     const struct weir_shape *shape)
 {
     enum { STATE_BITS = 56 };
-    const double values =
-        (double)shape->n_ctx_train * shape->n_layer * shape->n_kv_head * shape->d_head;
+    const double values = (double)shape->n_ctx_train * shape->n_layer * shape->n_kv_head *
+                          ((double)shape->d_head + shape->latent.d_latent);
     if (values <= ldexp(1.0, STATE_BITS))
         return WEIR_OK;
     return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT,
                      "key %s.context_length: %u positions of %u layers, %u heads of %u: wanted at "
-                     "most 2^%d keys, found %.3g",
+                     "most 2^%d values, found %.3g",
                      reader->family, shape->n_ctx_train, shape->n_layer, shape->n_kv_head,
-                     shape->d_head, STATE_BITS, values);
+                     shape->d_head + shape->latent.d_latent, STATE_BITS, values);
 }
 
 static enum weir_status read_experts(const struct weir_key_reader *reader, unsigned parts,
@@ -121,6 +121,8 @@ enum weir_status weir_shape_read(const weir_manifest *manifest, const struct wei
     WEIR_TRY(read_layers(&reader, shape));
     WEIR_TRY(read_norms(&reader, family, shape));
     WEIR_TRY(weir_shape_read_attention(&reader, &family->attention, shape));
+    if ((family->parts & WEIR_PART_LATENT) != 0)
+        WEIR_TRY(weir_shape_read_latent(&reader, shape));
     WEIR_TRY(read_scales(&reader, family, shape));
     WEIR_TRY(check_state(&reader, shape));
     WEIR_TRY(read_experts(&reader, family->parts, shape));
@@ -136,7 +138,10 @@ enum weir_status weir_shape_read_layer(const struct weir_model *model, uint32_t 
     WEIR_TRY(read_layer(&reader, model->shape.n_layer, layer, out));
     mixer->n_head = out->n_head;
     mixer->n_kv_head = out->n_kv_head;
-    return weir_shape_read_mixer(&reader, model->family, &model->shape, layer, mixer);
+    WEIR_TRY(weir_shape_read_mixer(&reader, model->family, &model->shape, layer, mixer));
+    if (model->shape.latent.d_latent > 0)
+        weir_shape_fill_latent(&model->shape, mixer);
+    return WEIR_OK;
 }
 
 /* What a key says about the width of a layer's experts; absent or 0: nothing. */

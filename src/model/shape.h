@@ -21,6 +21,11 @@ enum weir_status weir_shape_read_mixer(const struct weir_key_reader *reader,
 enum weir_status weir_shape_read_rope(const struct weir_key_reader *reader,
                                       const struct weir_family_attention *family,
                                       struct weir_shape *shape);
+/* What latent attention has in place of heads with keys and values. Needs the attention. */
+enum weir_status weir_shape_read_latent(const struct weir_key_reader *reader,
+                                        struct weir_shape *shape);
+/* The same in a layer's mixer. */
+void weir_shape_fill_latent(const struct weir_shape *shape, struct weir_mixer *mixer);
 /* How the router's logits become the weights of the chosen experts. */
 enum weir_status weir_shape_read_routing(const struct weir_key_reader *reader, unsigned parts,
                                          struct weir_shape *shape);

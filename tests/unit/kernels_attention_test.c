@@ -172,6 +172,48 @@ static void attention_is_the_same_in_company_on_every_level(void **state)
     }
 }
 
+/* Values that are the first part of keys give what copies of them give. */
+static void attention_takes_values_inside_keys_on_every_level(void **state)
+{
+    (void)state;
+    enum { WIDTH = 72, VALUE = 56, COUNT = 11 };
+    static float q[COUNT * WIDTH], inside[COUNT * VALUE], apart[COUNT * VALUE];
+    static uint16_t k[POSITIONS * WIDTH], v[POSITIONS * VALUE];
+    fill_floats(q, WEIR_COUNT(q), FILL_RANDOM);
+    fill_halves(k, WEIR_COUNT(k), 4.0f);
+    for (size_t position = 0; position < POSITIONS; position++)
+        memcpy(v + position * VALUE, k + position * WIDTH, VALUE * sizeof(*v));
+    for (size_t level = 0; level < WEIR_COUNT(level_masks); level++) {
+        struct weir_kernels kernels;
+        struct weir_attention jobs[COUNT];
+        if (!level_init(&kernels, level))
+            continue;
+        for (size_t at = 0; at < COUNT; at++)
+            jobs[at] = (struct weir_attention){
+                .q = q + at * WIDTH,
+                .k = k,
+                .v = v,
+                .pages = &first_page,
+                .k_stride = WIDTH,
+                .v_stride = VALUE,
+                .page_length = POSITIONS,
+                .d_head = WIDTH,
+                .d_value = VALUE,
+                .n_position = POSITIONS - COUNT + at,
+                .scale = 0.125f,
+                .out = apart + at * VALUE,
+            };
+        kernels.attention(jobs, COUNT);
+        for (size_t at = 0; at < COUNT; at++) {
+            jobs[at].v = k;
+            jobs[at].v_stride = WIDTH;
+            jobs[at].out = inside + at * VALUE;
+        }
+        kernels.attention(jobs, COUNT);
+        assert_memory_equal(inside, apart, sizeof(inside));
+    }
+}
+
 enum { PAGED = 2 * 128 + 70, D_HEAD = 24, PAGES_MAX = PAGED / 5 + 1, APART = 40 };
 
 /* K and V in one piece, and in pages that lie apart and out of order. */
@@ -249,6 +291,7 @@ int main(void)
         cmocka_unit_test(attention_matches_the_formula_on_every_level),
         cmocka_unit_test(windows_sinks_caps_and_narrow_values_match_the_formula),
         cmocka_unit_test(attention_is_the_same_in_company_on_every_level),
+        cmocka_unit_test(attention_takes_values_inside_keys_on_every_level),
         cmocka_unit_test(attention_is_the_same_in_pages_on_every_level),
     };
     return cmocka_run_group_tests(tests, choose_seed, NULL);

@@ -1,0 +1,107 @@
+/* latent_joint.c - older files' one matrix for keys and values of all heads, in two stacks.
+ *
+ * Its rows are, for each head, what makes d_plain values of a key and what makes d_value values,
+ * from the latent ones. Values are used as they lie. Keys are absorbed into queries, which wants
+ * the matrix turned round: a copy is made once, of floats, for the bytes of a format lie along
+ * rows. */
+#include "model/model_internal.h"
+
+enum { COPY_ALIGN = 64, PIECE = 256 }; /* values decoded at once: a multiple of every block */
+
+/* A float of 16 bits holds what the file's value is to 11 bits, but for the range of BF16. */
+static enum weir_type copy_type(enum weir_type type)
+{
+    return type == WEIR_TYPE_F32 || type == WEIR_TYPE_BF16 ? type : WEIR_TYPE_F16;
+}
+
+/* Rows [first_row, first_row + rows) of each head in the joint matrix. */
+static struct weir_weight stack_of(const struct weir_weight *joint, uint32_t n_head,
+                                   uint64_t first_row, uint64_t rows)
+{
+    struct weir_weight stack = *joint;
+    stack.count = n_head;
+    stack.rows = rows;
+    stack.matrix_bytes = rows * joint->row_bytes;
+    stack.stride_bytes = joint->rows / n_head * joint->row_bytes;
+    if (joint->data != NULL)
+        stack.data = joint->data + first_row * joint->row_bytes;
+    return stack;
+}
+
+static void lay_out_copy(struct weir_mixer *mixer, struct weir_mem *mem)
+{
+    const struct weir_latent_shape *shape = &mixer->latent.shape;
+    const struct weir_weight *joint = &mixer->latent.kv_up;
+    const enum weir_type type = copy_type(joint->type);
+    struct weir_weight *absorb = &mixer->latent.absorb;
+    *absorb = (struct weir_weight){
+        .tensor = joint->tensor,
+        .type = type,
+        .cols = shape->d_plain,
+        .rows = shape->d_latent,
+        .row_bytes = weir_quant_row_bytes(type, shape->d_plain),
+        .count = mixer->n_head,
+    };
+    absorb->matrix_bytes = absorb->rows * absorb->row_bytes;
+    absorb->stride_bytes = absorb->matrix_bytes;
+    absorb->data =
+        weir_mem_alloc(mem, WEIR_MEM_TRUNK, absorb->count * absorb->matrix_bytes, COPY_ALIGN);
+    mixer->latent.expand = stack_of(joint, mixer->n_head, shape->d_plain, shape->d_value);
+}
+
+void weir_latent_heads_layout(struct weir_model *model, struct weir_mem *mem)
+{
+    for (uint32_t layer = 0; layer < model->shape.n_layer; layer++) {
+        struct weir_mixer *mixer = &model->layers[layer].mixer;
+        struct weir_latent *latent = &mixer->latent;
+        if (mixer->kind != WEIR_MIXER_LATENT)
+            continue;
+        if (latent->shape.is_joint) {
+            lay_out_copy(mixer, mem);
+            continue;
+        }
+        latent->absorb = latent->k_up;
+        latent->expand = latent->v_up;
+    }
+}
+
+static void put_value(enum weir_type type, uint8_t *at, float value)
+{
+    const uint16_t half = type == WEIR_TYPE_BF16 ? weir_f32_to_bf16(value) : weir_f32_to_f16(value);
+    if (type == WEIR_TYPE_F32)
+        *(float *)(void *)at = value;
+    else
+        *(uint16_t *)(void *)at = half;
+}
+
+/* One head's rows for keys become columns of the copy. */
+static void turn_head(const struct weir_latent *latent, uint32_t head)
+{
+    const struct weir_weight *joint = &latent->kv_up;
+    const struct weir_weight *copy = &latent->absorb;
+    const struct weir_type_info *info = weir_quant_info(joint->type);
+    const uint64_t value_bytes = weir_quant_row_bytes(copy->type, 1);
+    const uint64_t head_rows = latent->shape.d_plain + latent->shape.d_value;
+    uint8_t *to = (uint8_t *)(uintptr_t)copy->data + head * copy->stride_bytes;
+    for (uint64_t row = 0; row < latent->shape.d_plain; row++) {
+        const uint8_t *from = joint->data + (head * head_rows + row) * joint->row_bytes;
+        for (uint64_t first = 0; first < joint->cols; first += PIECE) {
+            float values[PIECE];
+            const size_t count = (size_t)weir_min(PIECE, joint->cols - first);
+            weir_quant_decode_row(joint->type, from + first / info->block_len * info->block_bytes,
+                                  values, count);
+            for (size_t index = 0; index < count; index++)
+                put_value(copy->type, to + (first + index) * copy->row_bytes + row * value_bytes,
+                          values[index]);
+        }
+    }
+}
+
+void weir_latent_heads_load(struct weir_model *model)
+{
+    for (uint32_t layer = 0; layer < model->shape.n_layer; layer++) {
+        const struct weir_mixer *mixer = &model->layers[layer].mixer;
+        for (uint32_t head = 0; mixer->latent.shape.is_joint && head < mixer->n_head; head++)
+            turn_head(&mixer->latent, head);
+    }
+}
