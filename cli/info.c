@@ -99,8 +99,12 @@ static void print_info(const struct weir_model_info *info)
     printf("%-18s %s\n", "runs here", info->status == WEIR_OK ? "yes" : "no");
     for (uint32_t index = 0; index < info->missing_count; index++)
         print_text(index == 0 ? "because" : "and", info->missing[index]);
-    printf("%-18s GGUF v%u, %u keys, %u tensors\n", "file", info->gguf_version, info->key_count,
-           info->tensor_count);
+    if (info->gguf_version == 0)
+        printf("%-18s Hugging Face, %u keys, %u tensors\n", "directory", info->key_count,
+               info->tensor_count);
+    else
+        printf("%-18s GGUF v%u, %u keys, %u tensors\n", "file", info->gguf_version, info->key_count,
+               info->tensor_count);
     if (info->file_count > 1)
         printf("%-18s %u\n", "parts", info->file_count);
     print_bytes("size", info->file_bytes);
@@ -144,7 +148,8 @@ static json_t *describe_info(const struct weir_cli_options *options,
         json_array_append_new(
             missing, weir_cli_json_string(info->missing[index], strlen(info->missing[index])));
     json_object_set_new(object, "missing", missing);
-    weir_cli_json_count(object, "gguf_version", info->gguf_version);
+    weir_cli_json_count(object, "gguf_version",
+                        info->gguf_version == 0 ? UINT64_MAX : info->gguf_version);
     weir_cli_json_count(object, "key_count", info->key_count);
     weir_cli_json_count(object, "tensor_count", info->tensor_count);
     weir_cli_json_count(object, "file_count", info->file_count);

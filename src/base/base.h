@@ -83,6 +83,12 @@ static inline uint64_t weir_max(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
+/* Where something begins, in one of several files. */
+struct weir_place {
+    uint64_t offset;
+    uint32_t file;
+};
+
 /* False when the result does not fit; *out is then unchanged. For numbers read from files. */
 bool weir_checked_mul(uint64_t a, uint64_t b, uint64_t *out);
 bool weir_checked_add(uint64_t a, uint64_t b, uint64_t *out);

@@ -41,21 +41,23 @@ static void describe_types(const weir_manifest *manifest, char *out, size_t capa
 
 /* Types that nothing here can read, in the order of the file: the first ones. */
 struct strange_types {
-    uint32_t ggml_types[8], tensor_counts[8];
+    const struct weir_tensor *firsts[8]; /* one of each */
+    uint32_t tensor_counts[8];
     uint32_t count;
     uint32_t more; /* tensors of others */
 };
 
-static void count_strange(struct strange_types *strange, uint32_t ggml_type)
+static void count_strange(struct strange_types *strange, const struct weir_tensor *tensor)
 {
     uint32_t at = 0;
-    while (at < strange->count && strange->ggml_types[at] != ggml_type)
+    while (at < strange->count && (strange->firsts[at]->ggml_type != tensor->ggml_type ||
+                                   strcmp(strange->firsts[at]->type_name, tensor->type_name) != 0))
         at++;
-    if (at == WEIR_COUNT(strange->ggml_types)) {
+    if (at == WEIR_COUNT(strange->firsts)) {
         strange->more++;
         return;
     }
-    strange->ggml_types[at] = ggml_type;
+    strange->firsts[at] = tensor;
     strange->tensor_counts[at]++;
     strange->count = (uint32_t)weir_max(strange->count, at + 1);
 }
@@ -67,14 +69,16 @@ static void describe_strange_types(const weir_manifest *manifest, char *out, siz
     size_t length = 0;
     for (uint32_t index = 0; index < weir_manifest_tensor_count(manifest); index++)
         if (!weir_manifest_tensor_at(manifest, index)->known)
-            count_strange(&strange, weir_manifest_tensor_at(manifest, index)->ggml_type);
+            count_strange(&strange, weir_manifest_tensor_at(manifest, index));
     out[0] = '\0';
     for (uint32_t at = 0; at < strange.count && length < capacity; at++) {
-        const char *name = weir_quant_ggml_name(strange.ggml_types[at]);
+        const struct weir_tensor *tensor = strange.firsts[at];
+        const bool has_name =
+            weir_quant_ggml_name(tensor->ggml_type) != NULL || weir_manifest_version(manifest) == 0;
         char number[32];
-        snprintf(number, sizeof(number), "type %u", strange.ggml_types[at]);
+        snprintf(number, sizeof(number), "type %u", tensor->ggml_type);
         length += (size_t)snprintf(out + length, capacity - length, "%s%s (%u%s)",
-                                   at == 0 ? "" : ", ", name == NULL ? number : name,
+                                   at == 0 ? "" : ", ", has_name ? tensor->type_name : number,
                                    strange.tensor_counts[at], at == 0 ? " tensors" : "");
     }
     if (strange.more > 0 && length < capacity)
@@ -260,11 +264,10 @@ static void visit_tensors(const weir_manifest *manifest, weir_model_visit_fn *vi
 {
     for (uint32_t index = 0; index < weir_manifest_tensor_count(manifest); index++) {
         const struct weir_tensor *tensor = weir_manifest_tensor_at(manifest, index);
-        const char *type = weir_quant_ggml_name(tensor->ggml_type);
         char value[160];
         int length =
             snprintf(value, sizeof(value), "%s [%llu, %llu, %llu, %llu] %llu bytes at %llu",
-                     type == NULL ? "unknown type" : type, (unsigned long long)tensor->dims[0],
+                     tensor->type_name, (unsigned long long)tensor->dims[0],
                      (unsigned long long)tensor->dims[1], (unsigned long long)tensor->dims[2],
                      (unsigned long long)tensor->dims[3], (unsigned long long)tensor->bytes,
                      (unsigned long long)tensor->offset);

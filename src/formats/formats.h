@@ -12,7 +12,8 @@
  *           a byte order that is not built in, too many files. WEIR_ERR_NOMEM.
  * Limits    WEIR_FILE_MAX files, WEIR_TENSOR_MAX tensors, WEIR_KEY_MAX keys, WEIR_NAME_MAX bytes
  *           of a name, WEIR_METADATA_BYTES_MAX before the tensor data, 4 dimensions.
- * Source    GGUF specification v2 and v3 (little-endian).
+ * Source    GGUF specification v2 and v3 (little-endian); safetensors, and config.json of Hugging
+ *           Face transformers (docs/formats/hf.md).
  */
 #ifndef WEIR_FORMATS_H
 #define WEIR_FORMATS_H
@@ -34,16 +35,22 @@ struct weir_tensor {
     uint32_t n_dim;
     uint64_t dims[4]; /* unused ones are 1 */
     uint32_t ggml_type;
-    bool known; /* type below is valid; false: a format that is not built in */
+    const char *type_name; /* as the file has it, for people */
+    bool known;            /* type below is valid; false: a format that is not built in */
     enum weir_type type;
     uint64_t offset; /* absolute in its file */
-    uint64_t bytes;  /* 0 when !known */
+    uint64_t bytes;  /* 0 when !known in a GGUF file, and for what is in no file */
     uint32_t file;   /* the manifest's; 0 for a model in one file */
+    /* [dims[2]]: where each matrix of a stack begins when they do not follow each other; offset and
+     * file are then the first one's. NULL: they do. */
+    const struct weir_place *places;
+    const float *values; /* [dims[0]] of a vector that is in no file; NULL: it is in one */
 };
 
 typedef struct weir_manifest weir_manifest;
 
 /* Reads the head of the file only; never tensor data; leaves nothing in the page cache that counts.
+ * A path of a directory is a Hugging Face model: keys and names are those of a GGUF file of it.
  * Of a model in several files (docs/formats/gguf.md) path is the first; the others lie beside it:
  * all their tensors, the keys of the first. On failure *out stays unset. */
 enum weir_status weir_manifest_open(weir_manifest **out, const char *path, struct weir_err *err);
@@ -57,13 +64,14 @@ void weir_manifest_close(weir_manifest **manifest);
  * file is opened and on that thread. The engine tells weir_config.notice each of them. */
 struct weir_warnings *weir_manifest_warnings(const weir_manifest *manifest);
 
-/* Of the first file, which was opened. */
+/* What was opened: the first file, or the directory. */
 const char *weir_manifest_path(const weir_manifest *manifest);
 uint32_t weir_manifest_file_count(const weir_manifest *manifest);
 const char *weir_manifest_file_path(const weir_manifest *manifest, uint32_t file);
 uint64_t weir_manifest_file_bytes(const weir_manifest *manifest, uint32_t file);
 /* Of all files. */
 uint64_t weir_manifest_bytes(const weir_manifest *manifest);
+/* Of GGUF; 0: a directory. */
 uint32_t weir_manifest_version(const weir_manifest *manifest);
 
 uint32_t weir_manifest_tensor_count(const weir_manifest *manifest);

@@ -240,6 +240,9 @@ static enum weir_status check_tensor(struct parser *parser, struct weir_tensor *
                              (unsigned long long)tensor->dims[2],
                              (unsigned long long)tensor->dims[3]);
     tensor->known = weir_quant_from_ggml(tensor->ggml_type, &tensor->type);
+    tensor->type_name = weir_quant_ggml_name(tensor->ggml_type);
+    if (tensor->type_name == NULL)
+        tensor->type_name = "unknown type";
     if (tensor->known && !measure_tensor(tensor))
         return WEIR_FAIL(parser->err, WEIR_ERR_FORMAT,
                          "%s: tensor %s: rows of %llu values cannot be stored as %s", file,
@@ -299,8 +302,10 @@ static enum weir_status allocate(struct parser *parser, uint64_t tensor_count, u
     manifest->keys = weir_heap_array(key_count, sizeof(*manifest->keys));
     manifest->tensors = weir_heap_array(tensor_count, sizeof(*manifest->tensors));
     if (manifest->keys == NULL || manifest->tensors == NULL ||
-        weir_names_init(&manifest->key_index, (uint32_t)key_count) != WEIR_OK ||
-        weir_names_init(&manifest->tensor_index, (uint32_t)tensor_count) != WEIR_OK)
+        weir_names_init(&manifest->key_index, (uint32_t)key_count, manifest, weir_gguf_key_name) !=
+            WEIR_OK ||
+        weir_names_init(&manifest->tensor_index, (uint32_t)tensor_count, manifest,
+                        weir_gguf_tensor_name) != WEIR_OK)
         return WEIR_FAIL(parser->err, WEIR_ERR_NOMEM, "%s: no memory for %llu keys, %llu tensors",
                          parser->source->name, (unsigned long long)key_count,
                          (unsigned long long)tensor_count);
@@ -311,7 +316,7 @@ static enum weir_status index_keys(struct parser *parser, uint32_t key_count)
 {
     struct weir_manifest *manifest = parser->manifest;
     for (uint32_t index = 0; index < key_count; index++)
-        if (weir_names_put(&manifest->key_index, manifest, weir_gguf_key_name, index) != UINT32_MAX)
+        if (weir_names_put(&manifest->key_index, index) != UINT32_MAX)
             return WEIR_FAIL(parser->err, WEIR_ERR_FORMAT, "%s: key %s is there twice",
                              parser->source->name, weir_gguf_key_name(manifest, index));
     manifest->key_count = key_count;
@@ -408,8 +413,7 @@ static enum weir_status place_tensors(struct parser *parser, uint32_t tensor_cou
         struct weir_tensor *tensor = &manifest->tensors[index];
         tensor->name = (const char *)manifest->head + names[index];
         WEIR_TRY(check_tensor(parser, tensor, data_at, alignment));
-        if (weir_names_put(&manifest->tensor_index, manifest, weir_gguf_tensor_name, index) !=
-            UINT32_MAX)
+        if (weir_names_put(&manifest->tensor_index, index) != UINT32_MAX)
             return WEIR_FAIL(parser->err, WEIR_ERR_FORMAT, "%s: tensor %s is there twice",
                              parser->source->name, tensor->name);
     }

@@ -8,15 +8,18 @@
 
 #include "base/heap.h"
 #include "base/utf8.h"
+#include "formats/hf.h"
 #include "formats/manifest_internal.h"
 
-const char *weir_gguf_key_name(const struct weir_manifest *manifest, uint32_t index)
+const char *weir_gguf_key_name(const void *owner, uint32_t index)
 {
+    const struct weir_manifest *manifest = owner;
     return (const char *)manifest->head + manifest->keys[index].name_at;
 }
 
-const char *weir_gguf_tensor_name(const struct weir_manifest *manifest, uint32_t index)
+const char *weir_gguf_tensor_name(const void *owner, uint32_t index)
 {
+    const struct weir_manifest *manifest = owner;
     return manifest->tensors[index].name;
 }
 
@@ -49,46 +52,29 @@ static enum weir_status parse_source(weir_manifest **out, struct gguf_source *so
     return WEIR_OK;
 }
 
-static enum weir_status open_file(struct gguf_source *source, struct weir_err *err)
-{
-    source->fd = open(source->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (source->fd < 0)
-        return WEIR_FAIL_OS(err, errno, "open %s", source->name);
-    const off_t end = lseek(source->fd, 0, SEEK_END);
-    if (end < 0)
-        return WEIR_FAIL_OS(err, errno, "%s is not a file that can be read at any place",
-                            source->name);
-    uint8_t byte;
-    const ssize_t found = pread(source->fd, &byte, 1, 0);
-    if (found < 0)
-        return WEIR_FAIL_OS(err, errno, "read %s", source->name);
-    if (end == 0 && found > 0)
-        return WEIR_FAIL(err, WEIR_ERR_FORMAT, "%s has no size: wanted a file, found a device",
-                         source->name);
-    if (end == 0)
-        return WEIR_FAIL(err, WEIR_ERR_FORMAT, "%s is empty", source->name);
-    source->file_bytes = (uint64_t)end;
-    return WEIR_OK;
-}
-
 enum weir_status weir_manifest_open_one(weir_manifest **out, const char *path, struct weir_err *err)
 {
     struct gguf_source source = {.fd = -1, .name = path};
-    enum weir_status status = open_file(&source, err);
+    enum weir_status status = weir_gguf_source_open(&source, err);
     if (status == WEIR_OK)
         status = parse_source(out, &source, err);
-    if (source.fd >= 0) {
-        /* What was read is in our heap; the page cache's copy would count against the ceiling. */
-        posix_fadvise(source.fd, 0, 0, POSIX_FADV_DONTNEED);
-        close(source.fd);
-    }
-    weir_heap_free(source.bytes);
+    weir_gguf_source_close(&source);
     return status;
+}
+
+static bool is_folder(const char *path)
+{
+    const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
 }
 
 enum weir_status weir_manifest_open(weir_manifest **out, const char *path, struct weir_err *err)
 {
     weir_manifest *manifest = NULL;
+    if (is_folder(path))
+        return weir_hf_open(out, path, err);
     WEIR_TRY(weir_manifest_open_one(&manifest, path, err));
     const enum weir_status status = weir_parts_join(manifest, err);
     if (status != WEIR_OK) {
@@ -153,6 +139,10 @@ void weir_manifest_close(weir_manifest **manifest)
     weir_heap_free(closing->token_types);
     weir_heap_free(closing->scores);
     weir_heap_free(closing->end_ids);
+    weir_heap_free(closing->folder);
+    weir_heap_free(closing->names);
+    weir_heap_free(closing->places);
+    weir_heap_free(closing->values);
     weir_heap_free(closing);
     *manifest = NULL;
 }
@@ -164,7 +154,7 @@ struct weir_warnings *weir_manifest_warnings(const weir_manifest *manifest)
 
 const char *weir_manifest_path(const weir_manifest *manifest)
 {
-    return manifest->files[0].path;
+    return manifest->folder != NULL ? manifest->folder : manifest->files[0].path;
 }
 
 uint32_t weir_manifest_file_count(const weir_manifest *manifest)
@@ -210,15 +200,13 @@ const struct weir_tensor *weir_manifest_tensor_at(const weir_manifest *manifest,
 
 const struct weir_tensor *weir_manifest_tensor(const weir_manifest *manifest, const char *name)
 {
-    const uint32_t index =
-        weir_names_find(&manifest->tensor_index, manifest, weir_gguf_tensor_name, name);
+    const uint32_t index = weir_names_find(&manifest->tensor_index, name);
     return index == UINT32_MAX ? NULL : &manifest->tensors[index];
 }
 
 const struct gguf_key *weir_gguf_find_key(const struct weir_manifest *manifest, const char *name)
 {
-    const uint32_t index =
-        weir_names_find(&manifest->key_index, manifest, weir_gguf_key_name, name);
+    const uint32_t index = weir_names_find(&manifest->key_index, name);
     return index == UINT32_MAX ? NULL : &manifest->keys[index];
 }
 

@@ -31,23 +31,28 @@ struct gguf_key {
     bool is_array;
 };
 
+/* The name of an index; owner is whose names they are. */
+typedef const char *name_index_get_fn(const void *owner, uint32_t index);
+
 /* Names to indices: open addressing, twice as many places as names at least. */
 struct name_index {
     uint32_t *places; /* index + 1; 0 is free */
     uint32_t mask;
+    const void *owner; /* borrowed */
+    name_index_get_fn *get;
 };
 
 /* One of the files that a model is in. */
 struct manifest_file {
     char *path;
     uint64_t bytes;
-    uint8_t *head; /* the file up to the tensor data; names inside are ended by NUL */
+    uint8_t *head; /* keys, and what comes before the tensor data; names end with NUL */
 };
 
 struct weir_manifest {
     struct manifest_file *files; /* [file_count]; the first one has the keys */
     uint32_t file_count;
-    uint32_t version;
+    uint32_t version;    /* of GGUF; 0: a directory of safetensors */
     const uint8_t *head; /* of the first file */
     uint64_t head_bytes;
     struct gguf_key *keys;
@@ -55,6 +60,12 @@ struct weir_manifest {
     uint32_t key_count, tensor_count;
     struct name_index key_index, tensor_index;
     struct weir_warnings *warnings;
+
+    /* Of a directory: what its tensors point at. */
+    char *folder; /* its path; NULL: no directory */
+    char *names;
+    struct weir_place *places;
+    float *values;
 
     /* the vocabulary, built at the first call */
     struct weir_vocab vocab;
@@ -74,6 +85,11 @@ struct gguf_source {
     const char *name; /* for messages */
 };
 
+/* Open the file called source->name; its size is then known. Errors: IO, FORMAT (it is empty). */
+enum weir_status weir_gguf_source_open(struct gguf_source *source, struct weir_err *err);
+/* Whatever is open, and the buffer unless somebody took it (bytes NULL). Leaves nothing in the page
+ * cache that would count against the ceiling. */
+void weir_gguf_source_close(struct gguf_source *source);
 /* Make [0, end) of the file available. WEIR_ERR_FORMAT when the file is shorter. */
 enum weir_status weir_gguf_source_need(struct gguf_source *source, uint64_t end, const char *what,
                                        struct weir_err *err);
@@ -101,15 +117,15 @@ const struct gguf_key *weir_gguf_find_key(const struct weir_manifest *manifest, 
 bool weir_gguf_element(const struct weir_manifest *manifest, const struct gguf_key *key,
                        uint64_t index, bool *is_integer, int64_t *integer, double *real);
 
-enum weir_status weir_names_init(struct name_index *index, uint32_t count);
-/* The index under which value's name was put before, or UINT32_MAX after putting it in. get gives
- * the name of an index. */
-typedef const char *name_index_get_fn(const struct weir_manifest *manifest, uint32_t index);
-uint32_t weir_names_put(struct name_index *index, const struct weir_manifest *manifest,
-                        name_index_get_fn *get, uint32_t value);
-uint32_t weir_names_find(const struct name_index *index, const struct weir_manifest *manifest,
-                         name_index_get_fn *get, const char *name);
-const char *weir_gguf_key_name(const struct weir_manifest *manifest, uint32_t index);
-const char *weir_gguf_tensor_name(const struct weir_manifest *manifest, uint32_t index);
+/* For at most count names. Errors: NOMEM. */
+enum weir_status weir_names_init(struct name_index *index, uint32_t count, const void *owner,
+                                 name_index_get_fn *get);
+/* The index under which value's name was put before, or UINT32_MAX after putting it in. */
+uint32_t weir_names_put(struct name_index *index, uint32_t value);
+/* UINT32_MAX when there is none. */
+uint32_t weir_names_find(const struct name_index *index, const char *name);
+/* Of a struct weir_manifest. */
+name_index_get_fn weir_gguf_key_name;
+name_index_get_fn weir_gguf_tensor_name;
 
 #endif

@@ -13,36 +13,37 @@ static uint32_t hash_name(const char *name)
     return hash;
 }
 
-enum weir_status weir_names_init(struct name_index *index, uint32_t count)
+enum weir_status weir_names_init(struct name_index *index, uint32_t count, const void *owner,
+                                 name_index_get_fn *get)
 {
     uint32_t capacity = 8;
     while (capacity < count * 2)
         capacity *= 2;
+    *index = (struct name_index){.mask = capacity - 1, .owner = owner, .get = get};
     index->places = weir_heap_array(capacity, sizeof(*index->places));
-    index->mask = capacity - 1;
     return index->places == NULL ? WEIR_ERR_NOMEM : WEIR_OK;
 }
 
-uint32_t weir_names_put(struct name_index *index, const struct weir_manifest *manifest,
-                        name_index_get_fn *get, uint32_t value)
+/* The place that has name, or the free one where it would be. */
+static uint32_t find_place(const struct name_index *index, const char *name)
 {
-    const char *name = get(manifest, value);
     uint32_t at = hash_name(name) & index->mask;
-    for (; index->places[at] != 0; at = (at + 1) & index->mask)
-        if (strcmp(get(manifest, index->places[at] - 1), name) == 0)
-            return index->places[at] - 1;
+    while (index->places[at] != 0 &&
+           strcmp(index->get(index->owner, index->places[at] - 1), name) != 0)
+        at = (at + 1) & index->mask;
+    return at;
+}
+
+uint32_t weir_names_put(struct name_index *index, uint32_t value)
+{
+    const uint32_t at = find_place(index, index->get(index->owner, value));
+    if (index->places[at] != 0)
+        return index->places[at] - 1;
     index->places[at] = value + 1;
     return UINT32_MAX;
 }
 
-uint32_t weir_names_find(const struct name_index *index, const struct weir_manifest *manifest,
-                         name_index_get_fn *get, const char *name)
+uint32_t weir_names_find(const struct name_index *index, const char *name)
 {
-    if (index->places == NULL)
-        return UINT32_MAX;
-    for (uint32_t at = hash_name(name) & index->mask; index->places[at] != 0;
-         at = (at + 1) & index->mask)
-        if (strcmp(get(manifest, index->places[at] - 1), name) == 0)
-            return index->places[at] - 1;
-    return UINT32_MAX;
+    return index->places == NULL ? UINT32_MAX : index->places[find_place(index, name)] - 1;
 }

@@ -219,11 +219,11 @@ static enum weir_status index_tensors(struct weir_manifest *manifest, struct wei
     struct name_index *names = &manifest->tensor_index;
     weir_heap_free(names->places);
     names->places = NULL;
-    if (weir_names_init(names, manifest->tensor_count) != WEIR_OK)
+    if (weir_names_init(names, manifest->tensor_count, manifest, weir_gguf_tensor_name) != WEIR_OK)
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for the names of %u tensors",
                          manifest->tensor_count);
     for (uint32_t index = 0; index < manifest->tensor_count; index++) {
-        const uint32_t before = weir_names_put(names, manifest, weir_gguf_tensor_name, index);
+        const uint32_t before = weir_names_put(names, index);
         if (before != UINT32_MAX)
             return WEIR_FAIL(err, WEIR_ERR_FORMAT, "tensor %s is there twice: in %s and in %s",
                              manifest->tensors[index].name,

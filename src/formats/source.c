@@ -9,6 +9,38 @@
 
 enum { STEP_BYTES = 1 << 20 };
 
+enum weir_status weir_gguf_source_open(struct gguf_source *source, struct weir_err *err)
+{
+    source->fd = open(source->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (source->fd < 0)
+        return WEIR_FAIL_OS(err, errno, "open %s", source->name);
+    const off_t end = lseek(source->fd, 0, SEEK_END);
+    if (end < 0)
+        return WEIR_FAIL_OS(err, errno, "%s is not a file that can be read at any place",
+                            source->name);
+    uint8_t byte;
+    const ssize_t found = pread(source->fd, &byte, 1, 0);
+    if (found < 0)
+        return WEIR_FAIL_OS(err, errno, "read %s", source->name);
+    if (end == 0 && found > 0)
+        return WEIR_FAIL(err, WEIR_ERR_FORMAT, "%s has no size: wanted a file, found a device",
+                         source->name);
+    if (end == 0)
+        return WEIR_FAIL(err, WEIR_ERR_FORMAT, "%s is empty", source->name);
+    source->file_bytes = (uint64_t)end;
+    return WEIR_OK;
+}
+
+void weir_gguf_source_close(struct gguf_source *source)
+{
+    if (source->fd >= 0) {
+        posix_fadvise(source->fd, 0, 0, POSIX_FADV_DONTNEED);
+        close(source->fd);
+    }
+    weir_heap_free(source->bytes);
+    *source = (struct gguf_source){.fd = -1, .name = source->name};
+}
+
 /* Read [length, end) of the file into the buffer, which has the room. */
 static enum weir_status read_more(struct gguf_source *source, uint64_t end, struct weir_err *err)
 {

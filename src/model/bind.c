@@ -94,10 +94,9 @@ static enum weir_status check_tensor(const struct place *place, const struct wei
 {
     const struct weir_tensor *tensor = place->tensor;
     if (!tensor->known) {
-        const char *type = weir_quant_ggml_name(tensor->ggml_type);
         return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
                          "tensor %s has type %s (ggml %u), which is not built in", tensor->name,
-                         type == NULL ? "unknown" : type, tensor->ggml_type);
+                         tensor->type_name, tensor->ggml_type);
     }
     WEIR_TRY(check_dim(place, 0, role->cols, err));
     WEIR_TRY(check_dim(place, 1, role->rows, err));
@@ -120,6 +119,7 @@ static void place_weight(struct weir_weight *weight, const struct place *place)
         .rows = tensor->dims[1] / place->n_part,
         .count = tensor->dims[2],
         .offset = tensor->offset,
+        .places = tensor->places,
         .row_bytes = weir_quant_row_bytes(tensor->type, (size_t)tensor->dims[0]),
     };
     weight->matrix_bytes = weight->rows * weight->row_bytes;

@@ -35,6 +35,7 @@ static const char *const read_keys[] = {
     "rope.freq_base",
     "rope.freq_base_swa",
     "rope.dimension_count_swa",
+    "rope.interleaved", /* weir's own (docs/formats/hf.md) */
     "rope.scale_linear",
     "rope.scaling.type",
     "rope.scaling.factor",

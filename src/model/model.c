@@ -122,6 +122,10 @@ static void load_vector(struct weir_trunk_visitor *self, struct weir_vector *vec
     struct load_visitor *visitor = (struct load_visitor *)self;
     const struct weir_tensor *tensor = vector->tensor;
     const size_t count = (size_t)tensor->dims[0];
+    if (tensor->values != NULL) {
+        memcpy(vector->data, tensor->values, count * sizeof(*vector->data));
+        return;
+    }
     if (tensor->type == WEIR_TYPE_F32) {
         load_bytes(visitor, tensor->file, tensor->offset, tensor->bytes, vector->data);
         return;
@@ -189,6 +193,7 @@ void weir_model_store_layer(const struct weir_model *model, uint32_t layer,
             .stride_bytes = slices[slice]->stride_bytes,
             .bytes = (uint32_t)slices[slice]->matrix_bytes,
             .file = slices[slice]->file,
+            .places = slices[slice]->places,
         };
 }
 

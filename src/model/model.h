@@ -115,6 +115,9 @@ struct weir_weight {
     uint64_t stride_bytes; /* from one matrix of a stack to the next */
     uint64_t count;        /* matrices in the stack: 1, n_expert or n_head */
     uint64_t offset;       /* of the first, in its file */
+    /* [count], the manifest's: where each begins when they are no stack; offset, stride_bytes and
+     * file then say nothing. NULL: they are. */
+    const struct weir_place *places;
     const uint8_t *data;   /* set by load; NULL for experts, which live in the store */
 };
 

@@ -176,6 +176,7 @@ enum weir_status weir_shape_read_mixer(const struct weir_key_reader *reader,
     mixer->kind = WEIR_MIXER_ATTENTION;
     mixer->rope = !turns ? WEIR_ROPE_NONE : has_own_rope ? WEIR_ROPE_WINDOW : WEIR_ROPE_FULL;
     mixer->is_interleaved = (family->parts & WEIR_PART_INTERLEAVED) != 0;
+    WEIR_TRY(weir_key_bool(reader, "rope.interleaved", &mixer->is_interleaved));
     mixer->window = is_windowed && shape->window < shape->n_ctx_train ? shape->window : 0;
     mixer->is_in_chunks = usual->is_in_chunks;
     mixer->scale = shape->attention_scale != 0.0f ? shape->attention_scale

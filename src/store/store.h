@@ -44,12 +44,6 @@ enum {
     WEIR_SLICE_BYTES_MAX = 1 << 30,
 };
 
-/* Where something begins. */
-struct weir_place {
-    uint64_t offset;
-    uint32_t file; /* weir_io file index */
-};
-
 /* One slice of every record of a layer. */
 struct weir_slice {
     uint64_t offset;       /* of record 0 */

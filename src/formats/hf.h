@@ -1,0 +1,156 @@
+/* hf.h - Hugging Face directories as manifests: tables of families, and what the reader's files
+ * share (docs/formats/hf.md). */
+#ifndef WEIR_HF_H
+#define WEIR_HF_H
+
+#include "formats/safetensors.h"
+
+/* ---- what a family's configuration and tensors are called: hf_tables.c ----------------------- */
+
+/* How a member of config.json becomes a key. */
+enum hf_carry {
+    HF_IDLE,  /* of no effect for text, or the tensors say it */
+    HF_COUNT, /* a whole number: u32 */
+    HF_REAL,  /* a number: f32, as converters write it */
+    HF_FLAG,  /* bool */
+    HF_OFF,   /* refused unless it is off, or says nothing: null, false, [] */
+    HF_WORD,  /* refused unless it is the word, or an array of nothing else */
+};
+
+struct hf_key {
+    const char *name; /* in the part of config.json about text; a.b: member b of a */
+    enum hf_carry carry;
+    const char *key; /* after "FAMILY." */
+    const char *word;
+    double off;
+    bool has_fallback; /* what absence means, where the family's own code says it: */
+    double fallback;
+};
+
+/* How a tensor's values lie, beside how GGUF has them. */
+enum hf_layout {
+    HF_PLAIN,  /* alike: the dimensions are named the other way round */
+    HF_VECTOR, /* a matrix of one row or column is a vector there */
+    HF_EXPERT, /* one of the matrices of a stack */
+    HF_OUTPUT, /* left out where the output is tied to the embedding */
+    HF_SKIP,   /* of no use for text */
+};
+
+struct hf_tensor {
+    const char *name; /* '#' is a layer's number, '@' an expert's */
+    const char *gguf;
+    enum hf_layout layout;
+};
+
+enum { HF_TABLE_MAX = 6 };
+
+struct hf_family {
+    const char *model_type;   /* as config.json has it */
+    const char *architecture; /* general.architecture */
+    bool is_tied;             /* what an absent tie_word_embeddings means */
+    bool has_half_pairs;      /* rope turns pairs half a head apart, where GGUF has neighbours */
+    /* Rows of all tables together; each table ends with a row without a name. */
+    const struct hf_key *keys[HF_TABLE_MAX];
+    const struct hf_tensor *tensors[HF_TABLE_MAX];
+};
+
+/* NULL when there is none. */
+const struct hf_family *weir_hf_family_find(struct weir_json model_type);
+/* "llama, mixtral, ..." for messages. */
+const char *weir_hf_family_list(char *out, size_t capacity);
+
+/* ---- keys: key_writer.c ---------------------------------------------------------------------- */
+
+/* Keys on their way into a manifest that is being made. */
+struct hf_key_writer {
+    struct weir_manifest *manifest;
+    const char *family; /* what keys begin with */
+    uint8_t *bytes;
+    uint64_t length, capacity;
+    uint32_t key_capacity;
+    struct weir_err *err;
+};
+
+/* "FAMILY.suffix", or suffix itself where that begins with a dot (".general.name" is general.name).
+ * A key that is there already must have the same value. Errors: FORMAT, NOMEM. */
+enum weir_status weir_hf_put_count(struct hf_key_writer *writer, const char *suffix,
+                                   uint64_t value);
+enum weir_status weir_hf_put_real(struct hf_key_writer *writer, const char *suffix, double value);
+enum weir_status weir_hf_put_flag(struct hf_key_writer *writer, const char *suffix, bool value);
+enum weir_status weir_hf_put_text(struct hf_key_writer *writer, const char *suffix,
+                                  const char *value);
+bool weir_hf_has_key(const struct hf_key_writer *writer, const char *suffix);
+/* The manifest has its keys, and their memory; or the writer gives it back. */
+enum weir_status weir_hf_keys_finish(struct hf_key_writer *writer);
+void weir_hf_keys_free(struct hf_key_writer *writer);
+
+/* ---- config.json: hf_config.c, hf_rope.c ----------------------------------------------------- */
+
+/* What the rest of the reader needs of config.json. */
+struct hf_config {
+    const char *path; /* of config.json, for messages */
+    const struct hf_family *family;
+    struct weir_json root; /* all of it */
+    struct weir_json text; /* the part about text: the same, or a member */
+    bool is_tied;
+    uint32_t n_expert;
+    float *rope_factors; /* [rope_factor_count], the caller's to free; NULL: there are none */
+    uint32_t rope_factor_count;
+    struct weir_err *err;
+};
+
+/* A member of the part about text; a.b: member b of a. What is null is not there. */
+struct weir_json weir_hf_member(const struct hf_config *config, const char *name);
+/* A number of it: false when it is absent; an error when it is something else. */
+enum weir_status weir_hf_number(const struct hf_config *config, const char *name, bool *is_there,
+                                double *value);
+/* Family and all keys. Errors: FORMAT, UNSUPPORTED, NOMEM. */
+enum weir_status weir_hf_config_read(struct hf_config *config, struct hf_key_writer *writer);
+/* The part of it about rope. Needs the other keys. */
+enum weir_status weir_hf_rope_read(struct hf_config *config, struct hf_key_writer *writer);
+
+/* ---- tensors: hf_shards.c, hf_names.c -------------------------------------------------------- */
+
+/* A file in memory: what it begins with, and how long it claims to be. */
+struct weir_hf_file {
+    const char *name;
+    const void *bytes;
+    size_t length;
+    uint64_t file_bytes;
+};
+
+/* Where a directory's files come from: the disk, or memory, for tests. */
+struct weir_hf_folder {
+    const char *path;
+    const struct weir_hf_file *files; /* NULL: the disk */
+    uint32_t file_count;
+};
+
+/* The path of one of its files; the caller frees it. NULL: no memory. */
+char *weir_hf_path(const struct weir_hf_folder *folder, const char *name);
+/* A file of the directory, ready to be read: source->name is its path, which stays the caller's.
+ * Close it in any case. Errors: IO, FORMAT, NOMEM. */
+enum weir_status weir_hf_file_open(struct gguf_source *source, const struct weir_hf_folder *folder,
+                                   const char *path, struct weir_err *err);
+/* The whole of a JSON file; source has its bytes until it is closed. */
+enum weir_status weir_hf_json_open(struct weir_json *root, struct gguf_source *source,
+                                   const struct weir_hf_folder *folder, const char *path,
+                                   uint64_t most_bytes, struct weir_err *err);
+bool weir_hf_file_exists(const struct weir_hf_folder *folder, const char *name);
+
+/* The manifest's files, and all tensors that they and their index name. */
+enum weir_status weir_hf_shards_read(struct weir_manifest *manifest, struct weir_raw_list *list,
+                                     const struct weir_hf_folder *folder, struct weir_err *err);
+/* The manifest's tensors. */
+enum weir_status weir_hf_tensors_bind(struct weir_manifest *manifest,
+                                      const struct weir_raw_list *list,
+                                      const struct hf_config *config);
+
+/* ---- the directory: hf.c --------------------------------------------------------------------- */
+
+enum weir_status weir_hf_open(weir_manifest **out, const char *path, struct weir_err *err);
+/* The same from memory, for tests and the fuzz target. */
+enum weir_status weir_hf_parse(weir_manifest **out, const struct weir_hf_file *files,
+                               uint32_t file_count, struct weir_err *err);
+
+#endif

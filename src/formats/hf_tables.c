@@ -1,0 +1,219 @@
+/* hf_tables.c - what Hugging Face directories call keys and tensors: one row each.
+ *
+ * A family is a row of tables. A new one of known parts needs its row, and tables for what no other
+ * family has. Source: config.json and the safetensors index of each family's published models, and
+ * the configuration classes of Hugging Face transformers 5 (fallbacks). */
+#include "formats/hf.h"
+
+#include <stdio.h>
+
+/* ---- keys ------------------------------------------------------------------------------------ */
+
+static const struct hf_key common_keys[] = {
+    {.name = "num_hidden_layers", .carry = HF_COUNT, .key = "block_count"},
+    {.name = "hidden_size", .carry = HF_COUNT, .key = "embedding_length"},
+    {.name = "max_position_embeddings", .carry = HF_COUNT, .key = "context_length"},
+    {.name = "num_attention_heads", .carry = HF_COUNT, .key = "attention.head_count"},
+    {.name = "num_key_value_heads", .carry = HF_COUNT, .key = "attention.head_count_kv"},
+    {.name = "intermediate_size", .carry = HF_COUNT, .key = "feed_forward_length"},
+    {.name = "rms_norm_eps", .carry = HF_REAL, .key = "attention.layer_norm_rms_epsilon"},
+    {.name = "rope_theta", .carry = HF_REAL, .key = "rope.freq_base"},
+    {.name = "vocab_size", .carry = HF_COUNT, .key = "vocab_size"},
+    {.name = "hidden_act", .carry = HF_WORD, .word = "silu"},
+    {.name = "layer_types", .carry = HF_WORD, .word = "full_attention"},
+    /* The tensors say these: */
+    {.name = "attention_bias"},
+    {.name = "mlp_bias"},
+    {.name = "qkv_bias"},
+    /* Notes about how a model came to be, and how other programs run it: */
+    {.name = "_name_or_path"},
+    {.name = "_attn_implementation_autoset"},
+    {.name = "architectures"},
+    {.name = "attention_dropout"},
+    {.name = "auto_map"},
+    {.name = "bos_token_id"},
+    {.name = "chunk_size_feed_forward"},
+    {.name = "dtype"},
+    {.name = "eos_token_id"},
+    {.name = "id2label"},
+    {.name = "initializer_range"},
+    {.name = "is_encoder_decoder"},
+    {.name = "label2id"},
+    {.name = "model_type"},
+    {.name = "output_attentions"},
+    {.name = "output_hidden_states"},
+    {.name = "pad_token_id"},
+    {.name = "pretraining_tp"},
+    {.name = "problem_type"},
+    {.name = "return_dict"},
+    {.name = "tie_word_embeddings"}, /* hf_config.c */
+    {.name = "torch_dtype"},
+    {.name = "transformers_version"},
+    {.name = "use_cache"},
+    {0},
+};
+
+static const struct hf_key head_keys[] = {
+    {.name = "head_dim", .carry = HF_COUNT, .key = "attention.key_length"},
+    {.name = "head_dim", .carry = HF_COUNT, .key = "attention.value_length"},
+    {0},
+};
+
+/* Windows of a family that has them only where a flag says so. */
+static const struct hf_key no_window_keys[] = {
+    {.name = "use_sliding_window", .carry = HF_OFF},
+    {.name = "sliding_window"},
+    {.name = "max_window_layers"},
+    {0},
+};
+
+static const struct hf_key window_keys[] = {
+    {.name = "sliding_window", .carry = HF_COUNT, .key = "attention.sliding_window"},
+    {0},
+};
+
+static const struct hf_key expert_keys[] = {
+    {.name = "num_experts", .carry = HF_COUNT, .key = "expert_count"},
+    {.name = "num_local_experts", .carry = HF_COUNT, .key = "expert_count"},
+    {.name = "num_experts_per_tok", .carry = HF_COUNT, .key = "expert_used_count"},
+    {.name = "output_router_logits"}, /* of training */
+    {.name = "router_aux_loss_coef"},
+    {.name = "router_jitter_noise"},
+    {0},
+};
+
+/* Whether the chosen experts' weights are made to sum 1: absent, they are not. */
+static const struct hf_key norm_keys[] = {
+    {.name = "norm_topk_prob",
+     .carry = HF_FLAG,
+     .key = "expert_weights_norm",
+     .has_fallback = true},
+    {0},
+};
+
+static const struct hf_key olmoe_keys[] = {
+    {.name = "clip_qkv", .carry = HF_REAL, .key = "attention.clamp_kqv"},
+    {0},
+};
+
+static const struct hf_key qwen_moe_keys[] = {
+    {.name = "moe_intermediate_size", .carry = HF_COUNT, .key = "expert_feed_forward_length"},
+    {.name = "shared_expert_intermediate_size",
+     .carry = HF_COUNT,
+     .key = "expert_shared_feed_forward_length"},
+    {.name = "decoder_sparse_step"}, /* the tensors say which layers are dense */
+    {.name = "mlp_only_layers"},
+    {0},
+};
+
+/* ---- tensors --------------------------------------------------------------------------------- */
+
+#define LAYER "model.layers.#."
+#define BLOCK "blk.#."
+
+static const struct hf_tensor common_tensors[] = {
+    {"model.embed_tokens.weight", "token_embd.weight", HF_PLAIN},
+    {"model.norm.weight", "output_norm.weight", HF_PLAIN},
+    {"lm_head.weight", "output.weight", HF_OUTPUT},
+    {LAYER "input_layernorm.weight", BLOCK "attn_norm.weight", HF_PLAIN},
+    {LAYER "post_attention_layernorm.weight", BLOCK "ffn_norm.weight", HF_PLAIN},
+    {LAYER "self_attn.q_proj.weight", BLOCK "attn_q.weight", HF_PLAIN},
+    {LAYER "self_attn.k_proj.weight", BLOCK "attn_k.weight", HF_PLAIN},
+    {LAYER "self_attn.v_proj.weight", BLOCK "attn_v.weight", HF_PLAIN},
+    {LAYER "self_attn.o_proj.weight", BLOCK "attn_output.weight", HF_PLAIN},
+    {LAYER "self_attn.q_proj.bias", BLOCK "attn_q.bias", HF_PLAIN},
+    {LAYER "self_attn.k_proj.bias", BLOCK "attn_k.bias", HF_PLAIN},
+    {LAYER "self_attn.v_proj.bias", BLOCK "attn_v.bias", HF_PLAIN},
+    {LAYER "self_attn.o_proj.bias", BLOCK "attn_output.bias", HF_PLAIN},
+    {LAYER "self_attn.q_norm.weight", BLOCK "attn_q_norm.weight", HF_PLAIN},
+    {LAYER "self_attn.k_norm.weight", BLOCK "attn_k_norm.weight", HF_PLAIN},
+    {LAYER "mlp.gate_proj.weight", BLOCK "ffn_gate.weight", HF_PLAIN},
+    {LAYER "mlp.up_proj.weight", BLOCK "ffn_up.weight", HF_PLAIN},
+    {LAYER "mlp.down_proj.weight", BLOCK "ffn_down.weight", HF_PLAIN},
+    {LAYER "mlp.gate_proj.bias", BLOCK "ffn_gate.bias", HF_PLAIN},
+    {LAYER "mlp.up_proj.bias", BLOCK "ffn_up.bias", HF_PLAIN},
+    {LAYER "mlp.down_proj.bias", BLOCK "ffn_down.bias", HF_PLAIN},
+    {LAYER "self_attn.rotary_emb.inv_freq", NULL, HF_SKIP}, /* config.json says it */
+    {0},
+};
+
+/* Experts one by one, and as one tensor: [expert][rows of gate, rows of up][cols]. */
+static const struct hf_tensor expert_tensors[] = {
+    {LAYER "mlp.gate.weight", BLOCK "ffn_gate_inp.weight", HF_PLAIN},
+    {LAYER "mlp.experts.@.gate_proj.weight", BLOCK "ffn_gate_exps.weight", HF_EXPERT},
+    {LAYER "mlp.experts.@.up_proj.weight", BLOCK "ffn_up_exps.weight", HF_EXPERT},
+    {LAYER "mlp.experts.@.down_proj.weight", BLOCK "ffn_down_exps.weight", HF_EXPERT},
+    {LAYER "mlp.experts.gate_up_proj", BLOCK "ffn_gate_up_exps.weight", HF_PLAIN},
+    {LAYER "mlp.experts.down_proj", BLOCK "ffn_down_exps.weight", HF_PLAIN},
+    {0},
+};
+
+static const struct hf_tensor shared_tensors[] = {
+    {LAYER "mlp.shared_expert.gate_proj.weight", BLOCK "ffn_gate_shexp.weight", HF_PLAIN},
+    {LAYER "mlp.shared_expert.up_proj.weight", BLOCK "ffn_up_shexp.weight", HF_PLAIN},
+    {LAYER "mlp.shared_expert.down_proj.weight", BLOCK "ffn_down_shexp.weight", HF_PLAIN},
+    {LAYER "mlp.shared_expert_gate.weight", BLOCK "ffn_gate_inp_shexp.weight", HF_VECTOR},
+    {0},
+};
+
+static const struct hf_tensor mixtral_tensors[] = {
+    {LAYER "block_sparse_moe.gate.weight", BLOCK "ffn_gate_inp.weight", HF_PLAIN},
+    {LAYER "block_sparse_moe.experts.@.w1.weight", BLOCK "ffn_gate_exps.weight", HF_EXPERT},
+    {LAYER "block_sparse_moe.experts.@.w3.weight", BLOCK "ffn_up_exps.weight", HF_EXPERT},
+    {LAYER "block_sparse_moe.experts.@.w2.weight", BLOCK "ffn_down_exps.weight", HF_EXPERT},
+    {0},
+};
+
+/* ---- families -------------------------------------------------------------------------------- */
+
+static const struct hf_family families[] = {
+    {.model_type = "llama",
+     .architecture = "llama",
+     .has_half_pairs = true,
+     .keys = {common_keys, head_keys},
+     .tensors = {common_tensors}},
+    {.model_type = "mistral",
+     .architecture = "llama",
+     .has_half_pairs = true,
+     .keys = {common_keys, head_keys, window_keys},
+     .tensors = {common_tensors}},
+    {.model_type = "mixtral",
+     .architecture = "llama",
+     .has_half_pairs = true,
+     .keys = {common_keys, head_keys, window_keys, expert_keys},
+     .tensors = {common_tensors, mixtral_tensors, expert_tensors}},
+    {.model_type = "olmoe",
+     .architecture = "olmoe",
+     .keys = {common_keys, expert_keys, norm_keys, olmoe_keys},
+     .tensors = {common_tensors, expert_tensors}},
+    {.model_type = "qwen2_moe",
+     .architecture = "qwen2moe",
+     .keys = {common_keys, head_keys, no_window_keys, expert_keys, norm_keys, qwen_moe_keys},
+     .tensors = {common_tensors, expert_tensors, shared_tensors}},
+    {.model_type = "qwen3",
+     .architecture = "qwen3",
+     .keys = {common_keys, head_keys, no_window_keys},
+     .tensors = {common_tensors}},
+    {.model_type = "qwen3_moe",
+     .architecture = "qwen3moe",
+     .keys = {common_keys, head_keys, no_window_keys, expert_keys, norm_keys, qwen_moe_keys},
+     .tensors = {common_tensors, expert_tensors}},
+};
+
+const struct hf_family *weir_hf_family_find(struct weir_json model_type)
+{
+    for (size_t row = 0; row < WEIR_COUNT(families); row++)
+        if (weir_json_is(model_type, families[row].model_type))
+            return &families[row];
+    return NULL;
+}
+
+const char *weir_hf_family_list(char *out, size_t capacity)
+{
+    size_t length = 0;
+    out[0] = '\0';
+    for (size_t row = 0; row < WEIR_COUNT(families) && length < capacity; row++)
+        length += (size_t)snprintf(out + length, capacity - length, "%s%s", row == 0 ? "" : ", ",
+                                   families[row].model_type);
+    return out;
+}

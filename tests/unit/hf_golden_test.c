@@ -1,0 +1,134 @@
+/* hf_golden_test.c - Hugging Face directories against Hugging Face transformers, and against the
+ * GGUF files of the same weights. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "model_run.h"
+
+#define FOLDER "tests/golden/directories"
+
+/* ids and logits: the directory's own, or those of the GGUF file of its name. */
+static void open_directory(struct golden *golden, const char *name)
+{
+    char own[64];
+    snprintf(own, sizeof(own), "directories/%.40s", name);
+    if (!golden_open(golden, own))
+        assert_true(golden_open(golden, name));
+    snprintf(golden->model_path, sizeof(golden->model_path), FOLDER "/%.63s", name);
+}
+
+static size_t list_directories(char names[GOLDEN_FOLDERS_MAX][64])
+{
+    size_t count = 0;
+    DIR *folder = opendir(FOLDER);
+    assert_non_null(folder);
+    for (struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder))
+        if (entry->d_name[0] != '.' && count < GOLDEN_FOLDERS_MAX)
+            snprintf(names[count++], 64, "%.63s", entry->d_name);
+    closedir(folder);
+    return count;
+}
+
+static double farthest(const float *one, const float *other, size_t count)
+{
+    double worst = 0.0;
+    for (size_t index = 0; index < count; index++) {
+        const double difference = fabs((double)one[index] - (double)other[index]);
+        if (!(difference <= worst))
+            worst = difference;
+    }
+    return worst;
+}
+
+static struct model_run run_path(const char *path, const struct golden *golden, const char *isa,
+                                 uint32_t n_slot)
+{
+    const struct weir_config config = {
+        .model_path = path, .n_thread = 2, .isa = isa, .kv_f32 = true, .n_slot = n_slot};
+    struct model_run run = model_run_open(&config, golden->ids, golden->id_count);
+    if (run.status != WEIR_OK)
+        fail_msg("%s: %s", path, run.err.text);
+    return run;
+}
+
+static void logits_equal_transformers(void **state)
+{
+    (void)state;
+    static const char *const levels[] = {"ref", NULL};
+    char names[GOLDEN_FOLDERS_MAX][64];
+    const size_t count = list_directories(names);
+    assert_true(count >= 7);
+    for (size_t index = 0; index < count; index++) {
+        struct golden golden;
+        open_directory(&golden, names[index]);
+        for (size_t level = 0; level < sizeof(levels) / sizeof(levels[0]); level++) {
+            struct model_run run = run_path(golden.model_path, &golden, levels[level], 0);
+            assert_int_equal(run.bytes, golden.logit_count * sizeof(float));
+            assert_int_equal(run.warnings.count, 0);
+            const double worst = farthest(run.logits, golden.logits, golden.logit_count);
+            printf("%-24s worst difference %.2e\n", names[index], worst);
+            assert_true(worst <= 1e-4);
+            model_run_close(&run);
+        }
+        golden_close(&golden);
+    }
+}
+
+/* The same weights in the same order of additions: only heads whose rows lie in another order may
+ * differ at all. */
+static void logits_equal_the_gguf_file(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        bool is_permuted;
+    } twins[] = {
+        {"qwen3moe-narrow", false}, {"qwen2moe", false},         {"olmoe", false},
+        {"qwen3", false},           {"llama-rope-llama3", true},
+    };
+    for (size_t index = 0; index < sizeof(twins) / sizeof(twins[0]); index++) {
+        struct golden golden;
+        char path[256];
+        assert_true(golden_open(&golden, twins[index].name));
+        snprintf(path, sizeof(path), FOLDER "/%s", twins[index].name);
+        struct model_run file = run_path(golden.model_path, &golden, NULL, 0);
+        struct model_run directory = run_path(path, &golden, NULL, 0);
+        if (twins[index].is_permuted)
+            assert_true(farthest(file.logits, directory.logits, golden.logit_count) <= 2e-5);
+        else
+            assert_true(model_run_same(&file, &directory));
+        model_run_close(&file);
+        model_run_close(&directory);
+        golden_close(&golden);
+    }
+}
+
+static void streamed_equals_resident(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"qwen3moe-narrow", "olmoe", "qwen3moe-bf16"};
+    for (size_t index = 0; index < sizeof(names) / sizeof(names[0]); index++) {
+        struct golden golden;
+        open_directory(&golden, names[index]);
+        struct model_run resident = run_path(golden.model_path, &golden, NULL, 0);
+        struct model_run streamed = run_path(golden.model_path, &golden, NULL, 3);
+        assert_true(model_run_same(&resident, &streamed));
+        model_run_close(&resident);
+        model_run_close(&streamed);
+        golden_close(&golden);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(logits_equal_transformers),
+        cmocka_unit_test(logits_equal_the_gguf_file),
+        cmocka_unit_test(streamed_equals_resident),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,98 @@
+#!/usr/bin/env python3
+"""make_directories.py - Hugging Face directories of tiny models, written by Hugging Face transformers itself.
+
+usage: make_directories.py OUT [NAME ...]        needs what make_models.py needs, and safetensors
+
+Each is OUT/directories/NAME. One with the name of a model of make_models.py has the weights of that model's GGUF file: they are
+drawn again from the seed in its provenance.json, and its logits are compared. One whose weights are stored otherwise also has
+ids.txt, logits.f32 and provenance.json; its logits are of the stored weights, computed in float64.
+"""
+import copy
+import json
+import os
+import shutil
+import sys
+
+import numpy as np
+import safetensors.torch
+import torch
+import transformers
+
+import make_models
+
+# of: the model whose configuration and seed is taken. dtype: what weights are stored as. shard: the most bytes of a file, then
+# there is an index. fused: experts as one tensor, as transformers keeps them in memory; else one tensor each, as it saves them.
+DIRECTORIES = {
+    "qwen3moe-narrow": dict(of="qwen3moe-narrow", shard="8KB", why="experts one by one, several files and an index"),
+    "qwen2moe": dict(of="qwen2moe", why="a shared expert and its gate, biases"),
+    "olmoe": dict(of="olmoe", fused=True, why="experts as one tensor"),
+    "llama-rope-llama3": dict(of="llama-rope-llama3", why="rows of q and k as they were trained, divided frequencies"),
+    "qwen3": dict(of="qwen3", why="output tied to the embedding"),
+    "qwen3moe-bf16": dict(of="qwen3moe", dtype="bfloat16", shard="40KB", why="everything in BF16, several files"),
+    "qwen3moe-f16": dict(of="qwen3moe-many", dtype="float16", fused=True, why="everything in F16, experts as one tensor"),
+}
+
+
+def store(net, folder, row):
+    """The directory; afterwards the judge computes with the values that it holds."""
+    shutil.rmtree(folder, ignore_errors=True)
+    dtype = getattr(torch, row.get("dtype", "float32"))
+    stored = copy.deepcopy(net).to(dtype)
+    stored.config.dtype = dtype
+    stored.save_pretrained(folder, max_shard_size=row.get("shard", "1GB"))
+    if row.get("fused"):
+        tied = net.config.tie_word_embeddings
+        tensors = {name: weight.contiguous() for name, weight in stored.state_dict().items()
+                   if not (tied and name == "lm_head.weight")}
+        safetensors.torch.save_file(tensors, os.path.join(folder, "model.safetensors"), {"format": "pt"})
+    kept = dict(stored.named_parameters())
+    for name, weight in net.named_parameters():
+        weight.data = kept[name].data.double()
+    net.tie_weights()
+
+
+def make(out, name, row):
+    model = make_models.MODELS[row["of"]]
+    twin = os.path.join(out, row["of"])
+    with open(os.path.join(twin, "provenance.json")) as file:
+        seed = json.load(file)["seed"]
+    with open(os.path.join(twin, "ids.txt")) as file:
+        ids = [int(index) for index in file.read().split()]
+    net, vocab = make_models.build(model, seed)
+    folder = os.path.join(out, "directories", name)
+    store(net, folder, row)
+    vocab.judge().save(os.path.join(folder, "tokenizer.json"))
+    logits, gap = make_models.run(net, ids)
+    if name == row["of"]:
+        wanted = np.fromfile(os.path.join(twin, "logits.f32"), "<f4").reshape(logits.shape)
+        assert np.abs(logits - wanted).max() < 1e-5, np.abs(logits - wanted).max()
+    else:
+        assert gap is None or gap >= make_models.GAP, gap
+        shutil.copy(os.path.join(twin, "ids.txt"), folder)
+        logits.astype("<f4").tofile(os.path.join(folder, "logits.f32"))
+        described = {"script": "tools/oracle/make_directories.py", "model": name, "why": row["why"], "seed": seed,
+                     "judge": f"Hugging Face transformers {transformers.__version__}, {type(net).__name__}",
+                     "dtype": f"weights {row['dtype']}; computed in float64 from the stored weights",
+                     "packages": {"torch": torch.__version__, "transformers": transformers.__version__,
+                                  "safetensors": safetensors.__version__, "numpy": np.__version__},
+                     "tokens": len(ids), "n_vocab": logits.shape[1], "smallest_routing_gap": gap,
+                     "logits_std": float(logits.std()), "logits_max": float(np.abs(logits).max())}
+        with open(os.path.join(folder, "provenance.json"), "w") as file:
+            json.dump(described, file, indent=1)
+            file.write("\n")
+    for entry in os.scandir(folder):
+        os.chmod(entry, 0o644)
+    size = sum(entry.stat().st_size for entry in os.scandir(folder))
+    print(f"{name:20} {size / 1024:.0f} KiB  {' '.join(sorted(os.listdir(folder)))}")
+
+
+def main():
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    for name, row in DIRECTORIES.items():
+        if not sys.argv[2:] or name in sys.argv[2:]:
+            make(sys.argv[1], name, row)
+
+
+if __name__ == "__main__":
+    main()
