@@ -351,7 +351,7 @@ static int measure(uint32_t n_thread, int only)
     lay_out(&bench, &mem);
     print_header(&bench);
     bool is_good = true;
-    for (int type = 0; type < WEIR_TYPE_COUNT && is_good; type++)
+    for (int type = 0; type < WEIR_TYPE_BLOCK_COUNT && is_good; type++)
         if (only < 0 || type == only)
             is_good = measure_type(&bench, (enum weir_type)type);
     weir_pool_destroy(&bench.pool);

@@ -242,7 +242,7 @@ static enum weir_status check_tensor(struct parser *parser, struct weir_tensor *
     tensor->known = weir_quant_from_ggml(tensor->ggml_type, &tensor->type);
     tensor->type_name = weir_quant_ggml_name(tensor->ggml_type);
     if (tensor->type_name == NULL)
-        tensor->type_name = "unknown type";
+        tensor->type_name = "unknown";
     if (tensor->known && !measure_tensor(tensor))
         return WEIR_FAIL(parser->err, WEIR_ERR_FORMAT,
                          "%s: tensor %s: rows of %llu values cannot be stored as %s", file,

@@ -196,7 +196,7 @@ static enum weir_status bind_expert(struct binder *binder, const struct weir_raw
             path_of(binder, raw), raw->name, binder->config->n_expert, expert, raw->n_dim);
     WEIR_TRY(find_stack(binder, raw, matrix, name, &stack));
     if (stack->dims[0] != matrix->dims[0] || stack->dims[1] != matrix->dims[1] ||
-        stack->ggml_type != matrix->ggml_type)
+        strcmp(stack->type_name, matrix->type_name) != 0)
         return WEIR_FAIL(
             binder->err, WEIR_ERR_FORMAT,
             "%s: tensor %s: wanted %llu x %llu of type %s as its layer's other experts have, found "
@@ -229,9 +229,10 @@ static enum weir_status bind_tensor(struct binder *binder, const struct weir_raw
     struct weir_tensor tensor = {.offset = raw->offset,
                                  .bytes = raw->bytes,
                                  .file = raw->file,
-                                 .ggml_type = raw->dtype->ggml_type,
-                                 .type_name = raw->dtype->name};
-    tensor.known = weir_quant_from_ggml(tensor.ggml_type, &tensor.type);
+                                 .ggml_type = WEIR_GGML_NONE,
+                                 .type_name = raw->dtype->name,
+                                 .known = raw->dtype->is_weight,
+                                 .type = raw->dtype->type};
     WEIR_TRY(shape_tensor(binder, raw, row->layout, &tensor));
     make_name(row->gguf, numbers.layer, name);
     return row->layout == HF_EXPERT ? bind_expert(binder, raw, &tensor, name, numbers.expert)

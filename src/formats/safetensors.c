@@ -13,22 +13,14 @@
 #define METADATA "__metadata__"
 
 static const struct weir_dtype dtypes[] = {
-    {"F32", 4, 0},
-    {"F16", 2, 1},
-    {"BF16", 2, 30},
-    {"F64", 8, 28},
-    {"I8", 1, 24},
-    {"I16", 2, 25},
-    {"I32", 4, 26},
-    {"I64", 8, 27},
-    {"U8", 1, WEIR_GGML_NONE},
-    {"U16", 2, WEIR_GGML_NONE},
-    {"U32", 4, WEIR_GGML_NONE},
-    {"U64", 8, WEIR_GGML_NONE},
-    {"BOOL", 1, WEIR_GGML_NONE},
-    {"F8_E4M3", 1, WEIR_GGML_NONE},
-    {"F8_E5M2", 1, WEIR_GGML_NONE},
-    {"F8_E8M0", 1, WEIR_GGML_NONE},
+    {"F32", 4, true, WEIR_TYPE_F32},   {"F16", 2, true, WEIR_TYPE_F16},
+    {"BF16", 2, true, WEIR_TYPE_BF16}, {"F8_E4M3", 1, true, WEIR_TYPE_F8_E4M3},
+    {.name = "F64", .bytes = 8},       {.name = "I8", .bytes = 1},
+    {.name = "I16", .bytes = 2},       {.name = "I32", .bytes = 4},
+    {.name = "I64", .bytes = 8},       {.name = "U8", .bytes = 1},
+    {.name = "U16", .bytes = 2},       {.name = "U32", .bytes = 4},
+    {.name = "U64", .bytes = 8},       {.name = "BOOL", .bytes = 1},
+    {.name = "F8_E5M2", .bytes = 1},   {.name = "F8_E8M0", .bytes = 1},
 };
 
 struct header {

@@ -9,14 +9,14 @@ enum {
     /* The reference reader's limit (huggingface/safetensors, "Format"). */
     WEIR_SAFETENSORS_HEAD_MAX = 100000000,
     WEIR_SAFETENSORS_DIM_MAX = 6,
-    WEIR_GGML_NONE = UINT16_MAX, /* a type that GGUF has no number for */
 };
 
 /* What a value is stored as. */
 struct weir_dtype {
-    const char *name;   /* as headers spell it */
-    uint32_t bytes;     /* of a value */
-    uint32_t ggml_type; /* GGUF's number, or WEIR_GGML_NONE */
+    const char *name; /* as headers spell it */
+    uint32_t bytes;   /* of a value */
+    bool is_weight; /* type is what weights of it are; else they are none, or codes of a packing */
+    enum weir_type type;
 };
 
 struct weir_raw_tensor {

@@ -64,6 +64,16 @@ struct weir_act_q8_256 {
     int8_t q[256];
 };
 
+/* What the codes of W are multiplied by, where their scales are another tensor: one number for
+ * group_rows rows by group_cols columns of it. A row of numbers has one for each group of columns,
+ * the last perhaps of fewer columns; data is that of row 0, at any alignment. */
+struct weir_scales {
+    const void *data;
+    size_t row_bytes;
+    size_t group_rows, group_cols;
+    enum weir_scale_type type;
+};
+
 /* y[token][row] = sum over col of W[row][col] * x[token][col], row in [row_begin, row_end),
  * token in [0, n_token).
  *
@@ -72,6 +82,7 @@ struct weir_act_q8_256 {
  *   y   f32, y_stride values apart; only [row_begin, row_end) of each token is written
  *
  *   next  where the caller will read weights next, or NULL: a hint, nothing is read there
+ *   scales  of a format of codes: what W is multiplied by, or NULL
  *
  * y overlaps neither w nor x. Reads no byte outside W's rows and x (tested on guard pages).
  * Class TOL 1e-5 * sum |x| (|W| + |minimum of W's block|) against the formula on the same
@@ -87,6 +98,7 @@ struct weir_matmul {
     size_t row_begin, row_end;
     size_t n_token;
     const void *next;
+    const struct weir_scales *scales;
 };
 typedef void weir_matmul_fn(const struct weir_matmul *job);
 

@@ -69,6 +69,7 @@ void weir_kernels_init(struct weir_kernels *kernels, unsigned cpu_flags)
     weir_recurrent_init_avx2(kernels);
     weir_q32_init_avx2(kernels);
     weir_k_init_avx2(kernels);
+    weir_codes_init_avx2(kernels);
     kernels->isa = "avx2";
     if ((cpu_flags & WEIR_CPU_AVX512) == 0)
         return;

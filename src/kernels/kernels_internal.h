@@ -27,6 +27,7 @@ WEIR_INLINE struct weir_act_range weir_act_range_of(float most)
 }
 
 void weir_matmul_init_ref(struct weir_kernels *kernels);
+void weir_codes_init_ref(struct weir_kernels *kernels);
 void weir_kernels_init_ref(struct weir_kernels *kernels);
 void weir_recurrent_init_ref(struct weir_kernels *kernels);
 weir_attention_fn weir_attention_ref;
@@ -37,6 +38,7 @@ void weir_attention_init_avx2(struct weir_kernels *kernels);
 void weir_recurrent_init_avx2(struct weir_kernels *kernels);
 void weir_q32_init_avx2(struct weir_kernels *kernels);
 void weir_k_init_avx2(struct weir_kernels *kernels);
+void weir_codes_init_avx2(struct weir_kernels *kernels);
 void weir_float_init_avx512(struct weir_kernels *kernels);
 void weir_attention_init_avx512(struct weir_kernels *kernels);
 void weir_recurrent_init_avx512(struct weir_kernels *kernels);

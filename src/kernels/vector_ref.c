@@ -146,6 +146,7 @@ void weir_kernels_init_ref(struct weir_kernels *kernels)
 {
     weir_matmul_init_ref(kernels);
     weir_recurrent_init_ref(kernels);
+    weir_codes_init_ref(kernels);
     kernels->quantize[WEIR_ACT_F32] = act_f32;
     kernels->quantize[WEIR_ACT_Q8_32] = act_q8_32;
     kernels->quantize[WEIR_ACT_Q8_256] = act_q8_256;

@@ -118,7 +118,7 @@ struct weir_weight {
     /* [count], the manifest's: where each begins when they are no stack; offset, stride_bytes and
      * file then say nothing. NULL: they are. */
     const struct weir_place *places;
-    const uint8_t *data;   /* set by load; NULL for experts, which live in the store */
+    const uint8_t *data; /* set by load; NULL for experts, which live in the store */
 };
 
 /* A vector as f32, whatever the file holds. */

@@ -5,6 +5,9 @@
 #include <strings.h>
 
 #include "base/base.h"
+#include "quant/f4_e2m1.h"
+#include "quant/f8_e4m3.h"
+#include "quant/i4.h"
 #include "quant/iq4_nl.h"
 #include "quant/iq4_xs.h"
 #include "quant/mxfp4.h"
@@ -36,6 +39,9 @@ static const struct weir_type_info infos[WEIR_TYPE_COUNT] = {
     [WEIR_TYPE_Q5_K] = {"Q5_K", 13, WEIR_Q5_K_LEN, sizeof(struct weir_q5_k)},
     [WEIR_TYPE_Q6_K] = {"Q6_K", 14, WEIR_Q6_K_LEN, sizeof(struct weir_q6_k)},
     [WEIR_TYPE_IQ4_XS] = {"IQ4_XS", 23, WEIR_IQ4_XS_LEN, sizeof(struct weir_iq4_xs)},
+    [WEIR_TYPE_F8_E4M3] = {"F8_E4M3", WEIR_GGML_NONE, 1, 1},
+    [WEIR_TYPE_F4_E2M1] = {"F4_E2M1", WEIR_GGML_NONE, WEIR_F4_E2M1_LEN, 1},
+    [WEIR_TYPE_I4] = {"I4", WEIR_GGML_NONE, WEIR_I4_LEN, 1},
 };
 
 const struct weir_type_info *weir_quant_info(enum weir_type type)
@@ -47,7 +53,7 @@ const struct weir_type_info *weir_quant_info(enum weir_type type)
 bool weir_quant_from_ggml(uint32_t ggml_id, enum weir_type *type)
 {
     for (int at = 0; at < WEIR_TYPE_COUNT; at++)
-        if (infos[at].ggml_id == ggml_id) {
+        if (ggml_id != WEIR_GGML_NONE && infos[at].ggml_id == ggml_id) {
             *type = (enum weir_type)at;
             return true;
         }
@@ -215,6 +221,18 @@ static void decode_iq4_xs(const struct weir_iq4_xs *block, float *x)
                      x + s * 32);
 }
 
+static void decode_f4_e2m1(uint8_t codes, float *x)
+{
+    x[0] = 0.5f * (float)weir_f4_e2m1_steps[codes & 15];
+    x[1] = 0.5f * (float)weir_f4_e2m1_steps[codes >> 4];
+}
+
+static void decode_i4(uint8_t codes, float *x)
+{
+    x[0] = (float)((codes & 15) - WEIR_I4_ZERO);
+    x[1] = (float)((codes >> 4) - WEIR_I4_ZERO);
+}
+
 static void decode_block(enum weir_type type, const void *block, float *x)
 {
     uint16_t bits;
@@ -269,6 +287,15 @@ static void decode_block(enum weir_type type, const void *block, float *x)
     case WEIR_TYPE_IQ4_XS:
         decode_iq4_xs(block, x);
         return;
+    case WEIR_TYPE_F8_E4M3:
+        *x = weir_f8_e4m3_to_f32(*(const uint8_t *)block);
+        return;
+    case WEIR_TYPE_F4_E2M1:
+        decode_f4_e2m1(*(const uint8_t *)block, x);
+        return;
+    case WEIR_TYPE_I4:
+        decode_i4(*(const uint8_t *)block, x);
+        return;
     case WEIR_TYPE_COUNT:
         break;
     }
@@ -288,5 +315,33 @@ void weir_quant_decode_row(enum weir_type type, const void *src, float *dst, siz
         memcpy(block.bytes, (const uint8_t *)src + at, info->block_bytes);
         decode_block(type, block.bytes, dst);
         dst += info->block_len;
+    }
+}
+
+size_t weir_scale_bytes(enum weir_scale_type type)
+{
+    static const uint8_t bytes[WEIR_SCALE_COUNT] = {4, 2, 2, 1, 1};
+    return bytes[type];
+}
+
+float weir_scale_decode(enum weir_scale_type type, const void *scales, size_t index)
+{
+    const uint8_t *at = (const uint8_t *)scales + index * weir_scale_bytes(type);
+    uint16_t half;
+    float value;
+    switch (type) {
+    case WEIR_SCALE_F32:
+        memcpy(&value, at, sizeof(value));
+        return value;
+    case WEIR_SCALE_F16:
+        memcpy(&half, at, sizeof(half));
+        return weir_f16_to_f32(half);
+    case WEIR_SCALE_BF16:
+        memcpy(&half, at, sizeof(half));
+        return weir_bf16_to_f32(half);
+    case WEIR_SCALE_F8_E4M3:
+        return weir_f8_e4m3_to_f32(*at);
+    default:
+        return 2.0f * weir_mxfp4_scale(*at);
     }
 }

@@ -34,12 +34,30 @@ enum weir_type {
     WEIR_TYPE_Q5_K,
     WEIR_TYPE_Q6_K,
     WEIR_TYPE_IQ4_XS,
+    /* A tensor of one of the formats above holds all of a weight. Those below are codes: their
+     * scales are another tensor's (struct weir_scales), and no GGUF file has them. */
+    WEIR_TYPE_BLOCK_COUNT,
+    WEIR_TYPE_F8_E4M3 = WEIR_TYPE_BLOCK_COUNT,
+    WEIR_TYPE_F4_E2M1,
+    WEIR_TYPE_I4,
     WEIR_TYPE_COUNT
 };
 
+/* What the scales of codes are stored as. */
+enum weir_scale_type {
+    WEIR_SCALE_F32,
+    WEIR_SCALE_F16,
+    WEIR_SCALE_BF16,
+    WEIR_SCALE_F8_E4M3,
+    WEIR_SCALE_E8M0, /* a power of two: 2^(bits - 127); 255 is not a number */
+    WEIR_SCALE_COUNT
+};
+
+#define WEIR_GGML_NONE UINT32_MAX
+
 struct weir_type_info {
     const char *name;     /* "Q4_K" */
-    uint32_t ggml_id;     /* the number GGUF files use */
+    uint32_t ggml_id;     /* the number GGUF files use; WEIR_GGML_NONE: they cannot have it */
     uint32_t block_len;   /* values in a block */
     uint32_t block_bytes; /* bytes of a block */
 };
@@ -58,6 +76,9 @@ size_t weir_quant_row_bytes(enum weir_type type, size_t cols);
 
 /* src holds one row at any alignment; dst holds cols floats. */
 void weir_quant_decode_row(enum weir_type type, const void *src, float *dst, size_t cols);
+/* Scale number index of a row of them, at any alignment. */
+float weir_scale_decode(enum weir_scale_type type, const void *scales, size_t index);
+size_t weir_scale_bytes(enum weir_scale_type type);
 float weir_f16_to_f32(uint16_t half);
 uint16_t weir_f32_to_f16(float value); /* round to nearest even, overflow to infinity */
 float weir_bf16_to_f32(uint16_t bits);

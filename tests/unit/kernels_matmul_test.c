@@ -258,7 +258,7 @@ static void any_bytes_give_the_same_on_every_level(void **state)
     (void)state;
     struct weir_kernels ref;
     weir_kernels_init(&ref, 0);
-    for (int type = WEIR_TYPE_Q8_0; type < WEIR_TYPE_COUNT; type++) {
+    for (int type = WEIR_TYPE_Q8_0; type < WEIR_TYPE_BLOCK_COUNT; type++) {
         struct problem problem;
         const size_t cols = 4 * weir_quant_info((enum weir_type)type)->block_len;
         make_problem(&problem, &ref, (enum weir_type)type, cols, FILL_RANDOM, true);
@@ -285,7 +285,7 @@ static void extremes_fit_every_sum_on_every_level(void **state)
     struct weir_kernels ref;
     (void)state;
     weir_kernels_init(&ref, 0);
-    for (int type = WEIR_TYPE_Q8_0; type < WEIR_TYPE_COUNT; type++)
+    for (int type = WEIR_TYPE_Q8_0; type < WEIR_TYPE_BLOCK_COUNT; type++)
         for (size_t at = 0; at < WEIR_COUNT(bytes); at++) {
             struct problem problem;
             const size_t cols = 2 * weir_quant_info((enum weir_type)type)->block_len;
@@ -383,7 +383,7 @@ static void what_is_not_finite_stays_so_on_every_level(void **state)
     struct weir_kernels ref;
     (void)state;
     weir_kernels_init(&ref, 0);
-    for (int type = 0; type < WEIR_TYPE_COUNT; type++)
+    for (int type = 0; type < WEIR_TYPE_BLOCK_COUNT; type++)
         for (int which = 0; which < 3; which++)
             for (size_t place = 0; place < 12; place++) {
                 static const size_t rows[] = {0, 18, ROWS - 1};
@@ -429,7 +429,7 @@ static void long_prompts_have_the_bits_of_single_tokens(void **state)
     struct weir_kernels ref;
     (void)state;
     weir_kernels_init(&ref, 0);
-    for (int type = 0; type < WEIR_TYPE_COUNT; type++) {
+    for (int type = 0; type < WEIR_TYPE_BLOCK_COUNT; type++) {
         struct problem problem;
         make_problem(&problem, &ref, (enum weir_type)type, long_cols((enum weir_type)type),
                      FILL_RANDOM, true);

@@ -21,7 +21,7 @@ static void *read_golden(const char *name, const char *ending, size_t *bytes)
 
 /* --- the table --- */
 
-static const struct weir_type_info wanted_infos[WEIR_TYPE_COUNT] = {
+static const struct weir_type_info wanted_infos[WEIR_TYPE_BLOCK_COUNT] = {
     [WEIR_TYPE_F32] = {"F32", 0, 1, 4},          [WEIR_TYPE_F16] = {"F16", 1, 1, 2},
     [WEIR_TYPE_BF16] = {"BF16", 30, 1, 2},       [WEIR_TYPE_Q8_0] = {"Q8_0", 8, 32, 34},
     [WEIR_TYPE_Q4_0] = {"Q4_0", 2, 32, 18},      [WEIR_TYPE_Q4_1] = {"Q4_1", 3, 32, 20},
@@ -35,7 +35,7 @@ static const struct weir_type_info wanted_infos[WEIR_TYPE_COUNT] = {
 static void types_have_the_names_numbers_and_sizes_of_gguf(void **state)
 {
     (void)state;
-    for (int at = 0; at < WEIR_TYPE_COUNT; at++) {
+    for (int at = 0; at < WEIR_TYPE_BLOCK_COUNT; at++) {
         const struct weir_type_info *wanted = &wanted_infos[at];
         const struct weir_type_info *found = weir_quant_info((enum weir_type)at);
         char lower[16] = {0};
@@ -68,7 +68,7 @@ static void types_that_are_not_built_in_are_refused(void **state)
     for (uint32_t id = 0; id < 300; id++) {
         enum weir_type type = WEIR_TYPE_COUNT;
         bool known = false;
-        for (int at = 0; at < WEIR_TYPE_COUNT; at++)
+        for (int at = 0; at < WEIR_TYPE_BLOCK_COUNT; at++)
             known |= wanted_infos[at].ggml_id == id;
         assert_int_equal(weir_quant_from_ggml(id, &type), known);
         if (!known)
@@ -127,7 +127,7 @@ static void encode_cols(enum weir_type type, size_t cols)
 static void rows_that_are_not_whole_blocks_are_refused(void **state)
 {
     (void)state;
-    for (int at = 0; at < WEIR_TYPE_COUNT; at++) {
+    for (int at = 0; at < WEIR_TYPE_BLOCK_COUNT; at++) {
         const enum weir_type type = (enum weir_type)at;
         const size_t block_len = wanted_infos[at].block_len;
         assert_false(breaks_a_promise(ask_row_bytes, type, 2 * block_len));
@@ -194,7 +194,7 @@ static void check_decode(enum weir_type type)
 static void decode_gives_the_bits_of_the_judge(void **state)
 {
     (void)state;
-    for (int type = 0; type < WEIR_TYPE_COUNT; type++)
+    for (int type = 0; type < WEIR_TYPE_BLOCK_COUNT; type++)
         check_decode((enum weir_type)type);
 }
 
@@ -381,7 +381,7 @@ static void values_that_are_not_finite_are_the_callers_bug(void **state)
 #else
     const bool asserts = true;
 #endif
-    for (int type = 0; type < WEIR_TYPE_COUNT; type++)
+    for (int type = 0; type < WEIR_TYPE_BLOCK_COUNT; type++)
         for (size_t bad = 0; bad < 3; bad++)
             assert_int_equal(breaks_a_promise(encode_not_finite, (enum weir_type)type, bad),
                              asserts && wanted_infos[type].block_len > 1);

@@ -440,6 +440,9 @@ static void encode_block(enum weir_type type, const float *x, void *block)
     case WEIR_TYPE_IQ4_XS:
         encode_iq4_xs(x, block);
         return;
+    case WEIR_TYPE_F8_E4M3:
+    case WEIR_TYPE_F4_E2M1:
+    case WEIR_TYPE_I4:
     case WEIR_TYPE_COUNT:
         break;
     }

@@ -1,0 +1,39 @@
+/* scales.h - how the kernels of codes walk a row's scales. */
+#ifndef WEIR_KERNELS_SCALES_H
+#define WEIR_KERNELS_SCALES_H
+
+#include <string.h>
+
+#include "kernels/kernels_internal.h"
+#include "quant/f8_e4m3.h"
+
+/* The scales of one row. */
+struct weir_scale_row {
+    const uint8_t *data; /* NULL: all are 1, and the row is one group */
+    enum weir_scale_type type;
+    size_t group_cols;
+};
+
+WEIR_INLINE struct weir_scale_row weir_scale_row_of(const struct weir_scales *scales, size_t row)
+{
+    if (scales == NULL)
+        return (struct weir_scale_row){.group_cols = SIZE_MAX};
+    return (struct weir_scale_row){
+        .data = (const uint8_t *)scales->data + row / scales->group_rows * scales->row_bytes,
+        .type = scales->type,
+        .group_cols = scales->group_cols,
+    };
+}
+
+/* The column behind the last one of a group. */
+WEIR_INLINE size_t weir_scale_end(const struct weir_scale_row *scales, size_t group, size_t cols)
+{
+    return cols / scales->group_cols <= group ? cols : (group + 1) * scales->group_cols;
+}
+
+WEIR_INLINE float weir_scale_at(const struct weir_scale_row *scales, size_t group)
+{
+    return scales->data == NULL ? 1.0f : weir_scale_decode(scales->type, scales->data, group);
+}
+
+#endif
