@@ -21,7 +21,7 @@ FOLDER = os.path.join(ROOT, "build", "oracle-json")
 VENV = os.path.join(ROOT, "build", "venv")
 JUDGE = "tokenizers==0.23.3"
 PACKAGE, MEMBER = "anthropic==0.38.0", "anthropic/tokenizer.json"
-BYTES = int(os.environ.get("MEGABYTES", "10" if os.environ.get("WEIR_LONG") else "1")) << 20
+BYTES = int(os.environ.get("MEGABYTES", "10" if os.environ.get("WEIR_TESTS") == "long" else "1")) << 20
 PEAK_KIB_MAX = 64 << 10  # of the process, whatever the text's length
 
 # Runs inside the virtual environment: tokenizer.json and a text in, ids on standard output. Texts go in whole.
