@@ -5,6 +5,7 @@
 
 #include "base/heap.h"
 #include "source.h"
+#include "trace.h"
 
 /* One round; a phase that was not asked for is WEIR_CLI_NONE. */
 struct round {
@@ -22,6 +23,7 @@ struct bench {
     struct round *rounds;
     uint64_t random_state;
     struct weir_cli_report report; /* sums of all rounds; see add_round */
+    struct weir_cli_trace routing; /* without experts: routers choose */
 };
 
 struct spread {
@@ -168,6 +170,91 @@ static void print_spread(const char *name, struct spread spread)
                spread.least, spread.most);
 }
 
+/* ---- routing of a trace ---------------------------------------------------------------------- */
+
+/* How often the trace's tokens were used, all rounds and texts together. */
+static double count_passes(const struct bench *bench)
+{
+    const struct weir_cli_options *options = bench->options;
+    const uint64_t total = options->bench_prompt + options->bench_gen;
+    return (double)(options->bench_repeat * options->bench_batch * total) /
+           bench->routing.trace.n_token;
+}
+
+static json_t *describe_routing(const struct bench *bench)
+{
+    const double recall = bench->options->routing_recall;
+    json_t *object = json_object();
+    if (bench->routing.experts == NULL) {
+        json_decref(object);
+        return json_null();
+    }
+    weir_cli_json_text(object, "trace", bench->routing.path, strlen(bench->routing.path));
+    weir_cli_json_count(object, "tokens", bench->routing.trace.n_token);
+    weir_cli_json_real(object, "passes", count_passes(bench));
+    weir_cli_json_real(object, "lookahead_recall", recall > 0.0 ? recall : WEIR_CLI_NONE);
+    return object;
+}
+
+static void print_routing(const struct bench *bench)
+{
+    const double passes = count_passes(bench);
+    if (bench->routing.experts == NULL)
+        return;
+    printf("experts of %s (%u tokens) in place of the router's, ",
+           weir_cli_shown(bench->routing.path), bench->routing.trace.n_token);
+    if (bench->options->routing_recall > 0.0)
+        printf("look-ahead is told %.0f %% of them\n", 100.0 * bench->options->routing_recall);
+    else
+        printf("look-ahead off: this router knows nothing of them\n");
+    if (passes > 1.0)
+        printf("the trace was used %.1f times over: a text that comes again finds more in memory "
+               "than a new one\n",
+               passes);
+}
+
+/* Each text begins at another place of the trace. */
+static int prescribe_routing(struct bench *bench)
+{
+    const struct weir_cli_options *options = bench->options;
+    const struct weir_trace *trace = &bench->routing.trace;
+    struct weir_err err = {0};
+    if (bench->routing.experts == NULL)
+        return WEIR_CLI_OK;
+    if (!weir_cli_trace_fit(&bench->routing, &weir_engine_plan(bench->rig.engine)->cost))
+        return WEIR_CLI_FAILURE;
+    for (uint64_t text = 0; text < options->bench_batch; text++)
+        if (weir_session_prescribe(bench->sessions[text], trace,
+                                   (uint32_t)(text * trace->n_token / options->bench_batch),
+                                   options->routing_recall, &err) != WEIR_OK)
+            return weir_cli_fail(&err);
+    return WEIR_CLI_OK;
+}
+
+/* Read before the engine is opened: it is the caller's memory. */
+static int read_routing(struct bench *bench, struct weir_config *config)
+{
+    const struct weir_cli_options *options = bench->options;
+    const struct weir_trace *trace = &bench->routing.trace;
+    if (options->routing == NULL)
+        return options->routing_recall > 0.0
+                   ? weir_cli_misuse("bench", "--routing-recall: wanted --routing with it")
+                   : WEIR_CLI_OK;
+    if (weir_cli_option_given(options, WEIR_CLI_OPTION_lookahead_by))
+        return weir_cli_misuse("bench", "--lookahead-by: with --routing nothing is guessed, see "
+                                        "--routing-recall");
+    if (options->routing_recall > 0.0 && strcmp(options->lookahead, "off") == 0)
+        return weir_cli_misuse("bench", "--routing-recall: wanted look-ahead, found --lookahead "
+                                        "off");
+    if (!weir_cli_trace_read(&bench->routing, options->routing))
+        return WEIR_CLI_FAILURE;
+    config->caller_bytes +=
+        (uint64_t)trace->n_token * trace->n_layer * trace->n_expert_used * sizeof(*trace->experts);
+    return WEIR_CLI_OK;
+}
+
+/* ---- the result ------------------------------------------------------------------------------ */
+
 static int tell(struct bench *bench, double *values)
 {
     const struct weir_cli_options *options = bench->options;
@@ -186,6 +273,7 @@ static int tell(struct bench *bench, double *values)
             printf("seed %llu\n", (unsigned long long)options->bench_seed);
         else
             printf("the ids of %s\n", weir_cli_shown(options->tokens));
+        print_routing(bench);
         print_spread("prefill", prefill);
         print_spread("decode", decode);
         weir_cli_report_print(&report);
@@ -202,6 +290,7 @@ static int tell(struct bench *bench, double *values)
     json_object_set_new(object, "prefill", describe_spread(prefill));
     json_object_set_new(object, "decode", describe_spread(decode));
     json_object_set_new(object, "rounds", describe_rounds(bench));
+    json_object_set_new(object, "routing", describe_routing(bench));
     weir_cli_json_count(object, "reads_per_expert_max",
                         weir_engine_plan(bench->rig.engine)->n_expert_total == 0
                             ? UINT64_MAX
@@ -284,8 +373,11 @@ int weir_cli_bench(const struct weir_cli_options *options)
         return weir_cli_misuse("bench",
                                "--ctx: wanted at least %llu for --prompt and --gen, found %u",
                                (unsigned long long)total, config.n_ctx);
-    int code = take_ids(&bench, batch * total);
+    int code = read_routing(&bench, &config);
+    if (code == WEIR_CLI_OK)
+        code = take_ids(&bench, batch * total);
     if (code != WEIR_CLI_OK) {
+        weir_cli_trace_free(&bench.routing);
         weir_ids_free(&bench.ids);
         return code;
     }
@@ -302,12 +394,15 @@ int weir_cli_bench(const struct weir_cli_options *options)
     if (code == WEIR_CLI_OK)
         code = open_sessions(&bench);
     if (code == WEIR_CLI_OK)
+        code = prescribe_routing(&bench);
+    if (code == WEIR_CLI_OK)
         code = run_rounds(&bench);
     if (code == WEIR_CLI_OK)
         code = tell(&bench, values);
     for (uint64_t text = 1; text < batch && bench.sessions != NULL; text++)
         weir_session_destroy(&bench.sessions[text]);
     weir_cli_rig_close(&bench.rig);
+    weir_cli_trace_free(&bench.routing);
     weir_ids_free(&bench.ids);
     weir_heap_free(bench.sessions);
     weir_heap_free(bench.evals);

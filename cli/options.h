@@ -131,8 +131,10 @@ enum weir_cli_option_type {
       "guess by the next router on the residual stream, on this layer's input, or by habit")       \
     X(without, TEXT, "--without", "PART[,PART]", NULL, 0, 0, WEIR_CLI_BENCH,                       \
       "to measure what parts are worth: cache, hits-first, gate-up-first")                         \
-    X(routing, TEXT, "--routing", "FILE", NULL, 0, 0, WEIR_CLI_PLAN,                               \
-      "forecast the hit rate of this trace (weir trace record)")                                   \
+    X(routing, TEXT, "--routing", "FILE", NULL, 0, 0, WEIR_CLI_PLAN | WEIR_CLI_BENCH,              \
+      "the experts of this trace (weir trace record): plan tells what hits, bench uses them")      \
+    X(routing_recall, REAL, "--routing-recall", "SHARE", 0, 0.0001, 1, WEIR_CLI_BENCH,             \
+      "with --routing: so much of what comes next look-ahead is told (it is off)")                 \
     X(io, CHOICE, "--io", "auto|uring|threads", "auto", 0, 0, WEIR_CLI_OPENERS,                    \
       "how experts are read")                                                                      \
     X(io_depth, COUNT, "--io-depth", "N", 0, 1, 1024, WEIR_CLI_OPENERS,                            \

@@ -14,21 +14,6 @@ struct forecast {
 
 /* ---- the forecast -------------------------------------------------------------------------- */
 
-/* A trace of another model says nothing about this one. */
-static bool check_trace(const struct weir_cli_trace *trace, const struct weir_token_cost *cost)
-{
-    const struct weir_trace *found = &trace->trace;
-    if (found->n_layer == cost->n_moe_layer && found->n_expert_used == cost->n_expert_used &&
-        (found->n_expert == cost->n_expert ||
-         (trace->guessed_experts && found->n_expert < cost->n_expert)))
-        return true;
-    weir_cli_say("%s: wanted a trace of %u layers with %u of %u experts, found %u layers with %u "
-                 "of %u",
-                 trace->path, cost->n_moe_layer, cost->n_expert_used, cost->n_expert,
-                 found->n_layer, found->n_expert_used, found->n_expert);
-    return false;
-}
-
 /* The hit rate of the trace with the planned slots. */
 static bool replay_routing(double *hit_rate, const struct weir_cli_options *options,
                            const struct weir_plan *plan)
@@ -38,8 +23,7 @@ static bool replay_routing(double *hit_rate, const struct weir_cli_options *opti
     struct weir_err err = {0};
     if (!weir_cli_trace_read(&trace, options->routing))
         return false;
-    bool ok = check_trace(&trace, &plan->cost);
-    trace.trace.n_expert = plan->cost.n_expert;
+    bool ok = weir_cli_trace_fit(&trace, &plan->cost);
     /* Half a slot more, so that the share gives the planned number when it is rounded down. */
     const double share = (plan->n_slot_total + 0.5) / plan->n_expert_total;
     const struct weir_replay_config config = {

@@ -36,6 +36,9 @@ enum weir_status weir_cli_trace_parse(struct weir_cli_trace *trace, FILE *file,
  * empty. */
 bool weir_cli_trace_read(struct weir_cli_trace *trace, const char *path);
 void weir_cli_trace_free(struct weir_cli_trace *trace);
+/* Whether it is of a model with these experts; another's says nothing about this one. False: it has
+ * been said. An n_expert that was guessed becomes the model's. */
+bool weir_cli_trace_fit(struct weir_cli_trace *trace, const struct weir_token_cost *cost);
 
 /* ---- recording (trace_tap.c) --------------------------------------------------------------- */
 

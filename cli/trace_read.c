@@ -522,3 +522,20 @@ void weir_cli_trace_free(struct weir_cli_trace *trace)
     weir_heap_free(trace->experts);
     *trace = (struct weir_cli_trace){0};
 }
+
+bool weir_cli_trace_fit(struct weir_cli_trace *trace, const struct weir_token_cost *cost)
+{
+    struct weir_trace *found = &trace->trace;
+    const bool has_experts = found->n_expert == cost->n_expert ||
+                             (trace->guessed_experts && found->n_expert < cost->n_expert);
+    if (found->n_layer == cost->n_moe_layer && found->n_expert_used == cost->n_expert_used &&
+        has_experts) {
+        found->n_expert = cost->n_expert;
+        return true;
+    }
+    weir_cli_say("%s: wanted a trace of %u layers with %u of %u experts, found %u layers with %u "
+                 "of %u",
+                 trace->path, cost->n_moe_layer, cost->n_expert_used, cost->n_expert,
+                 found->n_layer, found->n_expert_used, found->n_expert);
+    return false;
+}

@@ -105,6 +105,16 @@ enum weir_status weir_trace_replay(const struct weir_trace *trace,
                                    const struct weir_replay_config *config,
                                    struct weir_replay_result *result, weir_replay_fn *each,
                                    void *user, struct weir_err *err);
+/* From now on the session's tokens use a recorded text's experts in place of those that its routers
+ * choose, so that a model of random weights reads what the text would have it read: position p uses
+ * those of the trace's token (first_token + p) mod n_token, weighed by the router's own scores;
+ * where a token has fewer the router's best fill up. recall: look-ahead, whose guesses would be
+ * about the router's experts, is told the trace's, each with this chance, else one that is not
+ * used; 0: it is off. The trace's experts are borrowed until trace is NULL, which ends it, or the
+ * session is destroyed. Errors: ARG (other layers, experts or experts of a token than the
+ * model's: names both; an eval runs). */
+enum weir_status weir_session_prescribe(weir_session *session, const struct weir_trace *trace,
+                                        uint32_t first_token, double recall, struct weir_err *err);
 /* The names of the policies, in order; NULL past the last. */
 const char *weir_policy_name(uint32_t index);
 /* False for a policy that gives each layer slots of its own in any case; and past the last. */

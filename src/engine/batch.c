@@ -137,6 +137,11 @@ static void choose_lookahead(weir_engine *engine)
     if (engine->choice.predictor == WEIR_PREDICT_NONE || engine->store == NULL)
         return;
     bool is_on = engine->lookahead != WEIR_LOOKAHEAD_OFF && lacks_slots(engine);
+    for (uint32_t index = 0; index < batch->n_run; index++) {
+        const struct weir_prescription *prescription = batch->runs[index].prescription;
+        /* Routers would guess about other experts than those that are used. */
+        is_on &= prescription == NULL || prescription->recall > 0.0;
+    }
     engine->mode.lookahead |= is_on;
     for (uint32_t index = 0; index < batch->n_run; index++)
         is_on |= batch->runs[index].watch_guess != NULL;

@@ -141,6 +141,7 @@ struct weir_session {
     void *watch_user;
     weir_guess_fn *watch_guess;
     void *watch_guess_user;
+    struct weir_prescription prescription; /* without experts: routers choose */
     _Atomic bool cancel; /* set from anywhere, cleared by the eval that it stops */
 };
 

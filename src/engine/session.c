@@ -100,6 +100,7 @@ void weir_session_fill_run(weir_session *session, struct weir_run *run)
     run->sequence = session->sequence;
     run->position = weir_sequence_length(session->sequence);
     run->cancel = &session->cancel;
+    run->prescription = session->prescription.experts == NULL ? NULL : &session->prescription;
     run->watch = session->watch == NULL ? NULL : tell_routing;
     run->watch_user = session;
     run->watch_guess = session->watch_guess == NULL ? NULL : tell_guess;
@@ -182,6 +183,7 @@ static enum weir_status fork_inside(weir_session **out, const weir_session *sess
         return status;
     }
     weir_sequence_destroy(&empty);
+    twin->prescription = session->prescription;
     twin->owed_count = session->owed_count;
     memcpy(twin->owed, session->owed, session->owed_count * sizeof(*session->owed));
     twin->has_logits = session->has_logits;
@@ -226,6 +228,59 @@ enum weir_status weir_session_adopt(weir_session *session, const uint32_t *ids, 
         WEIR_NEED(ids, err);
     WEIR_TRY(weir_engine_enter(session->engine, err));
     const enum weir_status status = adopt_inside(session, ids, count, adopted, err);
+    weir_engine_leave(session->engine);
+    return status;
+}
+
+/* Whether the trace is of a model with these experts. */
+static enum weir_status check_trace(const struct weir_trace *trace, const struct weir_model *model,
+                                    struct weir_err *err)
+{
+    const uint32_t n_layer = weir_moe_layer_count(model);
+    const uint32_t n_expert = model->shape.n_expert;
+    const uint32_t n_used = model->shape.n_expert_used;
+    const uint64_t count = (uint64_t)trace->n_token * trace->n_layer * trace->n_expert_used;
+    if (trace->n_layer != n_layer || trace->n_expert != n_expert ||
+        trace->n_expert_used != n_used || trace->n_token == 0 || n_layer == 0)
+        return WEIR_FAIL(err, WEIR_ERR_ARG,
+                         "routing: wanted a trace of %u layers with %u of %u experts, found %u "
+                         "tokens of %u layers with %u of %u",
+                         n_layer, n_used, n_expert, trace->n_token, trace->n_layer,
+                         trace->n_expert_used, trace->n_expert);
+    for (uint64_t index = 0; index < count; index++)
+        if (trace->experts[index] >= n_expert && trace->experts[index] != WEIR_EXPERT_NONE)
+            return WEIR_FAIL(err, WEIR_ERR_ARG,
+                             "routing: wanted experts from 0 to %u, found %u for token %llu",
+                             n_expert - 1, trace->experts[index],
+                             (unsigned long long)(index / ((uint64_t)n_layer * n_used)));
+    return WEIR_OK;
+}
+
+static enum weir_status prescribe_inside(weir_session *session, const struct weir_trace *trace,
+                                         uint32_t first_token, double recall, struct weir_err *err)
+{
+    if (!(recall >= 0.0 && recall <= 1.0))
+        return WEIR_FAIL(err, WEIR_ERR_ARG, "recall of guesses: wanted 0 to 1, found %g", recall);
+    WEIR_TRY(check_trace(trace, session->engine->blueprint.model, err));
+    session->prescription = (struct weir_prescription){.experts = trace->experts,
+                                                       .n_token = trace->n_token,
+                                                       .first = first_token,
+                                                       .recall = recall};
+    if (recall == 0.0)
+        session->engine->mode.lookahead = false;
+    return WEIR_OK;
+}
+
+enum weir_status weir_session_prescribe(weir_session *session, const struct weir_trace *trace,
+                                        uint32_t first_token, double recall, struct weir_err *err)
+{
+    enum weir_status status = WEIR_OK;
+    WEIR_NEED(session, err);
+    WEIR_TRY(weir_engine_enter(session->engine, err));
+    if (trace == NULL)
+        session->prescription = (struct weir_prescription){.experts = NULL};
+    else
+        status = prescribe_inside(session, trace, first_token, recall, err);
     weir_engine_leave(session->engine);
     return status;
 }

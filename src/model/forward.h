@@ -70,6 +70,15 @@ enum weir_phase {
     WEIR_PROMPT, /* a text that is known */
 };
 
+/* Experts of a recorded text, in place of those that routers choose (prescribe.c). */
+struct weir_prescription {
+    const uint16_t *experts; /* [n_token][layers with experts][n_expert_used] */
+    uint32_t n_token;        /* after the last one the first comes again */
+    uint32_t first;          /* the token of position 0 */
+    double recall; /* look-ahead is told each expert with this chance, else one that is not used */
+};
+#define WEIR_NOT_PRESCRIBED UINT16_MAX /* left to the router */
+
 /* The rows of one sequence in a step: tokens that follow each other. Everything is borrowed during
  * the step. */
 struct weir_run {
@@ -79,8 +88,9 @@ struct weir_run {
     uint32_t n_row;
     uint32_t position; /* of the first row: the sequence's length */
     enum weir_phase phase;
-    const _Atomic bool *cancel;   /* NULL: never */
-    weir_forward_watch_fn *watch; /* NULL: nobody */
+    const _Atomic bool *cancel;                   /* NULL: never */
+    const struct weir_prescription *prescription; /* NULL: routers choose */
+    weir_forward_watch_fn *watch;                 /* NULL: nobody */
     weir_forward_guess_fn *watch_guess;
     void *watch_user, *watch_guess_user;
 };

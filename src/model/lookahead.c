@@ -87,6 +87,8 @@ void weir_lookahead_score(struct weir_forward *forward, uint32_t layer,
         .n_row = n_row,
     };
     weir_linear_run(&router);
+    if (weir_prescribe_scores(forward, layer, n_row, scores))
+        return;
     memset(scores, 0, n_expert * sizeof(*scores));
     for (uint32_t row = 0; row < n_row; row++) {
         float *probability = forward->routing.router + (size_t)row * n_expert;

@@ -195,6 +195,13 @@ void weir_route_rows(struct weir_forward *forward, uint64_t begin, uint64_t end)
 /* The ids of the largest of n values, at most `most`, largest first; ties go to the smaller id.
  * Returns how many. */
 uint32_t weir_rank(const float *values, uint32_t n, uint32_t *ids, uint32_t most);
+/* Where a recorded text says which experts a row of the running layer uses (prescribe.c): they take
+ * the place of the n_expert_used in ids, which are the router's best. */
+void weir_prescribe_row(const struct weir_forward *forward, uint64_t row, uint32_t *ids);
+/* Scores of a layer's experts as a guess that is right as often as prescriptions want it. False,
+ * and scores as they were, where no row has one. */
+bool weir_prescribe_scores(const struct weir_forward *forward, uint32_t layer, uint32_t n_row,
+                           float *scores);
 /* Group assignments by expert: expert_first, token_at, assignment_at, distinct. */
 void weir_route_group(struct weir_forward *forward);
 

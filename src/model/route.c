@@ -43,6 +43,7 @@ static void route_row(const struct weir_forward *forward, float *probability, ui
     weir_softmax(probability, n_expert);
     const uint32_t n_best = weir_rank(probability, n_expert, ids, n_used);
     WEIR_ASSERT(n_best == n_used);
+    weir_prescribe_row(forward, (uint64_t)(ids - forward->routing.chosen) / n_used, ids);
     float total = 0.0f;
     for (uint32_t rank = 0; rank < n_used; rank++)
         total += probability[ids[rank]];

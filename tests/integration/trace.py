@@ -354,6 +354,46 @@ def test_known_hit_rates():
         check(found >= learned - 0.5, f"{name}, learned at {share}: {found:.1f} %, wanted {learned} or more")
 
 
+def test_bench_uses_the_experts_of_a_trace(folder):
+    path, found = record(folder, "bench.trace", "-n", 21)
+    head, *tokens = lines_of(path)
+    prompt, total = head["prompt_tokens"], len(tokens)
+    # Not the text's own ids, so that the router would choose others.
+    ids = write(os.path.join(folder, "bench.ids"), " ".join(str(7 + 11 * at) for at in range(total)))
+    sizes = ["--prompt", prompt, "--gen", total - prompt, "--repeat", 1, "--slots", 8, "--lookahead", "off"]
+    own = weir_json("bench", DEMO, "--tokens", ids, *sizes)
+    led = weir_json("bench", DEMO, "--tokens", ids, *sizes, "--routing", path)
+    check(own["routing"] is None, f"routing without a trace: {own['routing']}")
+    check(led["routing"] == {"trace": path, "tokens": total, "passes": 1.0, "lookahead_recall": None}, f"{led['routing']}")
+    # Exactly the reads of the text that was recorded.
+    text_ids = weir_json("tokenize", DEMO, "-p", "The old man", "--bos")["ids"] + found["ids"]
+    same = write(os.path.join(folder, "same.ids"), " ".join(map(str, text_ids[:total])))
+    told = weir_json("bench", DEMO, "--tokens", same, *sizes)
+    for name in ("hit_rate", "expert_reads", "bytes_read"):
+        check(led[name] == told[name], f"{name}: of the trace {led[name]}, of the text itself {told[name]}")
+    check(led["expert_reads"] != own["expert_reads"], "other ids read as much as the trace: this shows nothing")
+    ahead = weir_json("bench", DEMO, "--tokens", ids, *sizes[:-2], "--routing", path, "--routing-recall", 0.75)
+    recall = ahead["lookahead"]["recall"]
+    check(ahead["routing"]["lookahead_recall"] == 0.75 and 0.6 < recall < 0.9, f"recall {recall}")
+    off = weir_json("bench", DEMO, "--tokens", ids, *sizes[:-2], "--routing", path)
+    check(off["lookahead"]["reads"] in (0, None), f"look-ahead reads {off['lookahead']}")
+    done = weir("bench", DEMO, "--prompt", 4, "--gen", 2 * total, "--repeat", 1, "--routing", path)
+    check("times over" in done.stdout and "look-ahead off" in done.stdout, done.stdout)
+
+
+def test_bench_refuses_a_trace_of_another_model(folder):
+    tokens = [{"tok": at, "layers": [[0, 1, 2, 3]] * 11} for at in range(3)]
+    head = {"weir_trace": 1, "n_layer": 11, "n_expert": 32, "n_expert_used": 4, "prompt_tokens": 1}
+    path = write(os.path.join(folder, "other.trace"), "\n".join(map(json.dumps, [head, *tokens])) + "\n")
+    done = weir("bench", DEMO, "--routing", path, "--prompt", 1, "--gen", 1)
+    check(done.returncode == 1 and "wanted a trace of 12 layers with 4 of 32 experts, found 11" in done.stderr, done.stderr)
+    for more, word in (["--routing-recall", 0.5], "wanted --routing"), \
+            (["--routing", path, "--lookahead-by", "gate"], "--lookahead-by"), \
+            (["--routing", path, "--routing-recall", 0.5, "--lookahead", "off"], "wanted look-ahead"):
+        done = weir("bench", DEMO, *more)
+        check(done.returncode == 2 and word in done.stderr, f"{more}: {done.returncode} {done.stderr}")
+
+
 def main():
     folder = scratch_folder()
     try:
@@ -366,6 +406,8 @@ def main():
         test_usage_errors()
         test_rivals_are_for_bench(folder)
         test_bench_feeds_the_ids_of_a_file(folder)
+        test_bench_uses_the_experts_of_a_trace(folder)
+        test_bench_refuses_a_trace_of_another_model(folder)
         test_show_draws(folder)
         test_pictures_stay_small(folder)
         test_memory_follows_what_occurs(folder)
