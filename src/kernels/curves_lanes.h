@@ -29,19 +29,4 @@ static void softcap(float *x, size_t count, float cap)
     }
 }
 
-/* gelu(g) = g * sigmoid(2 z), z = sqrt(2 / pi) (g + 0.044715 g^3). */
-static void gelu_mul(float *gate, const float *up, size_t count)
-{
-    const lanes twice = spread(-1.5957691f);
-    for (size_t i = 0; i < count; i += LANES) {
-        const size_t left = count - i;
-        const lanes g = load_floats(gate + i, left);
-        const lanes scaled = multiply(twice, g);
-        const lanes cubic =
-            multiply_add(multiply(multiply(spread(0.044715f), g), g), scaled, scaled);
-        const lanes curve = divide(g, add(exp_of(cubic), spread(1.0f)));
-        store_floats(gate + i, multiply(curve, load_floats(up + i, left)), left);
-    }
-}
-
 #endif

@@ -114,12 +114,19 @@ typedef void weir_act_fn(const float *src, void *dst, size_t cols);
 typedef float weir_rmsnorm_fn(const float *x, const float *weight, float *y, size_t count,
                               float epsilon);
 
-/* gate[i] = silu(gate[i]) * up[i]; silu(v) = v / (1 + exp(-v)). TOL 1e-5 relative. */
-typedef void weir_silu_mul_fn(float *gate, const float *up, size_t count);
-
-/* gate[i] = gelu(gate[i]) * up[i]; gelu(v) = v / 2 * (1 + tanh(sqrt(2 / pi) (v + 0.044715 v^3)))
- * (arXiv:1606.08415 section 2). TOL 1e-4 relative. */
-typedef void weir_gelu_mul_fn(float *gate, const float *up, size_t count);
+/* What a feed-forward network makes of its gate g and its other half u (arXiv:2002.05202), with
+ * silu(v) = v / (1 + exp(-v)); clamp(u) is u within [-limit, limit]. */
+enum weir_glu {
+    WEIR_GLU_SILU,         /* silu(g) * u */
+    WEIR_GLU_SILU_OF_LESS, /* silu(min(g, limit)) * clamp(u) */
+    WEIR_GLU_LESS_OF_SILU, /* min(silu(g), limit) * clamp(u) */
+    WEIR_GLU_OAI,          /* h / (1 + exp(-1.702 h)) * (clamp(u) + 1), h = min(g, limit) */
+    /* 0.5 g (1 + tanh(sqrt(2 / pi) (g + 0.044715 g^3))) * u (arXiv:1606.08415, section 2) */
+    WEIR_GLU_GELU,
+    WEIR_GLU_COUNT
+};
+/* gate[i] = that of gate[i] and up[i]. TOL 1e-5 relative, GELU 1e-4. */
+typedef void weir_glu_fn(float *gate, const float *up, size_t count, float limit);
 
 /* y[i] += scale * x[i]. One multiply and one add each, not fused: EXACT. */
 typedef void weir_axpy_fn(float *y, const float *x, float scale, size_t count);
@@ -182,8 +189,7 @@ struct weir_kernels {
     enum weir_act act[WEIR_TYPE_COUNT]; /* what matmul[type] wants as x */
     weir_act_fn *quantize[WEIR_ACT_COUNT];
     weir_rmsnorm_fn *rmsnorm;
-    weir_silu_mul_fn *silu_mul;
-    weir_gelu_mul_fn *gelu_mul;
+    weir_glu_fn *glu[WEIR_GLU_COUNT];
     weir_axpy_fn *axpy;
     weir_softcap_fn *softcap;
     weir_sigmoid_mul_fn *sigmoid_mul;

@@ -67,6 +67,7 @@ void weir_kernels_init(struct weir_kernels *kernels, unsigned cpu_flags)
     weir_float_init_avx2(kernels);
     weir_attention_init_avx2(kernels);
     weir_recurrent_init_avx2(kernels);
+    weir_glu_init_avx2(kernels);
     weir_q32_init_avx2(kernels);
     weir_k_init_avx2(kernels);
     weir_codes_init_avx2(kernels);
@@ -76,6 +77,7 @@ void weir_kernels_init(struct weir_kernels *kernels, unsigned cpu_flags)
     weir_float_init_avx512(kernels);
     weir_attention_init_avx512(kernels);
     weir_recurrent_init_avx512(kernels);
+    weir_glu_init_avx512(kernels);
     kernels->isa = "avx512";
     if ((cpu_flags & WEIR_CPU_AVX512_VNNI) == 0)
         return;
@@ -88,6 +90,7 @@ void weir_kernels_init(struct weir_kernels *kernels, unsigned cpu_flags)
     weir_float_init_neon(kernels);
     weir_attention_init_neon(kernels);
     weir_recurrent_init_neon(kernels);
+    weir_glu_init_neon(kernels);
     weir_q32_init_neon(kernels);
     weir_k_init_neon(kernels);
     kernels->isa = "neon-dotprod";

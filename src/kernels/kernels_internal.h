@@ -30,24 +30,28 @@ void weir_matmul_init_ref(struct weir_kernels *kernels);
 void weir_codes_init_ref(struct weir_kernels *kernels);
 void weir_kernels_init_ref(struct weir_kernels *kernels);
 void weir_recurrent_init_ref(struct weir_kernels *kernels);
+void weir_glu_init_ref(struct weir_kernels *kernels);
 weir_attention_fn weir_attention_ref;
 weir_softcap_fn weir_softcap_ref;
 #if defined(__x86_64__)
 void weir_float_init_avx2(struct weir_kernels *kernels);
 void weir_attention_init_avx2(struct weir_kernels *kernels);
 void weir_recurrent_init_avx2(struct weir_kernels *kernels);
+void weir_glu_init_avx2(struct weir_kernels *kernels);
 void weir_q32_init_avx2(struct weir_kernels *kernels);
 void weir_k_init_avx2(struct weir_kernels *kernels);
 void weir_codes_init_avx2(struct weir_kernels *kernels);
 void weir_float_init_avx512(struct weir_kernels *kernels);
 void weir_attention_init_avx512(struct weir_kernels *kernels);
 void weir_recurrent_init_avx512(struct weir_kernels *kernels);
+void weir_glu_init_avx512(struct weir_kernels *kernels);
 void weir_q32_init_vnni(struct weir_kernels *kernels, bool in_order);
 void weir_k_init_vnni(struct weir_kernels *kernels, bool in_order);
 #elif defined(__aarch64__)
 void weir_float_init_neon(struct weir_kernels *kernels);
 void weir_attention_init_neon(struct weir_kernels *kernels);
 void weir_recurrent_init_neon(struct weir_kernels *kernels);
+void weir_glu_init_neon(struct weir_kernels *kernels);
 void weir_q32_init_neon(struct weir_kernels *kernels);
 void weir_k_init_neon(struct weir_kernels *kernels);
 #endif

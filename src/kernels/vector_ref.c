@@ -99,21 +99,6 @@ static float rmsnorm(const float *x, const float *weight, float *y, size_t count
     return scale;
 }
 
-static void silu_mul(float *gate, const float *up, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        gate[i] = gate[i] / (1.0f + expf(-gate[i])) * up[i];
-}
-
-static void gelu_mul(float *gate, const float *up, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        const float g = gate[i];
-        /* The same by a sigmoid of twice the tanh's argument, which is exact far below 0 too. */
-        gate[i] = g / (1.0f + expf(-1.5957691f * (g + 0.044715f * g * g * g))) * up[i];
-    }
-}
-
 static void axpy(float *y, const float *x, float scale, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -151,8 +136,7 @@ void weir_kernels_init_ref(struct weir_kernels *kernels)
     kernels->quantize[WEIR_ACT_Q8_32] = act_q8_32;
     kernels->quantize[WEIR_ACT_Q8_256] = act_q8_256;
     kernels->rmsnorm = rmsnorm;
-    kernels->silu_mul = silu_mul;
-    kernels->gelu_mul = gelu_mul;
+    weir_glu_init_ref(kernels);
     kernels->axpy = axpy;
     kernels->softcap = weir_softcap_ref;
     kernels->sigmoid_mul = sigmoid_mul;

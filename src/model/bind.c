@@ -1,196 +1,87 @@
 /* bind.c - tensors to roles: one table says which tensors a family has and what shape they are. */
-#include "model/roles.h"
-
 #include <stdio.h>
 #include <string.h>
 
-#include "base/heap.h"
+#include "model/bind.h"
 
-/* Where a dimension's value is kept when the first tensor that has it decides; NULL when keys do.
- * layer is NULL for the model's own tensors. */
-static uint32_t *learned_dim(struct weir_model *model, struct weir_layer *layer, enum weir_dim dim)
+static void place_weight(struct weir_weight *weight, const struct weir_found *found)
 {
-    switch (dim) {
-    case WEIR_DIM_FFN:
-        return &layer->network.d_ffn;
-    case WEIR_DIM_FFN_EXPERT:
-        return &layer->network.d_ffn_expert;
-    case WEIR_DIM_FFN_SHARED:
-        return &layer->network.d_ffn_shared;
-    case WEIR_DIM_VOCAB:
-        return &model->shape.n_vocab;
-    default:
-        return NULL;
-    }
-}
-
-static uint64_t known_dim(const struct weir_model *model, const struct weir_layer *layer,
-                          enum weir_dim dim)
-{
-    const struct weir_latent_shape *latent = &model->shape.latent;
-    switch (dim) {
-    case WEIR_DIM_MODEL:
-        return model->shape.d_model;
-    case WEIR_DIM_HEAD:
-        return layer->mixer.d_head;
-    case WEIR_DIM_HEADS:
-        return layer->mixer.n_head;
-    case WEIR_DIM_Q:
-        return (uint64_t)layer->mixer.n_head * layer->mixer.d_head;
-    case WEIR_DIM_K:
-        return (uint64_t)layer->mixer.n_kv_head * layer->mixer.d_head;
-    case WEIR_DIM_V:
-        return (uint64_t)layer->mixer.n_kv_head * layer->mixer.d_value;
-    case WEIR_DIM_ATTENDED:
-        return (uint64_t)layer->mixer.n_head * layer->mixer.d_value;
-    case WEIR_DIM_EXPERTS:
-        return model->shape.n_expert;
-    case WEIR_DIM_LOW_QUERY:
-        return latent->d_query;
-    case WEIR_DIM_PLAIN:
-        return latent->d_plain;
-    case WEIR_DIM_VALUE:
-        return latent->d_value;
-    case WEIR_DIM_LATENT:
-        return latent->d_latent;
-    case WEIR_DIM_LATENT_ROW:
-        return (uint64_t)latent->d_latent + latent->d_turned;
-    case WEIR_DIM_JOINT:
-        return (uint64_t)layer->mixer.n_head * (latent->d_plain + latent->d_value);
-    case WEIR_DIM_ROT_HALF:
-        return model->shape.n_rot / 2;
-    default:
-        return 1;
-    }
-}
-
-/* What is being bound: a tensor of the model, or of one of its layers. */
-struct place {
-    struct weir_model *model;
-    struct weir_layer *layer; /* NULL: the model's own */
-    const struct weir_tensor *tensor;
-    uint32_t part, n_part; /* of its rows; 0, 1: all */
-};
-
-static enum weir_status check_dim(const struct place *place, uint32_t index, enum weir_dim dim,
-                                  struct weir_err *err)
-{
-    const uint64_t all = place->tensor->dims[index];
-    const uint32_t n_part = index == 1 ? place->n_part : 1;
-    const uint64_t found = all / n_part;
-    uint32_t *learned = learned_dim(place->model, place->layer, dim);
-    if (learned != NULL && *learned == 0 && found > 0 && found <= UINT32_MAX)
-        *learned = (uint32_t)found;
-    const uint64_t wanted = learned != NULL ? *learned : known_dim(place->model, place->layer, dim);
-    if (found != wanted || all % n_part != 0)
-        return WEIR_FAIL(err, WEIR_ERR_FORMAT, "tensor %s: dimension %u must be %llu, found %llu",
-                         place->tensor->name, index, (unsigned long long)wanted * n_part,
-                         (unsigned long long)all);
-    return WEIR_OK;
-}
-
-static enum weir_status check_tensor(const struct place *place, const struct weir_role *role,
-                                     struct weir_err *err)
-{
-    const struct weir_tensor *tensor = place->tensor;
-    if (!tensor->known) {
-        return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
-                         "tensor %s has type %s (ggml %u), which is not built in", tensor->name,
-                         tensor->type_name, tensor->ggml_type);
-    }
-    WEIR_TRY(check_dim(place, 0, role->cols, err));
-    WEIR_TRY(check_dim(place, 1, role->rows, err));
-    WEIR_TRY(check_dim(place, 2,
-                       role->kind == WEIR_ROLE_EXPERTS ? WEIR_DIM_EXPERTS
-                       : role->kind == WEIR_ROLE_HEADS ? WEIR_DIM_HEADS
-                                                       : WEIR_DIM_NONE,
-                       err));
-    return check_dim(place, 3, WEIR_DIM_NONE, err);
-}
-
-static void place_weight(struct weir_weight *weight, const struct place *place)
-{
-    const struct weir_tensor *tensor = place->tensor;
+    const struct weir_tensor *tensor = found->tensor;
     *weight = (struct weir_weight){
         .tensor = tensor,
         .type = tensor->type,
         .file = tensor->file,
         .cols = tensor->dims[0],
-        .rows = tensor->dims[1] / place->n_part,
+        .rows = found->extent,
         .count = tensor->dims[2],
-        .offset = tensor->offset,
         .places = tensor->places,
         .row_bytes = weir_quant_row_bytes(tensor->type, (size_t)tensor->dims[0]),
     };
     weight->matrix_bytes = weight->rows * weight->row_bytes;
-    weight->stride_bytes = weight->matrix_bytes * place->n_part;
-    weight->offset += weight->matrix_bytes * place->part;
+    weight->stride_bytes = tensor->dims[1] * weight->row_bytes;
+    weight->offset = tensor->offset + found->first * weight->row_bytes;
 }
 
-/* Whether this layer, or the model, needs the role. */
-static bool is_needed(const struct weir_role *role, unsigned parts)
+static void bind_vector(struct weir_binding *binding, const struct weir_found *found,
+                        struct weir_vector *vector)
 {
-    return (role->parts & parts) == role->parts;
+    const struct weir_tensor *tensor = found->tensor;
+    *vector = (struct weir_vector){
+        .tensor = tensor,
+        .cols = found->extent,
+        .rows = tensor->dims[1],
+        .first = found->first,
+        .stride = tensor->dims[0],
+    };
+    binding->model->trunk_bytes +=
+        vector->rows * weir_quant_row_bytes(tensor->type, (size_t)vector->cols);
 }
 
-/* Where a role's weights are: in a tensor of their own, or in a part of one. layer_index is of no
- * account for a role of the model itself. */
-static struct place find_place(struct weir_model *model, struct weir_layer *layer,
-                               uint32_t layer_index, const struct weir_role *role, char name[64])
+static enum weir_status bind_weight(struct weir_binding *binding, const struct weir_role *role,
+                                    const struct weir_found *found, struct weir_weight *weight,
+                                    struct weir_err *err)
 {
-    struct place place = {.model = model, .layer = layer, .n_part = 1};
-    if (layer == NULL)
-        snprintf(name, 64, "%s", role->name);
-    else
-        snprintf(name, 64, "blk.%u.%s", layer_index, role->name);
-    place.tensor = weir_manifest_tensor(model->manifest, name);
-    for (size_t row = 0; layer != NULL && row < weir_fused_role_count; row++) {
-        char fused_name[64];
-        const struct weir_fused_role *fused = &weir_fused_roles[row];
-        snprintf(fused_name, sizeof(fused_name), "blk.%u.%s", layer_index, fused->name);
-        const struct weir_tensor *tensor = weir_manifest_tensor(model->manifest, fused_name);
-        if (tensor == NULL || strcmp(fused->role, role->name) != 0)
-            continue;
-        place.tensor = tensor; /* then one of its own has no use, and is refused for that */
-        place.part = fused->part;
-        place.n_part = fused->n_part;
-    }
-    return place;
-}
-
-/* layer is NULL for a role of the model itself. */
-static enum weir_status bind_role(struct weir_model *model, struct weir_layer *layer,
-                                  uint32_t layer_index, const struct weir_role *role,
-                                  uint32_t *bound_count, struct weir_err *err)
-{
-    char name[64];
-    const struct place place = find_place(model, layer, layer_index, role, name);
-    const struct weir_tensor *tensor = place.tensor;
-    void *base = layer == NULL ? (void *)model : layer;
-    if (tensor == NULL && role->optional)
-        return WEIR_OK;
-    if (tensor == NULL)
-        return WEIR_FAIL(err, WEIR_ERR_FORMAT, "tensor %s is missing; a %s model needs it", name,
-                         model->family->name);
-    WEIR_TRY(check_tensor(&place, role, err));
-    *bound_count += place.part == 0; /* each tensor once */
-    if (role->kind == WEIR_ROLE_VECTOR) {
-        struct weir_vector *vector = (struct weir_vector *)((char *)base + role->place);
-        vector->tensor = tensor;
-        model->trunk_bytes += tensor->bytes;
-        return WEIR_OK;
-    }
-    struct weir_weight *weight = (struct weir_weight *)((char *)base + role->place);
-    place_weight(weight, &place);
+    place_weight(weight, found);
     if (role->kind == WEIR_ROLE_EXPERTS)
-        model->expert_bytes += tensor->bytes / place.n_part;
+        binding->model->expert_bytes += weight->count * weight->matrix_bytes;
     else
-        model->trunk_bytes += tensor->bytes;
+        binding->model->trunk_bytes += weight->count * weight->matrix_bytes;
     if (role->kind == WEIR_ROLE_EXPERTS && weight->matrix_bytes > WEIR_SLICE_BYTES_MAX)
         return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
                          "tensor %s: one expert's part of it: wanted at most %d bytes, found %llu",
-                         tensor->name, WEIR_SLICE_BYTES_MAX,
+                         found->tensor->name, WEIR_SLICE_BYTES_MAX,
                          (unsigned long long)weight->matrix_bytes);
+    return role->input == 0 || role->kind == WEIR_ROLE_HEADS
+               ? WEIR_OK
+               : weir_bind_companions(binding, role, found, weight, err);
+}
+
+/* By a row of the table before this one, which had the same place. */
+static bool is_bound(const struct weir_role *role, const void *place)
+{
+    const struct weir_weight *weight = place;
+    const struct weir_vector *vector = place;
+    return role->kind == WEIR_ROLE_VECTOR ? vector->tensor != NULL : weight->tensor != NULL;
+}
+
+static enum weir_status bind_role(struct weir_binding *binding, const struct weir_role *role,
+                                  struct weir_err *err)
+{
+    const struct weir_found found = weir_role_locate(binding, role);
+    void *base = binding->layer == NULL ? (void *)binding->model : binding->layer;
+    void *place = (char *)base + role->place;
+    if (is_bound(role, place) || (found.tensor == NULL && role->optional))
+        return WEIR_OK;
+    if (found.tensor == NULL) {
+        char name[WEIR_TENSOR_NAME_MAX];
+        return WEIR_FAIL(err, WEIR_ERR_FORMAT, "tensor %s is missing; a %s model needs it",
+                         weir_tensor_name(binding, role->name, name), binding->model->family->name);
+    }
+    WEIR_TRY(weir_found_check(binding, role, &found, err));
+    binding->bound_count += found.is_first;
+    if (role->kind != WEIR_ROLE_VECTOR)
+        return bind_weight(binding, role, &found, place, err);
+    bind_vector(binding, &found, place);
     return WEIR_OK;
 }
 
@@ -202,12 +93,10 @@ static enum weir_status describe_layer(const struct weir_model *model, uint32_t 
     const struct weir_shape *shape = &model->shape;
     struct weir_layer_shape at;
     WEIR_TRY(weir_shape_read_layer(model, layer_index, &at, &layer->mixer, err));
-    layer->network.activation = model->family->activation;
     layer->network.kind = has_experts ? WEIR_NETWORK_EXPERTS : WEIR_NETWORK_DENSE;
-    layer->network.renormalizes = shape->renormalizes;
-    layer->network.expert_scale = shape->expert_scale;
+    layer->network.gating = shape->gating;
     layer->network.d_ffn = has_experts ? 0 : at.d_ffn;
-    return WEIR_OK;
+    return weir_shape_read_units(model, layer_index, &layer->network, err);
 }
 
 /* The parts of a layer's mixer. */
@@ -220,86 +109,142 @@ static unsigned mixer_parts(const struct weir_mixer *mixer)
            (latent->is_joint ? WEIR_PART_JOINT_HEADS : WEIR_PART_SPLIT_HEADS);
 }
 
-static enum weir_status bind_layer(struct weir_model *model, uint32_t layer_index,
-                                   uint32_t *bound_count, struct weir_err *err)
+/* A layer has experts unless it has a network's tensors and no router. */
+static bool has_experts(const struct weir_binding *binding)
 {
-    char name[64];
-    struct weir_layer *layer = &model->layers[layer_index];
-    unsigned parts = model->family->parts;
-    /* A family with experts may have layers without: then they are dense. */
-    snprintf(name, sizeof(name), "blk.%u.ffn_gate.weight", layer_index);
-    const bool has_experts =
-        (parts & WEIR_PART_EXPERTS) != 0 && weir_manifest_tensor(model->manifest, name) == NULL;
-    WEIR_TRY(describe_layer(model, layer_index, has_experts, err));
-    if (!has_experts)
-        parts = (parts & ~(unsigned)(WEIR_PART_EXPERTS | WEIR_PART_SHARED)) | WEIR_PART_DENSE;
-    parts |= mixer_parts(&layer->mixer);
+    const struct weir_family *family = binding->model->family;
+    const bool is_routed = weir_tensor_find(binding, "ffn_gate_inp.weight") != NULL;
+    const bool is_dense = weir_tensor_find(binding, "ffn_gate.weight") != NULL ||
+                          weir_tensor_find(binding, "ffn_up.weight") != NULL;
+    return ((family->parts | family->may) & WEIR_PART_EXPERTS) != 0 &&
+           binding->model->shape.n_expert > 0 && (is_routed || !is_dense);
+}
+
+/* The parts that a layer has: its family's, its mixer's, and of those that the family may have the
+ * ones with a tensor in the layer. */
+static unsigned find_parts(struct weir_binding *binding)
+{
+    const struct weir_family *family = binding->model->family;
+    const bool is_routed = weir_layer_has_experts(binding->layer);
+    const unsigned network = is_routed ? WEIR_PART_EXPERTS : WEIR_PART_DENSE;
+    const unsigned never = is_routed ? WEIR_PART_DENSE : WEIR_PART_EXPERTS;
+    const unsigned always = family->parts | network | mixer_parts(&binding->layer->mixer);
+    unsigned found = always & ~never;
+    binding->parts = (always | family->may) & ~never;
     for (size_t row = 0; row < weir_layer_role_count; row++) {
-        if (!is_needed(&weir_layer_roles[row], parts))
-            continue;
-        WEIR_TRY(bind_role(model, layer, layer_index, &weir_layer_roles[row], bound_count, err));
+        const struct weir_role *role = &weir_layer_roles[row];
+        if ((role->parts & ~found) != 0 && weir_role_is_needed(role, binding->parts) &&
+            weir_role_is_there(binding, role))
+            found |= role->parts;
     }
+    return found;
+}
+
+static enum weir_status bind_layer(struct weir_binding *binding, struct weir_err *err)
+{
+    struct weir_model *model = binding->model;
+    binding->layer = &model->layers[binding->layer_index];
+    WEIR_TRY(describe_layer(model, binding->layer_index, has_experts(binding), err));
+    binding->parts = find_parts(binding);
+    for (size_t row = 0; row < weir_layer_role_count; row++)
+        if (weir_role_is_needed(&weir_layer_roles[row], binding->parts))
+            WEIR_TRY(bind_role(binding, &weir_layer_roles[row], err));
     model->shape.d_ffn_expert =
-        (uint32_t)weir_max(model->shape.d_ffn_expert, layer->network.d_ffn_expert);
+        (uint32_t)weir_max(model->shape.d_ffn_expert, binding->layer->network.d_ffn_expert);
     return WEIR_OK;
 }
 
 /* Whether name is "blk.N." of a layer that exists, followed by a role of this family; or a role of
  * the model. Only for the message about the first tensor that is not. */
-static bool is_bound_name(const struct weir_model *model, const char *name)
+static bool has_use(const struct weir_model *model, const char *name)
 {
-    for (size_t row = 0; row < weir_model_role_count; row++)
-        if (strcmp(weir_model_roles[row].name, name) == 0)
-            return true;
     unsigned layer_index = 0;
     int length = 0;
-    if (sscanf(name, "blk.%u.%n", &layer_index, &length) != 1 || length == 0 ||
-        layer_index >= model->shape.n_layer)
-        return false;
-    const unsigned parts =
-        model->family->parts | WEIR_PART_DENSE | mixer_parts(&model->layers[layer_index].mixer);
-    for (size_t row = 0; row < weir_layer_role_count; row++)
-        if (is_needed(&weir_layer_roles[row], parts) &&
-            strcmp(weir_layer_roles[row].name, name + length) == 0)
-            return true;
-    for (size_t row = 0; row < weir_fused_role_count; row++)
-        if (strcmp(weir_fused_roles[row].name, name + length) == 0)
-            return true;
-    return false;
+    if (sscanf(name, "blk.%u.%n", &layer_index, &length) != 1 || length == 0)
+        return weir_is_bound_name(name, false, 0);
+    return layer_index < model->shape.n_layer &&
+           weir_is_bound_name(name + length, true,
+                              model->family->parts | model->family->may | WEIR_PART_DENSE |
+                                  mixer_parts(&model->layers[layer_index].mixer));
+}
+
+bool weir_model_skips(const struct weir_model *model, const char *name)
+{
+    unsigned layer_index = 0;
+    return sscanf(name, "blk.%u.", &layer_index) == 1 && layer_index >= model->shape.n_layer &&
+           layer_index < model->shape.n_block;
 }
 
 /* A tensor that nobody uses means a model that we would compute wrongly. */
 static enum weir_status refuse_unused(const struct weir_model *model, uint32_t bound_count,
                                       struct weir_err *err)
 {
+    const struct weir_tensor *unused = NULL;
     const uint32_t tensor_count = weir_manifest_tensor_count(model->manifest);
-    if (bound_count == tensor_count)
-        return WEIR_OK;
     for (uint32_t index = 0; index < tensor_count; index++) {
         const struct weir_tensor *tensor = weir_manifest_tensor_at(model->manifest, index);
-        if (!is_bound_name(model, tensor->name))
-            return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
-                             "tensor %s has no use in family %s; running without it would give "
-                             "wrong text",
-                             tensor->name, model->family->name);
+        if (weir_model_skips(model, tensor->name))
+            bound_count++;
+        else if (unused == NULL && !has_use(model, tensor->name))
+            unused = tensor;
     }
+    if (bound_count == tensor_count)
+        return WEIR_OK;
+    if (unused != NULL)
+        return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
+                         "tensor %s has no use in family %s; running without it would give "
+                         "wrong text",
+                         unused->name, model->family->name);
     return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
                      "family %s uses %u tensors of the file's %u; running without the others would "
                      "give wrong text",
                      model->family->name, bound_count, tensor_count);
 }
 
+/* Blocks that guess further tokens are known by what no layer has. A file may hold nothing but such
+ * blocks, for a model in another file. */
+static enum weir_status check_guesses(const struct weir_model *model, struct weir_err *err)
+{
+    const struct weir_shape *shape = &model->shape;
+    const uint32_t tensor_count = weir_manifest_tensor_count(model->manifest);
+    uint32_t layer_tensors = 0;
+    for (uint32_t index = 0; index < tensor_count && shape->n_block > shape->n_layer; index++) {
+        char projection[WEIR_TENSOR_NAME_MAX];
+        unsigned block = 0;
+        const char *name = weir_manifest_tensor_at(model->manifest, index)->name;
+        if (sscanf(name, "blk.%u.", &block) != 1)
+            continue;
+        snprintf(projection, sizeof(projection), "blk.%u.nextn.eh_proj.weight", block);
+        if (!weir_model_skips(model, name))
+            layer_tensors++;
+        else if (weir_manifest_tensor(model->manifest, projection) == NULL)
+            return WEIR_FAIL(err, WEIR_ERR_FORMAT,
+                             "key %s.nextn_predict_layers: block %u is said to guess further "
+                             "tokens: wanted tensor %s, found none",
+                             model->family->name, block, projection);
+    }
+    if (shape->n_block == shape->n_layer || layer_tensors > 0)
+        return WEIR_OK;
+    return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
+                     "the file has only blocks that guess further tokens (key "
+                     "%s.nextn_predict_layers), and none of the model's %u layers: wanted the "
+                     "model's own file",
+                     model->family->name, shape->n_layer);
+}
+
 enum weir_status weir_model_bind(struct weir_model *model, struct weir_err *err)
 {
-    uint32_t bound_count = 0;
+    struct weir_binding binding = {.model = model, .parts = model->family->parts};
+    WEIR_TRY(check_guesses(model, err));
     for (size_t row = 0; row < weir_model_role_count; row++)
-        WEIR_TRY(bind_role(model, NULL, 0, &weir_model_roles[row], &bound_count, err));
+        if (weir_role_is_needed(&weir_model_roles[row], binding.parts))
+            WEIR_TRY(bind_role(&binding, &weir_model_roles[row], err));
     model->tied = model->output.cols == 0;
     if (model->tied)
         model->output = model->token_embedding;
-    for (uint32_t layer = 0; layer < model->shape.n_layer; layer++)
-        WEIR_TRY(bind_layer(model, layer, &bound_count, err));
-    return refuse_unused(model, bound_count, err);
+    for (; binding.layer_index < model->shape.n_layer; binding.layer_index++)
+        WEIR_TRY(bind_layer(&binding, err));
+    return refuse_unused(model, binding.bound_count, err);
 }
 
 struct trunk_visit {
@@ -311,10 +256,17 @@ static void visit_trunk_role(void *user, const struct weir_role *role)
 {
     const struct trunk_visit *visit = user;
     void *place = visit->base + role->place;
-    if (role->kind == WEIR_ROLE_WEIGHT || role->kind == WEIR_ROLE_HEADS)
-        visit->visitor->weight(visit->visitor, place);
-    else if (role->kind == WEIR_ROLE_VECTOR)
+    struct weir_weight *weight = place;
+    if (role->kind == WEIR_ROLE_VECTOR) {
         visit->visitor->vector(visit->visitor, place);
+        return;
+    }
+    if (role->kind != WEIR_ROLE_EXPERTS)
+        visit->visitor->weight(visit->visitor, weight);
+    if (weight->bias.tensor != NULL)
+        visit->visitor->vector(visit->visitor, &weight->bias);
+    if (weight->scale.tensor != NULL)
+        visit->visitor->vector(visit->visitor, &weight->scale);
 }
 
 void weir_model_visit_trunk(struct weir_model *model, struct weir_trunk_visitor *visitor)

@@ -40,13 +40,22 @@ static bool search_values(struct search *search, const struct weir_tensor *tenso
     return false;
 }
 
+static bool search_vector(struct search *search, const struct weir_vector *vector)
+{
+    for (uint64_t row = 0; row < vector->rows; row++)
+        if (search_values(search, vector->tensor, vector->data + row * vector->cols, vector->first,
+                          (size_t)vector->cols)) {
+            search->row = row;
+            return true;
+        }
+    return false;
+}
+
 static bool search_vectors(struct search *search, const struct weir_vector *const *vectors,
                            size_t count)
 {
     for (size_t index = 0; index < count; index++)
-        if (vectors[index]->tensor != NULL &&
-            search_values(search, vectors[index]->tensor, vectors[index]->data, 0,
-                          (size_t)vectors[index]->tensor->dims[0]))
+        if (vectors[index]->tensor != NULL && search_vector(search, vectors[index]))
             return true;
     return false;
 }
@@ -95,12 +104,15 @@ static void search_role(void *user, const struct weir_role *role)
     if (role->kind == WEIR_ROLE_VECTOR) {
         const struct weir_vector *const vector[] = {place};
         half->is_found = search_vectors(half->search, vector, 1);
-    } else if (role->kind == WEIR_ROLE_WEIGHT || role->kind == WEIR_ROLE_HEADS) {
-        const struct weir_weight *weight = place;
-        for (uint32_t matrix = 0; matrix < weight->count && !half->is_found; matrix++)
-            half->is_found = search_matrix(half->search, weight,
-                                           weight->data + matrix * weight->stride_bytes, matrix);
+        return;
     }
+    const struct weir_weight *weight = place;
+    const struct weir_vector *const beside[] = {&weight->bias, &weight->scale};
+    half->is_found = search_vectors(half->search, beside, WEIR_COUNT(beside));
+    const uint64_t count = role->kind == WEIR_ROLE_EXPERTS ? 0 : weight->count;
+    for (uint32_t matrix = 0; matrix < count && !half->is_found; matrix++)
+        half->is_found = search_matrix(half->search, weight,
+                                       weight->data + matrix * weight->stride_bytes, matrix);
 }
 
 static bool search_half(struct search *search, const struct weir_layer *layer, bool is_network)

@@ -15,12 +15,17 @@ struct batch {
     struct weir_lease leases[WEIR_TOGETHER_MAX];
 };
 
+static bool has_shared(const struct weir_network *network)
+{
+    return network->shared_gate.cols != 0;
+}
+
 /* What follows the routed experts. */
 static void prefetch_after_routed(const struct weir_forward *forward)
 {
     const struct weir_network *network = &forward->step.layer->network;
     const struct weir_weight *const shared[] = {&network->shared_gate};
-    if (network->shared_router.tensor != NULL)
+    if (has_shared(network))
         weir_linear_prefetch(forward, shared, 1);
     else
         weir_prefetch_next_layer(forward);
@@ -62,10 +67,12 @@ static void weigh_shared(struct weir_forward *forward, uint64_t begin, uint64_t 
 static void add_shared(struct weir_forward *forward, uint64_t begin, uint64_t end)
 {
     const size_t d_model = forward->shape->d_model;
+    const bool is_weighed = forward->step.layer->network.shared_router.tensor != NULL;
     for (uint32_t row = 0; row < forward->step.n_row; row++)
         forward->kernels->axpy(forward->stream.sum + row * d_model + begin,
                                forward->stream.projected + row * d_model + begin,
-                               forward->routing.shared_weight[row], end - begin);
+                               is_weighed ? forward->routing.shared_weight[row] : 1.0f,
+                               end - begin);
 }
 
 static void route_part(void *user, uint32_t part, uint32_t n_part)
@@ -116,12 +123,10 @@ static void add_expert(struct batch *batch, const struct weir_lease *lease)
         gather_rows(batch, lease->record);
     batch->leases[work->count] = *lease;
     work->networks[work->count] = (struct weir_feed_forward){
-        .gate = &network->expert_gate,
-        .up = &network->expert_up,
-        .down = &network->expert_down,
-        .gate_data = lease->slice[0],
-        .up_data = lease->slice[1],
-        .down_data = lease->slice[2],
+        .gate = {&network->expert_gate, lease->slice[0], lease->record},
+        .up = {&network->expert_up, lease->slice[1], lease->record},
+        .down = {&network->expert_down, lease->slice[2], lease->record},
+        .input_weight = network->gating.weighs_input ? forward->routing.input_weight + first : NULL,
         .n_row = n_row,
         .input_first = is_gathered ? work->row_count : 0,
         .hidden_first = work->row_count,
@@ -262,6 +267,7 @@ static enum weir_status compute(struct weir_forward *forward, struct weir_err *e
     for (int place = 0; place < WEIR_PLACE_COUNT; place++)
         batches[place].work = (struct weir_together){
             .forward = forward,
+            .unit = network->expert_unit,
             .input =
                 forward->step.n_row == 1 ? &forward->stream.normed_act : &routing->gathered_act,
         };
@@ -277,7 +283,7 @@ static enum weir_status compute(struct weir_forward *forward, struct weir_err *e
     routing->is_pending = false;
     if (status != WEIR_OK)
         return status;
-    if (network->shared_router.tensor != NULL)
+    if (has_shared(network))
         weir_network_whole(forward, &network->shared_gate, &network->shared_up,
                            &network->shared_down, add_shared);
     weir_lookahead_pause(forward, true);

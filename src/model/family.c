@@ -4,31 +4,89 @@
 #include <stdio.h>
 #include <string.h>
 
+#define DENSE WEIR_PART_DENSE
+#define EXPERTS WEIR_PART_EXPERTS
+#define SHARED WEIR_PART_SHARED
+#define SHARED_GATE WEIR_PART_SHARED_GATE
+#define SELECTION_BIAS WEIR_PART_SELECTION_BIAS
+#define HEAD_NORM WEIR_PART_HEAD_NORM
+#define WIDE_NORM WEIR_PART_WIDE_NORM
+#define QKV_BIAS WEIR_PART_QKV_BIAS
+#define INTERLEAVED WEIR_PART_INTERLEAVED
+#define LATE_NORM WEIR_PART_LATE_NORM
+#define GUESSES WEIR_PART_GUESSES
+#define UNTIED WEIR_PART_UNTIED
+#define POST_NORM WEIR_PART_POST_NORM
+#define LATENT WEIR_PART_LATENT
+
+/* By name. */
 static const struct weir_family families[] = {
+    {.name = "bailingmoe",
+     .models = "Ling-lite, Ling-plus",
+     .parts = EXPERTS | SHARED | INTERLEAVED},
+    {.name = "bailingmoe2",
+     .models = "Ling 2.0, Ring 2.0",
+     .parts = EXPERTS | SHARED | HEAD_NORM | UNTIED | GUESSES,
+     .may = SELECTION_BIAS,
+     .gating = WEIR_GATING_SIGMOID},
+    {.name = "deepseek", .models = "DeepSeekMoE-16B", .parts = EXPERTS | SHARED | INTERLEAVED},
+    {.name = "deepseek2", .models = "DeepSeek-V2 and later", .parts = DENSE | INTERLEAVED | LATENT},
+    {.name = "dots1",
+     .models = "dots.llm1",
+     .parts = EXPERTS | SHARED | HEAD_NORM | UNTIED,
+     .may = SELECTION_BIAS,
+     .gating = WEIR_GATING_SIGMOID},
+    {.name = "ernie4_5-moe",
+     .models = "ERNIE-4.5-21B-A3B, 300B-A47B",
+     .parts = EXPERTS | INTERLEAVED,
+     .may = SHARED | SELECTION_BIAS,
+     .renormalizes = true},
     {.name = "gemma2",
-     .parts = WEIR_PART_DENSE | WEIR_PART_POST_NORM,
+     .models = "Gemma 2",
+     .parts = DENSE | POST_NORM,
      .attention =
          {.has_windows = true, .window = 4096, .window_period = 2, .wide_scale_layers = 46},
-     .activation = WEIR_ACTIVATION_GELU,
+     .unit = {.glu = WEIR_GLU_GELU},
      .roots_embedding = true},
     {.name = "gemma3",
-     .parts = WEIR_PART_DENSE | WEIR_PART_HEAD_NORM | WEIR_PART_POST_NORM,
+     .models = "Gemma 3",
+     .parts = DENSE | HEAD_NORM | POST_NORM,
      .attention = {.has_windows = true,
                    .window_period = 6,
                    .window_rope_base = 10000.0f,
                    .window_rope_is_plain = true,
                    .wide_scale_layers = 62},
-     .activation = WEIR_ACTIVATION_GELU,
+     .unit = {.glu = WEIR_GLU_GELU},
      .roots_embedding = true},
-    {.name = "deepseek2", .parts = WEIR_PART_DENSE | WEIR_PART_INTERLEAVED | WEIR_PART_LATENT},
-    {.name = "llama", .parts = WEIR_PART_DENSE | WEIR_PART_INTERLEAVED},
-    {.name = "mistral3", .parts = WEIR_PART_DENSE | WEIR_PART_INTERLEAVED},
-    {.name = "olmoe", .parts = WEIR_PART_EXPERTS | WEIR_PART_WIDE_NORM},
-    {.name = "qwen2moe", .parts = WEIR_PART_EXPERTS | WEIR_PART_SHARED | WEIR_PART_QKV_BIAS},
-    {.name = "qwen3", .parts = WEIR_PART_DENSE | WEIR_PART_HEAD_NORM},
-    {.name = "qwen3moe", .parts = WEIR_PART_EXPERTS | WEIR_PART_HEAD_NORM | WEIR_PART_RENORMALIZE},
+    {.name = "glm4moe",
+     .models = "GLM-4.5, 4.6, 4.7, their Air, Solar-Open",
+     .parts = EXPERTS | SHARED | SELECTION_BIAS | LATE_NORM | GUESSES,
+     .may = HEAD_NORM,
+     .gating = WEIR_GATING_SIGMOID},
+    {.name = "llama",
+     .models = "Llama 1 to 3, Mistral, Mixtral",
+     .parts = DENSE | INTERLEAVED,
+     .may = EXPERTS,
+     .renormalizes = true},
+    {.name = "minimax-m2",
+     .models = "MiniMax-M2",
+     .parts = EXPERTS | WIDE_NORM | SELECTION_BIAS | UNTIED,
+     .gating = WEIR_GATING_SIGMOID,
+     .renormalizes = true},
+    {.name = "mistral3", .models = "Mistral Small 3, Ministral 3", .parts = DENSE | INTERLEAVED},
+    {.name = "olmoe", .models = "OLMoE-1B-7B", .parts = EXPERTS | WIDE_NORM},
+    {.name = "qwen2", .models = "Qwen2, Qwen2.5", .parts = DENSE | QKV_BIAS},
+    {.name = "qwen2moe",
+     .models = "Qwen1.5-MoE, Qwen2-57B-A14B",
+     .parts = EXPERTS | SHARED | SHARED_GATE | QKV_BIAS},
+    {.name = "qwen3", .models = "Qwen3 0.6B to 32B", .parts = DENSE | HEAD_NORM},
+    {.name = "qwen3moe",
+     .models = "Qwen3-30B-A3B, 235B-A22B, Coder",
+     .parts = EXPERTS | HEAD_NORM,
+     .renormalizes = true},
     {.name = "smollm3",
-     .parts = WEIR_PART_DENSE | WEIR_PART_INTERLEAVED,
+     .models = "SmolLM3",
+     .parts = DENSE | INTERLEAVED,
      .attention = {.rope_layers = WEIR_ROPE_NOT_EVERY_FOURTH}},
 };
 
@@ -38,6 +96,11 @@ const struct weir_family *weir_family_find(const char *name)
         if (strcmp(families[row].name, name) == 0)
             return &families[row];
     return NULL;
+}
+
+const struct weir_family *weir_family_at(size_t row)
+{
+    return row < WEIR_COUNT(families) ? &families[row] : NULL;
 }
 
 const char *weir_family_list(char *out, size_t capacity)

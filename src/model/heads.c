@@ -11,14 +11,6 @@ struct heads {
     uint32_t count, width, stride;
 };
 
-static void add_bias(float *x, const struct weir_vector *bias, size_t count)
-{
-    if (bias->tensor == NULL)
-        return;
-    for (size_t index = 0; index < count; index++)
-        x[index] += bias->data[index];
-}
-
 /* RMSNorm of each head (Qwen3, arXiv:2505.09388 section 2) or of all of them at once (OLMoE,
  * arXiv:2409.02060 section 2), as the family says; or by no weights; or none. */
 static void norm_heads(const struct weir_forward *forward, const struct heads *heads,
@@ -116,9 +108,6 @@ static void place_row(const struct weir_forward *forward, uint64_t index)
                             mixer->n_kv_head, mixer->d_head, mixer->d_head};
     const struct heads v = {forward->attention.v + index * mixer->n_kv_head * mixer->d_value,
                             mixer->n_kv_head, mixer->d_value, mixer->d_value};
-    add_bias(q.x, &mixer->q_bias, (size_t)q.count * q.stride);
-    add_bias(k.x, &mixer->k_bias, (size_t)k.count * k.width);
-    add_bias(v.x, &mixer->v_bias, (size_t)v.count * v.width);
     if (mixer->v.cols == 0)
         memcpy(v.x, k.x, (size_t)v.count * v.width * sizeof(*v.x));
     prepare_heads(forward, &q, &mixer->q_norm, index);

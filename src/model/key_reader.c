@@ -84,6 +84,16 @@ enum weir_status weir_key_count(const struct weir_key_reader *reader, const char
     return WEIR_OK;
 }
 
+static enum weir_status check_real(const struct weir_key_reader *reader, const char *key,
+                                   double found, float *value)
+{
+    if (!isfinite((float)found))
+        return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT, "key %s: wanted a finite number, found %g",
+                         key, found);
+    *value = (float)found;
+    return WEIR_OK;
+}
+
 enum weir_status weir_key_real(const struct weir_key_reader *reader, const char *suffix,
                                float *value)
 {
@@ -95,11 +105,23 @@ enum weir_status weir_key_real(const struct weir_key_reader *reader, const char 
     if (!weir_manifest_f64(reader->manifest, key, &found))
         return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT,
                          "key %s: wanted a number, found something else", key);
-    if (!isfinite((float)found))
-        return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT, "key %s: wanted a finite number, found %g",
-                         key, found);
-    *value = (float)found;
-    return WEIR_OK;
+    return check_real(reader, key, found, value);
+}
+
+enum weir_status weir_key_layer_real(const struct weir_key_reader *reader, const char *suffix,
+                                     uint32_t n_layer, uint32_t layer, float *value)
+{
+    char key[WEIR_KEY_NAME_MAX];
+    double found = 0.0;
+    uint64_t entry_count = 0;
+    weir_key_name(reader, suffix, key);
+    if (!weir_manifest_array_count(reader->manifest, key, &entry_count))
+        return weir_key_real(reader, suffix, value);
+    WEIR_TRY(check_length(reader, key, entry_count, n_layer));
+    if (!weir_manifest_element(reader->manifest, key, layer, &found))
+        return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT,
+                         "key %s: layer %u: wanted a number, found something else", key, layer);
+    return check_real(reader, key, found, value);
 }
 
 enum weir_status weir_key_positive(const struct weir_key_reader *reader, const char *suffix,

@@ -26,6 +26,9 @@ enum weir_status weir_key_layer_count(const struct weir_key_reader *reader, cons
 /* A finite number, as float too; *value stays when the key is absent. */
 enum weir_status weir_key_real(const struct weir_key_reader *reader, const char *suffix,
                                float *value);
+/* The entry of one layer: of an array, or the number that stands for all of n_layer layers. */
+enum weir_status weir_key_layer_real(const struct weir_key_reader *reader, const char *suffix,
+                                     uint32_t n_layer, uint32_t layer, float *value);
 /* The same, above 0. */
 enum weir_status weir_key_positive(const struct weir_key_reader *reader, const char *suffix,
                                    float *value);

@@ -52,7 +52,13 @@ static const char *const read_keys[] = {
     "expert_weights_scale",
     "expert_weights_norm",
     "expert_gating_func",
+    "expert_group_count",
+    "expert_group_used_count",
+    "expert_shared_count",
     "leading_dense_block_count",
+    "interleave_moe_layer_step",
+    "swiglu_clamp_exp",
+    "swiglu_clamp_shexp",
 };
 
 /* Of no consequence for text by the families that are built in: notes about how the file came to
@@ -65,7 +71,6 @@ static const char *const idle_keys[] = {
     "pooling_type",
     "classifier.output_labels",
     "attention.group_norm_epsilon",
-    "expert_group_used_count",
 };
 
 /* What would have to be computed otherwise: only these values say that nothing changes. A name
@@ -98,20 +103,15 @@ static const struct off_key {
     {"rope.scaling.yarn_attn_factor", 0, {1, 1}},
     {"use_parallel_residual", 0, {0, 0}},
     {"full_attention_interval", 0, {0, 1}},
-    {"nextn_predict_layers", 0, {0, 0}},
+    {"nextn_predict_layers", WEIR_PART_GUESSES, {0, 0}},
     {"embedding_length_per_layer_input", 0, {0, 0}},
     {"embedding_length_out", 0, {0, 0}},
-    {"expert_shared_count", WEIR_PART_SHARED, {0, 0}},
-    {"expert_group_count", 0, {0, 1}},
     {"expert_group_scale", 0, {0, 1}},
     {"expert_latent_length", 0, {0, 0}},
     {"expert_chunk_feed_forward_length", 0, {0, 0}},
     {"experts_per_group", 0, {0, 0}},
     {"moe_latent_size", 0, {0, 0}},
     {"moe_every_n_layers", 0, {0, 1}},
-    {"interleave_moe_layer_step", 0, {0, 1}},
-    {"swiglu_clamp_exp", 0, {0, 0}},
-    {"swiglu_clamp_shexp", 0, {0, 0}},
     {"num_loops", 0, {0, 1}},
     {"decoder_block_count", 0, {0, 0}},
     {"hidden_activation", 0, {0, 0}},

@@ -18,17 +18,34 @@ void weir_forward_by_row(struct weir_forward *forward, const char *name, weir_po
         weir_pool_run(forward->config.pool, name, fn, forward);
 }
 
-void weir_matmul_rows(const struct weir_forward *forward, const struct weir_weight *weight,
-                      const uint8_t *matrix, const struct weir_act_rows *act, size_t first,
-                      uint32_t n_row, float *y, uint64_t begin, uint64_t end, const uint8_t *next)
+/* What goes with a matrix, for outputs [begin, end) of each row: few matrices have any of it. */
+static void scale_and_bias(const struct weir_matrix *matrix, uint32_t n_row, float *y,
+                           uint64_t begin, uint64_t end)
 {
+    const struct weir_weight *weight = matrix->weight;
+    const struct weir_vector *scale = &weight->scale;
+    const float *bias = weight->bias.data + (size_t)matrix->index * weight->rows;
+    for (uint32_t row = 0; row < n_row; row++) {
+        float *out = y + row * weight->rows;
+        for (uint64_t at = begin; scale->tensor != NULL && at < end; at++)
+            out[at] *= scale->data[scale->cols == 1 ? 0 : matrix->index];
+        for (uint64_t at = begin; weight->bias.tensor != NULL && at < end; at++)
+            out[at] += bias[at];
+    }
+}
+
+void weir_matmul_rows(const struct weir_forward *forward, const struct weir_matrix *matrix,
+                      const struct weir_act_rows *act, size_t first, uint32_t n_row, float *y,
+                      uint64_t begin, uint64_t end, const uint8_t *next)
+{
+    const struct weir_weight *weight = matrix->weight;
     const enum weir_act format = weir_forward_act(forward, weight);
     const bool plain = format == WEIR_ACT_F32;
     const size_t row_bytes = plain ? act->cols * sizeof(float) : act->row_bytes[format];
     const uint8_t *rows = plain ? (const uint8_t *)act->f32 : act->rows[format];
     WEIR_ASSERT(rows != NULL && act->cols == weight->cols);
     const struct weir_matmul job = {
-        .w = matrix,
+        .w = matrix->data,
         .w_row_bytes = weight->row_bytes,
         .x = rows + first * row_bytes,
         .x_row_bytes = row_bytes,
@@ -40,8 +57,11 @@ void weir_matmul_rows(const struct weir_forward *forward, const struct weir_weig
         .n_token = n_row,
         .next = next,
     };
-    if (begin < end && n_row > 0)
-        forward->kernels->matmul[weight->type](&job);
+    if (begin == end || n_row == 0)
+        return;
+    forward->kernels->matmul[weight->type](&job);
+    if (weight->scale.tensor != NULL || weight->bias.tensor != NULL)
+        scale_and_bias(matrix, n_row, y, begin, end);
 }
 
 /* The smallest pieces, in rows of weights: multiples of all kernels' tiles. A thread computes one
@@ -120,13 +140,13 @@ static void run_linear_part(void *user, uint32_t part, uint32_t n_part)
     for (; piece.begin < piece.end; piece = weir_piece_next(&linear->rows)) {
         uint64_t first = 0;
         for (uint32_t index = 0; index < linear->count; index++) {
-            const struct weir_weight *weight = linear->weight[index];
-            const uint64_t after = first + weight->rows;
+            const struct weir_matrix matrix = weir_trunk_matrix(linear->weight[index]);
+            const uint64_t after = first + matrix.weight->rows;
             uint64_t begin;
             uint64_t end;
-            if (weir_piece_overlap(&piece, first, weight->rows, &begin, &end))
-                weir_matmul_rows(linear->forward, weight, weight->data, linear->act, 0,
-                                 linear->n_row, linear->y[index], begin, end,
+            if (weir_piece_overlap(&piece, first, matrix.weight->rows, &begin, &end))
+                weir_matmul_rows(linear->forward, &matrix, linear->act, 0, linear->n_row,
+                                 linear->y[index], begin, end,
                                  after < piece.end ? linear->weight[index + 1]->data : NULL);
             first = after;
         }

@@ -56,10 +56,20 @@ void weir_linear_run(struct weir_linear *linear);
  * what it will read first. Only for steps of one row: their speed is the memory's. */
 void weir_linear_prefetch(const struct weir_forward *forward,
                           const struct weir_weight *const *weights, uint32_t count);
-/* Rows [begin, end) of y = W x for n_row rows of act from first on; matrix of a stack. next is
- * where the thread reads weights after these, or NULL. */
-void weir_matmul_rows(const struct weir_forward *forward, const struct weir_weight *weight,
-                      const uint8_t *matrix, const struct weir_act_rows *act, size_t first,
-                      uint32_t n_row, float *y, uint64_t begin, uint64_t end, const uint8_t *next);
+/* One matrix of a weight, wherever its rows are in memory. */
+struct weir_matrix {
+    const struct weir_weight *weight;
+    const uint8_t *data;
+    uint32_t index; /* in its stack */
+};
+static inline struct weir_matrix weir_trunk_matrix(const struct weir_weight *weight)
+{
+    return (struct weir_matrix){.weight = weight, .data = weight->data};
+}
+/* Rows [begin, end) of y = scale * W x + bias for n_row rows of act from first on. next is where
+ * the thread reads weights after these, or NULL. */
+void weir_matmul_rows(const struct weir_forward *forward, const struct weir_matrix *matrix,
+                      const struct weir_act_rows *act, size_t first, uint32_t n_row, float *y,
+                      uint64_t begin, uint64_t end, const uint8_t *next);
 
 #endif

@@ -70,6 +70,19 @@ uint32_t weir_find_expert_layer(const struct weir_forward *forward, uint32_t lay
     return WEIR_LAYER_NONE;
 }
 
+/* A row's router outputs in the order in which experts are chosen, above 0 and at most 1. */
+static const float *odds_of(const struct weir_forward *forward, uint32_t layer, uint32_t row)
+{
+    const uint32_t n_expert = forward->shape->n_expert;
+    const struct weir_network *network = &forward->config.model->layers[layer].network;
+    float *router = forward->routing.router + (size_t)row * n_expert;
+    float *selection = forward->routing.selection + (size_t)row * n_expert;
+    weir_route_select(network, n_expert, router, selection);
+    if (selection != router || network->gating.kind != WEIR_GATING_SOFTMAX)
+        weir_softmax(selection, n_expert);
+    return selection;
+}
+
 void weir_lookahead_score(struct weir_forward *forward, uint32_t layer,
                           const struct weir_act_rows *act, uint32_t n_row)
 {
@@ -91,16 +104,15 @@ void weir_lookahead_score(struct weir_forward *forward, uint32_t layer,
         return;
     memset(scores, 0, n_expert * sizeof(*scores));
     for (uint32_t row = 0; row < n_row; row++) {
-        float *probability = forward->routing.router + (size_t)row * n_expert;
-        weir_softmax(probability, n_expert);
+        const float *odds = odds_of(forward, layer, row);
         if (n_row == 1) {
-            memcpy(scores, probability, n_expert * sizeof(*scores));
+            memcpy(scores, odds, n_expert * sizeof(*scores));
             return;
         }
-        weir_rank(probability, n_expert, best, n_best);
-        /* A row more counts more than all the rows' probabilities. */
+        weir_rank(odds, n_expert, best, n_best);
+        /* A row more counts more than all the rows' odds. */
         for (uint32_t rank = 0; rank < n_best; rank++)
-            scores[best[rank]] += 1.0f + probability[best[rank]] / (float)n_row;
+            scores[best[rank]] += 1.0f + odds[best[rank]] / (float)n_row;
     }
 }
 
@@ -143,7 +155,7 @@ void weir_lookahead_judge(struct weir_forward *forward)
     const struct weir_run *run = watched_run(forward);
     if (run == NULL)
         return;
-    weir_rank(forward->routing.router, n_expert, ahead->control, n_expert);
+    weir_rank(forward->routing.selection, n_expert, ahead->control, n_expert);
     run->watch_guess(run->watch_guess_user, layer, ahead->ranked, ahead->control, n_expert,
                      forward->routing.chosen);
 }

@@ -1,5 +1,5 @@
 /* model.c - describe, lay out and load a model. */
-#include "model/model_internal.h"
+#include "model/bind.h"
 
 #include <string.h>
 
@@ -17,7 +17,7 @@ enum weir_status weir_model_describe(struct weir_model **out, const weir_manifes
         return WEIR_FAIL(err, WEIR_ERR_FORMAT, "key general.architecture is missing");
     const struct weir_family *family = weir_family_find(name);
     if (family == NULL) {
-        char list[128];
+        char list[512];
         return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
                          "architecture \"%s\" is not built in (known: %s)", name,
                          weir_family_list(list, sizeof(list)));
@@ -68,7 +68,7 @@ static void place_vector(struct weir_trunk_visitor *self, struct weir_vector *ve
 {
     struct layout_visitor *visitor = (struct layout_visitor *)self;
     vector->data = weir_mem_alloc(visitor->mem, WEIR_MEM_TRUNK,
-                                  vector->tensor->dims[0] * sizeof(float), WEIGHT_ALIGN);
+                                  vector->rows * vector->cols * sizeof(float), WEIGHT_ALIGN);
 }
 
 void weir_model_layout(struct weir_model *model, bool embedding_on_disk, struct weir_mem *mem)
@@ -117,32 +117,45 @@ static void load_weight(struct weir_trunk_visitor *self, struct weir_weight *wei
     load_bytes(visitor, weight->file, weight->offset, weight->count * weight->matrix_bytes, dst);
 }
 
-static void load_vector(struct weir_trunk_visitor *self, struct weir_vector *vector)
+/* Values of a vector's tensor from a place in the file, whole blocks of its format. */
+static void load_values(struct load_visitor *visitor, const struct weir_tensor *tensor,
+                        uint64_t offset, float *values, size_t count)
 {
-    struct load_visitor *visitor = (struct load_visitor *)self;
-    const struct weir_tensor *tensor = vector->tensor;
-    const size_t count = (size_t)tensor->dims[0];
-    if (tensor->values != NULL) {
-        memcpy(vector->data, tensor->values, count * sizeof(*vector->data));
-        return;
-    }
-    if (tensor->type == WEIR_TYPE_F32) {
-        load_bytes(visitor, tensor->file, tensor->offset, tensor->bytes, vector->data);
-        return;
-    }
     const struct weir_type_info *info = weir_quant_info(tensor->type);
     uint8_t piece[4096];
     const size_t piece_blocks = sizeof(piece) / info->block_bytes;
     const size_t block_count = count / info->block_len;
+    if (tensor->type == WEIR_TYPE_F32) {
+        load_bytes(visitor, tensor->file, offset, count * sizeof(float), values);
+        return;
+    }
     for (size_t block = 0; block < block_count && visitor->status == WEIR_OK;
          block += piece_blocks) {
         const size_t blocks = (size_t)weir_min(piece_blocks, block_count - block);
-        load_bytes(visitor, tensor->file, tensor->offset + block * info->block_bytes,
+        load_bytes(visitor, tensor->file, offset + block * info->block_bytes,
                    blocks * info->block_bytes, piece);
         if (visitor->status == WEIR_OK)
-            weir_quant_decode_row(tensor->type, piece, vector->data + block * info->block_len,
+            weir_quant_decode_row(tensor->type, piece, values + block * info->block_len,
                                   blocks * info->block_len);
     }
+}
+
+static void load_vector(struct weir_trunk_visitor *self, struct weir_vector *vector)
+{
+    struct load_visitor *visitor = (struct load_visitor *)self;
+    const struct weir_type_info *info = weir_quant_info(vector->tensor->type);
+    const uint64_t block_len = info->block_len;
+    for (uint64_t row = 0; row < vector->rows && vector->tensor->values != NULL; row++)
+        memcpy(vector->data + row * vector->cols,
+               vector->tensor->values + row * vector->stride + vector->first,
+               vector->cols * sizeof(float));
+    if (vector->tensor->values != NULL)
+        return;
+    for (uint64_t row = 0; row < vector->rows; row++)
+        load_values(visitor, vector->tensor,
+                    vector->tensor->offset +
+                        (row * vector->stride + vector->first) / block_len * info->block_bytes,
+                    vector->data + row * vector->cols, (size_t)vector->cols);
 }
 
 enum weir_status weir_model_load(struct weir_model *model, weir_io *io, void *staging,
@@ -204,6 +217,8 @@ void weir_model_parameters(const struct weir_model *model, uint64_t *all, uint64
     const uint32_t tensor_count = weir_manifest_tensor_count(model->manifest);
     for (uint32_t index = 0; index < tensor_count; index++) {
         const struct weir_tensor *tensor = weir_manifest_tensor_at(model->manifest, index);
+        if (weir_model_skips(model, tensor->name))
+            continue;
         *all += tensor->dims[0] * tensor->dims[1] * tensor->dims[2] * tensor->dims[3];
     }
     for (uint32_t layer = 0; layer < model->shape.n_layer; layer++) {

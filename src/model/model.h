@@ -26,7 +26,7 @@
 #include "base/mem.h"
 #include "formats/formats.h"
 #include "io/io.h"
-#include "model/attention.h"
+#include "model/family.h"
 #include "quant/quant.h"
 #include "state/state.h"
 #include "store/store.h"
@@ -35,53 +35,13 @@
 enum {
     WEIR_LAYER_MAX = 512,
     WEIR_TOP_K_MAX = 64,
+    WEIR_GROUP_MAX = 64, /* of experts */
 };
-
-/* What a family is made of: bits of a row in the family table. */
-enum weir_part {
-    WEIR_PART_DENSE = 1 << 0,       /* layers with one feed-forward network         */
-    WEIR_PART_EXPERTS = 1 << 1,     /* layers with a router and experts             */
-    WEIR_PART_SHARED = 1 << 2,      /* a shared expert behind a sigmoid gate        */
-    WEIR_PART_HEAD_NORM = 1 << 3,   /* RMSNorm of each q and k head                 */
-    WEIR_PART_WIDE_NORM = 1 << 4,   /* RMSNorm of q and k over all heads            */
-    WEIR_PART_QKV_BIAS = 1 << 5,    /* biases on q, k and v                         */
-    WEIR_PART_INTERLEAVED = 1 << 6, /* rope pairs (2i, 2i+1); else NEOX pairs       */
-    WEIR_PART_RENORMALIZE = 1 << 7, /* the chosen experts' weights are made to sum 1 */
-    WEIR_PART_SINKS = 1 << 24,      /* a score of each head that has no position    */
-    WEIR_PART_POST_NORM = 1 << 25,  /* RMSNorm of what mixers and networks give     */
-    WEIR_PART_HEAD_GATE = 1 << 26,  /* a gate on what each head gives               */
-    WEIR_PART_VALUE_GATE = 1 << 27, /* a gate on each value that attention gives    */
-    WEIR_PART_LATENT = 1 << 12,     /* mixers are latent attention                  */
-    /* What a layer has, as keys say: */
-    WEIR_PART_ATTENTION = 1 << 13,   /* a mixer of keys and values                   */
-    WEIR_PART_PLAIN_QUERY = 1 << 14, /* latent: queries by one matrix ...            */
-    WEIR_PART_LOW_QUERY = 1 << 15,   /* ... or by two, with few values between them  */
-    WEIR_PART_SPLIT_HEADS = 1 << 16, /* latent: a stack for keys and one for values ... */
-    WEIR_PART_JOINT_HEADS = 1 << 17, /* ... or one matrix for both, as older files have */
-};
-
-enum weir_activation { WEIR_ACTIVATION_SILU, WEIR_ACTIVATION_GELU };
-
-struct weir_family {
-    const char *name; /* general.architecture */
-    unsigned parts;   /* enum weir_part */
-    struct weir_family_attention attention;
-    enum weir_activation activation; /* of networks */
-    bool roots_embedding;            /* embeddings are multiplied by the root of d_model */
-    bool divides_logits;             /* by logit_scale, which else multiplies */
-    bool is_parallel;                /* networks have the mixer's input, and no norm of their own */
-    bool averages_shared;  /* of routed experts and shared one it is the mean that counts */
-    bool may_center_norms; /* LayerNorm, where the file has only its epsilon */
-};
-
-/* NULL when there is no such family. */
-const struct weir_family *weir_family_find(const char *name);
-/* "llama, olmoe, ..." for error messages. */
-const char *weir_family_list(char *out, size_t capacity);
 
 struct weir_shape {
     uint32_t n_layer, n_expert, n_expert_used;
     uint32_t n_layer_lead;      /* dense layers before the first with experts, by the key */
+    uint32_t n_block;           /* n_layer, and those after it that are not run; arrays have all */
     uint32_t n_head, n_kv_head; /* the most that a layer has */
     uint32_t d_model, d_head;
     uint32_t d_ffn;        /* the widest dense network's, by the key; 0: tensors say */
@@ -100,11 +60,18 @@ struct weir_shape {
     float branch_scale;    /* of what mixers and networks add */
     float logit_scale;     /* of logits ... */
     float logit_softcap;   /* ... which end at it; 0: nowhere */
-    float expert_scale;    /* of the chosen experts' weights; usually 1 */
-    bool renormalizes;     /* those weights are made to sum 1 first */
+    struct weir_gating gating;
 };
 
-/* A matrix, or a stack of them: of experts, or of heads. */
+/* Values as f32, whatever the file holds: a tensor, or a part of each of its rows. */
+struct weir_vector {
+    const struct weir_tensor *tensor; /* NULL: this model has none */
+    uint64_t cols, rows;              /* one row, but where experts have one each */
+    uint64_t first, stride;           /* in the tensor: row 0, and from one row to the next */
+    float *data;                      /* [rows][cols], set by load */
+};
+
+/* A matrix, or a stack of them, of experts or heads: y = scale * W x + bias. */
 struct weir_weight {
     const struct weir_tensor *tensor;
     enum weir_type type;
@@ -118,13 +85,9 @@ struct weir_weight {
     /* [count], the manifest's: where each begins when they are no stack; offset, stride_bytes and
      * file then say nothing. NULL: they are. */
     const struct weir_place *places;
-    const uint8_t *data; /* set by load; NULL for experts, which live in the store */
-};
-
-/* A vector as f32, whatever the file holds. */
-struct weir_vector {
-    const struct weir_tensor *tensor; /* NULL: this model has none */
-    float *data;
+    const uint8_t *data;      /* set by load; NULL for experts, which live in the store */
+    struct weir_vector bias;  /* [count][rows], where there is one */
+    struct weir_vector scale; /* one value, or one for each of a stack, where there is one */
 };
 
 enum weir_mixer_kind { WEIR_MIXER_ATTENTION, WEIR_MIXER_LATENT };
@@ -162,7 +125,7 @@ struct weir_mixer {
     struct weir_vector norm;      /* before it */
     struct weir_vector post_norm; /* after it; there may be none */
     struct weir_vector sinks;     /* a score of each head beside its positions' */
-    struct weir_vector q_norm, k_norm, q_bias, k_bias, v_bias;
+    struct weir_vector q_norm, k_norm;
     struct weir_weight q, k, v, out; /* without v: the values are what k gives */
     struct weir_weight gate;         /* a row of each head, or of each value of each head */
     struct weir_latent latent;
@@ -174,16 +137,16 @@ enum weir_network_kind { WEIR_NETWORK_DENSE, WEIR_NETWORK_EXPERTS };
  * one that all positions share. */
 struct weir_network {
     enum weir_network_kind kind;
-    enum weir_activation activation;
     uint32_t d_ffn, d_ffn_expert, d_ffn_shared; /* hidden widths; 0: there is none */
-    bool renormalizes;            /* the weights of the chosen experts are made to sum 1 ... */
-    float expert_scale;           /* ... and then multiplied by this */
-    struct weir_vector norm;      /* before it */
-    struct weir_vector post_norm; /* after it; there may be none */
+    struct weir_gating gating;
+    struct weir_unit unit, expert_unit; /* of the dense or shared network, of routed experts */
+    struct weir_vector norm;            /* before it */
+    struct weir_vector post_norm;       /* after it; there may be none */
     struct weir_weight gate, up, down;
     struct weir_weight router, expert_gate, expert_up, expert_down;
+    struct weir_vector selection_bias; /* of experts while they are chosen */
     struct weir_weight shared_gate, shared_up, shared_down;
-    struct weir_vector shared_router;
+    struct weir_vector shared_router; /* none: the shared expert counts as it is */
 };
 
 struct weir_layer {

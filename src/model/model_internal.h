@@ -15,6 +15,9 @@ struct weir_layer_shape {
 enum weir_status weir_shape_read_layer(const struct weir_model *model, uint32_t layer,
                                        struct weir_layer_shape *out, struct weir_mixer *mixer,
                                        struct weir_err *err);
+/* The units of a layer's networks: the family's, with the limits that keys give. */
+enum weir_status weir_shape_read_units(const struct weir_model *model, uint32_t layer,
+                                       struct weir_network *network, struct weir_err *err);
 /* What keys say about experts, against the tensors that were found. */
 enum weir_status weir_shape_check(const struct weir_model *model, struct weir_err *err);
 /* Find, check and note every tensor of the family; refuses tensors that nothing would use. */
@@ -83,12 +86,14 @@ struct weir_hidden {
 
 /* experts.c's and route.c's own. An assignment is (row, rank). */
 struct weir_routing {
-    float *router;           /* [n_chunk][n_expert]; look-ahead's too, between layers */
+    float *router;           /* [n_chunk][n_expert]: outputs, then what experts would weigh */
+    float *selection;        /* the same: what they are chosen by; may be router */
     uint32_t *chosen;        /* [n_chunk][n_expert_used], ids ascending within a row */
     float *chosen_weight;    /* [n_chunk][n_expert_used] */
     float *shared_weight;    /* [n_chunk] of the shared expert, where a layer has a router for it */
     uint32_t *assignment_at; /* [n_chunk][n_expert_used]: row of expert_out */
     uint32_t *token_at;      /* [n_chunk * n_expert_used]: the step's row of that row */
+    float *input_weight;     /* of that row, where inputs are weighed and chosen_weight is 1 */
     uint32_t *expert_first;  /* [n_expert + 1]: first row of each expert */
     uint32_t *distinct;      /* [n_expert]: experts this step uses, ascending */
     uint32_t n_distinct;
@@ -190,7 +195,12 @@ void weir_dense_run(struct weir_forward *forward);
 enum weir_status weir_experts_run(struct weir_forward *forward, struct weir_err *err);
 
 void weir_routing_layout(struct weir_forward *forward, struct weir_mem *mem);
-/* chosen, chosen_weight of rows [begin, end) from router logits. */
+/* A row's router outputs become what each expert would weigh if it were chosen, and selection what
+ * it is chosen by: not a number anywhere when an output is not finite. Both are look-ahead's too,
+ * between layers. */
+void weir_route_select(const struct weir_network *network, uint32_t n_expert, float *router,
+                       float *selection);
+/* chosen, chosen_weight of rows [begin, end) from router outputs. */
 void weir_route_rows(struct weir_forward *forward, uint64_t begin, uint64_t end);
 /* The ids of the largest of n values, at most `most`, largest first; ties go to the smaller id.
  * Returns how many. */

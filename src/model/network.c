@@ -30,37 +30,42 @@ void weir_network_layout(struct weir_forward *forward, struct weir_mem *mem)
     weir_take_act(&hidden->act, mem, formats, hidden->row_count, (size_t)d_hidden, false);
 }
 
-static void activate(const struct weir_forward *forward, float *gate, const float *up, size_t count)
+static void scale_rows(const struct weir_feed_forward *network, float *rows, size_t width,
+                       uint64_t begin, uint64_t end)
 {
-    if (forward->step.layer->network.activation == WEIR_ACTIVATION_GELU)
-        forward->kernels->gelu_mul(gate, up, count);
-    else
-        forward->kernels->silu_mul(gate, up, count);
+    for (uint32_t row = 0; row < network->n_row; row++)
+        for (uint64_t at = begin; at < end; at++)
+            rows[row * width + at] *= network->input_weight[row];
 }
 
-/* hidden = activation(W_gate x) * (W_up x), rows [begin, end) (arXiv:2002.05202, eq. 5 and 6). */
+/* hidden = unit(W_gate x, W_up x), rows [begin, end). */
 static void gate_up_rows(const struct weir_together *together,
                          const struct weir_feed_forward *network, uint64_t begin, uint64_t end,
                          const uint8_t *next)
 {
     struct weir_forward *forward = together->forward;
-    const size_t width = network->gate->rows;
+    const size_t width = network->gate.weight->rows;
     float *gate = forward->hidden.gate + network->hidden_first * width;
     float *up = forward->hidden.up + network->hidden_first * width;
-    weir_matmul_rows(forward, network->gate, network->gate_data, together->input,
-                     network->input_first, network->n_row, gate, begin, end,
-                     network->up_data + begin * network->up->row_bytes);
-    weir_matmul_rows(forward, network->up, network->up_data, together->input, network->input_first,
-                     network->n_row, up, begin, end, next);
+    weir_matmul_rows(forward, &network->gate, together->input, network->input_first, network->n_row,
+                     gate, begin, end, network->up.data + begin * network->up.weight->row_bytes);
+    weir_matmul_rows(forward, &network->up, together->input, network->input_first, network->n_row,
+                     up, begin, end, next);
+    if (network->input_weight != NULL) { /* W (w x) = w (W x) */
+        scale_rows(network, gate, width, begin, end);
+        scale_rows(network, up, width, begin, end);
+    }
     for (uint32_t row = 0; row < network->n_row; row++)
-        activate(forward, gate + row * width + begin, up + row * width + begin, end - begin);
+        forward->kernels->glu[together->unit.glu](gate + row * width + begin,
+                                                  up + row * width + begin, end - begin,
+                                                  together->unit.limit);
 }
 
 /* The rows are those of all networks, one after the other. */
 static void run_gate_up(void *user, uint32_t part, uint32_t n_part)
 {
     struct weir_together *together = user;
-    const uint64_t width = together->networks[0].gate->rows;
+    const uint64_t width = together->networks[0].gate.weight->rows;
     struct weir_piece piece = weir_piece_first(&together->rows, part);
     (void)n_part;
     for (; piece.begin < piece.end; piece = weir_piece_next(&together->rows))
@@ -71,7 +76,7 @@ static void run_gate_up(void *user, uint32_t part, uint32_t n_part)
             uint64_t end;
             if (weir_piece_overlap(&piece, first, width, &begin, &end))
                 gate_up_rows(together, &together->networks[index], begin, end,
-                             goes_on ? together->networks[index + 1].gate_data : NULL);
+                             goes_on ? together->networks[index + 1].gate.data : NULL);
         }
 }
 
@@ -96,12 +101,11 @@ static void run_down(void *user, uint32_t part, uint32_t n_part)
         for (uint32_t index = together->down_first; index < together->down_last; index++) {
             const struct weir_feed_forward *network = &together->networks[index];
             const uint8_t *next = index + 1 < together->down_last
-                                      ? together->networks[index + 1].down_data +
-                                            piece.begin * network->down->row_bytes
+                                      ? together->networks[index + 1].down.data +
+                                            piece.begin * network->down.weight->row_bytes
                                       : NULL;
-            weir_matmul_rows(forward, network->down, network->down_data, &forward->hidden.act,
-                             network->hidden_first, network->n_row, network->out, piece.begin,
-                             piece.end, next);
+            weir_matmul_rows(forward, &network->down, &forward->hidden.act, network->hidden_first,
+                             network->n_row, network->out, piece.begin, piece.end, next);
         }
         if (together->add != NULL && together->down_last == together->count)
             together->add(forward, piece.begin, piece.end);
@@ -111,9 +115,9 @@ static void run_down(void *user, uint32_t part, uint32_t n_part)
 /* What follows gate and up: the first network's down matrix. */
 static void prefetch_down(const struct weir_together *together)
 {
-    struct weir_weight down = *together->networks[0].down;
+    struct weir_weight down = *together->networks[0].down.weight;
     const struct weir_weight *const next[] = {&down};
-    down.data = together->networks[0].down_data;
+    down.data = together->networks[0].down.data;
     weir_linear_prefetch(together->forward, next, 1);
 }
 
@@ -140,7 +144,7 @@ static void deal_rows(struct weir_together *together, const char *name, weir_poo
 void weir_together_hidden(struct weir_together *together)
 {
     struct weir_hidden *hidden = &together->forward->hidden;
-    const size_t width = together->networks[0].gate->rows;
+    const size_t width = together->networks[0].gate.weight->rows;
     weir_act_narrow(&hidden->act, width);
     hidden->act.f32 = hidden->gate;
     prefetch_down(together);
@@ -162,17 +166,15 @@ void weir_network_whole(struct weir_forward *forward, const struct weir_weight *
 {
     struct weir_together together = {.forward = forward,
                                      .input = &forward->stream.normed_act,
+                                     .unit = forward->step.layer->network.unit,
                                      .add = add,
                                      .count = 1,
                                      .row_count = forward->step.n_row,
                                      .down_last = 1};
     together.networks[0] = (struct weir_feed_forward){
-        .gate = gate,
-        .up = up,
-        .down = down,
-        .gate_data = gate->data,
-        .up_data = up->data,
-        .down_data = down->data,
+        .gate = weir_trunk_matrix(gate),
+        .up = weir_trunk_matrix(up),
+        .down = weir_trunk_matrix(down),
         .n_row = forward->step.n_row,
         .out = forward->stream.projected,
     };

@@ -6,8 +6,8 @@
 
 /* Three matrices and the rows of activations they are applied to. */
 struct weir_feed_forward {
-    const struct weir_weight *gate, *up, *down;
-    const uint8_t *gate_data, *up_data, *down_data;
+    struct weir_matrix gate, up, down;
+    const float *input_weight; /* [n_row]: what inputs are multiplied by; NULL: by nothing */
     uint32_t n_row;
     uint32_t input_first;  /* first row of the input activations */
     uint32_t hidden_first; /* first row of hidden.gate, hidden.up, hidden.act */
@@ -23,6 +23,7 @@ enum { WEIR_TOGETHER_MAX = WEIR_TOP_K_MAX };
 struct weir_together {
     struct weir_forward *forward;
     const struct weir_act_rows *input;
+    struct weir_unit unit;
     weir_add_fn *add; /* NULL: outputs are kept for later ones to add */
     struct weir_feed_forward networks[WEIR_TOGETHER_MAX];
     uint32_t count;

@@ -19,6 +19,8 @@
 
 const struct weir_role weir_model_roles[] = {
     {"token_embd.weight", WEIGHT, 0, false, 0, DIM(MODEL), DIM(VOCAB), IN_MODEL(token_embedding)},
+    {"output.weight", WEIGHT, WEIR_PART_UNTIED, false, NORMED, DIM(MODEL), DIM(VOCAB),
+     IN_MODEL(output)},
     {"output.weight", WEIGHT, 0, true, NORMED, DIM(MODEL), DIM(VOCAB), IN_MODEL(output)},
     {"output_norm.weight", VECTOR, 0, false, 0, DIM(MODEL), DIM(NONE), IN_MODEL(output_norm)},
     {"rope_freqs.weight", VECTOR, 0, true, 0, DIM(ROT_HALF), DIM(NONE), IN_MODEL(rope_factors)},
@@ -35,7 +37,6 @@ const struct weir_role weir_model_roles[] = {
 #define JOINT WEIR_PART_JOINT_HEADS
 #define HEAD_NORM WEIR_PART_HEAD_NORM
 #define WIDE_NORM WEIR_PART_WIDE_NORM
-#define BIAS WEIR_PART_QKV_BIAS
 #define SINKS WEIR_PART_SINKS
 #define POST_NORM WEIR_PART_POST_NORM
 #define HEAD_GATE WEIR_PART_HEAD_GATE
@@ -43,6 +44,8 @@ const struct weir_role weir_model_roles[] = {
 #define DENSE WEIR_PART_DENSE
 #define EXPERTS WEIR_PART_EXPERTS
 #define SHARED (WEIR_PART_EXPERTS | WEIR_PART_SHARED)
+#define SHARED_GATE (SHARED | WEIR_PART_SHARED_GATE)
+#define SELECTION_BIAS (WEIR_PART_EXPERTS | WEIR_PART_SELECTION_BIAS)
 
 const struct weir_role weir_layer_roles[] = {
     {"attn_norm.weight", VECTOR, 0, false, 0, DIM(MODEL), DIM(NONE), IN_LAYER(mixer.norm)},
@@ -68,9 +71,6 @@ const struct weir_role weir_layer_roles[] = {
      IN_LAYER(mixer.latent.kv_up)},
     {"attn_output.weight", WEIGHT, 0, false, ATTENDED, DIM(ATTENDED), DIM(MODEL),
      IN_LAYER(mixer.out)},
-    {"attn_q.bias", VECTOR, BIAS, false, 0, DIM(Q), DIM(NONE), IN_LAYER(mixer.q_bias)},
-    {"attn_k.bias", VECTOR, BIAS, false, 0, DIM(K), DIM(NONE), IN_LAYER(mixer.k_bias)},
-    {"attn_v.bias", VECTOR, BIAS, false, 0, DIM(V), DIM(NONE), IN_LAYER(mixer.v_bias)},
     {"attn_q_norm.weight", VECTOR, HEAD_NORM, false, 0, DIM(HEAD), DIM(NONE),
      IN_LAYER(mixer.q_norm)},
     {"attn_k_norm.weight", VECTOR, HEAD_NORM, false, 0, DIM(HEAD), DIM(NONE),
@@ -92,13 +92,15 @@ const struct weir_role weir_layer_roles[] = {
     {"ffn_down.weight", WEIGHT, DENSE, false, HIDDEN, DIM(FFN), DIM(MODEL), IN_LAYER(network.down)},
     {"ffn_gate_inp.weight", WEIGHT, EXPERTS, false, ROUTED, DIM(MODEL), DIM(EXPERTS),
      IN_LAYER(network.router)},
+    {"exp_probs_b.bias", VECTOR, SELECTION_BIAS, false, 0, DIM(EXPERTS), DIM(NONE),
+     IN_LAYER(network.selection_bias)},
     {"ffn_gate_exps.weight", STACK, EXPERTS, false, GATHERED, DIM(MODEL), DIM(FFN_EXPERT),
      IN_LAYER(network.expert_gate)},
     {"ffn_up_exps.weight", STACK, EXPERTS, false, GATHERED, DIM(MODEL), DIM(FFN_EXPERT),
      IN_LAYER(network.expert_up)},
     {"ffn_down_exps.weight", STACK, EXPERTS, false, HIDDEN, DIM(FFN_EXPERT), DIM(MODEL),
      IN_LAYER(network.expert_down)},
-    {"ffn_gate_inp_shexp.weight", VECTOR, SHARED, false, 0, DIM(MODEL), DIM(NONE),
+    {"ffn_gate_inp_shexp.weight", VECTOR, SHARED_GATE, false, 0, DIM(MODEL), DIM(NONE),
      IN_LAYER(network.shared_router)},
     {"ffn_gate_shexp.weight", WEIGHT, SHARED, false, NORMED, DIM(MODEL), DIM(FFN_SHARED),
      IN_LAYER(network.shared_gate)},
@@ -108,14 +110,23 @@ const struct weir_role weir_layer_roles[] = {
      IN_LAYER(network.shared_down)},
 };
 
-const struct weir_fused_role weir_fused_roles[] = {
-    {"ffn_gate_exps.weight", "ffn_gate_up_exps.weight", 0, 2},
-    {"ffn_up_exps.weight", "ffn_gate_up_exps.weight", 1, 2},
+const struct weir_alias weir_aliases[] = {
+    {0, "attn_qkv.weight", {"attn_q.weight", "attn_k.weight", "attn_v.weight"}},
+    {EXPERTS, "ffn_gate_up_exps.weight", {"ffn_gate_exps.weight", "ffn_up_exps.weight"}},
+    {EXPERTS, "exp_probs_b", {"exp_probs_b.bias"}},
+    {WEIR_PART_LATE_NORM, "post_attention_norm.weight", {"ffn_norm.weight"}},
+};
+
+const struct weir_biased weir_biased[] = {
+    {WEIR_PART_QKV_BIAS, "attn_q.weight"},
+    {WEIR_PART_QKV_BIAS, "attn_k.weight"},
+    {WEIR_PART_QKV_BIAS, "attn_v.weight"},
 };
 
 const size_t weir_model_role_count = WEIR_COUNT(weir_model_roles);
 const size_t weir_layer_role_count = WEIR_COUNT(weir_layer_roles);
-const size_t weir_fused_role_count = WEIR_COUNT(weir_fused_roles);
+const size_t weir_alias_count = WEIR_COUNT(weir_aliases);
+const size_t weir_biased_count = WEIR_COUNT(weir_biased);
 
 /* Two families may keep tensors of different shapes in one place. */
 static bool is_twin(const struct weir_role *roles, size_t row)

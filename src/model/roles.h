@@ -38,6 +38,7 @@ enum weir_dim {
     WEIR_DIM_ROT_HALF,
 };
 
+/* A matrix X.weight may have X.bias and X.scale beside it (struct weir_weight): without a role. */
 struct weir_role {
     const char *name; /* within the model, or within "blk.N." */
     enum weir_role_kind kind;
@@ -48,18 +49,36 @@ struct weir_role {
     size_t place; /* offsetof in struct weir_model or struct weir_layer */
 };
 
-/* Weights that a file may have as equal parts of one tensor, one after the other in its rows. */
-struct weir_fused_role {
-    const char *role, *name;
-    uint32_t part, n_part;
+enum { WEIR_ALIAS_MEMBERS_MAX = 3 };
+
+/* Another name of a layer's role; or one tensor that has several of them: rows of matrices, values
+ * of vectors, one after the other. */
+struct weir_alias {
+    unsigned parts; /* only in layers that have all of these */
+    const char *name;
+    const char *members[WEIR_ALIAS_MEMBERS_MAX]; /* names of roles of one kind */
 };
 
 extern const struct weir_role weir_model_roles[];
 extern const size_t weir_model_role_count;
 extern const struct weir_role weir_layer_roles[];
 extern const size_t weir_layer_role_count;
-extern const struct weir_fused_role weir_fused_roles[];
-extern const size_t weir_fused_role_count;
+/* A matrix whose bias a layer with the part needs. */
+struct weir_biased {
+    unsigned part;
+    const char *name;
+};
+
+extern const struct weir_alias weir_aliases[];
+extern const size_t weir_alias_count;
+extern const struct weir_biased weir_biased[];
+extern const size_t weir_biased_count;
+
+/* Whether something that has these parts needs the role. */
+static inline bool weir_role_is_needed(const struct weir_role *role, unsigned parts)
+{
+    return (role->parts & parts) == role->parts;
+}
 
 /* role->place says where: a struct weir_vector, or a struct weir_weight, by the role's kind. */
 typedef void weir_role_fn(void *user, const struct weir_role *role);

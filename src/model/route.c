@@ -1,6 +1,8 @@
 /* route.c - which experts each row uses, and the same seen from the experts. */
 #include "model/model_internal.h"
 
+#include <float.h>
+#include <math.h>
 #include <string.h>
 
 uint32_t weir_rank(const float *values, uint32_t n, uint32_t *ids, uint32_t most)
@@ -33,24 +35,108 @@ static void sort_by_id(uint32_t *ids, float *weights, uint32_t count)
     }
 }
 
-/* Softmax over all experts, the n_expert_used largest, their weights made to sum 1 where the model
- * says so (Qwen3 arXiv:2505.09388; OLMoE and Qwen2-MoE leave them as they are). */
-static void route_row(const struct weir_forward *forward, float *probability, uint32_t *ids,
-                      float *weights)
+/* What is not a number or infinite stays noticeable: times 0 a finite value is nothing. */
+static float sigmoid(float x)
 {
+    return 1.0f / (1.0f + expf(-x)) + 0.0f * x;
+}
+
+/* sqrt(log(1 + exp(x))), without an overflow. */
+static float sqrt_softplus(float x)
+{
+    return sqrtf(fmaxf(x, 0.0f) + log1pf(expf(-fabsf(x)))) + 0.0f * x;
+}
+
+/* What each expert would weigh, in place of the router's outputs: softmax (Qwen3 arXiv:2505.09388),
+ * sigmoid (DeepSeek-V3 arXiv:2412.19437 eq. 15), or the square root of softplus. */
+static void weigh_all(enum weir_gating_kind kind, float *values, uint32_t n_expert)
+{
+    switch (kind) {
+    case WEIR_GATING_SOFTMAX:
+        weir_softmax(values, n_expert);
+        return;
+    case WEIR_GATING_SIGMOID:
+        for (uint32_t id = 0; id < n_expert; id++)
+            values[id] = sigmoid(values[id]);
+        return;
+    case WEIR_GATING_SQRT_SOFTPLUS:
+        for (uint32_t id = 0; id < n_expert; id++)
+            values[id] = sqrt_softplus(values[id]);
+        return;
+    case WEIR_GATING_SOFTMAX_OF_CHOSEN:
+    case WEIR_GATING_SIGMOID_OF_CHOSEN:
+        return;
+    }
+}
+
+/* What goes by the chosen ones alone. */
+static void weigh_chosen(enum weir_gating_kind kind, float *weights, uint32_t n_used)
+{
+    if (kind == WEIR_GATING_SOFTMAX_OF_CHOSEN)
+        weir_softmax(weights, n_used);
+    for (uint32_t rank = 0; kind == WEIR_GATING_SIGMOID_OF_CHOSEN && rank < n_used; rank++)
+        weights[rank] = sigmoid(weights[rank]);
+}
+
+/* A group counts as much as its two best experts together (arXiv:2412.19437, section 2.1.2). */
+static float score_group(const float *selection, uint32_t count)
+{
+    uint32_t best[2] = {0};
+    const uint32_t found = weir_rank(selection, count, best, 2);
+    return selection[best[0]] + (found > 1 ? selection[best[1]] : 0.0f);
+}
+
+/* Experts of all groups but the n_group_used best are below any that may be chosen. */
+static void drop_groups(const struct weir_gating *gating, float *selection, uint32_t n_expert)
+{
+    const uint32_t width = n_expert / gating->n_group;
+    float scores[WEIR_GROUP_MAX] = {0};
+    uint32_t ranked[WEIR_GROUP_MAX];
+    for (uint32_t group = 0; group < gating->n_group; group++)
+        scores[group] = score_group(selection + group * width, width);
+    weir_rank(scores, gating->n_group, ranked, gating->n_group);
+    for (uint32_t rank = gating->n_group_used; rank < gating->n_group; rank++)
+        for (uint32_t at = 0; at < width; at++)
+            selection[ranked[rank] * width + at] = -FLT_MAX;
+}
+
+void weir_route_select(const struct weir_network *network, uint32_t n_expert, float *router,
+                       float *selection)
+{
+    const struct weir_vector *bias = &network->selection_bias;
+    weigh_all(network->gating.kind, router, n_expert);
+    if (selection == router)
+        return;
+    for (uint32_t id = 0; id < n_expert; id++)
+        selection[id] = router[id] + (bias->tensor != NULL ? bias->data[id] : 0.0f);
+    if (network->gating.n_group > 0 && weir_all_finite(selection, n_expert))
+        drop_groups(&network->gating, selection, n_expert);
+}
+
+/* The n_expert_used that the row is to use, and their weights. */
+static void route_row(const struct weir_forward *forward, float *router, float *selection,
+                      uint32_t *ids, float *weights)
+{
+    /* The least sum that is divided by, where all weights may be near 0. */
+    static const float least_total = 6.103515625e-5f;
+    const struct weir_gating *gating = &forward->step.layer->network.gating;
     const uint32_t n_expert = forward->shape->n_expert;
     const uint32_t n_used = forward->shape->n_expert_used;
-    weir_softmax(probability, n_expert);
-    const uint32_t n_best = weir_rank(probability, n_expert, ids, n_used);
+    weir_route_select(&forward->step.layer->network, n_expert, router, selection);
+    const uint32_t n_best = weir_rank(selection, n_expert, ids, n_used);
     WEIR_ASSERT(n_best == n_used);
     weir_prescribe_row(forward, (uint64_t)(ids - forward->routing.chosen) / n_used, ids);
+    for (uint32_t rank = 0; rank < n_used; rank++)
+        weights[rank] = router[ids[rank]];
+    weigh_chosen(gating->kind, weights, n_used);
     float total = 0.0f;
     for (uint32_t rank = 0; rank < n_used; rank++)
-        total += probability[ids[rank]];
-    const bool renormalize = forward->step.layer->network.renormalizes;
+        total += weights[rank];
+    const float divisor = gating->renormalizes ? fmaxf(total, least_total) : 1.0f;
+    /* An expert that is not chosen for what is not a number must not hide it. */
+    const float poison = weir_all_finite(selection, n_expert) ? 0.0f : NAN;
     for (uint32_t rank = 0; rank < n_used; rank++)
-        weights[rank] = (renormalize ? probability[ids[rank]] / total : probability[ids[rank]]) *
-                        forward->step.layer->network.expert_scale;
+        weights[rank] = weights[rank] / divisor * gating->scale + poison;
     sort_by_id(ids, weights, n_used);
 }
 
@@ -60,6 +146,7 @@ void weir_route_rows(struct weir_forward *forward, uint64_t begin, uint64_t end)
     const struct weir_routing *routing = &forward->routing;
     for (uint64_t row = begin; row < end; row++)
         route_row(forward, routing->router + row * shape->n_expert,
+                  routing->selection + row * shape->n_expert,
                   routing->chosen + row * shape->n_expert_used,
                   routing->chosen_weight + row * shape->n_expert_used);
 }
@@ -85,9 +172,24 @@ void weir_route_group(struct weir_forward *forward)
         const uint32_t row = first[routing->chosen[index]]++;
         routing->assignment_at[index] = row;
         routing->token_at[row] = index / n_used;
+        if (forward->step.layer->network.gating.weighs_input) {
+            routing->input_weight[row] = routing->chosen_weight[index];
+            routing->chosen_weight[index] = 1.0f;
+        }
     }
     memmove(first + 1, first, n_expert * sizeof(*first));
     first[0] = 0;
+}
+
+/* Whether experts are chosen by anything but what they weigh. */
+static bool needs_selection(const struct weir_model *model)
+{
+    for (uint32_t layer = 0; layer < model->shape.n_layer; layer++) {
+        const struct weir_network *network = &model->layers[layer].network;
+        if (network->selection_bias.tensor != NULL || network->gating.n_group > 0)
+            return true;
+    }
+    return false;
 }
 
 void weir_routing_layout(struct weir_forward *forward, struct weir_mem *mem)
@@ -99,11 +201,16 @@ void weir_routing_layout(struct weir_forward *forward, struct weir_mem *mem)
     if (shape->n_expert == 0)
         return;
     routing->router = weir_take_floats(mem, n_chunk * shape->n_expert);
+    routing->selection = needs_selection(forward->config.model)
+                             ? weir_take_floats(mem, n_chunk * shape->n_expert)
+                             : routing->router;
     routing->chosen = weir_take_indices(mem, n_assignment);
     routing->chosen_weight = weir_take_floats(mem, n_assignment);
     routing->shared_weight = weir_take_floats(mem, n_chunk);
     routing->assignment_at = weir_take_indices(mem, n_assignment);
     routing->token_at = weir_take_indices(mem, n_assignment);
+    if (shape->gating.weighs_input)
+        routing->input_weight = weir_take_floats(mem, n_assignment);
     routing->expert_first = weir_take_indices(mem, (uint64_t)shape->n_expert + 1);
     routing->distinct = weir_take_indices(mem, shape->n_expert);
     routing->is_computed = weir_mem_alloc(mem, WEIR_MEM_SCRATCH, shape->n_expert, 1);

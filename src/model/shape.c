@@ -11,18 +11,18 @@ static struct weir_key_reader reader_of(const weir_manifest *manifest,
 }
 
 /* What one layer has of what layers may differ in. */
-static enum weir_status read_layer(const struct weir_key_reader *reader, uint32_t n_layer,
+static enum weir_status read_layer(const struct weir_key_reader *reader, uint32_t n_block,
                                    uint32_t layer, struct weir_layer_shape *out)
 {
-    WEIR_TRY(weir_key_layer_count(reader, "attention.head_count", -1, WEIR_SHAPE_MAX, n_layer,
+    WEIR_TRY(weir_key_layer_count(reader, "attention.head_count", -1, WEIR_SHAPE_MAX, n_block,
                                   layer, &out->n_head));
     WEIR_TRY(weir_key_layer_count(reader, "attention.head_count_kv", out->n_head, WEIR_SHAPE_MAX,
-                                  n_layer, layer, &out->n_kv_head));
+                                  n_block, layer, &out->n_kv_head));
     if (out->n_head % out->n_kv_head != 0)
         return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT,
                          "layer %u: %u heads cannot share %u key/value heads evenly", layer,
                          out->n_head, out->n_kv_head);
-    return weir_key_layer_count(reader, "feed_forward_length", 0, WEIR_SHAPE_MAX, n_layer, layer,
+    return weir_key_layer_count(reader, "feed_forward_length", 0, WEIR_SHAPE_MAX, n_block, layer,
                                 &out->d_ffn);
 }
 
@@ -31,7 +31,7 @@ static enum weir_status read_layers(const struct weir_key_reader *reader, struct
 {
     for (uint32_t layer = 0; layer < shape->n_layer; layer++) {
         struct weir_layer_shape at;
-        WEIR_TRY(read_layer(reader, shape->n_layer, layer, &at));
+        WEIR_TRY(read_layer(reader, shape->n_block, layer, &at));
         shape->n_head = (uint32_t)weir_max(shape->n_head, at.n_head);
         shape->n_kv_head = (uint32_t)weir_max(shape->n_kv_head, at.n_kv_head);
         shape->d_ffn = (uint32_t)weir_max(shape->d_ffn, at.d_ffn);
@@ -89,24 +89,34 @@ static enum weir_status check_state(const struct weir_key_reader *reader,
                      shape->d_head + shape->latent.d_latent, STATE_BITS, values);
 }
 
-static enum weir_status read_experts(const struct weir_key_reader *reader, unsigned parts,
-                                     struct weir_shape *shape)
+static enum weir_status read_experts(const struct weir_key_reader *reader,
+                                     const struct weir_family *family, struct weir_shape *shape)
 {
-    if ((parts & WEIR_PART_EXPERTS) == 0) {
-        uint32_t n_expert = 0;
-        WEIR_TRY(weir_key_count(reader, "expert_count", 0, UINT32_MAX, 0, &n_expert));
-        return n_expert == 0 ? WEIR_OK
-                             : WEIR_FAIL(reader->err, WEIR_ERR_UNSUPPORTED,
-                                         "family %s with %u experts is not built in (dense only)",
-                                         reader->family, n_expert);
-    }
-    WEIR_TRY(weir_key_count(reader, "expert_count", -1, WEIR_RECORD_MAX, 0, &shape->n_expert));
-    WEIR_TRY(weir_key_count(reader, "expert_used_count", -1, WEIR_TOP_K_MAX, shape->n_layer,
+    const bool needs = (family->parts & WEIR_PART_EXPERTS) != 0;
+    WEIR_TRY(weir_key_count(reader, "expert_count", needs ? -1 : 0, WEIR_RECORD_MAX, 0,
+                            &shape->n_expert));
+    if (shape->n_expert == 0)
+        return WEIR_OK;
+    if (((family->parts | family->may) & WEIR_PART_EXPERTS) == 0)
+        return WEIR_FAIL(reader->err, WEIR_ERR_UNSUPPORTED,
+                         "family %s with %u experts is not built in (dense only)", reader->family,
+                         shape->n_expert);
+    WEIR_TRY(weir_key_count(reader, "expert_used_count", -1, WEIR_TOP_K_MAX, shape->n_block,
                             &shape->n_expert_used));
     if (shape->n_expert_used > shape->n_expert)
         return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT, "%u experts of a token are wanted from %u",
                          shape->n_expert_used, shape->n_expert);
-    return weir_shape_read_routing(reader, parts, shape);
+    return weir_shape_read_routing(reader, family, shape);
+}
+
+/* Blocks, and how many of them are layers: those at the end guess further tokens. */
+static enum weir_status read_blocks(const struct weir_key_reader *reader, struct weir_shape *shape)
+{
+    uint32_t n_guess = 0;
+    WEIR_TRY(weir_key_count(reader, "block_count", -1, WEIR_LAYER_MAX, 0, &shape->n_block));
+    WEIR_TRY(weir_key_count(reader, "nextn_predict_layers", 0, shape->n_block - 1, 0, &n_guess));
+    shape->n_layer = shape->n_block - n_guess;
+    return WEIR_OK;
 }
 
 enum weir_status weir_shape_read(const weir_manifest *manifest, const struct weir_family *family,
@@ -115,7 +125,7 @@ enum weir_status weir_shape_read(const weir_manifest *manifest, const struct wei
     const struct weir_key_reader reader = reader_of(manifest, family, err);
     memset(shape, 0, sizeof(*shape));
     WEIR_TRY(weir_keys_check(&reader, family->parts));
-    WEIR_TRY(weir_key_count(&reader, "block_count", -1, WEIR_LAYER_MAX, 0, &shape->n_layer));
+    WEIR_TRY(read_blocks(&reader, shape));
     WEIR_TRY(weir_key_count(&reader, "embedding_length", -1, WEIR_SHAPE_MAX, 0, &shape->d_model));
     WEIR_TRY(weir_key_count(&reader, "context_length", -1, UINT32_MAX, 0, &shape->n_ctx_train));
     WEIR_TRY(read_layers(&reader, shape));
@@ -125,7 +135,7 @@ enum weir_status weir_shape_read(const weir_manifest *manifest, const struct wei
         WEIR_TRY(weir_shape_read_latent(&reader, shape));
     WEIR_TRY(read_scales(&reader, family, shape));
     WEIR_TRY(check_state(&reader, shape));
-    WEIR_TRY(read_experts(&reader, family->parts, shape));
+    WEIR_TRY(read_experts(&reader, family, shape));
     return weir_key_count(&reader, "leading_dense_block_count", 0, UINT32_MAX, 0,
                           &shape->n_layer_lead);
 }
@@ -135,54 +145,11 @@ enum weir_status weir_shape_read_layer(const struct weir_model *model, uint32_t 
                                        struct weir_err *err)
 {
     const struct weir_key_reader reader = reader_of(model->manifest, model->family, err);
-    WEIR_TRY(read_layer(&reader, model->shape.n_layer, layer, out));
+    WEIR_TRY(read_layer(&reader, model->shape.n_block, layer, out));
     mixer->n_head = out->n_head;
     mixer->n_kv_head = out->n_kv_head;
     WEIR_TRY(weir_shape_read_mixer(&reader, model->family, &model->shape, layer, mixer));
     if (model->shape.latent.d_latent > 0)
         weir_shape_fill_latent(&model->shape, mixer);
-    return WEIR_OK;
-}
-
-/* What a key says about the width of a layer's experts; absent or 0: nothing. */
-static enum weir_status check_width(const struct weir_key_reader *reader, const char *suffix,
-                                    const struct weir_shape *shape, uint32_t layer, uint32_t width)
-{
-    uint32_t wanted = 0;
-    WEIR_TRY(
-        weir_key_layer_count(reader, suffix, 0, WEIR_SHAPE_MAX, shape->n_layer, layer, &wanted));
-    if (wanted == 0 || wanted == width)
-        return WEIR_OK;
-    return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT,
-                     "key %s.%s: layer %u has tensors of width %u, found %u", reader->family,
-                     suffix, layer, width, wanted);
-}
-
-enum weir_status weir_shape_check(const struct weir_model *model, struct weir_err *err)
-{
-    const struct weir_key_reader reader = reader_of(model->manifest, model->family, err);
-    const struct weir_shape *shape = &model->shape;
-    const bool has_long = model->rope_long.tensor != NULL;
-    if (has_long != (model->rope_short.tensor != NULL) ||
-        (!has_long && shape->rope[WEIR_ROPE_FULL].needs_factors))
-        return WEIR_FAIL(err, WEIR_ERR_FORMAT,
-                         "key %s.rope.scaling.type: longrope needs tensors of long and of short "
-                         "texts: rope_factors_%s.weight is missing",
-                         reader.family, has_long ? "short" : "long");
-    for (uint32_t layer = 0; layer < shape->n_layer; layer++) {
-        const struct weir_network *network = &model->layers[layer].network;
-        if (network->kind != WEIR_NETWORK_EXPERTS)
-            continue;
-        if (layer < shape->n_layer_lead)
-            return WEIR_FAIL(err, WEIR_ERR_FORMAT,
-                             "key %s.leading_dense_block_count: wanted at most %u, the dense "
-                             "layers before the first with experts, found %u",
-                             reader.family, layer, shape->n_layer_lead);
-        WEIR_TRY(check_width(&reader, "expert_feed_forward_length", shape, layer,
-                             network->d_ffn_expert));
-        if (network->d_ffn_shared > 0)
-            WEIR_TRY(check_width(&reader, "expert_shared_feed_forward_length", shape, layer,
-                                 network->d_ffn_shared));
-    }
     return WEIR_OK;
 }

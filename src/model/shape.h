@@ -27,7 +27,8 @@ enum weir_status weir_shape_read_latent(const struct weir_key_reader *reader,
 /* The same in a layer's mixer. */
 void weir_shape_fill_latent(const struct weir_shape *shape, struct weir_mixer *mixer);
 /* How the router's logits become the weights of the chosen experts. */
-enum weir_status weir_shape_read_routing(const struct weir_key_reader *reader, unsigned parts,
+enum weir_status weir_shape_read_routing(const struct weir_key_reader *reader,
+                                         const struct weir_family *family,
                                          struct weir_shape *shape);
 
 #endif

@@ -22,7 +22,7 @@ static enum weir_status read_is_windowed(const struct weir_key_reader *reader,
         value = family->window_period;
     } else {
         WEIR_TRY(
-            weir_key_layer_count(reader, suffix, 0, UINT32_MAX, shape->n_layer, layer, &value));
+            weir_key_layer_count(reader, suffix, 0, UINT32_MAX, shape->n_block, layer, &value));
         if (weir_manifest_array_count(reader->manifest, weir_key_name(reader, suffix, key),
                                       &count)) {
             *out = value != 0;
@@ -40,7 +40,7 @@ static enum weir_status read_window(const struct weir_key_reader *reader,
 {
     shape->window = family->window;
     if (weir_key_is_there(reader, "attention.sliding_window"))
-        WEIR_TRY(weir_key_count(reader, "attention.sliding_window", 0, UINT32_MAX, shape->n_layer,
+        WEIR_TRY(weir_key_count(reader, "attention.sliding_window", 0, UINT32_MAX, shape->n_block,
                                 &shape->window));
     if (family->has_windows || shape->window == 0)
         return WEIR_OK;

@@ -1,29 +1,75 @@
 /* shape_routing.c - how experts are chosen and weighed, from the keys. */
 #include "model/shape.h"
 
-/* expert_gating_func, as files number it. */
-enum { GATING_FAMILY, GATING_SOFTMAX, GATING_SIGMOID, GATING_SOFTMAX_OF_CHOSEN };
+/* expert_gating_func, as files number it; 0 is what the family has. */
+static const enum weir_gating_kind kinds[] = {
+    [1] = WEIR_GATING_SOFTMAX,
+    [2] = WEIR_GATING_SIGMOID,
+    [3] = WEIR_GATING_SOFTMAX_OF_CHOSEN,
+    [4] = WEIR_GATING_SQRT_SOFTPLUS,
+};
 
-enum weir_status weir_shape_read_routing(const struct weir_key_reader *reader, unsigned parts,
-                                         struct weir_shape *shape)
+static enum weir_status read_kind(const struct weir_key_reader *reader,
+                                  const struct weir_family *family, enum weir_gating_kind *kind)
 {
-    uint32_t gating = 0;
+    uint32_t number = 0;
+    WEIR_TRY(weir_key_count(reader, "expert_gating_func", 0, UINT32_MAX, 0, &number));
+    *kind = family->gating;
+    if (number == 0)
+        return WEIR_OK;
+    if (number >= WEIR_COUNT(kinds))
+        return WEIR_FAIL(
+            reader->err, WEIR_ERR_UNSUPPORTED,
+            "key %s.expert_gating_func: wanted 1 (softmax), 2 (sigmoid), 3 (softmax of "
+            "the chosen) or 4 (square root of softplus), found %u",
+            reader->family, number);
+    /* Of the chosen or of all: a sigmoid is the same. */
+    if (family->gating != WEIR_GATING_SIGMOID_OF_CHOSEN || kinds[number] != WEIR_GATING_SIGMOID)
+        *kind = kinds[number];
+    return WEIR_OK;
+}
+
+static enum weir_status read_groups(const struct weir_key_reader *reader, struct weir_shape *shape)
+{
+    struct weir_gating *gating = &shape->gating;
+    uint32_t n_group = 0;
+    uint32_t n_group_used = 0;
+    WEIR_TRY(weir_key_count(reader, "expert_group_count", 0, UINT32_MAX, 0, &n_group));
+    WEIR_TRY(weir_key_count(reader, "expert_group_used_count", 0, UINT32_MAX, 0, &n_group_used));
+    if (n_group <= 1)
+        return WEIR_OK;
+    if (n_group > WEIR_GROUP_MAX || shape->n_expert % n_group != 0)
+        return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT,
+                         "key %s.expert_group_count: wanted at most %d equal groups of %u experts, "
+                         "found %u",
+                         reader->family, WEIR_GROUP_MAX, shape->n_expert, n_group);
+    if (n_group_used == 0 || n_group_used > n_group ||
+        shape->n_expert / n_group * n_group_used < shape->n_expert_used)
+        return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT,
+                         "key %s.expert_group_used_count: wanted up to %u groups of %u experts "
+                         "with room for the %u of a token, found %u",
+                         reader->family, n_group, shape->n_expert / n_group, shape->n_expert_used,
+                         n_group_used);
+    if (n_group_used == n_group)
+        return WEIR_OK;
+    gating->n_group = n_group;
+    gating->n_group_used = n_group_used;
+    return WEIR_OK;
+}
+
+enum weir_status weir_shape_read_routing(const struct weir_key_reader *reader,
+                                         const struct weir_family *family, struct weir_shape *shape)
+{
     float scale = 0.0f; /* 0 and 1 both leave weights as they are */
-    shape->renormalizes = (parts & WEIR_PART_RENORMALIZE) != 0;
-    WEIR_TRY(weir_key_bool(reader, "expert_weights_norm", &shape->renormalizes));
-    WEIR_TRY(weir_key_count(reader, "expert_gating_func", 0, UINT32_MAX, 0, &gating));
-    if (gating == GATING_SOFTMAX_OF_CHOSEN) /* the same numbers, by another way */
-        shape->renormalizes = true;
-    else if (gating != GATING_FAMILY && gating != GATING_SOFTMAX)
-        return WEIR_FAIL(reader->err, WEIR_ERR_UNSUPPORTED,
-                         "key %s.expert_gating_func: wanted 1 (softmax) or 3 (softmax of the "
-                         "chosen), found %u%s",
-                         reader->family, gating, gating == GATING_SIGMOID ? " (sigmoid)" : "");
+    shape->gating = (struct weir_gating){.renormalizes = family->renormalizes,
+                                         .weighs_input = family->weighs_input};
+    WEIR_TRY(read_kind(reader, family, &shape->gating.kind));
+    WEIR_TRY(weir_key_bool(reader, "expert_weights_norm", &shape->gating.renormalizes));
     WEIR_TRY(weir_key_real(reader, "expert_weights_scale", &scale));
     if (scale < 0.0f)
         return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT,
                          "key %s.expert_weights_scale: wanted 0 or more, found %g", reader->family,
                          (double)scale);
-    shape->expert_scale = scale == 0.0f ? 1.0f : scale;
-    return WEIR_OK;
+    shape->gating.scale = scale == 0.0f ? 1.0f : scale;
+    return read_groups(reader, shape);
 }

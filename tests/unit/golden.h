@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GOLDEN_IDS_MAX = 1024, GOLDEN_FOLDERS_MAX = 64 };
+enum { GOLDEN_IDS_MAX = 1024, GOLDEN_FOLDERS_MAX = 128 };
 
 struct golden {
     char name[64];

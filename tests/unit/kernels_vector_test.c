@@ -107,58 +107,89 @@ static void rmsnorm_matches_on_every_level(void **state)
         }
 }
 
-/* Those that multiply by a curve, which have one type. */
-enum { SILU, GELU, SIGMOID, CURVES };
+/* What multiplies by a curve: gated units, and the sigmoid by itself. */
+enum { SIGMOID = WEIR_GLU_COUNT, UNITS };
 
-static weir_silu_mul_fn *curve_of(const struct weir_kernels *kernels, int curve)
+static void run_unit(const struct weir_kernels *kernels, int kind, float *gate, const float *up,
+                     size_t count, float limit)
 {
-    return curve == SILU   ? kernels->silu_mul
-           : curve == GELU ? kernels->gelu_mul
-                           : kernels->sigmoid_mul;
+    if (kind == SIGMOID)
+        kernels->sigmoid_mul(gate, up, count);
+    else
+        kernels->glu[kind](gate, up, count, limit);
 }
 
-static void check_curve(int curve)
+/* One kind of unit over count values: gates reach both ends of exp, and limits are met. */
+static void check_unit(int kind, size_t count)
 {
+    static const float limit = 0.75f;
     struct weir_kernels ref;
     struct weir_kernels kernels;
+    struct guarded gate = guarded_alloc(count * sizeof(float), true);
+    struct guarded up = guarded_alloc(count * sizeof(float), true);
+    float *found = (float *)(void *)gate.start;
+    float inputs[COUNT_MAX];
+    float wanted[COUNT_MAX];
+    float whole[COUNT_MAX];
     weir_kernels_init(&ref, 0);
-    for (size_t size = 0; size < WEIR_COUNT(counts); size++) {
-        const size_t count = counts[size];
-        struct guarded gate = guarded_alloc(count * sizeof(float), true);
-        struct guarded up = guarded_alloc(count * sizeof(float), true);
-        float *found = (float *)(void *)gate.start;
-        float inputs[COUNT_MAX];
-        float wanted[COUNT_MAX];
-        float whole[COUNT_MAX];
-        fill_floats(inputs, count, FILL_RANDOM);
-        for (size_t i = 0; i < count; i++)
-            inputs[i] *= 100.0f; /* both ends of exp */
-        fill_floats((float *)(void *)up.start, count, FILL_RANDOM);
-        memcpy(wanted, inputs, count * sizeof(float));
-        curve_of(&ref, curve)(wanted, (float *)(void *)up.start, count);
-        FOR_LEVELS(kernels)
-        {
-            memcpy(found, inputs, count * sizeof(float));
-            curve_of(&kernels, curve)(found, (float *)(void *)up.start, count);
-            check_close("silu, gelu or sigmoid", kernels.isa, found, wanted, count, 1e-4, 1e-30);
-            memcpy(whole, found, count * sizeof(float));
-            memcpy(found, inputs, count * sizeof(float));
-            const size_t split = count / 3;
-            curve_of(&kernels, curve)(found, (float *)(void *)up.start, split);
-            curve_of(&kernels, curve)(found + split, (float *)(void *)up.start + split,
-                                      count - split);
-            assert_memory_equal(found, whole, count * sizeof(float));
-        }
-        guarded_free(&gate);
-        guarded_free(&up);
+    fill_floats(inputs, count, FILL_RANDOM);
+    for (size_t i = 0; i < count; i++)
+        inputs[i] *= i % 2 == 0 ? 100.0f : 2.0f;
+    fill_floats((float *)(void *)up.start, count, FILL_RANDOM);
+    memcpy(wanted, inputs, count * sizeof(float));
+    run_unit(&ref, kind, wanted, (float *)(void *)up.start, count, limit);
+    FOR_LEVELS(kernels)
+    {
+        memcpy(found, inputs, count * sizeof(float));
+        run_unit(&kernels, kind, found, (float *)(void *)up.start, count, limit);
+        check_close("gated unit", kernels.isa, found, wanted, count,
+                    kind == WEIR_GLU_GELU ? 1e-4 : 1e-5, 1e-30);
+        memcpy(whole, found, count * sizeof(float));
+        memcpy(found, inputs, count * sizeof(float));
+        const size_t split = count / 3;
+        run_unit(&kernels, kind, found, (float *)(void *)up.start, split, limit);
+        run_unit(&kernels, kind, found + split, (float *)(void *)up.start + split, count - split,
+                 limit);
+        assert_memory_equal(found, whole, count * sizeof(float));
     }
+    guarded_free(&gate);
+    guarded_free(&up);
 }
 
-static void curves_match_on_every_level_and_in_any_division(void **state)
+static void gated_units_match_on_every_level_and_in_any_division(void **state)
 {
     (void)state;
-    for (int curve = 0; curve < CURVES; curve++)
-        check_curve(curve);
+    for (int kind = 0; kind < UNITS; kind++)
+        for (size_t size = 0; size < WEIR_COUNT(counts); size++)
+            check_unit(kind, counts[size]);
+}
+
+/* The equations in double, at values on both sides of the limit. */
+static void gated_units_are_what_their_equations_say(void **state)
+{
+    static const double limit = 7.0;
+    struct weir_kernels ref;
+    (void)state;
+    weir_kernels_init(&ref, 0);
+    for (double g = -20.0; g <= 20.0; g += 0.37)
+        for (double u = -9.0; u <= 9.0; u += 1.3) {
+            const double less = fmin(g, limit);
+            const double near = fmax(fmin(u, limit), -limit);
+            const double root = sqrt(2.0 / 3.14159265358979323846);
+            const double wanted[WEIR_GLU_COUNT] = {
+                [WEIR_GLU_SILU] = g / (1.0 + exp(-g)) * u,
+                [WEIR_GLU_SILU_OF_LESS] = less / (1.0 + exp(-less)) * near,
+                [WEIR_GLU_LESS_OF_SILU] = fmin(g / (1.0 + exp(-g)), limit) * near,
+                [WEIR_GLU_OAI] = less / (1.0 + exp(-1.702 * less)) * (near + 1.0),
+                [WEIR_GLU_GELU] = 0.5 * g * (1.0 + tanh(root * (g + 0.044715 * g * g * g))) * u,
+            };
+            for (int kind = 0; kind < WEIR_GLU_COUNT; kind++) {
+                float gate = (float)g;
+                const float up = (float)u;
+                ref.glu[kind](&gate, &up, 1, (float)limit);
+                assert_true(fabs((double)gate - wanted[kind]) <= 1e-5 * fabs(wanted[kind]) + 1e-5);
+            }
+        }
 }
 
 static void axpy_and_to_f16_have_the_reference_bits(void **state)
@@ -267,7 +298,8 @@ int main(void)
         cmocka_unit_test(activations_have_the_reference_bits),
         cmocka_unit_test(activations_are_the_nearest_steps),
         cmocka_unit_test(rmsnorm_matches_on_every_level),
-        cmocka_unit_test(curves_match_on_every_level_and_in_any_division),
+        cmocka_unit_test(gated_units_match_on_every_level_and_in_any_division),
+        cmocka_unit_test(gated_units_are_what_their_equations_say),
         cmocka_unit_test(axpy_and_to_f16_have_the_reference_bits),
         cmocka_unit_test(softcap_matches_on_every_level),
         cmocka_unit_test(rope_turns_pairs_and_keeps_lengths),

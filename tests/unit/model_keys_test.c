@@ -211,9 +211,21 @@ static void keys_of_routing_and_scores_are_obeyed(void **state)
     expect("qwen3moe.expert_weights_norm", of_bool(false), OTHER, NULL);
     expect("qwen3moe.expert_weights_norm", of_count(1), REFUSED, "true or false");
     expect("qwen3moe.expert_gating_func", of_count(1), SAME, NULL);
-    expect("qwen3moe.expert_gating_func", of_count(3), SAME, NULL);
-    expect("qwen3moe.expert_gating_func", of_count(2), REFUSED, "sigmoid");
-    expect("qwen3moe.expert_gating_func", of_count(4), REFUSED, "found 4");
+    expect("qwen3moe.expert_gating_func", of_count(2), OTHER, NULL);
+    expect("qwen3moe.expert_gating_func", of_count(4), OTHER, NULL);
+    expect("qwen3moe.expert_gating_func", of_count(5), REFUSED, "found 5");
+    expect("qwen3moe.expert_group_count", of_count(0), SAME, NULL);
+    expect("qwen3moe.expert_group_count", of_count(1), SAME, NULL);
+    expect("qwen3moe.expert_group_count", of_count(3), REFUSED,
+           "equal groups of 8 experts, found 3");
+    expect("qwen3moe.expert_group_used_count", of_count(2), SAME, NULL); /* of no groups */
+    expect("qwen3moe.expert_shared_count", of_count(0), SAME, NULL);
+    expect("qwen3moe.expert_shared_count", of_count(1), REFUSED, "wanted 1 of 12, found 0");
+    expect("qwen3moe.interleave_moe_layer_step", of_count(1), SAME, NULL);
+    expect("qwen3moe.interleave_moe_layer_step", of_count(2), REFUSED, "layer 0 has experts");
+    expect("qwen3moe.swiglu_clamp_exp", of_array((uint32_t[]){0, 0, 0}, 3), SAME, NULL);
+    expect("qwen3moe.swiglu_clamp_exp", of_array((uint32_t[]){0, 0, 1}, 3), REFUSED, "found 1");
+    expect("qwen3moe.swiglu_clamp_exp", of_array((uint32_t[]){0, 0}, 2), REFUSED, "3 layers");
     expect("qwen3moe.attention.scale", of_real(0.0f), SAME, NULL);
     expect("qwen3moe.attention.scale", of_real(0.1f), OTHER, NULL);
     expect("qwen3moe.attention.scale", of_real(-0.1f), REFUSED, "above 0");
@@ -290,6 +302,64 @@ static void windows_are_obeyed_where_a_family_has_them(void **state)
     close_model();
 }
 
+static void groups_have_room_for_the_experts_of_a_token(void **state)
+{
+    (void)state;
+    open_model("qwen3moe"); /* 3 of 8 */
+    keep("qwen3moe.expert_group_count", of_count(4));
+    struct model_run plain = run(golden.model_path);
+    struct model_run none = run(changed_path);
+    assert_int_equal(none.status, WEIR_ERR_FORMAT);
+    assert_non_null(strstr(none.err.text, "qwen3moe.expert_group_used_count"));
+    model_run_close(&none);
+    for (uint32_t used = 0; used <= 5; used++) {
+        struct model_run after =
+            run_changed(with("qwen3moe.expert_group_used_count", of_count(used)));
+        const bool fits = used >= 2 && used <= 4;
+        if ((after.status == WEIR_OK) != fits)
+            fail_msg("%u groups: %s", used, after.err.text);
+        if (fits)
+            assert_int_equal(model_run_same(&plain, &after), used == 4);
+        else
+            assert_non_null(strstr(after.err.text, "room for the 3 of a token"));
+        model_run_close(&after);
+    }
+    model_run_close(&plain);
+    close_model();
+}
+
+static void a_model_whose_experts_are_not_there_is_refused(void **state)
+{
+    (void)state;
+    open_model("llama");
+    keep("llama.expert_count", of_count(8));
+    struct model_run after = run_changed(with("llama.expert_used_count", of_count(2)));
+    assert_int_equal(after.status, WEIR_ERR_FORMAT);
+    assert_non_null(strstr(after.err.text, "llama.expert_count: no layer has experts"));
+    model_run_close(&after);
+    close_model();
+    open_model("llama-mixtral");
+    struct model_run dense = run_changed(edit_without_key(&model, "llama.expert_count"));
+    assert_int_equal(dense.status, WEIR_ERR_FORMAT);
+    assert_non_null(strstr(dense.err.text, "blk.0.ffn_gate.weight is missing"));
+    model_run_close(&dense);
+    close_model();
+}
+
+static void blocks_that_guess_further_tokens_are_known_by_their_tensors(void **state)
+{
+    (void)state;
+    open_model("glm4moe"); /* 3 layers and one that guesses */
+    expect("glm4moe.nextn_predict_layers", of_count(2), REFUSED, "blk.2.nextn.eh_proj.weight");
+    expect("glm4moe.nextn_predict_layers", of_count(4), REFUSED, "wanted 0 to 3");
+    struct model_run after = run_changed(with("glm4moe.nextn_predict_layers", of_count(0)));
+    assert_int_equal(after.status,
+                     WEIR_ERR_UNSUPPORTED); /* a fourth layer, with tensors of no use */
+    assert_non_null(strstr(after.err.text, "blk.3.nextn"));
+    model_run_close(&after);
+    close_model();
+}
+
 static void what_would_be_computed_otherwise_is_refused_unless_it_is_off(void **state)
 {
     (void)state;
@@ -306,7 +376,6 @@ static void what_would_be_computed_otherwise_is_refused_unless_it_is_off(void **
         {"attention.kv_lora_rank", 0, 512},
         {"attention.causal", 1, 0},
         {"nextn_predict_layers", 0, 1},
-        {"expert_group_count", 1, 4},
         {"moe_every_n_layers", 0, 2},
         {"swiglu_clamp_exp", 0, 7},
         {"ssm.state_size", 0, 128},
@@ -398,6 +467,9 @@ int main(void)
         cmocka_unit_test(keys_of_routing_and_scores_are_obeyed),
         cmocka_unit_test(scales_caps_and_temperature_are_obeyed),
         cmocka_unit_test(windows_are_obeyed_where_a_family_has_them),
+        cmocka_unit_test(groups_have_room_for_the_experts_of_a_token),
+        cmocka_unit_test(a_model_whose_experts_are_not_there_is_refused),
+        cmocka_unit_test(blocks_that_guess_further_tokens_are_known_by_their_tensors),
         cmocka_unit_test(what_would_be_computed_otherwise_is_refused_unless_it_is_off),
         cmocka_unit_test(a_key_that_nobody_knows_is_a_warning),
         cmocka_unit_test(more_keys_than_any_memory_holds_are_refused),

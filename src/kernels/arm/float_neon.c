@@ -3,7 +3,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "kernels/arm/exp_neon.h"
 #include "kernels/kernels_internal.h"
 
 /* Tokens that share a row's registers, and those whose activations stay in the second-level cache
@@ -185,28 +184,6 @@ static float rmsnorm(const float *x, const float *weight, float *y, size_t count
     return scale;
 }
 
-WEIR_INLINE float32x4_t silu_mul_4(float32x4_t gate, float32x4_t up)
-{
-    const float32x4_t e = exp_4(vnegq_f32(gate));
-    return vmulq_f32(vdivq_f32(gate, vaddq_f32(vdupq_n_f32(1.0f), e)), up);
-}
-
-/* The tail goes through the same instructions, so that a value does not depend on its place. */
-static void silu_mul(float *gate, const float *up, size_t count)
-{
-    size_t i = 0;
-    for (; i + 4 <= count; i += 4)
-        vst1q_f32(gate + i, silu_mul_4(vld1q_f32(gate + i), vld1q_f32(up + i)));
-    if (i < count) {
-        float last[4] = {0};
-        float last_up[4] = {0};
-        memcpy(last, gate + i, (count - i) * sizeof(*gate));
-        memcpy(last_up, up + i, (count - i) * sizeof(*up));
-        vst1q_f32(last, silu_mul_4(vld1q_f32(last), vld1q_f32(last_up)));
-        memcpy(gate + i, last, (count - i) * sizeof(*gate));
-    }
-}
-
 static void axpy(float *y, const float *x, float scale, size_t count)
 {
     size_t i = 0;
@@ -237,7 +214,6 @@ void weir_float_init_neon(struct weir_kernels *kernels)
     kernels->quantize[WEIR_ACT_Q8_32] = act_q8_32;
     kernels->quantize[WEIR_ACT_Q8_256] = act_q8_256;
     kernels->rmsnorm = rmsnorm;
-    kernels->silu_mul = silu_mul;
     kernels->axpy = axpy;
     kernels->to_f16 = to_f16;
 }

@@ -61,6 +61,16 @@ WEIR_INLINE lanes divide(lanes a, lanes b)
     return vdivq_f32(a, b);
 }
 
+WEIR_INLINE lanes minimum(lanes a, lanes b)
+{
+    return vminq_f32(a, b);
+}
+
+WEIR_INLINE lanes maximum(lanes a, lanes b)
+{
+    return vmaxq_f32(a, b);
+}
+
 WEIR_INLINE lanes exp_of(lanes x)
 {
     return exp_4(x);

@@ -84,6 +84,5 @@ void weir_attention_init_avx2(struct weir_kernels *kernels)
 {
     kernels->attention = attend_lanes;
     kernels->softcap = softcap;
-    kernels->gelu_mul = gelu_mul;
     kernels->sigmoid_mul = sigmoid_mul;
 }

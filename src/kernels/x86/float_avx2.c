@@ -3,7 +3,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "kernels/x86/exp_avx2.h"
 #include "kernels/x86/lanes_avx2.h"
 #include "kernels/x86/tile.h"
 
@@ -154,19 +153,6 @@ static float rmsnorm(const float *x, const float *weight, float *y, size_t count
     return factor;
 }
 
-static void silu_mul(float *gate, const float *up, size_t count)
-{
-    const __m256 one = _mm256_set1_ps(1.0f);
-    for (size_t i = 0; i < count; i += 8) {
-        const __m256i mask = tail_mask(count - i >= 8 ? 8 : count - i);
-        const __m256 g = _mm256_maskload_ps(gate + i, mask);
-        const __m256 u = _mm256_maskload_ps(up + i, mask);
-        const __m256 e = exp_8(_mm256_sub_ps(_mm256_setzero_ps(), g));
-        _mm256_maskstore_ps(gate + i, mask,
-                            _mm256_mul_ps(_mm256_div_ps(g, _mm256_add_ps(one, e)), u));
-    }
-}
-
 static void axpy(float *y, const float *x, float scale, size_t count)
 {
     const __m256 s = _mm256_set1_ps(scale);
@@ -200,7 +186,6 @@ void weir_float_init_avx2(struct weir_kernels *kernels)
     kernels->quantize[WEIR_ACT_Q8_32] = act_q8_32;
     kernels->quantize[WEIR_ACT_Q8_256] = act_q8_256;
     kernels->rmsnorm = rmsnorm;
-    kernels->silu_mul = silu_mul;
     kernels->axpy = axpy;
     kernels->to_f16 = to_f16;
 }

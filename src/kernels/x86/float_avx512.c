@@ -2,7 +2,6 @@
 #include <immintrin.h>
 #include <math.h>
 
-#include "kernels/x86/exp_avx512.h"
 #include "kernels/x86/lanes_avx512.h"
 #include "kernels/x86/tile.h"
 
@@ -143,19 +142,6 @@ static float rmsnorm(const float *x, const float *weight, float *y, size_t count
     return factor;
 }
 
-static void silu_mul(float *gate, const float *up, size_t count)
-{
-    const __m512 one = _mm512_set1_ps(1.0f);
-    for (size_t i = 0; i < count; i += 16) {
-        const __mmask16 mask = count - i >= 16 ? 0xffff : tail_mask(count - i);
-        const __m512 g = _mm512_maskz_loadu_ps(mask, gate + i);
-        const __m512 u = _mm512_maskz_loadu_ps(mask, up + i);
-        const __m512 e = exp_16(_mm512_sub_ps(_mm512_setzero_ps(), g));
-        _mm512_mask_storeu_ps(gate + i, mask,
-                              _mm512_mul_ps(_mm512_div_ps(g, _mm512_add_ps(one, e)), u));
-    }
-}
-
 static void axpy(float *y, const float *x, float scale, size_t count)
 {
     const __m512 s = _mm512_set1_ps(scale);
@@ -184,7 +170,6 @@ void weir_float_init_avx512(struct weir_kernels *kernels)
     kernels->quantize[WEIR_ACT_Q8_32] = act_q8_32;
     kernels->quantize[WEIR_ACT_Q8_256] = act_q8_256;
     kernels->rmsnorm = rmsnorm;
-    kernels->silu_mul = silu_mul;
     kernels->axpy = axpy;
     kernels->to_f16 = to_f16;
 }

@@ -51,6 +51,16 @@ WEIR_INLINE lanes divide(lanes a, lanes b)
     return _mm256_div_ps(a, b);
 }
 
+WEIR_INLINE lanes minimum(lanes a, lanes b)
+{
+    return _mm256_min_ps(a, b);
+}
+
+WEIR_INLINE lanes maximum(lanes a, lanes b)
+{
+    return _mm256_max_ps(a, b);
+}
+
 WEIR_INLINE lanes exp_of(lanes x)
 {
     return exp_8(x);

@@ -53,6 +53,16 @@ WEIR_INLINE lanes divide(lanes a, lanes b)
     return _mm512_div_ps(a, b);
 }
 
+WEIR_INLINE lanes minimum(lanes a, lanes b)
+{
+    return _mm512_min_ps(a, b);
+}
+
+WEIR_INLINE lanes maximum(lanes a, lanes b)
+{
+    return _mm512_max_ps(a, b);
+}
+
 WEIR_INLINE lanes exp_of(lanes x)
 {
     return exp_16(x);
