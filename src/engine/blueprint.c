@@ -47,18 +47,20 @@ static enum weir_status open_tokenizer(struct weir_blueprint *blueprint, struct 
 {
     struct weir_warnings *warnings = weir_manifest_warnings(blueprint->manifest);
     struct weir_err *why = &blueprint->no_tokenizer;
+    const bool is_folder = weir_manifest_version(blueprint->manifest) == 0;
     const enum weir_status status =
         weir_tokenizer_create(&blueprint->tokenizer, blueprint->manifest, why);
     if (status == WEIR_ERR_NOMEM)
         return WEIR_FAIL(err, status, "%s", why->text);
     if (status != WEIR_OK) {
-        if (weir_manifest_array_count(blueprint->manifest, "tokenizer.ggml.tokens", &(uint64_t){0}))
+        if (is_folder ||
+            weir_manifest_array_count(blueprint->manifest, "tokenizer.ggml.tokens", &(uint64_t){0}))
             weir_warn(warnings, "ids have no text: %s", why->text);
         return WEIR_OK;
     }
     const uint32_t n_token = weir_tokenizer_vocab_count(blueprint->tokenizer);
     const uint32_t n_row = blueprint->model->shape.n_vocab;
-    if (n_token < n_row)
+    if (n_token < n_row && !is_folder) /* a directory's tables are longer for speed's sake */
         weir_warn(warnings,
                   "the vocabulary has %u tokens, the embedding %u rows: ids from %u on "
                   "have no text",

@@ -146,6 +146,10 @@ enum weir_status weir_hf_tensors_bind(struct weir_manifest *manifest,
                                       const struct weir_raw_list *list,
                                       const struct hf_config *config);
 
+/* The manifest's vocabulary, from files of the directory on the disk. On failure the caller forgets
+ * what there is of it. Errors: IO, FORMAT, UNSUPPORTED, NOMEM. */
+enum weir_status weir_hf_vocab_read(struct weir_manifest *manifest, struct weir_err *err);
+
 /* ---- the directory: hf.c --------------------------------------------------------------------- */
 
 enum weir_status weir_hf_open(weir_manifest **out, const char *path, struct weir_err *err);

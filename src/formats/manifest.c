@@ -9,7 +9,7 @@
 #include "base/heap.h"
 #include "base/utf8.h"
 #include "formats/hf.h"
-#include "formats/manifest_internal.h"
+#include "formats/tokenizer_json.h"
 
 const char *weir_gguf_key_name(const void *owner, uint32_t index)
 {
@@ -139,6 +139,7 @@ void weir_manifest_close(weir_manifest **manifest)
     weir_heap_free(closing->token_types);
     weir_heap_free(closing->scores);
     weir_heap_free(closing->end_ids);
+    weir_tokenizer_json_close(&closing->tokenizer);
     weir_heap_free(closing->folder);
     weir_heap_free(closing->names);
     weir_heap_free(closing->places);

@@ -63,6 +63,7 @@ struct weir_manifest {
 
     /* Of a directory: what its tensors point at. */
     char *folder; /* its path; NULL: no directory */
+    struct weir_tokenizer_json *tokenizer;
     char *names;
     struct weir_place *places;
     float *values;

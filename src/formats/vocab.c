@@ -3,7 +3,8 @@
 #include <string.h>
 
 #include "base/heap.h"
-#include "formats/manifest_internal.h"
+#include "formats/hf.h"
+#include "formats/tokenizer_json.h"
 
 #define KEY(name) "tokenizer.ggml." name
 
@@ -317,6 +318,7 @@ static void forget_vocab(weir_manifest *manifest)
     weir_heap_free(manifest->token_types);
     weir_heap_free(manifest->scores);
     weir_heap_free(manifest->end_ids);
+    weir_tokenizer_json_close(&manifest->tokenizer);
     manifest->end_ids = NULL;
     manifest->tokens = manifest->merges = NULL;
     manifest->token_types = NULL;
@@ -328,6 +330,10 @@ enum weir_status weir_manifest_vocab(weir_manifest *manifest, const struct weir_
                                      struct weir_err *err)
 {
     enum weir_status status = WEIR_OK;
+    if (!manifest->has_vocab && manifest->folder != NULL) {
+        WEIR_TRY_GOTO(weir_hf_vocab_read(manifest, err));
+        manifest->has_vocab = true;
+    }
     if (!manifest->has_vocab) {
         if (weir_manifest_text(manifest, KEY("model")) == NULL)
             return WEIR_FAIL(err, WEIR_ERR_FORMAT,

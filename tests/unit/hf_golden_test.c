@@ -123,12 +123,57 @@ static void streamed_equals_resident(void **state)
     }
 }
 
+/* Ids of a text that has words, special tokens and other scripts. */
+static uint32_t *encode(weir_tokenizer *tokenizer, unsigned flags, size_t *count)
+{
+    static const char text[] = "The weir holds back <|im_end|><|eot_id|> the w\u00e9ir; 12345\n\t "
+                               "\u6c34\u529b  <|endoftext|>{x: [7]}";
+    uint32_t *ids = NULL;
+    struct weir_err err = {0};
+    if (weir_tokenizer_encode(tokenizer, text, sizeof(text) - 1, flags, &ids, count, &err) !=
+        WEIR_OK)
+        fail_msg("%s", err.text);
+    return ids;
+}
+
+static void texts_have_the_ids_of_the_gguf_file(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"qwen3moe-narrow", "olmoe", "llama-rope-llama3"};
+    for (size_t index = 0; index < sizeof(names) / sizeof(names[0]); index++) {
+        char paths[2][256];
+        weir_tokenizer *both[2] = {NULL, NULL};
+        struct weir_err err = {0};
+        snprintf(paths[0], sizeof(paths[0]), "tests/golden/%s/model.gguf", names[index]);
+        snprintf(paths[1], sizeof(paths[1]), FOLDER "/%s", names[index]);
+        for (int which = 0; which < 2; which++)
+            if (weir_tokenizer_open(&both[which], paths[which], &err) != WEIR_OK)
+                fail_msg("%s: %s", paths[which], err.text);
+        for (unsigned flags = 0; flags < 4; flags++) {
+            size_t count[2] = {0, 0};
+            uint32_t *file = encode(both[0], flags, &count[0]);
+            uint32_t *directory = encode(both[1], flags, &count[1]);
+            assert_int_equal(count[0], count[1]);
+            assert_memory_equal(file, directory, count[0] * sizeof(*file));
+            weir_ids_free(&file);
+            weir_ids_free(&directory);
+        }
+        assert_int_equal(weir_tokenizer_adds_bos(both[0]), weir_tokenizer_adds_bos(both[1]));
+        for (uint32_t id = 0; id < weir_tokenizer_vocab_count(both[1]); id++)
+            assert_int_equal(weir_tokenizer_is_end(both[0], id),
+                             weir_tokenizer_is_end(both[1], id));
+        weir_tokenizer_close(&both[0]);
+        weir_tokenizer_close(&both[1]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logits_equal_transformers),
         cmocka_unit_test(logits_equal_the_gguf_file),
         cmocka_unit_test(streamed_equals_resident),
+        cmocka_unit_test(texts_have_the_ids_of_the_gguf_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
