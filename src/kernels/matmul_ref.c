@@ -15,6 +15,7 @@
 #include "quant/q5_k.h"
 #include "quant/q6_k.h"
 #include "quant/q8_0.h"
+#include "quant/unpack.h"
 
 /* The dot product of one row of a format with one row of its activations. */
 typedef float dot_fn(const uint8_t *w, const uint8_t *x, size_t cols);
@@ -27,6 +28,25 @@ static void run(const struct weir_matmul *job, dot_fn *dot)
             job->y[token * job->y_stride + row] =
                 dot((const uint8_t *)job->w + row * job->w_row_bytes, x, job->cols);
     }
+}
+
+/* A block where its fields are aligned. */
+union aligned_block {
+    uint8_t bytes[128];
+    uint32_t align;
+};
+
+static const void *act_row(const struct weir_matmul *job, size_t token)
+{
+    return (const uint8_t *)job->x + token * job->x_row_bytes;
+}
+
+static int dot_16(const int8_t *a, const int8_t *b)
+{
+    int total = 0;
+    for (int i = 0; i < 16; i++)
+        total += a[i] * b[i];
+    return total;
 }
 
 static float dot_f32(const uint8_t *w, const uint8_t *x, size_t cols)
@@ -305,6 +325,55 @@ static float dot_iq4_xs(const uint8_t *w, const uint8_t *x, size_t cols)
     return sum;
 }
 
+/* A block is taken apart once for all tokens: that costs more than a dot product. */
+static void run_steps_256(const struct weir_matmul *job, enum weir_type type)
+{
+    const size_t block_bytes = weir_quant_info(type)->block_bytes;
+    for (size_t row = job->row_begin; row < job->row_end; row++) {
+        for (size_t token = 0; token < job->n_token; token++)
+            job->y[token * job->y_stride + row] = 0.0f;
+        for (size_t at = 0; at < job->cols / 256; at++) {
+            union aligned_block block;
+            struct weir_steps w;
+            memcpy(block.bytes, (const uint8_t *)job->w + row * job->w_row_bytes + at * block_bytes,
+                   block_bytes);
+            weir_quant_unpack_256(type, block.bytes, &w);
+            for (size_t token = 0; token < job->n_token; token++) {
+                const struct weir_act_q8_256 *act = act_row(job, token);
+                int total = 0;
+                for (int s = 0; s < 16; s++)
+                    total += w.scales[s] * dot_16(w.steps + 16 * s, act[at].q + 16 * s);
+                job->y[token * job->y_stride + row] += w.d * act[at].scale * (float)total;
+            }
+        }
+    }
+}
+
+static void run_steps_32(const struct weir_matmul *job, enum weir_type type)
+{
+    const struct weir_type_info *info = weir_quant_info(type);
+    const size_t part_count = info->block_len / 32;
+    for (size_t row = job->row_begin; row < job->row_end; row++) {
+        for (size_t token = 0; token < job->n_token; token++)
+            job->y[token * job->y_stride + row] = 0.0f;
+        for (size_t at = 0; at < job->cols / 32; at++) {
+            union aligned_block block;
+            struct weir_steps_32 w;
+            memcpy(block.bytes,
+                   (const uint8_t *)job->w + row * job->w_row_bytes +
+                       at / part_count * info->block_bytes,
+                   info->block_bytes);
+            weir_quant_unpack_32(type, block.bytes, (int)(at % part_count), &w);
+            for (size_t token = 0; token < job->n_token; token++) {
+                const struct weir_act_q8_32 *act = act_row(job, token);
+                const float first = w.scales[0] * (float)dot_16(w.steps, act[at].q);
+                const float second = w.scales[1] * (float)dot_16(w.steps + 16, act[at].q + 16);
+                job->y[token * job->y_stride + row] += act[at].scale * (first + second);
+            }
+        }
+    }
+}
+
 #define MATMUL(type)                                                                               \
     static void matmul_##type(const struct weir_matmul *job)                                       \
     {                                                                                              \
@@ -328,27 +397,58 @@ MATMUL(q6_k)
 MATMUL(iq4_xs)
 #undef MATMUL
 
+#define MATMUL(name, type, run_steps)                                                              \
+    static void matmul_##name(const struct weir_matmul *job)                                       \
+    {                                                                                              \
+        run_steps(job, type);                                                                      \
+    }
+MATMUL(iq1_s, WEIR_TYPE_IQ1_S, run_steps_256)
+MATMUL(iq1_m, WEIR_TYPE_IQ1_M, run_steps_256)
+MATMUL(iq2_xxs, WEIR_TYPE_IQ2_XXS, run_steps_256)
+MATMUL(iq2_xs, WEIR_TYPE_IQ2_XS, run_steps_256)
+MATMUL(iq2_s, WEIR_TYPE_IQ2_S, run_steps_256)
+MATMUL(iq3_xxs, WEIR_TYPE_IQ3_XXS, run_steps_256)
+MATMUL(iq3_s, WEIR_TYPE_IQ3_S, run_steps_256)
+MATMUL(tq1_0, WEIR_TYPE_TQ1_0, run_steps_256)
+MATMUL(tq2_0, WEIR_TYPE_TQ2_0, run_steps_256)
+MATMUL(nvfp4, WEIR_TYPE_NVFP4, run_steps_32)
+MATMUL(q1_0, WEIR_TYPE_Q1_0, run_steps_32)
+MATMUL(q2_0, WEIR_TYPE_Q2_0, run_steps_32)
+#undef MATMUL
+
 void weir_matmul_init_ref(struct weir_kernels *kernels)
 {
     static weir_matmul_fn *const matmuls[WEIR_TYPE_COUNT] = {
-        [WEIR_TYPE_F32] = matmul_f32,       [WEIR_TYPE_F16] = matmul_f16,
-        [WEIR_TYPE_BF16] = matmul_bf16,     [WEIR_TYPE_Q8_0] = matmul_q8_0,
-        [WEIR_TYPE_Q4_0] = matmul_q4_0,     [WEIR_TYPE_Q4_1] = matmul_q4_1,
-        [WEIR_TYPE_Q5_0] = matmul_q5_0,     [WEIR_TYPE_Q5_1] = matmul_q5_1,
-        [WEIR_TYPE_IQ4_NL] = matmul_iq4_nl, [WEIR_TYPE_MXFP4] = matmul_mxfp4,
-        [WEIR_TYPE_Q2_K] = matmul_q2_k,     [WEIR_TYPE_Q3_K] = matmul_q3_k,
-        [WEIR_TYPE_Q4_K] = matmul_q4_k,     [WEIR_TYPE_Q5_K] = matmul_q5_k,
-        [WEIR_TYPE_Q6_K] = matmul_q6_k,     [WEIR_TYPE_IQ4_XS] = matmul_iq4_xs,
+        [WEIR_TYPE_F32] = matmul_f32,         [WEIR_TYPE_F16] = matmul_f16,
+        [WEIR_TYPE_BF16] = matmul_bf16,       [WEIR_TYPE_Q8_0] = matmul_q8_0,
+        [WEIR_TYPE_Q4_0] = matmul_q4_0,       [WEIR_TYPE_Q4_1] = matmul_q4_1,
+        [WEIR_TYPE_Q5_0] = matmul_q5_0,       [WEIR_TYPE_Q5_1] = matmul_q5_1,
+        [WEIR_TYPE_IQ4_NL] = matmul_iq4_nl,   [WEIR_TYPE_MXFP4] = matmul_mxfp4,
+        [WEIR_TYPE_Q2_K] = matmul_q2_k,       [WEIR_TYPE_Q3_K] = matmul_q3_k,
+        [WEIR_TYPE_Q4_K] = matmul_q4_k,       [WEIR_TYPE_Q5_K] = matmul_q5_k,
+        [WEIR_TYPE_Q6_K] = matmul_q6_k,       [WEIR_TYPE_IQ4_XS] = matmul_iq4_xs,
+        [WEIR_TYPE_IQ1_S] = matmul_iq1_s,     [WEIR_TYPE_IQ1_M] = matmul_iq1_m,
+        [WEIR_TYPE_IQ2_XXS] = matmul_iq2_xxs, [WEIR_TYPE_IQ2_XS] = matmul_iq2_xs,
+        [WEIR_TYPE_IQ2_S] = matmul_iq2_s,     [WEIR_TYPE_IQ3_XXS] = matmul_iq3_xxs,
+        [WEIR_TYPE_IQ3_S] = matmul_iq3_s,     [WEIR_TYPE_TQ1_0] = matmul_tq1_0,
+        [WEIR_TYPE_TQ2_0] = matmul_tq2_0,     [WEIR_TYPE_NVFP4] = matmul_nvfp4,
+        [WEIR_TYPE_Q1_0] = matmul_q1_0,       [WEIR_TYPE_Q2_0] = matmul_q2_0,
     };
     static const enum weir_act acts[WEIR_TYPE_COUNT] = {
-        [WEIR_TYPE_F32] = WEIR_ACT_F32,      [WEIR_TYPE_F16] = WEIR_ACT_F32,
-        [WEIR_TYPE_BF16] = WEIR_ACT_F32,     [WEIR_TYPE_Q8_0] = WEIR_ACT_Q8_32,
-        [WEIR_TYPE_Q4_0] = WEIR_ACT_Q8_32,   [WEIR_TYPE_Q4_1] = WEIR_ACT_Q8_32,
-        [WEIR_TYPE_Q5_0] = WEIR_ACT_Q8_32,   [WEIR_TYPE_Q5_1] = WEIR_ACT_Q8_32,
-        [WEIR_TYPE_IQ4_NL] = WEIR_ACT_Q8_32, [WEIR_TYPE_MXFP4] = WEIR_ACT_Q8_32,
-        [WEIR_TYPE_Q2_K] = WEIR_ACT_Q8_256,  [WEIR_TYPE_Q3_K] = WEIR_ACT_Q8_256,
-        [WEIR_TYPE_Q4_K] = WEIR_ACT_Q8_256,  [WEIR_TYPE_Q5_K] = WEIR_ACT_Q8_256,
-        [WEIR_TYPE_Q6_K] = WEIR_ACT_Q8_256,  [WEIR_TYPE_IQ4_XS] = WEIR_ACT_Q8_256,
+        [WEIR_TYPE_F32] = WEIR_ACT_F32,        [WEIR_TYPE_F16] = WEIR_ACT_F32,
+        [WEIR_TYPE_BF16] = WEIR_ACT_F32,       [WEIR_TYPE_Q8_0] = WEIR_ACT_Q8_32,
+        [WEIR_TYPE_Q4_0] = WEIR_ACT_Q8_32,     [WEIR_TYPE_Q4_1] = WEIR_ACT_Q8_32,
+        [WEIR_TYPE_Q5_0] = WEIR_ACT_Q8_32,     [WEIR_TYPE_Q5_1] = WEIR_ACT_Q8_32,
+        [WEIR_TYPE_IQ4_NL] = WEIR_ACT_Q8_32,   [WEIR_TYPE_MXFP4] = WEIR_ACT_Q8_32,
+        [WEIR_TYPE_Q2_K] = WEIR_ACT_Q8_256,    [WEIR_TYPE_Q3_K] = WEIR_ACT_Q8_256,
+        [WEIR_TYPE_Q4_K] = WEIR_ACT_Q8_256,    [WEIR_TYPE_Q5_K] = WEIR_ACT_Q8_256,
+        [WEIR_TYPE_Q6_K] = WEIR_ACT_Q8_256,    [WEIR_TYPE_IQ4_XS] = WEIR_ACT_Q8_256,
+        [WEIR_TYPE_IQ1_S] = WEIR_ACT_Q8_256,   [WEIR_TYPE_IQ1_M] = WEIR_ACT_Q8_256,
+        [WEIR_TYPE_IQ2_XXS] = WEIR_ACT_Q8_256, [WEIR_TYPE_IQ2_XS] = WEIR_ACT_Q8_256,
+        [WEIR_TYPE_IQ2_S] = WEIR_ACT_Q8_256,   [WEIR_TYPE_IQ3_XXS] = WEIR_ACT_Q8_256,
+        [WEIR_TYPE_IQ3_S] = WEIR_ACT_Q8_256,   [WEIR_TYPE_TQ1_0] = WEIR_ACT_Q8_256,
+        [WEIR_TYPE_TQ2_0] = WEIR_ACT_Q8_256,   [WEIR_TYPE_NVFP4] = WEIR_ACT_Q8_32,
+        [WEIR_TYPE_Q1_0] = WEIR_ACT_Q8_32,     [WEIR_TYPE_Q2_0] = WEIR_ACT_Q8_32,
     };
     memcpy(kernels->matmul, matmuls, sizeof(matmuls));
     memcpy(kernels->act, acts, sizeof(acts));

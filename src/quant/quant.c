@@ -8,9 +8,19 @@
 #include "quant/f4_e2m1.h"
 #include "quant/f8_e4m3.h"
 #include "quant/i4.h"
+#include "quant/iq1_m.h"
+#include "quant/iq1_s.h"
+#include "quant/iq2_s.h"
+#include "quant/iq2_xs.h"
+#include "quant/iq2_xxs.h"
+#include "quant/iq3_s.h"
+#include "quant/iq3_xxs.h"
 #include "quant/iq4_nl.h"
 #include "quant/iq4_xs.h"
 #include "quant/mxfp4.h"
+#include "quant/nvfp4.h"
+#include "quant/q1_0.h"
+#include "quant/q2_0.h"
 #include "quant/q2_k.h"
 #include "quant/q3_k.h"
 #include "quant/q4_0.h"
@@ -21,6 +31,9 @@
 #include "quant/q5_k.h"
 #include "quant/q6_k.h"
 #include "quant/q8_0.h"
+#include "quant/tq1_0.h"
+#include "quant/tq2_0.h"
+#include "quant/unpack.h"
 
 static const struct weir_type_info infos[WEIR_TYPE_COUNT] = {
     [WEIR_TYPE_F32] = {"F32", 0, 1, 4},
@@ -39,6 +52,18 @@ static const struct weir_type_info infos[WEIR_TYPE_COUNT] = {
     [WEIR_TYPE_Q5_K] = {"Q5_K", 13, WEIR_Q5_K_LEN, sizeof(struct weir_q5_k)},
     [WEIR_TYPE_Q6_K] = {"Q6_K", 14, WEIR_Q6_K_LEN, sizeof(struct weir_q6_k)},
     [WEIR_TYPE_IQ4_XS] = {"IQ4_XS", 23, WEIR_IQ4_XS_LEN, sizeof(struct weir_iq4_xs)},
+    [WEIR_TYPE_IQ1_S] = {"IQ1_S", 19, WEIR_IQ1_S_LEN, sizeof(struct weir_iq1_s)},
+    [WEIR_TYPE_IQ1_M] = {"IQ1_M", 29, WEIR_IQ1_M_LEN, sizeof(struct weir_iq1_m)},
+    [WEIR_TYPE_IQ2_XXS] = {"IQ2_XXS", 16, WEIR_IQ2_XXS_LEN, sizeof(struct weir_iq2_xxs)},
+    [WEIR_TYPE_IQ2_XS] = {"IQ2_XS", 17, WEIR_IQ2_XS_LEN, sizeof(struct weir_iq2_xs)},
+    [WEIR_TYPE_IQ2_S] = {"IQ2_S", 22, WEIR_IQ2_S_LEN, sizeof(struct weir_iq2_s)},
+    [WEIR_TYPE_IQ3_XXS] = {"IQ3_XXS", 18, WEIR_IQ3_XXS_LEN, sizeof(struct weir_iq3_xxs)},
+    [WEIR_TYPE_IQ3_S] = {"IQ3_S", 21, WEIR_IQ3_S_LEN, sizeof(struct weir_iq3_s)},
+    [WEIR_TYPE_TQ1_0] = {"TQ1_0", 34, WEIR_TQ1_0_LEN, sizeof(struct weir_tq1_0)},
+    [WEIR_TYPE_TQ2_0] = {"TQ2_0", 35, WEIR_TQ2_0_LEN, sizeof(struct weir_tq2_0)},
+    [WEIR_TYPE_NVFP4] = {"NVFP4", 40, WEIR_NVFP4_LEN, sizeof(struct weir_nvfp4)},
+    [WEIR_TYPE_Q1_0] = {"Q1_0", 41, WEIR_Q1_0_LEN, sizeof(struct weir_q1_0)},
+    [WEIR_TYPE_Q2_0] = {"Q2_0", 42, WEIR_Q2_0_LEN, sizeof(struct weir_q2_0)},
     [WEIR_TYPE_F8_E4M3] = {"F8_E4M3", WEIR_GGML_NONE, 1, 1},
     [WEIR_TYPE_F4_E2M1] = {"F4_E2M1", WEIR_GGML_NONE, WEIR_F4_E2M1_LEN, 1},
     [WEIR_TYPE_I4] = {"I4", WEIR_GGML_NONE, WEIR_I4_LEN, 1},
@@ -79,7 +104,7 @@ const char *weir_quant_ggml_name(uint32_t ggml_id)
         [17] = "IQ2_XS", [18] = "IQ3_XXS", [19] = "IQ1_S", [20] = "IQ4_NL", [21] = "IQ3_S",
         [22] = "IQ2_S",  [23] = "IQ4_XS",  [24] = "I8",    [25] = "I16",    [26] = "I32",
         [27] = "I64",    [28] = "F64",     [29] = "IQ1_M", [30] = "BF16",   [34] = "TQ1_0",
-        [35] = "TQ2_0",  [39] = "MXFP4",
+        [35] = "TQ2_0",  [39] = "MXFP4",   [40] = "NVFP4", [41] = "Q1_0",   [42] = "Q2_0",
     };
     return ggml_id < WEIR_COUNT(names) ? names[ggml_id] : NULL;
 }
@@ -233,6 +258,24 @@ static void decode_i4(uint8_t codes, float *x)
     x[1] = (float)((codes >> 4) - WEIR_I4_ZERO);
 }
 
+static void decode_steps_256(enum weir_type type, const void *block, float *x)
+{
+    struct weir_steps steps;
+    weir_quant_unpack_256(type, block, &steps);
+    for (int i = 0; i < 256; i++)
+        x[i] = steps.d * (float)(steps.scales[i / 16] * steps.steps[i]);
+}
+
+static void decode_steps_32(enum weir_type type, const void *block, float *x)
+{
+    struct weir_steps_32 steps;
+    for (uint32_t part = 0; part < infos[type].block_len / 32; part++, x += 32) {
+        weir_quant_unpack_32(type, block, (int)part, &steps);
+        for (int i = 0; i < 32; i++)
+            x[i] = steps.scales[i / 16] * (float)steps.steps[i];
+    }
+}
+
 static void decode_block(enum weir_type type, const void *block, float *x)
 {
     uint16_t bits;
@@ -296,10 +339,12 @@ static void decode_block(enum weir_type type, const void *block, float *x)
     case WEIR_TYPE_I4:
         decode_i4(*(const uint8_t *)block, x);
         return;
-    case WEIR_TYPE_COUNT:
-        break;
+    default:
+        if (infos[type].block_len == 256)
+            decode_steps_256(type, block, x);
+        else
+            decode_steps_32(type, block, x);
     }
-    WEIR_ASSERT(false); /* a type without a decoder */
 }
 
 void weir_quant_decode_row(enum weir_type type, const void *src, float *dst, size_t cols)

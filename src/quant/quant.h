@@ -34,6 +34,18 @@ enum weir_type {
     WEIR_TYPE_Q5_K,
     WEIR_TYPE_Q6_K,
     WEIR_TYPE_IQ4_XS,
+    WEIR_TYPE_IQ1_S,
+    WEIR_TYPE_IQ1_M,
+    WEIR_TYPE_IQ2_XXS,
+    WEIR_TYPE_IQ2_XS,
+    WEIR_TYPE_IQ2_S,
+    WEIR_TYPE_IQ3_XXS,
+    WEIR_TYPE_IQ3_S,
+    WEIR_TYPE_TQ1_0,
+    WEIR_TYPE_TQ2_0,
+    WEIR_TYPE_NVFP4,
+    WEIR_TYPE_Q1_0,
+    WEIR_TYPE_Q2_0,
     /* A tensor of one of the formats above holds all of a weight. Those below are codes: their
      * scales are another tensor's (struct weir_scales), and no GGUF file has them. */
     WEIR_TYPE_BLOCK_COUNT,
@@ -67,7 +79,7 @@ const struct weir_type_info *weir_quant_info(enum weir_type type);
 bool weir_quant_from_ggml(uint32_t ggml_id, enum weir_type *type);
 /* The format called name ("q4_0", any case). False when there is none. */
 bool weir_quant_from_name(const char *name, enum weir_type *type);
-/* "IQ3_S" for a ggml id, also for formats not built in; "type 99" style text is the caller's. NULL
+/* "Q8_K" for a ggml id, also for formats not built in; "type 99" style text is the caller's. NULL
  * when unknown. For error messages. */
 const char *weir_quant_ggml_name(uint32_t ggml_id);
 

@@ -123,6 +123,15 @@ static double mxfp4_unit(double magnitude)
     return magnitude == 0.0 ? 0x1p-128 : fmax(ldexp(1.0, ilogb(magnitude) - 3), 0x1p-128);
 }
 
+/* The scale, of 3 bits of mantissa, is off by a 16th, or by what lies under the least; no value is
+ * past 6 * 448. Steps are at most 2 wide under a halved scale, on the side of the extreme 4. */
+static double nvfp4_bound(double magnitude)
+{
+    const double unit = magnitude / 12.0;
+    const double unit_miss = fmax(unit / 16.0, 0x1p-11);
+    return fmax(2.0 * (unit + unit_miss), 12.0 * unit_miss) + fmax(0.0, magnitude - 2688.0);
+}
+
 /* What value i of a block may be off by after encode and decode. */
 static double error_bound(enum weir_type type, const float *block, size_t i)
 {
@@ -169,6 +178,23 @@ static double error_bound(enum weir_type type, const float *block, size_t i)
         return signed_bound(block, i, (struct signed_scales){16, 31.0, 2.0, 32.0, 128.0});
     case WEIR_TYPE_IQ4_XS:
         return signed_bound(block, i, (struct signed_scales){32, 115.0, 26.0, 127.0, 32.0});
+    case WEIR_TYPE_IQ1_S:
+    case WEIR_TYPE_IQ1_M:
+    case WEIR_TYPE_IQ2_XXS:
+    case WEIR_TYPE_IQ2_XS:
+    case WEIR_TYPE_IQ2_S:
+    case WEIR_TYPE_IQ3_XXS:
+    case WEIR_TYPE_IQ3_S: /* what no entry has, and a scale no finer than a 31st of the greatest */
+        return 1.2 * range.magnitude + 0x1p-20;
+    case WEIR_TYPE_TQ1_0:
+    case WEIR_TYPE_TQ2_0: /* half a step */
+        return 0.5 * range.magnitude + 1.5 * half_miss(range.magnitude);
+    case WEIR_TYPE_NVFP4:
+        return nvfp4_bound(find_range(block + i / 16 * 16, 16).magnitude);
+    case WEIR_TYPE_Q1_0: /* a value that is 0, or the extreme beside others that are */
+        return range.magnitude + half_miss(range.magnitude);
+    case WEIR_TYPE_Q2_0: /* the side that has one step */
+        return 0.75 * range.magnitude + 3.0 * half_miss(range.magnitude);
     case WEIR_TYPE_F8_E4M3:
     case WEIR_TYPE_F4_E2M1:
     case WEIR_TYPE_I4:
@@ -252,6 +278,36 @@ static double iq4_nl_step(struct range range, double value)
     return fabs(unit) * find_gap(weir_iq4_nl_steps, value / unit);
 }
 
+/* Codebooks and steps of few bits have no rounding to speak of: which share of the mean square of
+ * normal values they lose, as measured; no code of b bits a value loses less than 2^(-2 b) (Shannon
+ * 1959), which is 0.115 to 0.0085 from IQ1_S to IQ3_S. */
+static double lost_share(enum weir_type type)
+{
+    switch (type) {
+    case WEIR_TYPE_IQ1_S:
+        return 0.202;
+    case WEIR_TYPE_IQ1_M:
+        return 0.173;
+    case WEIR_TYPE_IQ2_XXS:
+        return 0.109;
+    case WEIR_TYPE_IQ2_XS:
+        return 0.083;
+    case WEIR_TYPE_IQ2_S:
+        return 0.059;
+    case WEIR_TYPE_IQ3_XXS:
+        return 0.033;
+    case WEIR_TYPE_IQ3_S:
+        return 0.018;
+    case WEIR_TYPE_TQ1_0:
+    case WEIR_TYPE_TQ2_0:
+        return 0.65;
+    case WEIR_TYPE_Q1_0:
+        return 0.36;
+    default:
+        return 0.154;
+    }
+}
+
 /* The plain step of value i's block: what the format would use if scales were not rounded. */
 static double plain_step(enum weir_type type, const float *block, size_t i)
 {
@@ -286,8 +342,13 @@ static double plain_step(enum weir_type type, const float *block, size_t i)
         return width / 31.0;
     case WEIR_TYPE_IQ4_XS:
         return iq4_nl_step(part, (double)block[i]);
-    default:
+    case WEIR_TYPE_Q6_K:
         return half.magnitude / 32.0;
+    case WEIR_TYPE_NVFP4:
+        unit = half.magnitude / 12.0;
+        return unit * find_gap(weir_mxfp4_steps, (double)block[i] / unit);
+    default:
+        return sqrt(12.0 * lost_share(type)) * fabs((double)block[i]);
     }
 }
 
@@ -327,7 +388,8 @@ static void values_out_of_range_stay_finite(void **state)
     static const float huge[] = {1e7f, 1e10f, 1e19f, 1e30f, FLT_MAX};
     static float x[ROW];
     static float back[ROW];
-    for (int at = WEIR_TYPE_Q8_0; at < WEIR_TYPE_BLOCK_COUNT; at++)
+    for (int at = WEIR_TYPE_Q8_0; at < WEIR_TYPE_BLOCK_COUNT; at++) {
+        const float end = at == WEIR_TYPE_NVFP4 ? 2688.0f : 6e4f;
         for (size_t size = 0; size < WEIR_COUNT(huge); size++)
             for (int pattern = 0; pattern < 3; pattern++) {
                 for (size_t i = 0; i < ROW; i++) {
@@ -336,10 +398,11 @@ static void values_out_of_range_stay_finite(void **state)
                 }
                 round_trip((enum weir_type)at, x, back);
                 for (size_t i = 0; i < ROW; i++)
-                    if (!isfinite(back[i]) || back[i] * x[i] <= 0.0f || fabsf(back[i]) < 6e4f)
+                    if (!isfinite(back[i]) || back[i] * x[i] <= 0.0f || fabsf(back[i]) < end)
                         fail_msg("%s: %.9g became %.9g", weir_quant_info((enum weir_type)at)->name,
                                  (double)x[i], (double)back[i]);
             }
+    }
 }
 
 int main(void)

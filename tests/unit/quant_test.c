@@ -22,14 +22,34 @@ static void *read_golden(const char *name, const char *ending, size_t *bytes)
 /* --- the table --- */
 
 static const struct weir_type_info wanted_infos[WEIR_TYPE_BLOCK_COUNT] = {
-    [WEIR_TYPE_F32] = {"F32", 0, 1, 4},          [WEIR_TYPE_F16] = {"F16", 1, 1, 2},
-    [WEIR_TYPE_BF16] = {"BF16", 30, 1, 2},       [WEIR_TYPE_Q8_0] = {"Q8_0", 8, 32, 34},
-    [WEIR_TYPE_Q4_0] = {"Q4_0", 2, 32, 18},      [WEIR_TYPE_Q4_1] = {"Q4_1", 3, 32, 20},
-    [WEIR_TYPE_Q5_0] = {"Q5_0", 6, 32, 22},      [WEIR_TYPE_Q5_1] = {"Q5_1", 7, 32, 24},
-    [WEIR_TYPE_IQ4_NL] = {"IQ4_NL", 20, 32, 18}, [WEIR_TYPE_MXFP4] = {"MXFP4", 39, 32, 17},
-    [WEIR_TYPE_Q2_K] = {"Q2_K", 10, 256, 84},    [WEIR_TYPE_Q3_K] = {"Q3_K", 11, 256, 110},
-    [WEIR_TYPE_Q4_K] = {"Q4_K", 12, 256, 144},   [WEIR_TYPE_Q5_K] = {"Q5_K", 13, 256, 176},
-    [WEIR_TYPE_Q6_K] = {"Q6_K", 14, 256, 210},   [WEIR_TYPE_IQ4_XS] = {"IQ4_XS", 23, 256, 136},
+    [WEIR_TYPE_F32] = {"F32", 0, 1, 4},
+    [WEIR_TYPE_F16] = {"F16", 1, 1, 2},
+    [WEIR_TYPE_BF16] = {"BF16", 30, 1, 2},
+    [WEIR_TYPE_Q8_0] = {"Q8_0", 8, 32, 34},
+    [WEIR_TYPE_Q4_0] = {"Q4_0", 2, 32, 18},
+    [WEIR_TYPE_Q4_1] = {"Q4_1", 3, 32, 20},
+    [WEIR_TYPE_Q5_0] = {"Q5_0", 6, 32, 22},
+    [WEIR_TYPE_Q5_1] = {"Q5_1", 7, 32, 24},
+    [WEIR_TYPE_IQ4_NL] = {"IQ4_NL", 20, 32, 18},
+    [WEIR_TYPE_MXFP4] = {"MXFP4", 39, 32, 17},
+    [WEIR_TYPE_Q2_K] = {"Q2_K", 10, 256, 84},
+    [WEIR_TYPE_Q3_K] = {"Q3_K", 11, 256, 110},
+    [WEIR_TYPE_Q4_K] = {"Q4_K", 12, 256, 144},
+    [WEIR_TYPE_Q5_K] = {"Q5_K", 13, 256, 176},
+    [WEIR_TYPE_Q6_K] = {"Q6_K", 14, 256, 210},
+    [WEIR_TYPE_IQ4_XS] = {"IQ4_XS", 23, 256, 136},
+    [WEIR_TYPE_IQ1_S] = {"IQ1_S", 19, 256, 50},
+    [WEIR_TYPE_IQ1_M] = {"IQ1_M", 29, 256, 56},
+    [WEIR_TYPE_IQ2_XXS] = {"IQ2_XXS", 16, 256, 66},
+    [WEIR_TYPE_IQ2_XS] = {"IQ2_XS", 17, 256, 74},
+    [WEIR_TYPE_IQ2_S] = {"IQ2_S", 22, 256, 82},
+    [WEIR_TYPE_IQ3_XXS] = {"IQ3_XXS", 18, 256, 98},
+    [WEIR_TYPE_IQ3_S] = {"IQ3_S", 21, 256, 110},
+    [WEIR_TYPE_TQ1_0] = {"TQ1_0", 34, 256, 54},
+    [WEIR_TYPE_TQ2_0] = {"TQ2_0", 35, 256, 66},
+    [WEIR_TYPE_NVFP4] = {"NVFP4", 40, 64, 36},
+    [WEIR_TYPE_Q1_0] = {"Q1_0", 41, 128, 18},
+    [WEIR_TYPE_Q2_0] = {"Q2_0", 42, 64, 18},
 };
 
 static void types_have_the_names_numbers_and_sizes_of_gguf(void **state)
@@ -64,7 +84,7 @@ static void types_have_the_names_numbers_and_sizes_of_gguf(void **state)
 static void types_that_are_not_built_in_are_refused(void **state)
 {
     (void)state;
-    static const char *const names[] = {"", "Q4", "Q4_K_M", " Q4_K", "Q4_K ", "F", "I32", "IQ3_S"};
+    static const char *const names[] = {"", "Q4", "Q4_K_M", " Q4_K", "Q4_K ", "F", "I32", "Q8_K"};
     for (uint32_t id = 0; id < 300; id++) {
         enum weir_type type = WEIR_TYPE_COUNT;
         bool known = false;
@@ -80,8 +100,8 @@ static void types_that_are_not_built_in_are_refused(void **state)
         assert_false(weir_quant_from_name(names[at], &type));
     assert_int_equal(type, WEIR_TYPE_COUNT);
     /* Messages can name what is refused; numbers that ggml has given up have no name. */
-    assert_string_equal(weir_quant_ggml_name(21), "IQ3_S");
-    assert_string_equal(weir_quant_ggml_name(35), "TQ2_0");
+    assert_string_equal(weir_quant_ggml_name(15), "Q8_K");
+    assert_string_equal(weir_quant_ggml_name(26), "I32");
     assert_null(weir_quant_ggml_name(4));
     assert_null(weir_quant_ggml_name(5));
     assert_null(weir_quant_ggml_name(1000));
@@ -144,12 +164,13 @@ static void rows_that_are_not_whole_blocks_are_refused(void **state)
 
 /* --- decode --- */
 
-/* To the judge MXFP4's exponent 255 is a power of two like all others; to the format, and to us, it
- * is not a number. */
-static void unsay_numbers(const uint8_t *raw, float *wanted, size_t count)
+/* To the judges MXFP4's exponent 255 is a power of two like all others, and NVFP4's scale 0x7f is
+ * 0, or with the unused bit set a number; to the formats, and to us, they are not numbers. */
+static void unsay_numbers(enum weir_type type, const uint8_t *raw, float *wanted, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (raw[i / 32 * 17] == 255)
+        if (type == WEIR_TYPE_MXFP4 ? raw[i / 32 * 17] == 255
+                                    : (raw[i / 64 * 36 + i % 64 / 16] & 0x7f) == 0x7f)
             wanted[i] = NAN;
 }
 
@@ -164,8 +185,8 @@ static void check_decode(enum weir_type type)
     const size_t count = wanted_bytes / sizeof(float);
     assert_true(count > 0);
     assert_int_equal(weir_quant_row_bytes(type, count), raw_bytes);
-    if (type == WEIR_TYPE_MXFP4)
-        unsay_numbers(raw, wanted, count);
+    if (type == WEIR_TYPE_MXFP4 || type == WEIR_TYPE_NVFP4)
+        unsay_numbers(type, raw, wanted, count);
     uint8_t *moved = malloc(raw_bytes + 4);
     float *found = malloc((count + 1) * sizeof(float));
     for (size_t offset = 0; offset < 4; offset++) {

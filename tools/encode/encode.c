@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/base.h"
+#include "encode/encode_steps.h"
 #include "quant/iq4_nl.h"
 #include "quant/iq4_xs.h"
 #include "quant/mxfp4.h"
@@ -23,21 +24,6 @@
 #include "quant/q6_k.h"
 #include "quant/q8_0.h"
 
-/* Nearest step of x / scale in [low, high]; under a scale of 0, which makes all steps alike, 0. */
-static int nearest(float x, float scale, int low, int high)
-{
-    if (scale == 0.0f)
-        return 0;
-    /* Held in range before it becomes an integer: the quotient may be past any of them. */
-    return (int)lrintf(fminf(fmaxf(x / scale, (float)low), (float)high));
-}
-
-/* The half nearest to a scale or minimum, keeps I1. */
-static uint16_t to_half(float value)
-{
-    return weir_f32_to_f16(fminf(fmaxf(value, -65504.0f), 65504.0f));
-}
-
 static void encode_q8_0(const float *x, struct weir_q8_0 *block)
 {
     float most = 0.0f;
@@ -47,16 +33,6 @@ static void encode_q8_0(const float *x, struct weir_q8_0 *block)
     const float d = weir_f16_to_f32(block->d);
     for (int i = 0; i < 32; i++)
         block->qs[i] = (int8_t)nearest(x[i], d, -127, 127);
-}
-
-/* The value of largest magnitude, with its sign. */
-static float find_extreme(const float *x, int count)
-{
-    float extreme = 0.0f;
-    for (int i = 0; i < count; i++)
-        if (fabsf(x[i]) > fabsf(extreme))
-            extreme = x[i];
-    return extreme;
 }
 
 /* The value of largest magnitude becomes -8 exactly: the side with one more step. */
@@ -121,18 +97,6 @@ static void encode_q5_1(const float *x, struct weir_q5_1 *block)
     const float m = weir_f16_to_f32(block->m);
     for (int i = 0; i < 32; i++)
         put_q5_step(block->qh, block->qs, i, nearest(x[i] - m, d, 0, 31));
-}
-
-/* The code whose step is nearest to x / scale, the first of those alike. */
-static int nearest_code(float x, float scale, const int8_t steps[16])
-{
-    /* No step is past 127: held there, quotients past what floats tell apart keep their side. */
-    const float quotient = scale == 0.0f ? 0.0f : fminf(fmaxf(x / scale, -127.0f), 127.0f);
-    int best = 0;
-    for (int code = 1; code < 16; code++)
-        if (fabsf((float)steps[code] - quotient) < fabsf((float)steps[best] - quotient))
-            best = code;
-    return best;
 }
 
 static void encode_codes(const float *x, float scale, const int8_t steps[16], uint8_t *qs)
@@ -440,13 +404,9 @@ static void encode_block(enum weir_type type, const float *x, void *block)
     case WEIR_TYPE_IQ4_XS:
         encode_iq4_xs(x, block);
         return;
-    case WEIR_TYPE_F8_E4M3:
-    case WEIR_TYPE_F4_E2M1:
-    case WEIR_TYPE_I4:
-    case WEIR_TYPE_COUNT:
-        break;
+    default:
+        weir_encode_low(type, x, block);
     }
-    WEIR_ASSERT(false); /* a type without an encoder */
 }
 
 void weir_encode_row(enum weir_type type, const float *src, void *dst, size_t cols)

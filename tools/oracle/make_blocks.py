@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """make_blocks.py - blocks of every weight format as gguf-py decodes and encodes them.
 
-usage: make_blocks.py OUT                   needs: pip install gguf numpy
+usage: make_blocks.py OUT LIBGGML           needs: pip install gguf numpy, and llama.cpp's libggml-base.so (it may want to be
+                                            loaded by its own ld.so: ld.so --library-path FOLDER python make_blocks.py ...)
 
   TYPE.bin, TYPE.f32         raw blocks of random bytes under chosen scales, and the values they mean
   inputs-block.f32           finite values in rows of 32, for the formats that gguf-py has an encoder for
@@ -9,9 +10,13 @@ usage: make_blocks.py OUT                   needs: pip install gguf numpy
   TYPE.encoded               the bytes gguf-py made of those inputs
   provenance.json            versions, seeds, counts
 
+gguf-py is the judge, libggml of what gguf-py cannot decode; where both can, they must agree. Codebooks are gone through in
+order, so that each entry is there.
+
 Every file is little-endian and has no header. Scales run over ordinary ones, zero, the smallest and largest subnormal, the
 largest finite and the negatives of all of them, so that a reader who drops a sign or flushes a subnormal is found out.
 """
+import ctypes
 import importlib.metadata
 import json
 import os
@@ -25,9 +30,17 @@ import numpy as np
 SEED = 4711
 # Offsets of the f16 scales of a block.
 SCALES_AT = {"Q8_0": [0], "Q4_0": [0], "Q4_1": [0, 2], "Q5_0": [0], "Q5_1": [0, 2], "IQ4_NL": [0], "MXFP4": [],
-             "Q2_K": [80, 82], "Q3_K": [108], "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208], "IQ4_XS": [0]}
+             "Q2_K": [80, 82], "Q3_K": [108], "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208], "IQ4_XS": [0],
+             "IQ1_S": [0], "IQ1_M": [], "IQ2_XXS": [0], "IQ2_XS": [0], "IQ2_S": [0], "IQ3_XXS": [0], "IQ3_S": [0],
+             "TQ1_0": [52], "TQ2_0": [64], "NVFP4": [], "Q1_0": [0], "Q2_0": [0]}
 BLOCKS = {"Q8_0": 64, "Q4_0": 64, "Q4_1": 64, "Q5_0": 64, "Q5_1": 64, "IQ4_NL": 64, "MXFP4": 256,
-          "Q2_K": 20, "Q3_K": 20, "Q4_K": 20, "Q5_K": 20, "Q6_K": 20, "IQ4_XS": 20}
+          "Q2_K": 20, "Q3_K": 20, "Q4_K": 20, "Q5_K": 20, "Q6_K": 20, "IQ4_XS": 20,
+          "IQ1_S": 64, "IQ1_M": 20, "IQ2_XXS": 20, "IQ2_XS": 20, "IQ2_S": 32, "IQ3_XXS": 20, "IQ3_S": 20,
+          "TQ1_0": 20, "TQ2_0": 20, "NVFP4": 64, "Q1_0": 20, "Q2_0": 32}
+# What gguf-py does not know: GGUF's number, values and bytes of a block.
+NUMBERS = {"Q2_0": (42, 64, 18)}
+# Entries of a codebook in a block, and how many it has. IQ1_M shares IQ1_S's.
+ENTRIES = {"IQ1_S": (32, 2048), "IQ2_XXS": (32, 256), "IQ2_XS": (32, 512), "IQ2_S": (32, 1024), "IQ3_XXS": (64, 256), "IQ3_S": (64, 512)}
 PLAIN = ["F32", "F16", "BF16"]
 PLAIN_VALUES = 1024
 # Bits of f16: zero, least and largest subnormal, least normal, one, largest finite.
@@ -42,9 +55,38 @@ def draw_scales(draw, count):
     return scales
 
 
-def raw_blocks(draw, name):
+def number_and_sizes(name):
+    """GGUF's number of a type, values and bytes of a block."""
+    if name in NUMBERS:
+        return NUMBERS[name]
     kind = gguf.GGMLQuantizationType[name]
-    _, block_bytes = gguf.GGML_QUANT_SIZES[kind]
+    return (kind.value, *gguf.GGML_QUANT_SIZES[kind])
+
+
+def put_entries(raw, name):
+    """Entry after entry of the format's codebook, bits around them as they were."""
+    each, count = ENTRIES[name]
+    index = (np.arange(len(raw) * each) % count).reshape(len(raw), each)
+    low = (index & 255).astype(np.uint8)
+    if name == "IQ2_XXS":
+        raw[:, 2:66].reshape(len(raw), 8, 8)[:, :, :4] = low.reshape(len(raw), 8, 4)
+    elif name == "IQ2_XS":
+        words = raw[:, 2:66].copy().view("<u2")
+        raw[:, 2:66] = ((words & 0xfe00) | index.astype(np.uint16)).view(np.uint8)
+    else:
+        raw[:, 2:2 + each] = low
+    if name == "IQ1_S":
+        high = raw[:, 34:50].copy().view("<u2") & 0xf000
+        high |= ((index >> 8).reshape(-1, 8, 4) << np.array([0, 3, 6, 9])).sum(axis=-1).astype(np.uint16)
+        raw[:, 34:50] = high.view(np.uint8)
+    elif name == "IQ2_S":
+        raw[:, 66:74] = ((index >> 8).reshape(-1, 8, 4) << np.array([0, 2, 4, 6])).sum(axis=-1)
+    elif name == "IQ3_S":
+        raw[:, 66:74] = ((index >> 8).reshape(-1, 8, 8) << np.arange(8)).sum(axis=-1)
+
+
+def raw_blocks(draw, name):
+    _, _, block_bytes = number_and_sizes(name)
     count = BLOCKS[name]
     raw = draw.integers(0, 256, (count, block_bytes), np.uint8)
     for number, at in enumerate(SCALES_AT[name]):
@@ -53,8 +95,34 @@ def raw_blocks(draw, name):
         raw[:, at:at + 2] = scales.astype("<u2").view(np.uint8).reshape(count, 2)
     if name == "MXFP4":
         raw[:, 0] = np.arange(count)  # every power of two
+    if name == "NVFP4":
+        raw[:, :4] = np.arange(4 * count).reshape(count, 4)  # every scale
+    if name in ENTRIES:
+        put_entries(raw, name)
     raw[-1, [at for at in range(block_bytes) if at not in SCALES_AT[name] and at - 1 not in SCALES_AT[name]]] = 0xff
+    if name == "IQ1_M":  # a nibble of the scale in each of four numbers
+        words = raw[:, 48:].copy().view("<u2") & 0x0fff
+        words |= (draw_scales(draw, count)[:, None] >> np.array([0, 4, 8, 12], np.uint16) & 15) << np.uint16(12)
+        raw[:, 48:] = words.astype("<u2").view(np.uint8)
+    if name == "NVFP4":
+        raw[-1, :4] = [0x7c, 0x7d, 0x7e, 0x7f]
     return raw
+
+
+def decode(raw, name, library):
+    """As gguf-py says, or libggml where it does not know; both must agree."""
+    _, block_len, _ = number_and_sizes(name)
+    theirs = np.empty(len(raw) * block_len, np.float32)
+    decoder = getattr(library, f"dequantize_row_{name.lower()}", None) or getattr(library, f"dequantize_row_{name[:2].lower() + name[2:]}", None)
+    if decoder:
+        decoder(np.ascontiguousarray(raw).ctypes.data_as(ctypes.c_void_p), theirs.ctypes.data_as(ctypes.c_void_p),
+                ctypes.c_int64(theirs.size))
+    try:
+        ours = gguf.quants.dequantize(raw, gguf.GGMLQuantizationType[name]).reshape(-1)
+    except (KeyError, NotImplementedError):
+        return theirs, "libggml"
+    assert decoder is None or np.array_equal(ours.view(np.uint32), theirs.view(np.uint32)), name
+    return ours, "gguf-py"
 
 
 def raw_plain(draw, name):
@@ -102,9 +170,10 @@ def half_inputs(draw):
 
 
 def main():
-    if len(sys.argv) != 2:
+    if len(sys.argv) != 3:
         sys.exit(__doc__)
     out = sys.argv[1]
+    library = ctypes.CDLL(sys.argv[2])
     os.makedirs(out, exist_ok=True)
     files = {}
 
@@ -112,12 +181,18 @@ def main():
         data.tofile(os.path.join(out, name))
         files[name] = data.nbytes
 
+    judges = {}
     np.seterr(all="ignore")
     for name in PLAIN + list(BLOCKS):
-        draw = np.random.default_rng([SEED, gguf.GGMLQuantizationType[name].value])
+        draw = np.random.default_rng([SEED, number_and_sizes(name)[0]])
         raw = raw_plain(draw, name) if name in PLAIN else raw_blocks(draw, name)
         save(f"{name}.bin", raw)
-        values = gguf.quants.dequantize(raw, gguf.GGMLQuantizationType[name]).astype("<f4")
+        if name in PLAIN:
+            values = gguf.quants.dequantize(raw, gguf.GGMLQuantizationType[name])
+        else:
+            values, judge = decode(raw, name, library)
+            judges.setdefault(judge, []).append(name)
+        values = values.astype("<f4")
         assert not np.isnan(values).any(), name
         save(f"{name}.f32", values)
     draw = np.random.default_rng(SEED)
@@ -125,17 +200,17 @@ def main():
     for kind, values in inputs.items():
         save(f"inputs-{kind}.f32", values.astype("<f4"))
     without = []
-    for name in PLAIN[1:] + list(BLOCKS):
+    for name in PLAIN[1:] + [name for name in BLOCKS if not name.startswith("TQ")]:
         try:
             row = inputs["half" if name in PLAIN else "block"].reshape(-1)
             encoded = gguf.quants.quantize(row, gguf.GGMLQuantizationType[name])
-        except NotImplementedError:
+        except (KeyError, NotImplementedError):
             without.append(name)
             continue
         save(f"{name}.encoded", encoded.view(np.uint8))
     about = {"script": "tools/oracle/make_blocks.py", "seed": SEED, "judge": "gguf-py, gguf.quants.dequantize and quantize",
              "packages": {"python": platform.python_version(), "gguf": gguf_version(), "numpy": np.__version__},
-             "no_encoder_in_judge": without, "bytes": files}
+             "decoded_by": judges, "no_encoder_in_judge": without, "bytes": files}
     with open(os.path.join(out, "provenance.json"), "w") as file:
         json.dump(about, file, indent=1)
         file.write("\n")
