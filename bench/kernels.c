@@ -338,8 +338,8 @@ static int measure(uint32_t n_thread, int only)
     struct weir_err err = {0};
     bench.big_bytes = weir_max(bench.big_bytes, 4 * MATRIX_ROWS * COLS * sizeof(float));
     bench.small_bytes = weir_min(bench.small_bytes, bench.big_bytes);
-    /* No type has rows shorter than a quarter of a byte for each value. */
-    bench.y_capacity = TOKENS_MAX * weir_max(MATRIX_ROWS, bench.small_bytes / (COLS / 4));
+    /* No type has rows shorter than an eighth of a byte for each value. */
+    bench.y_capacity = TOKENS_MAX * weir_max(MATRIX_ROWS, bench.small_bytes / (COLS / 8));
     weir_mem_init(&mem);
     lay_out(&bench, &mem);
     if (weir_mem_open(&mem, &err) != WEIR_OK ||

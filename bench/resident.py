@@ -19,7 +19,8 @@ import subprocess
 from measure import (DEMO, MKMODEL, ROOT, WEIR, active_bytes, check, last_words, make_model, measured_by, median, over,
                      peer, show, skip, weir_json)
 
-MADE = {"olmoe-q4_0": "Q4_0", "olmoe-q8_0": "Q8_0", "olmoe-q4_k_m": "Q4_K_M"}
+MADE = {"olmoe-q4_0": "Q4_0", "olmoe-q8_0": "Q8_0", "olmoe-q4_k_m": "Q4_K_M", "olmoe-iq2_xxs": "IQ2_XXS",
+        "olmoe-iq3_xxs": "IQ3_XXS"}
 LONG = "olmoe-q4_0"
 LONG_TOKENS = 4096
 # name: weir's prompt and generated tokens, llama.cpp's options, what is measured

@@ -71,6 +71,8 @@ void weir_kernels_init(struct weir_kernels *kernels, unsigned cpu_flags)
     weir_q32_init_avx2(kernels);
     weir_k_init_avx2(kernels);
     weir_codes_init_avx2(kernels);
+    weir_grids_init_avx2(kernels);
+    weir_bits_init_avx2(kernels);
     kernels->isa = "avx2";
     if ((cpu_flags & WEIR_CPU_AVX512) == 0)
         return;
@@ -93,6 +95,7 @@ void weir_kernels_init(struct weir_kernels *kernels, unsigned cpu_flags)
     weir_glu_init_neon(kernels);
     weir_q32_init_neon(kernels);
     weir_k_init_neon(kernels);
+    weir_grids_init_neon(kernels);
     kernels->isa = "neon-dotprod";
 #else
     (void)cpu_flags;

@@ -41,6 +41,8 @@ void weir_glu_init_avx2(struct weir_kernels *kernels);
 void weir_q32_init_avx2(struct weir_kernels *kernels);
 void weir_k_init_avx2(struct weir_kernels *kernels);
 void weir_codes_init_avx2(struct weir_kernels *kernels);
+void weir_grids_init_avx2(struct weir_kernels *kernels);
+void weir_bits_init_avx2(struct weir_kernels *kernels);
 void weir_float_init_avx512(struct weir_kernels *kernels);
 void weir_attention_init_avx512(struct weir_kernels *kernels);
 void weir_recurrent_init_avx512(struct weir_kernels *kernels);
@@ -54,6 +56,7 @@ void weir_recurrent_init_neon(struct weir_kernels *kernels);
 void weir_glu_init_neon(struct weir_kernels *kernels);
 void weir_q32_init_neon(struct weir_kernels *kernels);
 void weir_k_init_neon(struct weir_kernels *kernels);
+void weir_grids_init_neon(struct weir_kernels *kernels);
 #endif
 
 #endif

@@ -17,8 +17,9 @@ from harness import WEIR, check, make_model, remove, scratch_folder
 # By GGUF's number: values and bytes of a block, and where its halves are; none for floats.
 BLOCKS = {0: (1, 4, []), 1: (1, 2, [0]), 30: (1, 2, []), 8: (32, 34, [0]), 2: (32, 18, [0]), 3: (32, 20, [0, 2]),
           6: (32, 22, [0]), 7: (32, 24, [0, 2]), 20: (32, 18, [0]), 10: (256, 84, [80, 82]), 11: (256, 110, [108]),
-          39: (32, 17, [0]), 12: (256, 144, [0, 2]), 13: (256, 176, [0, 2]), 14: (256, 210, [208]), 23: (256, 136, [0])}
-F32, BF16, MXFP4 = 0, 30, 39
+          39: (32, 17, [0]), 12: (256, 144, [0, 2]), 13: (256, 176, [0, 2]), 14: (256, 210, [208]), 23: (256, 136, [0]),
+          16: (256, 66, [0]), 21: (256, 110, [0]), 34: (256, 54, [52]), 40: (64, 36, []), 42: (64, 18, [0])}
+F32, BF16, MXFP4, NVFP4 = 0, 30, 39, 40
 # Not a number, an infinity, minus an infinity.
 HALVES = [b"\x00\x7e", b"\x00\x7c", b"\x00\xfc"]
 BRAIN = [b"\xc0\x7f", b"\x80\x7f", b"\x80\xff"]
@@ -94,6 +95,8 @@ class Gguf:
             bad = BRAIN[which]
         elif kind == MXFP4:
             bad = b"\xff"
+        elif kind == NVFP4:
+            bad = b"\x7f"
         else:
             bad, halves = HALVES[which], BLOCKS[kind][2]
             at += halves[half % len(halves)]
@@ -195,7 +198,8 @@ def main():
         for kind in ("Q4_0", "Q4_K", "Q8_0", "F32"):
             gguf = model_of(kind, "qwen3moe")
             damage_each(gguf, path, ids, isas, roles(gguf), 2)
-        for kind in ("F16", "BF16", "Q4_1", "Q5_0", "Q5_1", "IQ4_NL", "MXFP4", "Q2_K", "Q3_K", "Q5_K", "Q6_K", "IQ4_XS"):
+        for kind in ("F16", "BF16", "Q4_1", "Q5_0", "Q5_1", "IQ4_NL", "MXFP4", "Q2_K", "Q3_K", "Q5_K", "Q6_K", "IQ4_XS",
+                     "IQ2_XXS", "IQ3_S", "TQ1_0", "NVFP4", "Q2_0"):
             damage_each(model_of(kind, "olmoe"), path, ids, isas[::-1], FEW, 1)
         shared = model_of("Q4_0", "qwen2moe")
         damage_each(shared, path, ids, isas, roles(shared), 2)

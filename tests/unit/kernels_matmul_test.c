@@ -28,6 +28,82 @@ static bool level_has(struct weir_kernels *kernels, size_t level, const struct w
     return level_init(kernels, level) && (level == 0 || kernels->matmul[type] != ref->matmul[type]);
 }
 
+static bool has_minimum(enum weir_type type)
+{
+    return type == WEIR_TYPE_Q4_1 || type == WEIR_TYPE_Q5_1 || type == WEIR_TYPE_Q2_K ||
+           type == WEIR_TYPE_Q4_K || type == WEIR_TYPE_Q5_K;
+}
+
+/* Where a block has its scale as a half. */
+static size_t scale_at(enum weir_type type)
+{
+    switch (type) {
+    case WEIR_TYPE_Q2_K:
+        return 80;
+    case WEIR_TYPE_Q3_K:
+        return 108;
+    case WEIR_TYPE_Q6_K:
+        return 208;
+    case WEIR_TYPE_TQ1_0:
+        return 52;
+    case WEIR_TYPE_TQ2_0:
+        return 64;
+    default:
+        return 0;
+    }
+}
+
+/* The top nibbles of four numbers become the nibbles of a half. */
+static void put_iq1_m_scale(uint8_t *block, uint16_t half)
+{
+    for (int i = 0; i < 4; i++)
+        block[49 + 2 * i] = (uint8_t)((block[49 + 2 * i] & 15) | (half >> 4 * i & 15) << 4);
+}
+
+/* Scales of about 1 at most, and never 0: finite, and no larger than tests can bound. */
+static void bound_scales(enum weir_type type, uint8_t *block)
+{
+    const size_t at = scale_at(type);
+    if (type == WEIR_TYPE_MXFP4) {
+        block[0] = (block[0] & 0x1f) + 0x60;
+        return;
+    }
+    if (type == WEIR_TYPE_NVFP4) {
+        for (int i = 0; i < 4; i++)
+            block[i] = (block[i] & 0x1f) | 0x20;
+        return;
+    }
+    if (type == WEIR_TYPE_IQ1_M) {
+        put_iq1_m_scale(block, (uint16_t)((block[0] << 8 & 0x9b00) | 0x2000 | block[1]));
+        return;
+    }
+    /* The high byte of a half: its sign stays, its exponent is from 2^-7 to 2^-1. */
+    block[at + 1] = (block[at + 1] & 0x9b) | 0x20;
+    if (has_minimum(type))
+        block[at + 3] = (block[at + 3] & 0x9b) | 0x20;
+}
+
+/* A row of blocks that a file may hold, whatever their values. */
+static void fill_blocks(enum weir_type type, uint8_t *row, size_t row_bytes,
+                        uint8_t (*next_byte)(void))
+{
+    for (size_t at = 0; at < row_bytes; at++)
+        row[at] = next_byte();
+    for (size_t at = 0; at < row_bytes; at += weir_quant_info(type)->block_bytes)
+        bound_scales(type, row + at);
+}
+
+/* To search codebooks for the nearest entries takes long, and any bytes are entries. */
+static bool has_codebook(enum weir_type type)
+{
+    return type >= WEIR_TYPE_IQ1_S && type <= WEIR_TYPE_IQ3_S;
+}
+
+static uint8_t random_byte(void)
+{
+    return (uint8_t)weir_random_next(&test_seed);
+}
+
 static void make_problem(struct problem *problem, const struct weir_kernels *ref,
                          enum weir_type type, size_t cols, enum fill fill, bool at_end)
 {
@@ -41,10 +117,13 @@ static void make_problem(struct problem *problem, const struct weir_kernels *ref
     problem->x = guarded_alloc(TOKENS * problem->x_row_bytes, at_end);
     problem->w_values = malloc(ROWS * cols * sizeof(float));
     for (size_t index = 0; index < ROWS; index++) {
+        uint8_t *bytes = problem->w.start + index * problem->w_row_bytes;
         fill_floats(row, cols, fill);
-        weir_encode_row(type, row, problem->w.start + index * problem->w_row_bytes, cols);
-        weir_quant_decode_row(type, problem->w.start + index * problem->w_row_bytes,
-                              problem->w_values + index * cols, cols);
+        if (has_codebook(type))
+            fill_blocks(type, bytes, problem->w_row_bytes, random_byte);
+        else
+            weir_encode_row(type, row, bytes, cols);
+        weir_quant_decode_row(type, bytes, problem->w_values + index * cols, cols);
     }
     for (size_t token = 0; token < TOKENS; token++) {
         fill_floats(row, cols, fill);
@@ -91,12 +170,6 @@ static double act_value(enum weir_act act, const uint8_t *row, size_t i)
     float value;
     memcpy(&value, row + i * sizeof(value), sizeof(value));
     return (double)value;
-}
-
-static bool has_minimum(enum weir_type type)
-{
-    return type == WEIR_TYPE_Q4_1 || type == WEIR_TYPE_Q5_1 || type == WEIR_TYPE_Q2_K ||
-           type == WEIR_TYPE_Q4_K || type == WEIR_TYPE_Q5_K;
 }
 
 /* At least the minimum of the block of values i to i + 31 of a row; 0 for formats without. */
@@ -208,35 +281,26 @@ TYPE_TEST(Q4_K)
 TYPE_TEST(Q5_K)
 TYPE_TEST(Q6_K)
 TYPE_TEST(IQ4_XS)
-
-/* Scales of about 1 at most, and never 0: finite, and no larger than tests can bound. */
-static void bound_scales(enum weir_type type, uint8_t *block)
-{
-    const size_t scale_at = type == WEIR_TYPE_Q2_K   ? 80
-                            : type == WEIR_TYPE_Q3_K ? 108
-                            : type == WEIR_TYPE_Q6_K ? 208
-                                                     : 0;
-    if (type == WEIR_TYPE_MXFP4) {
-        block[0] = (block[0] & 0x1f) + 0x60;
-        return;
-    }
-    /* The high byte of a half: its sign stays, its exponent is from 2^-7 to 2^-1. */
-    block[scale_at + 1] = (block[scale_at + 1] & 0x9b) | 0x20;
-    if (has_minimum(type))
-        block[scale_at + 3] = (block[scale_at + 3] & 0x9b) | 0x20;
-}
+TYPE_TEST(IQ1_S)
+TYPE_TEST(IQ1_M)
+TYPE_TEST(IQ2_XXS)
+TYPE_TEST(IQ2_XS)
+TYPE_TEST(IQ2_S)
+TYPE_TEST(IQ3_XXS)
+TYPE_TEST(IQ3_S)
+TYPE_TEST(TQ1_0)
+TYPE_TEST(TQ2_0)
+TYPE_TEST(NVFP4)
+TYPE_TEST(Q1_0)
+TYPE_TEST(Q2_0)
 
 /* Put what next_byte gives in place of W, scales bounded, and check every level. */
 static void check_bytes(const struct weir_kernels *ref, struct problem *problem,
                         uint8_t (*next_byte)(void))
 {
-    const struct weir_type_info *info = weir_quant_info(problem->type);
     for (size_t row = 0; row < ROWS; row++) {
         uint8_t *bytes = problem->w.start + row * problem->w_row_bytes;
-        for (size_t at = 0; at < problem->w_row_bytes; at++)
-            bytes[at] = next_byte();
-        for (size_t at = 0; at < problem->w_row_bytes; at += info->block_bytes)
-            bound_scales(problem->type, bytes + at);
+        fill_blocks(problem->type, bytes, problem->w_row_bytes, next_byte);
         weir_quant_decode_row(problem->type, bytes, problem->w_values + row * problem->cols,
                               problem->cols);
     }
@@ -245,11 +309,6 @@ static void check_bytes(const struct weir_kernels *ref, struct problem *problem,
         if (level_has(&kernels, level, ref, problem->type))
             check_level(ref, &kernels, problem);
     }
-}
-
-static uint8_t random_byte(void)
-{
-    return (uint8_t)weir_random_next(&test_seed);
 }
 
 /* Every nibble, scale and sign that a file can hold. */
@@ -335,16 +394,6 @@ static void mxfp4_has_every_power_on_every_level(void **state)
     free_problem(&problem);
 }
 
-/* Where a block has its scale, and its minimum's or -1; floats are their own. */
-static void find_scales(enum weir_type type, int at[2])
-{
-    at[0] = type == WEIR_TYPE_Q2_K   ? 80
-            : type == WEIR_TYPE_Q3_K ? 108
-            : type == WEIR_TYPE_Q6_K ? 208
-                                     : 0;
-    at[1] = has_minimum(type) ? at[0] + 2 : -1;
-}
-
 static void put_bad(enum weir_type type, uint8_t *at, int which)
 {
     static const uint32_t floats[] = {0x7fc00000, 0x7f800000, 0xff800000};
@@ -354,6 +403,10 @@ static void put_bad(enum weir_type type, uint8_t *at, int which)
         memcpy(at, &floats[which], sizeof(floats[which]));
     else if (type == WEIR_TYPE_MXFP4)
         *at = 255;
+    else if (type == WEIR_TYPE_NVFP4)
+        *at = 0x7f;
+    else if (type == WEIR_TYPE_IQ1_M)
+        put_iq1_m_scale(at, halves[which]);
     else
         memcpy(at, type == WEIR_TYPE_BF16 ? &brain[which] : &halves[which], sizeof(halves[which]));
 }
@@ -395,8 +448,8 @@ static void what_is_not_finite_stays_so_on_every_level(void **state)
                 const size_t bad_row = rows[place % 3];
                 const size_t bad_token = tokens[place / 4];
                 const enum weir_act act = ref.act[type];
-                int at[2];
-                find_scales((enum weir_type)type, at);
+                const size_t at = scale_at((enum weir_type)type);
+                const bool in_minimum = place / 2 % 2 == 1 && has_minimum((enum weir_type)type);
                 make_problem(&problem, &ref, (enum weir_type)type, cols, FILL_RANDOM, true);
                 memset(row, 0, sizeof(row));
                 ref.quantize[act](row, problem.x.start + problem.x_row_bytes, cols);
@@ -405,7 +458,7 @@ static void what_is_not_finite_stays_so_on_every_level(void **state)
                 ref.quantize[act](row, problem.x.start + bad_token * problem.x_row_bytes, cols);
                 uint8_t *block = problem.w.start + bad_row * problem.w_row_bytes +
                                  (place % 2 == 0 ? 0 : problem.w_row_bytes - info->block_bytes);
-                put_bad((enum weir_type)type, block + at[place / 2 % 2 == 1 && at[1] >= 0], which);
+                put_bad((enum weir_type)type, block + at + (in_minimum ? 2 : 0), which);
                 for (size_t level = 0; level < WEIR_COUNT(level_masks); level++) {
                     struct weir_kernels kernels;
                     if (level_has(&kernels, level, &ref, (enum weir_type)type))
@@ -418,7 +471,8 @@ static void what_is_not_finite_stays_so_on_every_level(void **state)
 /* More tokens and columns than any tile or panel holds: an odd number of blocks of 32. */
 static size_t long_cols(enum weir_type type)
 {
-    return weir_quant_info(type)->block_len == 256 ? 1280 : COLS_MAX;
+    const size_t block_len = weir_quant_info(type)->block_len;
+    return block_len == 256 ? 1280 : COLS_MAX / block_len * block_len;
 }
 
 static void long_prompts_have_the_bits_of_single_tokens(void **state)
@@ -474,6 +528,18 @@ int main(void)
         cmocka_unit_test(matmul_Q5_K_matches_the_formula_on_every_level),
         cmocka_unit_test(matmul_Q6_K_matches_the_formula_on_every_level),
         cmocka_unit_test(matmul_IQ4_XS_matches_the_formula_on_every_level),
+        cmocka_unit_test(matmul_IQ1_S_matches_the_formula_on_every_level),
+        cmocka_unit_test(matmul_IQ1_M_matches_the_formula_on_every_level),
+        cmocka_unit_test(matmul_IQ2_XXS_matches_the_formula_on_every_level),
+        cmocka_unit_test(matmul_IQ2_XS_matches_the_formula_on_every_level),
+        cmocka_unit_test(matmul_IQ2_S_matches_the_formula_on_every_level),
+        cmocka_unit_test(matmul_IQ3_XXS_matches_the_formula_on_every_level),
+        cmocka_unit_test(matmul_IQ3_S_matches_the_formula_on_every_level),
+        cmocka_unit_test(matmul_TQ1_0_matches_the_formula_on_every_level),
+        cmocka_unit_test(matmul_TQ2_0_matches_the_formula_on_every_level),
+        cmocka_unit_test(matmul_NVFP4_matches_the_formula_on_every_level),
+        cmocka_unit_test(matmul_Q1_0_matches_the_formula_on_every_level),
+        cmocka_unit_test(matmul_Q2_0_matches_the_formula_on_every_level),
         cmocka_unit_test(any_bytes_give_the_same_on_every_level),
         cmocka_unit_test(extremes_fit_every_sum_on_every_level),
         cmocka_unit_test(mxfp4_has_every_power_on_every_level),
