@@ -25,6 +25,11 @@ static const struct word {
     {WEIR_PART_HEAD_GATE, "a gate on each head"},
     {WEIR_PART_VALUE_GATE, "a gate on each attended value"},
     {WEIR_PART_LATENT, "latent attention"},
+    {WEIR_PART_PARALLEL, "networks beside mixers"},
+    {WEIR_PART_KEYS_AS_VALUES, "values that may be the keys"},
+    {WEIR_PART_FULL_BIAS, "biases of output, router and experts"},
+    {WEIR_PART_BESIDE, "a dense network beside experts"},
+    {WEIR_PART_FUSED_UP, NULL}, /* the same */
     {WEIR_PART_GUESSES, "blocks that guess (not run)"},
 };
 
@@ -52,6 +57,26 @@ static bool print_parts(unsigned parts)
     return parts == 0;
 }
 
+/* What tensors do not show. */
+static void print_attention(const struct weir_family_attention *attention)
+{
+    static const char *const ropes[] = {
+        [WEIR_ROPE_EVERYWHERE] = "",
+        [WEIR_ROPE_IN_WINDOWS] = ", rope there alone",
+        [WEIR_ROPE_IN_WINDOWS_AND_LEAD] = ", rope there and in leading layers alone",
+        [WEIR_ROPE_NOT_EVERY_FOURTH] = ", no rope in every fourth layer",
+    };
+    if (attention->has_windows)
+        printf(", windows%s", attention->is_in_chunks ? " in chunks" : "");
+    printf("%s", ropes[attention->rope_layers]);
+    if (attention->window_rope_is_plain || attention->window_rope_base != 0.0f)
+        printf(", two ropes");
+    if (attention->temperature.scale != 0.0f)
+        printf(", temperature");
+    if (attention->norms_bare || attention->norms_values)
+        printf(", norms without weights");
+}
+
 int main(void)
 {
     printf("| family | models | layers have | may have | gating |\n"
@@ -61,6 +86,7 @@ int main(void)
         const bool has_experts = ((family->parts | family->may) & WEIR_PART_EXPERTS) != 0;
         printf("| `%s` | %s | ", family->name, family->models);
         bool is_complete = print_parts(family->parts);
+        print_attention(&family->attention);
         printf(" | ");
         is_complete &= print_parts(family->may);
         printf(" | %s%s |\n", has_experts ? gatings[family->gating] : "",

@@ -64,13 +64,23 @@ static bool is_bound(const struct weir_role *role, const void *place)
     return role->kind == WEIR_ROLE_VECTOR ? vector->tensor != NULL : weight->tensor != NULL;
 }
 
+static bool is_waived(const struct weir_binding *binding, const struct weir_role *role)
+{
+    for (size_t row = 0; row < weir_waived_count; row++)
+        if ((weir_waived[row].part & binding->parts) != 0 &&
+            strcmp(weir_waived[row].name, role->name) == 0)
+            return true;
+    return false;
+}
+
 static enum weir_status bind_role(struct weir_binding *binding, const struct weir_role *role,
                                   struct weir_err *err)
 {
     const struct weir_found found = weir_role_locate(binding, role);
     void *base = binding->layer == NULL ? (void *)binding->model : binding->layer;
     void *place = (char *)base + role->place;
-    if (is_bound(role, place) || (found.tensor == NULL && role->optional))
+    if (is_bound(role, place) ||
+        (found.tensor == NULL && (role->optional || is_waived(binding, role))))
         return WEIR_OK;
     if (found.tensor == NULL) {
         char name[WEIR_TENSOR_NAME_MAX];

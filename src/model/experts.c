@@ -2,6 +2,7 @@
  *
  * Each (row, rank) has its own row of expert_out, so the order of arrival cannot reach the sum,
  * which is taken in expert-id order. */
+#include "model/branch.h"
 #include "model/network.h"
 
 #include <math.h>
@@ -73,6 +74,45 @@ static void add_shared(struct weir_forward *forward, uint64_t begin, uint64_t en
                                forward->stream.projected + row * d_model + begin,
                                is_weighed ? forward->routing.shared_weight[row] : 1.0f,
                                end - begin);
+}
+
+/* What the routed experts gave, normed where the layer has a norm for them alone. */
+static void norm_routed(void *user, uint32_t part, uint32_t n_part)
+{
+    struct weir_forward *forward = user;
+    const size_t d_model = forward->shape->d_model;
+    uint64_t begin;
+    uint64_t end;
+    weir_part_range(forward->step.n_row, part, n_part, &begin, &end);
+    for (uint64_t row = begin; row < end; row++)
+        weir_norm_row(forward, forward->step.layer->network.expert_post_norm.data,
+                      forward->stream.sum + row * d_model, forward->stream.sum + row * d_model);
+}
+
+/* The same of the shared one, added. */
+static void norm_shared(void *user, uint32_t part, uint32_t n_part)
+{
+    struct weir_forward *forward = user;
+    uint64_t begin;
+    uint64_t end;
+    weir_part_range(forward->step.n_row, part, n_part, &begin, &end);
+    weir_branch_add(forward, &forward->step.layer->network.shared_post_norm,
+                    forward->stream.projected, 1.0f, forward->stream.sum, begin, end);
+}
+
+/* The network that all rows share, which may have norms of its own (Gemma 4). */
+static void run_shared(struct weir_forward *forward)
+{
+    const struct weir_network *network = &forward->step.layer->network;
+    const bool is_normed = network->shared_post_norm.tensor != NULL;
+    if (network->expert_post_norm.tensor != NULL)
+        weir_forward_by_row(forward, "norm experts", norm_routed);
+    if (network->shared_norm.tensor != NULL)
+        weir_norm_step(forward, &network->shared_norm);
+    weir_network_whole(forward, &network->shared_gate, &network->shared_up, &network->shared_down,
+                       is_normed ? NULL : add_shared);
+    if (is_normed)
+        weir_forward_by_row(forward, "norm shared", norm_shared);
 }
 
 static void route_part(void *user, uint32_t part, uint32_t n_part)
@@ -276,6 +316,8 @@ static enum weir_status compute(struct weir_forward *forward, struct weir_err *e
     routing->is_pending = true;
     weir_store_begin(forward->config.store, forward->step.layer_index, routing->distinct,
                      routing->n_distinct);
+    if (network->expert_norm.tensor != NULL)
+        weir_norm_step(forward, &network->expert_norm);
     weir_lookahead_pause(forward, false);
     const enum weir_status status = run_leases(forward, batches, err);
     release_all(batches);
@@ -284,8 +326,7 @@ static enum weir_status compute(struct weir_forward *forward, struct weir_err *e
     if (status != WEIR_OK)
         return status;
     if (has_shared(network))
-        weir_network_whole(forward, &network->shared_gate, &network->shared_up,
-                           &network->shared_down, add_shared);
+        run_shared(forward);
     weir_lookahead_pause(forward, true);
     return WEIR_OK;
 }

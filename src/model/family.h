@@ -26,6 +26,11 @@ enum weir_part {
     WEIR_PART_POST_NORM = 1 << 25,     /* RMSNorm of what mixers and networks give     */
     WEIR_PART_HEAD_GATE = 1 << 26,     /* a gate on what each head gives               */
     WEIR_PART_VALUE_GATE = 1 << 27,    /* a gate on each value that attention gives    */
+    WEIR_PART_PARALLEL = 1 << 18, /* networks have the mixer's input, and no norm of their own */
+    WEIR_PART_KEYS_AS_VALUES = 1 << 19, /* values are what keys were, where v has no tensor */
+    WEIR_PART_FULL_BIAS = 1 << 28,      /* biases on attention's output, router and experts */
+    WEIR_PART_FUSED_UP = 1 << 29,       /* gate and up of a network in one tensor, ffn_up */
+    WEIR_PART_BESIDE = INT32_MIN,       /* bit 31: experts beside a dense network, with norms each */
     WEIR_PART_LATENT = 1 << 12,        /* mixers are latent attention                  */
     /* What a layer has, as keys say: */
     WEIR_PART_ATTENTION = 1 << 13,   /* a mixer of keys and values                   */
@@ -48,7 +53,7 @@ struct weir_family {
     struct weir_family_attention attention;
     bool roots_embedding;  /* embeddings are multiplied by the root of d_model */
     bool divides_logits;   /* by logit_scale, which else multiplies */
-    bool is_parallel;      /* networks have the mixer's input, and no norm of their own */
+    bool roots_router;     /* what routers give is divided by the root of d_model */
     bool averages_shared;  /* of routed experts and shared one it is the mean that counts */
     bool may_center_norms; /* LayerNorm, where the file has only its epsilon */
 };

@@ -1,30 +1,9 @@
 /* forward.c - one step: rows of several sequences through all layers. */
-#include "model/linear.h"
+#include "model/branch.h"
 
 #include <string.h>
 
 #include "base/heap.h"
-
-/* What the layer's network gives is multiplied by it. */
-static float network_scale(const struct weir_model *model, const struct weir_layer *layer)
-{
-    const bool is_mean = model->family->averages_shared && layer->network.shared_gate.cols != 0;
-    return model->shape.branch_scale * (is_mean ? 0.5f : 1.0f);
-}
-
-/* Whether more is done to what the layer's network gives before the residual stream has it. */
-static bool is_branch(const struct weir_model *model, const struct weir_layer *layer)
-{
-    return layer->network.post_norm.tensor != NULL || network_scale(model, layer) != 1.0f;
-}
-
-static bool has_branches(const struct weir_model *model)
-{
-    for (uint32_t layer = 0; layer < model->shape.n_layer; layer++)
-        if (is_branch(model, &model->layers[layer]))
-            return true;
-    return false;
-}
 
 static void layout_stream(struct weir_forward *forward, struct weir_mem *mem)
 {
@@ -34,7 +13,7 @@ static void layout_stream(struct weir_forward *forward, struct weir_mem *mem)
     stream->residual = weir_take_floats(mem, n_chunk * d_model);
     stream->normed = weir_take_floats(mem, n_chunk * d_model);
     stream->projected = weir_take_floats(mem, n_chunk * d_model);
-    if (has_branches(forward->config.model))
+    if (weir_model_has_branches(forward->config.model))
         stream->branch = weir_take_floats(mem, n_chunk * d_model);
     const unsigned formats =
         weir_input_formats(forward->config.model, forward->kernels, WEIR_INPUT_NORMED);
@@ -89,48 +68,6 @@ void weir_forward_destroy(weir_forward **forward)
     *forward = NULL;
 }
 
-/* normed[to] = RMSNorm(residual[from]), without its 8-bit forms. Notices a row that is not finite.
- */
-static void norm_row(struct weir_forward *forward, const struct weir_vector *norm, size_t from,
-                     size_t to)
-{
-    const size_t d_model = forward->shape->d_model;
-    const float factor =
-        weir_norm_row(forward, norm->data, forward->stream.residual + from * d_model,
-                      forward->stream.normed + to * d_model);
-    if (!(factor > 0.0f)) /* relaxed: the end of the job publishes it */
-        atomic_store_explicit(&forward->is_damaged, true, memory_order_relaxed);
-}
-
-/* normed = RMSNorm(residual) of rows [begin, end), in every form. */
-static void norm_rows(struct weir_forward *forward, const struct weir_vector *norm, uint64_t begin,
-                      uint64_t end)
-{
-    for (uint64_t row = begin; row < end; row++)
-        norm_row(forward, norm, row, row);
-    weir_act_fill(forward, &forward->stream.normed_act, forward->stream.normed, begin, end);
-}
-
-static void norm_before_mixer(void *user, uint32_t part, uint32_t n_part)
-{
-    struct weir_forward *forward = user;
-    uint64_t begin;
-    uint64_t end;
-    weir_part_range(forward->step.n_row, part, n_part, &begin, &end);
-    norm_rows(forward, &forward->step.layer->mixer.norm, begin, end);
-}
-
-/* residual += scale * norm(x), rows [begin, end); the norm is where the layer has one. */
-static void add_rows(const struct weir_forward *forward, const struct weir_vector *norm, float *x,
-                     float scale, uint64_t begin, uint64_t end)
-{
-    const size_t d_model = forward->shape->d_model;
-    for (uint64_t row = begin; row < end && norm->tensor != NULL; row++)
-        weir_norm_row(forward, norm->data, x + row * d_model, x + row * d_model);
-    forward->kernels->axpy(forward->stream.residual + begin * d_model, x + begin * d_model, scale,
-                           (end - begin) * d_model);
-}
-
 /* A network beside the mixer has the same input; so nothing looks at what the mixer gave. */
 static void look_at_rows(struct weir_forward *forward, uint64_t begin, uint64_t end)
 {
@@ -148,24 +85,14 @@ static void add_and_norm(void *user, uint32_t part, uint32_t n_part)
     uint64_t begin;
     uint64_t end;
     weir_part_range(forward->step.n_row, part, n_part, &begin, &end);
-    add_rows(forward, &forward->step.layer->mixer.post_norm, stream->projected,
-             forward->shape->branch_scale, begin, end);
-    if (forward->config.model->family->is_parallel)
+    weir_branch_add(forward, &forward->step.layer->mixer.post_norm, stream->projected,
+                    forward->shape->branch_scale, stream->residual, begin, end);
+    if ((forward->config.model->family->parts & WEIR_PART_PARALLEL) != 0)
         look_at_rows(forward, begin, end);
     else
-        norm_rows(forward, &forward->step.layer->network.norm, begin, end);
+        weir_norm_rows(forward, &forward->step.layer->network.norm, begin, end);
     if (stream->sum == stream->branch)
         memset(stream->branch + begin * d_model, 0, (end - begin) * d_model * sizeof(float));
-}
-
-static void add_branch(void *user, uint32_t part, uint32_t n_part)
-{
-    struct weir_forward *forward = user;
-    uint64_t begin;
-    uint64_t end;
-    weir_part_range(forward->step.n_row, part, n_part, &begin, &end);
-    add_rows(forward, &forward->step.layer->network.post_norm, forward->stream.branch,
-             network_scale(forward->config.model, forward->step.layer), begin, end);
 }
 
 void weir_forward_tell(const struct weir_forward *forward, const char *name, uint64_t begin_ns)
@@ -189,10 +116,10 @@ static enum weir_status run_layer(struct weir_forward *forward, uint32_t index,
 {
     forward->step.layer_index = index;
     forward->step.layer = &forward->config.model->layers[index];
-    const bool has_branch = is_branch(forward->config.model, forward->step.layer);
+    const bool has_branch = weir_layer_is_branch(forward->config.model, forward->step.layer);
     forward->stream.sum = has_branch ? forward->stream.branch : forward->stream.residual;
     const uint64_t begin_ns = weir_timeline_now(forward->config.timeline);
-    weir_forward_by_row(forward, "norm", norm_before_mixer);
+    weir_norm_step(forward, &forward->step.layer->mixer.norm);
     if (is_damaged(forward))
         return weir_damage_name(forward, index - 1, true, err);
     weir_mixer_run(forward);
@@ -206,7 +133,7 @@ static enum weir_status run_layer(struct weir_forward *forward, uint32_t index,
     else
         weir_dense_run(forward);
     if (has_branch)
-        weir_forward_by_row(forward, "add branch", add_branch);
+        weir_forward_by_row(forward, "add branch", weir_branch_finish);
     return WEIR_OK;
 }
 
@@ -306,7 +233,7 @@ void weir_forward_logits(weir_forward *forward, const uint32_t *rows, uint32_t c
     weir_timeline *timeline = forward->config.timeline;
     const uint64_t begin_ns = weir_timeline_now(timeline);
     for (uint32_t index = 0; index < count; index++)
-        norm_row(forward, &model->output_norm, rows[index], index);
+        weir_norm_residual(forward, &model->output_norm, rows[index], index);
     weir_act_fill(forward, &forward->stream.normed_act, forward->stream.normed, 0, count);
     struct weir_linear head = {
         .name = "output matrix",

@@ -18,6 +18,7 @@ enum weir_gating_kind {
 /* How a router's outputs choose experts and weigh them. */
 struct weir_gating {
     enum weir_gating_kind kind;
+    float steepness;   /* the router's outputs are multiplied by it first */
     bool renormalizes; /* the weights of the chosen experts are made to sum 1 ... */
     float scale;       /* ... and then multiplied by this */
     bool weighs_input; /* of an expert, before anything is computed; else its output */

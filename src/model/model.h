@@ -140,8 +140,10 @@ struct weir_network {
     uint32_t d_ffn, d_ffn_expert, d_ffn_shared; /* hidden widths; 0: there is none */
     struct weir_gating gating;
     struct weir_unit unit, expert_unit; /* of the dense or shared network, of routed experts */
-    struct weir_vector norm;            /* before it */
-    struct weir_vector post_norm;       /* after it; there may be none */
+    struct weir_vector norm;            /* before it, or before its router alone: */
+    struct weir_vector expert_norm, shared_norm; /* before the experts, or the shared one */
+    struct weir_vector post_norm; /* after it; after the experts, or the shared one; or none */
+    struct weir_vector expert_post_norm, shared_post_norm;
     struct weir_weight gate, up, down;
     struct weir_weight router, expert_gate, expert_up, expert_down;
     struct weir_vector selection_bias; /* of experts while they are chosen */
@@ -152,6 +154,7 @@ struct weir_network {
 struct weir_layer {
     struct weir_mixer mixer;
     struct weir_network network;
+    struct weir_vector output_scale; /* one value: of the residual stream after the layer */
 };
 
 /* Of the network's input, and so of its router's. */

@@ -58,6 +58,7 @@ struct weir_stream {
     float *projected; /* [n_chunk][d_model]: output that is not added yet */
     float *branch;    /* [n_chunk][d_model]: what a network gives, where more is done to that */
     float *sum;       /* what networks add to: residual, or branch */
+    const struct weir_vector *norm;  /* of the running job (norm.c) */
     struct weir_act_rows normed_act; /* normed, as kernels want it */
 };
 

@@ -45,6 +45,7 @@ const struct weir_role weir_model_roles[] = {
 #define EXPERTS WEIR_PART_EXPERTS
 #define SHARED (WEIR_PART_EXPERTS | WEIR_PART_SHARED)
 #define SHARED_GATE (SHARED | WEIR_PART_SHARED_GATE)
+#define BESIDE (SHARED | (unsigned)WEIR_PART_BESIDE)
 #define SELECTION_BIAS (WEIR_PART_EXPERTS | WEIR_PART_SELECTION_BIAS)
 
 const struct weir_role weir_layer_roles[] = {
@@ -86,6 +87,17 @@ const struct weir_role weir_layer_roles[] = {
      IN_LAYER(mixer.post_norm)},
     {"post_ffw_norm.weight", VECTOR, POST_NORM, false, 0, DIM(MODEL), DIM(NONE),
      IN_LAYER(network.post_norm)},
+    /* Before the network's norm, whose name is the dense network's where experts are beside it. */
+    {"ffn_gate_inp.scale", VECTOR, BESIDE, false, 0, DIM(MODEL), DIM(NONE), IN_LAYER(network.norm)},
+    {"pre_ffw_norm_2.weight", VECTOR, BESIDE, false, 0, DIM(MODEL), DIM(NONE),
+     IN_LAYER(network.expert_norm)},
+    {"ffn_norm.weight", VECTOR, BESIDE, false, 0, DIM(MODEL), DIM(NONE),
+     IN_LAYER(network.shared_norm)},
+    {"post_ffw_norm_1.weight", VECTOR, BESIDE, false, 0, DIM(MODEL), DIM(NONE),
+     IN_LAYER(network.shared_post_norm)},
+    {"post_ffw_norm_2.weight", VECTOR, BESIDE, false, 0, DIM(MODEL), DIM(NONE),
+     IN_LAYER(network.expert_post_norm)},
+    {"layer_output_scale.weight", VECTOR, 0, true, 0, DIM(NONE), DIM(NONE), IN_LAYER(output_scale)},
     {"ffn_norm.weight", VECTOR, 0, false, 0, DIM(MODEL), DIM(NONE), IN_LAYER(network.norm)},
     {"ffn_gate.weight", WEIGHT, DENSE, false, NORMED, DIM(MODEL), DIM(FFN), IN_LAYER(network.gate)},
     {"ffn_up.weight", WEIGHT, DENSE, false, NORMED, DIM(MODEL), DIM(FFN), IN_LAYER(network.up)},
@@ -114,19 +126,30 @@ const struct weir_alias weir_aliases[] = {
     {0, "attn_qkv.weight", {"attn_q.weight", "attn_k.weight", "attn_v.weight"}},
     {EXPERTS, "ffn_gate_up_exps.weight", {"ffn_gate_exps.weight", "ffn_up_exps.weight"}},
     {EXPERTS, "exp_probs_b", {"exp_probs_b.bias"}},
+    {BESIDE, "ffn_gate.weight", {"ffn_gate_shexp.weight"}},
+    {BESIDE, "ffn_up.weight", {"ffn_up_shexp.weight"}},
+    {BESIDE, "ffn_down.weight", {"ffn_down_shexp.weight"}},
+    {WEIR_PART_DENSE | WEIR_PART_FUSED_UP, "ffn_up.weight", {"ffn_gate.weight", "ffn_up.weight"}},
     {WEIR_PART_LATE_NORM, "post_attention_norm.weight", {"ffn_norm.weight"}},
 };
 
 const struct weir_biased weir_biased[] = {
-    {WEIR_PART_QKV_BIAS, "attn_q.weight"},
-    {WEIR_PART_QKV_BIAS, "attn_k.weight"},
-    {WEIR_PART_QKV_BIAS, "attn_v.weight"},
+    {WEIR_PART_QKV_BIAS, "attn_q.weight"},        {WEIR_PART_QKV_BIAS, "attn_k.weight"},
+    {WEIR_PART_QKV_BIAS, "attn_v.weight"},        {WEIR_PART_FULL_BIAS, "attn_output.weight"},
+    {WEIR_PART_FULL_BIAS, "ffn_gate_inp.weight"}, {WEIR_PART_FULL_BIAS, "ffn_gate_exps.weight"},
+    {WEIR_PART_FULL_BIAS, "ffn_up_exps.weight"},  {WEIR_PART_FULL_BIAS, "ffn_down_exps.weight"},
+};
+
+const struct weir_waived weir_waived[] = {
+    {WEIR_PART_KEYS_AS_VALUES, "attn_v.weight"},
+    {WEIR_PART_PARALLEL, "ffn_norm.weight"},
 };
 
 const size_t weir_model_role_count = WEIR_COUNT(weir_model_roles);
 const size_t weir_layer_role_count = WEIR_COUNT(weir_layer_roles);
 const size_t weir_alias_count = WEIR_COUNT(weir_aliases);
 const size_t weir_biased_count = WEIR_COUNT(weir_biased);
+const size_t weir_waived_count = WEIR_COUNT(weir_waived);
 
 /* Two families may keep tensors of different shapes in one place. */
 static bool is_twin(const struct weir_role *roles, size_t row)

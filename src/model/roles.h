@@ -69,10 +69,18 @@ struct weir_biased {
     const char *name;
 };
 
+/* A tensor that a layer with the part may go without. */
+struct weir_waived {
+    unsigned part;
+    const char *name;
+};
+
 extern const struct weir_alias weir_aliases[];
 extern const size_t weir_alias_count;
 extern const struct weir_biased weir_biased[];
 extern const size_t weir_biased_count;
+extern const struct weir_waived weir_waived[];
+extern const size_t weir_waived_count;
 
 /* Whether something that has these parts needs the role. */
 static inline bool weir_role_is_needed(const struct weir_role *role, unsigned parts)

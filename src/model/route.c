@@ -104,6 +104,8 @@ void weir_route_select(const struct weir_network *network, uint32_t n_expert, fl
                        float *selection)
 {
     const struct weir_vector *bias = &network->selection_bias;
+    for (uint32_t id = 0; id < n_expert && network->gating.steepness != 1.0f; id++)
+        router[id] *= network->gating.steepness;
     weigh_all(network->gating.kind, router, n_expert);
     if (selection == router)
         return;

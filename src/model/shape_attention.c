@@ -42,6 +42,9 @@ static enum weir_status read_window(const struct weir_key_reader *reader,
     if (weir_key_is_there(reader, "attention.sliding_window"))
         WEIR_TRY(weir_key_count(reader, "attention.sliding_window", 0, UINT32_MAX, shape->n_block,
                                 &shape->window));
+    else if (family->has_windows && family->window == 0)
+        return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT, "key %s.attention.sliding_window is missing",
+                         reader->family);
     if (family->has_windows || shape->window == 0)
         return WEIR_OK;
     if (shape->window < shape->n_ctx_train)

@@ -1,4 +1,6 @@
 /* shape_routing.c - how experts are chosen and weighed, from the keys. */
+#include <math.h>
+
 #include "model/shape.h"
 
 /* expert_gating_func, as files number it; 0 is what the family has. */
@@ -61,8 +63,11 @@ enum weir_status weir_shape_read_routing(const struct weir_key_reader *reader,
                                          const struct weir_family *family, struct weir_shape *shape)
 {
     float scale = 0.0f; /* 0 and 1 both leave weights as they are */
-    shape->gating = (struct weir_gating){.renormalizes = family->renormalizes,
+    shape->gating = (struct weir_gating){.steepness = 1.0f,
+                                         .renormalizes = family->renormalizes,
                                          .weighs_input = family->weighs_input};
+    if (family->roots_router)
+        shape->gating.steepness = 1.0f / sqrtf((float)shape->d_model);
     WEIR_TRY(read_kind(reader, family, &shape->gating.kind));
     WEIR_TRY(weir_key_bool(reader, "expert_weights_norm", &shape->gating.renormalizes));
     WEIR_TRY(weir_key_real(reader, "expert_weights_scale", &scale));

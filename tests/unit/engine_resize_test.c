@@ -112,7 +112,7 @@ static struct moved compare(const struct golden *golden, struct run *resident, s
 
 static void slots_that_go_and_come_at_any_step_change_no_bit(void **state)
 {
-    static const char *const names[] = {"qwen3moe", "olmoe", "qwen2moe"};
+    static const char *const names[] = {"qwen3moe", "olmoe", "qwen2moe", "gemma4"};
     (void)state;
     for (size_t index = 0; index < WEIR_COUNT(names); index++) {
         struct golden golden;

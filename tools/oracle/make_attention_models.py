@@ -18,6 +18,9 @@ import tokenizers
 import torch
 import transformers
 
+from transformers.models.step3p7.configuration_step3p7 import Step3p7TextConfig
+from transformers.models.step3p7.modeling_step3p7 import Step3p7TextModel
+
 from make_models import GAP, LAYER_NAMES, TEXTS, TOP_NAMES, interleave
 from tiny_vocab import LLAMA, QWEN, Vocabulary
 
@@ -30,8 +33,8 @@ def plain(theta):
     return dict(rope_type="default", rope_theta=theta)
 
 
-def yarn(**more):
-    return dict(rope_type="yarn", rope_theta=10000.0, original_max_position_embeddings=32, **more)
+def yarn(theta=10000.0, **more):
+    return dict(rope_type="yarn", rope_theta=theta, original_max_position_embeddings=32, **more)
 
 
 def halves(data):
@@ -122,6 +125,58 @@ MODELS = {
 PRE_FFN = {"post_attention_layernorm.weight": "ffn_norm.weight"}
 EXPERTS = {"mlp.experts.gate_up_proj": halves, "mlp.experts.down_proj": "ffn_down_exps.weight"}
 SHARED = {f"mlp.shared_experts.{part}_proj.weight": f"ffn_{part}_shexp.weight" for part in ("gate", "up", "down")}
+GEMMA4 = {"layer_scalar": "layer_output_scale.weight", "router.proj.weight": "ffn_gate_inp.weight",
+          "router.scale": "ffn_gate_inp.scale", "router.per_expert_scale": "ffn_down_exps.scale",
+          "experts.gate_up_proj": "ffn_gate_up_exps.weight", "experts.down_proj": "ffn_down_exps.weight",
+          "pre_feedforward_layernorm_2.weight": "pre_ffw_norm_2.weight",
+          "post_feedforward_layernorm_1.weight": "post_ffw_norm_1.weight",
+          "post_feedforward_layernorm_2.weight": "post_ffw_norm_2.weight"}
+GEMMA4_CONFIG = dict(hidden_size=24, num_hidden_layers=5, num_attention_heads=4, num_key_value_heads=2, head_dim=8,
+                     global_head_dim=16, intermediate_size=14, sliding_window=9, layer_types=kinds("wwfwf"),
+                     final_logit_softcapping=3.0, hidden_size_per_layer_input=0, rms_norm_eps=1e-3, tie_word_embeddings=True,
+                     rope_parameters={"full_attention": dict(rope_type="proportional", rope_theta=5000.0,
+                                                             partial_rotary_factor=0.25),
+                                      "sliding_attention": plain(10000.0)})
+
+
+def gemma4_keys(config):
+    return {"attention.sliding_window": 9, "attention.sliding_window_pattern": [True, True, False, True, False],
+            "attention.shared_kv_layers": 0, "rope.freq_base_swa": 10000.0, "rope.dimension_count": 16,
+            "rope.dimension_count_swa": 8, "attention.key_length": 16, "attention.value_length": 16,
+            "attention.key_length_swa": 8, "attention.value_length_swa": 8, "embedding_length_per_layer_input": 0,
+            "final_logit_softcapping": 3.0}
+
+
+def step_divisors(config):
+    """What llama3 scaling divides the frequencies of full layers by, as long as the widest rope."""
+    rope = config.rope_parameters["full_attention"]
+    wave = 2 * math.pi * rope["rope_theta"] ** (np.arange(0, 4, 2) / 4)
+    context, low, high = rope["original_max_position_embeddings"], rope["low_freq_factor"], rope["high_freq_factor"]
+    blend = (context / wave - low) / (high - low)
+    middle = 1 / ((1 - blend) / rope["factor"] + blend)
+    divisors = np.where(wave < context / high, 1.0, np.where(wave > context / low, rope["factor"], middle))
+    return np.concatenate([divisors, np.ones(2)]).astype(np.float32)
+
+
+class Step3p7Text(torch.nn.Module):
+    """The text model of the judge's multimodal one, with a head."""
+
+    config_class = Step3p7TextConfig
+
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        self.model = Step3p7TextModel(config)
+        self.lm_head = torch.nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+
+    def tie_weights(self):
+        pass
+
+    def forward(self, ids, use_cache):
+        hidden = self.model(ids, use_cache=use_cache).last_hidden_state
+        return transformers.modeling_outputs.CausalLMOutput(logits=self.lm_head(hidden))
+
+
 MODELS |= {
     "gpt-oss": dict(
         family="gpt-oss", cls="GptOssForCausalLM", vocab=QWEN,
@@ -132,31 +187,31 @@ MODELS |= {
                "mlp.experts.down_proj": transposed("ffn_down_exps.weight"),
                "mlp.experts.down_proj_bias": "ffn_down_exps.bias"},
         why="sinks, windows of 9 in even layers, YaRN whose corners are not rounded, biases everywhere, clamped SwiGLU",
-        config=dict(hidden_size=24, num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=2, head_dim=10,
+        config=dict(hidden_size=24, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, head_dim=16,
                     intermediate_size=14, num_local_experts=6, num_experts_per_tok=3, sliding_window=9, rms_norm_eps=1e-3,
-                    swiglu_limit=7.0, rope_parameters=yarn(factor=8.0, beta_fast=4.0, beta_slow=1.0, truncate=False)),
+                    swiglu_limit=7.0, rope_parameters=yarn(theta=100.0, factor=8.0, beta_fast=4.0, beta_slow=1.0, truncate=False)),
         keys=lambda c: {"expert_count": 6, "expert_used_count": 3, "expert_feed_forward_length": 14,
                         "attention.sliding_window": 9, "rope.scaling.type": "yarn", "rope.scaling.factor": 8.0,
                         "rope.scaling.original_context_length": 32, "rope.scaling.yarn_beta_fast": 4.0,
                         "rope.scaling.yarn_beta_slow": 1.0},
         mistakes={"no windows": dict(sliding_window=4096), "a window one longer": dict(sliding_window=10),
-                  "rounded corners": dict(rope_parameters=yarn(factor=8.0, beta_fast=4.0, beta_slow=1.0, truncate=True)),
-                  "no YaRN": dict(rope_parameters=plain(10000.0)), "one expert fewer": dict(num_experts_per_tok=2)}),
+                  "rounded corners": dict(rope_parameters=yarn(theta=100.0, factor=8.0, beta_fast=4.0, beta_slow=1.0, truncate=True)),
+                  "no YaRN": dict(rope_parameters=plain(100.0)), "one expert fewer": dict(num_experts_per_tok=2)}),
     "exaone-moe": dict(
         family="exaone-moe", cls="ExaoneMoeForCausalLM", vocab=QWEN,
         names=PRE_FFN | EXPERTS | SHARED | {"mlp.gate.e_score_correction_bias": "exp_probs_b.bias"},
         why="rope in three layers of four, which see windows of 9; a dense layer first, a selection bias, a shared expert",
         config=dict(hidden_size=24, num_hidden_layers=5, num_attention_heads=4, num_key_value_heads=2,
-                    intermediate_size=20, moe_intermediate_size=10, num_experts=8, num_experts_per_tok=3,
+                    intermediate_size=16, moe_intermediate_size=6, num_experts=6, num_experts_per_tok=3,
                     num_shared_experts=2, sliding_window=9, rms_norm_eps=1e-3, tie_word_embeddings=False,
                     rope_parameters=plain(10000.0)),
         keys=lambda c: {"attention.sliding_window": 9, "attention.sliding_window_pattern": [True] * 3 + [False, True],
-                        "expert_count": 8, "expert_used_count": 3, "expert_feed_forward_length": 10,
-                        "expert_shared_feed_forward_length": 20, "expert_shared_count": 2, "expert_weights_scale": 2.5,
+                        "expert_count": 6, "expert_used_count": 3, "expert_feed_forward_length": 6,
+                        "expert_shared_feed_forward_length": 12, "expert_shared_count": 2, "expert_weights_scale": 2.5,
                         "expert_weights_norm": True, "expert_gating_func": 2, "leading_dense_block_count": 1,
                         "rope.dimension_count": 6},
         mistakes={"no windows": dict(sliding_window=4096), "a window one longer": dict(sliding_window=10),
-                  "rope everywhere": dict(sliding_window=None), "one expert fewer": dict(num_experts_per_tok=2)}),
+                  "full everywhere": dict(layer_types=kinds("fffff")), "one expert fewer": dict(num_experts_per_tok=2)}),
     "afmoe": dict(
         family="afmoe", cls="AfmoeForCausalLM", vocab=QWEN,
         names=EXPERTS | SHARED | {"post_attention_layernorm.weight": "post_attention_norm.weight",
@@ -166,12 +221,12 @@ MODELS |= {
                                   "mlp.router.gate.weight": "ffn_gate_inp.weight",
                                   "mlp.expert_bias": "exp_probs_b.bias"},
         why="a gate on each value that attention gives, norms after the branches of experts too, scaled embeddings",
-        config=dict(hidden_size=24, num_hidden_layers=5, num_attention_heads=4, num_key_value_heads=2, head_dim=10,
-                    intermediate_size=20, moe_intermediate_size=10, num_experts=8, num_experts_per_tok=3,
+        config=dict(hidden_size=24, num_hidden_layers=5, num_attention_heads=4, num_key_value_heads=2, head_dim=8,
+                    intermediate_size=20, moe_intermediate_size=6, num_experts=6, num_experts_per_tok=3,
                     num_shared_experts=1, num_dense_layers=1, route_scale=2.826, mup_enabled=True, sliding_window=9,
                     rms_norm_eps=1e-3, rope_parameters=plain(10000.0)),
-        keys=lambda c: {"attention.sliding_window": 9, "expert_count": 8, "expert_used_count": 3,
-                        "expert_feed_forward_length": 10, "expert_shared_count": 1, "expert_weights_scale": 2.826,
+        keys=lambda c: {"attention.sliding_window": 9, "expert_count": 6, "expert_used_count": 3,
+                        "expert_feed_forward_length": 6, "expert_shared_count": 1, "expert_weights_scale": 2.826,
                         "expert_weights_norm": True, "expert_gating_func": 2, "leading_dense_block_count": 1},
         mistakes={"no windows": dict(sliding_window=4096), "a window one longer": dict(sliding_window=10),
                   "embeddings not scaled": dict(mup_enabled=False), "one expert fewer": dict(num_experts_per_tok=2)}),
@@ -179,23 +234,23 @@ MODELS |= {
         family="cohere2moe", cls="Cohere2MoeForCausalLM", vocab=QWEN,
         names=EXPERTS | SHARED | {"input_layernorm.weight": "attn_norm.weight"},
         why="LayerNorm, mixer and network side by side, half of experts and shared expert, windows after a full layer",
-        config=dict(hidden_size=24, num_hidden_layers=5, num_attention_heads=4, num_key_value_heads=2, head_dim=10,
-                    intermediate_size=12, num_experts=8, num_experts_per_tok=3, num_shared_experts=2,
+        config=dict(hidden_size=24, num_hidden_layers=5, num_attention_heads=4, num_key_value_heads=2, head_dim=8,
+                    intermediate_size=6, num_experts=6, num_experts_per_tok=3, num_shared_experts=2,
                     expert_selection_fn="sigmoid", logit_scale=0.25, sliding_window=9, layer_norm_eps=1e-3,
                     mlp_layer_types=["dense"] + ["sparse"] * 4, layer_types=kinds("fwwwf"),
                     prefix_dense_intermediate_size=20, tie_word_embeddings=True, rope_parameters=plain(10000.0)),
         keys=lambda c: {"attention.layer_norm_rms_epsilon": None, "attention.layer_norm_epsilon": 1e-3,
                         "feed_forward_length": 20, "attention.sliding_window": 9,
                         "attention.sliding_window_pattern": [False, True, True, True, False],
-                        "logit_scale": 0.25, "expert_count": 8, "expert_used_count": 3, "expert_feed_forward_length": 12,
-                        "expert_shared_count": 2, "expert_shared_feed_forward_length": 24, "expert_weights_norm": True,
-                        "expert_gating_func": 2, "leading_dense_block_count": 1, "rope.dimension_count": 10},
+                        "logit_scale": 0.25, "expert_count": 6, "expert_used_count": 3, "expert_feed_forward_length": 6,
+                        "expert_shared_count": 2, "expert_shared_feed_forward_length": 12, "expert_weights_norm": True,
+                        "expert_gating_func": 2, "leading_dense_block_count": 1, "rope.dimension_count": 8},
         mistakes={"no windows": dict(sliding_window=4096), "a window one longer": dict(sliding_window=10),
                   "epsilon 1e-5": dict(layer_norm_eps=1e-5), "logits not scaled": dict(logit_scale=1.0),
                   "a sum": dict(shared_expert_combination_strategy="sum"),
                   "one expert fewer": dict(num_experts_per_tok=2)}),
     "llama4": dict(
-        family="llama4", cls="Llama4ForCausalLM", vocab=LLAMA, turned=True,
+        family="llama4", cls="Llama4ForCausalLM", vocab=LLAMA,
         names=PRE_FFN | {"feed_forward.experts.gate_up_proj": turned_halves,
                          "feed_forward.experts.down_proj": transposed("ffn_down_exps.weight"),
                          "feed_forward.router.weight": "ffn_gate_inp.weight",
@@ -212,31 +267,121 @@ MODELS |= {
                         "expert_feed_forward_length": 12, "rope.dimension_count": 8},
         mistakes={"chunks one longer": dict(attention_chunk_size=17), "no temperature": dict(attn_temperature_tuning=False),
                   "no bare norms": dict(use_qk_norm=False), "rope everywhere": dict(no_rope_layers=[1] * 4)}),
+    "phi3": dict(
+        family="phi3", cls="Phi3ForCausalLM", vocab=LLAMA,
+        names=PRE_FFN | {"self_attn.qkv_proj.weight": "attn_qkv.weight", "mlp.gate_up_proj.weight": "ffn_up.weight"},
+        why="longrope in a context beyond the original: the long factors; fused q k v, fused gate and up; half of a head turned",
+        config=dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, intermediate_size=28,
+                    rms_norm_eps=1e-3, original_max_position_embeddings=32,
+                    rope_parameters=dict(rope_type="longrope", rope_theta=10000.0, partial_rotary_factor=0.5,
+                                         short_factor=[1.0, 1.5], long_factor=[2.0, 6.0])),
+        keys=lambda c: {"rope.dimension_count": 4, "rope.scaling.type": "longrope",
+                        "rope.scaling.original_context_length": 32,
+                        "rope.scaling.attn_factor": math.sqrt(1 + math.log(256 / 32) / math.log(32))},
+        tensors=lambda c: [("rope_factors_long.weight", np.array(c.rope_parameters["long_factor"], np.float32)),
+                           ("rope_factors_short.weight", np.array(c.rope_parameters["short_factor"], np.float32))],
+        mistakes={"short factors": dict(rope_parameters=dict(rope_type="longrope", rope_theta=10000.0, partial_rotary_factor=0.5,
+                                                             short_factor=[1.0, 1.5], long_factor=[1.0, 1.5]))}),
+    "phi3-short": dict(
+        family="phi3", cls="Phi3ForCausalLM", vocab=LLAMA,
+        names=PRE_FFN | {"self_attn.qkv_proj.weight": "attn_qkv.weight", "mlp.gate_up_proj.weight": "ffn_up.weight"},
+        why="longrope in a context that is the original: the short factors; windows of 11 everywhere",
+        config=dict(hidden_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=4, intermediate_size=28,
+                    rms_norm_eps=1e-3, original_max_position_embeddings=256, sliding_window=11,
+                    rope_parameters=dict(rope_type="longrope", rope_theta=10000.0,
+                                         short_factor=[1.0, 1.5, 2.0], long_factor=[2.0, 6.0, 9.0])),
+        keys=lambda c: {"rope.dimension_count": 6, "rope.scaling.type": "longrope", "attention.sliding_window": 11,
+                        "rope.scaling.original_context_length": 256, "rope.scaling.attn_factor": 1.0},
+        tensors=lambda c: [("rope_factors_long.weight", np.array(c.rope_parameters["long_factor"], np.float32)),
+                           ("rope_factors_short.weight", np.array(c.rope_parameters["short_factor"], np.float32))],
+        mistakes={"no windows": dict(sliding_window=None), "a window one longer": dict(sliding_window=12),
+                  "no factors": dict(rope_parameters=plain(10000.0))}),
+    "granitemoe": dict(
+        family="granitemoe", cls="GraniteMoeForCausalLM", vocab=QWEN, turned=True,
+        names=PRE_FFN | {"block_sparse_moe.router.weight": "ffn_gate_inp.weight",
+                         "block_sparse_moe.experts.gate_up_proj": halves,
+                         "block_sparse_moe.experts.down_proj": "ffn_down_exps.weight"},
+        why="four multipliers: of embeddings, scores, branches and logits; top-3 of 8",
+        config=dict(hidden_size=24, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, intermediate_size=12,
+                    num_local_experts=8, num_experts_per_tok=3, rms_norm_eps=1e-3, tie_word_embeddings=True,
+                    embedding_multiplier=6.0, logits_scaling=3.0, residual_multiplier=0.4, attention_multiplier=0.3,
+                    rope_parameters=plain(10000.0)),
+        keys=lambda c: {"embedding_scale": 6.0, "logit_scale": 3.0, "residual_scale": 0.4, "attention.scale": 0.3,
+                        "expert_count": 8, "expert_used_count": 3, "rope.dimension_count": 6},
+        mistakes={"embeddings not scaled": dict(embedding_multiplier=1.0), "logits not scaled": dict(logits_scaling=1.0),
+                  "branches not scaled": dict(residual_multiplier=1.0), "the usual scores": dict(attention_multiplier=6 ** -0.5),
+                  "one expert fewer": dict(num_experts_per_tok=2)}),
+    "granite": dict(
+        family="granite", cls="GraniteForCausalLM", vocab=QWEN, turned=True, names=PRE_FFN,
+        why="the four multipliers in a dense model",
+        config=dict(hidden_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, intermediate_size=28,
+                    rms_norm_eps=1e-3, tie_word_embeddings=True, embedding_multiplier=6.0, logits_scaling=3.0,
+                    residual_multiplier=0.4, attention_multiplier=0.3, rope_parameters=plain(10000.0)),
+        keys=lambda c: {"embedding_scale": 6.0, "logit_scale": 3.0, "residual_scale": 0.4, "attention.scale": 0.3,
+                        "rope.dimension_count": 6},
+        mistakes={"embeddings not scaled": dict(embedding_multiplier=1.0), "logits not scaled": dict(logits_scaling=1.0),
+                  "branches not scaled": dict(residual_multiplier=1.0), "the usual scores": dict(attention_multiplier=6 ** -0.5)}),
     "step35": dict(
-        family="step35", cls="Step3p7ForConditionalGeneration", vocab=QWEN, plus=True,
+        family="step35", cls="Step3p7Text", vocab=QWEN, plus=True, pad=1,
         names=PRE_FFN | EXPERTS | SHARED | {"self_attn.g_proj.weight": "attn_gate.weight",
                                             "mlp.gate.e_score_correction_bias": "exp_probs_b.bias"},
-        why="a gate on each head, more heads in windows of 9, half of a full layer's head turned, clamped SwiGLU",
-        config=dict(), keys=lambda c: {}, mistakes={}),
+        why="a gate on each head, more heads in windows of 9, half of a full layer's head turned and its rope scaled, clamps",
+        config=dict(hidden_size=24, num_hidden_layers=4, num_attention_heads=4, num_sliding_attention_heads=6,
+                    num_key_value_heads=2, head_dim=8, intermediate_size=16, moe_intermediate_size=6, share_expert_dim=10,
+                    moe_num_experts=6, moe_top_k=2, moe_router_scaling_factor=3.0, gating=True,
+                    mlp_layer_types=["dense"] + ["sparse"] * 3, layer_types=kinds("fwwf"), sliding_window=9,
+                    swiglu_limits=[0.0, 0.0, 0.4, 0.5], swiglu_limits_shared=[0.0, 0.3, 0.0, 0.6], rms_norm_eps=1e-3,
+                    rope_parameters={"full_attention": dict(rope_type="llama3", rope_theta=200.0, partial_rotary_factor=0.5,
+                                                            factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0,
+                                                            original_max_position_embeddings=24),
+                                     "sliding_attention": plain(10000.0)}),
+        keys=lambda c: {"attention.head_count": [4, 6, 6, 4], "attention.head_count_kv": [2, 2, 2, 2],
+                        "attention.sliding_window": 9, "attention.sliding_window_pattern": [False, True, True, False],
+                        "rope.dimension_count": 8, "rope.freq_base_swa": 10000.0, "expert_count": 6, "expert_used_count": 2,
+                        "expert_feed_forward_length": 6, "expert_shared_feed_forward_length": 10,
+                        "expert_weights_scale": 3.0, "expert_weights_norm": True, "expert_gating_func": 2,
+                        "swiglu_clamp_exp": [0.0, 0.0, 0.4, 0.5], "swiglu_clamp_shexp": [0.0, 0.3, 0.0, 0.6]},
+        tensors=lambda c: [("rope_freqs.weight", step_divisors(c))],
+        mistakes={"no windows": dict(sliding_window=4096), "a window one longer": dict(sliding_window=10),
+                  "no clamps": dict(swiglu_limits=None, swiglu_limits_shared=None),
+                  "one expert fewer": dict(moe_top_k=1)}),
+    "gemma4": dict(
+        family="gemma4", cls="Gemma4ForCausalLM", vocab=LLAMA | dict(bos=True), names=SANDWICH | GEMMA4,
+        why="experts beside a dense network, each with norms of its own; full layers have wider heads, a quarter of them turned,"
+            " one KV head, and values that are the keys as they were; windows of 9",
+        config=GEMMA4_CONFIG | dict(enable_moe_block=True, num_experts=6, top_k_experts=2, moe_intermediate_size=6,
+                                    attention_k_eq_v=True, num_global_key_value_heads=1),
+        keys=lambda c: gemma4_keys(c) | {"expert_count": 6, "expert_used_count": 2, "expert_feed_forward_length": 6,
+                                         "attention.head_count_kv": [2, 2, 1, 2, 1]},
+        tensors=lambda c: [("rope_freqs.weight", np.array([1.0] * 2 + [1e30] * 6, np.float32))],
+        mistakes={"no windows": dict(sliding_window=4096), "a window one longer": dict(sliding_window=10),
+                  "no cap of logits": dict(final_logit_softcapping=None), "one expert fewer": dict(top_k_experts=1)}),
+    "gemma4-dense": dict(
+        family="gemma4", cls="Gemma4ForCausalLM", vocab=LLAMA | dict(bos=True), names=SANDWICH | GEMMA4,
+        why="the same without experts, with values of their own",
+        config=GEMMA4_CONFIG, keys=lambda c: gemma4_keys(c),
+        tensors=lambda c: [("rope_freqs.weight", np.array([1.0] * 2 + [1e30] * 6, np.float32))],
+        mistakes={"no windows": dict(sliding_window=4096), "a window one longer": dict(sliding_window=10)}),
 }
-del MODELS["step35"]
 
 
 def build(model, seed, **changed):
     """The judge's model with seeded weights whose spread keeps logits, routing and every branch apart."""
-    cls = getattr(transformers, model["cls"])
+    cls = globals().get(model["cls"]) or getattr(transformers, model["cls"])
     vocab = Vocabulary(**model["vocab"])
-    special = dict(bos_token_id=vocab.bos_id, eos_token_id=vocab.eos_id, pad_token_id=None)
+    special = dict(bos_token_id=vocab.bos_id, eos_token_id=vocab.eos_id, pad_token_id=model.get("pad"))
     made = cls.config_class(vocab_size=len(vocab), attn_implementation="eager", experts_implementation="eager",
                             **(FAST | special | model["config"] | changed))
     net = cls(made).double().eval()
     draw = np.random.default_rng(seed)
     for name, weight in net.named_parameters():
         shape = tuple(weight.shape)
-        if name.endswith("norm.weight"):
+        if "norm" in name:
             values = draw.uniform(0.4, 1.6, shape) - (1 if model.get("plus") else 0)
         elif name.endswith("bias"):
             values = draw.normal(0, 0.5, shape)
+        elif name.endswith(("router.scale", "per_expert_scale")):
+            values = draw.uniform(0.4, 1.6, shape)
         elif name.endswith("sinks"):
             values = draw.normal(0.5, 1.0, shape)
         elif name.endswith("embed_tokens.weight"):
@@ -249,6 +394,8 @@ def build(model, seed, **changed):
     for name, buffer in net.named_buffers():
         if name.endswith("correction_bias"):
             buffer.copy_(torch.from_numpy(draw.normal(0, 0.2, tuple(buffer.shape)).astype(np.float32)))
+        if name.endswith("layer_scalar"):
+            buffer.copy_(torch.from_numpy(draw.uniform(0.5, 1.5, (1,)).astype(np.float32)))
     net.tie_weights()
     return net, vocab
 
@@ -300,6 +447,7 @@ def add_key(writer, key, value):
 
 def write_gguf(path, name, net, vocab, model):
     config, family = net.config, model["family"]
+    config.allow_global_per_layer_attribute_access = True  # keys that differ between layers are in model["keys"]
     writer = gguf.GGUFWriter(path, family)
     writer.add_type("model")
     writer.add_name(f"weir golden {name}")
@@ -310,7 +458,7 @@ def write_gguf(path, name, net, vocab, model):
     keys = {"block_count": config.num_hidden_layers, "context_length": config.max_position_embeddings,
             "embedding_length": config.hidden_size, "feed_forward_length": config.intermediate_size,
             "attention.head_count": config.num_attention_heads, "attention.head_count_kv": config.num_key_value_heads,
-            "attention.layer_norm_rms_epsilon": config.rms_norm_eps, "attention.key_length": head,
+            "attention.layer_norm_rms_epsilon": getattr(config, "rms_norm_eps", None), "attention.key_length": head,
             "attention.value_length": head, "rope.freq_base": rope.get("full_attention", rope)["rope_theta"]}
     for suffix, value in (keys | model["keys"](config)).items():
         if value is not None:
@@ -329,10 +477,14 @@ def routing_gap(net, ids):
     gaps, hooks = [], []
 
     def note(module, inputs, output):
-        scores = torch.nn.functional.linear(inputs[0].reshape(-1, inputs[0].shape[-1]), module.weight)
+        weight = (getattr(module, "gate", None) or getattr(module, "proj", None) or module).weight
+        scores = torch.nn.functional.linear(inputs[0].reshape(-1, inputs[0].shape[-1]), weight)
         if getattr(module, "bias", None) is not None:
             scores = scores + module.bias
-        ranked = torch.sigmoid(scores).sort(-1, descending=True).values
+        selection = inputs[1] if len(inputs) > 1 else getattr(module, "e_score_correction_bias", 0.0)
+        if hasattr(module, "per_expert_scale"):
+            return
+        ranked = (torch.sigmoid(scores) + selection).sort(-1, descending=True).values
         gaps.append((ranked[:, module.top_k - 1] - ranked[:, module.top_k]).min().item())
 
     for module in net.modules():
