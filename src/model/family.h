@@ -30,8 +30,8 @@ enum weir_part {
     WEIR_PART_KEYS_AS_VALUES = 1 << 19, /* values are what keys were, where v has no tensor */
     WEIR_PART_FULL_BIAS = 1 << 28,      /* biases on attention's output, router and experts */
     WEIR_PART_FUSED_UP = 1 << 29,       /* gate and up of a network in one tensor, ffn_up */
-    WEIR_PART_BESIDE = INT32_MIN,       /* bit 31: experts beside a dense network, with norms each */
-    WEIR_PART_LATENT = 1 << 12,        /* mixers are latent attention                  */
+    WEIR_PART_BESIDE = INT32_MIN, /* bit 31: experts beside a dense network, with norms each */
+    WEIR_PART_LATENT = 1 << 12,   /* mixers are latent attention                  */
     /* What a layer has, as keys say: */
     WEIR_PART_ATTENTION = 1 << 13,   /* a mixer of keys and values                   */
     WEIR_PART_PLAIN_QUERY = 1 << 14, /* latent: queries by one matrix ...            */
