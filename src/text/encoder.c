@@ -227,9 +227,13 @@ size_t weir_text_encoder_least(const weir_text_encoder *encoder)
     /* A run of unknown characters is one token. */
     if (!text->model->has_alphabet && !text->has_all_bytes)
         return 0;
+    for (uint32_t index = 0; index < text->rules.split_count; index++)
+        if (text->rules.splits[index].keep != WEIR_KEEP_ALL)
+            return 0;
     /* Joining characters makes them shorter, to a third at most. */
     enum { JOINED_MAX = 3 };
-    size_t held = plain->pieces.length + weir_text_normal_held(&plain->normal) / JOINED_MAX;
+    size_t held =
+        plain->pieces.length + weir_text_normal_held(&plain->normal, &text->rules) / JOINED_MAX;
     if (plain->split != NULL)
         held += weir_text_split_held(plain->split);
     return (held + text->longest_bytes - 1) / text->longest_bytes;

@@ -311,14 +311,13 @@ enum weir_status weir_text_normal_feed(struct weir_text_normal *normal,
     return WEIR_OK;
 }
 
-size_t weir_text_normal_held(const struct weir_text_normal *normal)
+size_t weir_text_normal_held(const struct weir_text_normal *normal,
+                             const struct weir_text_rules *rules)
 {
-    size_t held = 0;
-    for (size_t index = 0; index < WEIR_NORMAL_MAX; index++) {
-        const struct weir_text_nfc *nfc = &normal->states[index].nfc;
-        held += nfc->held_count - nfc->given_count;
-    }
-    return held;
+    if (rules->normal_count == 0)
+        return 0;
+    const struct weir_text_nfc *nfc = &normal->states[rules->normal_count - 1].nfc;
+    return nfc->held_count - nfc->given_count;
 }
 
 void weir_text_normal_deinit(struct weir_text_normal *normal)

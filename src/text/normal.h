@@ -68,8 +68,9 @@ enum weir_status weir_text_normal_feed(struct weir_text_normal *normal,
                                        const struct weir_text_rules *rules, const char *bytes,
                                        size_t length, bool ends, struct weir_bytes *out,
                                        struct weir_err *err);
-/* Bytes that are held and cannot vanish. */
-size_t weir_text_normal_held(const struct weir_text_normal *normal);
+/* Bytes that are held and cannot vanish: no step follows that might take them away. */
+size_t weir_text_normal_held(const struct weir_text_normal *normal,
+                             const struct weir_text_rules *rules);
 void weir_text_normal_deinit(struct weir_text_normal *normal);
 
 /* SentencePiece's map (charsmap.c). */

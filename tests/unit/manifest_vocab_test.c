@@ -32,6 +32,12 @@ static void vocab_is_refused(const char *const *words)
     weir_manifest_close(&manifest);
 }
 
+static void put_false(const char *name)
+{
+    put_key(name, GGUF_BOOL);
+    put(0, 1);
+}
+
 /* The image's vocabulary; *manifest is the caller's to close. */
 static const struct weir_vocab *vocab_of(weir_manifest **manifest)
 {
@@ -93,6 +99,31 @@ static void what_a_file_does_not_say_follows_from_its_model(void **state)
     vocab = vocab_of(&manifest);
     assert_true(vocab->add_bos && vocab->bos_id == WEIR_TOKEN_NONE);
     weir_manifest_close(&manifest);
+    begin_vocab("gpt2", 2);
+    put_text_key(KEY("pre"), "tekken");
+    put_false(KEY("add_bos_token"));
+    vocab = vocab_of(&manifest);
+    assert_false(vocab->add_bos);
+    weir_manifest_close(&manifest);
+    begin_vocab("gemma4", 1); /* files say that it is not added, and it must be */
+    put_false(KEY("add_bos_token"));
+    vocab = vocab_of(&manifest);
+    assert_true(vocab->add_bos && !vocab->add_space_prefix);
+    weir_manifest_close(&manifest);
+    begin_vocab("t5", 0);
+    vocab = vocab_of(&manifest);
+    assert_true(vocab->eos_id == 1 && vocab->unk_id == 2 && vocab->bos_id == WEIR_TOKEN_NONE);
+    assert_true(vocab->add_eos && !vocab->add_bos && vocab->squeeze_spaces);
+    assert_int_equal(vocab->charsmap.length, 0);
+    weir_manifest_close(&manifest);
+    begin_vocab("bert", 3);
+    put_u32_key(KEY("cls_token_id"), 1);
+    put_u32_key(KEY("seperator_token_id"), 2);
+    put_false(KEY("normalizer.lowercase"));
+    vocab = vocab_of(&manifest);
+    assert_true(vocab->bos_id == 1 && vocab->eos_id == 2 && vocab->add_bos && vocab->add_eos);
+    assert_true(vocab->strip_accents && !vocab->lowercase);
+    weir_manifest_close(&manifest);
     begin(3, 0, 2); /* one token: the usual BOS and EOS are not there */
     put_text_key(KEY("model"), "llama");
     put_array_key(KEY("tokens"), GGUF_STRING, 1);
@@ -101,6 +132,25 @@ static void what_a_file_does_not_say_follows_from_its_model(void **state)
     assert_true(vocab->bos_id == WEIR_TOKEN_NONE && vocab->eos_id == WEIR_TOKEN_NONE);
     assert_int_equal(vocab->unk_id, 0);
     weir_manifest_close(&manifest);
+}
+
+static void a_map_of_characters_is_an_array_of_bytes(void **state)
+{
+    (void)state;
+    static const uint32_t types[] = {GGUF_U8, GGUF_I8};
+    for (size_t row = 0; row < WEIR_COUNT(types); row++) {
+        weir_manifest *manifest = NULL;
+        begin_vocab("t5", 1);
+        put_array_key(KEY("precompiled_charsmap"), types[row], 3);
+        put_bytes("\x01\xff", 3);
+        const struct weir_vocab *vocab = vocab_of(&manifest);
+        assert_int_equal(vocab->charsmap.length, 3);
+        assert_memory_equal(vocab->charsmap.start, "\x01\xff", 3);
+        weir_manifest_close(&manifest);
+    }
+    begin_vocab("t5", 1);
+    put_text_key(KEY("precompiled_charsmap"), "abc");
+    vocab_is_refused(WORDS(KEY("precompiled_charsmap"), "not an array of bytes"));
 }
 
 static void a_vocabulary_has_a_model_and_tokens(void **state)
@@ -354,6 +404,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_vocabulary_is_read_once),
         cmocka_unit_test(what_a_file_does_not_say_follows_from_its_model),
+        cmocka_unit_test(a_map_of_characters_is_an_array_of_bytes),
         cmocka_unit_test(a_vocabulary_has_a_model_and_tokens),
         cmocka_unit_test(tokens_and_merges_have_a_longest_length),
         cmocka_unit_test(every_token_has_one_type_and_one_score),

@@ -167,9 +167,10 @@ static void parts_have_the_ids_of_the_whole(weir_text *text, const char *name, i
 static void byte_level_ids_do_not_depend_on_the_parts(void **state)
 {
     (void)state;
-    static const char *const names[] = {"gpt-2",       "olmo",   "smollm",       "qwen2",
-                                        "llama-bpe",   "dbrx",   "deepseek-llm", "deepseek-coder",
-                                        "deepseek-v3", "default"};
+    static const char *const names[] = {
+        "gpt-2",        "olmo",           "smollm",      "qwen2",   "llama-bpe", "dbrx",
+        "deepseek-llm", "deepseek-coder", "deepseek-v3", "default", "gpt-4o",    "kimi-k2",
+        "exaone-moe",   "cohere2moe",     "qwen35",      "bloom"};
     uint64_t random = 11;
     for (size_t row = 0; row < WEIR_COUNT(names); row++)
         for (int vocabulary = 0; vocabulary < 4; vocabulary++) {
@@ -193,6 +194,37 @@ static void sentencepiece_ids_do_not_depend_on_the_parts(void **state)
         make_sentencepiece(&toy, vocabulary % 2 == 0, vocabulary % 4 >= 2, &random);
         weir_text *text = toy_open(&toy);
         parts_have_the_ids_of_the_whole(text, "llama", 60, &random);
+        weir_text_destroy(&text);
+    }
+}
+
+/* The same tokens for the other models of characters: by rank with merges of any two, by
+ * likelihood, and the longest of a word. */
+static void ids_of_other_models_do_not_depend_on_the_parts(void **state)
+{
+    (void)state;
+    static char merges[TOY_MERGE_MAX][8];
+    static const char *const models[] = {"gemma4", "t5", "bert"};
+    uint64_t random = 13;
+    for (int vocabulary = 0; vocabulary < 36; vocabulary++) {
+        struct toy toy;
+        const char *model = models[vocabulary % 3];
+        make_sentencepiece(&toy, vocabulary % 2 == 0, vocabulary % 4 >= 2, &random);
+        toy.vocab.model = toy_bytes(model);
+        toy.vocab.add_space_prefix = vocabulary % 3 == 1;
+        toy.vocab.squeeze_spaces = vocabulary % 5 == 0;
+        toy.vocab.lowercase = vocabulary % 7 == 0;
+        toy.vocab.strip_accents = vocabulary % 2 == 0;
+        for (size_t turn = 0; turn < TOY_MERGE_MAX; turn++) {
+            /* the four letters are the tokens behind the bytes and the unknown one */
+            const struct weir_bytes left = toy.tokens[257 + weir_random_next(&random) % 4];
+            const struct weir_bytes right = toy.tokens[257 + weir_random_next(&random) % 4];
+            snprintf(merges[turn], sizeof(merges[turn]), "%.*s %.*s", (int)left.length, left.start,
+                     (int)right.length, right.start);
+            toy_merge(&toy, merges[turn]);
+        }
+        weir_text *text = toy_open(&toy);
+        parts_have_the_ids_of_the_whole(text, model, 60, &random);
         weir_text_destroy(&text);
     }
 }
@@ -356,6 +388,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(byte_level_ids_do_not_depend_on_the_parts),
         cmocka_unit_test(sentencepiece_ids_do_not_depend_on_the_parts),
+        cmocka_unit_test(ids_of_other_models_do_not_depend_on_the_parts),
         cmocka_unit_test(tokens_that_depend_on_what_is_far_behind_wait_for_it),
         cmocka_unit_test(memory_does_not_grow_with_the_text),
         cmocka_unit_test(what_has_no_ids_yet_is_counted),

@@ -104,6 +104,7 @@ def everything():
                                               pre_tokenizers.Digits(), byte_level()]), normalizers.NFD(), decoders.ByteLevel()),
         "llama": fallback(None, norms([normalizers.Prepend(MARK), normalizers.Replace(" ", MARK)]), template=("<s>", None)),
         "gemma": fallback(split(" ", "merged_with_previous"), normalizers.Replace(" ", MARK), added=[added("<think>", special=False)]),
+        "lines": fallback(split(Regex(r"[^\n]+|[\n]+")), normalizers.Replace(" ", MARK), added=["<|end|>"]),
         "metaspace": fallback(metaspace(MARK, "first", split=False), None, template=("<s>", None)),
         "words": without_bytes(metaspace(MARK, "always"), norms([normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase()]), True),
         "unfused": without_bytes(pre_tokenizers.WhitespaceSplit(), normalizers.Strip(), False),
