@@ -54,6 +54,14 @@ static uint64_t shrink_slots(struct weir_engine *engine, uint64_t bytes)
     return engine->store == NULL ? 0 : weir_store_shrink(engine->store, bytes);
 }
 
+/* The ceiling that has so much more room, in whole MiB: what slots that are away leave behind is
+ * little beside one. */
+static unsigned long long ceiling_with(const struct weir_engine *engine, uint64_t lack_bytes)
+{
+    enum { STEP_BYTES = 1 << 20 };
+    return weir_align_up(engine->plan.budget_bytes + lack_bytes + STEP_BYTES / 2, STEP_BYTES);
+}
+
 enum weir_status weir_engine_room_for_pages(struct weir_engine *engine, uint32_t page_count,
                                             struct weir_err *err)
 {
@@ -66,13 +74,15 @@ enum weir_status weir_engine_room_for_pages(struct weir_engine *engine, uint32_t
             return weir_state_populate(engine->state, page_count, err);
         if (weir_state_forget_oldest(engine->state))
             continue;
-        if (shrink_slots(engine, lack_bytes - have_bytes) < lack_bytes - have_bytes) {
+        const uint64_t missing_bytes = lack_bytes - have_bytes;
+        if (shrink_slots(engine, missing_bytes) < missing_bytes) {
             char size[32];
             return WEIR_FAIL(err, WEIR_ERR_NOMEM,
                              "keys and values need %s more, and no expert slot can be given back: "
-                             "the ceiling is too small for this text, or the kernel does not take "
-                             "memory back (is it locked?)",
-                             weir_format_size(lack_bytes, size, sizeof(size)));
+                             "the ceiling is too small for this text (--mem %llu would do), or the "
+                             "kernel does not take memory back (is it locked?)",
+                             weir_format_size(lack_bytes, size, sizeof(size)),
+                             ceiling_with(engine, missing_bytes));
         }
     }
 }
@@ -101,9 +111,9 @@ enum weir_status weir_engine_room_for_session(struct weir_engine *engine, struct
         if (shrink_slots(engine, lack_bytes) < lack_bytes)
             return WEIR_FAIL(err, WEIR_ERR_NOMEM,
                              "no room under the ceiling for a session more beside %u: it lacks "
-                             "%llu bytes (with --mem %llu it has them)",
+                             "%llu bytes (--mem %llu would do)",
                              engine->session_count, (unsigned long long)lack_bytes,
-                             (unsigned long long)(engine->plan.budget_bytes + lack_bytes));
+                             ceiling_with(engine, lack_bytes));
     }
 }
 

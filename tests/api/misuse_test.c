@@ -78,6 +78,11 @@ static void *call_everything(void *user)
     expect_running(weir_session_adopt(other, prompt, 3, &adopted, &err), &err);
     err = (struct weir_err){0};
     expect_running(weir_session_eval(running, prompt, 1, NULL, NULL, &err), &err);
+    struct weir_eval eval = {.session = other, .ids = prompt, .count = 1, .done = 9};
+    err = (struct weir_err){0};
+    expect_running(weir_engine_eval(engine, &eval, 1, &err), &err);
+    assert_int_equal(eval.status, WEIR_ERR_ARG);
+    assert_int_equal(eval.done, 0);
     err = (struct weir_err){0};
     expect_running(weir_session_eval(other, prompt, 1, NULL, NULL, &err), &err);
     assert_null(made);

@@ -282,10 +282,17 @@ def test_ids_are_checked_before_the_load(folder):
 
 def test_failures_exit_1():
     for args in (["run", "no-such.gguf", "-p", "x"], ["info", "no-such.gguf"], ["plan", __file__],
-                 ["eval", DEMO, "--tokens", "no-such.ids"], ["run", DEMO, "--ids", "4000000000"]):
+                 ["eval", DEMO, "--tokens", "no-such.ids"], ["run", DEMO, "--ids", "4000000000"],
+                 ["run", "/dev/zero", "-p", "x"]):
         done = weir(*args)
         check(done.returncode == 1, f"weir {args}: exit {done.returncode}, wanted 1: {done.stderr}")
         check(done.stdout == b"" and done.stderr.startswith(b"weir: "), f"weir {args}: {done.stdout} {done.stderr}")
+
+
+def test_doctor_of_a_path_that_is_not_there():
+    done = weir("doctor", "no-such-folder", "--json")
+    check(done.returncode == 1 and b"no-such-folder: No such file" in done.stderr, f"{done.returncode} {done.stderr}")
+    check(json.loads(done.stdout)["n_cpu"] > 0, "the machine is described all the same")
 
 
 def test_help():

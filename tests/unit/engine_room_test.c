@@ -95,25 +95,52 @@ static void slots_come_back_when_a_long_text_ends(void **state)
     assert_int_equal(weir_engine_close(&engine), WEIR_OK);
 }
 
-/* Sessions are made until the ceiling is full; each one that ends makes room for another. */
+/* Sessions with a short text each, until there is no room for one more, or `most`. Returns how many
+ * there are, and why there is no other. */
+static uint32_t fill(weir_engine *engine, weir_session **sessions, uint32_t most,
+                     struct weir_err *err)
+{
+    uint32_t count = 0;
+    while (count < most && weir_session_create(&sessions[count], engine, err) == WEIR_OK)
+        evaluate(sessions[count++], 3, 2, 2);
+    weir_state_check(engine->state);
+    return count;
+}
+
+static void empty(weir_session **sessions, uint32_t count)
+{
+    for (uint32_t index = 0; index < count; index++)
+        weir_session_destroy(&sessions[index]);
+}
+
+/* Sessions are made until the ceiling is full; each one that ends makes room for another; and the
+ * ceiling that is named has room for one more. */
 static void the_ceiling_bounds_sessions_and_says_so(void **state)
 {
     struct weir_err err = {0};
-    static weir_session *sessions[MOST];
-    uint32_t count = 0;
+    static weir_session *sessions[MOST + 1];
     (void)state;
     weir_engine *engine = open_engine();
     const uint64_t all = live_slots(engine);
-    while (count < MOST && weir_session_create(&sessions[count], engine, &err) == WEIR_OK)
-        evaluate(sessions[count++], 3, 2, 2);
+    const uint32_t count = fill(engine, sessions, MOST, &err);
     printf("%d short sessions fit\n", (int)count);
     assert_true(count > N_CTX / 128); /* a longer context leaves more to share */
-    if (count < MOST)
-        assert_int_equal(err.status, WEIR_ERR_NOMEM);
-    weir_state_check(engine->state);
-    for (uint32_t index = 0; index < count; index++)
-        weir_session_destroy(&sessions[index]);
+    empty(sessions, count);
     assert_int_equal(live_slots(engine), all);
+    assert_int_equal(weir_engine_close(&engine), WEIR_OK);
+    if (count == MOST)
+        return;
+    assert_int_equal(err.status, WEIR_ERR_NOMEM);
+    const char *named = strstr(err.text, "--mem ");
+    assert_non_null(named);
+    struct weir_config config = {.model_path = DEMO,
+                                 .n_thread = 2,
+                                 .n_ctx = N_CTX,
+                                 .mem_bytes = strtoull(named + strlen("--mem "), NULL, 10)};
+    assert_int_equal(weir_engine_open(&engine, &config, &err), WEIR_OK);
+    const uint32_t more = fill(engine, sessions, count + 1, &err);
+    assert_int_equal(more, count + 1);
+    empty(sessions, more);
     assert_int_equal(weir_engine_close(&engine), WEIR_OK);
 }
 

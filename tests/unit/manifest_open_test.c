@@ -193,6 +193,7 @@ static void what_is_no_file_is_named(void **state)
     image.length = 0;
     write_image();
     is_not_opened(path, WEIR_ERR_FORMAT, 0, WORDS(path, "is empty"));
+    is_not_opened("/dev/zero", WEIR_ERR_FORMAT, 0, WORDS("/dev/zero", "found a device"));
     assert_int_equal(remove(path), 0);
 }
 
