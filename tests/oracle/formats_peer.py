@@ -15,16 +15,12 @@ from harness import DEMO, HELDOUT, LONG, check, peer, peer_perplexity, remove, s
 # A quantizer's recipe, and the format that must make up half of its file at least: rows that are no whole
 # super-block take another one. Other models are in Q8_0, Q4_0 (peer_demo.py) and Q4_1 (smollm2.py).
 RECIPES = {"Q5_0": "Q5_0", "Q5_1": "Q5_1", "IQ4_NL": "IQ4_NL", "MXFP4_MOE": "MXFP4", "Q2_K": "Q2_K", "Q3_K_S": "Q3_K",
-<<<<<<< HEAD
-           "Q4_K_S": "Q4_K", "Q5_K_S": "Q5_K", "Q6_K": "Q6_K", "IQ4_XS": "IQ4_XS"}
-QUICK = ("Q4_K_S", "IQ4_XS", "MXFP4_MOE")  # the others wait for `./run-tests long`
-=======
            "Q4_K_S": "Q4_K", "Q5_K_S": "Q5_K", "Q6_K": "Q6_K", "IQ4_XS": "IQ4_XS", "TQ1_0": "TQ1_0", "TQ2_0": "TQ2_0",
            "Q1_0": "Q1_0", "Q2_0": "Q2_0"}
 # The same, of those that want to know which weights matter.
 WEIGHTED = {"IQ1_S": "IQ1_S", "IQ1_M": "IQ1_M", "IQ2_XXS": "IQ2_XXS", "IQ2_XS": "IQ2_XS", "IQ2_S": "IQ2_S",
             "IQ3_XXS": "IQ3_XXS", "IQ3_S": "IQ3_S"}
->>>>>>> 4b64efc (kernels: the new formats with AVX2, IQ2 and IQ3 with NEON)
+QUICK = ("Q4_K_S", "IQ4_XS", "MXFP4_MOE", "IQ2_XXS")  # the others wait for `./run-tests long`
 
 
 def weigh(judge, folder):
@@ -57,13 +53,10 @@ def main():
         skip("models/demo/weir-demo.gguf is not there")
     folder = scratch_folder()
     try:
-        for recipe, name in RECIPES.items():
-            if not LONG and recipe not in QUICK:
-                continue
-            compare(judge, recipe, name, folder)
         matrix = weigh(judge, folder)
-        for recipe, name in WEIGHTED.items():
-            compare(judge, recipe, name, folder, "--imatrix", matrix)
+        for recipe, name in {**RECIPES, **WEIGHTED}.items():
+            if LONG or recipe in QUICK:
+                compare(judge, recipe, name, folder, *(["--imatrix", matrix] if recipe in WEIGHTED else []))
     finally:
         remove(folder)
 
