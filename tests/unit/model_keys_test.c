@@ -459,6 +459,27 @@ static void more_keys_than_any_memory_holds_are_refused(void **state)
     close_model();
 }
 
+/* Not the weights' fault, however large the largest of them is. */
+static void a_scale_that_overflows_is_named(void **state)
+{
+    static const char *const keys[] = {"qwen3moe.expert_weights_scale",
+                                       "qwen3moe.rope.scaling.attn_factor"};
+    (void)state;
+    open_model("qwen3moe");
+    for (size_t key = 0; key < WEIR_COUNT(keys); key++) {
+        const float scale = 1e38f;
+        struct model_run after =
+            run_changed(edit_with_key(&model, keys[key], EDIT_F32, &scale, sizeof(scale)));
+        char words[64];
+        snprintf(words, sizeof(words), "so is key %s, 1e+38", keys[key]);
+        assert_int_equal(after.status, WEIR_ERR_FORMAT);
+        if (strstr(after.err.text, words) == NULL)
+            fail_msg("\"%s\" does not say \"%s\"", after.err.text, words);
+        model_run_close(&after);
+    }
+    close_model();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -472,6 +493,7 @@ int main(void)
         cmocka_unit_test(blocks_that_guess_further_tokens_are_known_by_their_tensors),
         cmocka_unit_test(what_would_be_computed_otherwise_is_refused_unless_it_is_off),
         cmocka_unit_test(a_key_that_nobody_knows_is_a_warning),
+        cmocka_unit_test(a_scale_that_overflows_is_named),
         cmocka_unit_test(more_keys_than_any_memory_holds_are_refused),
         cmocka_unit_test(a_number_for_each_layer_is_read_where_layers_may_differ),
     };
