@@ -52,6 +52,7 @@ static const struct shape {
     {"8 heads share 128", 128, 128, 4, false},
     {"latent 512 + 64", 576, 512, 10, true},
     {"the same, 16 together", 576, 512, 16, true},
+    {"the same, expanded", 256, 256, 1, false},
 };
 
 static const unsigned level_flags[LEVEL_MAX] = {

@@ -23,7 +23,7 @@ static const char help_text[] =
     "  arch NAME\n"
     "  layers N\n"
     "  vocab N PRE                   tokens, and the name of the pre-tokenizer\n"
-    "  u32|f32 KEY NUMBER            key of the architecture; block_count is written by itself\n"
+    "  u32|f32|bool KEY NUMBER       key of the architecture; block_count is written by itself\n"
     "  i32s KEY NUMBER ...           the same, an array\n"
     "  tensor WHICH NAME TYPE COLS [ROWS [STACK]] [around MEAN SPREAD]\n"
     "where # begins a comment, and\n"
@@ -207,6 +207,10 @@ static void put_line(struct shape *shape, char **words, int count, FILE *to)
         const float value = (float)parse_number(shape, words[2]);
         put_key(to, name, GGUF_F32);
         put(to, &value, sizeof(value));
+    } else if (strcmp(words[0], "bool") == 0 && count == 3) {
+        const uint8_t value = parse_number(shape, words[2]) != 0.0;
+        put_key(to, name, GGUF_BOOL);
+        put(to, &value, 1);
     } else if (strcmp(words[0], "i32s") == 0) {
         put_key(to, name, GGUF_ARRAY);
         put_u32(to, GGUF_I32);

@@ -48,6 +48,9 @@ struct weir_family {
     /* What no key says: */
     enum weir_gating_kind gating;
     bool renormalizes, weighs_input; /* as in struct weir_gating */
+    bool sigmoid_with_bias; /* that is the gating where experts are chosen with a bias, as files
+                             * without a key mean it */
+    bool judges_by_best;    /* of softmax: a group counts as much as its best expert */
     struct weir_unit unit;
     enum weir_glu limited; /* what keys that give limits turn the unit into; SILU: there are none */
     struct weir_family_attention attention;

@@ -25,6 +25,7 @@ struct weir_gating {
     /* Experts are in n_group equal groups, of which n_group_used may be chosen from; n_group 0:
      * there are none. */
     uint32_t n_group, n_group_used;
+    uint32_t n_group_best; /* of its experts, by which a group is judged: 1 or 2 */
 };
 
 /* What a network makes of its gate and its other half. */

@@ -78,11 +78,12 @@ static void weigh_chosen(enum weir_gating_kind kind, float *weights, uint32_t n_
         weights[rank] = sigmoid(weights[rank]);
 }
 
-/* A group counts as much as its two best experts together (arXiv:2412.19437, section 2.1.2). */
-static float score_group(const float *selection, uint32_t count)
+/* A group counts as much as its two best experts together (DeepSeek-V3, arXiv:2412.19437 section
+ * 2.1.2), or as its best one (DeepSeek-V2, arXiv:2405.04434 section 2.2.2). */
+static float score_group(const float *selection, uint32_t count, uint32_t n_best)
 {
     uint32_t best[2] = {0};
-    const uint32_t found = weir_rank(selection, count, best, 2);
+    const uint32_t found = weir_rank(selection, count, best, n_best);
     return selection[best[0]] + (found > 1 ? selection[best[1]] : 0.0f);
 }
 
@@ -93,7 +94,7 @@ static void drop_groups(const struct weir_gating *gating, float *selection, uint
     float scores[WEIR_GROUP_MAX] = {0};
     uint32_t ranked[WEIR_GROUP_MAX];
     for (uint32_t group = 0; group < gating->n_group; group++)
-        scores[group] = score_group(selection + group * width, width);
+        scores[group] = score_group(selection + group * width, width, gating->n_group_best);
     weir_rank(scores, gating->n_group, ranked, gating->n_group);
     for (uint32_t rank = gating->n_group_used; rank < gating->n_group; rank++)
         for (uint32_t at = 0; at < width; at++)

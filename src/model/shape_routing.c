@@ -1,5 +1,6 @@
 /* shape_routing.c - how experts are chosen and weighed, from the keys. */
 #include <math.h>
+#include <stdio.h>
 
 #include "model/shape.h"
 
@@ -11,12 +12,27 @@ static const enum weir_gating_kind kinds[] = {
     [4] = WEIR_GATING_SQRT_SOFTPLUS,
 };
 
+/* Whether a layer's experts are chosen with a bias. */
+static bool has_selection_bias(const weir_manifest *manifest, const struct weir_shape *shape)
+{
+    char name[WEIR_KEY_NAME_MAX];
+    for (uint32_t layer = 0; layer < shape->n_layer; layer++) {
+        snprintf(name, sizeof(name), "blk.%u.exp_probs_b.bias", layer);
+        if (weir_manifest_tensor(manifest, name) != NULL)
+            return true;
+    }
+    return false;
+}
+
 static enum weir_status read_kind(const struct weir_key_reader *reader,
-                                  const struct weir_family *family, enum weir_gating_kind *kind)
+                                  const struct weir_family *family, const struct weir_shape *shape,
+                                  enum weir_gating_kind *kind)
 {
     uint32_t number = 0;
     WEIR_TRY(weir_key_count(reader, "expert_gating_func", 0, UINT32_MAX, 0, &number));
     *kind = family->gating;
+    if (number == 0 && family->sigmoid_with_bias && has_selection_bias(reader->manifest, shape))
+        *kind = WEIR_GATING_SIGMOID;
     if (number == 0)
         return WEIR_OK;
     if (number >= WEIR_COUNT(kinds))
@@ -31,7 +47,8 @@ static enum weir_status read_kind(const struct weir_key_reader *reader,
     return WEIR_OK;
 }
 
-static enum weir_status read_groups(const struct weir_key_reader *reader, struct weir_shape *shape)
+static enum weir_status read_groups(const struct weir_key_reader *reader,
+                                    const struct weir_family *family, struct weir_shape *shape)
 {
     struct weir_gating *gating = &shape->gating;
     uint32_t n_group = 0;
@@ -56,6 +73,7 @@ static enum weir_status read_groups(const struct weir_key_reader *reader, struct
         return WEIR_OK;
     gating->n_group = n_group;
     gating->n_group_used = n_group_used;
+    gating->n_group_best = family->judges_by_best && gating->kind == WEIR_GATING_SOFTMAX ? 1 : 2;
     return WEIR_OK;
 }
 
@@ -68,7 +86,7 @@ enum weir_status weir_shape_read_routing(const struct weir_key_reader *reader,
                                          .weighs_input = family->weighs_input};
     if (family->roots_router)
         shape->gating.steepness = 1.0f / sqrtf((float)shape->d_model);
-    WEIR_TRY(read_kind(reader, family, &shape->gating.kind));
+    WEIR_TRY(read_kind(reader, family, shape, &shape->gating.kind));
     WEIR_TRY(weir_key_bool(reader, "expert_weights_norm", &shape->gating.renormalizes));
     WEIR_TRY(weir_key_real(reader, "expert_weights_scale", &scale));
     if (scale < 0.0f)
@@ -76,5 +94,5 @@ enum weir_status weir_shape_read_routing(const struct weir_key_reader *reader,
                          "key %s.expert_weights_scale: wanted 0 or more, found %g", reader->family,
                          (double)scale);
     shape->gating.scale = scale == 0.0f ? 1.0f : scale;
-    return read_groups(reader, shape);
+    return read_groups(reader, family, shape);
 }

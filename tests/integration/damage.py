@@ -20,6 +20,7 @@ BLOCKS = {0: (1, 4, []), 1: (1, 2, [0]), 30: (1, 2, []), 8: (32, 34, [0]), 2: (3
           39: (32, 17, [0]), 12: (256, 144, [0, 2]), 13: (256, 176, [0, 2]), 14: (256, 210, [208]), 23: (256, 136, [0]),
           16: (256, 66, [0]), 21: (256, 110, [0]), 34: (256, 54, [52]), 40: (64, 36, []), 42: (64, 18, [0])}
 F32, BF16, MXFP4, NVFP4 = 0, 30, 39, 40
+SHAPE = "tools/shapes/tiny-deepseek2.shape"
 # Not a number, an infinity, minus an infinity.
 HALVES = [b"\x00\x7e", b"\x00\x7c", b"\x00\xfc"]
 BRAIN = [b"\xc0\x7f", b"\x80\x7f", b"\x80\xff"]
@@ -166,7 +167,8 @@ def damage_each(gguf, path, ids, isas, names, count):
                 file.write(gguf.damaged(name, row, which, variant))
             options = ["--isa", next(isa), *next(ways)]
             said = refused(path, ids, variant % 2 == 0, options)
-            wanted = f"tensor {name}" + ("" if expert is None else f", expert {expert}:")
+            part = "head" if name.startswith(LAYER + "attn_") else "expert"
+            wanted = f"tensor {name}" + ("" if expert is None else f", {part} {expert}:")
             check(wanted in said, f"{os.path.basename(gguf.path)}, {name} row {row}, {options}: wanted {wanted!r}, "
                                   f"found {said!r}")
 
@@ -203,6 +205,9 @@ def main():
             damage_each(model_of(kind, "olmoe"), path, ids, isas[::-1], FEW, 1)
         shared = model_of("Q4_0", "qwen2moe")
         damage_each(shared, path, ids, isas, roles(shared), 2)
+        latent = Gguf(make_model("damage-latent", SHAPE, "--type", "Q4_0"))
+        damage_each(latent, path, ids, isas, roles(latent), 2)
+        overflow_each(latent, path, ids, isas, [(LAYER + "attn_kv_a_norm.weight", 1e6, "f16 ends at 65504")])
         dense = model_of("F32", "llama")
         damage_each(dense, path, ids, isas, roles(dense), 2)
         overflow_each(dense, path, ids, isas, [

@@ -11,6 +11,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 BUILD = os.path.join(ROOT, "build", "release")
 WEIR = os.path.join(BUILD, "weir")
 MKMODEL = os.path.join(BUILD, "tools", "mkmodel")
+MKSHAPE = os.path.join(BUILD, "tools", "mkshape")
 DEMO = os.path.join(ROOT, "models", "demo", "weir-demo.gguf")
 HELDOUT = os.path.join(ROOT, "models", "demo", "heldout.txt")
 MODELS = os.path.join(ROOT, "build", "models")
@@ -78,12 +79,13 @@ def weir_json(*args, ok=True):
 
 
 def make_model(name, *args):
-    """A synthetic model in build/models, made once."""
+    """A synthetic model in build/models, made once: of a preset, or of a file in tools/shapes."""
     os.makedirs(MODELS, exist_ok=True)
     path = os.path.join(MODELS, name + ".gguf")
     if not os.path.exists(path):
-        done = subprocess.run([MKMODEL, *map(str, args), "-o", path], capture_output=True, text=True)
-        check(done.returncode == 0, f"mkmodel {' '.join(map(str, args))}: {done.stderr}")
+        tool = MKSHAPE if str(args[0]).endswith(".shape") else MKMODEL
+        done = subprocess.run([tool, *map(str, args), "-o", path], capture_output=True, text=True)
+        check(done.returncode == 0, f"{tool} {' '.join(map(str, args))}: {done.stderr}")
     return path
 
 

@@ -200,7 +200,7 @@ static uint32_t play(const char *name, const struct forgetful *forgetful, uint32
 
 static void any_calls_leave_the_session_where_it_is(void **state)
 {
-    static const char *const names[] = {"qwen3moe", "llama"};
+    static const char *const names[] = {"qwen3moe", "llama", "deepseek2"};
     (void)state;
     for (size_t name = 0; name < WEIR_COUNT(names); name++)
         for (size_t of = 0; of < WEIR_COUNT(forgetfuls); of++)
