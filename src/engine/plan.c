@@ -22,8 +22,8 @@ enum {
 enum { CTX_DEFAULT_MAX = 4096, CHUNK_MAX = 512, CHUNK_MIN = 16 };
 
 /* How far back a text is rewound without computing much again: windows keep so many positions more
- * than they see, and recurrent state has a snapshot each so many. Of a short context both are a
- * CONTEXT_PARTS-th. */
+ * than they see (of a short context a CONTEXT_PARTS-th), and recurrent state has a snapshot each so
+ * many: as many as a long chunk has, for a prompt's steps end where one is taken. */
 #ifdef WEIR_HOSTILE
 enum { REWIND_LENGTH = 0, SNAPSHOT_LENGTH = 1, SNAPSHOT_MAX = 1 };
 #else
@@ -83,7 +83,7 @@ void weir_choice_state(const struct weir_blueprint *blueprint, const struct weir
         .layers = layers,
         .n_ctx = choice->n_ctx,
         .snapshot_count = choice->n_snapshot,
-        .snapshot_length = (uint32_t)weir_min(SNAPSHOT_LENGTH, choice->n_ctx / CONTEXT_PARTS),
+        .snapshot_length = SNAPSHOT_LENGTH,
         .rewind_length = (uint32_t)weir_min(REWIND_LENGTH, choice->n_ctx / CONTEXT_PARTS),
     };
 }
@@ -302,6 +302,12 @@ static enum weir_status choose_chunk(const struct weir_blueprint *blueprint,
     return WEIR_OK;
 }
 
+/* As many as one text can have. */
+static uint32_t most_snapshots(const struct weir_choice *choice)
+{
+    return (uint32_t)weir_min(SNAPSHOT_MAX, choice->n_ctx / SNAPSHOT_LENGTH);
+}
+
 static enum weir_status choose_snapshots(const struct weir_blueprint *blueprint,
                                          const struct bounds *bounds, uint64_t budget_bytes,
                                          struct weir_choice *choice, struct weir_err *err)
@@ -312,7 +318,8 @@ static enum weir_status choose_snapshots(const struct weir_blueprint *blueprint,
         return WEIR_OK;
     choice->slot_total = bounds->slot_min;
     WEIR_TRY(measure(blueprint, choice, &least_bytes, err));
-    for (choice->n_snapshot = SNAPSHOT_MAX; choice->n_snapshot > 0; choice->n_snapshot--) {
+    for (choice->n_snapshot = most_snapshots(choice); choice->n_snapshot > 0;
+         choice->n_snapshot--) {
         WEIR_TRY(is_affordable(blueprint, bounds, budget_bytes, least_bytes + budget_bytes / 32,
                                choice, &affordable, err));
         if (affordable)
@@ -413,7 +420,7 @@ static enum weir_status fill_ceilings(const struct weir_blueprint *blueprint,
     at.slot_total = model->shape.n_expert_used * n_moe_layer;
     WEIR_TRY(measure(blueprint, &at, &plan->useful_bytes, err));
     at.n_chunk = bounds->chunk_max;
-    at.n_snapshot = SNAPSHOT_MAX;
+    at.n_snapshot = most_snapshots(choice);
     at.embedding_on_disk = false;
     at.slot_total = model->shape.n_expert * n_moe_layer;
     return measure(blueprint, &at, &plan->resident_bytes, err);
