@@ -87,6 +87,7 @@ int main(void)
         printf("| `%s` | %s | ", family->name, family->models);
         bool is_complete = print_parts(family->parts);
         print_attention(&family->attention);
+        printf("%s", family->delta == WEIR_DELTA_NONE ? "" : ", gated delta nets");
         printf(" | ");
         is_complete &= print_parts(family->may);
         printf(" | %s%s |\n", has_experts ? gatings[family->gating] : "",

@@ -24,6 +24,7 @@ enum weir_input {
     WEIR_INPUT_LOW_QUERY = 1 << 5, /* weir_latent_scratch.low_query */
     WEIR_INPUT_PLAIN = 1 << 6,     /* the plain part of a head's query */
     WEIR_INPUT_MIXED = 1 << 7,     /* weir_latent_scratch.mixed */
+    WEIR_INPUT_DELTA = 1 << 8,     /* weir_delta_scratch.gated */
 };
 /* The activation formats that the model's matrices want this input in, as a mask. */
 unsigned weir_input_formats(const struct weir_model *model, const struct weir_kernels *kernels,

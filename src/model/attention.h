@@ -73,6 +73,7 @@ struct weir_family_attention {
     uint32_t not_bare_experts;           /* ... but not in the model of so many experts */
     bool norms_values;                   /* v is normed, by no weights */
     enum weir_output_gate output_gate;
+    bool gate_is_in_q; /* q has the rows of a head, then those of its gate */
 };
 
 /* What latent attention is made of: the widths of its vectors. A head's query is d_plain values and

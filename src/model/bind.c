@@ -22,8 +22,8 @@ static void place_weight(struct weir_weight *weight, const struct weir_found *fo
     weight->offset = tensor->offset + found->first * weight->row_bytes;
 }
 
-static void bind_vector(struct weir_binding *binding, const struct weir_found *found,
-                        struct weir_vector *vector)
+static void bind_vector(struct weir_binding *binding, const struct weir_role *role,
+                        const struct weir_found *found, struct weir_vector *vector)
 {
     const struct weir_tensor *tensor = found->tensor;
     *vector = (struct weir_vector){
@@ -32,6 +32,7 @@ static void bind_vector(struct weir_binding *binding, const struct weir_found *f
         .rows = tensor->dims[1],
         .first = found->first,
         .stride = tensor->dims[0],
+        .is_turned = role->rows != WEIR_DIM_NONE,
     };
     binding->model->trunk_bytes +=
         vector->rows * weir_quant_row_bytes(tensor->type, (size_t)vector->cols);
@@ -91,7 +92,7 @@ static enum weir_status bind_role(struct weir_binding *binding, const struct wei
     binding->bound_count += found.is_first;
     if (role->kind != WEIR_ROLE_VECTOR)
         return bind_weight(binding, role, &found, place, err);
-    bind_vector(binding, &found, place);
+    bind_vector(binding, role, &found, place);
     return WEIR_OK;
 }
 
@@ -109,12 +110,26 @@ static enum weir_status describe_layer(const struct weir_model *model, uint32_t 
     return weir_shape_read_units(model, layer_index, &layer->network, err);
 }
 
-/* The parts of a layer's mixer. */
-static unsigned mixer_parts(const struct weir_mixer *mixer)
+static bool has_tensor(const struct weir_model *model, uint32_t layer_index, const char *suffix)
 {
+    char name[WEIR_TENSOR_NAME_MAX];
+    snprintf(name, sizeof(name), "blk.%u.%s", layer_index, suffix);
+    return weir_manifest_tensor(model->manifest, name) != NULL;
+}
+
+/* The parts of a layer's mixer. */
+static unsigned mixer_parts(const struct weir_model *model, uint32_t layer_index)
+{
+    const struct weir_mixer *mixer = &model->layers[layer_index].mixer;
     const struct weir_latent_shape *latent = &mixer->latent.shape;
     if (mixer->kind == WEIR_MIXER_ATTENTION)
         return WEIR_PART_ATTENTION;
+    if (mixer->kind == WEIR_MIXER_DELTA)
+        return WEIR_PART_DELTA |
+               (has_tensor(model, layer_index, "ssm_in.weight") ? WEIR_PART_DELTA_PACKED
+                                                                : WEIR_PART_DELTA_PLAIN) |
+               (has_tensor(model, layer_index, "ssm_ba.weight") ? WEIR_PART_DELTA_ONE_GATE
+                                                                : WEIR_PART_DELTA_TWO_GATES);
     return (latent->d_query > 0 ? WEIR_PART_LOW_QUERY : WEIR_PART_PLAIN_QUERY) |
            (latent->is_joint ? WEIR_PART_JOINT_HEADS : WEIR_PART_SPLIT_HEADS);
 }
@@ -138,7 +153,8 @@ static unsigned find_parts(struct weir_binding *binding)
     const bool is_routed = weir_layer_has_experts(binding->layer);
     const unsigned network = is_routed ? WEIR_PART_EXPERTS : WEIR_PART_DENSE;
     const unsigned never = is_routed ? WEIR_PART_DENSE : WEIR_PART_EXPERTS;
-    const unsigned always = family->parts | network | mixer_parts(&binding->layer->mixer);
+    const unsigned always =
+        family->parts | network | mixer_parts(binding->model, binding->layer_index);
     unsigned found = always & ~never;
     binding->parts = (always | family->may) & ~never;
     for (size_t row = 0; row < weir_layer_role_count; row++) {
@@ -175,7 +191,7 @@ static bool has_use(const struct weir_model *model, const char *name)
     return layer_index < model->shape.n_layer &&
            weir_is_bound_name(name + length, true,
                               model->family->parts | model->family->may | WEIR_PART_DENSE |
-                                  mixer_parts(&model->layers[layer_index].mixer));
+                                  mixer_parts(model, layer_index));
 }
 
 bool weir_model_skips(const struct weir_model *model, const char *name)

@@ -37,6 +37,30 @@ static uint32_t *learned_dim(const struct weir_binding *binding, enum weir_dim d
     }
 }
 
+static uint64_t delta_dim(const struct weir_delta_shape *delta, enum weir_dim dim)
+{
+    const uint64_t keys = (uint64_t)delta->n_key_head * delta->d_key;
+    const uint64_t values = (uint64_t)delta->n_value_head * delta->d_value;
+    switch (dim) {
+    case WEIR_DIM_DELTA_KEY_VALUE:
+        return 2 * keys + values;
+    case WEIR_DIM_DELTA_VALUE:
+        return values;
+    case WEIR_DIM_DELTA_PACKED:
+        return 2 * (keys + values);
+    case WEIR_DIM_DELTA_HEADS:
+        return delta->n_value_head;
+    case WEIR_DIM_DELTA_HEADS_TWICE:
+        return 2 * (uint64_t)delta->n_value_head;
+    case WEIR_DIM_DELTA_HEAD:
+        return delta->d_value;
+    case WEIR_DIM_DELTA_TAPS:
+        return delta->n_tap;
+    default:
+        return 1;
+    }
+}
+
 static uint64_t known_dim(const struct weir_binding *binding, enum weir_dim dim)
 {
     const struct weir_shape *shape = &binding->model->shape;
@@ -50,7 +74,8 @@ static uint64_t known_dim(const struct weir_binding *binding, enum weir_dim dim)
     case WEIR_DIM_HEADS:
         return layer->mixer.n_head;
     case WEIR_DIM_Q:
-        return (uint64_t)layer->mixer.n_head * layer->mixer.d_head;
+        return (uint64_t)layer->mixer.n_head *
+               (layer->mixer.d_head + (layer->mixer.gate_is_in_q ? layer->mixer.d_value : 0));
     case WEIR_DIM_K:
         return (uint64_t)layer->mixer.n_kv_head * layer->mixer.d_head;
     case WEIR_DIM_V:
@@ -74,7 +99,7 @@ static uint64_t known_dim(const struct weir_binding *binding, enum weir_dim dim)
     case WEIR_DIM_ROT_HALF:
         return shape->n_rot / 2;
     default:
-        return 1;
+        return delta_dim(&shape->delta, dim);
     }
 }
 

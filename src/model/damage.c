@@ -41,8 +41,21 @@ static bool search_values(struct search *search, const struct weir_tensor *tenso
     return false;
 }
 
+/* Where values are column by column. */
+static bool search_turned(struct search *search, const struct weir_vector *vector)
+{
+    for (uint64_t at = 0; at < vector->rows * vector->cols; at++)
+        if (search_values(search, vector->tensor, vector->data + at, at / vector->rows, 1)) {
+            search->row = at % vector->rows;
+            return true;
+        }
+    return false;
+}
+
 static bool search_vector(struct search *search, const struct weir_vector *vector)
 {
+    if (vector->is_turned)
+        return search_turned(search, vector);
     for (uint64_t row = 0; row < vector->rows; row++)
         if (search_values(search, vector->tensor, vector->data + row * vector->cols, vector->first,
                           (size_t)vector->cols)) {
@@ -226,7 +239,8 @@ enum weir_status weir_damage_name(struct weir_forward *forward, uint32_t layer_i
     return WEIR_FAIL(err, WEIR_ERR_FORMAT,
                      "layer %u: %s gives values that are not finite, though its weights are: they "
                      "are too large (up to %.3g, in tensor %s)%s%s",
-                     layer_index, is_network ? "the feed-forward network" : "attention",
+                     layer_index,
+                     is_network ? "the feed-forward network" : weir_mixer_name(&layer->mixer),
                      (double)search.largest, search.largest_in->name, keys,
                      tell_large_key(forward->config.model, scale, sizeof(scale)));
 }

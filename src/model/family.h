@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "model/attention.h"
+#include "model/delta.h"
 #include "model/gating.h"
 
 /* What a family is made of: bits of a row in the family table. Parts are what tensors are for; what
@@ -32,12 +33,17 @@ enum weir_part {
     WEIR_PART_FUSED_UP = 1 << 29,       /* gate and up of a network in one tensor, ffn_up */
     WEIR_PART_BESIDE = INT32_MIN, /* bit 31: experts beside a dense network, with norms each */
     WEIR_PART_LATENT = 1 << 12,   /* mixers are latent attention                  */
-    /* What a layer has, as keys say: */
-    WEIR_PART_ATTENTION = 1 << 13,   /* a mixer of keys and values                   */
-    WEIR_PART_PLAIN_QUERY = 1 << 14, /* latent: queries by one matrix ...            */
-    WEIR_PART_LOW_QUERY = 1 << 15,   /* ... or by two, with few values between them  */
-    WEIR_PART_SPLIT_HEADS = 1 << 16, /* latent: a stack for keys and one for values ... */
-    WEIR_PART_JOINT_HEADS = 1 << 17, /* ... or one matrix for both, as older files have */
+    /* What a layer has, as keys and tensors say: */
+    WEIR_PART_ATTENTION = 1 << 13,       /* a mixer of keys and values                   */
+    WEIR_PART_PLAIN_QUERY = 1 << 14,     /* latent: queries by one matrix ...            */
+    WEIR_PART_LOW_QUERY = 1 << 15,       /* ... or by two, with few values between them  */
+    WEIR_PART_SPLIT_HEADS = 1 << 16,     /* latent: a stack for keys and one for values ... */
+    WEIR_PART_JOINT_HEADS = 1 << 17,     /* ... or one matrix for both, as older files have */
+    WEIR_PART_DELTA = 1 << 20,           /* a mixer that is a gated delta net, with ...  */
+    WEIR_PART_DELTA_PLAIN = 1 << 21,     /* ... q, k and v apart from their gate ...     */
+    WEIR_PART_DELTA_PACKED = 1 << 22,    /* ... or both in one matrix, as older files have; */
+    WEIR_PART_DELTA_TWO_GATES = 1 << 23, /* ... beta and alpha by two matrices ...       */
+    WEIR_PART_DELTA_ONE_GATE = 1 << 30,  /* ... or by one                                */
 };
 
 struct weir_family {
@@ -54,6 +60,7 @@ struct weir_family {
     struct weir_unit unit;
     enum weir_glu limited; /* what keys that give limits turn the unit into; SILU: there are none */
     struct weir_family_attention attention;
+    enum weir_delta_heads delta;
     bool roots_embedding;  /* embeddings are multiplied by the root of d_model */
     bool divides_logits;   /* by logit_scale, which else multiplies */
     bool roots_router;     /* what routers give is divided by the root of d_model */

@@ -7,13 +7,18 @@ static const struct mixer_kind {
     void (*prefetch)(const struct weir_forward *forward, const struct weir_mixer *mixer);
     void (*state)(const struct weir_mixer *mixer, uint64_t value_bytes,
                   struct weir_state_layer *out);
+    /* NULL: it keeps nothing as f16 */
     float (*most_kept)(const struct weir_forward *forward, const struct weir_mixer *mixer);
     const char *remembers; /* what the state is, for reports */
+    const char *name;      /* for messages */
 } kinds[] = {
     [WEIR_MIXER_ATTENTION] = {weir_attention_layout, weir_attention_run, weir_attention_prefetch,
-                              weir_attention_state, weir_attention_most_kept, "keys and values"},
+                              weir_attention_state, weir_attention_most_kept, "keys and values",
+                              "attention"},
     [WEIR_MIXER_LATENT] = {weir_latent_layout, weir_latent_run, weir_latent_prefetch,
-                           weir_latent_state, weir_latent_most_kept, "latent values"},
+                           weir_latent_state, weir_latent_most_kept, "latent values", "attention"},
+    [WEIR_MIXER_DELTA] = {weir_delta_layout, weir_delta_run, weir_delta_prefetch, weir_delta_state,
+                          NULL, "recurrent state", "the gated delta net"},
 };
 
 static bool has_kind(const struct weir_model *model, enum weir_mixer_kind kind)
@@ -51,7 +56,13 @@ void weir_prefetch_network(const struct weir_forward *forward)
 
 float weir_mixer_most_kept(const struct weir_forward *forward, const struct weir_mixer *mixer)
 {
-    return kinds[mixer->kind].most_kept(forward, mixer);
+    const struct mixer_kind *kind = &kinds[mixer->kind];
+    return kind->most_kept == NULL ? 0.0f : kind->most_kept(forward, mixer);
+}
+
+const char *weir_mixer_name(const struct weir_mixer *mixer)
+{
+    return kinds[mixer->kind].name;
 }
 
 void weir_model_state_layer(const struct weir_model *model, uint32_t layer, bool kv_f32,

@@ -140,11 +140,35 @@ static void load_values(struct load_visitor *visitor, const struct weir_tensor *
     }
 }
 
+/* A whole tensor, column by column. */
+static void load_turned(struct load_visitor *visitor, struct weir_vector *vector)
+{
+    const struct weir_type_info *info = weir_quant_info(vector->tensor->type);
+    const size_t count = (size_t)(vector->rows * vector->cols);
+    const size_t cols = (size_t)vector->cols;
+    float piece[1024]; /* whole blocks of every format */
+    for (size_t first = 0; first < count; first += WEIR_COUNT(piece)) {
+        const size_t n = (size_t)weir_min(WEIR_COUNT(piece), count - first);
+        if (vector->tensor->values != NULL)
+            memcpy(piece, vector->tensor->values + first, n * sizeof(*piece));
+        else
+            load_values(visitor, vector->tensor,
+                        vector->tensor->offset + first / info->block_len * info->block_bytes, piece,
+                        n);
+        for (size_t at = first; at < first + n && visitor->status == WEIR_OK; at++)
+            vector->data[at % cols * (size_t)vector->rows + at / cols] = piece[at - first];
+    }
+}
+
 static void load_vector(struct weir_trunk_visitor *self, struct weir_vector *vector)
 {
     struct load_visitor *visitor = (struct load_visitor *)self;
     const struct weir_type_info *info = weir_quant_info(vector->tensor->type);
     const uint64_t block_len = info->block_len;
+    if (vector->is_turned) {
+        load_turned(visitor, vector);
+        return;
+    }
     for (uint64_t row = 0; row < vector->rows && vector->tensor->values != NULL; row++)
         memcpy(vector->data + row * vector->cols,
                vector->tensor->values + row * vector->stride + vector->first,

@@ -18,7 +18,7 @@
  * Limits    WEIR_LAYER_MAX layers, n_expert <= WEIR_RECORD_MAX, n_expert_used <= WEIR_TOP_K_MAX.
  * Source    Qwen3 arXiv:2505.09388; OLMoE arXiv:2409.02060; Qwen2-MoE arXiv:2407.10671; Llama
  *           arXiv:2302.13971 and arXiv:2407.21783 (rope scaling); YaRN arXiv:2309.00071; latent
- *           attention DeepSeek-V2, arXiv:2405.04434 section 2.1.
+ *           attention DeepSeek-V2, arXiv:2405.04434 section 2.1; gated delta nets arXiv:2412.06464.
  */
 #ifndef WEIR_MODEL_H
 #define WEIR_MODEL_H
@@ -52,6 +52,7 @@ struct weir_shape {
     uint32_t n_rot;          /* the most of both ropes */
     struct weir_rope rope[WEIR_ROPE_COUNT];
     struct weir_latent_shape latent;
+    struct weir_delta_shape delta;
     uint32_t window;       /* positions that a layer with a window sees; 0: all */
     float attention_scale; /* of scores where the file or the family say it; else 0 */
     float score_softcap;   /* scores end at it; 0: nowhere */
@@ -63,34 +64,7 @@ struct weir_shape {
     struct weir_gating gating;
 };
 
-/* Values as f32, whatever the file holds: a tensor, or a part of each of its rows. */
-struct weir_vector {
-    const struct weir_tensor *tensor; /* NULL: this model has none */
-    uint64_t cols, rows;              /* one row, but where experts have one each */
-    uint64_t first, stride;           /* in the tensor: row 0, and from one row to the next */
-    float *data;                      /* [rows][cols], set by load */
-};
-
-/* A matrix, or a stack of them, of experts or heads: y = scale * W x + bias. */
-struct weir_weight {
-    const struct weir_tensor *tensor;
-    enum weir_type type;
-    uint32_t file;
-    uint64_t cols, rows; /* of one matrix */
-    uint64_t row_bytes;
-    uint64_t matrix_bytes; /* rows * row_bytes */
-    uint64_t stride_bytes; /* from one matrix of a stack to the next */
-    uint64_t count;        /* matrices in the stack: 1, n_expert or n_head */
-    uint64_t offset;       /* of the first, in its file */
-    /* [count], the manifest's: where each begins when they are no stack; offset, stride_bytes and
-     * file then say nothing. NULL: they are. */
-    const struct weir_place *places;
-    const uint8_t *data;      /* set by load; NULL for experts, which live in the store */
-    struct weir_vector bias;  /* [count][rows], where there is one */
-    struct weir_vector scale; /* one value, or one for each of a stack, where there is one */
-};
-
-enum weir_mixer_kind { WEIR_MIXER_ATTENTION, WEIR_MIXER_LATENT };
+enum weir_mixer_kind { WEIR_MIXER_ATTENTION, WEIR_MIXER_LATENT, WEIR_MIXER_DELTA };
 
 /* What latent attention has beside a mixer's q, out and norm: down to few values, and from there up
  * to those of all heads. */
@@ -106,7 +80,8 @@ struct weir_latent {
     struct weir_weight absorb, expand; /* k_up and v_up, or what stands for them in kv_up */
 };
 
-/* What lets a position see the others: grouped-query attention, or latent attention. */
+/* What lets a position see the others: grouped-query attention, latent attention or a gated delta
+ * net. */
 struct weir_mixer {
     enum weir_mixer_kind kind;
     uint32_t n_head, n_kv_head;
@@ -129,6 +104,7 @@ struct weir_mixer {
     struct weir_weight q, k, v, out; /* without v: the values are what k gives */
     struct weir_weight gate;         /* a row of each head, or of each value of each head */
     struct weir_latent latent;
+    struct weir_delta_net delta;
 };
 
 enum weir_network_kind { WEIR_NETWORK_DENSE, WEIR_NETWORK_EXPERTS };

@@ -2,6 +2,7 @@
 #ifndef WEIR_MODEL_INTERNAL_H
 #define WEIR_MODEL_INTERNAL_H
 
+#include "model/delta_scratch.h"
 #include "model/latent.h"
 
 /* The shape that the keys give; expert widths come from the tensors (bind.c). */
@@ -9,6 +10,7 @@ enum weir_status weir_shape_read(const weir_manifest *manifest, const struct wei
                                  struct weir_shape *shape, struct weir_err *err);
 /* What layers may differ in, as keys have it for one of them. */
 struct weir_layer_shape {
+    enum weir_mixer_kind mixer; /* ATTENTION also where the heads are latent */
     uint32_t n_head, n_kv_head;
     uint32_t d_ffn; /* of a dense network; 0: the tensors say it */
 };
@@ -119,6 +121,7 @@ struct weir_forward {
     struct weir_angles angles[WEIR_ROPE_COUNT];
     struct weir_attention_scratch attention;
     struct weir_latent_scratch latent;
+    struct weir_delta_scratch delta;
     struct weir_hidden hidden;
     struct weir_routing routing;
     struct weir_lookahead *lookahead; /* NULL: the model has no experts, or nothing guesses */
@@ -189,7 +192,8 @@ void weir_prefetch_network(const struct weir_forward *forward);
 float weir_mixer_most_kept(const struct weir_forward *forward, const struct weir_mixer *mixer);
 float weir_attention_most_kept(const struct weir_forward *forward, const struct weir_mixer *mixer);
 float weir_latent_most_kept(const struct weir_forward *forward, const struct weir_mixer *mixer);
-
+/* "attention", for messages. */
+const char *weir_mixer_name(const struct weir_mixer *mixer);
 void weir_network_layout(struct weir_forward *forward, struct weir_mem *mem);
 /* sum += network(normed). */
 void weir_dense_run(struct weir_forward *forward);

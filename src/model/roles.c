@@ -15,6 +15,7 @@
 #define HIDDEN WEIR_INPUT_HIDDEN
 #define GATHERED (WEIR_INPUT_NORMED | WEIR_INPUT_GATHERED)
 #define ROUTED (WEIR_INPUT_NORMED | WEIR_INPUT_ROUTER)
+#define GATED WEIR_INPUT_DELTA
 #define DIM(name) WEIR_DIM_##name
 
 const struct weir_role weir_model_roles[] = {
@@ -35,8 +36,13 @@ const struct weir_role weir_model_roles[] = {
 #define LOW_QUERY WEIR_PART_LOW_QUERY
 #define SPLIT WEIR_PART_SPLIT_HEADS
 #define JOINT WEIR_PART_JOINT_HEADS
-#define HEAD_NORM WEIR_PART_HEAD_NORM
-#define WIDE_NORM WEIR_PART_WIDE_NORM
+#define HEAD_NORM (WEIR_PART_ATTENTION | WEIR_PART_HEAD_NORM)
+#define WIDE_NORM (WEIR_PART_ATTENTION | WEIR_PART_WIDE_NORM)
+#define DELTA WEIR_PART_DELTA
+#define DELTA_PLAIN WEIR_PART_DELTA_PLAIN
+#define DELTA_PACKED WEIR_PART_DELTA_PACKED
+#define TWO_GATES WEIR_PART_DELTA_TWO_GATES
+#define ONE_GATE WEIR_PART_DELTA_ONE_GATE
 #define SINKS WEIR_PART_SINKS
 #define POST_NORM WEIR_PART_POST_NORM
 #define HEAD_GATE WEIR_PART_HEAD_GATE
@@ -70,8 +76,31 @@ const struct weir_role weir_layer_roles[] = {
      IN_LAYER(mixer.latent.v_up)},
     {"attn_kv_b.weight", WEIGHT, JOINT, false, MIXED, DIM(LATENT), DIM(JOINT),
      IN_LAYER(mixer.latent.kv_up)},
-    {"attn_output.weight", WEIGHT, 0, false, ATTENDED, DIM(ATTENDED), DIM(MODEL),
+    {"attn_output.weight", WEIGHT, ATTENTION, false, ATTENDED, DIM(ATTENDED), DIM(MODEL),
      IN_LAYER(mixer.out)},
+    {"attn_output.weight", WEIGHT, LATENT, false, ATTENDED, DIM(ATTENDED), DIM(MODEL),
+     IN_LAYER(mixer.out)},
+    {"attn_qkv.weight", WEIGHT, DELTA_PLAIN, false, NORMED, DIM(MODEL), DIM(DELTA_KEY_VALUE),
+     IN_LAYER(mixer.delta.mixed)},
+    {"attn_gate.weight", WEIGHT, DELTA_PLAIN, false, NORMED, DIM(MODEL), DIM(DELTA_VALUE),
+     IN_LAYER(mixer.delta.gate)},
+    {"ssm_in.weight", WEIGHT, DELTA_PACKED, false, NORMED, DIM(MODEL), DIM(DELTA_PACKED),
+     IN_LAYER(mixer.delta.packed)},
+    {"ssm_beta.weight", WEIGHT, TWO_GATES, false, NORMED, DIM(MODEL), DIM(DELTA_HEADS),
+     IN_LAYER(mixer.delta.beta)},
+    {"ssm_alpha.weight", WEIGHT, TWO_GATES, false, NORMED, DIM(MODEL), DIM(DELTA_HEADS),
+     IN_LAYER(mixer.delta.alpha)},
+    {"ssm_ba.weight", WEIGHT, ONE_GATE, false, NORMED, DIM(MODEL), DIM(DELTA_HEADS_TWICE),
+     IN_LAYER(mixer.delta.beta)},
+    {"ssm_conv1d.weight", VECTOR, DELTA, false, 0, DIM(DELTA_TAPS), DIM(DELTA_KEY_VALUE),
+     IN_LAYER(mixer.delta.taps)},
+    {"ssm_a", VECTOR, DELTA, false, 0, DIM(DELTA_HEADS), DIM(NONE), IN_LAYER(mixer.delta.decay)},
+    {"ssm_dt.bias", VECTOR, DELTA, false, 0, DIM(DELTA_HEADS), DIM(NONE),
+     IN_LAYER(mixer.delta.dt_bias)},
+    {"ssm_norm.weight", VECTOR, DELTA, false, 0, DIM(DELTA_HEAD), DIM(NONE),
+     IN_LAYER(mixer.delta.norm)},
+    {"ssm_out.weight", WEIGHT, DELTA, false, GATED, DIM(DELTA_VALUE), DIM(MODEL),
+     IN_LAYER(mixer.delta.out)},
     {"attn_q_norm.weight", VECTOR, HEAD_NORM, false, 0, DIM(HEAD), DIM(NONE),
      IN_LAYER(mixer.q_norm)},
     {"attn_k_norm.weight", VECTOR, HEAD_NORM, false, 0, DIM(HEAD), DIM(NONE),
@@ -123,7 +152,7 @@ const struct weir_role weir_layer_roles[] = {
 };
 
 const struct weir_alias weir_aliases[] = {
-    {0, "attn_qkv.weight", {"attn_q.weight", "attn_k.weight", "attn_v.weight"}},
+    {ATTENTION, "attn_qkv.weight", {"attn_q.weight", "attn_k.weight", "attn_v.weight"}},
     {EXPERTS, "ffn_gate_up_exps.weight", {"ffn_gate_exps.weight", "ffn_up_exps.weight"}},
     {EXPERTS, "exp_probs_b", {"exp_probs_b.bias"}},
     {BESIDE, "ffn_gate.weight", {"ffn_gate_shexp.weight"}},

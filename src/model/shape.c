@@ -11,9 +11,16 @@ static struct weir_key_reader reader_of(const weir_manifest *manifest,
 }
 
 /* What one layer has of what layers may differ in. */
-static enum weir_status read_layer(const struct weir_key_reader *reader, uint32_t n_block,
+static enum weir_status read_layer(const struct weir_key_reader *reader,
+                                   const struct weir_family *family, uint32_t n_block,
                                    uint32_t layer, struct weir_layer_shape *out)
 {
+    *out = (struct weir_layer_shape){0};
+    WEIR_TRY(weir_key_layer_count(reader, "feed_forward_length", 0, WEIR_SHAPE_MAX, n_block, layer,
+                                  &out->d_ffn));
+    WEIR_TRY(weir_shape_read_mixer_kind(reader, family, n_block, layer, &out->mixer));
+    if (out->mixer == WEIR_MIXER_DELTA) /* files may say 0 heads of these */
+        return WEIR_OK;
     WEIR_TRY(weir_key_layer_count(reader, "attention.head_count", -1, WEIR_SHAPE_MAX, n_block,
                                   layer, &out->n_head));
     WEIR_TRY(weir_key_layer_count(reader, "attention.head_count_kv", out->n_head, WEIR_SHAPE_MAX,
@@ -22,20 +29,24 @@ static enum weir_status read_layer(const struct weir_key_reader *reader, uint32_
         return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT,
                          "layer %u: %u heads cannot share %u key/value heads evenly", layer,
                          out->n_head, out->n_kv_head);
-    return weir_key_layer_count(reader, "feed_forward_length", 0, WEIR_SHAPE_MAX, n_block, layer,
-                                &out->d_ffn);
+    return WEIR_OK;
 }
 
 /* Of the model: the widest of each. */
-static enum weir_status read_layers(const struct weir_key_reader *reader, struct weir_shape *shape)
+static enum weir_status read_layers(const struct weir_key_reader *reader,
+                                    const struct weir_family *family, struct weir_shape *shape)
 {
     for (uint32_t layer = 0; layer < shape->n_layer; layer++) {
         struct weir_layer_shape at;
-        WEIR_TRY(read_layer(reader, shape->n_block, layer, &at));
+        WEIR_TRY(read_layer(reader, family, shape->n_block, layer, &at));
         shape->n_head = (uint32_t)weir_max(shape->n_head, at.n_head);
         shape->n_kv_head = (uint32_t)weir_max(shape->n_kv_head, at.n_kv_head);
         shape->d_ffn = (uint32_t)weir_max(shape->d_ffn, at.d_ffn);
     }
+    if (shape->n_head == 0)
+        return WEIR_FAIL(reader->err, WEIR_ERR_UNSUPPORTED,
+                         "none of %u layers has attention: a %s model without is not built in",
+                         shape->n_layer, reader->family);
     return WEIR_OK;
 }
 
@@ -124,11 +135,14 @@ enum weir_status weir_shape_read(const weir_manifest *manifest, const struct wei
 {
     const struct weir_key_reader reader = reader_of(manifest, family, err);
     memset(shape, 0, sizeof(*shape));
-    WEIR_TRY(weir_keys_check(&reader, family->parts));
+    WEIR_TRY(weir_keys_check(
+        &reader,
+        family->parts | (family->delta != WEIR_DELTA_NONE ? (unsigned)WEIR_PART_DELTA : 0)));
     WEIR_TRY(read_blocks(&reader, shape));
     WEIR_TRY(weir_key_count(&reader, "embedding_length", -1, WEIR_SHAPE_MAX, 0, &shape->d_model));
     WEIR_TRY(weir_key_count(&reader, "context_length", -1, UINT32_MAX, 0, &shape->n_ctx_train));
-    WEIR_TRY(read_layers(&reader, shape));
+    WEIR_TRY(read_layers(&reader, family, shape));
+    WEIR_TRY(weir_shape_read_delta(&reader, family, shape));
     WEIR_TRY(read_norms(&reader, family, shape));
     WEIR_TRY(weir_shape_read_attention(&reader, &family->attention, shape));
     if ((family->parts & WEIR_PART_LATENT) != 0)
@@ -145,7 +159,12 @@ enum weir_status weir_shape_read_layer(const struct weir_model *model, uint32_t 
                                        struct weir_err *err)
 {
     const struct weir_key_reader reader = reader_of(model->manifest, model->family, err);
-    WEIR_TRY(read_layer(&reader, model->shape.n_block, layer, out));
+    WEIR_TRY(read_layer(&reader, model->family, model->shape.n_block, layer, out));
+    if (out->mixer == WEIR_MIXER_DELTA) {
+        mixer->kind = WEIR_MIXER_DELTA;
+        mixer->delta.shape = model->shape.delta;
+        return WEIR_OK;
+    }
     mixer->n_head = out->n_head;
     mixer->n_kv_head = out->n_kv_head;
     WEIR_TRY(weir_shape_read_mixer(&reader, model->family, &model->shape, layer, mixer));

@@ -26,6 +26,12 @@ enum weir_status weir_shape_read_latent(const struct weir_key_reader *reader,
                                         struct weir_shape *shape);
 /* The same in a layer's mixer. */
 void weir_shape_fill_latent(const struct weir_shape *shape, struct weir_mixer *mixer);
+/* The heads of gated delta nets, and which layers have one. */
+enum weir_status weir_shape_read_delta(const struct weir_key_reader *reader,
+                                       const struct weir_family *family, struct weir_shape *shape);
+enum weir_status weir_shape_read_mixer_kind(const struct weir_key_reader *reader,
+                                            const struct weir_family *family, uint32_t n_layer,
+                                            uint32_t layer, enum weir_mixer_kind *kind);
 /* How the router's logits become the weights of the chosen experts. */
 enum weir_status weir_shape_read_routing(const struct weir_key_reader *reader,
                                          const struct weir_family *family,

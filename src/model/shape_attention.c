@@ -190,5 +190,6 @@ enum weir_status weir_shape_read_mixer(const struct weir_key_reader *reader,
     mixer->norms_bare = usual->norms_bare && turns && usual->not_bare_experts != shape->n_expert;
     mixer->norms_values = usual->norms_values;
     mixer->output_gate = usual->output_gate;
+    mixer->gate_is_in_q = usual->gate_is_in_q;
     return check_mixer(reader, shape, layer, mixer);
 }

@@ -21,6 +21,7 @@ BLOCKS = {0: (1, 4, []), 1: (1, 2, [0]), 30: (1, 2, []), 8: (32, 34, [0]), 2: (3
           16: (256, 66, [0]), 21: (256, 110, [0]), 34: (256, 54, [52]), 40: (64, 36, []), 42: (64, 18, [0])}
 F32, BF16, MXFP4, NVFP4 = 0, 30, 39, 40
 SHAPE = "tools/shapes/tiny-deepseek2.shape"
+DELTA = "tools/shapes/tiny-delta.shape"
 # Not a number, an infinity, minus an infinity.
 HALVES = [b"\x00\x7e", b"\x00\x7c", b"\x00\xfc"]
 BRAIN = [b"\xc0\x7f", b"\x80\x7f", b"\x80\xff"]
@@ -208,6 +209,10 @@ def main():
         latent = Gguf(make_model("damage-latent", SHAPE, "--type", "Q4_0"))
         damage_each(latent, path, ids, isas, roles(latent), 2)
         overflow_each(latent, path, ids, isas, [(LAYER + "attn_kv_a_norm.weight", 1e6, "f16 ends at 65504")])
+        for kind in ("Q4_0", "F32"):
+            delta = Gguf(make_model(f"damage-delta-{kind}", DELTA, "--type", kind))
+            damage_each(delta, path, ids, isas, roles(delta), 2)
+        overflow_each(delta, path, ids, isas, [(LAYER + "attn_qkv.weight", 1e38, "layer 1: the gated delta net")])
         dense = model_of("F32", "llama")
         damage_each(dense, path, ids, isas, roles(dense), 2)
         overflow_each(dense, path, ids, isas, [

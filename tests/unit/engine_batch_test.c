@@ -133,8 +133,9 @@ static void run_together(const struct golden *golden, struct text texts[TEXTS],
 
 static void company_changes_no_bit(void **state)
 {
-    static const char *const names[] = {"qwen3moe", "olmoe",  "qwen2moe",   "llama",    "gpt-oss",
-                                        "gemma4",   "llama4", "phi3-short", "deepseek2"};
+    static const char *const names[] = {"qwen3moe",  "olmoe",     "qwen2moe", "llama",
+                                        "gpt-oss",   "gemma4",    "llama4",   "phi3-short",
+                                        "deepseek2", "qwen35moe", "qwen3next"};
     (void)state;
     for (size_t index = 0; index < WEIR_COUNT(names); index++) {
         struct golden golden;
@@ -200,14 +201,13 @@ static void a_known_beginning_is_taken_over(void **state)
 }
 
 /* Two sessions from one: each goes its own way. */
-static void a_fork_goes_its_own_way(void **state)
+static void fork_one(const char *name)
 {
     struct golden golden;
     struct weir_err err = {0};
     static struct text texts[TEXTS];
     weir_session *twin = NULL;
-    (void)state;
-    assert_true(golden_open(&golden, "qwen3moe"));
+    assert_true(golden_open(&golden, name));
     make_texts(&golden, texts);
     struct text *text = &texts[3];
     const struct weir_config config = {.model_path = golden.model_path, .n_thread = 2};
@@ -242,14 +242,20 @@ static void a_fork_goes_its_own_way(void **state)
     golden_close(&golden);
 }
 
+static void a_fork_goes_its_own_way(void **state)
+{
+    (void)state;
+    fork_one("qwen3moe");
+    fork_one("qwen35moe");
+}
+
 /* One of two is stopped: the other goes on, and both can go on later. */
-static void a_stopped_session_leaves_the_others_alone(void **state)
+static void stop_one(const char *name)
 {
     struct golden golden;
     struct weir_err err = {0};
     weir_session *sessions[2] = {NULL, NULL};
-    (void)state;
-    assert_true(golden_open(&golden, "qwen3moe"));
+    assert_true(golden_open(&golden, name));
     const struct weir_config config = {
         .model_path = golden.model_path, .n_thread = 2, .n_chunk = 4};
     weir_engine *engine = open_engine(&config);
@@ -270,6 +276,13 @@ static void a_stopped_session_leaves_the_others_alone(void **state)
         weir_session_destroy(&sessions[index]);
     assert_int_equal(weir_engine_close(&engine), WEIR_OK);
     golden_close(&golden);
+}
+
+static void a_stopped_session_leaves_the_others_alone(void **state)
+{
+    (void)state;
+    stop_one("qwen3moe");
+    stop_one("qwen35moe");
 }
 
 int main(void)

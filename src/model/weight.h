@@ -1,0 +1,36 @@
+/* weight.h - the weights of a model: where they are in a file, and in memory. */
+#ifndef WEIR_MODEL_WEIGHT_H
+#define WEIR_MODEL_WEIGHT_H
+
+#include "formats/formats.h"
+#include "quant/quant.h"
+
+/* Values as f32, whatever the file holds: a tensor, or a part of each of its rows. */
+struct weir_vector {
+    const struct weir_tensor *tensor; /* NULL: this model has none */
+    uint64_t cols, rows;              /* one row, but where experts have one each */
+    uint64_t first, stride;           /* in the tensor: row 0, and from one row to the next */
+    bool is_turned;                   /* column by column: data is [cols][rows] */
+    float *data;                      /* [rows][cols], set by load */
+};
+
+/* A matrix, or a stack of them, of experts or heads: y = scale * W x + bias. */
+struct weir_weight {
+    const struct weir_tensor *tensor;
+    enum weir_type type;
+    uint32_t file;
+    uint64_t cols, rows; /* of one matrix */
+    uint64_t row_bytes;
+    uint64_t matrix_bytes; /* rows * row_bytes */
+    uint64_t stride_bytes; /* from one matrix of a stack to the next */
+    uint64_t count;        /* matrices in the stack: 1, n_expert or n_head */
+    uint64_t offset;       /* of the first, in its file */
+    /* [count], the manifest's: where each begins when they are no stack; offset, stride_bytes and
+     * file then say nothing. NULL: they are. */
+    const struct weir_place *places;
+    const uint8_t *data;      /* set by load; NULL for experts, which live in the store */
+    struct weir_vector bias;  /* [count][rows], where there is one */
+    struct weir_vector scale; /* one value, or one for each of a stack, where there is one */
+};
+
+#endif
