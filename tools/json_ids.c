@@ -33,7 +33,19 @@ static char *read_file(const char *path, size_t *length)
     return bytes;
 }
 
-static void print_ids(weir_text *text, FILE *file, const char *path)
+/* A line each, or the bytes they stand for. */
+static void print_some(const uint32_t *ids, size_t count, struct weir_detokenizer *back)
+{
+    static char piece[WEIR_PIECE_MAX];
+    for (size_t index = 0; index < count; index++) {
+        if (back == NULL)
+            printf("%u\n", ids[index]);
+        else
+            fwrite(piece, 1, weir_detokenizer_push(back, ids[index], piece, sizeof(piece)), stdout);
+    }
+}
+
+static void print_ids(weir_text *text, FILE *file, const char *path, struct weir_detokenizer *back)
 {
     static char part[PART_BYTES];
     weir_text_encoder *encoder = NULL;
@@ -47,10 +59,12 @@ static void print_ids(weir_text *text, FILE *file, const char *path)
         ends = length < sizeof(part);
         if (weir_text_encoder_push(encoder, part, length, ends, &ids, &count, &err) != WEIR_OK)
             give_up(path, err.text);
-        for (size_t index = 0; index < count; index++)
-            printf("%u\n", ids[index]);
+        print_some(ids, count, back);
     }
     weir_text_encoder_destroy(&encoder);
+    char rest[WEIR_PIECE_MAX];
+    if (back != NULL)
+        fwrite(rest, 1, weir_detokenizer_flush(back, rest, sizeof(rest)), stdout);
 }
 
 /* Of the program itself: getrusage() also knows what it was started by. */
@@ -69,12 +83,13 @@ static long read_peak_kib(void)
 
 int main(int argc, char **argv)
 {
-    if (argc != 3) {
-        fputs(
-            "usage: json_ids TOKENIZER.json TEXT\n\n"
-            "Prints the ids of TEXT, special tokens in it parsed, and on the error output how much "
-            "memory\nthe process had at most.\n",
-            stderr);
+    const bool goes_back = argc == 4 && strcmp(argv[3], "--back") == 0;
+    if (argc != 3 && !goes_back) {
+        fputs("usage: json_ids TOKENIZER.json TEXT [--back]\n\n"
+              "Prints the ids of TEXT, special tokens in it parsed, or with --back the bytes that "
+              "they "
+              "stand\nfor, and on the error output how much memory the process had at most.\n",
+              stderr);
         return 2;
     }
     weir_tokenizer_json *tokenizer = NULL;
@@ -92,7 +107,9 @@ int main(int argc, char **argv)
     FILE *file = fopen(argv[2], "rb");
     if (file == NULL)
         give_up(argv[2], "cannot be opened");
-    print_ids(text, file, argv[2]);
+    struct weir_detokenizer back;
+    weir_detokenizer_init(&back, text, true);
+    print_ids(text, file, argv[2], goes_back ? &back : NULL);
     fclose(file);
     fprintf(stderr, "json_ids: peak %ld KiB\n", read_peak_kib());
     weir_text_destroy(&text);

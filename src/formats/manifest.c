@@ -137,6 +137,7 @@ void weir_manifest_close(weir_manifest **manifest)
     weir_heap_free(closing->tokens);
     weir_heap_free(closing->merges);
     weir_heap_free(closing->token_types);
+    weir_heap_free(closing->token_strips);
     weir_heap_free(closing->scores);
     weir_heap_free(closing->end_ids);
     weir_tokenizer_json_close(&closing->tokenizer);

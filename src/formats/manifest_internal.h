@@ -71,7 +71,7 @@ struct weir_manifest {
     /* the vocabulary, built at the first call */
     struct weir_vocab vocab;
     struct weir_bytes *tokens, *merges;
-    uint8_t *token_types;
+    uint8_t *token_types, *token_strips;
     float *scores;
     uint32_t *end_ids;
     bool has_vocab;

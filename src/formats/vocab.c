@@ -311,8 +311,35 @@ static enum weir_status read_specials(weir_manifest *manifest, struct weir_err *
     return read_charsmap(manifest, err);
 }
 
+/* Phi-3's special tokens take away the white space behind them, as its published tokenizer says; no
+ * key does. */
+static enum weir_status read_strips(weir_manifest *manifest, struct weir_err *err)
+{
+    static const char *const keep[] = {"<unk>", "<s>", "<|endoftext|>"};
+    const struct weir_vocab *vocab = &manifest->vocab;
+    const char *family = weir_manifest_text(manifest, "general.architecture");
+    const bool is_phi =
+        family != NULL && (strcmp(family, "phi3") == 0 || strcmp(family, "phimoe") == 0);
+    if (!is_phi || !is_text(vocab->model, "llama") || vocab->types == NULL)
+        return WEIR_OK;
+    manifest->token_strips = weir_heap_alloc(vocab->n_vocab);
+    if (manifest->token_strips == NULL)
+        return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for flags of %u tokens", vocab->n_vocab);
+    for (uint32_t id = 0; id < vocab->n_vocab; id++) {
+        bool strips =
+            vocab->types[id] == WEIR_TOKEN_CONTROL || vocab->types[id] == WEIR_TOKEN_USER_DEFINED;
+        for (size_t row = 0; row < WEIR_COUNT(keep); row++)
+            strips = strips && !is_text(vocab->tokens[id], keep[row]);
+        manifest->token_strips[id] = strips;
+    }
+    manifest->vocab.strips = manifest->token_strips;
+    return WEIR_OK;
+}
+
 static void forget_vocab(weir_manifest *manifest)
 {
+    weir_heap_free(manifest->token_strips);
+    manifest->token_strips = NULL;
     weir_heap_free(manifest->tokens);
     weir_heap_free(manifest->merges);
     weir_heap_free(manifest->token_types);
@@ -350,6 +377,7 @@ enum weir_status weir_manifest_vocab(weir_manifest *manifest, const struct weir_
         WEIR_TRY_GOTO(read_scores(manifest, err));
         WEIR_TRY_GOTO(read_merges(manifest, err));
         WEIR_TRY_GOTO(read_specials(manifest, err));
+        WEIR_TRY_GOTO(read_strips(manifest, err));
         manifest->has_vocab = true;
     }
     *vocab = &manifest->vocab;

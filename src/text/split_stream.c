@@ -18,6 +18,7 @@
  * I5 Of other matches nothing is known: they are held whole.
  */
 #include <string.h>
+#include <utf8proc.h>
 
 #include "base/heap.h"
 #include "text/text_parts.h"
@@ -98,25 +99,30 @@ static size_t step_back(const char *bytes, size_t at)
     return at;
 }
 
-/* What I4 tells apart; others are OTHER. */
+/* What I4 tells apart; others, marks and digits among them, are OTHER. */
 enum letter { SMALL, CAPITAL, CASELESS, SIGN, OTHER };
 
 static enum letter classify(uint32_t character)
 {
-    if (character >= 'a' && character <= 'z')
+    switch (utf8proc_category((utf8proc_int32_t)character)) {
+    case UTF8PROC_CATEGORY_LL:
         return SMALL;
-    if (character >= 'A' && character <= 'Z')
+    case UTF8PROC_CATEGORY_LU:
+    case UTF8PROC_CATEGORY_LT:
         return CAPITAL;
-    /* Kana, Han, Hangul: whole stretches of letters without case. */
-    if ((character >= 0x3041 && character <= 0x3096) ||
-        (character >= 0x30a1 && character <= 0x30fa) ||
-        (character >= 0x4e00 && character <= 0x9fa5) ||
-        (character >= 0xac00 && character <= 0xd7a3))
+    case UTF8PROC_CATEGORY_LO:
+    case UTF8PROC_CATEGORY_LM:
         return CASELESS;
-    return character > ' ' && character < 0x7f && character != '/' &&
-                   !(character >= '0' && character <= '9')
-               ? SIGN
-               : OTHER;
+    case UTF8PROC_CATEGORY_MN:
+    case UTF8PROC_CATEGORY_MC:
+    case UTF8PROC_CATEGORY_ME:
+    case UTF8PROC_CATEGORY_ND:
+    case UTF8PROC_CATEGORY_NL:
+    case UTF8PROC_CATEGORY_NO:
+        return OTHER;
+    default: /* white space is told before */
+        return character == '/' ? OTHER : SIGN;
+    }
 }
 
 /* Whether the loop that a match of words is in can be told from its last two characters: I4. */

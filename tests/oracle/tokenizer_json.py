@@ -9,6 +9,7 @@ import glob
 import json
 import lzma
 import os
+import random
 import re
 import subprocess
 import sys
@@ -105,6 +106,18 @@ def compare(name, python, tokenizer, script, seed):
     print(f"{name}, {script}: {os.path.getsize(path)} bytes, {len(found)} ids, {len(set(found))} different: all equal; peak {peak} KiB")
 
 
+def bytes_come_back(seed):
+    """Bytes of which nearly none are UTF-8, through a tokenizer that leaves texts as they are."""
+    path = os.path.join(FOLDER, "bytes")
+    raw = random.Random(seed).randbytes(BYTES)
+    with open(path, "wb") as file:
+        file.write(raw)
+    done = subprocess.run([IDS, os.path.join(ROOT, "tests", "golden", "tokenizers", "o200k.json"), path, "--back"], capture_output=True)
+    if done.returncode != 0 or done.stdout != raw:
+        fail(f"{len(raw)} random bytes: {len(done.stdout)} come back, or others: {done.stderr.decode()}")
+    print(f"{len(raw)} random bytes come back")
+
+
 def main():
     if not os.access(IDS, os.X_OK):
         fail(f"no program {IDS}: run make tools")
@@ -112,6 +125,7 @@ def main():
     python = venv_python()
     tokenizers = {"package": from_package(python), "qwen3": from_shared()}
     seed = int(os.environ.get("SEED", "1"))
+    bytes_come_back(seed)
     compared = 0
     for name, tokenizer in tokenizers.items():
         if tokenizer is None:

@@ -134,6 +134,31 @@ static void what_a_file_does_not_say_follows_from_its_model(void **state)
     weir_manifest_close(&manifest);
 }
 
+static void special_tokens_of_phi3_take_the_space_behind_them(void **state)
+{
+    (void)state;
+    static const char *const families[] = {"phi3", "llama"};
+    static const char *const tokens[] = {"<|end|>", "a", "<s>"};
+    static const uint32_t types[] = {WEIR_TOKEN_CONTROL, WEIR_TOKEN_NORMAL, WEIR_TOKEN_CONTROL};
+    for (size_t row = 0; row < WEIR_COUNT(families); row++) {
+        weir_manifest *manifest = NULL;
+        begin(3, 0, 4);
+        put_text_key("general.architecture", families[row]);
+        put_text_key(KEY("model"), "llama");
+        put_array_key(KEY("tokens"), GGUF_STRING, 3);
+        for (size_t id = 0; id < 3; id++)
+            put_text(tokens[id]);
+        put_array_key(KEY("token_type"), GGUF_U32, 3);
+        for (size_t id = 0; id < 3; id++)
+            put(types[id], 4);
+        const struct weir_vocab *vocab = vocab_of(&manifest);
+        assert_true((vocab->strips != NULL) == (row == 0));
+        if (row == 0)
+            assert_true(vocab->strips[0] == 1 && vocab->strips[1] == 0 && vocab->strips[2] == 0);
+        weir_manifest_close(&manifest);
+    }
+}
+
 static void a_map_of_characters_is_an_array_of_bytes(void **state)
 {
     (void)state;
@@ -404,6 +429,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_vocabulary_is_read_once),
         cmocka_unit_test(what_a_file_does_not_say_follows_from_its_model),
+        cmocka_unit_test(special_tokens_of_phi3_take_the_space_behind_them),
         cmocka_unit_test(a_map_of_characters_is_an_array_of_bytes),
         cmocka_unit_test(a_vocabulary_has_a_model_and_tokens),
         cmocka_unit_test(tokens_and_merges_have_a_longest_length),

@@ -199,7 +199,12 @@ static void pieces_put_together_are_the_text_however_it_is_cut(void **state)
                                          "\xf0\x9f\x98\x80",
                                          "\xd9\xa3",
                                          "\xc2\xbd",
-                                         "\xef\xbc\x81"};
+                                         "\xef\xbc\x81",
+                                         "/",
+                                         "\xec\x9e\x90",
+                                         "\xe3\x81\x8b",
+                                         "\xce\xa9",
+                                         "\xe2\x96\x81"};
     static struct pieces whole, parts;
     static char text[BYTES_MAX];
     uint64_t random = 5;

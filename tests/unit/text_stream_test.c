@@ -299,14 +299,19 @@ static void memory_does_not_grow_with_the_text(void **state)
     (void)state;
     static const char *const texts[] = {"\n", "a",   "abc ", "abcab", "\xe4\xbd\xa0", "\xff",
                                         "7",  "...", "a\n",  "<|en",  "\xe2\x96\x81", "\xc3\xa9"};
-    static const char *const names[] = {"qwen2", "deepseek-llm", "llama"};
+    static const char *const names[] = {"qwen2",  "deepseek-llm", "gpt-4o", "llama",
+                                        "gemma4", "t5",           "bert"};
+    enum { BYTE_LEVEL_COUNT = 3 };
     uint64_t random = 13;
     for (size_t name = 0; name < WEIR_COUNT(names); name++) {
         struct toy toy;
-        if (strcmp(names[name], "llama") == 0)
-            make_sentencepiece(&toy, true, true, &random);
-        else
+        if (name < BYTE_LEVEL_COUNT) {
             make_byte_level(&toy, names[name], &random);
+        } else {
+            make_sentencepiece(&toy, true, true, &random);
+            toy.vocab.model = toy_bytes(names[name]);
+            toy_merge(&toy, "a b");
+        }
         weir_text *text = toy_open(&toy);
         for (size_t row = 0; row < WEIR_COUNT(texts); row++) {
             const uint64_t peak = measure_peak(text, texts[row], 1 << 20);
