@@ -64,6 +64,7 @@ struct weir_family_attention {
     float window_rope_base;     /* 0: as the full layers' */
     bool window_rope_is_plain;  /* neither scaled nor divided by factors */
     bool full_rope_is_half;     /* full layers turn half of rope.dimension_count */
+    bool rope_is_divided;       /* full layers need the factors that divide frequencies */
     bool rope_is_exact;         /* as in struct weir_rope */
     float scale;                /* of scores; 0: 1 / sqrt(d_head) ... */
     uint32_t wide_scale_layers; /* ... but 1 / sqrt(d_model / n_head) in the model of so many */

@@ -166,6 +166,19 @@ static unsigned find_parts(struct weir_binding *binding)
     return found;
 }
 
+/* Values that are the keys as they were are as wide as they. */
+static enum weir_status check_values(const struct weir_binding *binding, struct weir_err *err)
+{
+    const struct weir_mixer *mixer = &binding->layer->mixer;
+    if (mixer->kind != WEIR_MIXER_ATTENTION || mixer->v.cols != 0 ||
+        mixer->d_value == mixer->d_head)
+        return WEIR_OK;
+    return WEIR_FAIL(err, WEIR_ERR_FORMAT,
+                     "tensor blk.%u.attn_v.weight is missing, and its values cannot be the keys: "
+                     "wanted heads of %u, found %u",
+                     binding->layer_index, mixer->d_head, mixer->d_value);
+}
+
 static enum weir_status bind_layer(struct weir_binding *binding, struct weir_err *err)
 {
     struct weir_model *model = binding->model;
@@ -175,6 +188,7 @@ static enum weir_status bind_layer(struct weir_binding *binding, struct weir_err
     for (size_t row = 0; row < weir_layer_role_count; row++)
         if (weir_role_is_needed(&weir_layer_roles[row], binding->parts))
             WEIR_TRY(bind_role(binding, &weir_layer_roles[row], err));
+    WEIR_TRY(check_values(binding, err));
     model->shape.d_ffn_expert =
         (uint32_t)weir_max(model->shape.d_ffn_expert, binding->layer->network.d_ffn_expert);
     return WEIR_OK;

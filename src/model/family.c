@@ -107,6 +107,7 @@ static const struct weir_family families[] = {
                    .window_period = WEIR_WINDOWS_BY_KEY,
                    .window_rope_base = 10000.0f,
                    .window_rope_is_plain = true,
+                   .rope_is_divided = true,
                    .scale = 1.0f,
                    .norms_values = true},
      .roots_embedding = true,

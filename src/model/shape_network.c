@@ -110,6 +110,9 @@ enum weir_status weir_shape_check(const struct weir_model *model, struct weir_er
                          "key %s.rope.scaling.type: longrope needs tensors of long and of short "
                          "texts: rope_factors_%s.weight is missing",
                          reader.family, has_long ? "short" : "long");
+    if (model->family->attention.rope_is_divided && model->rope_factors.tensor == NULL)
+        return WEIR_FAIL(err, WEIR_ERR_FORMAT,
+                         "tensor rope_freqs.weight is missing; a %s model needs it", reader.family);
     for (uint32_t layer = 0; layer < shape->n_layer; layer++) {
         const struct weir_network *network = &model->layers[layer].network;
         const bool has_experts = network->kind == WEIR_NETWORK_EXPERTS;

@@ -277,6 +277,42 @@ static void scales_caps_and_temperature_are_obeyed(void **state)
     }
 }
 
+/* A tensor of the model in use, one dimension of it another. */
+static struct edit_file with_dim(const char *name, uint32_t dim, uint64_t value)
+{
+    uint64_t tensor = 0;
+    while (strcmp(model.tensors[tensor].name, name) != 0)
+        assert_true(++tensor < model.tensor_count);
+    return edit_with_dim(&model, tensor, dim, value);
+}
+
+static void refuse(struct edit_file file, const char *words)
+{
+    struct model_run after = run_changed(file);
+    assert_int_equal(after.status, WEIR_ERR_FORMAT);
+    if (strstr(after.err.text, words) == NULL)
+        fail_msg("\"%s\" does not say \"%s\"", after.err.text, words);
+    model_run_close(&after);
+}
+
+static void what_a_family_cannot_go_without_is_named(void **state)
+{
+    (void)state;
+    open_model("gemma4");
+    refuse(edit_without_key(&model, "gemma4.attention.sliding_window"),
+           "sliding_window is missing");
+    refuse(edit_without_key(&model, "gemma4.attention.sliding_window_pattern"),
+           "sliding_window_pattern is missing");
+    expect("gemma4.embedding_length_per_layer_input", of_count(8), REFUSED, "wanted 0, found 8");
+    expect("gemma4.attention.shared_kv_layers", of_count(2), REFUSED, "wanted 0, found 2");
+    /* Layer 2 is the first whose values are its keys. */
+    keep("gemma4.attention.value_length", of_count(8));
+    refuse(with_dim("blk.2.attn_output.weight", 0, 32),
+           "blk.2.attn_v.weight is missing, and its values cannot be the keys: wanted heads of 16, "
+           "found 8");
+    close_model();
+}
+
 static void windows_are_obeyed_where_a_family_has_them(void **state)
 {
     (void)state;
@@ -487,6 +523,7 @@ int main(void)
         cmocka_unit_test(yarns_keys_are_obeyed),
         cmocka_unit_test(keys_of_routing_and_scores_are_obeyed),
         cmocka_unit_test(scales_caps_and_temperature_are_obeyed),
+        cmocka_unit_test(what_a_family_cannot_go_without_is_named),
         cmocka_unit_test(windows_are_obeyed_where_a_family_has_them),
         cmocka_unit_test(groups_have_room_for_the_experts_of_a_token),
         cmocka_unit_test(a_model_whose_experts_are_not_there_is_refused),
