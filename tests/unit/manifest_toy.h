@@ -13,7 +13,7 @@
 #include "base/heap.h"
 #include "formats/manifest_internal.h"
 
-enum { IMAGE_BYTES_MAX = 4 << 20, TYPE_F32 = 0, TYPE_Q8_0 = 8, TYPE_IQ3_S = 21 };
+enum { IMAGE_BYTES_MAX = 4 << 20, TYPE_F32 = 0, TYPE_Q8_0 = 8, TYPE_UNKNOWN = 99 };
 
 #define MAGIC_TEXT "GGUF"
 
@@ -180,7 +180,7 @@ static inline void make_small(uint32_t version)
     put_array_key("tokenizer.ggml.merges", GGUF_STRING, 1);
     put_text("a b");
     put_u32_key("tokenizer.ggml.eos_token_id", 2);
-    put_tensor("unknown", 256, 1, TYPE_IQ3_S, 0);
+    put_tensor("unknown", 256, 1, TYPE_UNKNOWN, 0);
     put_tensor("first", 3, 2, TYPE_F32, 0);
     put_tensor("second", 32, 1, TYPE_Q8_0, 32);
     put_data(32, 32 + 34);

@@ -299,8 +299,9 @@ static void memory_does_not_grow_with_the_text(void **state)
     (void)state;
     static const char *const texts[] = {"\n", "a",   "abc ", "abcab", "\xe4\xbd\xa0", "\xff",
                                         "7",  "...", "a\n",  "<|en",  "\xe2\x96\x81", "\xc3\xa9"};
-    static const char *const names[] = {"qwen2",  "deepseek-llm", "gpt-4o", "llama",
-                                        "gemma4", "t5",           "bert"};
+    /* Not the likeliest tokens: where equally likely ones of a run stand depends on its end. */
+    static const char *const names[] = {"qwen2", "deepseek-llm", "gpt-4o",
+                                        "llama", "gemma4",       "bert"};
     enum { BYTE_LEVEL_COUNT = 3 };
     uint64_t random = 13;
     for (size_t name = 0; name < WEIR_COUNT(names); name++) {
