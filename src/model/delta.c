@@ -2,8 +2,7 @@
  * state that every position changes.
  *
  * Heads are dealt to threads, a key head together with the value heads that share it; positions are
- * not. A form that computes positions of a chunk side by side would do a quarter less arithmetic in
- * something that is a few hundredths of a prompt, and have other bits for each cut into chunks.
+ * not: docs/decisions/0023-delta-in-order.md says why that is fast enough.
  *
  * I1  A head takes a run's positions one after the other, each by the same operations, however many
  *     there are in the step or in a kernel's call. */
