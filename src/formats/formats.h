@@ -44,6 +44,9 @@ struct weir_tensor {
     /* [dims[2]]: where each matrix of a stack begins when they do not follow each other; offset and
      * file are then the first one's. NULL: they do. */
     const struct weir_place *places;
+    /* Of a tensor of scales: what one value is for, in rows and columns of the weight; 0: as many
+     * as the shapes say. */
+    uint32_t group_rows, group_cols;
     const float *values; /* [dims[0]] of a vector that is in no file; NULL: it is in one */
 };
 

@@ -59,6 +59,13 @@ const struct hf_family *weir_hf_family_find(struct weir_json model_type);
 /* "llama, mixtral, ..." for messages. */
 const char *weir_hf_family_list(char *out, size_t capacity);
 
+/* How weights are stored that are codes and scales: hf_packing.c. */
+struct hf_packing {
+    const char *method, *format; /* format NULL: any */
+    const char *suffix;          /* in place of ".weight": the scales' */
+    const char *unused;          /* what is of no use for weights; NULL: nothing */
+};
+
 /* ---- keys: key_writer.c ---------------------------------------------------------------------- */
 
 /* Keys on their way into a manifest that is being made. */
@@ -94,6 +101,8 @@ struct hf_config {
     struct weir_json text; /* the part about text: the same, or a member */
     bool is_tied;
     uint32_t n_expert;
+    const struct hf_packing *packing; /* NULL: weights are whole */
+    uint32_t group_rows, group_cols;  /* of a scale; 0: the shapes say it */
     float *rope_factors; /* [rope_factor_count], the caller's to free; NULL: there are none */
     uint32_t rope_factor_count;
     struct weir_err *err;
@@ -108,6 +117,13 @@ enum weir_status weir_hf_number(const struct hf_config *config, const char *name
 enum weir_status weir_hf_config_read(struct hf_config *config, struct hf_key_writer *writer);
 /* The part of it about rope. Needs the other keys. */
 enum weir_status weir_hf_rope_read(struct hf_config *config, struct hf_key_writer *writer);
+
+/* quantization_config. Errors: FORMAT, UNSUPPORTED. */
+enum weir_status weir_hf_packing_read(struct hf_config *config);
+/* Whether the tensor called name is the scales of one that is then called weight. */
+bool weir_hf_is_scales(const struct hf_packing *packing, const char *name,
+                       char weight[WEIR_NAME_MAX + 1]);
+bool weir_hf_is_unused_piece(const struct hf_packing *packing, const char *name);
 
 /* ---- tensors: hf_shards.c, hf_names.c -------------------------------------------------------- */
 

@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Members that hf_rope.c reads, and parts that are not about text. */
+/* Members that hf_rope.c and hf_packing.c read, and parts that are not about text. */
 static const char *const other_members[] = {
-    "rope_parameters", "rope_scaling",  "partial_rotary_factor",
+    "rope_parameters", "rope_scaling",  "partial_rotary_factor", "quantization_config",
     "text_config",     "vision_config", "audio_config",
 };
 
@@ -218,5 +218,6 @@ enum weir_status weir_hf_config_read(struct hf_config *config, struct hf_key_wri
         config->n_expert = (uint32_t)weir_min(n_expert, UINT32_MAX);
     if (config->family->has_half_pairs)
         WEIR_TRY(weir_hf_put_flag(writer, "rope.interleaved", false));
+    WEIR_TRY(weir_hf_packing_read(config));
     return weir_hf_rope_read(config, writer);
 }

@@ -188,7 +188,7 @@ static enum weir_status bind_expert(struct binder *binder, const struct weir_raw
                                     uint32_t expert)
 {
     struct weir_tensor *stack = NULL;
-    if (expert >= binder->config->n_expert || raw->n_dim != 2)
+    if (expert >= binder->config->n_expert || raw->n_dim > 2)
         return WEIR_FAIL(
             binder->err, WEIR_ERR_FORMAT,
             "%s: tensor %s: wanted a matrix of one of %u experts, found expert %u with "
@@ -212,19 +212,35 @@ static enum weir_status bind_expert(struct binder *binder, const struct weir_raw
     return WEIR_OK;
 }
 
+/* Scales are beside their weight, under a word of their own. */
+static void name_scales(const struct hf_config *config, char name[GGUF_NAME_BYTES],
+                        struct weir_tensor *tensor)
+{
+    char *word = strrchr(name, '.');
+    if (word != NULL && strcmp(word, ".weight") == 0)
+        snprintf(word, sizeof(".scales"), ".scales");
+    tensor->group_rows = config->group_rows;
+    tensor->group_cols = config->group_cols;
+}
+
 static enum weir_status bind_tensor(struct binder *binder, const struct weir_raw_tensor *raw)
 {
     char canonical[WEIR_NAME_MAX + 1];
+    char weight[WEIR_NAME_MAX + 1];
     char name[GGUF_NAME_BYTES];
     struct numbers numbers = {0};
-    const struct hf_tensor *row =
-        find_row(binder->config->family, canonical_name(raw->name, canonical), &numbers);
+    const struct hf_config *config = binder->config;
+    const bool is_scales = weir_hf_is_scales(config->packing, raw->name, weight);
+    const struct hf_tensor *row = find_row(
+        config->family, canonical_name(is_scales ? weight : raw->name, canonical), &numbers);
+    if (weir_hf_is_unused_piece(config->packing, raw->name))
+        return WEIR_OK;
     if (row == NULL)
         return WEIR_FAIL(binder->err, WEIR_ERR_UNSUPPORTED,
                          "%s: tensor %s has no use in family %s; running without it would give "
                          "wrong text",
-                         path_of(binder, raw), raw->name, binder->config->family->model_type);
-    if (row->layout == HF_SKIP || (row->layout == HF_OUTPUT && binder->config->is_tied))
+                         path_of(binder, raw), raw->name, config->family->model_type);
+    if (row->layout == HF_SKIP || (row->layout == HF_OUTPUT && config->is_tied))
         return WEIR_OK;
     struct weir_tensor tensor = {.offset = raw->offset,
                                  .bytes = raw->bytes,
@@ -235,6 +251,8 @@ static enum weir_status bind_tensor(struct binder *binder, const struct weir_raw
                                  .type = raw->dtype->type};
     WEIR_TRY(shape_tensor(binder, raw, row->layout, &tensor));
     make_name(row->gguf, numbers.layer, name);
+    if (is_scales)
+        name_scales(config, name, &tensor);
     return row->layout == HF_EXPERT ? bind_expert(binder, raw, &tensor, name, numbers.expert)
                                     : bind_plain(binder, raw, &tensor, name);
 }

@@ -52,9 +52,12 @@ static enum weir_status bind_weight(struct weir_binding *binding, const struct w
                          "tensor %s: one expert's part of it: wanted at most %d bytes, found %llu",
                          found->tensor->name, WEIR_SLICE_BYTES_MAX,
                          (unsigned long long)weight->matrix_bytes);
-    return role->input == 0 || role->kind == WEIR_ROLE_HEADS
-               ? WEIR_OK
-               : weir_bind_companions(binding, role, found, weight, err);
+    const bool is_alone = role->input == 0 || role->kind == WEIR_ROLE_HEADS;
+    if (is_alone && weight->type >= WEIR_TYPE_BLOCK_COUNT)
+        return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
+                         "tensor %s has type %s, which is not built in here", found->tensor->name,
+                         found->tensor->type_name);
+    return is_alone ? WEIR_OK : weir_bind_companions(binding, role, found, weight, err);
 }
 
 /* By a row of the table before this one, which had the same place. */
@@ -303,6 +306,8 @@ static void visit_trunk_role(void *user, const struct weir_role *role)
     }
     if (role->kind != WEIR_ROLE_EXPERTS)
         visit->visitor->weight(visit->visitor, weight);
+    if (weight->scales.tensor != NULL)
+        visit->visitor->vector(visit->visitor, &weight->scales);
     if (weight->bias.tensor != NULL)
         visit->visitor->vector(visit->visitor, &weight->bias);
     if (weight->scale.tensor != NULL)

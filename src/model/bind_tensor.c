@@ -344,12 +344,51 @@ static enum weir_status bind_scale(struct weir_binding *binding, const struct we
     return WEIR_OK;
 }
 
+/* How much of a side one scale is for. */
+static uint64_t group_of(uint32_t said, uint64_t side, uint64_t scale_count)
+{
+    return said != 0 ? said : (side + scale_count - 1) / scale_count;
+}
+
+/* Codes mean nothing without their scales. */
+static enum weir_status bind_scales(struct weir_binding *binding, const struct weir_role *role,
+                                    const struct weir_found *found, struct weir_weight *weight,
+                                    struct weir_err *err)
+{
+    if (weight->type < WEIR_TYPE_BLOCK_COUNT)
+        return WEIR_OK;
+    const struct weir_found scales = locate_companion(binding, role, found, "scales");
+    if (scales.tensor == NULL || found->alias != NULL)
+        return WEIR_FAIL(err, scales.tensor == NULL ? WEIR_ERR_FORMAT : WEIR_ERR_UNSUPPORTED,
+                         "tensor %s has codes (%s) %s", found->tensor->name,
+                         found->tensor->type_name,
+                         scales.tensor == NULL ? "without a tensor of scales"
+                                               : "that several matrices share, which is not built "
+                                                 "in");
+    const struct weir_tensor *tensor = scales.tensor;
+    weight->group_rows = (uint32_t)group_of(tensor->group_rows, weight->rows, tensor->dims[1]);
+    weight->group_cols = (uint32_t)group_of(tensor->group_cols, weight->cols, tensor->dims[0]);
+    const uint64_t wanted[] = {(weight->cols + weight->group_cols - 1) / weight->group_cols,
+                               (weight->rows + weight->group_rows - 1) / weight->group_rows,
+                               weight->count, 1};
+    WEIR_TRY(check_type(tensor, err));
+    for (uint32_t index = 0; index < WEIR_COUNT(wanted); index++)
+        WEIR_TRY(check_dim(tensor, index, wanted[index], err));
+    weight->scales = (struct weir_vector){.tensor = tensor,
+                                          .cols = tensor->dims[0],
+                                          .rows = tensor->dims[1] * weight->count,
+                                          .stride = tensor->dims[0]};
+    binding->model->trunk_bytes += tensor->bytes;
+    return WEIR_OK;
+}
+
 enum weir_status weir_bind_companions(struct weir_binding *binding, const struct weir_role *role,
                                       const struct weir_found *found, struct weir_weight *weight,
                                       struct weir_err *err)
 {
     /* How activations were scaled where they are not what they are here: of no consequence. */
     locate_companion(binding, role, found, "input_scale");
+    WEIR_TRY(bind_scales(binding, role, found, weight, err));
     WEIR_TRY(bind_bias(binding, role, found, weight, err));
     return bind_scale(binding, role, found, weight, err);
 }
@@ -372,7 +411,7 @@ static bool is_role_name(const char *suffix, bool is_layer, unsigned parts)
 
 bool weir_is_bound_name(const char *suffix, bool is_layer, unsigned parts)
 {
-    static const char *const words[] = {"bias", "scale", "input_scale"};
+    static const char *const words[] = {"bias", "scale", "scales", "input_scale"};
     const char *dot = strrchr(suffix, '.');
     if (is_role_name(suffix, is_layer, parts))
         return true;

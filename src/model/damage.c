@@ -92,6 +92,9 @@ static bool search_row(struct search *search, const struct weir_weight *weight, 
 static bool search_matrix(struct search *search, const struct weir_weight *weight,
                           const uint8_t *data, uint32_t matrix)
 {
+    const struct weir_vector *const scales[] = {&weight->scales};
+    if (search_vectors(search, scales, 1))
+        return true;
     for (uint64_t row = 0; row < weight->rows && weight->cols != 0; row++)
         if (search_row(search, weight, data + row * weight->row_bytes)) {
             search->matrix = matrix;

@@ -44,6 +44,16 @@ void weir_matmul_rows(const struct weir_forward *forward, const struct weir_matr
     const size_t row_bytes = plain ? act->cols * sizeof(float) : act->row_bytes[format];
     const uint8_t *rows = plain ? (const uint8_t *)act->f32 : act->rows[format];
     WEIR_ASSERT(rows != NULL && act->cols == weight->cols);
+    /* [matrix of the stack][group of rows][group of columns] */
+    const size_t group_count =
+        weight->scales.tensor == NULL ? 0 : (size_t)(weight->scales.rows / weight->count);
+    const struct weir_scales scales = {
+        .data = weight->scales.data + matrix->index * group_count * weight->scales.cols,
+        .row_bytes = weight->scales.cols * sizeof(float),
+        .group_rows = weight->group_rows,
+        .group_cols = weight->group_cols,
+        .type = WEIR_SCALE_F32,
+    };
     const struct weir_matmul job = {
         .w = matrix->data,
         .w_row_bytes = weight->row_bytes,
@@ -56,6 +66,7 @@ void weir_matmul_rows(const struct weir_forward *forward, const struct weir_matr
         .row_end = end,
         .n_token = n_row,
         .next = next,
+        .scales = weight->scales.tensor == NULL ? NULL : &scales,
     };
     if (begin == end || n_row == 0)
         return;

@@ -117,22 +117,28 @@ static void load_weight(struct weir_trunk_visitor *self, struct weir_weight *wei
     load_bytes(visitor, weight->file, weight->offset, weight->count * weight->matrix_bytes, dst);
 }
 
+/* Bytes of a tensor that lies in one piece, from a distance on. */
+static struct weir_place place_at(const struct weir_tensor *tensor, uint64_t bytes)
+{
+    return (struct weir_place){.offset = tensor->offset + bytes, .file = tensor->file};
+}
+
 /* Values of a vector's tensor from a place in the file, whole blocks of its format. */
 static void load_values(struct load_visitor *visitor, const struct weir_tensor *tensor,
-                        uint64_t offset, float *values, size_t count)
+                        struct weir_place place, float *values, size_t count)
 {
     const struct weir_type_info *info = weir_quant_info(tensor->type);
     uint8_t piece[4096];
     const size_t piece_blocks = sizeof(piece) / info->block_bytes;
     const size_t block_count = count / info->block_len;
     if (tensor->type == WEIR_TYPE_F32) {
-        load_bytes(visitor, tensor->file, offset, count * sizeof(float), values);
+        load_bytes(visitor, place.file, place.offset, count * sizeof(float), values);
         return;
     }
     for (size_t block = 0; block < block_count && visitor->status == WEIR_OK;
          block += piece_blocks) {
         const size_t blocks = (size_t)weir_min(piece_blocks, block_count - block);
-        load_bytes(visitor, tensor->file, offset + block * info->block_bytes,
+        load_bytes(visitor, place.file, place.offset + block * info->block_bytes,
                    blocks * info->block_bytes, piece);
         if (visitor->status == WEIR_OK)
             weir_quant_decode_row(tensor->type, piece, values + block * info->block_len,
@@ -153,8 +159,8 @@ static void load_turned(struct load_visitor *visitor, struct weir_vector *vector
             memcpy(piece, vector->tensor->values + first, n * sizeof(*piece));
         else
             load_values(visitor, vector->tensor,
-                        vector->tensor->offset + first / info->block_len * info->block_bytes, piece,
-                        n);
+                        place_at(vector->tensor, first / info->block_len * info->block_bytes),
+                        piece, n);
         for (size_t at = first; at < first + n && visitor->status == WEIR_OK; at++)
             vector->data[at % cols * (size_t)vector->rows + at / cols] = piece[at - first];
     }
@@ -175,11 +181,18 @@ static void load_vector(struct weir_trunk_visitor *self, struct weir_vector *vec
                vector->cols * sizeof(float));
     if (vector->tensor->values != NULL)
         return;
-    for (uint64_t row = 0; row < vector->rows; row++)
-        load_values(visitor, vector->tensor,
-                    vector->tensor->offset +
-                        (row * vector->stride + vector->first) / block_len * info->block_bytes,
-                    vector->data + row * vector->cols, (size_t)vector->cols);
+    for (uint64_t row = 0; row < vector->rows; row++) {
+        const struct weir_tensor *tensor = vector->tensor;
+        struct weir_place place = {.offset = tensor->offset, .file = tensor->file};
+        uint64_t before = row; /* rows of the same piece */
+        if (tensor->places != NULL) {
+            place = tensor->places[row / tensor->dims[1]];
+            before = row % tensor->dims[1];
+        }
+        place.offset += (before * vector->stride + vector->first) / block_len * info->block_bytes;
+        load_values(visitor, tensor, place, vector->data + row * vector->cols,
+                    (size_t)vector->cols);
+    }
 }
 
 enum weir_status weir_model_load(struct weir_model *model, weir_io *io, void *staging,

@@ -31,6 +31,9 @@ struct weir_weight {
     const uint8_t *data;      /* set by load; NULL for experts, which live in the store */
     struct weir_vector bias;  /* [count][rows], where there is one */
     struct weir_vector scale; /* one value, or one for each of a stack, where there is one */
+    /* Of a format of codes: [count][rows / group_rows][cols / group_cols], rounded up. */
+    struct weir_vector scales;
+    uint32_t group_rows, group_cols;
 };
 
 #endif

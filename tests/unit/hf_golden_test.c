@@ -61,7 +61,7 @@ static void logits_equal_transformers(void **state)
     static const char *const levels[] = {"ref", NULL};
     char names[GOLDEN_FOLDERS_MAX][64];
     const size_t count = list_directories(names);
-    assert_true(count >= 7);
+    assert_true(count >= 9);
     for (size_t index = 0; index < count; index++) {
         struct golden golden;
         open_directory(&golden, names[index]);
@@ -110,7 +110,8 @@ static void logits_equal_the_gguf_file(void **state)
 static void streamed_equals_resident(void **state)
 {
     (void)state;
-    static const char *const names[] = {"qwen3moe-narrow", "olmoe", "qwen3moe-bf16"};
+    static const char *const names[] = {"qwen3moe-narrow", "olmoe", "qwen3moe-bf16",
+                                        "qwen3moe-fp8"};
     for (size_t index = 0; index < sizeof(names) / sizeof(names[0]); index++) {
         struct golden golden;
         open_directory(&golden, names[index]);

@@ -1,5 +1,6 @@
 /* hf_test.c - Hugging Face directories: what is read, and what is refused by name. */
 #include "hf_toy.h"
+#include "model/model.h"
 
 #define L "model.layers.0."
 
@@ -341,7 +342,7 @@ static void an_expert_that_is_missing_or_unlike_the_others_is_named(void **state
                              WORDS("experts.01.gate_proj", "no use"));
     a_last_expert_is_refused(gate, "F16", "[8, 4]", 64,
                              WORDS("experts.1.gate_proj", "wanted 4 x 8", "found 8 x 4"));
-    a_last_expert_is_refused(gate, "F16", "[32]", 64, WORDS("experts.1.gate_proj", "1 dimensions"));
+    a_last_expert_is_refused(gate, "F16", "[32]", 64, WORDS("experts.1.gate_proj", "found 1 x 32"));
     a_last_expert_is_refused(gate, "F32", "[4, 8]", 128,
                              WORDS("experts.1.gate_proj", "type F16", "of F32"));
     make_whole();
@@ -442,6 +443,54 @@ static void rope_is_scaled_as_config_json_says(void **state)
     weir_manifest_close(&manifest);
 }
 
+/* The whole model, its q as FP8, with so many bytes of scales. */
+static void make_codes(const char *scale_shape, uint64_t scale_bytes)
+{
+    toy_begin();
+    toy_text("config.json", TOY_CONFIG ", \"quantization_config\": {\"quant_method\": \"fp8\", "
+                                       "\"weight_block_size\": [128, 6]}}");
+    add_trunk();
+    char *const q = strstr(header.text, "\"" L "self_attn.q_proj");
+    assert_non_null(q);
+    *q = '\0'; /* and what follows it, anew */
+    header.data_bytes = 272;
+    q[-2] = '\0';
+    add(L "self_attn.q_proj.weight", "F8_E4M3", "[8, 8]", 64);
+    if (scale_bytes > 0)
+        add(L "self_attn.q_proj.weight_scale_inv", "F32", scale_shape, scale_bytes);
+    end_header("model.safetensors");
+}
+
+static void is_not_described(enum weir_status status, const char *const *words)
+{
+    struct weir_model *model = NULL;
+    struct weir_err err = {0};
+    weir_manifest *manifest = toy_accepted();
+    assert_int_equal(weir_model_describe(&model, manifest, &err), status);
+    for (; *words != NULL; words++)
+        if (strstr(err.text, *words) == NULL)
+            fail_msg("wanted \"%s\" in: %s", *words, err.text);
+    weir_manifest_close(&manifest);
+}
+
+static void codes_without_their_scales_are_refused(void **state)
+{
+    (void)state;
+    make_codes("", 0);
+    is_not_described(WEIR_ERR_FORMAT, WORDS("blk.0.attn_q.weight", "without a tensor of scales"));
+    make_codes("[1, 3]", 12);
+    is_not_described(WEIR_ERR_FORMAT, WORDS("blk.0.attn_q.scales", "dimension 0 must be 2"));
+    make_codes("[2, 2]", 16);
+    is_not_described(WEIR_ERR_FORMAT, WORDS("blk.0.attn_q.scales", "dimension 1 must be 1"));
+    make_codes("[1, 2]", 8); /* then what is missing is the next tensor */
+    is_not_described(WEIR_ERR_FORMAT, WORDS("blk.0.attn_k.weight is missing"));
+    make_config(", \"quantization_config\": {\"quant_method\": \"gptq\"}");
+    toy_is_refused(WEIR_ERR_UNSUPPORTED, WORDS("quantization_config", "\"gptq\"", "format none"));
+    make_config(", \"quantization_config\": {\"quant_method\": \"fp8\", "
+                "\"weight_block_size\": [128, 0]}");
+    toy_is_refused(WEIR_ERR_FORMAT, WORDS("weight_block_size", "[128, 0]"));
+}
+
 static void memory_that_is_not_there_is_an_error(void **state)
 {
     (void)state;
@@ -475,6 +524,7 @@ int main(void)
         cmocka_unit_test(the_output_is_tied_where_config_json_says_so),
         cmocka_unit_test(what_config_json_asks_for_is_read_or_refused),
         cmocka_unit_test(rope_is_scaled_as_config_json_says),
+        cmocka_unit_test(codes_without_their_scales_are_refused),
         cmocka_unit_test(memory_that_is_not_there_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
