@@ -101,6 +101,7 @@ struct hf_config {
     struct weir_json text; /* the part about text: the same, or a member */
     bool is_tied;
     uint32_t n_expert;
+    uint64_t first_guess; /* the first of the layers that guess further tokens; 0: there are none */
     const struct hf_packing *packing; /* NULL: weights are whole */
     uint32_t group_rows, group_cols;  /* of a scale; 0: the shapes say it */
     float *rope_factors; /* [rope_factor_count], the caller's to free; NULL: there are none */

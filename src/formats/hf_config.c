@@ -201,6 +201,7 @@ static enum weir_status read_tied(struct hf_config *config)
 enum weir_status weir_hf_config_read(struct hf_config *config, struct hf_key_writer *writer)
 {
     uint64_t n_expert = 0;
+    uint64_t n_guess = 0;
     const struct weir_json part = weir_json_member(config->root, "text_config");
     if (weir_json_kind(config->root) != WEIR_JSON_OBJECT)
         return WEIR_FAIL(config->err, WEIR_ERR_FORMAT, "%s: wanted an object, found %s",
@@ -214,8 +215,11 @@ enum weir_status weir_hf_config_read(struct hf_config *config, struct hf_key_wri
     warn_of_others(config, writer->manifest->warnings);
     WEIR_TRY(read_tied(config));
     if (weir_json_u64(weir_hf_member(config, "num_experts"), &n_expert) ||
-        weir_json_u64(weir_hf_member(config, "num_local_experts"), &n_expert))
+        weir_json_u64(weir_hf_member(config, "num_local_experts"), &n_expert) ||
+        weir_json_u64(weir_hf_member(config, "n_routed_experts"), &n_expert))
         config->n_expert = (uint32_t)weir_min(n_expert, UINT32_MAX);
+    if (weir_json_u64(weir_hf_member(config, "num_nextn_predict_layers"), &n_guess) && n_guess > 0)
+        weir_json_u64(weir_hf_member(config, "num_hidden_layers"), &config->first_guess);
     if (config->family->has_half_pairs)
         WEIR_TRY(weir_hf_put_flag(writer, "rope.interleaved", false));
     WEIR_TRY(weir_hf_packing_read(config));

@@ -79,6 +79,17 @@ static bool matches(const char *pattern, const char *name, struct numbers *numbe
     return *name == '\0';
 }
 
+/* Layers that guess further tokens lie behind those that run, and do not. */
+static bool is_of_guess(const struct hf_config *config, const char *name)
+{
+    static const char layers[] = "model.layers.";
+    uint32_t layer = 0;
+    if (config->first_guess == 0 || strncmp(name, layers, sizeof(layers) - 1) != 0)
+        return false;
+    name += sizeof(layers) - 1;
+    return read_number(&name, &layer) && *name == '.' && layer >= config->first_guess;
+}
+
 static const struct hf_tensor *find_row(const struct hf_family *family, const char *name,
                                         struct numbers *numbers)
 {
@@ -233,7 +244,7 @@ static enum weir_status bind_tensor(struct binder *binder, const struct weir_raw
     const bool is_scales = weir_hf_is_scales(config->packing, raw->name, weight);
     const struct hf_tensor *row = find_row(
         config->family, canonical_name(is_scales ? weight : raw->name, canonical), &numbers);
-    if (weir_hf_is_unused_piece(config->packing, raw->name))
+    if (weir_hf_is_unused_piece(config->packing, raw->name) || is_of_guess(config, raw->name))
         return WEIR_OK;
     if (row == NULL)
         return WEIR_FAIL(binder->err, WEIR_ERR_UNSUPPORTED,

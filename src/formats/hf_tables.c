@@ -106,6 +106,38 @@ static const struct hf_key qwen_moe_keys[] = {
     {0},
 };
 
+/* DeepSeek's words for experts, which other families took over. */
+static const struct hf_key routed_keys[] = {
+    {.name = "n_routed_experts", .carry = HF_COUNT, .key = "expert_count"},
+    {.name = "num_experts_per_tok", .carry = HF_COUNT, .key = "expert_used_count"},
+    {.name = "n_shared_experts", .carry = HF_COUNT, .key = "expert_shared_count"},
+    {.name = "moe_intermediate_size", .carry = HF_COUNT, .key = "expert_feed_forward_length"},
+    {.name = "first_k_dense_replace", .carry = HF_COUNT, .key = "leading_dense_block_count"},
+    {.name = "n_group", .carry = HF_COUNT, .key = "expert_group_count"},
+    {.name = "topk_group", .carry = HF_COUNT, .key = "expert_group_used_count"},
+    {.name = "routed_scaling_factor", .carry = HF_REAL, .key = "expert_weights_scale"},
+    {.name = "norm_topk_prob", .carry = HF_FLAG, .key = "expert_weights_norm"},
+    {.name = "output_router_logits"},
+    {.name = "router_aux_loss_coef"},
+    {.name = "num_nextn_predict_layers"}, /* their tensors are left out */
+    {.name = "use_qk_norm"},              /* the tensors say it */
+    {0},
+};
+
+static const struct hf_key minimax_keys[] = {
+    {.name = "intermediate_size", .carry = HF_COUNT, .key = "expert_feed_forward_length"},
+    {.name = "rotary_dim", .carry = HF_COUNT, .key = "rope.dimension_count"},
+    {.name = "scoring_func", .carry = HF_WORD, .word = "sigmoid"},
+    {.name = "qk_norm_type", .carry = HF_WORD, .word = "per_layer"},
+    {.name = "shared_intermediate_size", .carry = HF_OFF},
+    {.name = "use_qk_norm"},
+    {.name = "use_routing_bias"},
+    {.name = "use_mtp"},
+    {.name = "num_mtp_modules"},
+    {.name = "mtp_transformer_layers"},
+    {0},
+};
+
 /* ---- tensors --------------------------------------------------------------------------------- */
 
 #define LAYER "model.layers.#."
@@ -164,14 +196,42 @@ static const struct hf_tensor mixtral_tensors[] = {
     {0},
 };
 
+/* Families whose GGUF files call the norm before the network by where it is. */
+static const struct hf_tensor late_norm_tensors[] = {
+    {LAYER "post_attention_layernorm.weight", BLOCK "post_attention_norm.weight", HF_PLAIN},
+    {0},
+};
+
+static const struct hf_tensor routed_tensors[] = {
+    {LAYER "mlp.gate.e_score_correction_bias", BLOCK "exp_probs_b.bias", HF_PLAIN},
+    {LAYER "mlp.shared_experts.gate_proj.weight", BLOCK "ffn_gate_shexp.weight", HF_PLAIN},
+    {LAYER "mlp.shared_experts.up_proj.weight", BLOCK "ffn_up_shexp.weight", HF_PLAIN},
+    {LAYER "mlp.shared_experts.down_proj.weight", BLOCK "ffn_down_shexp.weight", HF_PLAIN},
+    {0},
+};
+
+static const struct hf_tensor minimax_tensors[] = {
+    {LAYER "block_sparse_moe.e_score_correction_bias", BLOCK "exp_probs_b.bias", HF_PLAIN},
+    {LAYER "mlp.e_score_correction_bias", BLOCK "exp_probs_b.bias", HF_PLAIN},
+    {0},
+};
+
 /* ---- families -------------------------------------------------------------------------------- */
 
 static const struct hf_family families[] = {
+    {.model_type = "glm4_moe",
+     .architecture = "glm4moe",
+     .keys = {common_keys, head_keys, routed_keys},
+     .tensors = {late_norm_tensors, common_tensors, expert_tensors, routed_tensors}},
     {.model_type = "llama",
      .architecture = "llama",
      .has_half_pairs = true,
      .keys = {common_keys, head_keys},
      .tensors = {common_tensors}},
+    {.model_type = "minimax_m2",
+     .architecture = "minimax-m2",
+     .keys = {common_keys, head_keys, expert_keys, minimax_keys},
+     .tensors = {common_tensors, mixtral_tensors, expert_tensors, minimax_tensors}},
     {.model_type = "mistral",
      .architecture = "llama",
      .has_half_pairs = true,
@@ -186,6 +246,10 @@ static const struct hf_family families[] = {
      .architecture = "olmoe",
      .keys = {common_keys, expert_keys, norm_keys, olmoe_keys},
      .tensors = {common_tensors, expert_tensors}},
+    {.model_type = "qwen2",
+     .architecture = "qwen2",
+     .keys = {common_keys, head_keys, no_window_keys},
+     .tensors = {common_tensors}},
     {.model_type = "qwen2_moe",
      .architecture = "qwen2moe",
      .keys = {common_keys, head_keys, no_window_keys, expert_keys, norm_keys, qwen_moe_keys},

@@ -351,6 +351,19 @@ static void an_expert_that_is_missing_or_unlike_the_others_is_named(void **state
     toy_is_refused(WEIR_ERR_FORMAT, WORDS("wanted 4294967295 experts, found fewer"));
 }
 
+static void layers_that_guess_further_tokens_are_left_out(void **state)
+{
+    (void)state;
+    static const char guess[] = "model.layers.1.eh_proj.weight";
+    add_all();
+    add(guess, "F32", "[2]", 8);
+    is_header_refused(WEIR_ERR_UNSUPPORTED, WORDS(guess, "no use"));
+    toy_text("config.json", TOY_CONFIG ", \"num_nextn_predict_layers\": 1}");
+    weir_manifest *manifest = toy_accepted();
+    assert_int_equal(weir_manifest_tensor_count(manifest), 15);
+    weir_manifest_close(&manifest);
+}
+
 static void the_output_is_tied_where_config_json_says_so(void **state)
 {
     (void)state;
@@ -521,6 +534,7 @@ int main(void)
         cmocka_unit_test(ranges_that_overlap_or_leave_bytes_out_are_refused),
         cmocka_unit_test(a_tensor_that_cannot_be_read_is_refused),
         cmocka_unit_test(an_expert_that_is_missing_or_unlike_the_others_is_named),
+        cmocka_unit_test(layers_that_guess_further_tokens_are_left_out),
         cmocka_unit_test(the_output_is_tied_where_config_json_says_so),
         cmocka_unit_test(what_config_json_asks_for_is_read_or_refused),
         cmocka_unit_test(rope_is_scaled_as_config_json_says),

@@ -19,6 +19,7 @@ import torch
 import transformers
 
 import make_models
+import make_network_models
 
 # of: the model whose configuration and seed is taken. dtype: what weights are stored as. shard: the most bytes of a file, then
 # there is an index. fused: experts as one tensor, as transformers keeps them in memory; else one tensor each, as it saves them.
@@ -31,6 +32,10 @@ DIRECTORIES = {
     "qwen3moe-bf16": dict(of="qwen3moe", dtype="bfloat16", shard="40KB", why="everything in BF16, several files"),
     "qwen3moe-fp8": dict(of="qwen3moe", block=(16, 8), shard="40KB", why="block FP8: codes and scales, blocks cut off at edges"),
     "qwen2moe-fp8-rows": dict(of="qwen2moe", block=(1, 0), why="compressed-tensors FP8: a scale in BF16 for each row"),
+    "mixtral": dict(of="llama-mixtral", why="experts one by one under Mixtral's names"),
+    "qwen2": dict(of="qwen2", why="biases on q, k and v"),
+    "glm4moe": dict(of="glm4moe", why="dense layers before those with experts, a shared expert, a bias that chooses"),
+    "minimax-m2": dict(of="minimax-m2", why="norms over all of q and of k, experts under Mixtral's names"),
     "qwen3moe-f16": dict(of="qwen3moe-many", dtype="float16", fused=True, why="everything in F16, experts as one tensor"),
 }
 
@@ -107,7 +112,8 @@ def store(net, folder, row):
 
 
 def make(out, name, row):
-    model = make_models.MODELS[row["of"]]
+    maker = make_models if row["of"] in make_models.MODELS else make_network_models
+    model = maker.MODELS[row["of"]]
     twin = os.path.join(out, row["of"])
     with open(os.path.join(twin, "provenance.json")) as file:
         seed = json.load(file)["seed"]
@@ -115,9 +121,9 @@ def make(out, name, row):
         ids = [int(index) for index in file.read().split()]
     folder = os.path.join(out, "directories", name)
     while True:
-        net, vocab = make_models.build(model, seed)
+        net, vocab = maker.build(model, seed)
         store(net, folder, row)
-        logits, gap = make_models.run(net, ids)
+        logits, gap = maker.run(net, ids)
         if name == row["of"] or gap is None or gap >= make_models.GAP:
             break
         seed += 1  # what is stored has a near-tie in its routing that the drawn weights do not have
@@ -130,7 +136,7 @@ def make(out, name, row):
         logits.astype("<f4").tofile(os.path.join(folder, "logits.f32"))
         described = {"script": "tools/oracle/make_directories.py", "model": name, "why": row["why"], "seed": seed,
                      "judge": f"Hugging Face transformers {transformers.__version__}, {type(net).__name__}",
-                     "dtype": f"weights {row.get('dtype', 'float8_e4m3fn')}; computed in float64 from the stored weights",
+                     "dtype": f"weights {row.get('dtype', 'float8_e4m3fn' if 'block' in row else 'float32')}; computed in float64 from the stored weights",
                      "packages": {"torch": torch.__version__, "transformers": transformers.__version__,
                                   "safetensors": safetensors.__version__, "numpy": np.__version__},
                      "tokens": len(ids), "n_vocab": logits.shape[1], "smallest_routing_gap": gap,
