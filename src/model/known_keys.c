@@ -68,6 +68,7 @@ static const char *const idle_keys[] = {
     "tensor_data_layout",
     "rope.scaling.finetuned",
     "rope.dimension_sections", /* a text's positions are the same in all sections */
+    "n_deepstack_layers",      /* of pictures */
     "pooling_type",
     "classifier.output_labels",
     "attention.group_norm_epsilon",

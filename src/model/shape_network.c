@@ -61,12 +61,13 @@ static enum weir_status check_shared(const struct weir_key_reader *reader,
     WEIR_TRY(weir_key_layer_count(reader, "expert_shared_feed_forward_length", 0, WEIR_SHAPE_MAX,
                                   shape->n_block, layer, &each));
     const uint32_t width = network->d_ffn_shared;
-    if (each != 0 && each == width) /* the key may count them already */
+    const bool says_none = count == 0 && weir_key_is_there(reader, "expert_shared_count");
+    if (each != 0 && each == width && !says_none) /* the key may count them already */
         return WEIR_OK;
     const uint64_t wanted = (uint64_t)(each != 0 ? each : network->d_ffn_expert) * count;
-    if (width == 0 ? count == 0 : wanted == width || (count == 0 && each == 0))
+    if (width == 0 ? count == 0 : wanted == width || (count == 0 && each == 0 && !says_none))
         return WEIR_OK;
-    if (count == 0)
+    if (count == 0 && !says_none)
         return check_width(reader, "expert_shared_feed_forward_length", shape, layer, width);
     return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT,
                      "key %s.expert_shared_count: layer %u has shared experts of width %u: wanted "
@@ -89,6 +90,12 @@ static enum weir_status check_place(const struct weir_key_reader *reader, uint32
                          "key %s.leading_dense_block_count: wanted at most %u, the dense layers "
                          "before the first with experts, found %u",
                          reader->family, layer, dense_count);
+    if (!has_experts && step <= 1 && layer >= dense_count &&
+        weir_key_is_there(reader, "leading_dense_block_count"))
+        return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT,
+                         "key %s.leading_dense_block_count: layer %u is dense: wanted %u at least, "
+                         "found %u",
+                         reader->family, layer, layer + 1, dense_count);
     if (has_experts != is_step && (has_experts || step > 1) && layer >= dense_count)
         return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT,
                          "key %s.interleave_moe_layer_step: layer %u %s: wanted a step that says "
@@ -116,7 +123,8 @@ enum weir_status weir_shape_check(const struct weir_model *model, struct weir_er
     for (uint32_t layer = 0; layer < shape->n_layer; layer++) {
         const struct weir_network *network = &model->layers[layer].network;
         const bool has_experts = network->kind == WEIR_NETWORK_EXPERTS;
-        WEIR_TRY(check_place(&reader, layer, has_experts));
+        if (shape->n_expert > 0)
+            WEIR_TRY(check_place(&reader, layer, has_experts));
         if (!has_experts)
             continue;
         expert_layer_count++;

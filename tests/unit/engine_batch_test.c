@@ -133,9 +133,10 @@ static void run_together(const struct golden *golden, struct text texts[TEXTS],
 
 static void company_changes_no_bit(void **state)
 {
-    static const char *const names[] = {"qwen3moe",  "olmoe",     "qwen2moe", "llama",
-                                        "gpt-oss",   "gemma4",    "llama4",   "phi3-short",
-                                        "deepseek2", "qwen35moe", "qwen3next"};
+    static const char *const names[] = {"qwen3moe",      "olmoe",     "qwen2moe",  "llama",
+                                        "gpt-oss",       "gemma4",    "llama4",    "phi3-short",
+                                        "deepseek2",     "qwen35moe", "qwen3next", "llama-mixtral",
+                                        "glm4moe-groups"};
     (void)state;
     for (size_t index = 0; index < WEIR_COUNT(names); index++) {
         struct golden golden;

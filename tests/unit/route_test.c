@@ -17,6 +17,8 @@ struct toy {
     struct weir_shape shape;
     struct weir_layer layer;
     struct weir_forward forward;
+    struct weir_row row;
+    struct weir_run run;
     struct weir_tensor tensor; /* that there is a bias */
     float bias[EXPERTS], router[EXPERTS], selection[EXPERTS], weights[USED];
     uint32_t chosen[USED];
@@ -30,6 +32,8 @@ static void set_up(struct toy *toy, struct weir_gating gating)
     toy->layer.network.gating = gating;
     toy->forward.shape = &toy->shape;
     toy->forward.step.layer = &toy->layer;
+    toy->forward.step.rows = &toy->row;
+    toy->forward.step.runs = &toy->run;
     toy->forward.routing.router = toy->router;
     toy->forward.routing.selection = gating.n_group > 0 ? toy->selection : toy->router;
     toy->forward.routing.chosen = toy->chosen;

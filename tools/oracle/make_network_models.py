@@ -30,6 +30,7 @@ from transformers.models.llama.modeling_llama import LlamaForCausalLM
 from transformers.models.minimax_m2.modeling_minimax_m2 import MiniMaxM2ForCausalLM
 from transformers.models.mixtral.modeling_mixtral import MixtralForCausalLM
 from transformers.models.qwen2.modeling_qwen2 import Qwen2ForCausalLM
+from transformers.models.qwen3_moe.modeling_qwen3_moe import Qwen3MoeForCausalLM
 
 from make_models import GAP, LAYER_NAMES, TEXTS, TOP_NAMES, interleave
 from tiny_vocab import LLAMA, QWEN, Vocabulary
@@ -146,7 +147,7 @@ MODELS = {
             "rope.dimension_count": c.head_dim // 2, "expert_feed_forward_length": c.intermediate_size, "expert_gating_func": 2},
         wrong={"whole heads turned": dict(rope_parameters=rope(5e6, partial_rotary_factor=1.0))},
         zero={"no bias that chooses": "e_score_correction_bias"}),
-    "granitemoe": dict(
+    "granitemoe-shared": dict(
         family="granitemoe", cls=GraniteMoeSharedForCausalLM, vocab=QWEN, pairs=True,
         why="four multipliers, a shared expert of its own width, output tied",
         names={"block_sparse_moe.router.weight": "ffn_gate_inp.weight", "block_sparse_moe.experts.down_proj": "ffn_down_exps.weight",
@@ -217,6 +218,17 @@ MODELS = {
         keys=lambda c: sigmoid_keys(c) | head_keys(c) | {
             "rope.dimension_count": c.head_dim // 2, "expert_shared_feed_forward_length": c.moe_intermediate_size},
         wrong={"no groups": dict(n_group=1, topk_group=1)}, zero={"no bias that chooses": "e_score_correction_bias"}),
+    "qwen3vlmoe": dict(
+        family="qwen3vlmoe", cls=Qwen3MoeForCausalLM, vocab=QWEN,
+        why="of text alone, whose positions are the same in all sections: what qwen3moe computes, with the keys of pictures",
+        config=dict(hidden_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=8,
+                    intermediate_size=36, moe_intermediate_size=10, num_experts=6, num_experts_per_tok=2, norm_topk_prob=True,
+                    rms_norm_eps=1e-2, rope_parameters=rope(5e6)),
+        keys=lambda c: head_keys(c) | {
+            "expert_count": c.num_experts, "expert_used_count": c.num_experts_per_tok,
+            "expert_feed_forward_length": c.moe_intermediate_size, "rope.dimension_sections": [2, 1, 1, 0],
+            "n_deepstack_layers": 3},
+        wrong={"one expert fewer": dict(num_experts_per_tok=1)}),
 }
 
 NAMES = LAYER_NAMES | {
@@ -380,6 +392,8 @@ def add_scales(model, found):
 def add_key(writer, name, value):
     if isinstance(value, bool):
         writer.add_bool(name, value)
+    elif isinstance(value, list):
+        writer.add_array(name, value)
     elif isinstance(value, float):
         writer.add_float32(name, value)
     else:
