@@ -75,8 +75,9 @@ static struct model_run run_changed(struct edit_file file)
  * networks, which tensors have too: of those that no layer has, or 0, which says nothing. */
 static bool may_be_silent(const char *key, const struct odd *odd)
 {
-    if (odd->bits == 0 && strstr(key, "feed_forward_length") != NULL)
-        return true; /* no width is given */
+    if (odd->bits == 0 &&
+        (strstr(key, "feed_forward_length") != NULL || strstr(key, "expert_gating_func") != NULL))
+        return true; /* nothing is said */
     if (odd->bits <= 1 && strstr(key, "expert_weights_scale") != NULL)
         return true; /* 0 and 1 are no scale */
     return strncmp(key, "general.", 8) == 0 || strncmp(key, "tokenizer.", 10) == 0 ||
