@@ -1,4 +1,4 @@
-/* model_guess_test.c - files with blocks that guess further tokens, without them, and of them alone.
+/* model_guess_test.c - blocks that guess further tokens (MTP): left out, and refused when alone. */
  */
 #include <unistd.h>
 
