@@ -1,5 +1,4 @@
 /* model_guess_test.c - blocks that guess further tokens (MTP): left out, and refused when alone. */
-* /
 #include <unistd.h>
 
 #include "base/base.h"
