@@ -1,4 +1,4 @@
-/* model_guess_test.c - blocks that guess further tokens (MTP): left out, and refused when alone. */
+/* model_guess_test.c - files with blocks that guess further tokens, and files of them alone. */
 #include <unistd.h>
 
 #include "base/base.h"
@@ -6,9 +6,7 @@
 #include "gguf_edit.h"
 #include "model_run.h"
 
-    enum {
-        LAYERS = 3
-    }; /* of the golden model glm4moe; block 3 guesses */
+enum { LAYERS = 3 }; /* of the golden model glm4moe; block 3 guesses */
 
 static char changed_path[] = "/tmp/weir-guess-XXXXXX";
 static struct edit_model model;
