@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import WEIR, check, make_model, remove, scratch_folder
+from harness import LONG, WEIR, check, make_model, remove, scratch_folder
 
 # By GGUF's number: values and bytes of a block, and where its halves are; none for floats.
 BLOCKS = {0: (1, 4, []), 1: (1, 2, [0]), 30: (1, 2, []), 8: (32, 34, [0]), 2: (32, 18, [0]), 3: (32, 20, [0, 2]),
@@ -28,6 +28,7 @@ BRAIN = [b"\xc0\x7f", b"\x80\x7f", b"\x80\xff"]
 FLOATS = [struct.pack("<f", value) for value in (float("nan"), float("inf"), -float("inf"))]
 
 IDS = [str(3 + at * 37 % 900) for at in range(48)]
+TIMES = 2 if LONG else 1  # each tensor is damaged
 LAYER = "blk.1."
 WAYS = [[], ["--slots", "4", "--lookahead", "on"], ["--chunk", "7", "--threads", "1"], ["--slots", "5", "--chunk", "1"],
         ["--slots", "6", "--threads", "1"]]
@@ -200,18 +201,18 @@ def main():
         isas = levels(first.path)
         for kind in ("Q4_0", "Q4_K", "Q8_0", "F32"):
             gguf = model_of(kind, "qwen3moe")
-            damage_each(gguf, path, ids, isas, roles(gguf), 2)
+            damage_each(gguf, path, ids, isas, roles(gguf), TIMES)
         for kind in ("F16", "BF16", "Q4_1", "Q5_0", "Q5_1", "IQ4_NL", "MXFP4", "Q2_K", "Q3_K", "Q5_K", "Q6_K", "IQ4_XS",
                      "IQ2_XXS", "IQ3_S", "TQ1_0", "NVFP4", "Q2_0"):
             damage_each(model_of(kind, "olmoe"), path, ids, isas[::-1], FEW, 1)
         shared = model_of("Q4_0", "qwen2moe")
-        damage_each(shared, path, ids, isas, roles(shared), 2)
+        damage_each(shared, path, ids, isas, roles(shared), TIMES)
         latent = Gguf(make_model("damage-latent", SHAPE, "--type", "Q4_0"))
-        damage_each(latent, path, ids, isas, roles(latent), 2)
+        damage_each(latent, path, ids, isas, roles(latent), TIMES)
         overflow_each(latent, path, ids, isas, [(LAYER + "attn_kv_a_norm.weight", 1e6, "f16 ends at 65504")])
         for kind in ("Q4_0", "F32"):
             delta = Gguf(make_model(f"damage-delta-{kind}", DELTA, "--type", kind))
-            damage_each(delta, path, ids, isas, roles(delta), 2)
+            damage_each(delta, path, ids, isas, roles(delta), TIMES)
         overflow_each(delta, path, ids, isas, [(LAYER + "attn_qkv.weight", 1e38, "layer 1: the gated delta net")])
         dense = model_of("F32", "llama")
         damage_each(dense, path, ids, isas, roles(dense), 2)

@@ -91,15 +91,23 @@ static void compare(const struct golden *golden, const struct record *resident,
                  io_names[variant->io], variant->policy, variant->lookahead);
 }
 
-/* Every third variant, every 11th under a sanitizer, where each takes longer: neither divides a
- * count of choices, so over the models each pair of choices still meets. */
+/* How many variants apart those are that are tried: with `./run-tests long` many, otherwise few, and
+ * fewer under a sanitizer, where each takes longer. No stride divides a count of choices, and each
+ * model begins elsewhere, so over the models each pair of choices still meets. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(WEIR_HOSTILE)
-enum { STRIDE = 11 };
+enum { STRIDE_LONG = 11, STRIDE = 101 };
 #else
-enum { STRIDE = 3 };
+enum { STRIDE_LONG = 3, STRIDE = 29 };
 #endif
 
-static unsigned compare_all(const struct golden *golden, uint32_t n_used, uint32_t n_expert)
+static unsigned stride(void)
+{
+    const char *tests = getenv("WEIR_TESTS");
+    return tests != NULL && strcmp(tests, "long") == 0 ? STRIDE_LONG : STRIDE;
+}
+
+static unsigned compare_all(const struct golden *golden, uint32_t n_used, uint32_t n_expert,
+                            unsigned first)
 {
     static const uint32_t threads[] = {1, 2, 3, 8};
     static const uint32_t chunks[] = {1, 7, 64, 512};
@@ -109,7 +117,7 @@ static unsigned compare_all(const struct golden *golden, uint32_t n_used, uint32
                                            "fate",    "edgemoe", "lru"};
     struct record resident = {0};
     struct record streamed = {0};
-    unsigned index = 0;
+    unsigned index = first;
     unsigned tried = 0;
     run_variant(golden, &(struct variant){.n_slot = 0, .n_thread = 1, .n_chunk = 512}, &resident);
     for (size_t slot = 0; slot < (n_expert == 0 ? 1 : 4); slot++)
@@ -123,7 +131,7 @@ static unsigned compare_all(const struct golden *golden, uint32_t n_used, uint32
                                                     .pool = index % 7 == 6,
                                                     .lookahead = index % 4,
                                                     .io = io};
-                    if (index++ % STRIDE != 0)
+                    if (index++ % stride() != 0)
                         continue;
                     compare(golden, &resident, &variant, &streamed);
                     tried++;
@@ -147,7 +155,7 @@ static void streamed_equals_resident_bit_for_bit(void **state)
         if (weir_model_info_get(&info, golden.model_path, &err) != WEIR_OK)
             fail_msg("%s: %s", golden.name, err.text);
         printf("%-24s %u variants equal\n", golden.name,
-               compare_all(&golden, info.n_expert_used, info.n_expert));
+               compare_all(&golden, info.n_expert_used, info.n_expert, 7 * (unsigned)index));
         golden_close(&golden);
     }
 }
