@@ -179,8 +179,11 @@ static double minimum_bound(const struct problem *problem, size_t row, size_t i)
         return 0.0;
     const float *block = problem->w_values + row * problem->cols + i;
     double most = 0.0;
-    for (int at = 0; at < 32; at++)
-        most = fmax(most, fabs((double)block[at]));
+    for (int at = 0; at < 32; at++) {
+        const double magnitude = fabs((double)block[at]);
+        if (magnitude > most)
+            most = magnitude;
+    }
     return most;
 }
 
