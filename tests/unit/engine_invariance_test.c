@@ -91,9 +91,9 @@ static void compare(const struct golden *golden, const struct record *resident,
                  io_names[variant->io], variant->policy, variant->lookahead);
 }
 
-/* How many variants apart those are that are tried: with `./run-tests long` many, otherwise few, and
- * fewer under a sanitizer, where each takes longer. No stride divides a count of choices, and each
- * model begins elsewhere, so over the models each pair of choices still meets. */
+/* How far apart the variants are that are tried: with `./run-tests long` near, otherwise far, and
+ * farther under a sanitizer, where each takes longer. No stride divides a count of choices, and
+ * each model begins elsewhere, so over the models each pair of choices still meets. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(WEIR_HOSTILE)
 enum { STRIDE_LONG = 11, STRIDE = 101 };
 #else

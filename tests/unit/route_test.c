@@ -30,6 +30,8 @@ static void set_up(struct toy *toy, struct weir_gating gating)
                                            -2.5f, 0.1f,  1.1f, -0.9f, 0.6f,  1.4f};
     *toy = (struct toy){.shape = {.n_expert = EXPERTS, .n_expert_used = USED}};
     toy->layer.network.gating = gating;
+    toy->layer.network.gating.steepness = 1.0f;
+    toy->layer.network.gating.n_group_best = 2;
     toy->forward.shape = &toy->shape;
     toy->forward.step.layer = &toy->layer;
     toy->forward.step.rows = &toy->row;
