@@ -12,6 +12,9 @@
 
 enum { EXPERTS = 12, USED = 3 };
 
+static const float outputs[EXPERTS] = {0.3f,  -1.2f, 2.1f, 0.9f,  -0.4f, 1.7f,
+                                       -2.5f, 0.1f,  1.1f, -0.9f, 0.6f,  1.4f};
+
 /* A row of router outputs through one layer's gating. */
 struct toy {
     struct weir_shape shape;
@@ -26,8 +29,6 @@ struct toy {
 
 static void set_up(struct toy *toy, struct weir_gating gating)
 {
-    static const float outputs[EXPERTS] = {0.3f,  -1.2f, 2.1f, 0.9f,  -0.4f, 1.7f,
-                                           -2.5f, 0.1f,  1.1f, -0.9f, 0.6f,  1.4f};
     *toy = (struct toy){.shape = {.n_expert = EXPERTS, .n_expert_used = USED}};
     toy->layer.network.gating = gating;
     toy->layer.network.gating.steepness = 1.0f;
@@ -67,17 +68,17 @@ static double sigmoid(double x)
 static void each_gating_weighs_as_its_equation_says(void **state)
 {
     static const uint32_t best[USED] = {2, 5, 11}; /* 2.1, 1.7, 1.4 */
-    static const double x[USED] = {2.1f, 1.7f, 1.4f};
-    const double all[EXPERTS] = {0.3f,  -1.2f, 2.1f, 0.9f,  -0.4f, 1.7f,
-                                 -2.5f, 0.1f,  1.1f, -0.9f, 0.6f,  1.4f};
+    double x[USED];
     struct toy toy;
     double sum_all = 0.0;
     double sum_chosen = 0.0;
     (void)state;
     for (int id = 0; id < EXPERTS; id++)
-        sum_all += exp(all[id]);
-    for (int rank = 0; rank < USED; rank++)
+        sum_all += exp((double)outputs[id]);
+    for (int rank = 0; rank < USED; rank++) {
+        x[rank] = (double)outputs[best[rank]];
         sum_chosen += exp(x[rank]);
+    }
     double wanted[5][USED];
     for (int rank = 0; rank < USED; rank++) {
         wanted[WEIR_GATING_SOFTMAX][rank] = exp(x[rank]) / sum_all;
@@ -115,7 +116,8 @@ static void a_bias_chooses_and_weighs_nothing(void **state)
     give_bias(&toy);
     toy.bias[6] = 1.0f; /* the least likely */
     toy.bias[2] = -1.0f;
-    expect(&toy, (uint32_t[]){5, 6, 11}, (double[]){sigmoid(1.7f), sigmoid(-2.5f), sigmoid(1.4f)});
+    expect(&toy, (uint32_t[]){5, 6, 11},
+           (double[]){sigmoid((double)1.7f), sigmoid((double)-2.5f), sigmoid((double)1.4f)});
 }
 
 /* Groups of three: their two best are 2.4, 2.6, 1.2 and 2.0 together; by sigmoids alike. */
@@ -127,12 +129,13 @@ static void experts_are_chosen_from_the_best_groups(void **state)
                                       .scale = 1.0f,
                                       .n_group = 4,
                                       .n_group_used = 1});
-    const double sum = exp(0.9f) + exp(-0.4f) + exp(1.7f);
+    const double sum = exp((double)0.9f) + exp((double)-0.4f) + exp((double)1.7f);
     expect(&toy, (uint32_t[]){3, 4, 5},
-           (double[]){exp(0.9f) / sum, exp(-0.4f) / sum, exp(1.7f) / sum});
+           (double[]){exp((double)0.9f) / sum, exp((double)-0.4f) / sum, exp((double)1.7f) / sum});
     set_up(&toy, (struct weir_gating){
                      .kind = WEIR_GATING_SIGMOID, .scale = 1.0f, .n_group = 4, .n_group_used = 2});
-    expect(&toy, (uint32_t[]){2, 3, 5}, (double[]){sigmoid(2.1f), sigmoid(0.9f), sigmoid(1.7f)});
+    expect(&toy, (uint32_t[]){2, 3, 5},
+           (double[]){sigmoid((double)2.1f), sigmoid((double)0.9f), sigmoid((double)1.7f)});
 }
 
 static void ties_go_to_the_lower_id(void **state)
