@@ -14,7 +14,7 @@ enum weir_status {
     WEIR_ERR_CANCELLED = -6,   /* a callback asked us to stop                */
 };
 
-enum { WEIR_ERR_TEXT_MAX = 320 };
+enum { WEIR_ERR_TEXT_MAX = 640 };
 
 /* Why the first failure happened. Caller-owned, zeroed before use; never allocates.
  * The first failure is kept: it is the cause, later ones are echoes. */

@@ -2,7 +2,9 @@
  *
  * tests/integration/families.sh compares the two. */
 #include <stdio.h>
+#include <string.h>
 
+#include "formats/hf.h"
 #include "model/model.h"
 
 static const struct word {
@@ -77,14 +79,28 @@ static void print_attention(const struct weir_family_attention *attention)
         printf(", norms without weights");
 }
 
+/* What the config.json of its Hugging Face directories calls it. */
+static void print_types(const struct weir_family *family)
+{
+    const char *between = "";
+    for (size_t row = 0; weir_hf_family_at(row) != NULL; row++) {
+        if (strcmp(weir_hf_family_at(row)->architecture, family->name) != 0)
+            continue;
+        printf("%s`%s`", between, weir_hf_family_at(row)->model_type);
+        between = ", ";
+    }
+}
+
 int main(void)
 {
-    printf("| family | models | layers have | may have | gating |\n"
-           "| --- | --- | --- | --- | --- |\n");
+    printf("| family | models | directories | layers have | may have | gating |\n"
+           "| --- | --- | --- | --- | --- | --- |\n");
     for (size_t row = 0; weir_family_at(row) != NULL; row++) {
         const struct weir_family *family = weir_family_at(row);
         const bool has_experts = ((family->parts | family->may) & WEIR_PART_EXPERTS) != 0;
         printf("| `%s` | %s | ", family->name, family->models);
+        print_types(family);
+        printf(" | ");
         bool is_complete = print_parts(family->parts);
         print_attention(&family->attention);
         printf("%s", family->delta == WEIR_DELTA_NONE ? "" : ", gated delta nets");

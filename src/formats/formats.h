@@ -30,6 +30,14 @@ enum {
     WEIR_METADATA_BYTES_MAX = 1 << 29,
 };
 
+/* What a vector's values become when they are loaded, where a file has others than GGUF; what is
+ * not finite stays as it is. */
+enum weir_change {
+    WEIR_CHANGE_NONE,
+    WEIR_CHANGE_PLUS_ONE,  /* x + 1 */
+    WEIR_CHANGE_MINUS_EXP, /* -exp(x) */
+};
+
 struct weir_tensor {
     const char *name; /* ended by NUL */
     uint32_t n_dim;
@@ -48,6 +56,7 @@ struct weir_tensor {
      * as the shapes say. */
     uint32_t group_rows, group_cols;
     const float *values; /* [dims[0]] of a vector that is in no file; NULL: it is in one */
+    enum weir_change change;
 };
 
 typedef struct weir_manifest weir_manifest;

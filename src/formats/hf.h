@@ -9,53 +9,80 @@
 
 /* How a member of config.json becomes a key. */
 enum hf_carry {
-    HF_IDLE,  /* of no effect for text, or the tensors say it */
-    HF_COUNT, /* a whole number: u32 */
-    HF_REAL,  /* a number: f32, as converters write it */
-    HF_FLAG,  /* bool */
-    HF_OFF,   /* refused unless it is off, or says nothing: null, false, [] */
-    HF_WORD,  /* refused unless it is the word, or an array of nothing else */
+    HF_IDLE,        /* of no effect for text, or the tensors say it */
+    HF_COUNT,       /* a whole number: u32; of layers that differ: an array of them */
+    HF_REAL,        /* a number: f32, as converters write it */
+    HF_FLAG,        /* bool */
+    HF_SUM,         /* a whole number, and the other: u32 */
+    HF_PRODUCT,     /* a whole number times the other: u32 */
+    HF_RSQRT,       /* one over the root of a number: f32 */
+    HF_CHOICE,      /* refused unless it is one of the words between the '|' of word; where there is
+                     * a key, which one, from 1 on */
+    HF_OFF,         /* refused unless it is off, the word, or says nothing: null, false, [] */
+    HF_ON,          /* refused unless it is true, or the number on */
+    HF_WORD,        /* refused unless it is the word, the number on, or an array of nothing else */
+    HF_EVERY,       /* of layers: refused unless each on-th alone is 0 */
+    HF_LAYERS,      /* of layers: true where it is the word, false where it is full_attention */
+    HF_LEAD,        /* of layers: how many before the first one without the word */
+    HF_FULL,        /* what layers of full attention have for the other: u32 */
+    HF_FULL_LAYERS, /* the same, of each layer: an array of u32 */
 };
 
 struct hf_key {
     const char *name; /* in the part of config.json about text; a.b: member b of a */
     enum hf_carry carry;
     const char *key; /* after "FAMILY." */
-    const char *word;
-    double off;
+    const char *word, *other;
+    /* When the row says something: "a", member a is on; "!a", it is not; "a=b", it is the word b.
+     * NULL: always. */
+    const char *when;
+    double off, on;
     bool has_fallback; /* what absence means, where the family's own code says it: */
     double fallback;
 };
 
 /* How a tensor's values lie, beside how GGUF has them. */
 enum hf_layout {
-    HF_PLAIN,  /* alike: the dimensions are named the other way round */
-    HF_VECTOR, /* a matrix of one row or column is a vector there */
-    HF_EXPERT, /* one of the matrices of a stack */
-    HF_OUTPUT, /* left out where the output is tied to the embedding */
-    HF_SKIP,   /* of no use for text */
+    HF_PLAIN,     /* alike: the dimensions are named the other way round */
+    HF_VECTOR,    /* a matrix of one row or column is a vector there */
+    HF_SQUEEZE,   /* without the sides that are 1 */
+    HF_PLUS_ONE,  /* a vector; values there are larger by 1 */
+    HF_MINUS_EXP, /* a vector; values there are minus the exponential */
+    HF_EXPERT,    /* one of the matrices of a stack */
+    HF_OUTPUT,    /* left out where the output is tied to the embedding */
+    HF_SKIP,      /* of no use for text */
 };
 
 struct hf_tensor {
-    const char *name; /* '#' is a layer's number, '@' an expert's */
+    const char *name; /* '#' is a layer's number, '@' an expert's; '*' at the end: anything */
     const char *gguf;
     enum hf_layout layout;
 };
 
-enum { HF_TABLE_MAX = 6 };
+enum { HF_TABLE_MAX = 8 };
 
 struct hf_family {
     const char *model_type;   /* as config.json has it */
+    const char *text_type;    /* as its part about text has it, where that differs */
     const char *architecture; /* general.architecture */
     bool is_tied;             /* what an absent tie_word_embeddings means */
     bool has_half_pairs;      /* rope turns pairs half a head apart, where GGUF has neighbours */
-    /* Rows of all tables together; each table ends with a row without a name. */
+    bool has_grouped_heads;   /* value heads of delta nets are in groups, where GGUF has turns */
+    bool scales_scores;       /* YaRN's mscale_all_dim is of the scores (hf_rope.c) */
+    double rope_base;         /* what absence means; 0: 10000 */
+    double rope_share;        /* of a head that is turned: the same; 0: 1 */
+    /* Each table ends with a row without a name. Rows of a table hide those of the same name in
+     * the tables after it. */
     const struct hf_key *keys[HF_TABLE_MAX];
     const struct hf_tensor *tensors[HF_TABLE_MAX];
 };
 
-/* NULL when there is none. */
-const struct hf_family *weir_hf_family_find(struct weir_json model_type);
+/* The row of a config.json, by the model_type of its part about text if that has one. Errors:
+ * FORMAT, UNSUPPORTED, which says what a known family lacks, or lists those that run. */
+enum weir_status weir_hf_family_find(const struct hf_family **family, struct weir_json root,
+                                     const char *path, struct weir_err *err);
+/* The rows of the table, by name; NULL past the last. */
+const struct hf_family *weir_hf_family_at(size_t row);
 /* "llama, mixtral, ..." for messages. */
 const char *weir_hf_family_list(char *out, size_t capacity);
 
@@ -86,12 +113,18 @@ enum weir_status weir_hf_put_real(struct hf_key_writer *writer, const char *suff
 enum weir_status weir_hf_put_flag(struct hf_key_writer *writer, const char *suffix, bool value);
 enum weir_status weir_hf_put_text(struct hf_key_writer *writer, const char *suffix,
                                   const char *value);
-bool weir_hf_has_key(const struct hf_key_writer *writer, const char *suffix);
+/* For each of count layers. */
+enum weir_status weir_hf_put_counts(struct hf_key_writer *writer, const char *suffix,
+                                    const uint32_t *values, uint64_t count);
+enum weir_status weir_hf_put_flags(struct hf_key_writer *writer, const char *suffix,
+                                   const uint8_t *values, uint64_t count);
+/* What was put, a u32; 0 when it is no such thing. */
+uint32_t weir_hf_key_count(const struct hf_key_writer *writer, const char *suffix);
 /* The manifest has its keys, and their memory; or the writer gives it back. */
 enum weir_status weir_hf_keys_finish(struct hf_key_writer *writer);
 void weir_hf_keys_free(struct hf_key_writer *writer);
 
-/* ---- config.json: hf_config.c, hf_rope.c ----------------------------------------------------- */
+/* ---- config.json: hf_config.c, hf_carry.c, hf_layers.c, hf_rope.c ---------------------------- */
 
 /* What the rest of the reader needs of config.json. */
 struct hf_config {
@@ -104,8 +137,10 @@ struct hf_config {
     uint64_t first_guess; /* the first of the layers that guess further tokens; 0: there are none */
     const struct hf_packing *packing; /* NULL: weights are whole */
     uint32_t group_rows, group_cols;  /* of a scale; 0: the shapes say it */
-    float *rope_factors; /* [rope_factor_count], the caller's to free; NULL: there are none */
-    uint32_t rope_factor_count;
+    /* [rope_set_count][rope_factor_count], the caller's to free; NULL: there are none. Two sets are
+     * those of long texts and of short ones. */
+    float *rope_factors;
+    uint32_t rope_factor_count, rope_set_count;
     struct weir_err *err;
 };
 
@@ -114,6 +149,15 @@ struct weir_json weir_hf_member(const struct hf_config *config, const char *name
 /* A number of it: false when it is absent; an error when it is something else. */
 enum weir_status weir_hf_number(const struct hf_config *config, const char *name, bool *is_there,
                                 double *value);
+/* What a value is, short enough for a message. */
+const char *weir_hf_show(struct weir_json value, char out[64]);
+enum weir_status weir_hf_refuse(const struct hf_config *config, const char *name,
+                                const char *wanted, struct weir_json found);
+/* All keys of a row's tables. Errors: FORMAT, UNSUPPORTED, NOMEM. */
+enum weir_status weir_hf_carry(const struct hf_config *config, struct hf_key_writer *writer);
+/* The same for a row about what layers differ in; value: the member. */
+enum weir_status weir_hf_carry_layers(const struct hf_config *config, struct hf_key_writer *writer,
+                                      const struct hf_key *row, struct weir_json value);
 /* Family and all keys. Errors: FORMAT, UNSUPPORTED, NOMEM. */
 enum weir_status weir_hf_config_read(struct hf_config *config, struct hf_key_writer *writer);
 /* The part of it about rope. Needs the other keys. */

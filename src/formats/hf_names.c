@@ -10,7 +10,7 @@
 
 #include "base/heap.h"
 
-enum { GGUF_NAME_BYTES = 64, NUMBER_DIGITS = 6, ROPE_NAME_BYTES = 32 };
+enum { GGUF_NAME_BYTES = 64, NUMBER_DIGITS = 6 };
 
 struct binder {
     struct weir_manifest *manifest;
@@ -70,7 +70,9 @@ static bool read_number(const char **text, uint32_t *number)
 static bool matches(const char *pattern, const char *name, struct numbers *numbers)
 {
     for (; *pattern != '\0'; pattern++)
-        if (*pattern == '#' || *pattern == '@') {
+        if (*pattern == '*') {
+            return true;
+        } else if (*pattern == '#' || *pattern == '@') {
             if (!read_number(&name, *pattern == '#' ? &numbers->layer : &numbers->expert))
                 return false;
         } else if (*pattern != *name++) {
@@ -112,6 +114,17 @@ static void make_name(const char *pattern, uint32_t layer, char out[GGUF_NAME_BY
 
 /* ---- tensors --------------------------------------------------------------------------------- */
 
+static void squeeze(struct weir_tensor *tensor)
+{
+    uint32_t kept = 0;
+    for (uint32_t dim = 0; dim < tensor->n_dim; dim++)
+        if (tensor->dims[dim] != 1)
+            tensor->dims[kept++] = tensor->dims[dim];
+    for (uint32_t dim = kept; dim < 4; dim++)
+        tensor->dims[dim] = 1;
+    tensor->n_dim = (uint32_t)weir_max(kept, 1);
+}
+
 /* Dimensions the other way round, those that are 1 at the end left out. */
 static enum weir_status shape_tensor(const struct binder *binder, const struct weir_raw_tensor *raw,
                                      enum hf_layout layout, struct weir_tensor *tensor)
@@ -131,12 +144,21 @@ static enum weir_status shape_tensor(const struct binder *binder, const struct w
     if (count == 0)
         return WEIR_FAIL(binder->err, WEIR_ERR_FORMAT, "%s: tensor %s has no values",
                          path_of(binder, raw), raw->name);
+    if (layout == HF_SQUEEZE)
+        squeeze(tensor);
     if (layout != HF_VECTOR)
         return WEIR_OK;
     tensor->dims[0] = count;
     tensor->dims[1] = tensor->dims[2] = tensor->dims[3] = 1;
     tensor->n_dim = 1;
     return WEIR_OK;
+}
+
+static enum weir_change change_of(enum hf_layout layout)
+{
+    return layout == HF_PLUS_ONE    ? WEIR_CHANGE_PLUS_ONE
+           : layout == HF_MINUS_EXP ? WEIR_CHANGE_MINUS_EXP
+                                    : WEIR_CHANGE_NONE;
 }
 
 /* A row of the manifest's, under name; its own memory for the name is taken last. */
@@ -244,7 +266,8 @@ static enum weir_status bind_tensor(struct binder *binder, const struct weir_raw
     const bool is_scales = weir_hf_is_scales(config->packing, raw->name, weight);
     const struct hf_tensor *row = find_row(
         config->family, canonical_name(is_scales ? weight : raw->name, canonical), &numbers);
-    if (weir_hf_is_unused_piece(config->packing, raw->name) || is_of_guess(config, raw->name))
+    if (weir_hf_is_unused_piece(config->packing, raw->name) ||
+        is_of_guess(config, canonical_name(raw->name, canonical)))
         return WEIR_OK;
     if (row == NULL)
         return WEIR_FAIL(binder->err, WEIR_ERR_UNSUPPORTED,
@@ -259,7 +282,8 @@ static enum weir_status bind_tensor(struct binder *binder, const struct weir_raw
                                  .ggml_type = WEIR_GGML_NONE,
                                  .type_name = raw->dtype->name,
                                  .known = raw->dtype->is_weight,
-                                 .type = raw->dtype->type};
+                                 .type = raw->dtype->type,
+                                 .change = change_of(row->layout)};
     WEIR_TRY(shape_tensor(binder, raw, row->layout, &tensor));
     make_name(row->gguf, numbers.layer, name);
     if (is_scales)
@@ -288,18 +312,21 @@ static enum weir_status check_stacks(const struct binder *binder)
     return WEIR_OK;
 }
 
-/* What config.json says where a GGUF file has a tensor. */
+/* What config.json says where a GGUF file has tensors. */
 static void add_rope_factors(struct binder *binder)
 {
+    static const char *const names[] = {"rope_factors_long.weight", "rope_factors_short.weight"};
     const struct hf_config *config = binder->config;
-    const struct weir_tensor tensor = {.n_dim = 1,
-                                       .dims = {config->rope_factor_count, 1, 1, 1},
-                                       .known = true,
-                                       .type = WEIR_TYPE_F32,
-                                       .type_name = "F32",
-                                       .values = config->rope_factors};
-    if (config->rope_factors != NULL)
-        add_tensor(binder, &tensor, "rope_freqs.weight");
+    for (uint32_t set = 0; config->rope_factors != NULL && set < config->rope_set_count; set++) {
+        const struct weir_tensor tensor = {.n_dim = 1,
+                                           .dims = {config->rope_factor_count, 1, 1, 1},
+                                           .known = true,
+                                           .type = WEIR_TYPE_F32,
+                                           .type_name = "F32",
+                                           .values = config->rope_factors +
+                                                     (size_t)set * config->rope_factor_count};
+        add_tensor(binder, &tensor, config->rope_set_count == 1 ? "rope_freqs.weight" : names[set]);
+    }
 }
 
 enum weir_status weir_hf_tensors_bind(struct weir_manifest *manifest,
@@ -311,7 +338,7 @@ enum weir_status weir_hf_tensors_bind(struct weir_manifest *manifest,
                             .config = config,
                             .place_capacity = list->count,
                             .err = config->err};
-    const uint32_t capacity = list->count + 1; /* and the rope's factors */
+    const uint32_t capacity = list->count + 2; /* and the rope's factors */
     manifest->tensors = weir_heap_array(capacity, sizeof(*manifest->tensors));
     manifest->names = weir_heap_array(capacity, GGUF_NAME_BYTES);
     manifest->places = weir_heap_array(list->count, sizeof(*manifest->places));

@@ -3,7 +3,7 @@
  * A family is a row of tables. A new one of known parts needs its row, and tables for what no other
  * family has. Source: config.json and the safetensors index of each family's published models, and
  * the configuration classes of Hugging Face transformers 5 (fallbacks). */
-#include "formats/hf.h"
+#include "formats/hf_tables.h"
 
 #include <stdio.h>
 
@@ -120,11 +120,13 @@ static const struct hf_key routed_keys[] = {
     {.name = "output_router_logits"},
     {.name = "router_aux_loss_coef"},
     {.name = "num_nextn_predict_layers"}, /* their tensors are left out */
-    {.name = "use_qk_norm"},              /* the tensors say it */
+    {.name = "num_mtp_layers"},
+    {.name = "use_qk_norm"}, /* the tensors say it */
     {0},
 };
 
 static const struct hf_key minimax_keys[] = {
+    {.name = "intermediate_size", .carry = HF_COUNT, .key = "feed_forward_length"},
     {.name = "intermediate_size", .carry = HF_COUNT, .key = "expert_feed_forward_length"},
     {.name = "rotary_dim", .carry = HF_COUNT, .key = "rope.dimension_count"},
     {.name = "scoring_func", .carry = HF_WORD, .word = "sigmoid"},
@@ -140,8 +142,8 @@ static const struct hf_key minimax_keys[] = {
 
 /* ---- tensors --------------------------------------------------------------------------------- */
 
-#define LAYER "model.layers.#."
-#define BLOCK "blk.#."
+#define LAYER HF_LAYER
+#define BLOCK HF_BLOCK
 
 static const struct hf_tensor common_tensors[] = {
     {"model.embed_tokens.weight", "token_embd.weight", HF_PLAIN},
@@ -166,6 +168,20 @@ static const struct hf_tensor common_tensors[] = {
     {LAYER "mlp.up_proj.bias", BLOCK "ffn_up.bias", HF_PLAIN},
     {LAYER "mlp.down_proj.bias", BLOCK "ffn_down.bias", HF_PLAIN},
     {LAYER "self_attn.rotary_emb.inv_freq", NULL, HF_SKIP}, /* config.json says it */
+    /* Of models that see or hear, and of blocks that guess further tokens: no use for a text. */
+    {"mtp.*", NULL, HF_SKIP},
+    {"visual.*", NULL, HF_SKIP},
+    {"model.visual.*", NULL, HF_SKIP},
+    {"vision_tower.*", NULL, HF_SKIP},
+    {"model.vision_tower.*", NULL, HF_SKIP},
+    {"audio_tower.*", NULL, HF_SKIP},
+    {"model.audio_tower.*", NULL, HF_SKIP},
+    {"mm_projector.*", NULL, HF_SKIP},
+    {"model.mm_projector.*", NULL, HF_SKIP},
+    {"multi_modal_projector.*", NULL, HF_SKIP},
+    {"model.multi_modal_projector.*", NULL, HF_SKIP},
+    {"model.embed_vision.*", NULL, HF_SKIP},
+    {"model.embed_audio.*", NULL, HF_SKIP},
     {0},
 };
 
@@ -218,11 +234,103 @@ static const struct hf_tensor minimax_tensors[] = {
 
 /* ---- families -------------------------------------------------------------------------------- */
 
+/* By model_type. */
 static const struct hf_family families[] = {
+    {.model_type = "afmoe",
+     .architecture = "afmoe",
+     .keys = {weir_hf_afmoe_keys, common_keys, head_keys, routed_keys},
+     .tensors = {weir_hf_afmoe_tensors, common_tensors, expert_tensors, routed_tensors}},
+    {.model_type = "bailing_moe_v2",
+     .architecture = "bailingmoe2",
+     .rope_share = 0.5,
+     .keys = {weir_hf_bailing_keys, common_keys, head_keys, routed_keys},
+     .tensors = {weir_hf_bailing_tensors, common_tensors, expert_tensors, routed_tensors}},
+    {.model_type = "cohere2_moe",
+     .architecture = "cohere2moe",
+     .is_tied = true,
+     .keys = {weir_hf_cohere_keys, common_keys, head_keys, expert_keys},
+     .tensors = {common_tensors, expert_tensors, routed_tensors}},
+    {.model_type = "deepseek",
+     .architecture = "deepseek",
+     .has_half_pairs = true,
+     .keys = {weir_hf_dots_keys, common_keys, head_keys, routed_keys},
+     .tensors = {common_tensors, expert_tensors, routed_tensors}},
+    {.model_type = "deepseek_v2",
+     .architecture = "deepseek2",
+     .scales_scores = true,
+     .keys = {weir_hf_deepseek2_keys, weir_hf_latent_keys, common_keys, routed_keys},
+     .tensors = {weir_hf_latent_tensors, common_tensors, expert_tensors, routed_tensors}},
+    {.model_type = "deepseek_v3",
+     .architecture = "deepseek2",
+     .scales_scores = true,
+     .keys = {weir_hf_deepseek3_keys, weir_hf_latent_keys, common_keys, routed_keys},
+     .tensors = {weir_hf_latent_tensors, common_tensors, expert_tensors, routed_tensors}},
+    {.model_type = "dots1",
+     .architecture = "dots1",
+     .keys = {weir_hf_dots_keys, common_keys, head_keys, routed_keys},
+     .tensors = {common_tensors, expert_tensors, routed_tensors}},
+    {.model_type = "ernie4_5_moe",
+     .architecture = "ernie4_5-moe",
+     .is_tied = true,
+     .rope_base = 500000.0,
+     .keys = {weir_hf_ernie_keys, common_keys, head_keys},
+     .tensors = {weir_hf_ernie_tensors, common_tensors, expert_tensors, routed_tensors}},
+    {.model_type = "exaone_moe",
+     .architecture = "exaone-moe",
+     .keys = {weir_hf_exaone_keys, common_keys, head_keys, routed_keys},
+     .tensors = {weir_hf_exaone_tensors, common_tensors, expert_tensors, routed_tensors}},
+    {.model_type = "gemma2",
+     .architecture = "gemma2",
+     .is_tied = true,
+     .keys = {weir_hf_gemma2_keys, weir_hf_gemma_keys, common_keys, head_keys},
+     .tensors = {weir_hf_gemma_tensors, common_tensors}},
+    {.model_type = "gemma3",
+     .text_type = "gemma3_text",
+     .architecture = "gemma3",
+     .is_tied = true,
+     .rope_base = 1000000.0,
+     .keys = {weir_hf_gemma3_keys, weir_hf_gemma_keys, common_keys},
+     .tensors = {weir_hf_gemma_tensors, common_tensors}},
+    {.model_type = "gemma4",
+     .text_type = "gemma4_text",
+     .architecture = "gemma4",
+     .is_tied = true,
+     .keys = {weir_hf_gemma4_keys, weir_hf_gemma_keys, common_keys},
+     .tensors = {weir_hf_gemma4_tensors, common_tensors}},
     {.model_type = "glm4_moe",
      .architecture = "glm4moe",
+     .rope_share = 0.5,
      .keys = {common_keys, head_keys, routed_keys},
      .tensors = {late_norm_tensors, common_tensors, expert_tensors, routed_tensors}},
+    {.model_type = "glm4_moe_lite",
+     .architecture = "deepseek2",
+     .scales_scores = true,
+     .keys = {weir_hf_deepseek3_keys, weir_hf_latent_keys, common_keys, routed_keys},
+     .tensors = {weir_hf_latent_tensors, common_tensors, expert_tensors, routed_tensors}},
+    {.model_type = "granite",
+     .architecture = "granite",
+     .has_half_pairs = true,
+     .keys = {weir_hf_granite_keys, common_keys, head_keys},
+     .tensors = {common_tensors}},
+    {.model_type = "granitemoe",
+     .architecture = "granitemoe",
+     .has_half_pairs = true,
+     .keys = {weir_hf_granite_keys, common_keys, head_keys, expert_keys},
+     .tensors = {weir_hf_granite_tensors, common_tensors}},
+    {.model_type = "granitemoeshared",
+     .architecture = "granitemoe",
+     .has_half_pairs = true,
+     .keys = {weir_hf_granite_keys, common_keys, head_keys, expert_keys},
+     .tensors = {weir_hf_granite_tensors, common_tensors}},
+    {.model_type = "hunyuan_v1_moe",
+     .architecture = "hunyuan-moe",
+     .keys = {weir_hf_hunyuan_keys, common_keys, head_keys},
+     .tensors = {weir_hf_hunyuan_tensors, common_tensors, expert_tensors}},
+    {.model_type = "kimi_k2",
+     .architecture = "deepseek2",
+     .scales_scores = true,
+     .keys = {weir_hf_deepseek3_keys, weir_hf_latent_keys, common_keys, routed_keys},
+     .tensors = {weir_hf_latent_tensors, common_tensors, expert_tensors, routed_tensors}},
     {.model_type = "llama",
      .architecture = "llama",
      .has_half_pairs = true,
@@ -230,22 +338,39 @@ static const struct hf_family families[] = {
      .tensors = {common_tensors}},
     {.model_type = "minimax_m2",
      .architecture = "minimax-m2",
-     .keys = {common_keys, head_keys, expert_keys, minimax_keys},
+     .rope_base = 5000000.0,
+     .keys = {minimax_keys, common_keys, head_keys, expert_keys},
      .tensors = {common_tensors, mixtral_tensors, expert_tensors, minimax_tensors}},
     {.model_type = "mistral",
      .architecture = "llama",
      .has_half_pairs = true,
      .keys = {common_keys, head_keys, window_keys},
      .tensors = {common_tensors}},
+    {.model_type = "mistral3",
+     .text_type = "ministral3",
+     .architecture = "mistral3",
+     .has_half_pairs = true,
+     .keys = {common_keys, head_keys, window_keys},
+     .tensors = {common_tensors}},
+    {.model_type = "mistral4",
+     .architecture = "mistral4",
+     .scales_scores = true,
+     .keys = {weir_hf_mistral4_keys, weir_hf_latent_keys, common_keys, routed_keys},
+     .tensors = {weir_hf_latent_tensors, common_tensors, expert_tensors, routed_tensors}},
     {.model_type = "mixtral",
      .architecture = "llama",
      .has_half_pairs = true,
+     .rope_base = 1000000.0,
      .keys = {common_keys, head_keys, window_keys, expert_keys},
      .tensors = {common_tensors, mixtral_tensors, expert_tensors}},
     {.model_type = "olmoe",
      .architecture = "olmoe",
      .keys = {common_keys, expert_keys, norm_keys, olmoe_keys},
      .tensors = {common_tensors, expert_tensors}},
+    {.model_type = "phi3",
+     .architecture = "phi3",
+     .keys = {weir_hf_phi3_keys, common_keys},
+     .tensors = {weir_hf_phi3_tensors, common_tensors}},
     {.model_type = "qwen2",
      .architecture = "qwen2",
      .keys = {common_keys, head_keys, no_window_keys},
@@ -258,18 +383,123 @@ static const struct hf_family families[] = {
      .architecture = "qwen3",
      .keys = {common_keys, head_keys, no_window_keys},
      .tensors = {common_tensors}},
+    {.model_type = "qwen3_5",
+     .text_type = "qwen3_5_text",
+     .architecture = "qwen35",
+     .has_grouped_heads = true,
+     .rope_share = 0.25,
+     .keys = {weir_hf_delta_keys, common_keys, head_keys},
+     .tensors = {weir_hf_delta_tensors, common_tensors}},
+    {.model_type = "qwen3_5_moe",
+     .text_type = "qwen3_5_moe_text",
+     .architecture = "qwen35moe",
+     .has_grouped_heads = true,
+     .rope_share = 0.25,
+     .keys = {weir_hf_delta_keys, common_keys, head_keys, expert_keys, qwen_moe_keys},
+     .tensors = {weir_hf_delta_tensors, common_tensors, expert_tensors, shared_tensors}},
     {.model_type = "qwen3_moe",
      .architecture = "qwen3moe",
      .keys = {common_keys, head_keys, no_window_keys, expert_keys, norm_keys, qwen_moe_keys},
      .tensors = {common_tensors, expert_tensors}},
+    {.model_type = "qwen3_next",
+     .architecture = "qwen3next",
+     .rope_share = 0.25,
+     .keys = {weir_hf_delta_keys, common_keys, head_keys, expert_keys, qwen_moe_keys},
+     .tensors = {weir_hf_delta_tensors, common_tensors, expert_tensors, shared_tensors}},
+    {.model_type = "smollm3",
+     .architecture = "smollm3",
+     .is_tied = true,
+     .has_half_pairs = true,
+     .rope_base = 2000000.0,
+     .keys = {weir_hf_smollm3_keys, common_keys, head_keys, no_window_keys},
+     .tensors = {common_tensors}},
 };
 
-const struct hf_family *weir_hf_family_find(struct weir_json model_type)
+/* Models that see or hear whose text is one of several families, by the model_type of that part. */
+static const char *const wrappers[] = {"kimi_k25", "mistral3"};
+
+/* Known, and not built in: what is missing. */
+static const struct {
+    const char *model_type, *what;
+} missing[] = {
+    {"dbrx", "experts of all kinds in one matrix"},
+    {"deepseek_v32", "sparse attention by an indexer"},
+    {"deepseek_v4", "compressed attention and hyper-connections"},
+    {"gemma3n", "embeddings of each layer"},
+    {"glm_moe_dsa", "sparse attention by an indexer"},
+    {"glm5_next", "Kimi delta attention and sparse attention by an indexer"},
+    {"granitemoehybrid", "Mamba-2"},
+    {"jamba", "Mamba"},
+    {"kimi_linear", "Kimi delta attention"},
+    {"lfm2_moe", "short convolutions"},
+    {"llama4", "experts that are stored column by column"},
+    {"llama4_text", "experts that are stored column by column"},
+    {"minimax", "lightning attention"},
+    {"minimax_m3", "attention to chosen blocks"},
+    {"nemotron_h", "Mamba-2"},
+    {"phimoe", "routing by a sparse mixer, and norms with biases"},
+    {"qwen3_vl_moe", "experts that are stored column by column"},
+    {"qwen4_exp", "sparse attention by an indexer and hyper-connections"},
+};
+
+static const struct hf_family *find_row(struct weir_json type)
 {
     for (size_t row = 0; row < WEIR_COUNT(families); row++)
-        if (weir_json_is(model_type, families[row].model_type))
+        if (weir_json_is(type, families[row].model_type) ||
+            (families[row].text_type != NULL && weir_json_is(type, families[row].text_type)))
             return &families[row];
     return NULL;
+}
+
+static bool is_wrapper(struct weir_json type)
+{
+    for (size_t row = 0; row < WEIR_COUNT(wrappers); row++)
+        if (weir_json_is(type, wrappers[row]))
+            return true;
+    return false;
+}
+
+static enum weir_status refuse_type(struct weir_json type, const char *path, struct weir_err *err)
+{
+    char list[512];
+    char text[64];
+    for (size_t row = 0; row < WEIR_COUNT(missing); row++)
+        if (weir_json_is(type, missing[row].model_type))
+            return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
+                             "%s: model_type %s is not built in: %s would be needed", path,
+                             weir_hf_show(type, text), missing[row].what);
+    return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED, "%s: model_type %s is not built in (known: %s)",
+                     path, weir_hf_show(type, text), weir_hf_family_list(list, sizeof(list)));
+}
+
+enum weir_status weir_hf_family_find(const struct hf_family **family, struct weir_json root,
+                                     const char *path, struct weir_err *err)
+{
+    const struct weir_json type = weir_json_member(root, "model_type");
+    const struct weir_json part =
+        weir_json_member(weir_json_member(root, "text_config"), "model_type");
+    const struct hf_family *row = find_row(type);
+    if (weir_json_kind(type) != WEIR_JSON_TEXT)
+        return WEIR_FAIL(err, WEIR_ERR_FORMAT, "%s: model_type: wanted a text, found %s", path,
+                         weir_json_kind_name(weir_json_kind(type)));
+    if (row == NULL && !is_wrapper(type))
+        return refuse_type(type, path, err);
+    if (weir_json_kind(part) == WEIR_JSON_TEXT && find_row(part) != row) {
+        row = find_row(part);
+        if (row == NULL || !is_wrapper(type))
+            return refuse_type(part, path, err);
+    }
+    if (row == NULL)
+        return WEIR_FAIL(err, WEIR_ERR_FORMAT,
+                         "%s: text_config.model_type: wanted a text, found %s", path,
+                         weir_json_kind_name(weir_json_kind(part)));
+    *family = row;
+    return WEIR_OK;
+}
+
+const struct hf_family *weir_hf_family_at(size_t row)
+{
+    return row < WEIR_COUNT(families) ? &families[row] : NULL;
 }
 
 const char *weir_hf_family_list(char *out, size_t capacity)

@@ -59,21 +59,27 @@ static const struct gguf_key *find_key(const struct hf_key_writer *writer, const
     return NULL;
 }
 
-bool weir_hf_has_key(const struct hf_key_writer *writer, const char *suffix)
+uint32_t weir_hf_key_count(const struct hf_key_writer *writer, const char *suffix)
 {
     char name[KEY_NAME_MAX];
-    return find_key(writer, name_of(writer, suffix, name)) != NULL;
+    uint32_t count = 0;
+    const struct gguf_key *key = find_key(writer, name_of(writer, suffix, name));
+    if (key != NULL && key->type == GGUF_U32 && !key->is_array)
+        memcpy(&count, writer->bytes + key->value_at, sizeof(count));
+    return count;
 }
 
-static enum weir_status put(struct hf_key_writer *writer, const char *suffix, enum gguf_type type,
-                            const void *value, size_t bytes)
+/* bytes at value: one value of the type, or count of them where it is an array. */
+static enum weir_status put_values(struct hf_key_writer *writer, const char *suffix,
+                                   enum gguf_type type, const void *value, size_t bytes,
+                                   bool is_array, uint64_t count)
 {
     char name[KEY_NAME_MAX];
     name_of(writer, suffix, name);
     const size_t name_bytes = strlen(name) + 1;
     const struct gguf_key *before = find_key(writer, name);
     if (before != NULL) {
-        if (before->type == type && before->value_bytes == bytes &&
+        if (before->type == type && before->is_array == is_array && before->value_bytes == bytes &&
             memcmp(writer->bytes + before->value_at, value, bytes) == 0)
             return WEIR_OK;
         return WEIR_FAIL(writer->err, WEIR_ERR_FORMAT,
@@ -85,13 +91,32 @@ static enum weir_status put(struct hf_key_writer *writer, const char *suffix, en
     *key = (struct gguf_key){.name_at = writer->length,
                              .value_at = writer->length + name_bytes,
                              .value_bytes = bytes,
-                             .count = 1,
-                             .type = type};
+                             .count = count,
+                             .type = type,
+                             .is_array = is_array};
     memcpy(writer->bytes + key->name_at, name, name_bytes);
     memcpy(writer->bytes + key->value_at, value, bytes);
     writer->bytes[key->value_at + bytes] = '\0'; /* of a text */
     writer->length = key->value_at + bytes + 1;
     return WEIR_OK;
+}
+
+static enum weir_status put(struct hf_key_writer *writer, const char *suffix, enum gguf_type type,
+                            const void *value, size_t bytes)
+{
+    return put_values(writer, suffix, type, value, bytes, false, 1);
+}
+
+enum weir_status weir_hf_put_counts(struct hf_key_writer *writer, const char *suffix,
+                                    const uint32_t *values, uint64_t count)
+{
+    return put_values(writer, suffix, GGUF_U32, values, count * sizeof(*values), true, count);
+}
+
+enum weir_status weir_hf_put_flags(struct hf_key_writer *writer, const char *suffix,
+                                   const uint8_t *values, uint64_t count)
+{
+    return put_values(writer, suffix, GGUF_BOOL, values, count, true, count);
 }
 
 enum weir_status weir_hf_put_count(struct hf_key_writer *writer, const char *suffix, uint64_t value)

@@ -127,6 +127,7 @@ static const struct off_key {
     {"ssm.group_count", WEIR_PART_DELTA, {0, 0}},
     {"ssm.time_step_rank", WEIR_PART_DELTA, {0, 0}},
     {"ssm.inner_size", WEIR_PART_DELTA, {0, 0}},
+    {"ssm.heads_are_grouped", WEIR_PART_DELTA, {0, 0}}, /* weir's own (docs/formats/hf.md) */
     {"ssm.", 0, {0, 0}},
     {"wkv.", 0, {0, 0}},
 };

@@ -1,6 +1,7 @@
 /* model.c - describe, lay out and load a model. */
 #include "model/bind.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/heap.h"
@@ -166,15 +167,10 @@ static void load_turned(struct load_visitor *visitor, struct weir_vector *vector
     }
 }
 
-static void load_vector(struct weir_trunk_visitor *self, struct weir_vector *vector)
+static void load_rows(struct load_visitor *visitor, struct weir_vector *vector)
 {
-    struct load_visitor *visitor = (struct load_visitor *)self;
     const struct weir_type_info *info = weir_quant_info(vector->tensor->type);
     const uint64_t block_len = info->block_len;
-    if (vector->is_turned) {
-        load_turned(visitor, vector);
-        return;
-    }
     for (uint64_t row = 0; row < vector->rows && vector->tensor->values != NULL; row++)
         memcpy(vector->data + row * vector->cols,
                vector->tensor->values + row * vector->stride + vector->first,
@@ -193,6 +189,28 @@ static void load_vector(struct weir_trunk_visitor *self, struct weir_vector *vec
         load_values(visitor, tensor, place, vector->data + row * vector->cols,
                     (size_t)vector->cols);
     }
+}
+
+static void change_values(const struct weir_vector *vector)
+{
+    for (uint64_t index = 0; index < vector->rows * vector->cols; index++) {
+        float *value = &vector->data[index];
+        if (vector->tensor->change == WEIR_CHANGE_PLUS_ONE)
+            *value += 1.0f;
+        else if (isfinite(*value)) /* or an infinite one would become 0, and be no damage */
+            *value = -(float)exp((double)*value);
+    }
+}
+
+static void load_vector(struct weir_trunk_visitor *self, struct weir_vector *vector)
+{
+    struct load_visitor *visitor = (struct load_visitor *)self;
+    if (vector->is_turned)
+        load_turned(visitor, vector);
+    else
+        load_rows(visitor, vector);
+    if (vector->tensor->change != WEIR_CHANGE_NONE && visitor->status == WEIR_OK)
+        change_values(vector);
 }
 
 enum weir_status weir_model_load(struct weir_model *model, weir_io *io, void *staging,

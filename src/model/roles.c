@@ -154,6 +154,7 @@ const struct weir_role weir_layer_roles[] = {
 const struct weir_alias weir_aliases[] = {
     {ATTENTION, "attn_qkv.weight", {"attn_q.weight", "attn_k.weight", "attn_v.weight"}},
     {EXPERTS, "ffn_gate_up_exps.weight", {"ffn_gate_exps.weight", "ffn_up_exps.weight"}},
+    {SHARED, "ffn_gate_up_shexp.weight", {"ffn_gate_shexp.weight", "ffn_up_shexp.weight"}},
     {EXPERTS, "exp_probs_b", {"exp_probs_b.bias"}},
     {BESIDE, "ffn_gate.weight", {"ffn_gate_shexp.weight"}},
     {BESIDE, "ffn_up.weight", {"ffn_up_shexp.weight"}},

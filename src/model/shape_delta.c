@@ -33,9 +33,11 @@ static enum weir_status read_head_counts(const struct weir_key_reader *reader,
 enum weir_status weir_shape_read_delta(const struct weir_key_reader *reader,
                                        const struct weir_family *family, struct weir_shape *shape)
 {
+    bool is_grouped = family->delta == WEIR_DELTA_GROUPED;
     if (family->delta == WEIR_DELTA_NONE)
         return WEIR_OK;
-    shape->delta.is_tiled = family->delta == WEIR_DELTA_TILED;
+    WEIR_TRY(weir_key_bool(reader, "ssm.heads_are_grouped", &is_grouped));
+    shape->delta.is_tiled = !is_grouped;
     WEIR_TRY(
         weir_key_count(reader, "ssm.conv_kernel", -1, WEIR_CONV_TAP_MAX, 0, &shape->delta.n_tap));
     return read_head_counts(reader, &shape->delta);
