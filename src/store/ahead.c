@@ -235,12 +235,12 @@ void weir_store_hint(weir_store *store, uint32_t layer, const uint32_t *records,
     WEIR_ASSERT(layer < store->layer_count && count <= store->layers[layer].config.record_count);
     WEIR_ASSERT(!store->step.is_running || store->step.layer != layer);
     ahead->layer = layer;
-    ahead->count = count;
+    ahead->count = is_sure ? count : weir_worth_cut(store, layer, records, count);
     ahead->next = 0;
     ahead->is_sure = is_sure;
     if (is_sure)
         ahead->left_bytes = (double)INFINITY;
-    for (uint32_t index = 0; index < count; index++)
+    for (uint32_t index = 0; index < ahead->count; index++)
         ahead->records[index] = records[index];
     weir_store_poll(store);
 }

@@ -72,6 +72,7 @@ void weir_store_begin(weir_store *store, uint32_t layer_index, const uint32_t *r
             take_slot(store, slot);
     }
     weir_store_drop_hint(store, layer_index);
+    weir_worth_learn(store);
     store->stats.uses += count;
     store->stats.hits += step->resident_count;
     advance(store);

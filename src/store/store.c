@@ -48,6 +48,15 @@ static void *take(struct weir_mem *mem, uint64_t count, uint64_t each_bytes)
     return weir_mem_alloc(mem, WEIR_MEM_SLOTS, count * each_bytes, TABLE_ALIGN);
 }
 
+static struct weir_guess take_guess(struct weir_mem *mem, uint32_t record_max)
+{
+    return (struct weir_guess){
+        .layer = WEIR_LAYER_ANY,
+        .missing = take(mem, record_max, sizeof(uint32_t)),
+        .part = take(mem, record_max, sizeof(uint8_t)),
+    };
+}
+
 /* Which layers share slots: none, or, when the policy is pooled, those whose records have the same
  * size. */
 struct sets {
@@ -158,6 +167,7 @@ static void layout(struct weir_store *store, struct weir_mem *mem,
         .records = take(mem, record_max, sizeof(uint32_t)),
         .slots = take(mem, slot_count, sizeof(uint32_t)),
     };
+    const struct weir_worth worth = {take_guess(mem, record_max), take_guess(mem, record_max)};
     if (mem->phase != WEIR_MEM_PLANNING) {
         store->layer_count = config->layer_count;
         store->step_max = config->step_max;
@@ -174,6 +184,7 @@ static void layout(struct weir_store *store, struct weir_mem *mem,
         store->arenas = arenas;
         store->step = step;
         store->ahead = ahead;
+        store->worth = worth;
         describe_layers(store, config, &sets);
     }
     layout_slots(store, mem, &sets);

@@ -8,6 +8,7 @@
 enum weir_slot_state { WEIR_SLOT_EMPTY, WEIR_SLOT_READING, WEIR_SLOT_READY, WEIR_SLOT_LEASED };
 
 #define WEIR_LAYER_ANY UINT32_MAX
+#define WEIR_GUESS_PARTS 8
 
 /* Why a slice is read. */
 enum weir_read_class {
@@ -75,6 +76,20 @@ struct weir_ahead {
     uint32_t slot_count;
 };
 
+/* A guess about a layer: those of its records that have no slot. */
+struct weir_guess {
+    uint32_t layer;    /* WEIR_LAYER_ANY: none, or its layer's step has begun */
+    uint32_t *missing; /* [record_max] */
+    uint8_t *part;     /* [record_max]: of the guess, in which each was */
+    uint32_t count;    /* of missing */
+    float seen[WEIR_GUESS_PARTS], used[WEIR_GUESS_PARTS]; /* of missing, in earlier guesses */
+};
+
+/* Which records of a guess are worth a read (worth.c). */
+struct weir_worth {
+    struct weir_guess next, further; /* about the next layer that has records, and one beyond */
+};
+
 struct weir_store {
     weir_io *io;
     struct weir_mem *mem;
@@ -93,6 +108,7 @@ struct weir_store {
     struct weir_step step;
     struct weir_pace pace;
     struct weir_ahead ahead;
+    struct weir_worth worth;
     struct weir_store_stats stats;
 };
 
@@ -139,6 +155,11 @@ void weir_store_drop_hint(struct weir_store *store, uint32_t layer);
 /* Before a step of this layer: empty the slots into which a read ahead failed, so that the step
  * reads these records again. Waits for their other reads. */
 void weir_store_drop_failed_ahead(struct weir_store *store, uint32_t layer);
+/* How many of the guess's records, from the first, are worth a read (worth.c). */
+uint32_t weir_worth_cut(struct weir_store *store, uint32_t layer, const uint32_t *records,
+                        uint32_t count);
+/* A step has begun: which records of the guesses about its layer it wants. */
+void weir_worth_learn(struct weir_store *store);
 /* A slice has arrived. False when look-ahead does not keep the slot. */
 bool weir_store_arrived_ahead(struct weir_store *store, uint32_t slot);
 /* Slots of the set that look-ahead keeps. */

@@ -267,6 +267,52 @@ static void a_guess_begins_while_time_is_left(void **state)
     assert_int_equal(started_in_time_for(2.0 * PAGE + 1.0), 2);
 }
 
+/* A record of layer 1 without a slot, from `from` on. */
+static uint32_t find_missing(const struct toy *toy, uint32_t from)
+{
+    uint32_t record = from;
+    while (weir_cache_find(&toy->store->cache, 1, record) != WEIR_NO_SLOT)
+        record++;
+    return record;
+}
+
+/* One guess about layer 1, of a record that has to be read. True when it is read ahead. */
+static bool is_read_ahead(struct toy *toy, bool is_right)
+{
+    const uint32_t all[] = {0, 1, 2, 3, 4, 5, 6, 7};
+    struct weir_store_stats before, after;
+    assert_true(run_step(toy, 2, all, 8, NULL, 0)); /* takes the slots of layer 1 */
+    assert_true(run_step(toy, 0, all, 8, NULL, 0));
+    toy->store->pace = (struct weir_pace){.idle_ns = 1.0, .bytes_per_ns = 1.0};
+    give_time(toy);
+    const uint32_t guessed = find_missing(toy, 0);
+    const uint32_t used = is_right ? guessed : find_missing(toy, guessed + 1);
+    weir_store_stats_get(toy->store, &before);
+    weir_store_hint(toy->store, 1, &guessed, 1, false);
+    wait_for_reads(toy);
+    weir_store_stats_get(toy->store, &after);
+    assert_true(run_step(toy, 1, &used, 1, NULL, 0));
+    return after.ahead_reads > before.ahead_reads;
+}
+
+static void guesses_that_are_mostly_wrong_are_not_read_but_watched(void **state)
+{
+    struct toy toy;
+    uint32_t read = 0;
+    (void)state;
+    open_plain(&toy);
+    for (uint32_t round = 0; round < 16; round++)
+        read += is_read_ahead(&toy, round % 4 == 0);
+    assert_in_range(read, 8, 12); /* trusted at first */
+    assert_false(is_read_ahead(&toy, false));
+    /* A text begins in which they are right: nothing is read at first, and yet that is seen. */
+    assert_false(is_read_ahead(&toy, true));
+    for (uint32_t round = 0; round < 12; round++)
+        is_read_ahead(&toy, true);
+    assert_true(is_read_ahead(&toy, true));
+    close_toy(&toy);
+}
+
 static void there_is_spare_time_when_all_guesses_are_asked_for(void **state)
 {
     struct toy toy;
@@ -383,6 +429,7 @@ int main(void)
         cmocka_unit_test(guesses_stay_until_their_layers_step),
         cmocka_unit_test(a_step_gives_up_only_its_own_layers_wrong_guesses),
         cmocka_unit_test(a_guess_begins_while_time_is_left),
+        cmocka_unit_test(guesses_that_are_mostly_wrong_are_not_read_but_watched),
         cmocka_unit_test(there_is_spare_time_when_all_guesses_are_asked_for),
         cmocka_unit_test(what_is_sure_fills_the_queue_and_a_guess_does_not),
     };
