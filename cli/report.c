@@ -165,9 +165,12 @@ static json_t *describe_mode(const struct weir_cli_report *report)
 static json_t *describe_lookahead(const struct weir_cli_report *report)
 {
     const struct weir_stats *whole = &report->whole;
-    const bool looked = weir_engine_mode(report->engine)->lookahead;
+    const struct weir_mode *mode = weir_engine_mode(report->engine);
+    const bool looked = mode->lookahead || whole->ahead_reads > 0;
     json_t *object = json_object();
-    json_object_set_new(object, "on", json_boolean(looked));
+    json_object_set_new(object, "on", json_boolean(mode->lookahead));
+    weir_cli_json_real(object, "time_ratio",
+                       mode->lookahead_ratio > 0.0 ? mode->lookahead_ratio : WEIR_CLI_NONE);
     weir_cli_json_real(object, "recall",
                        looked ? divide((double)whole->guessed_right, (double)whole->guessed)
                               : WEIR_CLI_NONE);

@@ -82,7 +82,8 @@ extern "C" {
 enum weir_engine_io { WEIR_ENGINE_IO_AUTO, WEIR_ENGINE_IO_URING, WEIR_ENGINE_IO_THREADS };
 
 /* Experts that the next layers will probably use are read before they say so, where slots are
- * short: AUTO and ON are the same. */
+ * short. AUTO: always for a prompt; while texts are written both ways are tried now and then, and
+ * the faster one is kept. What comes out is the same. */
 enum weir_lookahead { WEIR_LOOKAHEAD_AUTO, WEIR_LOOKAHEAD_ON, WEIR_LOOKAHEAD_OFF };
 
 /* Told how far the load is; return false to cancel. */
@@ -229,11 +230,12 @@ WEIR_API enum weir_status weir_engine_close(weir_engine **engine);
 struct weir_mode {
     const char *io; /* "uring", "threads", "fake" */
     bool direct;
-    const char *isa;    /* "ref", "avx2", "avx512", "avx512-vnni", "neon-dotprod" */
-    const char *policy; /* NULL: a model without experts */
-    bool pool;          /* layers share slots */
-    bool lookahead;     /* experts are read ahead where slots are short */
-    char why[256];      /* what was refused and why; empty when nothing was */
+    const char *isa;        /* "ref", "avx2", "avx512", "avx512-vnni", "neon-dotprod" */
+    const char *policy;     /* NULL: a model without experts */
+    bool pool;              /* layers share slots */
+    bool lookahead;         /* experts are read ahead where slots are short, as it looks so far */
+    double lookahead_ratio; /* time of a token with look-ahead over without, tried; 0: not yet */
+    char why[256];          /* what was refused and why; empty when nothing was */
 };
 
 WEIR_API const struct weir_plan *weir_engine_plan(const weir_engine *engine);

@@ -131,17 +131,36 @@ static bool lacks_slots(const weir_engine *engine)
     return stats.retired_slots > 0;
 }
 
+/* Whether something could be read ahead, and may be. */
+static bool may_look_ahead(const weir_engine *engine)
+{
+    const struct weir_batch *batch = &engine->batch;
+    bool may = engine->lookahead != WEIR_LOOKAHEAD_OFF && engine->store != NULL &&
+               engine->choice.predictor != WEIR_PREDICT_NONE && lacks_slots(engine);
+    for (uint32_t index = 0; index < batch->n_run; index++) {
+        const struct weir_prescription *prescription = batch->runs[index].prescription;
+        /* Routers would guess about other experts than those that are used. */
+        may &= prescription == NULL || prescription->recall > 0.0;
+    }
+    return may;
+}
+
+/* A prompt has a use for nearly all that is read ahead; a step that decodes may or may not. */
+static bool is_tried(const weir_engine *engine)
+{
+    const struct weir_batch *batch = &engine->batch;
+    bool has_prompt = false;
+    for (uint32_t index = 0; index < batch->n_run; index++)
+        has_prompt |= batch->runs[index].phase == WEIR_PROMPT;
+    return engine->lookahead == WEIR_LOOKAHEAD_AUTO && !has_prompt && may_look_ahead(engine);
+}
+
 static void choose_lookahead(weir_engine *engine)
 {
     const struct weir_batch *batch = &engine->batch;
     if (engine->choice.predictor == WEIR_PREDICT_NONE || engine->store == NULL)
         return;
-    bool is_on = engine->lookahead != WEIR_LOOKAHEAD_OFF && lacks_slots(engine);
-    for (uint32_t index = 0; index < batch->n_run; index++) {
-        const struct weir_prescription *prescription = batch->runs[index].prescription;
-        /* Routers would guess about other experts than those that are used. */
-        is_on &= prescription == NULL || prescription->recall > 0.0;
-    }
+    bool is_on = may_look_ahead(engine) && (!is_tried(engine) || engine->trial.is_on);
     engine->mode.lookahead |= is_on;
     for (uint32_t index = 0; index < batch->n_run; index++)
         is_on |= batch->runs[index].watch_guess != NULL;
@@ -256,6 +275,41 @@ static void take_cancelled(struct weir_eval *evals, size_t count, struct weir_er
     }
 }
 
+/* A step with or without look-ahead took until now. */
+static void tell_trial(weir_engine *engine, uint64_t begin_ns,
+                       const struct weir_store_stats *before)
+{
+    struct weir_trial *trial = &engine->trial;
+    struct weir_store_stats after;
+    weir_store_stats_get(engine->store, &after);
+    const uint64_t missing = after.uses - before->uses - (after.hits - before->hits);
+    const uint64_t took_ns = weir_now_ns() - begin_ns;
+    const struct weir_trial_steps step = {
+        .count = 1,
+        .took_ns = took_ns,
+        .wait_ns = weir_min(after.wait_ns - before->wait_ns, took_ns),
+        .needed = missing + (after.ahead_hits - before->ahead_hits),
+    };
+    weir_trial_tell(trial, &step);
+    engine->mode.lookahead = trial->leader_is_on;
+    engine->mode.lookahead_ratio = weir_trial_ratio(trial);
+}
+
+/* Choose how the step looks ahead, and compute it. */
+static enum weir_status forward_step(weir_engine *engine, struct weir_err *err)
+{
+    const bool tried = is_tried(engine);
+    struct weir_store_stats before;
+    const uint64_t begin_ns = weir_now_ns();
+    if (tried)
+        weir_store_stats_get(engine->store, &before);
+    choose_lookahead(engine);
+    WEIR_TRY(weir_forward_step(engine->forward, engine->batch.runs, engine->batch.n_run, err));
+    if (tried)
+        tell_trial(engine, begin_ns, &before);
+    return WEIR_OK;
+}
+
 /* One step; false when nothing is left to compute. A failure of the step is that of all in it. */
 static bool run_step(weir_engine *engine, struct weir_eval *evals, size_t count,
                      struct weir_err *err)
@@ -267,10 +321,8 @@ static bool run_step(weir_engine *engine, struct weir_eval *evals, size_t count,
     if (batch->n_run == 0)
         return false;
     enum weir_status status = reserve_pages(engine, err);
-    if (status == WEIR_OK) {
-        choose_lookahead(engine);
-        status = weir_forward_step(engine->forward, batch->runs, batch->n_run, err);
-    }
+    if (status == WEIR_OK)
+        status = forward_step(engine, err);
     if (status == WEIR_ERR_CANCELLED)
         take_cancelled(evals, count, err);
     for (uint32_t index = 0; index < batch->n_run; index++)

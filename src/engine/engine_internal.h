@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/timeline.h"
 #include "engine/guard.h"
+#include "engine/trial.h"
 #include "formats/formats.h"
 #include "io/io.h"
 #include "kernels/kernels.h"
@@ -172,7 +173,8 @@ struct weir_engine {
     /* Who may want a wait for the device to end; see wants_stop() in engine.c. */
     struct weir_load_progress *loading; /* NULL: the model is loaded */
     bool is_closing;
-    enum weir_lookahead lookahead; /* decided: never AUTO where there is nothing to read ahead */
+    enum weir_lookahead lookahead;
+    struct weir_trial trial; /* of steps that decode, while lookahead is AUTO */
     uint32_t lookahead_m;
     uint64_t recall_used, recall_found;     /* at the last reset */
     struct weir_io_stats io_base, row_base; /* counters at the last reset */
