@@ -110,10 +110,25 @@ static struct weir_probe_place find_place(const struct weir_slice *slice, uint32
     };
 }
 
+/* Slices of all experts; *most: of one expert. */
+static uint64_t count_slices(const struct weir_model *model, uint32_t *most)
+{
+    uint64_t count = 0;
+    *most = 0;
+    for (uint32_t layer = 0; layer < model->shape.n_layer; layer++) {
+        struct weir_store_layer at;
+        weir_model_store_layer(model, layer, &at);
+        count += (uint64_t)at.record_count * at.slice_count;
+        *most = (uint32_t)weir_max(*most, at.slice_count);
+    }
+    return count;
+}
+
 enum weir_status weir_probe_places_slices(struct weir_probe_places *places,
                                           const struct weir_model *model, struct weir_err *err)
 {
-    const uint64_t all = (uint64_t)weir_moe_layer_count(model) * model->shape.n_expert * 3;
+    uint32_t of_one = 0;
+    const uint64_t all = count_slices(model, &of_one);
     const uint64_t step = all / PLACE_MAX + 1;
     uint64_t index = 0;
     *places = (struct weir_probe_places){.manifest = model->manifest};
@@ -314,17 +329,23 @@ static void describe_model(struct calibrating *calibrating)
     const struct weir_model *model = calibrating->model;
     struct weir_calibration *out = calibrating->out;
     const struct weir_weight *weight = weir_main_weight(model);
+    uint32_t slice_count = 0;
     calibrating->matrix = (struct weir_probe_matrix){
         .kernels = &calibrating->kernels,
         .type = weight->type,
         .rows = weight->rows,
         .cols = weight->cols,
+        .group_rows = weight->scales.group_rows,
+        .group_cols = weight->scales.group_cols,
+        .scale_type = weight->scales.type,
         .n_token_max = PROMPT_TOKENS,
     };
     snprintf(out->type, sizeof(out->type), "%s", weir_quant_info(weight->type)->name);
     /* Half of a token's experts are missing: the middle of what ceilings give. */
+    (void)count_slices(model, &slice_count);
     if (model->shape.n_expert > 0)
-        calibrating->burst_reads = (uint32_t)weir_max(1, model->shape.n_expert_used / 2) * 3;
+        calibrating->burst_reads =
+            (uint32_t)weir_max(1, model->shape.n_expert_used / 2) * slice_count;
 }
 
 static enum weir_status open_probes(struct calibrating *calibrating, struct weir_err *err)

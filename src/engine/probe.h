@@ -81,6 +81,8 @@ struct weir_probe_matrix {
     const struct weir_kernels *kernels;
     enum weir_type type;
     uint64_t rows, cols;
+    uint32_t group_rows, group_cols; /* of codes that a scale is for; 0: there are none */
+    enum weir_scale_type scale_type;
     uint32_t n_token_max;
 };
 

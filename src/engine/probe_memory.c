@@ -94,6 +94,17 @@ double weir_memory_probe_matmul(struct weir_memory_probe *probe,
                                 uint64_t duration_ns)
 {
     const size_t row_bytes = weir_quant_row_bytes(matrix->type, matrix->cols);
+    const bool is_codes = matrix->group_cols > 0;
+    /* Whatever values they have: the same for each matrix, beside which they are few. */
+    const struct weir_scales scales = {
+        .data = probe->start,
+        .row_bytes = is_codes ? (matrix->cols + matrix->group_cols - 1) / matrix->group_cols *
+                                    weir_scale_bytes(matrix->scale_type)
+                              : 0,
+        .group_rows = matrix->group_rows,
+        .group_cols = matrix->group_cols,
+        .type = matrix->scale_type,
+    };
     struct matmul_job job = {
         .matmul = matrix->kernels->matmul[matrix->type],
         .matrix = {.w_row_bytes = row_bytes,
@@ -103,7 +114,8 @@ double weir_memory_probe_matmul(struct weir_memory_probe *probe,
                    .y = probe->y,
                    .y_stride = count_rows(matrix),
                    .cols = matrix->cols,
-                   .n_token = n_token},
+                   .n_token = n_token,
+                   .scales = is_codes ? &scales : NULL},
         .rows = count_rows(matrix),
         .matrix_bytes = count_rows(matrix) * row_bytes,
     };

@@ -36,6 +36,7 @@ enum weir_change {
     WEIR_CHANGE_NONE,
     WEIR_CHANGE_PLUS_ONE,  /* x + 1 */
     WEIR_CHANGE_MINUS_EXP, /* -exp(x) */
+    WEIR_CHANGE_INVERSE,   /* 1 / x */
 };
 
 struct weir_tensor {
@@ -52,8 +53,13 @@ struct weir_tensor {
     /* [dims[2]]: where each matrix of a stack begins when they do not follow each other; offset and
      * file are then the first one's. NULL: they do. */
     const struct weir_place *places;
-    /* Of a tensor of scales: what one value is for, in rows and columns of the weight; 0: as many
-     * as the shapes say. */
+    /* Rows of a matrix, or values of a vector, that several have together: in turn one of each, and
+     * not all of one before all of the next. */
+    bool takes_turns;
+    /* Of a tensor of scales, whose type is that of the codes: what they are stored as, and what one
+     * is for, in rows and columns of the weight; 0: as many as the shapes say. */
+    bool is_scales;
+    enum weir_scale_type scale_type;
     uint32_t group_rows, group_cols;
     const float *values; /* [dims[0]] of a vector that is in no file; NULL: it is in one */
     enum weir_change change;

@@ -51,6 +51,8 @@ enum hf_layout {
     HF_EXPERT,    /* one of the matrices of a stack */
     HF_OUTPUT,    /* left out where the output is tied to the embedding */
     HF_SKIP,      /* of no use for text */
+    HF_TURNS,     /* of two matrices that GGUF has one after the other: in turn a row of each */
+    HF_TURNED,    /* refused: columns by rows */
 };
 
 struct hf_tensor {
@@ -85,13 +87,6 @@ enum weir_status weir_hf_family_find(const struct hf_family **family, struct wei
 const struct hf_family *weir_hf_family_at(size_t row);
 /* "llama, mixtral, ..." for messages. */
 const char *weir_hf_family_list(char *out, size_t capacity);
-
-/* How weights are stored that are codes and scales: hf_packing.c. */
-struct hf_packing {
-    const char *method, *format; /* format NULL: any */
-    const char *suffix;          /* in place of ".weight": the scales' */
-    const char *unused;          /* what is of no use for weights; NULL: nothing */
-};
 
 /* ---- keys: key_writer.c ---------------------------------------------------------------------- */
 
@@ -135,7 +130,7 @@ struct hf_config {
     bool is_tied;
     uint32_t n_expert;
     uint64_t first_guess; /* the first of the layers that guess further tokens; 0: there are none */
-    const struct hf_packing *packing; /* NULL: weights are whole */
+    const struct hf_packing *packing; /* hf_packing.h; NULL: weights are whole */
     uint32_t group_rows, group_cols;  /* of a scale; 0: the shapes say it */
     /* [rope_set_count][rope_factor_count], the caller's to free; NULL: there are none. Two sets are
      * those of long texts and of short ones. */
@@ -163,12 +158,8 @@ enum weir_status weir_hf_config_read(struct hf_config *config, struct hf_key_wri
 /* The part of it about rope. Needs the other keys. */
 enum weir_status weir_hf_rope_read(struct hf_config *config, struct hf_key_writer *writer);
 
-/* quantization_config. Errors: FORMAT, UNSUPPORTED. */
+/* quantization_config (hf_packing.c). Errors: FORMAT, UNSUPPORTED. */
 enum weir_status weir_hf_packing_read(struct hf_config *config);
-/* Whether the tensor called name is the scales of one that is then called weight. */
-bool weir_hf_is_scales(const struct hf_packing *packing, const char *name,
-                       char weight[WEIR_NAME_MAX + 1]);
-bool weir_hf_is_unused_piece(const struct hf_packing *packing, const char *name);
 
 /* ---- tensors: hf_shards.c, hf_names.c -------------------------------------------------------- */
 

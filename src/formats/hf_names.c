@@ -3,7 +3,7 @@
  * Nothing is moved: a stack of experts that are one tensor each is a table of where each begins.
  *
  * I1  A stack's matrices have one shape and one type, and each is there once. */
-#include "formats/hf.h"
+#include "formats/hf_packing.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -245,28 +245,15 @@ static enum weir_status bind_expert(struct binder *binder, const struct weir_raw
     return WEIR_OK;
 }
 
-/* Scales are beside their weight, under a word of their own. */
-static void name_scales(const struct hf_config *config, char name[GGUF_NAME_BYTES],
-                        struct weir_tensor *tensor)
+/* What is left out, and what cannot be used. */
+static enum weir_status check_use(const struct binder *binder, const struct weir_raw_tensor *raw,
+                                  const struct hf_piece *piece, const struct hf_tensor *row,
+                                  bool *is_used)
 {
-    char *word = strrchr(name, '.');
-    if (word != NULL && strcmp(word, ".weight") == 0)
-        snprintf(word, sizeof(".scales"), ".scales");
-    tensor->group_rows = config->group_rows;
-    tensor->group_cols = config->group_cols;
-}
-
-static enum weir_status bind_tensor(struct binder *binder, const struct weir_raw_tensor *raw)
-{
-    char canonical[WEIR_NAME_MAX + 1];
-    char weight[WEIR_NAME_MAX + 1];
-    char name[GGUF_NAME_BYTES];
-    struct numbers numbers = {0};
     const struct hf_config *config = binder->config;
-    const bool is_scales = weir_hf_is_scales(config->packing, raw->name, weight);
-    const struct hf_tensor *row = find_row(
-        config->family, canonical_name(is_scales ? weight : raw->name, canonical), &numbers);
-    if (weir_hf_is_unused_piece(config->packing, raw->name) ||
+    char canonical[WEIR_NAME_MAX + 1];
+    *is_used = false;
+    if ((piece != NULL && piece->kind == HF_NOTE) ||
         is_of_guess(config, canonical_name(raw->name, canonical)))
         return WEIR_OK;
     if (row == NULL)
@@ -276,6 +263,31 @@ static enum weir_status bind_tensor(struct binder *binder, const struct weir_raw
                          path_of(binder, raw), raw->name, config->family->model_type);
     if (row->layout == HF_SKIP || (row->layout == HF_OUTPUT && config->is_tied))
         return WEIR_OK;
+    if (row->layout == HF_TURNED)
+        return WEIR_FAIL(binder->err, WEIR_ERR_UNSUPPORTED,
+                         "%s: tensor %s: matrices that lie columns by rows are not built in",
+                         path_of(binder, raw), raw->name);
+    if (piece != NULL && piece->kind == HF_REFUSED)
+        return WEIR_FAIL(binder->err, WEIR_ERR_UNSUPPORTED, "%s: tensor %s: %s: not built in",
+                         path_of(binder, raw), raw->name, piece->what);
+    *is_used = true;
+    return WEIR_OK;
+}
+
+static enum weir_status bind_tensor(struct binder *binder, const struct weir_raw_tensor *raw)
+{
+    char canonical[WEIR_NAME_MAX + 1];
+    char weight[WEIR_NAME_MAX + 1];
+    char name[GGUF_NAME_BYTES];
+    struct numbers numbers = {0};
+    bool is_used = false;
+    const struct hf_config *config = binder->config;
+    const struct hf_piece *piece = weir_hf_piece_find(config, raw, weight);
+    const struct hf_tensor *row =
+        find_row(config->family, canonical_name(weight, canonical), &numbers);
+    WEIR_TRY(check_use(binder, raw, piece, row, &is_used));
+    if (!is_used)
+        return WEIR_OK;
     struct weir_tensor tensor = {.offset = raw->offset,
                                  .bytes = raw->bytes,
                                  .file = raw->file,
@@ -283,11 +295,13 @@ static enum weir_status bind_tensor(struct binder *binder, const struct weir_raw
                                  .type_name = raw->dtype->name,
                                  .known = raw->dtype->is_weight,
                                  .type = raw->dtype->type,
-                                 .change = change_of(row->layout)};
+                                 .change = change_of(row->layout),
+                                 .takes_turns = row->layout == HF_TURNS};
     WEIR_TRY(shape_tensor(binder, raw, row->layout, &tensor));
     make_name(row->gguf, numbers.layer, name);
-    if (is_scales)
-        name_scales(config, name, &tensor);
+    if (piece != NULL)
+        WEIR_TRY(weir_hf_piece_apply(config, piece, raw, path_of(binder, raw), &tensor, name,
+                                     sizeof(name)));
     return row->layout == HF_EXPERT ? bind_expert(binder, raw, &tensor, name, numbers.expert)
                                     : bind_plain(binder, raw, &tensor, name);
 }

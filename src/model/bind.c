@@ -7,6 +7,8 @@
 static void place_weight(struct weir_weight *weight, const struct weir_found *found)
 {
     const struct weir_tensor *tensor = found->tensor;
+    const uint64_t row_bytes = weir_quant_row_bytes(tensor->type, (size_t)tensor->dims[0]);
+    const uint64_t first_bytes = found->first * row_bytes;
     *weight = (struct weir_weight){
         .tensor = tensor,
         .type = tensor->type,
@@ -15,11 +17,12 @@ static void place_weight(struct weir_weight *weight, const struct weir_found *fo
         .rows = found->extent,
         .count = tensor->dims[2],
         .places = tensor->places,
-        .row_bytes = weir_quant_row_bytes(tensor->type, (size_t)tensor->dims[0]),
+        .row_bytes = found->step * row_bytes,
+        .lead_bytes = found->step > 1 ? first_bytes : 0,
+        .offset = tensor->offset + (found->step > 1 ? 0 : first_bytes),
     };
     weight->matrix_bytes = weight->rows * weight->row_bytes;
-    weight->stride_bytes = tensor->dims[1] * weight->row_bytes;
-    weight->offset = tensor->offset + found->first * weight->row_bytes;
+    weight->stride_bytes = tensor->dims[1] * row_bytes;
 }
 
 static void bind_vector(struct weir_binding *binding, const struct weir_role *role,
@@ -32,6 +35,7 @@ static void bind_vector(struct weir_binding *binding, const struct weir_role *ro
         .rows = tensor->dims[1],
         .first = found->first,
         .stride = tensor->dims[0],
+        .step = found->step,
         .is_turned = role->rows != WEIR_DIM_NONE,
     };
     binding->model->trunk_bytes +=
@@ -43,15 +47,7 @@ static enum weir_status bind_weight(struct weir_binding *binding, const struct w
                                     struct weir_err *err)
 {
     place_weight(weight, found);
-    if (role->kind == WEIR_ROLE_EXPERTS)
-        binding->model->expert_bytes += weight->count * weight->matrix_bytes;
-    else
-        binding->model->trunk_bytes += weight->count * weight->matrix_bytes;
-    if (role->kind == WEIR_ROLE_EXPERTS && weight->matrix_bytes > WEIR_SLICE_BYTES_MAX)
-        return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
-                         "tensor %s: one expert's part of it: wanted at most %d bytes, found %llu",
-                         found->tensor->name, WEIR_SLICE_BYTES_MAX,
-                         (unsigned long long)weight->matrix_bytes);
+    WEIR_TRY(weir_bind_bytes(binding, role, found, weight->count, weight->matrix_bytes, err));
     const bool is_alone = role->input == 0 || role->kind == WEIR_ROLE_HEADS;
     if (is_alone && weight->type >= WEIR_TYPE_BLOCK_COUNT)
         return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
@@ -182,6 +178,27 @@ static enum weir_status check_values(const struct weir_binding *binding, struct 
                      binding->layer_index, mixer->d_head, mixer->d_value);
 }
 
+/* One matrix for keys and values of all heads is used in parts: its scales must not lie across. */
+static enum weir_status check_joint(const struct weir_binding *binding, struct weir_err *err)
+{
+    const struct weir_mixer *mixer = &binding->layer->mixer;
+    const struct weir_weight *joint = &mixer->latent.kv_up;
+    const struct weir_latent_shape *shape = &mixer->latent.shape;
+    const uint32_t group_rows = joint->scales.group_rows;
+    if (mixer->kind != WEIR_MIXER_LATENT || joint->cols == 0)
+        return WEIR_OK;
+    if (joint->scale.tensor != NULL || joint->bias.tensor != NULL)
+        return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED, "tensor %s goes with %s, which is not built in",
+                         (joint->scale.tensor != NULL ? joint->scale : joint->bias).tensor->name,
+                         joint->tensor->name);
+    if (joint->scales.tensor == NULL ||
+        (shape->d_plain % group_rows == 0 && shape->d_value % group_rows == 0))
+        return WEIR_OK;
+    return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
+                     "tensor %s: wanted scales for %u and %u rows of a head, found one for %u",
+                     joint->scales.tensor->name, shape->d_plain, shape->d_value, group_rows);
+}
+
 static enum weir_status bind_layer(struct weir_binding *binding, struct weir_err *err)
 {
     struct weir_model *model = binding->model;
@@ -191,7 +208,9 @@ static enum weir_status bind_layer(struct weir_binding *binding, struct weir_err
     for (size_t row = 0; row < weir_layer_role_count; row++)
         if (weir_role_is_needed(&weir_layer_roles[row], binding->parts))
             WEIR_TRY(bind_role(binding, &weir_layer_roles[row], err));
+    weir_slices_number(&binding->layer->network);
     WEIR_TRY(check_values(binding, err));
+    WEIR_TRY(check_joint(binding, err));
     model->shape.d_ffn_expert =
         (uint32_t)weir_max(model->shape.d_ffn_expert, binding->layer->network.d_ffn_expert);
     return WEIR_OK;
@@ -306,8 +325,6 @@ static void visit_trunk_role(void *user, const struct weir_role *role)
     }
     if (role->kind != WEIR_ROLE_EXPERTS)
         visit->visitor->weight(visit->visitor, weight);
-    if (weight->scales.tensor != NULL)
-        visit->visitor->vector(visit->visitor, &weight->scales);
     if (weight->bias.tensor != NULL)
         visit->visitor->vector(visit->visitor, &weight->bias);
     if (weight->scale.tensor != NULL)

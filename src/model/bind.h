@@ -20,6 +20,7 @@ struct weir_found {
     const struct weir_tensor *tensor; /* NULL: there is none of that name */
     const struct weir_alias *alias;   /* it is in a tensor of this name; NULL: of its own */
     uint64_t first, extent;           /* rows of a matrix, values of a vector: the role's */
+    uint32_t step;                    /* from one of them to the next */
     uint64_t total;                   /* those that the tensor must have */
     bool is_first;                    /* of the roles that the tensor has: so it is counted once */
 };
@@ -37,7 +38,12 @@ bool weir_role_is_there(const struct weir_binding *binding, const struct weir_ro
 struct weir_found weir_role_locate(const struct weir_binding *binding,
                                    const struct weir_role *role);
 
-/* X.bias and X.scale of the role's matrix X.weight, which was found. */
+/* Count what is read of the role's tensor, by the store or into the trunk; what several roles have
+ * together counts once. Errors: UNSUPPORTED: an expert's part is too large. */
+enum weir_status weir_bind_bytes(struct weir_binding *binding, const struct weir_role *role,
+                                 const struct weir_found *found, uint64_t count,
+                                 uint64_t matrix_bytes, struct weir_err *err);
+/* X.scales, X.bias and X.scale of the role's matrix X.weight, which was found. */
 enum weir_status weir_bind_companions(struct weir_binding *binding, const struct weir_role *role,
                                       const struct weir_found *found, struct weir_weight *weight,
                                       struct weir_err *err);

@@ -173,6 +173,7 @@ struct weir_found weir_role_locate(const struct weir_binding *binding, const str
     struct weir_found found = {
         .tensor = weir_tensor_find(binding, alias == NULL ? role->name : alias->name),
         .alias = alias, /* one of its own has no use then, and is refused for that */
+        .step = 1,
         .is_first = true,
     };
     if (found.tensor == NULL)
@@ -186,11 +187,12 @@ struct weir_found weir_role_locate(const struct weir_binding *binding, const str
     for (uint32_t member = 0; member < count; member++) {
         const struct weir_role *at = weir_role_find(binding, alias->members[member]);
         if (at == role) {
-            found.first = found.total;
+            found.first = found.tensor->takes_turns ? member : found.total;
             found.is_first = member == 0;
         }
         found.total += at == NULL ? 0 : dim_of(binding, shared_dim(at));
     }
+    found.step = found.tensor->takes_turns ? count : 1;
     return found;
 }
 
@@ -217,7 +219,7 @@ static enum weir_status check_type(const struct weir_tensor *tensor, struct weir
 static enum weir_status check_cut(const struct weir_found *found, struct weir_err *err)
 {
     const uint64_t block = weir_quant_info(found->tensor->type)->block_len;
-    if (found->first % block == 0 && found->extent % block == 0)
+    if (found->step > 1 ? block == 1 : found->first % block == 0 && found->extent % block == 0)
         return WEIR_OK;
     return WEIR_FAIL(
         err, WEIR_ERR_UNSUPPORTED, "tensor %s: values %llu to %llu are not whole blocks of %llu",
@@ -242,6 +244,12 @@ enum weir_status weir_found_check(const struct weir_binding *binding, const stru
                            index == shared_axis(role) ? found->total : dim_of(binding, dims[index]),
                            err));
     }
+    if (found->step > 1 && found->total != found->step * found->extent)
+        return WEIR_FAIL(err, WEIR_ERR_FORMAT,
+                         "tensor %s: %u that take turns: wanted as many rows of each, found %llu "
+                         "of %s and %llu of all",
+                         tensor->name, found->step, (unsigned long long)found->extent, role->name,
+                         (unsigned long long)found->total);
     if (tensor->places != NULL && found->total != found->extent)
         return WEIR_FAIL(
             err, WEIR_ERR_UNSUPPORTED,
@@ -278,6 +286,7 @@ static struct weir_found locate_companion(struct weir_binding *binding,
 {
     struct weir_found own = {.tensor = find_companion(binding, role->name, word),
                              .extent = found->extent,
+                             .step = 1,
                              .total = found->extent,
                              .is_first = true};
     if (own.tensor == NULL && found->alias != NULL) {
@@ -295,9 +304,10 @@ static void place_companion(struct weir_binding *binding, const struct weir_foun
                                    .cols = at->extent,
                                    .rows = rows,
                                    .first = at->first,
-                                   .stride = at->tensor->dims[0]};
+                                   .stride = at->tensor->dims[0],
+                                   .step = at->step};
     binding->model->trunk_bytes +=
-        rows * weir_quant_row_bytes(at->tensor->type, (size_t)at->extent);
+        rows * weir_quant_row_bytes(at->tensor->type, (size_t)(at->step * at->extent));
 }
 
 static enum weir_status bind_bias(struct weir_binding *binding, const struct weir_role *role,
@@ -326,7 +336,8 @@ static enum weir_status bind_bias(struct weir_binding *binding, const struct wei
     return WEIR_OK;
 }
 
-/* One factor for all, or one for each matrix of a stack. */
+/* One factor for all, or one for each matrix of a stack: values of a vector, or matrices of one
+ * value each. */
 static enum weir_status bind_scale(struct weir_binding *binding, const struct weir_role *role,
                                    const struct weir_found *found, struct weir_weight *weight,
                                    struct weir_err *err)
@@ -334,20 +345,79 @@ static enum weir_status bind_scale(struct weir_binding *binding, const struct we
     struct weir_found scale = locate_companion(binding, role, found, "scale");
     if (scale.tensor == NULL)
         return WEIR_OK;
+    const bool is_apart = scale.tensor->places != NULL;
+    const uint64_t count = is_apart || scale.tensor->dims[0] != 1 ? weight->count : 1;
+    const uint64_t wanted[] = {is_apart ? 1 : count, 1, is_apart ? count : 1, 1};
     scale.first = 0;
-    scale.extent = scale.total = scale.tensor->dims[0] == 1 ? 1 : weight->count;
+    scale.extent = scale.total = wanted[0];
+    scale.step = 1;
     WEIR_TRY(check_type(scale.tensor, err));
-    for (uint32_t index = 0; index < WEIR_COUNT(scale.tensor->dims); index++)
-        WEIR_TRY(check_dim(scale.tensor, index, index == 0 ? scale.total : 1, err));
+    for (uint32_t index = 0; index < WEIR_COUNT(wanted); index++)
+        WEIR_TRY(check_dim(scale.tensor, index, wanted[index], err));
     WEIR_TRY(check_cut(&scale, err));
-    place_companion(binding, &scale, 1, &weight->scale);
+    place_companion(binding, &scale, wanted[2], &weight->scale);
+    return WEIR_OK;
+}
+
+enum weir_status weir_bind_bytes(struct weir_binding *binding, const struct weir_role *role,
+                                 const struct weir_found *found, uint64_t count,
+                                 uint64_t matrix_bytes, struct weir_err *err)
+{
+    struct weir_model *model = binding->model;
+    const bool is_counted = found->step == 1 || found->is_first;
+    if (role->kind == WEIR_ROLE_EXPERTS && matrix_bytes > WEIR_SLICE_BYTES_MAX)
+        return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
+                         "tensor %s: one expert's part of it: wanted at most %d bytes, found %llu",
+                         found->tensor->name, WEIR_SLICE_BYTES_MAX,
+                         (unsigned long long)matrix_bytes);
+    if (is_counted && role->kind == WEIR_ROLE_EXPERTS)
+        model->expert_bytes += count * matrix_bytes;
+    else if (is_counted)
+        model->trunk_bytes += count * matrix_bytes;
     return WEIR_OK;
 }
 
 /* How much of a side one scale is for. */
-static uint64_t group_of(uint32_t said, uint64_t side, uint64_t scale_count)
+static uint32_t group_of(uint32_t said, uint64_t side, uint64_t scale_count)
 {
-    return said != 0 ? said : (side + scale_count - 1) / scale_count;
+    return said != 0 ? said : (uint32_t)((side + scale_count - 1) / scale_count);
+}
+
+/* Groups that kernels can tell apart: of whole bytes of codes, and of rows that lie together. */
+static enum weir_status check_groups(const struct weir_weight *weight,
+                                     const struct weir_found *found, struct weir_err *err)
+{
+    const struct weir_scale_stack *scales = &weight->scales;
+    const uint64_t block = weir_quant_info(weight->type)->block_len;
+    if (scales->group_cols < weight->cols && scales->group_cols % block != 0)
+        return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
+                         "tensor %s: wanted a scale for a multiple of %llu columns of tensor %s, "
+                         "found one for %u",
+                         scales->tensor->name, (unsigned long long)block, found->tensor->name,
+                         scales->group_cols);
+    if (found->total == found->extent || scales->group_rows == 1 ||
+        (found->step == 1 && found->first % scales->group_rows == 0))
+        return WEIR_OK;
+    return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
+                     "tensor %s: wanted scales that are for rows of one matrix only, found each "
+                     "for %u rows, and row %llu begins another matrix",
+                     scales->tensor->name, scales->group_rows, (unsigned long long)found->first);
+}
+
+static void place_scales(struct weir_scale_stack *scales, const struct weir_found *found)
+{
+    const struct weir_tensor *tensor = scales->tensor;
+    const uint64_t row_bytes = tensor->dims[0] * weir_scale_bytes(scales->type);
+    const uint64_t first_bytes = found->first / scales->group_rows * row_bytes;
+    scales->cols = tensor->dims[0];
+    scales->rows = (found->extent + scales->group_rows - 1) / scales->group_rows;
+    scales->row_bytes = found->step * row_bytes;
+    scales->matrix_bytes = scales->rows * scales->row_bytes;
+    scales->stride_bytes = tensor->dims[1] * row_bytes;
+    scales->lead_bytes = found->step > 1 ? first_bytes : 0;
+    scales->offset = tensor->offset + (found->step > 1 ? 0 : first_bytes);
+    scales->file = tensor->file;
+    scales->places = tensor->places;
 }
 
 /* Codes mean nothing without their scales. */
@@ -357,29 +427,26 @@ static enum weir_status bind_scales(struct weir_binding *binding, const struct w
 {
     if (weight->type < WEIR_TYPE_BLOCK_COUNT)
         return WEIR_OK;
-    const struct weir_found scales = locate_companion(binding, role, found, "scales");
-    if (scales.tensor == NULL || found->alias != NULL)
-        return WEIR_FAIL(err, scales.tensor == NULL ? WEIR_ERR_FORMAT : WEIR_ERR_UNSUPPORTED,
-                         "tensor %s has codes (%s) %s", found->tensor->name,
-                         found->tensor->type_name,
-                         scales.tensor == NULL ? "without a tensor of scales"
-                                               : "that several matrices share, which is not built "
-                                                 "in");
-    const struct weir_tensor *tensor = scales.tensor;
-    weight->group_rows = (uint32_t)group_of(tensor->group_rows, weight->rows, tensor->dims[1]);
-    weight->group_cols = (uint32_t)group_of(tensor->group_cols, weight->cols, tensor->dims[0]);
-    const uint64_t wanted[] = {(weight->cols + weight->group_cols - 1) / weight->group_cols,
-                               (weight->rows + weight->group_rows - 1) / weight->group_rows,
+    const struct weir_found of_scales = locate_companion(binding, role, found, "scales");
+    const struct weir_tensor *tensor = of_scales.tensor;
+    if (tensor == NULL || !tensor->is_scales)
+        return WEIR_FAIL(err, WEIR_ERR_FORMAT,
+                         "tensor %s has codes (%s) without a tensor of scales", found->tensor->name,
+                         found->tensor->type_name);
+    struct weir_scale_stack *scales = &weight->scales;
+    scales->tensor = tensor;
+    scales->type = tensor->scale_type;
+    scales->group_rows = group_of(tensor->group_rows, found->total, tensor->dims[1]);
+    scales->group_cols = group_of(tensor->group_cols, weight->cols, tensor->dims[0]);
+    const uint64_t wanted[] = {(weight->cols + scales->group_cols - 1) / scales->group_cols,
+                               (found->total + scales->group_rows - 1) / scales->group_rows,
                                weight->count, 1};
     WEIR_TRY(check_type(tensor, err));
     for (uint32_t index = 0; index < WEIR_COUNT(wanted); index++)
         WEIR_TRY(check_dim(tensor, index, wanted[index], err));
-    weight->scales = (struct weir_vector){.tensor = tensor,
-                                          .cols = tensor->dims[0],
-                                          .rows = tensor->dims[1] * weight->count,
-                                          .stride = tensor->dims[0]};
-    binding->model->trunk_bytes += tensor->bytes;
-    return WEIR_OK;
+    WEIR_TRY(check_groups(weight, found, err));
+    place_scales(scales, found);
+    return weir_bind_bytes(binding, role, &of_scales, weight->count, scales->matrix_bytes, err);
 }
 
 enum weir_status weir_bind_companions(struct weir_binding *binding, const struct weir_role *role,

@@ -3,6 +3,7 @@
  * Kernels keep what is not finite, and every norm of the residual stream notices it; so nothing is
  * looked for while all is well. Then the weights of half a layer are decoded one after another,
  * until one of them is not finite. */
+#include "model/linear.h"
 #include "model/roles.h"
 
 #include <math.h>
@@ -88,16 +89,30 @@ static bool search_row(struct search *search, const struct weir_weight *weight, 
     return false;
 }
 
-/* True, and search knows where, when the matrix at data has a value that is not finite. */
-static bool search_matrix(struct search *search, const struct weir_weight *weight,
-                          const uint8_t *data, uint32_t matrix)
+static bool search_scales(struct search *search, const struct weir_matrix *matrix)
 {
-    const struct weir_vector *const scales[] = {&weight->scales};
-    if (search_vectors(search, scales, 1))
+    const struct weir_scale_stack *scales = &matrix->weight->scales;
+    for (uint64_t row = 0; row < scales->rows; row++)
+        for (uint64_t col = 0; col < scales->cols; col++) {
+            const float value = weir_scale_decode(
+                scales->type, matrix->scales + row * scales->row_bytes, (size_t)col);
+            if (search_values(search, scales->tensor, &value, col, 1)) {
+                search->row = row;
+                return true;
+            }
+        }
+    return false;
+}
+
+/* True, and search knows where, when the matrix has a value that is not finite. */
+static bool search_matrix(struct search *search, const struct weir_matrix *matrix)
+{
+    const struct weir_weight *weight = matrix->weight;
+    search->matrix = matrix->index;
+    if (search_scales(search, matrix))
         return true;
     for (uint64_t row = 0; row < weight->rows && weight->cols != 0; row++)
-        if (search_row(search, weight, data + row * weight->row_bytes)) {
-            search->matrix = matrix;
+        if (search_row(search, weight, matrix->data + row * weight->row_bytes)) {
             search->row = row;
             return true;
         }
@@ -127,9 +142,12 @@ static void search_role(void *user, const struct weir_role *role)
     const struct weir_vector *const beside[] = {&weight->bias, &weight->scale};
     half->is_found = search_vectors(half->search, beside, WEIR_COUNT(beside));
     const uint64_t count = role->kind == WEIR_ROLE_EXPERTS ? 0 : weight->count;
-    for (uint32_t matrix = 0; matrix < count && !half->is_found; matrix++)
-        half->is_found = search_matrix(half->search, weight,
-                                       weight->data + matrix * weight->stride_bytes, matrix);
+    for (uint32_t index = 0; index < count && !half->is_found; index++) {
+        struct weir_matrix matrix = weir_trunk_matrix(weight);
+        matrix.data += index * weight->stride_bytes;
+        matrix.index = index;
+        half->is_found = search_matrix(half->search, &matrix);
+    }
 }
 
 static bool search_half(struct search *search, const struct weir_layer *layer, bool is_network)
@@ -153,8 +171,10 @@ static bool search_expert(struct search *search, weir_store *store, uint32_t lay
     weir_store_begin(store, layer_index, &expert, 1);
     if (weir_store_next(store, &lease, &more, NULL) == WEIR_OK && more) {
         if (weir_store_tail(store, &lease, NULL) == WEIR_OK)
-            for (size_t index = 0; index < WEIR_COUNT(weights) && !is_found; index++)
-                is_found = search_matrix(search, weights[index], lease.slice[index], expert);
+            for (size_t index = 0; index < WEIR_COUNT(weights) && !is_found; index++) {
+                const struct weir_matrix matrix = weir_expert_matrix(weights[index], &lease);
+                is_found = search_matrix(search, &matrix);
+            }
         weir_store_release(store, &lease);
     }
     weir_store_end(store);
@@ -273,10 +293,11 @@ enum weir_status weir_logits_check(const struct weir_model *model, const float *
     uint32_t bad_count = 0;
     char scale[160];
     const struct weir_vector *const vectors[] = {&model->output_norm};
+    const struct weir_matrix output = weir_trunk_matrix(&model->output);
     struct search search = {0};
     if (weir_all_finite(logits, n_vocab))
         return WEIR_OK;
-    if (search_vectors(&search, vectors, 1))
+    if (search_vectors(&search, vectors, 1) || search_scales(&search, &output))
         return name_found(&search, err);
     for (uint32_t id = 0; id < n_vocab; id++) {
         if (isfinite(logits[id]))

@@ -163,9 +163,9 @@ static void add_expert(struct batch *batch, const struct weir_lease *lease)
         gather_rows(batch, lease->record);
     batch->leases[work->count] = *lease;
     work->networks[work->count] = (struct weir_feed_forward){
-        .gate = {&network->expert_gate, lease->slice[0], lease->record},
-        .up = {&network->expert_up, lease->slice[1], lease->record},
-        .down = {&network->expert_down, lease->slice[2], lease->record},
+        .gate = weir_expert_matrix(&network->expert_gate, lease),
+        .up = weir_expert_matrix(&network->expert_up, lease),
+        .down = weir_expert_matrix(&network->expert_down, lease),
         .input_weight = network->gating.weighs_input ? forward->routing.input_weight + first : NULL,
         .n_row = n_row,
         .input_first = is_gathered ? work->row_count : 0,

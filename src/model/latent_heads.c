@@ -94,6 +94,9 @@ static void apply_head(const struct block *block, const struct weir_weight *weig
 {
     const uint64_t index = block->first_head + head;
     const uint8_t *matrix = weight->data + index * weight->stride_bytes;
+    const bool is_codes = weight->scales.tensor != NULL;
+    const struct weir_scales scales = weir_scales_of(
+        weight, is_codes ? weight->scales.data + index * weight->scales.stride_bytes : NULL);
     const struct weir_matmul job = {
         .w = matrix,
         .w_row_bytes = weight->row_bytes,
@@ -105,6 +108,7 @@ static void apply_head(const struct block *block, const struct weir_weight *weig
         .row_end = weight->rows,
         .n_token = block->n_row,
         .next = head + 1 < block->n_head ? matrix + weight->stride_bytes : NULL,
+        .scales = is_codes ? &scales : NULL,
     };
     block->forward->kernels->matmul[weight->type](&job);
 }

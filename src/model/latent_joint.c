@@ -25,6 +25,12 @@ static struct weir_weight stack_of(const struct weir_weight *joint, uint32_t n_h
     stack.stride_bytes = joint->rows / n_head * joint->row_bytes;
     if (joint->data != NULL)
         stack.data = joint->data + first_row * joint->row_bytes;
+    if (joint->scales.tensor == NULL)
+        return stack;
+    const struct weir_scale_stack *scales = &joint->scales;
+    stack.scales.stride_bytes = joint->rows / n_head / scales->group_rows * scales->row_bytes;
+    if (scales->data != NULL)
+        stack.scales.data = scales->data + first_row / scales->group_rows * scales->row_bytes;
     return stack;
 }
 
@@ -65,6 +71,22 @@ void weir_latent_heads_layout(struct weir_model *model, struct weir_mem *mem)
     }
 }
 
+/* Times their scales, where they are codes. */
+static void decode(const struct weir_weight *weight, uint64_t row, uint64_t first, float *values,
+                   size_t count)
+{
+    const struct weir_type_info *info = weir_quant_info(weight->type);
+    const struct weir_scale_stack *scales = &weight->scales;
+    weir_quant_decode_row(weight->type,
+                          weight->data + row * weight->row_bytes +
+                              first / info->block_len * info->block_bytes,
+                          values, count);
+    for (size_t index = 0; scales->tensor != NULL && index < count; index++)
+        values[index] *= weir_scale_decode(
+            scales->type, scales->data + row / scales->group_rows * scales->row_bytes,
+            (size_t)((first + index) / scales->group_cols));
+}
+
 static void put_value(enum weir_type type, uint8_t *at, float value)
 {
     const uint16_t half = type == WEIR_TYPE_BF16 ? weir_f32_to_bf16(value) : weir_f32_to_f16(value);
@@ -79,17 +101,14 @@ static void turn_head(const struct weir_latent *latent, uint32_t head)
 {
     const struct weir_weight *joint = &latent->kv_up;
     const struct weir_weight *copy = &latent->absorb;
-    const struct weir_type_info *info = weir_quant_info(joint->type);
     const uint64_t value_bytes = weir_quant_row_bytes(copy->type, 1);
     const uint64_t head_rows = latent->shape.d_plain + latent->shape.d_value;
     uint8_t *to = (uint8_t *)(uintptr_t)copy->data + head * copy->stride_bytes;
     for (uint64_t row = 0; row < latent->shape.d_plain; row++) {
-        const uint8_t *from = joint->data + (head * head_rows + row) * joint->row_bytes;
         for (uint64_t first = 0; first < joint->cols; first += PIECE) {
             float values[PIECE];
             const size_t count = (size_t)weir_min(PIECE, joint->cols - first);
-            weir_quant_decode_row(joint->type, from + first / info->block_len * info->block_bytes,
-                                  values, count);
+            decode(joint, head * head_rows + row, first, values, count);
             for (size_t index = 0; index < count; index++)
                 put_value(copy->type, to + (first + index) * copy->row_bytes + row * value_bytes,
                           values[index]);

@@ -28,7 +28,7 @@ static void scale_and_bias(const struct weir_matrix *matrix, uint32_t n_row, flo
     for (uint32_t row = 0; row < n_row; row++) {
         float *out = y + row * weight->rows;
         for (uint64_t at = begin; scale->tensor != NULL && at < end; at++)
-            out[at] *= scale->data[scale->cols == 1 ? 0 : matrix->index];
+            out[at] *= scale->data[scale->cols * scale->rows == 1 ? 0 : matrix->index];
         for (uint64_t at = begin; weight->bias.tensor != NULL && at < end; at++)
             out[at] += bias[at];
     }
@@ -44,16 +44,7 @@ void weir_matmul_rows(const struct weir_forward *forward, const struct weir_matr
     const size_t row_bytes = plain ? act->cols * sizeof(float) : act->row_bytes[format];
     const uint8_t *rows = plain ? (const uint8_t *)act->f32 : act->rows[format];
     WEIR_ASSERT(rows != NULL && act->cols == weight->cols);
-    /* [matrix of the stack][group of rows][group of columns] */
-    const size_t group_count =
-        weight->scales.tensor == NULL ? 0 : (size_t)(weight->scales.rows / weight->count);
-    const struct weir_scales scales = {
-        .data = weight->scales.data + matrix->index * group_count * weight->scales.cols,
-        .row_bytes = weight->scales.cols * sizeof(float),
-        .group_rows = weight->group_rows,
-        .group_cols = weight->group_cols,
-        .type = WEIR_SCALE_F32,
-    };
+    const struct weir_scales scales = weir_scales_of(weight, matrix->scales);
     const struct weir_matmul job = {
         .w = matrix->data,
         .w_row_bytes = weight->row_bytes,
@@ -66,7 +57,7 @@ void weir_matmul_rows(const struct weir_forward *forward, const struct weir_matr
         .row_end = end,
         .n_token = n_row,
         .next = next,
-        .scales = weight->scales.tensor == NULL ? NULL : &scales,
+        .scales = matrix->scales == NULL ? NULL : &scales,
     };
     if (begin == end || n_row == 0)
         return;

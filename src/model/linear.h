@@ -59,13 +59,29 @@ void weir_linear_prefetch(const struct weir_forward *forward,
 /* One matrix of a weight, wherever its rows are in memory. */
 struct weir_matrix {
     const struct weir_weight *weight;
-    const uint8_t *data;
-    uint32_t index; /* in its stack */
+    const uint8_t *data;   /* row 0 */
+    const uint8_t *scales; /* row 0 of them, of a format of codes */
+    uint32_t index;        /* in its stack */
 };
 static inline struct weir_matrix weir_trunk_matrix(const struct weir_weight *weight)
 {
-    return (struct weir_matrix){.weight = weight, .data = weight->data};
+    return (struct weir_matrix){
+        .weight = weight, .data = weight->data, .scales = weight->scales.data};
 }
+/* The scales of one matrix, which begin at data. */
+static inline struct weir_scales weir_scales_of(const struct weir_weight *weight,
+                                                const uint8_t *data)
+{
+    const struct weir_scale_stack *scales = &weight->scales;
+    return (struct weir_scales){.data = data,
+                                .row_bytes = (size_t)scales->row_bytes,
+                                .group_rows = scales->group_rows,
+                                .group_cols = scales->group_cols,
+                                .type = scales->type};
+}
+/* An expert's, in its slot. */
+struct weir_matrix weir_expert_matrix(const struct weir_weight *weight,
+                                      const struct weir_lease *lease);
 /* Rows [begin, end) of y = scale * W x + bias for n_row rows of act from first on. next is where
  * the thread reads weights after these, or NULL. */
 void weir_matmul_rows(const struct weir_forward *forward, const struct weir_matrix *matrix,

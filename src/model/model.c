@@ -63,6 +63,10 @@ static void place_weight(struct weir_trunk_visitor *self, struct weir_weight *we
     struct layout_visitor *visitor = (struct layout_visitor *)self;
     weight->data = weir_mem_alloc(visitor->mem, WEIR_MEM_TRUNK,
                                   weight->count * weight->matrix_bytes, WEIGHT_ALIGN);
+    if (weight->scales.tensor != NULL)
+        weight->scales.data =
+            weir_mem_alloc(visitor->mem, WEIR_MEM_TRUNK,
+                           weight->count * weight->scales.matrix_bytes, WEIGHT_ALIGN);
 }
 
 static void place_vector(struct weir_trunk_visitor *self, struct weir_vector *vector)
@@ -113,9 +117,14 @@ static void load_bytes(struct load_visitor *visitor, uint32_t file, uint64_t off
 static void load_weight(struct weir_trunk_visitor *self, struct weir_weight *weight)
 {
     struct load_visitor *visitor = (struct load_visitor *)self;
+    const struct weir_scale_stack *scales = &weight->scales;
     void *dst;
     memcpy(&dst, &weight->data, sizeof(dst)); /* ours to write until the load is done */
     load_bytes(visitor, weight->file, weight->offset, weight->count * weight->matrix_bytes, dst);
+    memcpy(&dst, &scales->data, sizeof(dst));
+    if (scales->tensor != NULL)
+        load_bytes(visitor, scales->file, scales->offset, weight->count * scales->matrix_bytes,
+                   dst);
 }
 
 /* Bytes of a tensor that lies in one piece, from a distance on. */
@@ -167,37 +176,70 @@ static void load_turned(struct load_visitor *visitor, struct weir_vector *vector
     }
 }
 
-static void load_rows(struct load_visitor *visitor, struct weir_vector *vector)
+/* Where a row of a vector's tensor begins. */
+static struct weir_place row_place(const struct weir_vector *vector, uint64_t row)
+{
+    const struct weir_tensor *tensor = vector->tensor;
+    const struct weir_type_info *info = weir_quant_info(tensor->type);
+    struct weir_place place = {.offset = tensor->offset, .file = tensor->file};
+    uint64_t before = row; /* rows of the same piece */
+    if (tensor->places != NULL) {
+        place = tensor->places[row / tensor->dims[1]];
+        before = row % tensor->dims[1];
+    }
+    place.offset += before * vector->stride / info->block_len * info->block_bytes;
+    return place;
+}
+
+/* Values that take turns with others': all of them are read. */
+static void load_alternate(struct load_visitor *visitor, const struct weir_vector *vector,
+                           uint64_t row)
 {
     const struct weir_type_info *info = weir_quant_info(vector->tensor->type);
-    const uint64_t block_len = info->block_len;
-    for (uint64_t row = 0; row < vector->rows && vector->tensor->values != NULL; row++)
-        memcpy(vector->data + row * vector->cols,
-               vector->tensor->values + row * vector->stride + vector->first,
-               vector->cols * sizeof(float));
-    if (vector->tensor->values != NULL)
-        return;
-    for (uint64_t row = 0; row < vector->rows; row++) {
-        const struct weir_tensor *tensor = vector->tensor;
-        struct weir_place place = {.offset = tensor->offset, .file = tensor->file};
-        uint64_t before = row; /* rows of the same piece */
-        if (tensor->places != NULL) {
-            place = tensor->places[row / tensor->dims[1]];
-            before = row % tensor->dims[1];
-        }
-        place.offset += (before * vector->stride + vector->first) / block_len * info->block_bytes;
-        load_values(visitor, tensor, place, vector->data + row * vector->cols,
-                    (size_t)vector->cols);
+    const uint64_t count = vector->cols * vector->step;
+    float *out = vector->data + row * vector->cols;
+    float piece[1024]; /* whole blocks of every format */
+    for (uint64_t first = 0; first < count; first += WEIR_COUNT(piece)) {
+        const uint64_t n = weir_min(WEIR_COUNT(piece), count - first);
+        struct weir_place place = row_place(vector, row);
+        place.offset += first / info->block_len * info->block_bytes;
+        load_values(visitor, vector->tensor, place, piece, (size_t)n);
+        for (uint64_t at = first; at < first + n && visitor->status == WEIR_OK; at++)
+            if (at % vector->step == vector->first)
+                out[at / vector->step] = piece[at - first];
     }
+}
+
+static void load_row(struct load_visitor *visitor, const struct weir_vector *vector, uint64_t row)
+{
+    const struct weir_tensor *tensor = vector->tensor;
+    const struct weir_type_info *info = weir_quant_info(tensor->type);
+    float *out = vector->data + row * vector->cols;
+    struct weir_place place = row_place(vector, row);
+    if (tensor->values != NULL) {
+        memcpy(out, tensor->values + row * vector->stride + vector->first,
+               vector->cols * sizeof(float));
+        return;
+    }
+    if (vector->step > 1) {
+        load_alternate(visitor, vector, row);
+        return;
+    }
+    place.offset += vector->first / info->block_len * info->block_bytes;
+    load_values(visitor, tensor, place, out, (size_t)vector->cols);
 }
 
 static void change_values(const struct weir_vector *vector)
 {
     for (uint64_t index = 0; index < vector->rows * vector->cols; index++) {
         float *value = &vector->data[index];
+        if (!isfinite(*value)) /* or an infinite one might become 0, and be no damage */
+            continue;
         if (vector->tensor->change == WEIR_CHANGE_PLUS_ONE)
             *value += 1.0f;
-        else if (isfinite(*value)) /* or an infinite one would become 0, and be no damage */
+        else if (vector->tensor->change == WEIR_CHANGE_INVERSE)
+            *value = 1.0f / *value;
+        else
             *value = -(float)exp((double)*value);
     }
 }
@@ -207,8 +249,8 @@ static void load_vector(struct weir_trunk_visitor *self, struct weir_vector *vec
     struct load_visitor *visitor = (struct load_visitor *)self;
     if (vector->is_turned)
         load_turned(visitor, vector);
-    else
-        load_rows(visitor, vector);
+    for (uint64_t row = 0; row < vector->rows && !vector->is_turned; row++)
+        load_row(visitor, vector, row);
     if (vector->tensor->change != WEIR_CHANGE_NONE && visitor->status == WEIR_OK)
         change_values(vector);
 }
@@ -243,28 +285,6 @@ enum weir_status weir_model_load(struct weir_model *model, weir_io *io, void *st
     return WEIR_OK;
 }
 
-void weir_model_store_layer(const struct weir_model *model, uint32_t layer,
-                            struct weir_store_layer *out)
-{
-    const struct weir_layer *from = &model->layers[layer];
-    *out = (struct weir_store_layer){0};
-    if (!weir_layer_has_experts(from))
-        return;
-    const struct weir_weight *const slices[] = {
-        &from->network.expert_gate, &from->network.expert_up, &from->network.expert_down};
-    out->record_count = model->shape.n_expert;
-    out->slice_count = WEIR_COUNT(slices);
-    out->head_count = 2; /* gate and up make hidden rows while down is on its way */
-    for (uint32_t slice = 0; slice < out->slice_count; slice++)
-        out->slice[slice] = (struct weir_slice){
-            .offset = slices[slice]->offset,
-            .stride_bytes = slices[slice]->stride_bytes,
-            .bytes = (uint32_t)slices[slice]->matrix_bytes,
-            .file = slices[slice]->file,
-            .places = slices[slice]->places,
-        };
-}
-
 void weir_model_parameters(const struct weir_model *model, uint64_t *all, uint64_t *active)
 {
     *all = 0;
@@ -272,7 +292,7 @@ void weir_model_parameters(const struct weir_model *model, uint64_t *all, uint64
     const uint32_t tensor_count = weir_manifest_tensor_count(model->manifest);
     for (uint32_t index = 0; index < tensor_count; index++) {
         const struct weir_tensor *tensor = weir_manifest_tensor_at(model->manifest, index);
-        if (weir_model_skips(model, tensor->name))
+        if (weir_model_skips(model, tensor->name) || tensor->is_scales)
             continue;
         *all += tensor->dims[0] * tensor->dims[1] * tensor->dims[2] * tensor->dims[3];
     }

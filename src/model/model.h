@@ -172,7 +172,7 @@ typedef bool weir_model_progress_fn(void *user, uint64_t done_bytes, uint64_t to
 enum weir_status weir_model_load(struct weir_model *model, weir_io *io, void *staging,
                                  uint64_t staging_bytes, weir_model_progress_fn *progress,
                                  void *user, struct weir_err *err);
-/* The store's view of one layer: slices gate, up, down; slot_count stays the caller's. */
+/* The store's view of one layer: slices of gate, up, down; slot_count stays the caller's. */
 void weir_model_store_layer(const struct weir_model *model, uint32_t layer,
                             struct weir_store_layer *out);
 /* Weights of one token's path, all experts counted: for reports. */

@@ -25,6 +25,9 @@ enum weir_status weir_shape_check(const struct weir_model *model, struct weir_er
 /* Find, check and note every tensor of the family; refuses tensors that nothing would use. */
 enum weir_status weir_model_bind(struct weir_model *model, struct weir_err *err);
 
+/* Which slice of an expert's record has which of its matrices. */
+void weir_slices_number(struct weir_network *network);
+
 /* Calls visit for each weight and vector of the trunk that this model has, in the file's roles'
  * order: layout and load walk the same way. */
 struct weir_trunk_visitor {

@@ -10,6 +10,8 @@ enum weir_slot_state { WEIR_SLOT_EMPTY, WEIR_SLOT_READING, WEIR_SLOT_READY, WEIR
 #define WEIR_LAYER_ANY UINT32_MAX
 #define WEIR_GUESS_PARTS 8
 
+_Static_assert((int)WEIR_SLICE_MAX <= 8, "a slot's slices are bits of a byte");
+
 /* Why a slice is read. */
 enum weir_read_class {
     WEIR_READ_DEMAND,

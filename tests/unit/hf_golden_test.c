@@ -61,7 +61,7 @@ static void logits_equal_transformers(void **state)
     static const char *const levels[] = {"ref", NULL};
     char names[GOLDEN_FOLDERS_MAX][64];
     const size_t count = list_directories(names);
-    assert_true(count >= 42);
+    assert_true(count >= 47);
     for (size_t index = 0; index < count; index++) {
         struct golden golden;
         open_directory(&golden, names[index]);
@@ -143,12 +143,36 @@ static void logits_equal_the_gguf_file(void **state)
     }
 }
 
+/* Products of codes and scales, rounded to F16. */
+static void logits_are_near_those_of_a_gguf_file_of_the_same_values(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"qwen3moe-int4", "qwen3moe-int4-rows", "qwen3moe-nvfp4",
+                                        "qwen3moe-modelopt"};
+    for (size_t index = 0; index < sizeof(names) / sizeof(names[0]); index++) {
+        struct golden golden;
+        char path[256];
+        open_directory(&golden, names[index]);
+        snprintf(path, sizeof(path), FOLDER "/%s/twin.gguf", names[index]);
+        struct model_run file = run_path(path, &golden, NULL, 0);
+        struct model_run directory = run_path(golden.model_path, &golden, NULL, 0);
+        const double worst = farthest(file.logits, directory.logits, golden.logit_count);
+        printf("%-24s %.2e from its GGUF file\n", names[index], worst);
+        assert_true(worst <= 5e-3);
+        model_run_close(&file);
+        model_run_close(&directory);
+        golden_close(&golden);
+    }
+}
+
 static void streamed_equals_resident(void **state)
 {
     (void)state;
-    static const char *const names[] = {"qwen3moe-narrow",   "olmoe",     "qwen3moe-bf16",
-                                        "qwen3moe-fp8",      "qwen35moe", "gemma4",
-                                        "granitemoe-shared", "deepseek2"};
+    static const char *const names[] = {"qwen3moe-narrow",   "olmoe",          "qwen3moe-bf16",
+                                        "qwen3moe-fp8",      "qwen35moe",      "gemma4",
+                                        "granitemoe-shared", "deepseek2",      "qwen3moe-int4",
+                                        "qwen3moe-nvfp4",    "qwen3moe-mxfp4", "qwen3moe-modelopt",
+                                        "qwen3moe-int4-rows"};
     for (size_t index = 0; index < sizeof(names) / sizeof(names[0]); index++) {
         struct golden golden;
         open_directory(&golden, names[index]);
@@ -210,6 +234,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logits_equal_transformers),
         cmocka_unit_test(logits_equal_the_gguf_file),
+        cmocka_unit_test(logits_are_near_those_of_a_gguf_file_of_the_same_values),
         cmocka_unit_test(streamed_equals_resident),
         cmocka_unit_test(texts_have_the_ids_of_the_gguf_file),
     };
