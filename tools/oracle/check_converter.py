@@ -23,8 +23,12 @@ from tiny_vocab import QWEN, Vocabulary
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 GOLDEN = os.path.join(ROOT, "tests/golden")
 TEST = os.path.join(ROOT, "build/release/tests/model_golden_test")
-# What config.json would have to say, where transformers has no class of that name.
-ARCHITECTURES = {"bailingmoe2": "BailingMoeV2ForCausalLM", "deepseek": "DeepseekForCausalLM"}
+# Of which it is no judge.
+LEFT_OUT = {"deepseek": "it leaves routed_scaling_factor out", "mistral4": "it leaves llama_4_scaling_beta out"}
+
+
+def with_classes_below(cls):
+    return [cls] + [found for below in cls.__subclasses__() for found in with_classes_below(below)]
 
 
 def convert(name, out):
@@ -35,9 +39,10 @@ def convert(name, out):
     folder = Path(GOLDEN, "directories", name)
     with torch.inference_mode():
         hparams = converter.ModelBase.load_hparams(folder, False)
-        kind = ARCHITECTURES.get(name) or converter.get_model_architecture(hparams, converter.ModelType.TEXT)
-        cls = converter.get_model_class(kind)
-        cls.set_vocab = lambda self: Vocabulary(**maker.MODELS[name].get("vocab", QWEN)).write(self.gguf_writer)
+        cls = converter.get_model_class(converter.get_model_architecture(hparams, converter.ModelType.TEXT))
+        for each in with_classes_below(sys.modules["conversion.base"].TextModel):
+            each.set_vocab = lambda self: Vocabulary(**maker.MODELS[name].get("vocab", QWEN)).write(self.gguf_writer)
+        cls.no_mtp = cls.supports_mtp_export
         cls(folder, gguf.LlamaFileType.ALL_F32, Path(out)).write()
 
 
@@ -48,6 +53,9 @@ def main():
     failed = False
     with tempfile.TemporaryDirectory() as scratch:
         for name in sys.argv[2:] or list(directories.DIRECTORIES):
+            if name in LEFT_OUT:
+                print(f"no file of {name}: {LEFT_OUT[name]}")
+                continue
             folder = os.path.join(scratch, "tests/golden", name)
             os.makedirs(folder)
             for file in ("ids.txt", "logits.f32", "provenance.json"):

@@ -68,9 +68,11 @@ def gemma4_published(config):
     return {"model_type": "gemma4", "text_config": config, "vision_config": {"hidden_size": 8}, "tie_word_embeddings": True}
 
 
-def with_pictures(outer):
+def with_pictures(outer, architecture):
     def change(config):
-        return {"model_type": outer, "text_config": config, "vision_config": {"depth": 1}, "image_token_id": 3}
+        config.pop("architectures")
+        return {"architectures": [architecture], "model_type": outer, "text_config": config, "vision_config": {"depth": 1},
+                "image_token_id": 3}
     return change
 
 
@@ -101,6 +103,21 @@ def guessing(layer):
     return change
 
 
+def one_by_one(tensors):
+    """Experts as published models have them, where transformers did not undo their being one tensor."""
+    found = {}
+    for name, value in tensors.items():
+        if not name.endswith(("mlp.experts.gate_up_proj", "mlp.experts.down_proj")):
+            found[name] = value
+            continue
+        stem = name[:name.rindex(".")]
+        for expert, matrix in enumerate(value):
+            parts = {"down": matrix} if name.endswith("down_proj") else dict(zip(("gate", "up"), matrix.chunk(2)))
+            for part, rows in parts.items():
+                found[f"{stem}.{expert}.{part}_proj.weight"] = rows.clone()
+    return found
+
+
 def bailing_names(tensors):
     """What the published models of this family call the same."""
     found = {}
@@ -122,7 +139,7 @@ def bailing_config(config):
             "moe_intermediate_size", "num_experts_per_tok", "routed_scaling_factor", "norm_topk_prob", "first_k_dense_replace",
             "n_group", "topk_group", "rms_norm_eps", "vocab_size", "max_position_embeddings", "tie_word_embeddings", "hidden_act")
     return {name: config[name] for name in kept} | {
-        "model_type": "bailing_moe_v2", "num_experts": config["n_routed_experts"],
+        "model_type": "bailing_moe_v2", "architectures": ["BailingMoeV2ForCausalLM"], "num_experts": config["n_routed_experts"],
         "num_shared_experts": config["n_shared_experts"], "moe_shared_expert_intermediate_size": config["moe_intermediate_size"],
         "moe_router_enable_expert_bias": True, "score_function": "sigmoid", "use_qk_norm": True, "use_bias": False,
         "use_qkv_bias": False, "use_rmsnorm": True, "rope_theta": config["rope_parameters"]["rope_theta"],
@@ -131,7 +148,7 @@ def bailing_config(config):
 
 # config: what is done to config.json. tensors: what is done to the tensors. shard: as in make_directories.py.
 DIRECTORIES = {
-    "qwen35moe": dict(config=with_pictures("qwen3_5_moe"), tensors=behind_language_model, why="delta nets in a model that sees"),
+    "qwen35moe": dict(config=with_pictures("qwen3_5_moe", "Qwen3_5MoeForConditionalGeneration"), tensors=behind_language_model, why="delta nets in a model that sees"),
     "qwen35": dict(why="dense, of text alone, output tied"),
     "qwen3next": dict(why="q, k, v and z of each key head in one matrix", shard="40KB"),
     "qwen3next-packed": dict(why="the same of other widths"),
@@ -144,8 +161,8 @@ DIRECTORIES = {
     "deepseek2": dict(config=chain(older_rope, put(scoring_func="sigmoid", topk_method="noaux_tc", num_nextn_predict_layers=1)),
                       tensors=guessing(3), why="deepseek_v3: groups, a bias that chooses, a block that guesses"),
     "deepseek2-dense": dict(config=put(model_type="kimi_k2", n_routed_experts=None), why="kimi_k2, without experts"),
-    "deepseek2-glm": dict(why="glm4_moe_lite"),
-    "mistral4": dict(why="queries that grow with the position"),
+    "deepseek2-glm": dict(config=put(first_k_dense_replace=1), why="glm4_moe_lite"),
+    "mistral4": dict(config=with_pictures("mistral3", "Mistral3ForConditionalGeneration"), tensors=behind_older_language_model, why="queries that grow with the position"),
     "granitemoe": dict(why="four multipliers, experts as one tensor"),
     "granitemoe-shared": dict(why="gate and up of the shared expert as one tensor"),
     "granite": dict(why="the same, dense"),
@@ -155,11 +172,11 @@ DIRECTORIES = {
     "smollm3": dict(why="no rope in every fourth layer"),
     "ernie4_5-moe": dict(why="experts in every second layer"),
     "dots1": dict(why="norms of q and k heads, sigmoid, the first layer dense"),
-    "hunyuan-moe": dict(why="norms of q and k after rope"),
+    "hunyuan-moe": dict(config=put(moe_intermediate_size=[9, 9], num_shared_expert=[1, 1], moe_topk=[3, 3]), why="norms of q and k after rope"),
     "exaone-moe": dict(why="rope in windows alone"),
     "bailingmoe2": dict(config=bailing_config, tensors=bailing_names, why="q, k and v in one tensor, groups"),
-    "deepseek": dict(config=put(model_type="deepseek"), why="its first generation"),
-    "afmoe": dict(why="a gate on each attended value"),
+    "deepseek": dict(config=put(model_type="deepseek", architectures=["DeepseekForCausalLM"]), tensors=one_by_one, why="its first generation"),
+    "afmoe": dict(config=put(route_norm=True, score_func="sigmoid"), why="a gate on each attended value"),
     "cohere2moe": dict(why="LayerNorm, networks beside mixers"),
 }
 
