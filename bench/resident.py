@@ -21,6 +21,9 @@ from measure import (DEMO, MKMODEL, ROOT, WEIR, active_bytes, check, last_words,
 
 MADE = {"olmoe-q4_0": "Q4_0", "olmoe-q8_0": "Q8_0", "olmoe-q4_k_m": "Q4_K_M", "olmoe-iq2_xxs": "IQ2_XXS",
         "olmoe-iq3_xxs": "IQ3_XXS"}
+# real widths and routing with fewer layers, so that they fit in memory: the shape, its layers, the type of matrices
+SHAPES = {"qwen3.6-35b-a3b": (8, "Q4_K_M"), "gpt-oss-20b": (12, "Q8_0"), "gemma-4-26b-a4b": (6, "Q4_0"),
+          "glm-4.7-flash": (12, "Q4_K_M")}
 LONG = "olmoe-q4_0"
 LONG_TOKENS = 4096
 # name: weir's prompt and generated tokens, llama.cpp's options, what is measured
@@ -42,6 +45,10 @@ def find_models(only):
     for name, kind in MADE.items():
         if not only or name in only:
             models[name] = make_model(name, "--preset", "olmoe", "--type", kind)
+    for name, (n_layer, kind) in SHAPES.items():
+        if not only or name in only:
+            shape = os.path.join(ROOT, "tools", "shapes", name + ".shape")
+            models[name] = make_model(f"{name}-{n_layer}-{kind.lower()}", shape, "--layers", n_layer, "--type", kind)
     return {name: path for name, path in models.items() if not only or name in only}
 
 
@@ -78,7 +85,7 @@ def run_task(judge, name, model, task, options, limits):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--only", nargs="+", help=f"of demo, smollm2, {', '.join(MADE)}")
+    parser.add_argument("--only", nargs="+", help=f"of demo, smollm2, {', '.join([*MADE, *SHAPES])}")
     parser.add_argument("--task", help="only tasks that begin so, such as decode")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
