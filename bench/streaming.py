@@ -7,8 +7,9 @@ exploit. The disk's own ceiling is measured before and after each of weir's runs
 the model's slices with as many bytes in flight as weir keeps; a pair is judged by the mean of the two. Bytes are
 weir's and, beside them, /proc/diskstats'.
 
-    bench/streaming.py                           OLMoE Q8_0 and the Qwen3-30B shape Q4_K_M at 3 GiB, prefill of 512
+    bench/streaming.py                           OLMoE Q8_0 and the Qwen3-30B shape Q4_K_M at 3 GiB, Qwen3.6's at 8
     bench/streaming.py --only olmoe --pairs 5
+    bench/streaming.py --only qwen3.6            Qwen3.6-35B-A3B's shape, whole, at 8 GiB
     bench/streaming.py --no-peer                 weir and the ceilings alone
     bench/streaming.py --quick                   a small model, one pair: does the scenario work?
 """
@@ -16,7 +17,7 @@ import argparse
 import json
 import os
 
-from measure import (MKMODEL, WEIR, active_bytes, check, drop_cache, last_words, make_model, measured_by, median, over,
+from measure import (MKMODEL, ROOT, WEIR, active_bytes, check, drop_cache, last_words, make_model, measured_by, median, over,
                      peer, run_group, show, size, skip, weir_json)
 
 QUICK = ["--family", "olmoe", "--layers", 6, "--d-model", 512, "--heads", 8, "--kv-heads", 8, "--d-head", 64,
@@ -26,6 +27,8 @@ GIB = 1 << 30
 SCENARIOS = {
     "olmoe": ("olmoe-q8_0", ["--preset", "olmoe", "--type", "Q8_0"], 3 * GIB, 256, 32),
     "qwen3": ("qwen3-30b-q4_k_m", ["--preset", "qwen3-30b", "--type", "Q4_K_M"], 3 * GIB, 256, 8),
+    "qwen3.6": ("qwen3.6-35b-a3b-q4_k_m", [os.path.join(ROOT, "tools", "shapes", "qwen3.6-35b-a3b.shape"), "--type", "Q4_K_M"],
+                8 * GIB, 128, 8),
 }
 QUICK_SCENARIOS = {"quick": ("streaming-quick", QUICK, None, 16, 8)}
 
@@ -142,7 +145,7 @@ def print_rows(title, rows):
 
 def read_options():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--only", help="one scenario: olmoe or qwen3")
+    parser.add_argument("--only", help=f"one scenario: {', '.join(SCENARIOS)}")
     parser.add_argument("--pairs", type=int, default=5, help="runs of weir a scenario")
     parser.add_argument("--peer-pairs", type=int, help="runs of llama.cpp a scenario (as many)")
     parser.add_argument("--prefill-pairs", type=int, default=3)
