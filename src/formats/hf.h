@@ -64,8 +64,9 @@ struct hf_tensor {
 enum { HF_TABLE_MAX = 8 };
 
 struct hf_family {
-    const char *model_type;   /* as config.json has it */
-    const char *text_type;    /* as its part about text has it, where that differs */
+    const char *model_type; /* as config.json has it */
+    const char *text_type;  /* as its part about text has it, where that differs */
+    const char *class_name; /* one of its architectures, where another family has its model_type */
     const char *architecture; /* general.architecture */
     bool is_tied;             /* what an absent tie_word_embeddings means */
     bool has_half_pairs;      /* rope turns pairs half a head apart, where GGUF has neighbours */

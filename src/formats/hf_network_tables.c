@@ -145,7 +145,7 @@ const struct hf_tensor weir_hf_exaone_tensors[] = {
     {0},
 };
 
-/* ---- bailing_moe_v2 -------------------------------------------------------------------------- */
+/* ---- bailing_moe, bailing_moe_v2 ------------------------------------------------------------- */
 
 const struct hf_key weir_hf_bailing_keys[] = {
     {.name = "num_experts", .carry = HF_COUNT, .key = "expert_count"},
@@ -162,6 +162,9 @@ const struct hf_key weir_hf_bailing_keys[] = {
     {.name = "use_qkv_bias"},
     {.name = "rotary_dim"}, /* what partial_rotary_factor makes of a head */
     {.name = "use_rmsnorm", .carry = HF_ON},
+    {.name = "norm_head", .carry = HF_OFF},
+    {.name = "norm_softmax", .carry = HF_OFF},
+    {.name = "moe_router_enable_shared_expert", .carry = HF_ON},
     {.name = "rope_interleave", .carry = HF_OFF},
     {.name = "use_sliding_window", .carry = HF_OFF},
     {.name = "sliding_window"},

@@ -6,6 +6,7 @@
 #include "formats/hf_tables.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* ---- keys ------------------------------------------------------------------------------------ */
 
@@ -240,6 +241,18 @@ static const struct hf_family families[] = {
      .architecture = "afmoe",
      .keys = {weir_hf_afmoe_keys, common_keys, head_keys, routed_keys},
      .tensors = {weir_hf_afmoe_tensors, common_tensors, expert_tensors, routed_tensors}},
+    {.model_type = "bailing_moe",
+     .class_name = "BailingMoeForCausalLM",
+     .architecture = "bailingmoe",
+     .has_half_pairs = true,
+     .keys = {weir_hf_bailing_keys, common_keys, head_keys, routed_keys},
+     .tensors = {weir_hf_bailing_tensors, common_tensors, expert_tensors, routed_tensors}},
+    {.model_type = "bailing_moe",
+     .class_name = "BailingMoeV2ForCausalLM",
+     .architecture = "bailingmoe2",
+     .rope_share = 0.5,
+     .keys = {weir_hf_bailing_keys, common_keys, head_keys, routed_keys},
+     .tensors = {weir_hf_bailing_tensors, common_tensors, expert_tensors, routed_tensors}},
     {.model_type = "bailing_moe_v2",
      .architecture = "bailingmoe2",
      .rope_share = 0.5,
@@ -442,12 +455,25 @@ static const struct {
     {"qwen4_exp", "sparse attention by an indexer and hyper-connections"},
 };
 
-static const struct hf_family *find_row(struct weir_json type)
+static bool has_class(struct weir_json root, const char *name)
 {
-    for (size_t row = 0; row < WEIR_COUNT(families); row++)
-        if (weir_json_is(type, families[row].model_type) ||
-            (families[row].text_type != NULL && weir_json_is(type, families[row].text_type)))
-            return &families[row];
+    struct weir_json_walk walk = weir_json_walk(weir_json_member(root, "architectures"));
+    while (weir_json_next(&walk))
+        if (weir_json_is(walk.value, name))
+            return true;
+    return false;
+}
+
+static const struct hf_family *find_row(struct weir_json type, struct weir_json root)
+{
+    for (size_t row = 0; row < WEIR_COUNT(families); row++) {
+        const struct hf_family *family = &families[row];
+        if (family->class_name != NULL && !has_class(root, family->class_name))
+            continue;
+        if (weir_json_is(type, family->model_type) ||
+            (family->text_type != NULL && weir_json_is(type, family->text_type)))
+            return family;
+    }
     return NULL;
 }
 
@@ -478,14 +504,14 @@ enum weir_status weir_hf_family_find(const struct hf_family **family, struct wei
     const struct weir_json type = weir_json_member(root, "model_type");
     const struct weir_json part =
         weir_json_member(weir_json_member(root, "text_config"), "model_type");
-    const struct hf_family *row = find_row(type);
+    const struct hf_family *row = find_row(type, root);
     if (weir_json_kind(type) != WEIR_JSON_TEXT)
         return WEIR_FAIL(err, WEIR_ERR_FORMAT, "%s: model_type: wanted a text, found %s", path,
                          weir_json_kind_name(weir_json_kind(type)));
     if (row == NULL && !is_wrapper(type))
         return refuse_type(type, path, err);
-    if (weir_json_kind(part) == WEIR_JSON_TEXT && find_row(part) != row) {
-        row = find_row(part);
+    if (weir_json_kind(part) == WEIR_JSON_TEXT && find_row(part, root) != row) {
+        row = find_row(part, root);
         if (row == NULL || !is_wrapper(type))
             return refuse_type(part, path, err);
     }
@@ -507,7 +533,8 @@ const char *weir_hf_family_list(char *out, size_t capacity)
     size_t length = 0;
     out[0] = '\0';
     for (size_t row = 0; row < WEIR_COUNT(families) && length < capacity; row++)
-        length += (size_t)snprintf(out + length, capacity - length, "%s%s", row == 0 ? "" : ", ",
-                                   families[row].model_type);
+        if (row == 0 || strcmp(families[row].model_type, families[row - 1].model_type) != 0)
+            length += (size_t)snprintf(out + length, capacity - length, "%s%s",
+                                       row == 0 ? "" : ", ", families[row].model_type);
     return out;
 }

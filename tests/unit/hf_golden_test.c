@@ -120,6 +120,7 @@ static const struct {
     {"mistral3", true},
     {"smollm3", true},
     {"deepseek", true},
+    {"bailingmoe", true},
 };
 
 /* The same weights in the same order of additions: the same bits. */

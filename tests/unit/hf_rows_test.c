@@ -62,6 +62,23 @@ static void the_part_about_text_says_the_family(void **state)
                       WORDS("text_config.model_type", "nothing"));
 }
 
+static void architectures_tell_two_generations_apart(void **state)
+{
+    (void)state;
+    make_config("{\"model_type\": \"bailing_moe\", \"architectures\": "
+                "[\"BailingMoeV2ForCausalLM\"]}");
+    weir_manifest *manifest = toy_accepted();
+    assert_string_equal(weir_manifest_text(manifest, "general.architecture"), "bailingmoe2");
+    weir_manifest_close(&manifest);
+    make_config("{\"model_type\": \"bailing_moe\", \"architectures\": "
+                "[\"BailingMoeForCausalLM\"]}");
+    manifest = toy_accepted();
+    assert_string_equal(weir_manifest_text(manifest, "general.architecture"), "bailingmoe");
+    weir_manifest_close(&manifest);
+    is_config_refused("{\"model_type\": \"bailing_moe\", \"architectures\": [\"Other\"]}",
+                      WEIR_ERR_UNSUPPORTED, WORDS("\"bailing_moe\""));
+}
+
 static void a_model_that_is_not_built_in_is_refused_in_words(void **state)
 {
     (void)state;
@@ -259,6 +276,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_part_about_text_says_the_family),
+        cmocka_unit_test(architectures_tell_two_generations_apart),
         cmocka_unit_test(a_model_that_is_not_built_in_is_refused_in_words),
         cmocka_unit_test(what_a_file_leaves_out_is_as_the_family_has_it),
         cmocka_unit_test(layers_differ_as_their_words_say),

@@ -131,7 +131,7 @@ def bailing_names(tensors):
         stem = name[:-len("self_attn.q_proj.weight")]
         found[f"{stem}attention.query_key_value.weight"] = torch.cat(
             [found.pop(f"{stem}self_attn.{part}_proj.weight") for part in "qkv"])
-    return guessing(2)(found)
+    return found
 
 
 def bailing_config(config):
@@ -139,11 +139,22 @@ def bailing_config(config):
             "moe_intermediate_size", "num_experts_per_tok", "routed_scaling_factor", "norm_topk_prob", "first_k_dense_replace",
             "n_group", "topk_group", "rms_norm_eps", "vocab_size", "max_position_embeddings", "tie_word_embeddings", "hidden_act")
     return {name: config[name] for name in kept} | {
-        "model_type": "bailing_moe_v2", "architectures": ["BailingMoeV2ForCausalLM"], "num_experts": config["n_routed_experts"],
+        "model_type": "bailing_moe", "architectures": ["BailingMoeV2ForCausalLM"], "num_experts": config["n_routed_experts"],
         "num_shared_experts": config["n_shared_experts"], "moe_shared_expert_intermediate_size": config["moe_intermediate_size"],
         "moe_router_enable_expert_bias": True, "score_function": "sigmoid", "use_qk_norm": True, "use_bias": False,
         "use_qkv_bias": False, "use_rmsnorm": True, "rope_theta": config["rope_parameters"]["rope_theta"],
         "partial_rotary_factor": 0.5, "rope_scaling": None, "num_nextn_predict_layers": 1}
+
+
+def older_bailing_config(config):
+    """The first generation's, which the second's has more members than."""
+    kept = ("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim", "intermediate_size",
+            "moe_intermediate_size", "num_experts_per_tok", "norm_topk_prob", "first_k_dense_replace", "rms_norm_eps", "vocab_size",
+            "max_position_embeddings", "tie_word_embeddings", "hidden_act")
+    return {name: config[name] for name in kept} | {
+        "model_type": "bailing_moe", "architectures": ["BailingMoeForCausalLM"], "num_experts": config["n_routed_experts"],
+        "num_shared_experts": config["n_shared_experts"], "rope_theta": config["rope_parameters"]["rope_theta"],
+        "rope_scaling": None, "norm_head": False, "norm_softmax": False, "use_bias": False, "use_qkv_bias": False}
 
 
 # config: what is done to config.json. tensors: what is done to the tensors. shard: as in make_directories.py.
@@ -174,7 +185,8 @@ DIRECTORIES = {
     "dots1": dict(why="norms of q and k heads, sigmoid, the first layer dense"),
     "hunyuan-moe": dict(config=put(moe_intermediate_size=[9, 9], num_shared_expert=[1, 1], moe_topk=[3, 3]), why="norms of q and k after rope"),
     "exaone-moe": dict(why="rope in windows alone"),
-    "bailingmoe2": dict(config=bailing_config, tensors=bailing_names, why="q, k and v in one tensor, groups"),
+    "bailingmoe": dict(config=older_bailing_config, tensors=chain(one_by_one, bailing_names), why="its first generation: rows as trained"),
+    "bailingmoe2": dict(config=bailing_config, tensors=chain(bailing_names, guessing(2)), why="q, k and v in one tensor, groups"),
     "deepseek": dict(config=put(model_type="deepseek", architectures=["DeepseekForCausalLM"]), tensors=one_by_one, why="its first generation"),
     "afmoe": dict(config=put(route_norm=True, score_func="sigmoid"), why="a gate on each attended value"),
     "cohere2moe": dict(why="LayerNorm, networks beside mixers"),
