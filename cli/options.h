@@ -116,6 +116,8 @@ enum weir_cli_option_type {
       "expert slots as a share of all experts")                                                    \
     X(trace_slots, COUNT, "--slots", "N", 0, 1, 65536, WEIR_CLI_REPLAY | WEIR_CLI_SHOW,            \
       "expert slots a layer, instead of --fraction")                                               \
+    X(together, COUNT, "--together", "N", 1, 1, 65536, WEIR_CLI_REPLAY,                            \
+      "cut the text into N of one length that decode together, each expert once for all")          \
     X(policy, TEXT, "--policy", "NAME", NULL, 0, 0, WEIR_CLI_POLICIES,                             \
       "which expert gives up its slot (learned); one of")                                          \
     X(policies, TEXT, "--policy", "NAME|all", "all", 0, 0, WEIR_CLI_REPLAY,                        \

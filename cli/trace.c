@@ -12,12 +12,20 @@ struct replay {
     struct weir_cli_trace trace;
     bool pool;
     uint32_t n_slot; /* 0: by share */
+    uint32_t n_together;
     double shares[SHARE_MAX];
     uint32_t share_count;
     const char *policies[POLICY_MAX];
     uint32_t policy_count;
     struct weir_replay_result results[POLICY_MAX][SHARE_MAX];
 };
+
+/* Experts that a token reads, in all layers. */
+static double find_reads(const struct weir_replay_result *result)
+{
+    return result->tokens == 0 ? WEIR_CLI_NONE
+                               : (double)(result->uses - result->hits) / (double)result->tokens;
+}
 
 static double find_rate(const struct weir_replay_result *result)
 {
@@ -80,6 +88,7 @@ static bool replay_all(struct replay *replay)
                 .n_slot = replay->n_slot,
                 .expert_share = replay->shares[share],
                 .warm_share = WEIR_CLI_WARM_SHARE,
+                .n_together = replay->n_together,
             };
             struct weir_err err = {0};
             if (weir_now_ns() - start_ns > 500000000ull)
@@ -122,6 +131,7 @@ static void add_result(json_t *object, const char *policy, double share, uint32_
     weir_cli_json_count(object, "accesses", result->uses);
     weir_cli_json_count(object, "hits", result->hits);
     weir_cli_json_real(object, "hit_rate", find_rate(result));
+    weir_cli_json_real(object, "reads_per_token", find_reads(result));
 }
 
 static bool print_json(const struct replay *replay)
@@ -143,6 +153,23 @@ static bool print_json(const struct replay *replay)
     return weir_cli_json_print(object, stdout, "standard output");
 }
 
+/* A row for each policy. */
+static void print_rows(const struct replay *replay,
+                       double (*figure)(const struct weir_replay_result *result), double factor)
+{
+    for (uint32_t policy = 0; policy < replay->policy_count; policy++) {
+        printf("  %-16s", replay->policies[policy]);
+        for (uint32_t share = 0; share < replay->share_count; share++) {
+            const struct weir_replay_result *result = &replay->results[policy][share];
+            if (result->uses == 0)
+                printf(" %7s", "-");
+            else
+                printf(" %7.1f", factor * figure(result));
+        }
+        putchar('\n');
+    }
+}
+
 static void print_table(const struct replay *replay)
 {
     const struct weir_trace *trace = &replay->trace.trace;
@@ -150,8 +177,11 @@ static void print_table(const struct replay *replay)
     printf("%s: %u layers, %u of %u experts a token%s\n", weir_cli_shown(replay->trace.path),
            trace->n_layer, trace->n_expert_used, trace->n_expert,
            replay->trace.guessed_experts ? " (by the largest that is used)" : "");
-    printf("%u tokens of prompt, %u after it; %llu uses are counted\n\n", trace->n_prompt_token,
-           trace->n_token - trace->n_prompt_token, (unsigned long long)first->uses);
+    printf("%u tokens of prompt, %u after it", trace->n_prompt_token,
+           trace->n_token - trace->n_prompt_token);
+    if (replay->n_together > 1)
+        printf(", cut into %u texts that decode together", replay->n_together);
+    printf("; %llu uses are counted\n\n", (unsigned long long)first->uses);
     printf("  %-16s", "share of experts");
     for (uint32_t share = 0; share < replay->share_count; share++)
         printf(" %7.3g", replay->n_slot > 0 ? (double)replay->n_slot / trace->n_expert
@@ -160,22 +190,16 @@ static void print_table(const struct replay *replay)
     for (uint32_t share = 0; share < replay->share_count; share++)
         printf(" %7u", first[share].n_slot);
     printf("\n\nHit rate in per cent%s\n", replay->pool ? ", layers share their slots" : "");
-    for (uint32_t policy = 0; policy < replay->policy_count; policy++) {
-        printf("  %-16s", replay->policies[policy]);
-        for (uint32_t share = 0; share < replay->share_count; share++) {
-            const struct weir_replay_result *result = &replay->results[policy][share];
-            if (result->uses == 0)
-                printf(" %7s", "-");
-            else
-                printf(" %7.1f", 100.0 * find_rate(result));
-        }
-        putchar('\n');
-    }
+    print_rows(replay, find_rate, 100.0);
+    printf("\nExperts that a token reads, in all layers\n");
+    print_rows(replay, find_reads, 1.0);
 }
 
 int weir_cli_trace_replay(const struct weir_cli_options *options)
 {
-    struct replay replay = {.pool = options->pool, .n_slot = (uint32_t)options->trace_slots};
+    struct replay replay = {.pool = options->pool,
+                            .n_slot = (uint32_t)options->trace_slots,
+                            .n_together = (uint32_t)options->together};
     if (replay.n_slot > 0)
         replay.share_count = 1;
     else if (!read_shares(&replay, options->shares, options->command))

@@ -83,18 +83,22 @@ struct weir_replay_config {
      * experts). */
     double expert_share;
     double warm_share; /* of the other tokens that only warm the cache; 1/3 is usual */
+    /* Texts that decode together, each expert once for all: the tokens after the prompt are cut
+     * into so many parts of one length, what is over is left out. 0: one. */
+    uint32_t n_together;
 };
 
 struct weir_replay_result {
     uint32_t n_slot;       /* a layer, whole ones */
     uint32_t n_slot_total; /* of all layers */
     bool pooled;           /* the layers shared them */
-    uint64_t uses, hits;   /* of the counted tokens */
+    uint64_t uses, hits;   /* of the counted tokens, each expert once a step */
+    uint64_t tokens;       /* that were counted */
 };
 
-/* Told each step of each token, counted or not: hits[count] says which were resident before the
- * layer began. */
-typedef void weir_replay_fn(void *user, uint32_t token, uint32_t layer, const uint32_t *experts,
+/* Told each layer of each step, counted or not. A step is a token, or one of each text that decodes
+ * with others. hits[count] says which were resident before the layer began. */
+typedef void weir_replay_fn(void *user, uint32_t step, uint32_t layer, const uint32_t *experts,
                             const bool *hits, uint32_t count, bool is_counted);
 /* Run a policy over a trace with the code that decides evictions in an engine. each may be NULL.
  * Beside the trace twice it takes at most WEIR_REPLAY_BYTES_MAX, and more than

@@ -72,16 +72,18 @@ struct replay {
     const struct weir_policy *policy;
     struct weir_cache cache;
     struct weir_mem mem;
-    bool has_all; /* each layer's records are all its experts */
+    bool has_all;                      /* each layer's records are all its experts */
+    uint32_t n_prompt, n_text, length; /* texts that decode together, and tokens of each */
     struct weir_cache_layer *layers;
     uint32_t *set_slots;
     uint16_t *numbers;   /* [n_token][n_layer][n_expert_used] the trace's experts as records */
     uint16_t *experts;   /* [records of all layers] the expert that each of them is */
     uint32_t *next_uses; /* [n_token][n_layer][n_expert_used], when the policy needs the future */
     uint32_t *next_use;  /* [records of all layers], as the cache sees it now */
-    uint32_t *records;   /* [n_expert_used] distinct ones of the step ... */
+    uint32_t *records;   /* [step_max] distinct ones of the step ... */
     uint32_t *told;      /* ... and as experts */
-    bool *hits;          /* [n_expert_used] */
+    uint32_t *row_counts, *held; /* [step_max] */
+    bool *hits;                  /* [step_max] */
 };
 
 static size_t step_at(const struct weir_trace *trace, uint32_t token, uint32_t layer)
@@ -118,6 +120,14 @@ static enum weir_status check_trace(const struct weir_trace *trace,
                          "share of experts %g (wanted above 0, at most 1), "
                          "warm share %g (wanted 0 to below 1)",
                          config->expert_share, config->warm_share);
+    if (config->n_together > 1 &&
+        config->n_together > trace->n_token - weir_min(trace->n_prompt_token, trace->n_token))
+        return WEIR_FAIL(
+            err, WEIR_ERR_ARG,
+            "texts together: wanted at most a text for each of the %u tokens after the "
+            "prompt, found %u",
+            trace->n_token - (uint32_t)weir_min(trace->n_prompt_token, trace->n_token),
+            config->n_together);
     return WEIR_OK;
 }
 
@@ -176,16 +186,45 @@ static enum weir_status number_experts(struct replay *replay, uint32_t *record_c
                : WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory to replay %u tokens", trace->n_token);
 }
 
-static uint32_t distinct_records(struct replay *replay, uint32_t token, uint32_t layer)
+/* The tokens of a step: one of each text, which lie `stride` apart. */
+struct rows {
+    uint32_t token, stride, count;
+};
+
+/* The prompt's tokens one by one, then the next one of each text. */
+static struct rows rows_of(const struct replay *replay, uint32_t step)
 {
-    const uint16_t *numbers = replay->numbers + step_at(replay->trace, token, layer);
+    if (step < replay->n_prompt)
+        return (struct rows){.token = step, .count = 1};
+    return (struct rows){.token = step, .stride = replay->length, .count = replay->n_text};
+}
+
+/* Where the experts of one of them are. */
+static size_t row_at(const struct replay *replay, const struct rows *rows, uint32_t row,
+                     uint32_t layer)
+{
+    return step_at(replay->trace, rows->token + row * rows->stride, layer);
+}
+
+/* Records, their rows, and the experts that they are: how many there are. */
+static uint32_t distinct_records(struct replay *replay, uint32_t step, uint32_t layer)
+{
+    const uint32_t n_used = replay->trace->n_expert_used;
+    const struct rows rows = rows_of(replay, step);
     uint32_t count = 0;
-    for (uint32_t rank = 0; rank < replay->trace->n_expert_used; rank++) {
-        bool is_new = numbers[rank] != WEIR_EXPERT_NONE;
-        for (uint32_t before = 0; before < count; before++)
-            is_new = is_new && replay->records[before] != numbers[rank];
-        if (is_new)
-            replay->records[count++] = numbers[rank];
+    for (uint32_t index = 0; index < rows.count * n_used; index++) {
+        const uint16_t *numbers = replay->numbers + row_at(replay, &rows, index / n_used, layer);
+        const uint16_t number = numbers[index % n_used];
+        uint32_t at = 0;
+        if (number == WEIR_EXPERT_NONE)
+            continue;
+        while (at < count && replay->records[at] != number)
+            at++;
+        if (at == count) {
+            replay->records[count] = number;
+            replay->row_counts[count++] = 0;
+        }
+        replay->row_counts[at]++;
     }
     for (uint32_t index = 0; index < count; index++)
         replay->told[index] = replay->experts[replay->cache.first[layer] + replay->records[index]];
@@ -198,49 +237,75 @@ static void find_next_uses(struct replay *replay)
     const struct weir_trace *trace = replay->trace;
     for (uint32_t record = 0; record < replay->cache.record_count; record++)
         replay->next_use[record] = UINT32_MAX;
-    for (uint32_t token = trace->n_token; token-- > 0;)
+    for (uint32_t step = replay->n_prompt + replay->length; step-- > 0;)
         for (uint32_t layer = 0; layer < trace->n_layer; layer++) {
-            const size_t first = step_at(trace, token, layer);
+            const struct rows rows = rows_of(replay, step);
             uint32_t *next_use = replay->next_use + replay->cache.first[layer];
-            for (size_t at = first; at < first + trace->n_expert_used; at++)
+            for (uint32_t index = 0; index < rows.count * trace->n_expert_used; index++) {
+                const size_t at = row_at(replay, &rows, index / trace->n_expert_used, layer) +
+                                  index % trace->n_expert_used;
                 if (replay->numbers[at] != WEIR_EXPERT_NONE)
                     replay->next_uses[at] = next_use[replay->numbers[at]];
-            for (size_t at = first; at < first + trace->n_expert_used; at++)
-                if (replay->numbers[at] != WEIR_EXPERT_NONE)
-                    next_use[replay->numbers[at]] = token * trace->n_layer + layer;
+            }
+            const uint32_t count = distinct_records(replay, step, layer);
+            for (uint32_t index = 0; index < count; index++)
+                next_use[replay->records[index]] = step * trace->n_layer + layer;
         }
 }
 
-static void look_ahead(struct replay *replay, uint32_t token, uint32_t layer)
+static void look_ahead(struct replay *replay, uint32_t step, uint32_t layer)
 {
-    const struct weir_trace *trace = replay->trace;
-    const size_t first = step_at(trace, token, layer);
-    for (size_t at = first; at < first + trace->n_expert_used; at++)
+    const uint32_t n_used = replay->trace->n_expert_used;
+    const struct rows rows = rows_of(replay, step);
+    for (uint32_t index = 0; index < rows.count * n_used; index++) {
+        const size_t at = row_at(replay, &rows, index / n_used, layer) + index % n_used;
         if (replay->numbers[at] != WEIR_EXPERT_NONE)
             replay->next_use[replay->cache.first[layer] + replay->numbers[at]] =
                 replay->next_uses[at];
+    }
 }
 
-/* The same order as the store: hits are held first, then each miss takes a slot. */
-static uint32_t run_step(struct replay *replay, uint32_t layer, uint32_t count)
+/* Let the first ones of replay->held go that were not. */
+static void let_go(struct replay *replay, uint32_t *gone, uint32_t until)
 {
+    for (; *gone < until; (*gone)++)
+        weir_cache_let_go(&replay->cache, replay->held[*gone]);
+}
+
+/* The same order as the store: hits are held first, then each miss takes a slot; of a step of
+ * several rows when there are slots, and when fewer than UNDER_WAY are being read. */
+static uint32_t run_step(struct replay *replay, uint32_t layer, uint32_t count, uint32_t n_row)
+{
+    enum { UNDER_WAY = 8 };
     struct weir_cache *cache = &replay->cache;
+    const struct weir_uses uses = {.records = replay->records,
+                                   .row_counts = replay->row_counts,
+                                   .count = count,
+                                   .n_row = n_row};
     uint32_t hit_count = 0;
-    weir_cache_begin(cache, layer, replay->records, count);
+    uint32_t gone = 0;
+    weir_cache_begin(cache, layer, &uses);
     for (uint32_t index = 0; index < count; index++) {
         const uint32_t slot = weir_cache_find(cache, layer, replay->records[index]);
         replay->hits[index] = slot != WEIR_NO_SLOT;
-        hit_count += replay->hits[index];
-        if (slot != WEIR_NO_SLOT)
-            weir_cache_hold(cache, slot);
+        if (slot == WEIR_NO_SLOT)
+            continue;
+        weir_cache_hold(cache, slot);
+        replay->held[hit_count++] = slot;
     }
-    for (uint32_t index = 0; index < count; index++) {
+    for (uint32_t index = 0, held = hit_count; index < count; index++) {
         uint32_t victim;
-        if (!replay->hits[index])
-            (void)weir_cache_claim(cache, layer, replay->records[index], &victim);
+        uint32_t slot;
+        if (replay->hits[index])
+            continue;
+        if (n_row > 1 && held >= hit_count + UNDER_WAY)
+            let_go(replay, &gone, held - UNDER_WAY + 1);
+        while ((slot = weir_cache_claim(cache, layer, replay->records[index], &victim)) ==
+               WEIR_NO_SLOT)
+            let_go(replay, &gone, gone + 1);
+        replay->held[held++] = slot;
     }
-    for (uint32_t index = 0; index < count; index++)
-        weir_cache_let_go(cache, weir_cache_find(cache, layer, replay->records[index]));
+    let_go(replay, &gone, count);
     weir_cache_end(cache);
     return hit_count;
 }
@@ -251,11 +316,16 @@ static enum weir_status take_tables(struct replay *replay, struct weir_err *err)
     const struct weir_trace *trace = replay->trace;
     replay->layers = weir_heap_array(trace->n_layer, sizeof(*replay->layers));
     replay->set_slots = weir_heap_array(trace->n_layer, sizeof(*replay->set_slots));
-    replay->records = weir_heap_array(trace->n_expert_used, sizeof(*replay->records));
-    replay->told = weir_heap_array(trace->n_expert_used, sizeof(*replay->told));
-    replay->hits = weir_heap_array(trace->n_expert_used, sizeof(*replay->hits));
+    const uint64_t step_max =
+        weir_min((uint64_t)trace->n_expert_used * replay->n_text, trace->n_expert);
+    replay->records = weir_heap_array(step_max, sizeof(*replay->records));
+    replay->told = weir_heap_array(step_max, sizeof(*replay->told));
+    replay->row_counts = weir_heap_array(step_max, sizeof(*replay->row_counts));
+    replay->held = weir_heap_array(step_max, sizeof(*replay->held));
+    replay->hits = weir_heap_array(step_max, sizeof(*replay->hits));
     if (replay->layers == NULL || replay->set_slots == NULL || replay->records == NULL ||
-        replay->told == NULL || replay->hits == NULL)
+        replay->told == NULL || replay->row_counts == NULL || replay->held == NULL ||
+        replay->hits == NULL)
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory to replay %u tokens", trace->n_token);
     return WEIR_OK;
 }
@@ -334,22 +404,23 @@ static void run_trace(struct replay *replay, const struct weir_replay_config *co
                       struct weir_replay_result *result, weir_replay_fn *each, void *user)
 {
     const struct weir_trace *trace = replay->trace;
-    const uint32_t n_prompt = (uint32_t)weir_min(trace->n_prompt_token, trace->n_token);
     const uint32_t counted_from =
-        n_prompt + (uint32_t)(config->warm_share * (trace->n_token - n_prompt));
-    for (uint32_t token = 0; token < trace->n_token; token++)
+        replay->n_prompt + (uint32_t)(config->warm_share * replay->length);
+    for (uint32_t step = 0; step < replay->n_prompt + replay->length; step++)
         for (uint32_t layer = 0; layer < trace->n_layer; layer++) {
-            const bool is_counted = token >= counted_from;
+            const bool is_counted = step >= counted_from;
+            const uint32_t n_row = rows_of(replay, step).count;
             if (replay->next_uses != NULL)
-                look_ahead(replay, token, layer);
-            const uint32_t count = distinct_records(replay, token, layer);
-            const uint32_t hit_count = run_step(replay, layer, count);
+                look_ahead(replay, step, layer);
+            const uint32_t count = distinct_records(replay, step, layer);
+            const uint32_t hit_count = run_step(replay, layer, count, n_row);
             if (is_counted) {
                 result->uses += count;
                 result->hits += hit_count;
+                result->tokens += layer == 0 ? n_row : 0;
             }
             if (each != NULL)
-                each(user, token, layer, replay->told, replay->hits, count, is_counted);
+                each(user, step, layer, replay->told, replay->hits, count, is_counted);
         }
 }
 
@@ -369,6 +440,9 @@ enum weir_status weir_trace_replay(const struct weir_trace *trace,
         config->n_slot > 0 ? config->n_slot * trace->n_layer
                            : weir_cache_slot_total(&policy, config->expert_share, trace->n_layer,
                                                    trace->n_expert_used, trace->n_expert);
+    replay.n_prompt = (uint32_t)weir_min(trace->n_prompt_token, trace->n_token);
+    replay.n_text = (uint32_t)weir_max(config->n_together, 1);
+    replay.length = (trace->n_token - replay.n_prompt) / replay.n_text;
     weir_mem_init(&replay.mem);
     const enum weir_status status = lay_out(&replay, slot_total, err);
     if (status == WEIR_OK) {
@@ -384,6 +458,8 @@ enum weir_status weir_trace_replay(const struct weir_trace *trace,
     weir_heap_free(replay.experts);
     weir_heap_free(replay.records);
     weir_heap_free(replay.told);
+    weir_heap_free(replay.row_counts);
+    weir_heap_free(replay.held);
     weir_heap_free(replay.hits);
     weir_heap_free(replay.next_use);
     weir_heap_free(replay.next_uses);

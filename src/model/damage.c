@@ -168,7 +168,7 @@ static bool search_expert(struct search *search, weir_store *store, uint32_t lay
     bool more = false;
     bool is_found = false;
     search->what = "expert";
-    weir_store_begin(store, layer_index, &expert, 1);
+    weir_store_begin(store, layer_index, &(struct weir_uses){.records = &expert, .count = 1});
     if (weir_store_next(store, &lease, &more, NULL) == WEIR_OK && more) {
         if (weir_store_tail(store, &lease, NULL) == WEIR_OK)
             for (size_t index = 0; index < WEIR_COUNT(weights) && !is_found; index++) {

@@ -314,8 +314,12 @@ static enum weir_status compute(struct weir_forward *forward, struct weir_err *e
     memset(routing->is_computed, 0, forward->shape->n_expert * sizeof(*routing->is_computed));
     routing->n_computed = 0;
     routing->is_pending = true;
-    weir_store_begin(forward->config.store, forward->step.layer_index, routing->distinct,
-                     routing->n_distinct);
+    weir_store_begin(forward->config.store, forward->step.layer_index,
+                     &(struct weir_uses){.records = routing->distinct,
+                                         .row_counts = routing->distinct_rows,
+                                         .count = routing->n_distinct,
+                                         .n_row = forward->step.n_row,
+                                         .is_prompt = forward->step.has_prompt});
     if (network->expert_norm.tensor != NULL)
         weir_norm_step(forward, &network->expert_norm);
     weir_lookahead_pause(forward, false);

@@ -102,6 +102,7 @@ struct weir_routing {
     float *input_weight;     /* of that row, where inputs are weighed and chosen_weight is 1 */
     uint32_t *expert_first;  /* [n_expert + 1]: first row of each expert */
     uint32_t *distinct;      /* [n_expert]: experts this step uses, ascending */
+    uint32_t *distinct_rows; /* [n_expert]: how many rows use each of them */
     uint32_t n_distinct;
     bool is_pending;     /* experts are being computed, and not yet added to the residual stream */
     bool *is_computed;   /* [n_expert]: its rows of expert_out are there */

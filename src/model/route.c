@@ -166,8 +166,10 @@ void weir_route_group(struct weir_forward *forward)
         first[routing->chosen[index] + 1]++;
     routing->n_distinct = 0;
     for (uint32_t expert = 0; expert < n_expert; expert++) {
-        if (first[expert + 1] > 0)
+        if (first[expert + 1] > 0) {
+            routing->distinct_rows[routing->n_distinct] = first[expert + 1];
             routing->distinct[routing->n_distinct++] = expert;
+        }
         first[expert + 1] += first[expert];
     }
     /* Counting sort: first[e] moves up while rows are handed out, and is moved back after. */
@@ -216,6 +218,7 @@ void weir_routing_layout(struct weir_forward *forward, struct weir_mem *mem)
         routing->input_weight = weir_take_floats(mem, n_assignment);
     routing->expert_first = weir_take_indices(mem, (uint64_t)shape->n_expert + 1);
     routing->distinct = weir_take_indices(mem, shape->n_expert);
+    routing->distinct_rows = weir_take_indices(mem, shape->n_expert);
     routing->is_computed = weir_mem_alloc(mem, WEIR_MEM_SCRATCH, shape->n_expert, 1);
     routing->expert_out = weir_take_floats(mem, n_assignment * shape->d_model);
     const unsigned formats =

@@ -264,10 +264,10 @@ bool weir_store_is_whole(const weir_store *store, uint32_t layer)
 
 void weir_store_poll(weir_store *store)
 {
-    const struct weir_step *step = &store->step;
     weir_store_collect(store, false);
-    if (!step->is_running ||
-        (weir_store_submit_step(store) && step->missing_next == step->missing_count))
+    if (store->step.is_running)
+        weir_store_advance(store);
+    else
         weir_store_submit_ahead(store);
     WEIR_STORE_CHECK(store);
 }

@@ -2,7 +2,7 @@
  *
  * I1  slot_of and record_in agree, and a record's slot is one of its layer's set.
  * I2  A held slot is never a victim, so no record is read twice in a step.
- * I3  The running step's own records are victims only when there is no other.
+ * I3  The records of a running step of one row are victims only when there is no other.
  * I4  A retired slot has no record, and gets none before it is readmitted.
  * I5  set_live counts a set's slots but the retired ones, set_empty those of them without a record.
  * I6  A slot without a record is not held.
@@ -10,6 +10,8 @@
 #include "store/cache.h"
 
 #include <string.h>
+
+#include "store/store.h"
 
 enum { TABLE_ALIGN = 64 };
 
@@ -86,6 +88,7 @@ void weir_cache_layout(struct weir_cache *cache, struct weir_mem *mem,
     made.record_in = take(mem, made.slot_count, sizeof(*made.record_in));
     made.holds = take(mem, made.slot_count, sizeof(*made.holds));
     made.last_steps = take(mem, made.record_count, sizeof(*made.last_steps));
+    made.row_counts = take(mem, made.record_max, sizeof(*made.row_counts));
     if (config->policy->state_bytes != NULL)
         made.state = take(mem, 1, config->policy->state_bytes(&made));
     if (mem->phase == WEIR_MEM_PLANNING)
@@ -94,23 +97,41 @@ void weir_cache_layout(struct weir_cache *cache, struct weir_mem *mem,
     *cache = made;
 }
 
-void weir_cache_begin(struct weir_cache *cache, uint32_t layer, const uint32_t *records,
-                      uint32_t count)
+void weir_cache_begin(struct weir_cache *cache, uint32_t layer, const struct weir_uses *uses)
 {
     weir_cache_count(cache);
     cache->step++;
     cache->step_layer = layer;
-    for (uint32_t index = 0; index < count; index++) {
-        const uint32_t record = cache->first[layer] + records[index];
+    cache->step_rows = uses->row_counts == NULL ? 1 : uses->n_row;
+    for (uint32_t index = 0; index < uses->count; index++) {
+        const uint32_t record = cache->first[layer] + uses->records[index];
         cache->last_steps[record] = cache->step;
+        cache->row_counts[uses->records[index]] =
+            uses->row_counts == NULL ? 1 : uses->row_counts[index];
         if (cache->slot_of[record] != WEIR_NO_SLOT && cache->policy->hit != NULL)
             cache->policy->hit(cache, record);
     }
+    cache->is_settled = cache->step_rows > 1;
+    if (cache->is_settled && cache->policy->end != NULL && cache->is_counting)
+        cache->policy->end(cache, layer);
 }
 
 bool weir_cache_is_used(const struct weir_cache *cache, uint32_t record)
 {
     return cache->last_steps[record] == cache->step;
+}
+
+uint32_t weir_cache_rows(const struct weir_cache *cache, uint32_t record)
+{
+    return weir_cache_is_used(cache, record)
+               ? cache->row_counts[record - cache->first[cache->step_layer]]
+               : 0;
+}
+
+/* Others go before it: the running step may still need it. */
+static bool is_spared(const struct weir_cache *cache, uint32_t record)
+{
+    return !cache->is_settled && weir_cache_is_used(cache, record); /* keeps I3 */
 }
 
 uint32_t weir_cache_find(const struct weir_cache *cache, uint32_t layer, uint32_t record)
@@ -126,7 +147,7 @@ bool weir_cache_has_empty(const struct weir_cache *cache, uint32_t layer)
 
 /* A record that may lose its slot, and what decides whether it does. */
 struct victim {
-    bool is_used; /* by the running step; keeps I3 */
+    bool is_spared;
     double value;
     uint64_t last_step;
     uint32_t record;
@@ -136,7 +157,7 @@ struct victim {
 static struct victim victim_at(const struct weir_cache *cache, uint32_t slot)
 {
     const uint32_t record = cache->record_in[slot];
-    return (struct victim){.is_used = weir_cache_is_used(cache, record),
+    return (struct victim){.is_spared = is_spared(cache, record),
                            .value = cache->policy->value(cache, record),
                            .last_step = cache->last_steps[record],
                            .record = record,
@@ -145,8 +166,8 @@ static struct victim victim_at(const struct weir_cache *cache, uint32_t slot)
 
 static bool goes_first(const struct victim *a, const struct victim *b)
 {
-    if (a->is_used != b->is_used)
-        return !a->is_used;
+    if (a->is_spared != b->is_spared)
+        return !a->is_spared;
     if (a->value != b->value)
         return a->value < b->value;
     if (a->last_step != b->last_step)
@@ -173,13 +194,13 @@ static uint32_t choose_slot(const struct weir_cache *cache, uint32_t set)
     return best.slot;
 }
 
-/* The set has a slot to claim; when spares_step, not one of the running step's records. */
+/* The set has a slot to claim; when spares_step, not one of a spared record. */
 static bool can_claim(const struct weir_cache *cache, uint32_t set, bool spares_step)
 {
     for (uint32_t slot = cache->set_first[set]; slot < cache->set_first[set + 1]; slot++)
         if (cache->holds[slot] < WEIR_HOLD_FIRM &&
             (!spares_step || cache->record_in[slot] == WEIR_NO_RECORD ||
-             !weir_cache_is_used(cache, cache->record_in[slot])))
+             !is_spared(cache, cache->record_in[slot])))
             return true;
     return false;
 }
@@ -328,7 +349,7 @@ uint32_t weir_cache_set_of(const struct weir_cache *cache, uint32_t slot)
 
 void weir_cache_end(struct weir_cache *cache)
 {
-    cache->is_count_due = cache->policy->end != NULL && cache->is_counting;
+    cache->is_count_due = cache->policy->end != NULL && cache->is_counting && !cache->is_settled;
 }
 
 void weir_cache_count(struct weir_cache *cache)

@@ -19,6 +19,7 @@
 enum { WEIR_NO_SLOT = UINT32_MAX, WEIR_NO_RECORD = UINT32_MAX };
 
 struct weir_cache;
+struct weir_uses; /* store/store.h */
 
 /* How to choose victims. The functions are told what happens to records; any but value may be NULL.
  * Records are numbers as in struct weir_cache. */
@@ -87,8 +88,11 @@ struct weir_cache {
     uint64_t *last_steps;            /* [record_count] step of the last use; 0: never */
     uint64_t step;                   /* counts up from 1 */
     uint32_t step_layer;             /* of the running or the last step */
+    uint32_t step_rows;              /* the same */
+    uint32_t *row_counts;            /* [record_max] the same: rows that use each record, if any */
     bool is_counting;                /* a set has, or had, fewer slots than records */
     bool is_count_due;               /* the policy has not counted the last step's uses yet */
+    bool is_settled;                 /* it counted them when the step began */
     void *state;                     /* the policy's own, zeroed at first */
     const uint32_t *next_use;        /* [record_count] step, for Belady: replay keeps it */
 };
@@ -97,19 +101,23 @@ struct weir_cache {
 void weir_cache_layout(struct weir_cache *cache, struct weir_mem *mem,
                        const struct weir_cache_config *config);
 
-/* A step of this layer begins and uses these distinct records of it. */
-void weir_cache_begin(struct weir_cache *cache, uint32_t layer, const uint32_t *records,
-                      uint32_t count);
+/* A step of this layer begins. When it has several rows its uses count at once: it may go over more
+ * records than there are slots, and those that are computed and will probably not be used by the
+ * next step are the first that should make room. */
+void weir_cache_begin(struct weir_cache *cache, uint32_t layer, const struct weir_uses *uses);
 /* True for the records of the running step, or of the last one when none runs. */
 bool weir_cache_is_used(const struct weir_cache *cache, uint32_t record);
+/* How many rows of that step use the record. */
+uint32_t weir_cache_rows(const struct weir_cache *cache, uint32_t record);
 /* WEIR_NO_SLOT when it has none. */
 uint32_t weir_cache_find(const struct weir_cache *cache, uint32_t layer, uint32_t record);
 /* A slot for a record that has none, held. *victim is the record that lost it, or WEIR_NO_RECORD.
- * Records of the running step are victims only when there is no other. WEIR_NO_SLOT when every slot
- * of the set is held. */
+ * Records of a running step of one row are victims only when there is no other. WEIR_NO_SLOT when
+ * every slot of the set is held. */
 uint32_t weir_cache_claim(struct weir_cache *cache, uint32_t layer, uint32_t record,
                           uint32_t *victim);
-/* The same for a record that is read ahead: a record of the running step is never the victim. */
+/* The same for a record that is read ahead: a record of a running step of one row is never the
+ * victim. */
 uint32_t weir_cache_claim_ahead(struct weir_cache *cache, uint32_t layer, uint32_t record,
                                 uint32_t *victim);
 /* True when the layer's set has an empty slot. */

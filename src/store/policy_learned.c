@@ -2,9 +2,14 @@
  *
  * One logistic regression for the whole model. Features of a record after its layer's step: 1; for
  * decays d = 0.5, 0.8, 0.9, 0.95, 0.99 the log of its decayed use count over that of a record which
- * is always used; whether it was used now; log of the steps since its last use; log of how often it
- * came in the next step after those used now. Label: used in the layer's next step. AdaGrad (Duchi,
- * Hazan, Singer, JMLR 12, 2011) on the layer's mean gradient. */
+ * is always used; the share of the step's rows that use it; log of the steps since its last use;
+ * log of how often it came in the next step after those used now. Label: the share of the rows of
+ * the layer's next step that use it. A use counts as that share too, so what is learned from one
+ * text holds for many that decode together, and the other way round. AdaGrad (Duchi, Hazan, Singer,
+ * JMLR 12, 2011) on the layer's mean gradient.
+ *
+ * Of two records that are as likely, the one whose layer comes later goes first: it would keep its
+ * slot for longer before it is of any use. */
 #include <math.h>
 
 #include "store/cache.h"
@@ -17,18 +22,21 @@ static const double step_size = 0.1;
 static const double first_square = 1e-3;
 /* A record's own share of uses counts as much as so many steps of what followed others. */
 static const float own_share_weight = 32.0f;
+/* What a record's score loses for the layers until its turn, times their log. */
+static const float wait_weight = 0.05f;
 
 struct record_state {
     float counts[DECAYS];
     float features[FEATURES];
     uint32_t age;  /* steps of its layer since the last use */
-    uint32_t uses; /* steps of its layer that used it */
+    uint32_t uses; /* rows of its layer's steps that used it */
     uint32_t seen; /* of its uses, those whose next step is counted in its followers */
 };
 
 struct layer_state {
-    float totals[DECAYS]; /* counts of a record that is used in every step */
-    uint32_t steps;
+    float totals[DECAYS]; /* counts of a record that every row uses */
+    uint32_t rows;        /* of all steps */
+    bool was_alone;       /* the last step had one row */
 };
 
 struct learned {
@@ -58,10 +66,16 @@ static float *scores_of(const struct weir_cache *cache)
     return (float *)(records_of(cache) + cache->record_count);
 }
 
+/* [layer_count] of the score of a record whose layer comes so many layers after the next one. */
+static float *waits_of(const struct weir_cache *cache)
+{
+    return scores_of(cache) + cache->record_count;
+}
+
 /* [record_max] of each record: how often those of its layer were used in the step after it. */
 static uint16_t *followers_of(const struct weir_cache *cache, uint32_t record)
 {
-    uint16_t *all = (uint16_t *)(scores_of(cache) + cache->record_count);
+    uint16_t *all = (uint16_t *)(waits_of(cache) + cache->layer_count);
     return all + (uint64_t)record * cache->record_max;
 }
 
@@ -70,7 +84,13 @@ static uint64_t state_bytes(const struct weir_cache *cache)
     const uint64_t pair_count = (uint64_t)cache->record_count * cache->record_max;
     return sizeof(struct learned) + cache->layer_count * sizeof(struct layer_state) +
            cache->record_count * (sizeof(struct record_state) + sizeof(float)) +
-           pair_count * sizeof(uint16_t);
+           cache->layer_count * sizeof(float) + pair_count * sizeof(uint16_t);
+}
+
+/* Of the step's rows, those that use the record. */
+static float share_of(const struct weir_cache *cache, uint32_t record)
+{
+    return (float)weir_cache_rows(cache, record) / (float)cache->step_rows;
 }
 
 static void learn(struct weir_cache *cache, uint32_t layer)
@@ -81,7 +101,7 @@ static void learn(struct weir_cache *cache, uint32_t layer)
     double gradient[FEATURES] = {0};
     for (uint32_t record = first; record < first + count; record++) {
         const struct record_state *at = &records_of(cache)[record];
-        const double label = weir_cache_is_used(cache, record) ? 1.0 : 0.0;
+        const double label = (double)share_of(cache, record);
         double logit = 0.0;
         for (int feature = 0; feature < FEATURES; feature++)
             logit += model->weights[feature] * (double)at->features[feature];
@@ -104,7 +124,7 @@ static void count_uses(struct weir_cache *cache, uint32_t layer)
         totals->totals[decay] = totals->totals[decay] * decays[decay] + 1.0f;
     for (uint32_t record = first; record < first + cache->layers[layer].record_count; record++) {
         struct record_state *at = &records_of(cache)[record];
-        const float used = weir_cache_is_used(cache, record) ? 1.0f : 0.0f;
+        const float used = share_of(cache, record);
         const bool was_never = at->features[0] == 0.0f;
         at->age = used > 0.0f ? 0 : was_never ? AGE_MAX : (uint32_t)weir_min(at->age + 1, AGE_MAX);
         at->features[0] = 1.0f;
@@ -115,14 +135,18 @@ static void count_uses(struct weir_cache *cache, uint32_t layer)
         }
         at->features[USED_NOW] = used;
         at->features[AGE] = logf(1.0f + (float)at->age);
-        at->uses += used > 0.0f;
+        at->uses += weir_cache_rows(cache, record);
     }
-    totals->steps++;
+    totals->rows += cache->step_rows;
+    totals->was_alone = cache->step_rows == 1;
 }
 
-/* The step's records follow those of the layer's last one, whose USED_NOW is still set. */
+/* The step's records follow those of the layer's last one, whose USED_NOW is still set. Where
+ * either has several rows nobody knows which followed which. */
 static void count_followers(struct weir_cache *cache, uint32_t layer)
 {
+    if (cache->step_rows > 1 || !layers_of(cache)[layer].was_alone)
+        return;
     const uint32_t first = cache->first[layer];
     const uint32_t count = cache->layers[layer].record_count;
     for (uint32_t before = first; before < first + count; before++) {
@@ -142,24 +166,25 @@ static void count_followers(struct weir_cache *cache, uint32_t layer)
 }
 
 /* Share of the steps after those that used one of the step's records in which a record was used;
- * where few such steps were seen, closer to its share of all. */
+ * where few such steps were seen, closer to its share of all rows. */
 static void rate_followers(struct weir_cache *cache, uint32_t layer)
 {
     const uint32_t first = cache->first[layer];
     const uint32_t count = cache->layers[layer].record_count;
-    const float steps = (float)layers_of(cache)[layer].steps;
+    const float rows = (float)layers_of(cache)[layer].rows;
     struct record_state *records = records_of(cache) + first;
     float seen = own_share_weight;
     for (uint32_t index = 0; index < count; index++)
         records[index].features[FOLLOWS] =
-            own_share_weight * ((float)records[index].uses + 0.06f) / (steps + 1.0f);
+            own_share_weight * ((float)records[index].uses + 0.06f) / (rows + 1.0f);
     for (uint32_t now = 0; now < count; now++) {
         const uint16_t *followers = followers_of(cache, first + now);
-        if (!weir_cache_is_used(cache, first + now))
+        const float weight = (float)weir_cache_rows(cache, first + now);
+        if (weight == 0.0f)
             continue;
-        seen += (float)records[now].seen;
+        seen += weight * (float)records[now].seen;
         for (uint32_t index = 0; index < count; index++)
-            records[index].features[FOLLOWS] += (float)followers[index];
+            records[index].features[FOLLOWS] += weight * (float)followers[index];
     }
     for (uint32_t index = 0; index < count; index++)
         records[index].features[FOLLOWS] = logf(records[index].features[FOLLOWS] / seen);
@@ -174,6 +199,8 @@ static void end(struct weir_cache *cache, uint32_t layer)
             model->weights[feature] = start[feature];
             model->squares[feature] = first_square;
         }
+        for (uint32_t wait = 0; wait < cache->layer_count; wait++)
+            waits_of(cache)[wait] = wait_weight * logf(1.0f + (float)wait);
         model->is_begun = true;
     }
     if (layers_of(cache)[layer].totals[0] > 0.0f)
@@ -192,7 +219,10 @@ static void end(struct weir_cache *cache, uint32_t layer)
 
 static double value(const struct weir_cache *cache, uint32_t record)
 {
-    return (double)scores_of(cache)[record];
+    const uint32_t layer = cache->layer_of[record];
+    const uint32_t next = cache->step_layer + 1;
+    const uint32_t wait = layer >= next ? layer - next : layer + cache->layer_count - next;
+    return (double)(scores_of(cache)[record] - waits_of(cache)[wait]);
 }
 
 const struct weir_policy weir_policy_learned = {

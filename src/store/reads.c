@@ -156,16 +156,33 @@ bool weir_store_submit(struct weir_store *store, uint32_t slot, uint32_t until,
     return true;
 }
 
-/* Slices go to the device in this order: the head of each record, and behind the heads of the
- * next step_max records its tail. So a token's heads all go before its tails, and its experts can
- * be computed while the tails are being read. A prompt's step has more records; there a tail waits
- * for step_max heads and no more. */
-static bool submit_slices(struct weir_store *store)
+/* Slices go to the device in this order: the head of each record, and behind the heads of the next
+ * records, so many, its tail. So a token's heads all go before its tails, and its experts can be
+ * computed while the tails are being read. A step of more records is long enough for its experts
+ * to be computed beside its reads in any order. */
+static uint32_t lead_of(const struct weir_store *store)
+{
+    enum { LEAD_LONG = 2 };
+    return store->step.count > store->step_max ? LEAD_LONG : store->step_max;
+}
+
+bool weir_store_may_start(const struct weir_store *store)
 {
     const struct weir_step *step = &store->step;
-    const uint32_t lead = store->step_max;
-    const bool is_prompt = step->count > store->step_max;
-    const uint64_t budget_bytes = is_prompt ? store->prompt_budget_bytes : store->budget_bytes;
+    uint32_t count = 0;
+    for (uint32_t index = 0; index < step->reading_count; index++) {
+        const struct weir_slot *at = &store->slots[step->reading[index]];
+        count += at->submitted < store->layers[at->layer].config.slice_count;
+    }
+    return count < weir_max(lead_of(store), 1);
+}
+
+bool weir_store_queue_step(struct weir_store *store)
+{
+    const struct weir_step *step = &store->step;
+    const uint32_t lead = lead_of(store);
+    const bool is_long_prompt = step->is_prompt && step->count > store->step_max;
+    const uint64_t budget_bytes = is_long_prompt ? store->prompt_budget_bytes : store->budget_bytes;
     for (uint32_t index = 0; index < step->reading_count + lead; index++) {
         if (index < step->reading_count) {
             const uint32_t slot = step->reading[index];
@@ -185,7 +202,7 @@ static bool submit_slices(struct weir_store *store)
 
 bool weir_store_submit_step(struct weir_store *store)
 {
-    const bool is_all = submit_slices(store);
+    const bool is_all = weir_store_queue_step(store);
     weir_io_flush(store->io);
     return is_all;
 }

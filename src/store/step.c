@@ -1,4 +1,5 @@
-/* step.c - one step: resident records are leased first, then each record as its head lands.
+/* step.c - one step: resident records are leased first, then each record as its head lands; in a
+ * step of more records than a token has, what has landed goes first.
  *
  * I1  The cache holds a slot from begin, or from the start of its read, until its lease is released
  *     and its tail is there. Nothing else is held but what look-ahead keeps (ahead I1). So no
@@ -16,16 +17,30 @@ static struct weir_layer_state *running_layer(struct weir_store *store)
     return &store->layers[store->step.layer];
 }
 
-/* Start to read as many missing records as there are slots for. Submit what the step waits for, and
- * when all of that was submitted, what look-ahead may read. */
-static void advance(struct weir_store *store)
+/* Give missing records their slots, as far as there are slots, and no more than are submitted soon:
+ * who loses a slot to one may be used before it is read. True when there was one. */
+static bool start_reads(struct weir_store *store)
 {
     struct weir_step *step = &store->step;
-    struct weir_layer_state *layer = running_layer(store);
+    const uint32_t before = step->missing_next;
     while (step->missing_next < step->missing_count && step->failure.status == WEIR_OK &&
-           weir_store_start_read(store, layer, step->missing[step->missing_next], WEIR_READ_DEMAND))
+           weir_store_may_start(store) &&
+           weir_store_start_read(store, running_layer(store), step->missing[step->missing_next],
+                                 WEIR_READ_DEMAND))
         step->missing_next++;
-    if (weir_store_submit_step(store) && step->missing_next == step->missing_count)
+    return step->missing_next > before;
+}
+
+void weir_store_advance(struct weir_store *store)
+{
+    const struct weir_step *step = &store->step;
+    bool is_all;
+    (void)start_reads(store);
+    do
+        is_all = weir_store_queue_step(store);
+    while (is_all && start_reads(store));
+    weir_io_flush(store->io);
+    if (is_all && step->missing_next == step->missing_count)
         weir_store_submit_ahead(store);
 }
 
@@ -46,23 +61,23 @@ static void take_slot(struct weir_store *store, uint32_t slot)
         step->landed[step->landed_count++] = slot;
 }
 
-void weir_store_begin(weir_store *store, uint32_t layer_index, const uint32_t *records,
-                      uint32_t count)
+void weir_store_begin(weir_store *store, uint32_t layer_index, const struct weir_uses *uses)
 {
     struct weir_step *step = &store->step;
     WEIR_ASSERT(!step->is_running && layer_index < store->layer_count && store->lease_count == 0);
-    WEIR_ASSERT(count <= store->layers[layer_index].config.record_count);
+    WEIR_ASSERT(uses->count <= store->layers[layer_index].config.record_count);
     weir_store_drop_failed_ahead(store, layer_index);
     step->is_running = true;
+    step->is_prompt = uses->is_prompt;
     step->layer = layer_index;
-    step->count = count;
+    step->count = uses->count;
     step->resident_count = step->resident_next = 0;
     step->missing_count = step->missing_next = 0;
     step->reading_count = step->landed_count = step->landed_next = 0;
     step->failure = (struct weir_err){0};
-    weir_cache_begin(&store->cache, layer_index, records, count);
-    for (uint32_t index = 0; index < count; index++) {
-        const uint32_t record = records[index];
+    weir_cache_begin(&store->cache, layer_index, uses);
+    for (uint32_t index = 0; index < uses->count; index++) {
+        const uint32_t record = uses->records[index];
         const uint32_t slot = weir_cache_find(&store->cache, layer_index, record);
         step->records[index] = record;
         step->read_count[record] = 0;
@@ -73,9 +88,9 @@ void weir_store_begin(weir_store *store, uint32_t layer_index, const uint32_t *r
     }
     weir_store_drop_hint(store, layer_index);
     weir_worth_learn(store);
-    store->stats.uses += count;
+    store->stats.uses += uses->count;
     store->stats.hits += step->resident_count;
-    advance(store);
+    weir_store_advance(store);
     weir_store_collect(store, false);
     WEIR_STORE_CHECK(store);
 }
@@ -108,6 +123,18 @@ static bool has_next(const struct weir_store *store)
     return step->resident_next < step->resident_count || step->landed_next < step->landed_count;
 }
 
+/* A long step needs the slots of what has landed for other reads. What was there before is work for
+ * when nothing has landed. */
+static uint32_t next_slot(struct weir_store *store)
+{
+    struct weir_step *step = &store->step;
+    const bool has_landed = step->landed_next < step->landed_count;
+    const bool is_long = step->count > store->step_max;
+    if (has_landed && (is_long || step->resident_next == step->resident_count))
+        return step->landed[step->landed_next++];
+    return step->resident[step->resident_next++];
+}
+
 static bool is_over(const struct weir_step *step)
 {
     return step->resident_next == step->resident_count && step->landed_next == step->landed_count &&
@@ -130,7 +157,7 @@ enum weir_status weir_store_next(weir_store *store, struct weir_lease *lease, bo
     struct weir_step *step = &store->step;
     for (;;) {
         weir_store_collect(store, false);
-        advance(store);
+        weir_store_advance(store);
         if (step->failure.status != WEIR_OK)
             return tell_failure(store, err);
         if (has_next(store) || is_over(step))
@@ -141,11 +168,7 @@ enum weir_status weir_store_next(weir_store *store, struct weir_lease *lease, bo
     }
     *more = has_next(store);
     if (*more)
-        lease_slot(store,
-                   step->resident_next < step->resident_count
-                       ? step->resident[step->resident_next++]
-                       : step->landed[step->landed_next++],
-                   lease);
+        lease_slot(store, next_slot(store), lease);
     WEIR_STORE_CHECK(store);
     return WEIR_OK;
 }
@@ -153,7 +176,7 @@ enum weir_status weir_store_next(weir_store *store, struct weir_lease *lease, bo
 bool weir_store_ready(weir_store *store)
 {
     weir_store_collect(store, false);
-    advance(store);
+    weir_store_advance(store);
     WEIR_STORE_CHECK(store);
     return has_next(store) || is_over(&store->step) || store->step.failure.status != WEIR_OK;
 }
@@ -168,7 +191,7 @@ enum weir_status weir_store_tail(weir_store *store, const struct weir_lease *lea
 {
     WEIR_ASSERT(store->slots[lease->slot].state == WEIR_SLOT_LEASED);
     while (!weir_store_tail_ready(store, lease)) {
-        advance(store);
+        weir_store_advance(store);
         weir_store_collect(store, true);
     }
     if (store->step.failure.status != WEIR_OK)
@@ -191,7 +214,7 @@ void weir_store_release(weir_store *store, struct weir_lease *lease)
     else if (at->failed && at->arrived == (1u << layer->config.slice_count) - 1)
         weir_store_empty_slot(store, lease->slot);
     memset(lease, 0, sizeof(*lease));
-    advance(store);
+    weir_store_advance(store);
     WEIR_STORE_CHECK(store);
 }
 

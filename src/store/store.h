@@ -71,8 +71,9 @@ struct weir_store_config {
     const struct weir_policy *policy;      /* which record loses its slot (store/cache.h) */
     uint32_t step_max;     /* most records of one layer that must be in slots at once (top-k) */
     uint64_t budget_bytes; /* of reads in flight; 0: WEIR_STORE_BUDGET_BYTES */
-    /* The same for a prompt's chunk. It needs nearly all records of a layer, so its reads delay no
-     * others, and what is in flight must last while it computes. At least budget_bytes. */
+    /* The same for a prompt's chunk of more records than step_max. It needs nearly all records of a
+     * layer, so its reads delay no others, and what is in flight must last while it computes. At
+     * least budget_bytes. */
     uint64_t prompt_budget_bytes;
     /* To measure what they would cost: */
     bool waits_for_all; /* nothing is leased while something is read */
@@ -125,13 +126,25 @@ void weir_store_plan(struct weir_mem *mem, const struct weir_store_config *confi
 /* Waits for reads in flight. Asserts that no lease is out. */
 void weir_store_destroy(weir_store **store);
 
-/* Begin a step: these distinct records of one layer will each be leased once. Reads of those that
- * have no slot are submitted at once, as far as slots and budget allow; the others follow when
- * slots become free. One step at a time. */
-void weir_store_begin(weir_store *store, uint32_t layer, const uint32_t *records, uint32_t count);
+/* Which records of a layer a step uses. Its rows are tokens, of one text or of several. */
+struct weir_uses {
+    const uint32_t *records; /* [count], distinct */
+    /* [count] how many of the rows use each; NULL: the step has one row, which uses all. */
+    const uint32_t *row_counts;
+    uint32_t count;
+    uint32_t n_row; /* with row_counts */
+    bool is_prompt; /* a prompt's rows: nearly all records, and the reads' budget is a prompt's */
+};
+
+/* Begin a step: these records of one layer will each be leased once. Reads of those that have no
+ * slot are submitted at once, as far as slots and budget allow; the others follow when others have
+ * come. A record of a step of several rows may lose its slot as soon as it is released. One step at
+ * a time. */
+void weir_store_begin(weir_store *store, uint32_t layer, const struct weir_uses *uses);
 /* Lease the step's next record: first those that were whole when it began, in the order given, then
- * each when its head is there. Waits when none is ready. When none is left, *more is false and the
- * lease is untouched. Asserts that the caller does not hold all slots while records are missing. */
+ * each when its head is there; the other way round in a step of more records than step_max. Waits
+ * when none is ready. When none is left, *more is false and the lease is untouched. Asserts that
+ * the caller does not hold all slots while records are missing. */
 enum weir_status weir_store_next(weir_store *store, struct weir_lease *lease, bool *more,
                                  struct weir_err *err);
 /* True when next would not wait. */

@@ -42,7 +42,7 @@ struct weir_layer_state {
 
 /* The step that runs: records in the order given are first those resident, then those missing. */
 struct weir_step {
-    bool is_running;
+    bool is_running, is_prompt;
     uint32_t layer;
     uint32_t *records; /* [record_max], as given */
     uint32_t count;
@@ -132,6 +132,13 @@ bool weir_store_submit(struct weir_store *store, uint32_t slot, uint32_t until,
                        uint64_t budget_bytes);
 /* The same for the slots in step.reading. True when all their slices were submitted. */
 bool weir_store_submit_step(struct weir_store *store);
+/* The same, and the device learns of it with the next flush. */
+bool weir_store_queue_step(struct weir_store *store);
+/* Few of the slots in step.reading have slices to submit: another record may have one. */
+bool weir_store_may_start(const struct weir_store *store);
+/* Give missing records slots and submit what the running step waits for, and when all of that was
+ * submitted, what look-ahead may read. */
+void weir_store_advance(struct weir_store *store);
 /* The slot has no record any more. */
 void weir_store_empty_slot(struct weir_store *store, uint32_t slot);
 /* Empty the slots in step.reading of which no slice was submitted. The others are read whole. */

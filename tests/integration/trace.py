@@ -125,6 +125,12 @@ def test_replay_counts(folder):
     table = weir("trace", "replay", path, "--policy", "lru", "--fraction", "0.25").stdout
     rate = weir_json("trace", "replay", path, "--policy", "lru", "--fraction", "0.25")["results"]
     check(len(rate) == 1 and f"{100 * rate[0]['hit_rate']:.1f}" in table and "decayed" not in table, table)
+    # Three texts of ten tokens, three of which warm the cache; an expert that several use counts once.
+    found = weir_json("trace", "replay", path, "--policy", "lru", "--fraction", "0.25", "--together", 3)
+    check(found["accesses"] < 21 * N_LAYER * N_USED and
+          abs(found["reads_per_token"] - (found["accesses"] - found["hits"]) / 21) < 1e-9, f"three texts together: {found}")
+    done = weir("trace", "replay", path, "--together", 31)
+    check(done.returncode == 1 and "30 tokens" in done.stderr and "31" in done.stderr, f"{done.returncode}: {done.stderr}")
     whole = weir_json("trace", "replay", path, "--fraction", 1, "--policy", "decayed")["results"][0]
     check(whole["slots"] == N_EXPERT and whole["hit_rate"] > 0.5, f"all experts resident: {whole}")
 

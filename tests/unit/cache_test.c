@@ -7,37 +7,7 @@
 
 #include <cmocka.h>
 
-#include "store/cache.h"
-#include "weir_bench.h"
-
-enum { LAYERS = 3, EXPERTS = 24, USED = 4, TOKENS = 300 };
-
-static uint16_t experts[TOKENS][LAYERS][USED];
-
-/* Text-like routing: each layer has favourites that change every 40 tokens. */
-static struct weir_trace make_trace(uint64_t seed)
-{
-    for (uint32_t token = 0; token < TOKENS; token++)
-        for (uint32_t layer = 0; layer < LAYERS; layer++)
-            for (uint32_t rank = 0; rank < USED;) {
-                const uint32_t topic = token / 40 * 5 + layer;
-                const bool is_favourite = weir_random_unit(&seed) < 0.7;
-                const uint32_t draw = (uint32_t)weir_random_next(&seed);
-                const uint16_t expert =
-                    (uint16_t)((is_favourite ? topic + draw % 7 : draw) % EXPERTS);
-                bool is_new = true;
-                for (uint32_t before = 0; before < rank; before++)
-                    is_new = is_new && experts[token][layer][before] != expert;
-                if (is_new)
-                    experts[token][layer][rank++] = expert;
-            }
-    return (struct weir_trace){.n_layer = LAYERS,
-                               .n_expert = EXPERTS,
-                               .n_expert_used = USED,
-                               .n_token = TOKENS,
-                               .n_prompt_token = 30,
-                               .experts = &experts[0][0][0]};
-}
+#include "cache_toy.h"
 
 static double replay_shared(const struct weir_trace *trace, const char *policy, bool pool,
                             double share)
@@ -281,38 +251,6 @@ static void steps_are_told_by_the_ids_of_the_trace(void **state)
                      WEIR_OK);
 }
 
-struct toy {
-    struct weir_mem mem;
-    struct weir_cache cache;
-};
-
-static void open_toy(struct toy *toy, const struct weir_policy *policy, uint32_t records,
-                     uint32_t slots)
-{
-    const struct weir_cache_layer layer = {.record_count = records, .set = 0};
-    const struct weir_cache_config config = {
-        .policy = policy, .layer_count = 1, .layers = &layer, .set_count = 1, .set_slots = &slots};
-    weir_mem_init(&toy->mem);
-    weir_cache_layout(&toy->cache, &toy->mem, &config);
-    assert_int_equal(weir_mem_open(&toy->mem, NULL), WEIR_OK);
-    weir_cache_layout(&toy->cache, &toy->mem, &config);
-}
-
-/* One record used by a step of its own; the record that gave up its slot. */
-static uint32_t use(struct toy *toy, uint32_t record)
-{
-    uint32_t victim = WEIR_NO_RECORD;
-    weir_cache_begin(&toy->cache, 0, &record, 1);
-    uint32_t slot = weir_cache_find(&toy->cache, 0, record);
-    if (slot == WEIR_NO_SLOT)
-        slot = weir_cache_claim(&toy->cache, 0, record, &victim);
-    else
-        weir_cache_hold(&toy->cache, slot);
-    weir_cache_let_go(&toy->cache, slot);
-    weir_cache_end(&toy->cache);
-    return victim;
-}
-
 static void decayed_counts_order_by_count_then_use_then_index(void **state)
 {
     struct toy toy;
@@ -436,7 +374,7 @@ static void held_slots_are_never_victims(void **state)
     open_toy(&toy, &weir_policy_lru, 6, 2);
     use(&toy, 0);
     use(&toy, 1);
-    weir_cache_begin(&toy.cache, 0, records, 2);
+    weir_cache_begin(&toy.cache, 0, &(struct weir_uses){.records = records, .count = 2});
     const uint32_t first = weir_cache_claim(&toy.cache, 0, 3, &victim);
     assert_int_equal(victim, 0);
     assert_int_not_equal(weir_cache_claim(&toy.cache, 0, 4, &victim), WEIR_NO_SLOT);
@@ -483,6 +421,10 @@ static void what_makes_no_sense_is_refused(void **state)
     config = (struct weir_replay_config){.policy = "lru", .expert_share = 0.0};
     assert_int_equal(weir_trace_replay(&trace, &config, &result, NULL, NULL, NULL), WEIR_ERR_ARG);
     config.expert_share = 0.5;
+    config.n_together = TOKENS - 30 + 1;
+    assert_int_equal(weir_trace_replay(&trace, &config, &result, NULL, NULL, NULL), WEIR_ERR_ARG);
+    config.n_together = TOKENS - 30;
+    assert_int_equal(weir_trace_replay(&trace, &config, &result, NULL, NULL, NULL), WEIR_OK);
     trace.n_expert = 4;
     assert_int_equal(weir_trace_replay(&trace, &config, &result, NULL, NULL, NULL), WEIR_ERR_ARG);
 }

@@ -23,7 +23,7 @@ static bool run_step(struct toy *toy, uint32_t layer, const uint32_t *records, u
 {
     struct weir_err err = {0};
     bool more = true;
-    weir_store_begin(toy->store, layer, records, count);
+    begin_rows(toy, layer, records, count);
     const uint32_t next = (layer + 1) % LAYERS;
     const uint32_t further = (layer + 2) % LAYERS;
     if (expected_count > 0)
@@ -238,7 +238,7 @@ static void a_step_gives_up_only_its_own_layers_wrong_guesses(void **state)
 /* A step that needs nothing: after it the device has the time that pace says. */
 static void give_time(struct toy *toy)
 {
-    weir_store_begin(toy->store, 0, NULL, 0);
+    begin_rows(toy, 0, NULL, 0);
     weir_store_end(toy->store);
 }
 

@@ -16,7 +16,7 @@ static enum weir_status step_once(struct toy *toy, uint32_t layer, const uint32_
     uint32_t held_count = 0, leased = 0;
     enum weir_status status = WEIR_OK;
     bool more = true;
-    weir_store_begin(toy->store, layer, records, count);
+    begin_rows(toy, layer, records, count);
     while (status == WEIR_OK && more) {
         struct weir_lease lease;
         status = weir_store_next(toy->store, &lease, &more, err);

@@ -32,7 +32,7 @@ static void run_step(struct toy *toy, uint32_t count, uint32_t hold_max)
     const uint32_t layer = draw(toy, 0, LAYERS - 1);
     count = (uint32_t)weir_min(count, toy->layers[layer].record_count);
     draw_records(toy, layer, records, count);
-    weir_store_begin(toy->store, layer, records, count);
+    begin_step(toy, layer, records, count);
     for (;;) {
         assert_int_equal(weir_store_next(toy->store, &held[held_count], &more, NULL), WEIR_OK);
         if (!more)
@@ -131,7 +131,7 @@ static void use_all_slots(struct toy *toy)
             uint32_t records[RECORDS_MAX];
             for (uint32_t record = 0; record < RECORDS_MAX; record++)
                 records[record] = record;
-            weir_store_begin(toy->store, layer, records, toy->layers[layer].slot_count);
+            begin_step(toy, layer, records, toy->layers[layer].slot_count);
             while (weir_store_next(toy->store, &lease, &more, NULL) == WEIR_OK && more)
                 weir_store_release(toy->store, &lease);
             assert_false(more);

@@ -1,5 +1,5 @@
 /* store_test.c - leases hold the file's bytes, and residency is as a plain simulation says. */
-#include "store/store.h"
+#include "store/store_internal.h"
 
 #include "store_toy.h"
 
@@ -49,13 +49,16 @@ static void step_as_simulated(struct toy *toy)
     uint32_t missing[RECORDS_MAX], missing_count = 0;
     draw_records(toy, layer, records, count);
     const uint32_t hit_count = reference_step(toy, layer, records, count, hits);
-    weir_store_begin(toy->store, layer, records, count);
+    begin_step(toy, layer, records, count);
     lease_all(toy, layer, count, draw(toy, 1, count + 1), order);
     weir_store_end(toy->store);
-    for (uint32_t index = 0; index < hit_count; index++) /* resident first, as given */
-        assert_int_equal(order[index], hits[index]);
-    for (uint32_t index = 0; index < count; index++) {
+    for (uint32_t index = 0, hit = 0; index < count;
+         index++) { /* resident ones as given, and ... */
         assert_true(is_among(records, count, order[index]));
+        if (is_among(hits, hit_count, order[index]))
+            assert_int_equal(order[index], hits[hit++]);
+        else if (count <= toy->config.step_max) /* ... before all others */
+            assert_int_equal(hit, hit_count);
         if (!is_among(hits, hit_count, records[index]))
             missing[missing_count++] = records[index];
     }
@@ -93,7 +96,7 @@ static void a_step_larger_than_the_slots_slides_through_them(void **state)
             const uint32_t count = draw(&toy, slot_count, toy.layers[layer].record_count);
             draw_records(&toy, layer, records, count);
             weir_store_stats_get(toy.store, &before);
-            weir_store_begin(toy.store, layer, records, count);
+            begin_rows(&toy, layer, records, count);
             lease_all(&toy, layer, count, draw(&toy, 1, slot_count - 1), order);
             weir_store_end(toy.store);
             weir_store_stats_get(toy.store, &after);
@@ -119,7 +122,7 @@ static void a_step_may_end_early_and_a_store_close_within_it(void **state)
             struct weir_lease lease;
             bool more = false;
             draw_records(&toy, layer, records, count);
-            weir_store_begin(toy.store, layer, records, count);
+            begin_rows(&toy, layer, records, count);
             for (uint32_t index = draw(&toy, 0, 2); index > 0; index--) {
                 assert_int_equal(weir_store_next(toy.store, &lease, &more, NULL), WEIR_OK);
                 assert_true(more);
@@ -128,12 +131,40 @@ static void a_step_may_end_early_and_a_store_close_within_it(void **state)
             }
             weir_store_end(toy.store);
             draw_records(&toy, layer, records, 2); /* a whole step works as ever */
-            weir_store_begin(toy.store, layer, records, 2);
+            begin_rows(&toy, layer, records, 2);
             lease_all(&toy, layer, 2, 1, order);
             weir_store_end(toy.store);
         }
         draw_records(&toy, 0, records, 2);
-        weir_store_begin(toy.store, 0, records, 2);
+        begin_rows(&toy, 0, records, 2);
+        close_toy(&toy);
+    }
+}
+
+/* Of a long step what was read is computed first, so that its slots are free for other reads. */
+static void a_long_step_leases_first_what_has_landed(void **state)
+{
+    enum { SLOTS = 6, COUNT = 12 };
+    (void)state;
+    for (size_t variant = 0; variant < WEIR_COUNT(variants); variant++) {
+        struct toy toy;
+        uint32_t records[RECORDS_MAX], order[RECORDS_MAX];
+        struct weir_lease lease;
+        bool more = false;
+        open_toy(&toy, &variants[variant], variant + 77, SLOTS, 12);
+        draw_records(&toy, 0, records, COUNT);
+        begin_step(&toy, 0, records, 2);
+        lease_all(&toy, 0, 2, 1, order);
+        weir_store_end(toy.store);
+        begin_step(&toy, 0, records, COUNT);
+        while (toy.store->step.landed_count == 0)
+            weir_store_poll(toy.store);
+        assert_int_equal(weir_store_next(toy.store, &lease, &more, NULL), WEIR_OK);
+        assert_true(more);
+        assert_false(is_among(records, 2, lease.record));
+        weir_store_release(toy.store, &lease);
+        lease_all(&toy, 0, COUNT - 1, 1, order);
+        weir_store_end(toy.store);
         close_toy(&toy);
     }
 }
@@ -148,7 +179,7 @@ static void a_step_that_ends_early_begins_no_more_reads(void **state)
         uint32_t records[RECORDS_MAX];
         open_toy(&toy, &variants[2], seed, 12, 20);
         draw_records(&toy, 0, records, 12);
-        weir_store_begin(toy.store, 0, records, 12);
+        begin_rows(&toy, 0, records, 12);
         weir_store_end(toy.store);
         weir_store_stats_get(toy.store, &stats);
         assert_in_range(stats.reads, 1, toy.io->config.depth);
@@ -270,6 +301,7 @@ int main(void)
         cmocka_unit_test(steps_read_and_keep_what_the_simulation_does),
         cmocka_unit_test(a_step_larger_than_the_slots_slides_through_them),
         cmocka_unit_test(a_step_may_end_early_and_a_store_close_within_it),
+        cmocka_unit_test(a_long_step_leases_first_what_has_landed),
         cmocka_unit_test(a_step_that_ends_early_begins_no_more_reads),
         cmocka_unit_test(fill_reads_until_the_slots_are_full_and_steps_go_on),
         cmocka_unit_test(fill_stops_when_told_and_goes_on_when_asked_again),

@@ -134,6 +134,29 @@ static inline void draw_records(struct toy *toy, uint32_t layer, uint32_t *recor
     }
 }
 
+/* A step of one row. */
+static inline void begin_step(struct toy *toy, uint32_t layer, const uint32_t *records,
+                              uint32_t count)
+{
+    weir_store_begin(toy->store, layer, &(struct weir_uses){.records = records, .count = count});
+}
+
+/* Of one or of several, of a prompt or not. */
+static inline void begin_rows(struct toy *toy, uint32_t layer, const uint32_t *records,
+                              uint32_t count)
+{
+    uint32_t row_counts[RECORDS_MAX];
+    const uint32_t n_row = draw(toy, 1, 3);
+    for (uint32_t index = 0; index < count; index++)
+        row_counts[index] = draw(toy, 1, n_row);
+    weir_store_begin(toy->store, layer,
+                     &(struct weir_uses){.records = records,
+                                         .row_counts = row_counts,
+                                         .count = count,
+                                         .n_row = n_row,
+                                         .is_prompt = draw(toy, 0, 1) == 0});
+}
+
 static inline bool is_among(const uint32_t *records, uint32_t count, uint32_t record)
 {
     for (uint32_t index = 0; index < count; index++)
