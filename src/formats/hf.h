@@ -72,6 +72,7 @@ struct hf_family {
     bool has_half_pairs;      /* rope turns pairs half a head apart, where GGUF has neighbours */
     bool has_grouped_heads;   /* value heads of delta nets are in groups, where GGUF has turns */
     bool scales_scores;       /* YaRN's mscale_all_dim is of the scores (hf_rope.c) */
+    bool rope_is_exact;       /* YaRN's corners are not rounded: what its GGUF files mean */
     double rope_base;         /* what absence means; 0: 10000 */
     double rope_share;        /* of a head that is turned: the same; 0: 1 */
     /* Each table ends with a row without a name. Rows of a table hide those of the same name in

@@ -262,3 +262,32 @@ const struct hf_key weir_hf_cohere_keys[] = {
      .when = "!mlp_layer_types"},
     {0},
 };
+
+/* ---- gpt_oss --------------------------------------------------------------------------------- */
+
+const struct hf_key weir_hf_oss_keys[] = {
+    {.name = "intermediate_size", .carry = HF_COUNT, .key = "feed_forward_length"},
+    {.name = "intermediate_size", .carry = HF_COUNT, .key = "expert_feed_forward_length"},
+    {.name = "experts_per_token", .carry = HF_COUNT, .key = "expert_used_count"},
+    {.name = "layer_types",
+     .carry = HF_LAYERS,
+     .key = "attention.sliding_window_pattern",
+     .word = "sliding_attention"},
+    {.name = "swiglu_limit", .carry = HF_REAL, .key = "swiglu_clamp_exp"},
+    {.name = "swiglu_alpha", .carry = HF_ON, .on = 1.702},
+    {.name = "initial_context_length"}, /* rope_scaling has it too */
+    {0},
+};
+
+const struct hf_tensor weir_hf_oss_tensors[] = {
+    {LAYER "self_attn.sinks", BLOCK "attn_sinks.weight", HF_PLAIN},
+    {LAYER "mlp.router.weight", BLOCK "ffn_gate_inp.weight", HF_PLAIN},
+    {LAYER "mlp.router.bias", BLOCK "ffn_gate_inp.bias", HF_PLAIN},
+    {LAYER "mlp.experts.gate_up_proj_blocks", BLOCK "ffn_gate_up_exps.weight", HF_TURNS},
+    {LAYER "mlp.experts.gate_up_proj_bias", BLOCK "ffn_gate_up_exps.bias", HF_TURNS},
+    {LAYER "mlp.experts.down_proj_blocks", BLOCK "ffn_down_exps.weight", HF_PLAIN},
+    {LAYER "mlp.experts.down_proj_bias", BLOCK "ffn_down_exps.bias", HF_PLAIN},
+    {LAYER "mlp.experts.gate_up_proj", NULL, HF_TURNED}, /* whole, as it is trained */
+    {LAYER "mlp.experts.down_proj", NULL, HF_TURNED},
+    {0},
+};

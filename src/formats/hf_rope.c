@@ -36,6 +36,7 @@ static const struct rope_row {
     {"yarn", "mscale", HF_REAL, NULL},
     {"yarn", "mscale_all_dim", HF_REAL, NULL},
     {"yarn", "llama_4_scaling_beta", HF_REAL, "attention.temperature_scale"},
+    {"yarn", "truncate", HF_FLAG, NULL},
     {"llama3", "factor", HF_REAL, NULL},
     {"llama3", "low_freq_factor", HF_REAL, NULL},
     {"llama3", "high_freq_factor", HF_REAL, NULL},
@@ -136,14 +137,18 @@ static enum weir_status carry_member(const struct rope *rope, const struct rope_
 {
     uint64_t count = 0;
     double real = 0.0;
+    bool flag = false;
     const struct hf_config *config = rope->config;
     const bool is_right = row->carry == HF_IDLE    ? true
                           : row->carry == HF_COUNT ? weir_json_u64(value, &count)
+                          : row->carry == HF_FLAG  ? weir_json_bool(value, &flag)
                                                    : weir_json_f64(value, &real);
     if (!is_right)
         return WEIR_FAIL(config->err, WEIR_ERR_FORMAT, "%s: %s.%s: wanted %s, found %.*s",
                          config->path, rope->place, row->name,
-                         row->carry == HF_COUNT ? "a whole number" : "a number",
+                         row->carry == HF_COUNT  ? "a whole number"
+                         : row->carry == HF_FLAG ? "true or false"
+                                                 : "a number",
                          (int)weir_min(40, (uint64_t)(value.end - value.start)), value.start);
     if (row->key == NULL)
         return WEIR_OK;
@@ -429,6 +434,25 @@ static enum weir_status check_kinds(const struct hf_config *config)
 
 /* ---- all of it ------------------------------------------------------------------------------- */
 
+/* Whether YaRN's corners are rounded is what a family does, and no key. */
+static enum weir_status check_corners(const struct rope *rope)
+{
+    const struct weir_json value = member_of(rope, "truncate");
+    const bool is_exact = rope->config->family->rope_is_exact;
+    bool is_rounded = true;
+    weir_json_bool(value, &is_rounded);
+    if (is_rounded != is_exact)
+        return WEIR_OK;
+    return WEIR_FAIL(rope->config->err, WEIR_ERR_UNSUPPORTED,
+                     "%s: %s.truncate: corners that are %srounded are not built in for family %s: "
+                     "wanted %s, found %s",
+                     rope->config->path, rope->place, is_exact ? "" : "not ",
+                     rope->config->family->model_type, is_exact ? "false" : "true",
+                     weir_json_kind(value) == WEIR_JSON_NONE ? "none"
+                     : is_rounded                            ? "true"
+                                                             : "false");
+}
+
 /* What a kind of scaling has beside its members. */
 static enum weir_status put_scaling(const struct rope *rope, const struct turn *turn)
 {
@@ -441,7 +465,10 @@ static enum weir_status put_scaling(const struct rope *rope, const struct turn *
     WEIR_TRY(weir_hf_put_text(rope->writer, "rope.scaling.type", rope->type));
     if (strcmp(rope->type, "longrope") == 0)
         return make_longrope(rope, turn);
-    return strcmp(rope->type, "yarn") == 0 ? put_magnitude(rope) : WEIR_OK;
+    if (strcmp(rope->type, "yarn") != 0)
+        return WEIR_OK;
+    WEIR_TRY(check_corners(rope));
+    return put_magnitude(rope);
 }
 
 enum weir_status weir_hf_rope_read(struct hf_config *config, struct hf_key_writer *writer)

@@ -31,12 +31,14 @@ extern const struct hf_key weir_hf_exaone_keys[];
 extern const struct hf_key weir_hf_bailing_keys[];
 extern const struct hf_key weir_hf_afmoe_keys[];
 extern const struct hf_key weir_hf_cohere_keys[];
+extern const struct hf_key weir_hf_oss_keys[];
 extern const struct hf_tensor weir_hf_granite_tensors[];
 extern const struct hf_tensor weir_hf_ernie_tensors[];
 extern const struct hf_tensor weir_hf_hunyuan_tensors[];
 extern const struct hf_tensor weir_hf_exaone_tensors[];
 extern const struct hf_tensor weir_hf_bailing_tensors[];
 extern const struct hf_tensor weir_hf_afmoe_tensors[];
+extern const struct hf_tensor weir_hf_oss_tensors[];
 
 #define HF_LAYER "model.layers.#."
 #define HF_BLOCK "blk.#."

@@ -122,6 +122,7 @@ static const struct weir_family families[] = {
      .parts = EXPERTS | SINKS | QKV_BIAS | FULL_BIAS | LATE_NORM | UNTIED,
      .gating = WEIR_GATING_SOFTMAX_OF_CHOSEN,
      .unit = {.glu = WEIR_GLU_OAI, .limit = 7.0f},
+     .limited = WEIR_GLU_OAI,
      .attention = {.has_windows = true, .window_period = 2, .rope_is_exact = true}},
     {.name = "granite",
      .models = "Granite 3 dense",

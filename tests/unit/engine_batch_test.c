@@ -133,10 +133,21 @@ static void run_together(const struct golden *golden, struct text texts[TEXTS],
 
 static void company_changes_no_bit(void **state)
 {
-    static const char *const names[] = {"qwen3moe",      "olmoe",     "qwen2moe",  "llama",
-                                        "gpt-oss",       "gemma4",    "llama4",    "phi3-short",
-                                        "deepseek2",     "qwen35moe", "qwen3next", "llama-mixtral",
-                                        "glm4moe-groups"};
+    static const char *const names[] = {"qwen3moe",
+                                        "olmoe",
+                                        "qwen2moe",
+                                        "llama",
+                                        "gpt-oss",
+                                        "gemma4",
+                                        "llama4",
+                                        "phi3-short",
+                                        "deepseek2",
+                                        "qwen35moe",
+                                        "qwen3next",
+                                        "llama-mixtral",
+                                        "glm4moe-groups",
+                                        "directories/gpt-oss",
+                                        "directories/qwen3moe-nvfp4"};
 #if defined(__SANITIZE_THREAD__) /* minutes */
     enum { STEP = 4 };
 #else

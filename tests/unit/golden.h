@@ -45,7 +45,9 @@ static inline bool golden_open(struct golden *golden, const char *name)
     size_t bytes = 0;
     memset(golden, 0, sizeof(*golden));
     snprintf(golden->name, sizeof(golden->name), "%.63s", name);
-    snprintf(golden->model_path, sizeof(golden->model_path), "tests/golden/%.63s/model.gguf", name);
+    const bool is_file = strncmp(name, "directories/", strlen("directories/")) != 0;
+    snprintf(golden->model_path, sizeof(golden->model_path), "tests/golden/%.63s%s", name,
+             is_file ? "/model.gguf" : "");
     snprintf(path, sizeof(path), "tests/golden/%.63s/ids.txt", name);
     char *text = golden_read(path, &bytes);
     if (text == NULL)

@@ -61,7 +61,7 @@ static void logits_equal_transformers(void **state)
     static const char *const levels[] = {"ref", NULL};
     char names[GOLDEN_FOLDERS_MAX][64];
     const size_t count = list_directories(names);
-    assert_true(count >= 47);
+    assert_true(count >= 48);
     for (size_t index = 0; index < count; index++) {
         struct golden golden;
         open_directory(&golden, names[index]);
@@ -149,7 +149,7 @@ static void logits_are_near_those_of_a_gguf_file_of_the_same_values(void **state
 {
     (void)state;
     static const char *const names[] = {"qwen3moe-int4", "qwen3moe-int4-rows", "qwen3moe-nvfp4",
-                                        "qwen3moe-modelopt"};
+                                        "qwen3moe-modelopt", "gpt-oss"};
     for (size_t index = 0; index < sizeof(names) / sizeof(names[0]); index++) {
         struct golden golden;
         char path[256];
@@ -169,11 +169,11 @@ static void logits_are_near_those_of_a_gguf_file_of_the_same_values(void **state
 static void streamed_equals_resident(void **state)
 {
     (void)state;
-    static const char *const names[] = {"qwen3moe-narrow",   "olmoe",          "qwen3moe-bf16",
-                                        "qwen3moe-fp8",      "qwen35moe",      "gemma4",
-                                        "granitemoe-shared", "deepseek2",      "qwen3moe-int4",
-                                        "qwen3moe-nvfp4",    "qwen3moe-mxfp4", "qwen3moe-modelopt",
-                                        "qwen3moe-int4-rows"};
+    static const char *const names[] = {"qwen3moe-narrow",    "olmoe",          "qwen3moe-bf16",
+                                        "qwen3moe-fp8",       "qwen35moe",      "gemma4",
+                                        "granitemoe-shared",  "deepseek2",      "qwen3moe-int4",
+                                        "qwen3moe-nvfp4",     "qwen3moe-mxfp4", "qwen3moe-modelopt",
+                                        "qwen3moe-int4-rows", "gpt-oss"};
     for (size_t index = 0; index < sizeof(names) / sizeof(names[0]); index++) {
         struct golden golden;
         open_directory(&golden, names[index]);

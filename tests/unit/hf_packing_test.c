@@ -151,6 +151,62 @@ static void codes_scales_and_factors_are_told_apart(void **state)
     weir_manifest_close(&manifest);
 }
 
+/* Row r of gate is row 2 r of what both share, row r of up the one behind it. */
+static void rows_that_take_turns_are_one_slice(void **state)
+{
+    (void)state;
+    struct weir_model *model;
+    weir_manifest *manifest;
+    struct weir_err err;
+    struct weir_store_layer layer;
+    load("gpt-oss");
+    if (describe(&manifest, &model, &err) != WEIR_OK)
+        fail_msg("%s", err.text);
+    are_dims(manifest, "blk.0.ffn_gate_up_exps.weight", 32, 128, 3);
+    are_dims(manifest, "blk.0.ffn_gate_up_exps.scales", 1, 128, 3);
+    const struct weir_weight *gate = &model->layers[0].network.expert_gate;
+    const struct weir_weight *up = &model->layers[0].network.expert_up;
+    assert_true(gate->rows == 64 && gate->row_bytes == 32 && gate->matrix_bytes == 2048);
+    assert_true(gate->lead_bytes == 0 && up->lead_bytes == 16 && up->offset == gate->offset);
+    assert_true(gate->scales.lead_bytes == 0 && up->scales.lead_bytes == 1);
+    assert_true(up->scales.row_bytes == 2 && up->scales.type == WEIR_SCALE_E8M0);
+    assert_true(up->bias.first == 1 && up->bias.step == 2 && up->bias.cols == 64);
+    weir_model_store_layer(model, 0, &layer);
+    assert_int_equal(layer.slice_count, 4);
+    assert_int_equal(layer.head_count, 2);
+    uint64_t bytes = 0;
+    for (uint32_t slice = 0; slice < layer.slice_count; slice++)
+        bytes += layer.slice[slice].bytes;
+    assert_int_equal(model->expert_bytes, 2 * 3 * bytes); /* each counted once */
+    weir_model_destroy(&model);
+    weir_manifest_close(&manifest);
+}
+
+static void what_gpt_oss_may_not_have_is_named(void **state)
+{
+    (void)state;
+    const enum weir_status unsupported = WEIR_ERR_UNSUPPORTED;
+    const char *const up = "model.layers.0.mlp.experts.gate_up_proj_blocks";
+    const char *const scales = "model.layers.0.mlp.experts.gate_up_proj_scales";
+    is_header_refused("gpt-oss", up, "[3,128,1,16]", "[3,128,2,8]", WEIR_ERR_FORMAT,
+                      WORDS("gate_up_proj_blocks", "the last of 16", "the last of 8"));
+    is_header_refused("gpt-oss", up, "[3,128,1,16]", "[3,128,16]", WEIR_ERR_FORMAT,
+                      WORDS("gate_up_proj_blocks", "wanted 4 dimensions", "found 3"));
+    is_header_refused("gpt-oss", scales, "[3,128,1]", "[3,64,2]", WEIR_ERR_FORMAT,
+                      WORDS("blk.0.ffn_gate_up_exps.scales", "dimension 0 must be 1, found 2"));
+    is_header_refused("gpt-oss", up, "_blocks", "", unsupported,
+                      WORDS("gate_up_proj", "columns by rows"));
+    load("gpt-oss");
+    change_config("\"truncate\": false", "\"truncate\": true");
+    is_refused(unsupported, WORDS("truncate", "wanted false, found true"));
+    load("gpt-oss");
+    change_config("\"truncate\": false", "\"beta_slow\": 1.0");
+    is_refused(unsupported, WORDS("truncate", "wanted false, found none"));
+    load("gpt-oss");
+    change_config("\"swiglu_alpha\": 1.702", "\"swiglu_alpha\": 1.5");
+    is_refused(unsupported, WORDS("swiglu_alpha", "1.702", "1.5"));
+}
+
 static void shapes_that_disagree_are_named(void **state)
 {
     (void)state;
@@ -218,6 +274,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(codes_scales_and_factors_are_told_apart),
+        cmocka_unit_test(rows_that_take_turns_are_one_slice),
+        cmocka_unit_test(what_gpt_oss_may_not_have_is_named),
         cmocka_unit_test(shapes_that_disagree_are_named),
         cmocka_unit_test(types_that_are_not_the_packings_are_named),
         cmocka_unit_test(what_quantization_config_says_is_read_or_refused),
