@@ -8,7 +8,7 @@
 #include "model/model.h"
 
 static const struct word {
-    unsigned part;
+    weir_parts part;
     const char *text;
 } words[] = {
     {WEIR_PART_DENSE, "dense network"},
@@ -44,7 +44,7 @@ static const char *const gatings[] = {
 };
 
 /* False when a part has no word here. */
-static bool print_parts(unsigned parts)
+static bool print_parts(weir_parts parts)
 {
     const char *between = "";
     for (size_t row = 0; row < WEIR_COUNT(words); row++) {

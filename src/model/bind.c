@@ -117,7 +117,7 @@ static bool has_tensor(const struct weir_model *model, uint32_t layer_index, con
 }
 
 /* The parts of a layer's mixer. */
-static unsigned mixer_parts(const struct weir_model *model, uint32_t layer_index)
+static weir_parts mixer_parts(const struct weir_model *model, uint32_t layer_index)
 {
     const struct weir_mixer *mixer = &model->layers[layer_index].mixer;
     const struct weir_latent_shape *latent = &mixer->latent.shape;
@@ -146,15 +146,15 @@ static bool has_experts(const struct weir_binding *binding)
 
 /* The parts that a layer has: its family's, its mixer's, and of those that the family may have the
  * ones with a tensor in the layer. */
-static unsigned find_parts(struct weir_binding *binding)
+static weir_parts find_parts(struct weir_binding *binding)
 {
     const struct weir_family *family = binding->model->family;
     const bool is_routed = weir_layer_has_experts(binding->layer);
-    const unsigned network = is_routed ? WEIR_PART_EXPERTS : WEIR_PART_DENSE;
-    const unsigned never = is_routed ? WEIR_PART_DENSE : WEIR_PART_EXPERTS;
-    const unsigned always =
+    const weir_parts network = is_routed ? WEIR_PART_EXPERTS : WEIR_PART_DENSE;
+    const weir_parts never = is_routed ? WEIR_PART_DENSE : WEIR_PART_EXPERTS;
+    const weir_parts always =
         family->parts | network | mixer_parts(binding->model, binding->layer_index);
-    unsigned found = always & ~never;
+    weir_parts found = always & ~never;
     binding->parts = (always | family->may) & ~never;
     for (size_t row = 0; row < weir_layer_role_count; row++) {
         const struct weir_role *role = &weir_layer_roles[row];

@@ -11,7 +11,7 @@ struct weir_binding {
     struct weir_model *model;
     struct weir_layer *layer; /* NULL: the model itself */
     uint32_t layer_index;
-    unsigned parts;       /* that it has */
+    weir_parts parts;     /* that it has */
     uint32_t bound_count; /* tensors that have a use */
 };
 
@@ -51,6 +51,6 @@ enum weir_status weir_bind_companions(struct weir_binding *binding, const struct
 bool weir_model_skips(const struct weir_model *model, const char *name);
 /* Whether the name is one of a role of something that has these parts, or of what may go with it.
  * suffix: without "blk.N."; is_layer: it had that. */
-bool weir_is_bound_name(const char *suffix, bool is_layer, unsigned parts);
+bool weir_is_bound_name(const char *suffix, bool is_layer, weir_parts parts);
 
 #endif

@@ -462,7 +462,7 @@ enum weir_status weir_bind_companions(struct weir_binding *binding, const struct
 
 /* ---- names ----------------------------------------------------------------------------------- */
 
-static bool is_role_name(const char *suffix, bool is_layer, unsigned parts)
+static bool is_role_name(const char *suffix, bool is_layer, weir_parts parts)
 {
     const struct weir_role *roles = is_layer ? weir_layer_roles : weir_model_roles;
     const size_t count = is_layer ? weir_layer_role_count : weir_model_role_count;
@@ -476,7 +476,7 @@ static bool is_role_name(const char *suffix, bool is_layer, unsigned parts)
     return false;
 }
 
-bool weir_is_bound_name(const char *suffix, bool is_layer, unsigned parts)
+bool weir_is_bound_name(const char *suffix, bool is_layer, weir_parts parts)
 {
     static const char *const words[] = {"bias", "scale", "scales", "input_scale"};
     const char *dot = strrchr(suffix, '.');

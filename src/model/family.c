@@ -25,7 +25,7 @@
 #define KEYS_AS_VALUES WEIR_PART_KEYS_AS_VALUES
 #define FULL_BIAS WEIR_PART_FULL_BIAS
 #define FUSED_UP WEIR_PART_FUSED_UP
-#define BESIDE (unsigned)WEIR_PART_BESIDE
+#define BESIDE WEIR_PART_BESIDE
 
 /* By name. */
 static const struct weir_family families[] = {

@@ -41,6 +41,6 @@ enum weir_status weir_key_bool(const struct weir_key_reader *reader, const char 
 
 /* Keys that no code reads: one that would change what is computed is refused unless its value says
  * that nothing changes; one that is not known is a warning. */
-enum weir_status weir_keys_check(const struct weir_key_reader *reader, unsigned parts);
+enum weir_status weir_keys_check(const struct weir_key_reader *reader, weir_parts parts);
 
 #endif

@@ -78,7 +78,7 @@ static const char *const idle_keys[] = {
  * that ends in a dot stands for all that begin with it. */
 static const struct off_key {
     const char *name;
-    unsigned unless; /* enum weir_part: a family with it gets what the key says from its tensors */
+    weir_parts unless; /* a family with it gets what the key says from its tensors */
     double off[2];
 } off_keys[] = {
     {"attention.causal", 0, {1, 1}},
@@ -166,7 +166,7 @@ static bool is_off(const weir_manifest *manifest, const char *key, const double 
     return true;
 }
 
-static enum weir_status check_key(const struct weir_key_reader *reader, unsigned parts,
+static enum weir_status check_key(const struct weir_key_reader *reader, weir_parts parts,
                                   const char *key, const char *value)
 {
     const char *suffix = key + strlen(reader->family) + 1;
@@ -191,7 +191,7 @@ static enum weir_status check_key(const struct weir_key_reader *reader, unsigned
                      key, reader->family, row->off[0], other, value);
 }
 
-enum weir_status weir_keys_check(const struct weir_key_reader *reader, unsigned parts)
+enum weir_status weir_keys_check(const struct weir_key_reader *reader, weir_parts parts)
 {
     const size_t length = strlen(reader->family);
     for (uint32_t index = 0; index < weir_manifest_key_count(reader->manifest); index++) {

@@ -51,7 +51,7 @@ const struct weir_role weir_model_roles[] = {
 #define EXPERTS WEIR_PART_EXPERTS
 #define SHARED (WEIR_PART_EXPERTS | WEIR_PART_SHARED)
 #define SHARED_GATE (SHARED | WEIR_PART_SHARED_GATE)
-#define BESIDE (SHARED | (unsigned)WEIR_PART_BESIDE)
+#define BESIDE (SHARED | WEIR_PART_BESIDE)
 #define SELECTION_BIAS (WEIR_PART_EXPERTS | WEIR_PART_SELECTION_BIAS)
 
 const struct weir_role weir_layer_roles[] = {

@@ -49,9 +49,9 @@ enum weir_dim {
 struct weir_role {
     const char *name; /* within the model, or within "blk.N." */
     enum weir_role_kind kind;
-    unsigned parts; /* needed when the layer has all of these parts */
-    bool optional;  /* used when it is there */
-    unsigned input; /* enum weir_input, of a matrix */
+    weir_parts parts; /* needed when the layer has all of these parts */
+    bool optional;    /* used when it is there */
+    unsigned input;   /* enum weir_input, of a matrix */
     enum weir_dim cols, rows;
     size_t place; /* offsetof in struct weir_model or struct weir_layer */
 };
@@ -61,7 +61,7 @@ enum { WEIR_ALIAS_MEMBERS_MAX = 3 };
 /* Another name of a layer's role; or one tensor that has several of them: rows of matrices, values
  * of vectors, one after the other. */
 struct weir_alias {
-    unsigned parts; /* only in layers that have all of these */
+    weir_parts parts; /* only in layers that have all of these */
     const char *name;
     const char *members[WEIR_ALIAS_MEMBERS_MAX]; /* names of roles of one kind */
 };
@@ -72,13 +72,13 @@ extern const struct weir_role weir_layer_roles[];
 extern const size_t weir_layer_role_count;
 /* A matrix whose bias a layer with the part needs. */
 struct weir_biased {
-    unsigned part;
+    weir_parts part;
     const char *name;
 };
 
 /* A tensor that a layer with the part may go without. */
 struct weir_waived {
-    unsigned part;
+    weir_parts part;
     const char *name;
 };
 
@@ -90,7 +90,7 @@ extern const struct weir_waived weir_waived[];
 extern const size_t weir_waived_count;
 
 /* Whether something that has these parts needs the role. */
-static inline bool weir_role_is_needed(const struct weir_role *role, unsigned parts)
+static inline bool weir_role_is_needed(const struct weir_role *role, weir_parts parts)
 {
     return (role->parts & parts) == role->parts;
 }

@@ -136,8 +136,7 @@ enum weir_status weir_shape_read(const weir_manifest *manifest, const struct wei
     const struct weir_key_reader reader = reader_of(manifest, family, err);
     memset(shape, 0, sizeof(*shape));
     WEIR_TRY(weir_keys_check(
-        &reader,
-        family->parts | (family->delta != WEIR_DELTA_NONE ? (unsigned)WEIR_PART_DELTA : 0)));
+        &reader, family->parts | (family->delta != WEIR_DELTA_NONE ? WEIR_PART_DELTA : 0)));
     WEIR_TRY(read_blocks(&reader, shape));
     WEIR_TRY(weir_key_count(&reader, "embedding_length", -1, WEIR_SHAPE_MAX, 0, &shape->d_model));
     WEIR_TRY(weir_key_count(&reader, "context_length", -1, UINT32_MAX, 0, &shape->n_ctx_train));
