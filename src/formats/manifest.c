@@ -76,7 +76,9 @@ enum weir_status weir_manifest_open(weir_manifest **out, const char *path, struc
     if (is_folder(path))
         return weir_hf_open(out, path, err);
     WEIR_TRY(weir_manifest_open_one(&manifest, path, err));
-    const enum weir_status status = weir_parts_join(manifest, err);
+    enum weir_status status = weir_parts_join(manifest, err);
+    if (status == WEIR_OK)
+        status = weir_stacks_join(manifest, err);
     if (status != WEIR_OK) {
         weir_manifest_close(&manifest);
         return status;
@@ -112,6 +114,8 @@ enum weir_status weir_manifest_parse(weir_manifest **out, const void *bytes, siz
     weir_heap_free(source.bytes);
     if (status == WEIR_OK)
         status = refuse_part(manifest, err);
+    if (status == WEIR_OK)
+        status = weir_stacks_join(manifest, err);
     if (status == WEIR_OK)
         *out = manifest;
     else

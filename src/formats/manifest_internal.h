@@ -61,12 +61,13 @@ struct weir_manifest {
     struct name_index key_index, tensor_index;
     struct weir_warnings *warnings;
 
-    /* Of a directory: what its tensors point at. */
-    char *folder; /* its path; NULL: no directory */
-    struct weir_tokenizer_json *tokenizer;
+    /* What tensors point at that no head of a file has. */
     char *names;
     struct weir_place *places;
     float *values;
+
+    char *folder;                          /* the path of a directory; NULL: it is none */
+    struct weir_tokenizer_json *tokenizer; /* of a directory */
 
     /* the vocabulary, built at the first call */
     struct weir_vocab vocab;
@@ -103,6 +104,11 @@ enum weir_status weir_parts_count(const struct weir_manifest *manifest, uint64_t
                                   struct weir_err *err);
 /* Take in the other parts of a model whose first file the manifest is; nothing when it is whole. */
 enum weir_status weir_parts_join(struct weir_manifest *manifest, struct weir_err *err);
+/* The names of the manifest's tensors anew. FORMAT names one that is there twice. */
+enum weir_status weir_tensors_index(struct weir_manifest *manifest, struct weir_err *err);
+/* Experts that are a tensor each become stacks; nothing where there are none. FORMAT names the
+ * tensor that is missing or is not like the others. */
+enum weir_status weir_stacks_join(struct weir_manifest *manifest, struct weir_err *err);
 /* A single file, whatever part of a model it is. */
 enum weir_status weir_manifest_open_one(weir_manifest **out, const char *path,
                                         struct weir_err *err);

@@ -213,8 +213,8 @@ static enum weir_status join_part(struct weir_manifest *manifest, const struct p
     return status;
 }
 
-/* Anew, for the tensors of all parts: a part that is there twice shows here at the latest. */
-static enum weir_status index_tensors(struct weir_manifest *manifest, struct weir_err *err)
+/* A part that is there twice shows here at the latest. */
+enum weir_status weir_tensors_index(struct weir_manifest *manifest, struct weir_err *err)
 {
     struct name_index *names = &manifest->tensor_index;
     weir_heap_free(names->places);
@@ -267,5 +267,5 @@ enum weir_status weir_parts_join(struct weir_manifest *manifest, struct weir_err
     for (uint64_t number = 2; number <= count; number++)
         WEIR_TRY(join_part(manifest, &name, number, err));
     WEIR_TRY(check_total(manifest, err));
-    return index_tensors(manifest, err);
+    return weir_tensors_index(manifest, err);
 }
