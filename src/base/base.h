@@ -104,6 +104,10 @@ double weir_random_unit(uint64_t *state);
 /* Ascending; none of the values is NaN. */
 void weir_sort_reals(double *values, size_t count);
 
+/* How many bytes must be left out and put in to get from one word to the other; of each the first
+ * 64. */
+uint32_t weir_edit_distance(const char *one, const char *other);
+
 /* "3G", "512M", "64K" or plain bytes; powers of 1024. False on anything else, or on overflow. */
 bool weir_parse_size(const char *text, uint64_t *bytes);
 /* "1.50 GiB", "13.2 MiB", "512 B" into out; returns out. */

@@ -1,7 +1,6 @@
 /* family.c - the family table: one row of known parts for each architecture. */
 #include "model/model.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define DENSE WEIR_PART_DENSE
@@ -237,12 +236,11 @@ const struct weir_family *weir_family_at(size_t row)
     return row < WEIR_COUNT(families) ? &families[row] : NULL;
 }
 
-const char *weir_family_list(char *out, size_t capacity)
+const struct weir_family *weir_family_nearest(const char *name)
 {
-    size_t length = 0;
-    out[0] = '\0';
-    for (size_t row = 0; row < WEIR_COUNT(families) && length < capacity; row++)
-        length += (size_t)snprintf(out + length, capacity - length, "%s%s", row == 0 ? "" : ", ",
-                                   families[row].name);
-    return out;
+    const struct weir_family *nearest = &families[0];
+    for (size_t row = 1; row < WEIR_COUNT(families); row++)
+        if (weir_edit_distance(name, families[row].name) < weir_edit_distance(name, nearest->name))
+            nearest = &families[row];
+    return nearest;
 }

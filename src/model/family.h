@@ -35,7 +35,7 @@ struct weir_family {
 const struct weir_family *weir_family_find(const char *name);
 /* The rows of the table, by name; NULL past the last. */
 const struct weir_family *weir_family_at(size_t row);
-/* "llama, olmoe, ..." for error messages. */
-const char *weir_family_list(char *out, size_t capacity);
+/* The one whose name is most like it, for messages. */
+const struct weir_family *weir_family_nearest(const char *name);
 
 #endif

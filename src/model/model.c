@@ -17,12 +17,11 @@ enum weir_status weir_model_describe(struct weir_model **out, const weir_manifes
     if (name == NULL)
         return WEIR_FAIL(err, WEIR_ERR_FORMAT, "key general.architecture is missing");
     const struct weir_family *family = weir_family_find(name);
-    if (family == NULL) {
-        char list[512];
+    if (family == NULL)
         return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
-                         "architecture \"%s\" is not built in (known: %s)", name,
-                         weir_family_list(list, sizeof(list)));
-    }
+                         "architecture \"%.64s\" is not built in; the nearest name that is: %s "
+                         "(docs/FAMILIES.md has all)",
+                         name, weir_family_nearest(name)->name);
     model = weir_heap_alloc(sizeof(*model));
     if (model == NULL)
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for the model's description");

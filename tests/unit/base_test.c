@@ -253,6 +253,28 @@ static void a_warning_is_listed_once_and_the_list_is_bounded(void **state)
     assert_int_equal(warnings.more, 1);
 }
 
+static void edits_are_counted(void **state)
+{
+    char one[200];
+    char other[200];
+    (void)state;
+    assert_int_equal(weir_edit_distance("", ""), 0);
+    assert_int_equal(weir_edit_distance("weir", "weir"), 0);
+    assert_int_equal(weir_edit_distance("", "weir"), 4);
+    assert_int_equal(weir_edit_distance("weir", ""), 4);
+    assert_int_equal(weir_edit_distance("kitten", "sitting"), 5);
+    assert_int_equal(weir_edit_distance("sitting", "kitten"), 5);
+    assert_int_equal(weir_edit_distance("qwen3_moe", "qwen3moe"), 1);
+    memset(one, 'a', sizeof(one));
+    memset(other, 'b', sizeof(other));
+    one[sizeof(one) - 1] = other[sizeof(other) - 1] = '\0';
+    assert_int_equal(weir_edit_distance(one, other), 128);
+    other[64] = '\0';
+    assert_int_equal(weir_edit_distance(one, other), 128);
+    other[63] = '\0';
+    assert_int_equal(weir_edit_distance(one, other), 127);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -266,6 +288,7 @@ int main(void)
         cmocka_unit_test(random_follows_splitmix64),
         cmocka_unit_test(reals_are_sorted_ascending),
         cmocka_unit_test(size_reads_units_of_1024),
+        cmocka_unit_test(edits_are_counted),
         cmocka_unit_test(size_refuses_what_is_none),
         cmocka_unit_test(size_is_written_for_people),
         cmocka_unit_test(clock_does_not_go_back),

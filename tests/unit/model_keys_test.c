@@ -498,8 +498,60 @@ static void more_keys_than_any_memory_holds_are_refused(void **state)
 /* Not the weights' fault, however large the largest of them is. */
 static void a_scale_that_overflows_is_named(void **state)
 {
-    static const char *const keys[] = {"qwen3moe.expert_weights_scale",
-                                       "qwen3moe.rope.scaling.attn_factor"};
+    static const struct {
+        const char *key;
+        float number;
+        const char *words;
+    } rows[] = {
+        {"rope.scaling.factor", 0.0f, "wanted a number from 0.001 to 1e+06, found 0"},
+        {"rope.scaling.factor", 1e30f, "to 1e+06, found 1e+30"},
+        {"rope.scale_linear", 0.0f, "wanted a number from 0.001 to 1e+06, found 0"},
+        {"rope.scaling.attn_factor", 1e30f, "wanted a number from 0.001 to 1000, found 1e+30"},
+        {"rope.scaling.yarn_log_multiplier", 1e30f, "found 1e+30"},
+        {"rope.scaling.yarn_log_multiplier", -1.0f, "found -1"},
+        {"rope.scaling.yarn_ext_factor", 2.0f, "wanted a number from -1 to 1, found 2"},
+        {"rope.scaling.yarn_ext_factor", -1e30f, "wanted a number from -1 to 1, found -1e+30"},
+        {"rope.scaling.yarn_beta_fast", 1e30f, "found 1e+30"},
+        {"rope.scaling.yarn_beta_slow", 0.0f, "found 0"},
+        {"rope.freq_base", 1e30f, "wanted a number from 1 to 1e+15, found 1e+30"},
+        {"rope.freq_base", 0.5f, "wanted a number from 1 to 1e+15, found 0.5"},
+        {"attention.layer_norm_rms_epsilon", 0.0f, "found 0"},
+        {"attention.layer_norm_rms_epsilon", 1e30f, "to 1, found 1e+30"},
+        {"attention.scale", 1e30f, "wanted 0, or a number from 0.0001 to 100, found 1e+30"},
+        {"attention.scale", 1e-30f, "wanted 0, or a number from 0.0001 to 100, found 1e-30"},
+        {"attention.temperature_scale", 1e30f, "found 1e+30"},
+        {"attn_logit_softcapping", 1e30f, "found 1e+30"},
+        {"final_logit_softcapping", 1e-30f, "found 1e-30"},
+        {"logit_scale", 1e30f, "wanted 0, or a number from 1e-06 to 1e+06, found 1e+30"},
+        {"logit_scale", 1e-30f, "found 1e-30"},
+        {"residual_scale", 1e30f, "found 1e+30"},
+        {"embedding_scale", -1e30f, "found -1e+30"},
+        {"expert_weights_scale", 1e30f, "wanted 0, or a number from 0.001 to 10000, found 1e+30"},
+        {"expert_weights_scale", -1.0f, "found -1"},
+    };
+    static const char *const families[] = {"qwen3moe", "deepseek2", "qwen35moe"};
+    (void)state;
+    for (size_t family = 0; family < WEIR_COUNT(families); family++) {
+        open_model(families[family]);
+        for (size_t row = 0; row < WEIR_COUNT(rows); row++) {
+            char key[128];
+            snprintf(key, sizeof(key), "%s.%s", families[family], rows[row].key);
+            expect(key, of_real(rows[row].number), REFUSED, rows[row].words);
+        }
+        close_model();
+    }
+    open_model("step35");
+    expect("step35.swiglu_clamp_exp", of_real(1e30f), REFUSED, "found 1e+30");
+    expect("step35.swiglu_clamp_exp", of_real(-1.0f), REFUSED, "found -1");
+    expect("step35.rope.freq_base_swa", of_real(1e30f), REFUSED, "found 1e+30");
+    close_model();
+}
+
+static void of_a_family_that_nobody_knows_the_nearest_is_named(void **state)
+{
+    static const struct {
+        const char *name, *nearest;
+    } rows[] = {{"qwen3_moe", "qwen3moe"}, {"gpt_oss", "gpt-oss"}, {"deepseek32", "deepseek2"}};
     (void)state;
     open_model("qwen3moe");
     for (size_t key = 0; key < WEIR_COUNT(keys); key++) {
@@ -530,7 +582,8 @@ int main(void)
         cmocka_unit_test(blocks_that_guess_further_tokens_are_known_by_their_tensors),
         cmocka_unit_test(what_would_be_computed_otherwise_is_refused_unless_it_is_off),
         cmocka_unit_test(a_key_that_nobody_knows_is_a_warning),
-        cmocka_unit_test(a_scale_that_overflows_is_named),
+        cmocka_unit_test(of_a_family_that_nobody_knows_the_nearest_is_named),
+        cmocka_unit_test(a_number_that_no_model_has_is_refused),
         cmocka_unit_test(more_keys_than_any_memory_holds_are_refused),
         cmocka_unit_test(a_number_for_each_layer_is_read_where_layers_may_differ),
     };
