@@ -224,33 +224,12 @@ static float keys_too_large(const struct weir_forward *forward, const struct wei
     return forward->config.kv_f32 || most <= F16_MAX ? 0.0f : most;
 }
 
-/* "; so is key llama.attention.scale, 1e+30": the largest of the file's keys that scale something,
- * where it is so large that no weight need be. */
-static const char *tell_large_key(const struct weir_model *model, char *out, size_t capacity)
-{
-    static const double large = 1e4;
-    double most = large;
-    out[0] = '\0';
-    for (uint32_t index = 0; index < weir_manifest_key_count(model->manifest); index++) {
-        char text[64];
-        double value = 0.0;
-        const char *key = weir_manifest_key_at(model->manifest, index, text, sizeof(text));
-        if ((strstr(key, "scale") == NULL && strstr(key, "factor") == NULL) ||
-            !weir_manifest_f64(model->manifest, key, &value) || !(fabs(value) > most))
-            continue;
-        most = fabs(value);
-        snprintf(out, capacity, "; so is key %.100s, %g", key, value);
-    }
-    return out;
-}
-
 enum weir_status weir_damage_name(struct weir_forward *forward, uint32_t layer_index,
                                   bool is_network, struct weir_err *err)
 {
     const struct weir_layer *layer = &forward->config.model->layers[layer_index];
     struct search search = {0};
     char keys[96] = "";
-    char scale[160];
     WEIR_ASSERT(layer_index < forward->shape->n_layer);
     if (is_network ? search_network(&search, forward, layer_index)
                    : search_half(&search, layer, false))
@@ -261,11 +240,10 @@ enum weir_status weir_damage_name(struct weir_forward *forward, uint32_t layer_i
                  (double)most, F16_MAX);
     return WEIR_FAIL(err, WEIR_ERR_FORMAT,
                      "layer %u: %s gives values that are not finite, though its weights are: they "
-                     "are too large (up to %.3g, in tensor %s)%s%s",
+                     "are too large (up to %.3g, in tensor %s)%s",
                      layer_index,
                      is_network ? "the feed-forward network" : weir_mixer_name(&layer->mixer),
-                     (double)search.largest, search.largest_in->name, keys,
-                     tell_large_key(forward->config.model, scale, sizeof(scale)));
+                     (double)search.largest, search.largest_in->name, keys);
 }
 
 enum weir_status weir_damage_check_embedding(const struct weir_forward *forward,
@@ -291,7 +269,6 @@ enum weir_status weir_logits_check(const struct weir_model *model, const float *
 {
     const uint32_t n_vocab = model->shape.n_vocab;
     uint32_t bad_count = 0;
-    char scale[160];
     const struct weir_vector *const vectors[] = {&model->output_norm};
     const struct weir_matrix output = weir_trunk_matrix(&model->output);
     struct search search = {0};
@@ -309,7 +286,6 @@ enum weir_status weir_logits_check(const struct weir_model *model, const float *
     }
     return WEIR_FAIL(err, WEIR_ERR_FORMAT,
                      "position %u: %u of %u logits are not finite, though their weights are: they "
-                     "are too large (up to %.3g, in tensor %s)%s",
-                     position, bad_count, n_vocab, (double)search.largest, search.largest_in->name,
-                     tell_large_key(model, scale, sizeof(scale)));
+                     "are too large (up to %.3g, in tensor %s)",
+                     position, bad_count, n_vocab, (double)search.largest, search.largest_in->name);
 }

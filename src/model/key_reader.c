@@ -108,8 +108,8 @@ enum weir_status weir_key_real(const struct weir_key_reader *reader, const char 
     return check_real(reader, key, found, value);
 }
 
-enum weir_status weir_key_layer_real(const struct weir_key_reader *reader, const char *suffix,
-                                     uint32_t n_layer, uint32_t layer, float *value)
+static enum weir_status read_layer_real(const struct weir_key_reader *reader, const char *suffix,
+                                        uint32_t n_layer, uint32_t layer, float *value)
 {
     char key[WEIR_KEY_NAME_MAX];
     double found = 0.0;
@@ -124,28 +124,45 @@ enum weir_status weir_key_layer_real(const struct weir_key_reader *reader, const
     return check_real(reader, key, found, value);
 }
 
-enum weir_status weir_key_positive(const struct weir_key_reader *reader, const char *suffix,
-                                   float *value)
+static enum weir_status check_range(const struct weir_key_reader *reader, const char *suffix,
+                                    bool may_be_zero, float least, float most, float found)
 {
     char key[WEIR_KEY_NAME_MAX];
+    if ((found >= least && found <= most) || (may_be_zero && found == 0.0f))
+        return WEIR_OK;
+    return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT,
+                     "key %s: wanted %sa number from %g to %g, found %g",
+                     weir_key_name(reader, suffix, key), may_be_zero ? "0, or " : "", (double)least,
+                     (double)most, (double)found);
+}
+
+enum weir_status weir_key_between(const struct weir_key_reader *reader, const char *suffix,
+                                  float least, float most, float *value)
+{
     float found = *value;
     WEIR_TRY(weir_key_real(reader, suffix, &found));
-    if (!(found > 0.0f))
-        return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT, "key %s: wanted a number above 0, found %g",
-                         weir_key_name(reader, suffix, key), (double)found);
+    WEIR_TRY(check_range(reader, suffix, false, least, most, found));
     *value = found;
     return WEIR_OK;
 }
 
-enum weir_status weir_key_not_negative(const struct weir_key_reader *reader, const char *suffix,
-                                       float *value)
+enum weir_status weir_key_zero_or(const struct weir_key_reader *reader, const char *suffix,
+                                  float least, float most, float *value)
 {
-    char key[WEIR_KEY_NAME_MAX];
     float found = *value;
     WEIR_TRY(weir_key_real(reader, suffix, &found));
-    if (found < 0.0f)
-        return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT, "key %s: wanted 0 or more, found %g",
-                         weir_key_name(reader, suffix, key), (double)found);
+    WEIR_TRY(check_range(reader, suffix, true, least, most, found));
+    *value = found;
+    return WEIR_OK;
+}
+
+enum weir_status weir_key_layer_zero_or(const struct weir_key_reader *reader, const char *suffix,
+                                        uint32_t n_layer, uint32_t layer, float least, float most,
+                                        float *value)
+{
+    float found = *value;
+    WEIR_TRY(read_layer_real(reader, suffix, n_layer, layer, &found));
+    WEIR_TRY(check_range(reader, suffix, true, least, most, found));
     *value = found;
     return WEIR_OK;
 }

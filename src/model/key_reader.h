@@ -26,15 +26,17 @@ enum weir_status weir_key_layer_count(const struct weir_key_reader *reader, cons
 /* A finite number, as float too; *value stays when the key is absent. */
 enum weir_status weir_key_real(const struct weir_key_reader *reader, const char *suffix,
                                float *value);
-/* The entry of one layer: of an array, or the number that stands for all of n_layer layers. */
-enum weir_status weir_key_layer_real(const struct weir_key_reader *reader, const char *suffix,
-                                     uint32_t n_layer, uint32_t layer, float *value);
-/* The same, above 0. */
-enum weir_status weir_key_positive(const struct weir_key_reader *reader, const char *suffix,
-                                   float *value);
-/* The same, 0 or above. */
-enum weir_status weir_key_not_negative(const struct weir_key_reader *reader, const char *suffix,
-                                       float *value);
+/* The same, from least to most: what no model is near is a damaged file. *value is checked too when
+ * the key is absent. */
+enum weir_status weir_key_between(const struct weir_key_reader *reader, const char *suffix,
+                                  float least, float most, float *value);
+/* The same, or 0, which says that there is none. */
+enum weir_status weir_key_zero_or(const struct weir_key_reader *reader, const char *suffix,
+                                  float least, float most, float *value);
+/* The same of one layer: the entry of an array, or the number that stands for all of n_layer. */
+enum weir_status weir_key_layer_zero_or(const struct weir_key_reader *reader, const char *suffix,
+                                        uint32_t n_layer, uint32_t layer, float least, float most,
+                                        float *value);
 /* *value stays when the key is absent. */
 enum weir_status weir_key_bool(const struct weir_key_reader *reader, const char *suffix,
                                bool *value);

@@ -58,8 +58,8 @@ static enum weir_status read_norms(const struct weir_key_reader *reader,
     shape->norm_epsilon = 0.0f; /* refused when the key does not give it */
     shape->norms_are_centered = family->may_center_norms && !weir_key_is_there(reader, usual) &&
                                 weir_key_is_there(reader, centered);
-    return weir_key_positive(reader, shape->norms_are_centered ? centered : usual,
-                             &shape->norm_epsilon);
+    return weir_key_between(reader, shape->norms_are_centered ? centered : usual, 1e-30f, 1.0f,
+                            &shape->norm_epsilon);
 }
 
 /* What embeddings, branches and logits are multiplied by. A key of 0 says nothing. */
@@ -70,18 +70,14 @@ static enum weir_status read_scales(const struct weir_key_reader *reader,
     static const char *const keys[] = {"embedding_scale", "residual_scale", "logit_scale"};
     for (size_t row = 0; row < WEIR_COUNT(keys); row++) {
         float scale = 0.0f;
-        WEIR_TRY(weir_key_not_negative(reader, keys[row], &scale));
+        WEIR_TRY(weir_key_zero_or(reader, keys[row], 1e-6f, 1e6f, &scale));
         *scales[row] = scale == 0.0f ? 1.0f : scale;
     }
     if (family->roots_embedding && !weir_key_is_there(reader, "embedding_scale"))
         shape->embedding_scale = sqrtf((float)shape->d_model);
     if (family->divides_logits)
         shape->logit_scale = 1.0f / shape->logit_scale;
-    if (!isfinite(shape->logit_scale))
-        return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT,
-                         "key %s.logit_scale: wanted a number that can divide, found too small",
-                         reader->family);
-    return weir_key_not_negative(reader, "final_logit_softcapping", &shape->logit_softcap);
+    return weir_key_zero_or(reader, "final_logit_softcapping", 1e-2f, 1e6f, &shape->logit_softcap);
 }
 
 /* Sizes that follow from a shape are computed without a look at overflow: no text is so long. */

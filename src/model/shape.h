@@ -21,6 +21,10 @@ enum weir_status weir_shape_read_mixer(const struct weir_key_reader *reader,
 enum weir_status weir_shape_read_rope(const struct weir_key_reader *reader,
                                       const struct weir_family_attention *family,
                                       struct weir_shape *shape);
+/* What YaRN multiplies cos and sin by beside its own, and what a family keeps from that. */
+enum weir_status weir_shape_read_attn_factor(const struct weir_key_reader *reader, float *factor);
+enum weir_status weir_shape_read_yarn_multiplier(const struct weir_key_reader *reader,
+                                                 float *multiplier);
 /* What latent attention has in place of heads with keys and values. Needs the attention. */
 enum weir_status weir_shape_read_latent(const struct weir_key_reader *reader,
                                         struct weir_shape *shape);

@@ -85,10 +85,10 @@ static enum weir_status read_scores(const struct weir_key_reader *reader,
     shape->attention_scale = family->scale;
     if (family->wide_scale_layers == shape->n_layer)
         shape->attention_scale = 1.0f / sqrtf((float)shape->d_model / (float)shape->n_head);
-    WEIR_TRY(weir_key_real(reader, "attention.scale", &scale));
+    WEIR_TRY(weir_key_zero_or(reader, "attention.scale", 1e-4f, 1e2f, &scale));
     if (scale != 0.0f)
-        WEIR_TRY(weir_key_positive(reader, "attention.scale", &shape->attention_scale));
-    return weir_key_not_negative(reader, "attn_logit_softcapping", &shape->score_softcap);
+        shape->attention_scale = scale;
+    return weir_key_zero_or(reader, "attn_logit_softcapping", 1e-2f, 1e6f, &shape->score_softcap);
 }
 
 static enum weir_status read_temperature(const struct weir_key_reader *reader,
@@ -96,7 +96,8 @@ static enum weir_status read_temperature(const struct weir_key_reader *reader,
 {
     struct weir_temperature *temperature = &shape->temperature;
     uint32_t length = 0;
-    WEIR_TRY(weir_key_not_negative(reader, "attention.temperature_scale", &temperature->scale));
+    WEIR_TRY(
+        weir_key_zero_or(reader, "attention.temperature_scale", 1e-6f, 1e3f, &temperature->scale));
     WEIR_TRY(weir_key_count(reader, "attention.temperature_length", 0, UINT32_MAX, 0, &length));
     if (length == 0)
         length = shape->rope[WEIR_ROPE_FULL].n_ctx_original;

@@ -47,13 +47,13 @@ static enum weir_status read_yarn(const struct weir_key_reader *reader, struct w
     float tenth = 0.0f;
     if (shape->attention_scale == 0.0f)
         shape->attention_scale = 1.0f / sqrtf((float)shape->d_head);
-    WEIR_TRY(weir_key_real(reader, "rope.scaling.yarn_log_multiplier", &tenth));
+    WEIR_TRY(weir_shape_read_yarn_multiplier(reader, &tenth));
     if (tenth == 0.0f || rope->extrapolation == 0.0f || rope->scale >= 1.0f)
         return WEIR_OK;
     const double grown = 1.0 - (double)tenth * log((double)rope->scale);
     shape->attention_scale *= (float)(grown * grown);
     rope->magnitude = 1.0f;
-    return weir_key_positive(reader, "rope.scaling.attn_factor", &rope->magnitude);
+    return weir_shape_read_attn_factor(reader, &rope->magnitude);
 }
 
 enum weir_status weir_shape_read_latent(const struct weir_key_reader *reader,

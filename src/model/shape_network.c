@@ -7,7 +7,7 @@ static enum weir_status read_limit(const struct weir_key_reader *reader, const c
                                    const struct weir_family *family, struct weir_unit *unit)
 {
     float limit = 0.0f;
-    WEIR_TRY(weir_key_layer_real(reader, suffix, shape->n_block, layer, &limit));
+    WEIR_TRY(weir_key_layer_zero_or(reader, suffix, shape->n_block, layer, 1e-3f, 1e6f, &limit));
     if (limit == 0.0f)
         return WEIR_OK;
     if (family->limited == WEIR_GLU_SILU)
@@ -15,9 +15,6 @@ static enum weir_status read_limit(const struct weir_key_reader *reader, const c
                          "key %s.%s: what it asks for is not built in for family %s: wanted 0, "
                          "found %g",
                          reader->family, suffix, reader->family, (double)limit);
-    if (limit < 0.0f)
-        return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT, "key %s.%s: wanted 0 or more, found %g",
-                         reader->family, suffix, (double)limit);
     *unit = (struct weir_unit){.glu = family->limited, .limit = limit};
     return WEIR_OK;
 }

@@ -7,24 +7,18 @@
 /* A factor is how many times longer texts may get; its older key and no type mean linear. */
 static enum weir_status read_rope_factor(const struct weir_key_reader *reader, float *factor)
 {
-    float older = 0.0f;
-    *factor = 0.0f;
-    WEIR_TRY(weir_key_real(reader, "rope.scaling.factor", factor));
-    WEIR_TRY(weir_key_real(reader, "rope.scale_linear", &older));
-    if (*factor != 0.0f && older != 0.0f && *factor != older)
-        return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT,
-                         "keys %s.rope.scaling.factor and %s.rope.scale_linear say the same thing: "
-                         "wanted one number, found %g and %g",
-                         reader->family, reader->family, (double)*factor, (double)older);
-    if (*factor == 0.0f)
-        *factor = older;
-    if (*factor == 0.0f) /* none is asked for */
-        *factor = 1.0f;
-    if (*factor > 0.0f && isfinite(1.0f / *factor))
+    static const char *const keys[] = {"rope.scaling.factor", "rope.scale_linear"};
+    float found[] = {1.0f, 1.0f}; /* none is asked for */
+    for (size_t row = 0; row < WEIR_COUNT(keys); row++)
+        WEIR_TRY(weir_key_between(reader, keys[row], 1e-3f, 1e6f, &found[row]));
+    const bool has_newer = weir_key_is_there(reader, keys[0]);
+    *factor = has_newer ? found[0] : found[1];
+    if (!has_newer || !weir_key_is_there(reader, keys[1]) || found[0] == found[1])
         return WEIR_OK;
     return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT,
-                     "key %s.rope.scaling.factor: wanted a number above 0, found %g",
-                     reader->family, (double)*factor);
+                     "keys %s.rope.scaling.factor and %s.rope.scale_linear say the same thing: "
+                     "wanted one number, found %g and %g",
+                     reader->family, reader->family, (double)found[0], (double)found[1]);
 }
 
 /* Errors when the key is there and no text. */
@@ -47,18 +41,25 @@ static enum weir_status read_rope_type(const struct weir_key_reader *reader, con
         *type);
 }
 
+enum weir_status weir_shape_read_attn_factor(const struct weir_key_reader *reader, float *factor)
+{
+    return weir_key_between(reader, "rope.scaling.attn_factor", 1e-3f, 1e3f, factor);
+}
+
+enum weir_status weir_shape_read_yarn_multiplier(const struct weir_key_reader *reader,
+                                                 float *multiplier)
+{
+    return weir_key_zero_or(reader, "rope.scaling.yarn_log_multiplier", 1e-6f, 1e3f, multiplier);
+}
+
 /* What cos and sin are multiplied by: YaRN's 1 + 0.1 ln(factor) (arXiv:2309.00071, eq. 22), over
  * the same with the multiplier that a family's own scale of scores has already. */
 static enum weir_status read_rope_magnitude(const struct weir_key_reader *reader, float factor,
                                             struct weir_rope *rope)
 {
     float multiplier = 0.0f;
-    WEIR_TRY(weir_key_real(reader, "rope.scaling.yarn_log_multiplier", &multiplier));
-    WEIR_TRY(weir_key_positive(reader, "rope.scaling.attn_factor", &rope->magnitude));
-    if (multiplier < 0.0f)
-        return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT,
-                         "key %s.rope.scaling.yarn_log_multiplier: wanted 0 or more, found %g",
-                         reader->family, (double)multiplier);
+    WEIR_TRY(weir_shape_read_yarn_multiplier(reader, &multiplier));
+    WEIR_TRY(weir_shape_read_attn_factor(reader, &rope->magnitude));
     if (rope->extrapolation == 0.0f || factor <= 1.0f)
         return WEIR_OK;
     const double grown = 0.1 * log((double)factor);
@@ -80,15 +81,13 @@ static enum weir_status read_rope_scaling(const struct weir_key_reader *reader,
         factor = 1.0f;
     WEIR_TRY(weir_key_count(reader, "rope.scaling.original_context_length", shape->n_ctx_train,
                             UINT32_MAX, 0, &rope->n_ctx_original));
-    WEIR_TRY(weir_key_real(reader, "rope.scaling.yarn_ext_factor", &extrapolation));
-    WEIR_TRY(weir_key_positive(reader, "rope.scaling.yarn_beta_fast", &rope->beta_fast));
-    WEIR_TRY(weir_key_positive(reader, "rope.scaling.yarn_beta_slow", &rope->beta_slow));
+    WEIR_TRY(weir_key_between(reader, "rope.scaling.yarn_ext_factor", -1.0f, 1.0f, &extrapolation));
+    WEIR_TRY(
+        weir_key_between(reader, "rope.scaling.yarn_beta_fast", 1e-3f, 1e6f, &rope->beta_fast));
+    WEIR_TRY(
+        weir_key_between(reader, "rope.scaling.yarn_beta_slow", 1e-3f, 1e6f, &rope->beta_slow));
     rope->scale = 1.0f / factor;
     rope->extrapolation = extrapolation >= 0.0f ? extrapolation : strcmp(type, "yarn") == 0;
-    if (rope->extrapolation > 1.0f)
-        return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT,
-                         "key %s.rope.scaling.yarn_ext_factor: wanted at most 1, found %g",
-                         reader->family, (double)rope->extrapolation);
     if (rope->extrapolation > 0.0f && !(rope->base > 1.0f))
         return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT,
                          "key %s.rope.freq_base: wanted above 1 for YaRN, found %g", reader->family,
@@ -107,6 +106,12 @@ static enum weir_status read_rotated(const struct weir_key_reader *reader, const
     return WEIR_OK;
 }
 
+static enum weir_status read_base(const struct weir_key_reader *reader, const char *suffix,
+                                  struct weir_rope *rope)
+{
+    return weir_key_between(reader, suffix, 1.0f, 1e15f, &rope->base);
+}
+
 /* Of layers with a window: as the full ones', but for what the family or a key says. Without n_rot
  * where nothing differs, for one table does then. */
 static enum weir_status read_window_rope(const struct weir_key_reader *reader,
@@ -120,7 +125,7 @@ static enum weir_status read_window_rope(const struct weir_key_reader *reader,
     *rope = *full;
     if (family->window_rope_base != 0.0f)
         rope->base = family->window_rope_base;
-    WEIR_TRY(weir_key_positive(reader, "rope.freq_base_swa", &rope->base));
+    WEIR_TRY(read_base(reader, "rope.freq_base_swa", rope));
     WEIR_TRY(read_rotated(reader, "rope.dimension_count_swa", full->n_rot, &rope->n_rot));
     if (family->window_rope_is_plain) {
         rope->scale = rope->magnitude = 1.0f;
@@ -146,7 +151,7 @@ enum weir_status weir_shape_read_rope(const struct weir_key_reader *reader,
                                .is_exact = family->rope_is_exact,
                                .has_factors = true};
     WEIR_TRY(read_rotated(reader, "rope.dimension_count", shape->d_head, &rope->n_rot));
-    WEIR_TRY(weir_key_positive(reader, "rope.freq_base", &rope->base));
+    WEIR_TRY(read_base(reader, "rope.freq_base", rope));
     WEIR_TRY(read_rope_scaling(reader, shape));
     WEIR_TRY(read_window_rope(reader, family, shape));
     if (family->full_rope_is_half)

@@ -88,11 +88,7 @@ enum weir_status weir_shape_read_routing(const struct weir_key_reader *reader,
         shape->gating.steepness = 1.0f / sqrtf((float)shape->d_model);
     WEIR_TRY(read_kind(reader, family, shape, &shape->gating.kind));
     WEIR_TRY(weir_key_bool(reader, "expert_weights_norm", &shape->gating.renormalizes));
-    WEIR_TRY(weir_key_real(reader, "expert_weights_scale", &scale));
-    if (scale < 0.0f)
-        return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT,
-                         "key %s.expert_weights_scale: wanted 0 or more, found %g", reader->family,
-                         (double)scale);
+    WEIR_TRY(weir_key_zero_or(reader, "expert_weights_scale", 1e-3f, 1e4f, &scale));
     shape->gating.scale = scale == 0.0f ? 1.0f : scale;
     return read_groups(reader, family, shape);
 }
