@@ -6,22 +6,16 @@ usage: make_attention_models.py OUT [NAME ...]        needs: pip install torch t
 
 Windows, and contexts that a rope was first trained for, are shorter than the texts.
 """
-import json
 import math
-import os
-import platform
-import sys
 
-import gguf
 import numpy as np
-import tokenizers
 import torch
 import transformers
-
 from transformers.models.step3p7.configuration_step3p7 import Step3p7TextConfig
 from transformers.models.step3p7.modeling_step3p7 import Step3p7TextModel
 
-from make_models import GAP, LAYER_NAMES, TEXTS, TOP_NAMES, interleave
+import golden_models
+from golden_models import LAYER_NAMES, TOP_NAMES, compute, interleave
 from tiny_vocab import LLAMA, QWEN, Vocabulary
 
 FAST = dict(max_position_embeddings=256)
@@ -400,19 +394,10 @@ def build(model, seed, **changed):
     return net, vocab
 
 
-def run(net, ids):
-    with torch.no_grad():
-        logits = net(torch.tensor([ids]), use_cache=False).logits[0]
-    assert logits.dtype == torch.float64
-    return logits.numpy()
-
-
 def mistakes(model, seed, ids, logits):
     """How far off a reader would be who made one mistake: proof that the fixture shows it."""
-    found = {what: float(np.abs(run(build(model, seed, **changed)[0], ids) - logits).max())
-             for what, changed in model["mistakes"].items()}
-    assert min(found.values()) > 5e-3, found
-    return {what: round(difference, 4) for what, difference in found.items()}
+    return golden_models.differences({what: float(np.abs(compute(build(model, seed, **changed)[0], ids) - logits).max())
+                                      for what, changed in model["mistakes"].items()})
 
 
 def file_tensors(net, model):
@@ -437,22 +422,10 @@ def file_tensors(net, model):
         yield from model["tensors"](config)
 
 
-def add_key(writer, key, value):
-    if isinstance(value, list):
-        writer.add_array(key, value)
-    else:
-        {bool: writer.add_bool, int: writer.add_uint32, float: writer.add_float32, str: writer.add_string}[type(value)](
-            key, value)
-
-
 def write_gguf(path, name, net, vocab, model):
     config, family = net.config, model["family"]
     config.allow_global_per_layer_attribute_access = True  # keys that differ between layers are in model["keys"]
-    writer = gguf.GGUFWriter(path, family)
-    writer.add_type("model")
-    writer.add_name(f"weir golden {name}")
-    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
-    writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
+    writer = golden_models.open_writer(path, name, family)
     head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     rope = config.rope_parameters
     keys = {"block_count": config.num_hidden_layers, "context_length": config.max_position_embeddings,
@@ -460,20 +433,12 @@ def write_gguf(path, name, net, vocab, model):
             "attention.head_count": config.num_attention_heads, "attention.head_count_kv": config.num_key_value_heads,
             "attention.layer_norm_rms_epsilon": getattr(config, "rms_norm_eps", None), "attention.key_length": head,
             "attention.value_length": head, "rope.freq_base": rope.get("full_attention", rope)["rope_theta"]}
-    for suffix, value in (keys | model["keys"](config)).items():
-        if value is not None:
-            add_key(writer, f"{family}.{suffix}", value)
-    vocab.write(writer)
-    for tensor, data in file_tensors(net, model):
-        writer.add_tensor(tensor, np.ascontiguousarray(data))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    golden_models.add_keys(writer, family, keys | model["keys"](config))
+    golden_models.close_writer(writer, vocab, file_tensors(net, model))
 
 
-def routing_gap(net, ids):
-    """The smallest distance between a chosen and an unchosen expert's score, of routers that say both."""
+def run(net, ids):
+    """Logits of every position, and the smallest distance between a chosen and an unchosen expert's score, of routers that say both."""
     gaps, hooks = [], []
 
     def note(module, inputs, output):
@@ -490,55 +455,20 @@ def routing_gap(net, ids):
     for module in net.modules():
         if type(module).__name__.endswith("Router"):
             hooks.append(module.register_forward_hook(note))
-    run(net, ids)
+    logits = compute(net, ids)
     for hook in hooks:
         hook.remove()
-    return min(gaps, default=None)
+    return logits, min(gaps, default=None)
 
 
 def make(out, name, model, number):
-    text = TEXTS[number % len(TEXTS)]
-    seed = 50000 + 1000 * number
-    while True:
-        net, vocab = build(model, seed)
-        ids = vocab.judge().encode(text).ids
-        gap = routing_gap(net, ids)
-        if gap is None or gap >= GAP:
-            break
-        seed += 1
-    logits = run(net, ids)
-    assert 40 <= len(ids) <= 80, len(ids)
-    folder = os.path.join(out, name)
-    os.makedirs(folder, exist_ok=True)
-    write_gguf(os.path.join(folder, "model.gguf"), name, net, vocab, model)
-    with open(os.path.join(folder, "ids.txt"), "w") as file:
-        file.write(" ".join(str(index) for index in ids) + "\n")
-    logits.astype("<f4").tofile(os.path.join(folder, "logits.f32"))
-    facts = {
-        "script": "tools/oracle/make_attention_models.py", "model": name, "family": model["family"], "why": model["why"],
-        "seed": seed, "judge": f"Hugging Face transformers {transformers.__version__}, {model['cls']}",
-        "dtype": "weights float32; computed in float64 (norms, softmax and rope angles in float32, as transformers has them)",
-        "packages": {"python": platform.python_version(), "torch": torch.__version__,
-                     "transformers": transformers.__version__, "tokenizers": tokenizers.__version__,
-                     "numpy": np.__version__},
-        "config": FAST | model["config"], "tokens": len(ids), "n_vocab": logits.shape[1], "text": text,
-        "smallest_routing_gap": gap, "difference_after_a_mistake": mistakes(model, seed, ids, logits),
-        "logits_std": float(logits.std()), "logits_max": float(np.abs(logits).max())}
-    with open(os.path.join(folder, "provenance.json"), "w") as file:
-        json.dump(facts, file, indent=1, ensure_ascii=True)
-        file.write("\n")
-    size = sum(entry.stat().st_size for entry in os.scandir(folder))
-    print(f"{name:20} seed {seed}  {len(ids)} ids  {size / 1024:.0f} KiB  logits std {logits.std():.2f}  gap {gap}")
-    print("   ", facts["difference_after_a_mistake"])
-
-
-def main():
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    for number, (name, model) in enumerate(MODELS.items()):
-        if not sys.argv[2:] or name in sys.argv[2:]:
-            make(sys.argv[1], name, model, number)
+    drawn = golden_models.draw(lambda seed: build(model, seed), run, 50000 + 1000 * number, number)
+    golden_models.write_folder(
+        out, name, drawn,
+        golden_models.provenance(name, model, drawn, model["cls"], FAST | model["config"],
+                                 mistakes(model, drawn.seed, drawn.ids, drawn.logits)),
+        lambda path: write_gguf(path, name, drawn.net, drawn.vocab, model))
 
 
 if __name__ == "__main__":
-    main()
+    golden_models.main(__doc__, MODELS, make)

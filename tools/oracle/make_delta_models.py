@@ -8,27 +8,22 @@ One folder for each model, as make_models.py writes them. Everything is computed
 which it has in float32. Both of its ways to compute it, chunks and one position after the other, must agree.
 """
 import importlib
-import json
 import math
-import os
-import platform
-import sys
 
-import gguf
 import numpy as np
-import tokenizers
 import torch
-import transformers
 from transformers.models.qwen3_5.modeling_qwen3_5 import Qwen3_5ForCausalLM
 from transformers.models.qwen3_5_moe.modeling_qwen3_5_moe import Qwen3_5MoeForCausalLM
 from transformers.models.qwen3_next.modeling_qwen3_next import Qwen3NextForCausalLM
 
-from make_models import GAP, LAYER_NAMES, TEXTS, TOP_NAMES, run
+import golden_models
+from golden_models import LAYER_NAMES, TOP_NAMES
+from make_models import run
 from tiny_vocab import QWEN, Vocabulary
 
 MODELS = {
     "qwen35moe": dict(
-        family="qwen35moe", vocab=QWEN, number=0, why="three value heads share a key head, an output gate, a quarter of a head turns",
+        family="qwen35moe", vocab=QWEN, why="three value heads share a key head, an output gate, a quarter of a head turns",
         config=dict(hidden_size=16, num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=2, head_dim=16,
                     moe_intermediate_size=10, shared_expert_intermediate_size=14, num_experts=8, num_experts_per_tok=3,
                     linear_num_key_heads=2, linear_num_value_heads=6, linear_key_head_dim=12, linear_value_head_dim=12,
@@ -36,7 +31,7 @@ MODELS = {
                     rope_parameters=dict(rope_type="default", rope_theta=200.0, partial_rotary_factor=0.25,
                                          mrope_section=[1, 1, 0], mrope_interleaved=True))),
     "qwen35": dict(
-        family="qwen35", vocab=QWEN, number=1, why="dense, three taps, states of 36 columns, output tied to the embedding",
+        family="qwen35", vocab=QWEN, why="dense, three taps, states of 36 columns, output tied to the embedding",
         config=dict(hidden_size=24, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=1, head_dim=10,
                     intermediate_size=36, linear_num_key_heads=1, linear_num_value_heads=3, linear_key_head_dim=9,
                     linear_value_head_dim=36, linear_conv_kernel_dim=3, rms_norm_eps=1e-3, full_attention_interval=2,
@@ -44,7 +39,7 @@ MODELS = {
                     rope_parameters=dict(rope_type="default", rope_theta=10000.0, partial_rotary_factor=0.4,
                                          mrope_section=[1, 1, 0], mrope_interleaved=True))),
     "qwen3next": dict(
-        family="qwen3next", vocab=QWEN, number=2, why="value heads in groups, both gates in one matrix, top-2 of 10",
+        family="qwen3next", vocab=QWEN, why="value heads in groups, both gates in one matrix, top-2 of 10",
         config=dict(hidden_size=16, num_hidden_layers=3, num_attention_heads=2, num_key_value_heads=1, head_dim=16,
                     intermediate_size=36, moe_intermediate_size=10, shared_expert_intermediate_size=16, num_experts=10,
                     num_experts_per_tok=2, norm_topk_prob=True, decoder_sparse_step=1, mlp_only_layers=[],
@@ -52,7 +47,7 @@ MODELS = {
                     linear_conv_kernel_dim=4, rms_norm_eps=1e-3, full_attention_interval=2,
                     rope_parameters=dict(rope_type="default", rope_theta=10000.0, partial_rotary_factor=0.5))),
     "qwen3next-packed": dict(
-        family="qwen3next", vocab=QWEN, number=3, packed=True, why="q, k, v and z of each key head in one matrix, as the first files had it",
+        family="qwen3next", vocab=QWEN, packed=True, why="q, k, v and z of each key head in one matrix, as the first files had it",
         config=dict(hidden_size=20, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=2, head_dim=8,
                     intermediate_size=36, moe_intermediate_size=8, shared_expert_intermediate_size=12, num_experts=5,
                     num_experts_per_tok=2, norm_topk_prob=True, decoder_sparse_step=1, mlp_only_layers=[],
@@ -157,9 +152,7 @@ def mistakes(model, seed, ids, logits, config):
                "epsilon 1e-5": dict(rms_norm_eps=1e-5)}
     nets = {what: build(model, seed, **parts)[0] for what, parts in changed.items()}
     nets |= {what: build(model, seed, change)[0] for what, change in spoilers(config).items()}
-    found = {what: float(np.abs(run(net, ids)[0] - logits).max()) for what, net in nets.items()}
-    assert min(found.values()) > 4e-3, found
-    return {what: round(difference, 4) for what, difference in found.items()}
+    return golden_models.differences({what: float(np.abs(run(net, ids)[0] - logits).max()) for what, net in nets.items()}, 4e-3)
 
 
 def tile(data, config):
@@ -234,11 +227,7 @@ def file_tensors(net, model):
 def write_gguf(path, name, net, vocab, model):
     config, family = net.config, model["family"]
     rope = config.rope_parameters
-    writer = gguf.GGUFWriter(path, family)
-    writer.add_type("model")
-    writer.add_name(f"weir golden {name}")
-    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
-    writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
+    writer = golden_models.open_writer(path, name, family)
     writer.add_block_count(config.num_hidden_layers)
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
@@ -264,62 +253,19 @@ def write_gguf(path, name, net, vocab, model):
     writer.add_ssm_time_step_rank(config.linear_num_value_heads)
     writer.add_ssm_inner_size(config.linear_value_head_dim * config.linear_num_value_heads)
     writer.add_full_attention_interval(model["config"]["full_attention_interval"])
-    vocab.write(writer)
-    for tensor, data in file_tensors(net, model):
-        writer.add_tensor(tensor, np.ascontiguousarray(data))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    golden_models.close_writer(writer, vocab, file_tensors(net, model))
 
 
-def provenance(name, model, net, seed, gap, text, ids, logits):
-    return {
-        "script": "tools/oracle/make_delta_models.py", "model": name, "family": model["family"], "why": model["why"],
-        "seed": seed, "judge": f"Hugging Face transformers {transformers.__version__}, {CLASSES[model['family']].__name__}",
-        "dtype": "weights float32; computed in float64 (the delta rule, norms, softmax and rope angles in float32, as "
-                 "transformers has them)",
-        "packages": {"python": platform.python_version(), "torch": torch.__version__,
-                     "transformers": transformers.__version__, "tokenizers": tokenizers.__version__,
-                     "numpy": np.__version__},
-        "config": model["config"], "tokens": len(ids), "n_vocab": logits.shape[1], "text": text,
-        "chunks_and_steps_differ_by": steps_agree(net, ids, logits), "smallest_routing_gap": gap,
-        "difference_after_a_mistake": mistakes(model, seed, ids, logits, net.config),
-        "logits_std": float(logits.std()), "logits_max": float(np.abs(logits).max())}
-
-
-def make(out, name, model):
-    text = TEXTS[model["number"] % len(TEXTS)]
-    seed = 7000 + 1000 * model["number"]
-    while True:
-        net, vocab = build(model, seed)
-        ids = vocab.judge().encode(text).ids
-        logits, gap = run(net, ids)
-        if gap is None or gap >= GAP:
-            break
-        seed += 1
-    assert 40 <= len(ids) <= 80, len(ids)
-    folder = os.path.join(out, name)
-    os.makedirs(folder, exist_ok=True)
-    write_gguf(os.path.join(folder, "model.gguf"), name, net, vocab, model)
-    with open(os.path.join(folder, "ids.txt"), "w") as file:
-        file.write(" ".join(str(index) for index in ids) + "\n")
-    logits.astype("<f4").tofile(os.path.join(folder, "logits.f32"))
-    with open(os.path.join(folder, "provenance.json"), "w") as file:
-        json.dump(provenance(name, model, net, seed, gap, text, ids, logits), file, indent=1, ensure_ascii=True)
-        file.write("\n")
-    size = sum(entry.stat().st_size for entry in os.scandir(folder))
-    print(f"{name:20} seed {seed}  {len(ids)} ids  n_vocab {len(vocab)}  {size / 1024:.0f} KiB  "
-          f"logits std {logits.std():.2f}  gap {gap if gap is None else format(gap, '.1e')}")
-
-
-def main():
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    for name, model in MODELS.items():
-        if not sys.argv[2:] or name in sys.argv[2:]:
-            make(sys.argv[1], name, model)
+def make(out, name, model, number):
+    drawn = golden_models.draw(lambda seed: build(model, seed), run, 7000 + 1000 * number, number)
+    golden_models.write_folder(
+        out, name, drawn,
+        golden_models.provenance(name, model, drawn, CLASSES[model["family"]].__name__, model["config"],
+                                 mistakes(model, drawn.seed, drawn.ids, drawn.logits, drawn.net.config),
+                                 "the delta rule, norms, softmax and rope angles",
+                                 chunks_and_steps_differ_by=steps_agree(drawn.net, drawn.ids, drawn.logits)),
+        lambda path: write_gguf(path, name, drawn.net, drawn.vocab, model))
 
 
 if __name__ == "__main__":
-    main()
+    golden_models.main(__doc__, MODELS, make)

@@ -18,6 +18,7 @@ import safetensors.torch
 import torch
 import transformers
 
+import golden_models
 import make_models
 import make_network_models
 
@@ -124,7 +125,7 @@ def make(out, name, row):
         net, vocab = maker.build(model, seed)
         store(net, folder, row)
         logits, gap = maker.run(net, ids)
-        if name == row["of"] or gap is None or gap >= make_models.GAP:
+        if name == row["of"] or gap is None or gap >= golden_models.GAP:
             break
         seed += 1  # what is stored has a near-tie in its routing that the drawn weights do not have
     vocab.judge().save(os.path.join(folder, "tokenizer.json"))

@@ -7,23 +7,18 @@ usage: make_latent_models.py OUT [NAME ...]      needs: pip install torch transf
 Writes what make_models.py writes. Texts are longer than the context that YaRN starts from. One model is also written as older
 files have it, with one matrix for keys and values of all heads: same weights, same logits.
 """
-import json
 import math
-import os
-import platform
-import sys
 
 import gguf
 import numpy as np
-import tokenizers
 import torch
-import transformers
 from transformers.models.deepseek_v2.modeling_deepseek_v2 import DeepseekV2ForCausalLM
 from transformers.models.deepseek_v3.modeling_deepseek_v3 import DeepseekV3ForCausalLM
 from transformers.models.glm4_moe_lite.modeling_glm4_moe_lite import Glm4MoeLiteForCausalLM
 from transformers.models.mistral4.modeling_mistral4 import Mistral4ForCausalLM
 
-from make_models import GAP, TEXTS, TOP_NAMES
+import golden_models
+from golden_models import LAYER_NAMES, TOP_NAMES
 from tiny_vocab import QWEN, Vocabulary
 
 SOFTMAX, SIGMOID = gguf.ExpertGatingFuncType.SOFTMAX, gguf.ExpertGatingFuncType.SIGMOID
@@ -138,12 +133,10 @@ def run(model, net, ids):
     for module in net.modules():
         if type(module).__name__.lower().endswith("topkrouter"):
             hooks.append(module.register_forward_hook(note))
-    with torch.no_grad():
-        logits = net(torch.tensor([ids]), use_cache=False).logits[0]
+    logits = golden_models.compute(net, ids)
     for hook in hooks:
         hook.remove()
-    assert logits.dtype == torch.float64
-    return logits.numpy(), min(gaps, default=None)
+    return logits, min(gaps, default=None)
 
 
 def mistakes(model, seed, ids, logits):
@@ -173,20 +166,14 @@ def mistakes(model, seed, ids, logits):
             weight.data = torch.ones_like(weight) if "norm" in ending else torch.zeros_like(weight)
         if hit:
             found[what] = float(np.abs(run(model, net, ids)[0] - logits).max())
-    assert min(found.values()) > 5e-3, found
-    return {what: round(difference, 4) for what, difference in found.items()}
+    return golden_models.differences(found)
 
 
-# Endings of the judge's names after "model.layers.N." and what the file calls them after "blk.N.".
-LAYER_NAMES = {
-    "input_layernorm.weight": "attn_norm.weight", "post_attention_layernorm.weight": "ffn_norm.weight",
-    "self_attn.q_proj.weight": "attn_q.weight", "self_attn.q_a_proj.weight": "attn_q_a.weight",
-    "self_attn.q_a_layernorm.weight": "attn_q_a_norm.weight", "self_attn.q_b_proj.weight": "attn_q_b.weight",
-    "self_attn.kv_a_proj_with_mqa.weight": "attn_kv_a_mqa.weight", "self_attn.kv_a_layernorm.weight": "attn_kv_a_norm.weight",
-    "self_attn.kv_b_proj.weight": "attn_kv_b.weight", "self_attn.o_proj.weight": "attn_output.weight",
-    "mlp.gate_proj.weight": "ffn_gate.weight", "mlp.up_proj.weight": "ffn_up.weight", "mlp.down_proj.weight": "ffn_down.weight",
-    "mlp.gate.weight": "ffn_gate_inp.weight", "mlp.gate.e_score_correction_bias": "exp_probs_b.bias",
-    "mlp.experts.down_proj": "ffn_down_exps.weight", "mlp.shared_experts.gate_proj.weight": "ffn_gate_shexp.weight",
+NAMES = LAYER_NAMES | {
+    "self_attn.q_a_proj.weight": "attn_q_a.weight", "self_attn.q_a_layernorm.weight": "attn_q_a_norm.weight",
+    "self_attn.q_b_proj.weight": "attn_q_b.weight", "self_attn.kv_a_proj_with_mqa.weight": "attn_kv_a_mqa.weight",
+    "self_attn.kv_a_layernorm.weight": "attn_kv_a_norm.weight", "self_attn.kv_b_proj.weight": "attn_kv_b.weight",
+    "mlp.gate.e_score_correction_bias": "exp_probs_b.bias", "mlp.shared_experts.gate_proj.weight": "ffn_gate_shexp.weight",
     "mlp.shared_experts.up_proj.weight": "ffn_up_shexp.weight", "mlp.shared_experts.down_proj.weight": "ffn_down_shexp.weight"}
 
 
@@ -208,7 +195,7 @@ def file_tensors(net, is_older):
             yield f"blk.{layer}.attn_k_b.weight", heads[:, :config.qk_nope_head_dim].swapaxes(1, 2)
             yield f"blk.{layer}.attn_v_b.weight", heads[:, config.qk_nope_head_dim:]
         else:
-            yield f"blk.{layer}.{LAYER_NAMES[ending]}", data
+            yield f"blk.{layer}.{NAMES[ending]}", data
 
 
 def add_expert_keys(writer, model, is_older):
@@ -246,11 +233,7 @@ def add_rope_keys(writer, rope):
 
 def write_gguf(path, name, model, net, vocab, is_older):
     config, facts = net.config, model["config"]
-    writer = gguf.GGUFWriter(path, model["family"])
-    writer.add_type("model")
-    writer.add_name(f"weir golden {name}")
-    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
-    writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
+    writer = golden_models.open_writer(path, name, model["family"])
     writer.add_block_count(config.num_hidden_layers)
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
@@ -272,66 +255,23 @@ def write_gguf(path, name, model, net, vocab, is_older):
     writer.add_rope_dimension_count(config.qk_rope_head_dim)
     add_expert_keys(writer, model, is_older)
     add_rope_keys(writer, facts["rope_parameters"])
-    vocab.write(writer)
-    for tensor, data in file_tensors(net, is_older):
-        writer.add_tensor(tensor, np.ascontiguousarray(data))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-
-
-def provenance(name, model, seed, gap, text, ids, logits, found):
-    return {
-        "script": "tools/oracle/make_latent_models.py", "model": name, "family": model["family"], "why": model["why"], "seed": seed,
-        "judge": f"Hugging Face transformers {transformers.__version__}, {model['judge'].__name__}",
-        "dtype": "weights float32; computed in float64 (norms, softmax, routers and rope angles in float32, as transformers has them)",
-        "packages": {"python": platform.python_version(), "torch": torch.__version__, "transformers": transformers.__version__,
-                     "tokenizers": tokenizers.__version__, "numpy": np.__version__},
-        "config": model["config"], "tokens": len(ids), "n_vocab": logits.shape[1], "text": text, "smallest_routing_gap": gap,
-        "difference_after_a_mistake": found, "logits_std": float(logits.std()), "logits_max": float(np.abs(logits).max())}
-
-
-def write_folder(out, name, model, net, vocab, ids, logits, facts, is_older):
-    folder = os.path.join(out, name)
-    os.makedirs(folder, exist_ok=True)
-    write_gguf(os.path.join(folder, "model.gguf"), name, model, net, vocab, is_older)
-    with open(os.path.join(folder, "ids.txt"), "w") as file:
-        file.write(" ".join(str(index) for index in ids) + "\n")
-    logits.astype("<f4").tofile(os.path.join(folder, "logits.f32"))
-    with open(os.path.join(folder, "provenance.json"), "w") as file:
-        json.dump(facts | {"model": name}, file, indent=1, ensure_ascii=True)
-        file.write("\n")
-    size = sum(entry.stat().st_size for entry in os.scandir(folder))
-    print(f"{name:20} seed {facts['seed']}  {len(ids)} ids  {size / 1024:.0f} KiB  logits std {logits.std():.2f}  "
-          f"gap {facts['smallest_routing_gap']}")
+    golden_models.close_writer(writer, vocab, file_tensors(net, is_older))
 
 
 def make(out, name, model, number):
-    text = TEXTS[number % len(TEXTS)]
-    seed = 1000 * (number + 41)
-    while True:
-        net, vocab = build(model, seed)
-        ids = vocab.judge().encode(text).ids
-        logits, gap = run(model, net, ids)
-        if gap is None or gap >= GAP:
-            break
-        seed += 1
-    assert 40 <= len(ids) <= 80, len(ids)
-    facts = provenance(name, model, seed, gap, text, ids, logits, mistakes(model, seed, ids, logits))
-    write_folder(out, name, model, net, vocab, ids, logits, facts, False)
+    drawn = golden_models.draw(lambda seed: build(model, seed), lambda net, ids: run(model, net, ids), 1000 * (number + 41), number)
+    facts = golden_models.provenance(name, model, drawn, model["judge"].__name__, model["config"],
+                                     mistakes(model, drawn.seed, drawn.ids, drawn.logits),
+                                     "norms, softmax, routers and rope angles")
+    names = [(name, model["why"], False)]
     if "older" in model:
         why = "as older files have it: one matrix for keys and values of all heads; weights and logits are those of " + name
-        write_folder(out, model["older"], model, net, vocab, ids, logits, facts | {"why": why}, True)
-
-
-def main():
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    for number, (name, model) in enumerate(MODELS.items()):
-        if not sys.argv[2:] or name in sys.argv[2:]:
-            make(sys.argv[1], name, model, number)
+        names.append((model["older"], why, True))
+    for named, why, is_older in names:
+        golden_models.write_folder(
+            out, named, drawn, facts | {"model": named, "why": why},
+            lambda path: write_gguf(path, named, model, drawn.net, drawn.vocab, is_older))
 
 
 if __name__ == "__main__":
-    main()
+    golden_models.main(__doc__, MODELS, make)

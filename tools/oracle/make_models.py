@@ -5,29 +5,21 @@ transformers computes for them in float64.
 usage: make_models.py OUT [NAME ...]        needs: pip install torch transformers tokenizers gguf numpy
 
 One folder for each model: model.gguf, ids.txt, logits.f32, provenance.json (tests/golden/README.md says what is in them).
-Weights are drawn in float32, so that the file holds exactly what the judge computed with. A model whose routing has a near-tie
-is drawn again from the next seed: the last chosen and the first unchosen expert differ by at least GAP in probability.
 """
-import json
 import math
-import os
-import platform
-import sys
 
 import gguf
 import numpy as np
-import tokenizers
 import torch
-import transformers
 from transformers.models.llama.modeling_llama import LlamaForCausalLM
 from transformers.models.olmoe.modeling_olmoe import OlmoeForCausalLM
 from transformers.models.qwen2_moe.modeling_qwen2_moe import Qwen2MoeForCausalLM
 from transformers.models.qwen3.modeling_qwen3 import Qwen3ForCausalLM
 from transformers.models.qwen3_moe.modeling_qwen3_moe import Qwen3MoeForCausalLM
 
+import golden_models
+from golden_models import LAYER_NAMES, TOP_NAMES, interleave
 from tiny_vocab import LLAMA, OLMO, QWEN, Vocabulary
-
-GAP = 2e-4
 
 # What is odd about each one is the reason why it is there; "why" goes into its provenance.json. Some norms have an epsilon far
 # above any that is in use, so that a reader who forgets the key is found out.
@@ -89,11 +81,6 @@ MODELS = {
 CLASSES = {"qwen3moe": Qwen3MoeForCausalLM, "olmoe": OlmoeForCausalLM, "qwen2moe": Qwen2MoeForCausalLM,
            "llama": LlamaForCausalLM, "qwen3": Qwen3ForCausalLM}
 
-TEXTS = ["The weir holds back the water; at 3 it re-opens: 1234\n\tOn\u00e9 more?",
-         "Behind the wall: what the river gave it. \u00c9t\u00e9, \u6c34\u529b, {x: [7]}",
-         "for (row = 0; row < 80; row++)\n    water *= 2.5; // \U0001f30a we'll see",
-         "She'd thrown it in; THE ripples ran on... \u00bfqu\u00e9? \u0412\u043e \u03c0 = 3.14"]
-
 
 def build(model, seed, **changed):
     """The judge's model with seeded weights whose spread keeps logits, routing and every branch apart."""
@@ -136,12 +123,10 @@ def run(net, ids):
     for module in net.modules():
         if type(module).__name__.endswith("TopKRouter"):
             hooks.append(module.register_forward_hook(note))
-    with torch.no_grad():
-        logits = net(torch.tensor([ids]), use_cache=False).logits[0]
+    logits = golden_models.compute(net, ids)
     for hook in hooks:
         hook.remove()
-    assert logits.dtype == torch.float64
-    return logits.numpy(), min(gaps, default=None)
+    return logits, min(gaps, default=None)
 
 
 def mistakes(model, seed, ids, logits):
@@ -167,30 +152,7 @@ def mistakes(model, seed, ids, logits):
             weight.data = torch.ones_like(weight) if "norm" in ending else torch.zeros_like(weight)
         if hit:
             nets[what] = net
-    found = {what: float(np.abs(run(net, ids)[0] - logits).max()) for what, net in nets.items()}
-    assert min(found.values()) > 5e-3, found
-    return {what: round(difference, 4) for what, difference in found.items()}
-
-
-def interleave(weight, n_head):
-    """Rows of q or k from halves (first with n/2 + first) to neighbouring pairs, which is how family llama stores them."""
-    rows, cols = weight.shape
-    return weight.reshape(n_head, 2, rows // n_head // 2, cols).swapaxes(1, 2).reshape(rows, cols)
-
-
-# Endings of the judge's names after "model.layers.N." and what the file calls them after "blk.N.".
-LAYER_NAMES = {
-    "input_layernorm.weight": "attn_norm.weight", "post_attention_layernorm.weight": "ffn_norm.weight",
-    "self_attn.q_proj.weight": "attn_q.weight", "self_attn.k_proj.weight": "attn_k.weight",
-    "self_attn.v_proj.weight": "attn_v.weight", "self_attn.o_proj.weight": "attn_output.weight",
-    "self_attn.q_proj.bias": "attn_q.bias", "self_attn.k_proj.bias": "attn_k.bias", "self_attn.v_proj.bias": "attn_v.bias",
-    "self_attn.q_norm.weight": "attn_q_norm.weight", "self_attn.k_norm.weight": "attn_k_norm.weight",
-    "mlp.gate_proj.weight": "ffn_gate.weight", "mlp.up_proj.weight": "ffn_up.weight", "mlp.down_proj.weight": "ffn_down.weight",
-    "mlp.gate.weight": "ffn_gate_inp.weight", "mlp.experts.down_proj": "ffn_down_exps.weight",
-    "mlp.shared_expert.gate_proj.weight": "ffn_gate_shexp.weight", "mlp.shared_expert.up_proj.weight": "ffn_up_shexp.weight",
-    "mlp.shared_expert.down_proj.weight": "ffn_down_shexp.weight", "mlp.shared_expert_gate.weight": "ffn_gate_inp_shexp.weight"}
-TOP_NAMES = {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight",
-             "lm_head.weight": "output.weight"}
+    return golden_models.differences({what: float(np.abs(run(net, ids)[0] - logits).max()) for what, net in nets.items()})
 
 
 def file_tensors(net, family):
@@ -234,11 +196,7 @@ def llama3_divisors(config):
 
 def write_gguf(path, name, net, vocab, family):
     config = net.config
-    writer = gguf.GGUFWriter(path, family)
-    writer.add_type("model")
-    writer.add_name(f"weir golden {name}")
-    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
-    writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
+    writer = golden_models.open_writer(path, name, family)
     writer.add_block_count(config.num_hidden_layers)
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
@@ -264,64 +222,21 @@ def write_gguf(path, name, net, vocab, family):
         writer.add_expert_feed_forward_length(config.moe_intermediate_size)
     if getattr(config, "shared_expert_intermediate_size", None):
         writer.add_expert_shared_feed_forward_length(config.shared_expert_intermediate_size)
-    vocab.write(writer)
-    for tensor, data in file_tensors(net, family):
-        writer.add_tensor(tensor, np.ascontiguousarray(data))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-
-
-def provenance(name, model, net, seed, gap, text, ids, logits):
-    facts = net.config.to_dict()
-    described = model["config"] | {key: facts[key] for key in (
-        "model_type", "vocab_size", "max_position_embeddings", "tie_word_embeddings", "hidden_act", "norm_topk_prob",
-        "attention_bias", "mlp_bias", "qkv_bias") if key in facts}
-    return {
-        "script": "tools/oracle/make_models.py", "model": name, "family": model["family"], "why": model["why"], "seed": seed,
-        "judge": f"Hugging Face transformers {transformers.__version__}, {CLASSES[model['family']].__name__}",
-        "dtype": "weights float32; computed in float64 (norms, softmax and rope angles in float32, as transformers has them)",
-        "packages": {"python": platform.python_version(), "torch": torch.__version__,
-                     "transformers": transformers.__version__, "tokenizers": tokenizers.__version__,
-                     "numpy": np.__version__},
-        "config": described, "tokens": len(ids), "n_vocab": logits.shape[1], "text": text,
-        "smallest_routing_gap": gap, "difference_after_a_mistake": mistakes(model, seed, ids, logits),
-        "logits_std": float(logits.std()), "logits_max": float(np.abs(logits).max())}
+    golden_models.close_writer(writer, vocab, file_tensors(net, family))
 
 
 def make(out, name, model, number):
-    text = TEXTS[number % len(TEXTS)]
-    seed = 1000 * (number + 1)
-    while True:
-        net, vocab = build(model, seed)
-        ids = vocab.judge().encode(text).ids
-        logits, gap = run(net, ids)
-        if gap is None or gap >= GAP:
-            break
-        seed += 1
-    assert 40 <= len(ids) <= 80, len(ids)
-    folder = os.path.join(out, name)
-    os.makedirs(folder, exist_ok=True)
-    write_gguf(os.path.join(folder, "model.gguf"), name, net, vocab, model["family"])
-    with open(os.path.join(folder, "ids.txt"), "w") as file:
-        file.write(" ".join(str(index) for index in ids) + "\n")
-    logits.astype("<f4").tofile(os.path.join(folder, "logits.f32"))
-    with open(os.path.join(folder, "provenance.json"), "w") as file:
-        json.dump(provenance(name, model, net, seed, gap, text, ids, logits), file, indent=1, ensure_ascii=True)
-        file.write("\n")
-    size = sum(entry.stat().st_size for entry in os.scandir(folder))
-    print(f"{name:20} seed {seed}  {len(ids)} ids  n_vocab {len(vocab)}  {size / 1024:.0f} KiB  "
-          f"logits std {logits.std():.2f}  gap {gap if gap is None else format(gap, '.1e')}")
-
-
-def main():
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    for number, (name, model) in enumerate(MODELS.items()):
-        if not sys.argv[2:] or name in sys.argv[2:]:
-            make(sys.argv[1], name, model, number)
+    drawn = golden_models.draw(lambda seed: build(model, seed), run, 1000 * (number + 1), number)
+    facts = drawn.net.config.to_dict()
+    described = model["config"] | {key: facts[key] for key in (
+        "model_type", "vocab_size", "max_position_embeddings", "tie_word_embeddings", "hidden_act", "norm_topk_prob",
+        "attention_bias", "mlp_bias", "qkv_bias") if key in facts}
+    golden_models.write_folder(
+        out, name, drawn,
+        golden_models.provenance(name, model, drawn, CLASSES[model["family"]].__name__, described,
+                                 mistakes(model, drawn.seed, drawn.ids, drawn.logits)),
+        lambda path: write_gguf(path, name, drawn.net, drawn.vocab, model["family"]))
 
 
 if __name__ == "__main__":
-    main()
+    golden_models.main(__doc__, MODELS, make)

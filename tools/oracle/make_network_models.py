@@ -7,17 +7,10 @@ usage: make_network_models.py OUT [NAME ...]        needs: what make_models.py n
 Folders as make_models.py writes them. Where transformers has no class of a family's own, the same arithmetic is put together
 from the classes of another ("judge" says which).
 """
-import json
 import math
-import os
-import platform
-import sys
 
-import gguf
 import numpy as np
-import tokenizers
 import torch
-import transformers
 from torch import nn
 from transformers.models.deepseek_v2.configuration_deepseek_v2 import DeepseekV2Config
 from transformers.models.deepseek_v2.modeling_deepseek_v2 import DeepseekV2Moe, DeepseekV2TopkRouter
@@ -32,7 +25,8 @@ from transformers.models.mixtral.modeling_mixtral import MixtralForCausalLM
 from transformers.models.qwen2.modeling_qwen2 import Qwen2ForCausalLM
 from transformers.models.qwen3_moe.modeling_qwen3_moe import Qwen3MoeForCausalLM
 
-from make_models import GAP, LAYER_NAMES, TEXTS, TOP_NAMES, interleave
+import golden_models
+from golden_models import LAYER_NAMES, TOP_NAMES, interleave
 from tiny_vocab import LLAMA, QWEN, Vocabulary
 
 
@@ -304,12 +298,10 @@ def run(net, ids):
     for module in net.modules():
         if is_router(module):
             hooks.append(module.register_forward_hook(note))
-    with torch.no_grad():
-        logits = net(torch.tensor([ids]), use_cache=False).logits[0]
+    logits = golden_models.compute(net, ids)
     for hook in hooks:
         hook.remove()
-    assert logits.dtype == torch.float64
-    return logits.numpy(), min(gaps, default=None)
+    return logits, min(gaps, default=None)
 
 
 def mistakes(model, seed, ids, logits):
@@ -326,9 +318,7 @@ def mistakes(model, seed, ids, logits):
         for weight in hit:
             weight.copy_(torch.ones_like(weight) if "norm" in ending else torch.zeros_like(weight))
         nets[what] = net
-    found = {what: float(np.abs(run(net, ids)[0] - logits).max()) for what, net in nets.items()}
-    assert min(found.values()) > 5e-3, found
-    return {what: round(difference, 4) for what, difference in found.items()}
+    return golden_models.differences({what: float(np.abs(run(net, ids)[0] - logits).max()) for what, net in nets.items()})
 
 
 def layer_tensors(model, config, ending, data):
@@ -389,24 +379,9 @@ def add_scales(model, found):
             found[name[:-len("weight")] + "input_scale"] = np.ones(count, np.float32)
 
 
-def add_key(writer, name, value):
-    if isinstance(value, bool):
-        writer.add_bool(name, value)
-    elif isinstance(value, list):
-        writer.add_array(name, value)
-    elif isinstance(value, float):
-        writer.add_float32(name, value)
-    else:
-        writer.add_uint32(name, value)
-
-
 def write_gguf(path, name, model, net, vocab):
     config, family, guesses = net.config, model["family"], model.get("blocks_that_guess", 0)
-    writer = gguf.GGUFWriter(path, family)
-    writer.add_type("model")
-    writer.add_name(f"weir golden {name}")
-    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
-    writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
+    writer = golden_models.open_writer(path, name, family)
     writer.add_block_count(config.num_hidden_layers + guesses)
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
@@ -415,61 +390,19 @@ def write_gguf(path, name, model, net, vocab):
     writer.add_head_count_kv(config.num_key_value_heads)
     writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    for key, value in (model["keys"](config) | ({"nextn_predict_layers": guesses} if guesses else {})).items():
-        add_key(writer, f"{family}.{key}", value)
-    vocab.write(writer)
-    for tensor, data in file_tensors(model, net).items():
-        writer.add_tensor(tensor, np.ascontiguousarray(data))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-
-
-def provenance(name, model, net, seed, gap, text, ids, logits):
-    return {
-        "script": "tools/oracle/make_network_models.py", "model": name, "family": model["family"], "why": model["why"], "seed": seed,
-        "judge": f"Hugging Face transformers {transformers.__version__}, {model['cls'].__name__}",
-        "dtype": "weights float32; computed in float64 (norms, routing and rope angles in float32, as transformers has them)",
-        "packages": {"python": platform.python_version(), "torch": torch.__version__,
-                     "transformers": transformers.__version__, "tokenizers": tokenizers.__version__,
-                     "numpy": np.__version__},
-        "config": model["config"] | {"vocab_size": net.config.vocab_size}, "tokens": len(ids), "n_vocab": logits.shape[1],
-        "text": text, "smallest_routing_gap": gap, "difference_after_a_mistake": mistakes(model, seed, ids, logits),
-        "logits_std": float(logits.std()), "logits_max": float(np.abs(logits).max())}
+    golden_models.add_keys(writer, family, model["keys"](config) | ({"nextn_predict_layers": guesses} if guesses else {}))
+    golden_models.close_writer(writer, vocab, file_tensors(model, net).items())
 
 
 def make(out, name, model, number):
-    text = TEXTS[number % len(TEXTS)]
-    seed = 100000 + 1000 * (number + 1)
-    while True:
-        net, vocab = build(model, seed)
-        ids = vocab.judge().encode(text).ids
-        logits, gap = run(net, ids)
-        if gap is None or gap >= GAP:
-            break
-        seed += 1
-    folder = os.path.join(out, name)
-    os.makedirs(folder, exist_ok=True)
-    write_gguf(os.path.join(folder, "model.gguf"), name, model, net, vocab)
-    with open(os.path.join(folder, "ids.txt"), "w") as file:
-        file.write(" ".join(str(index) for index in ids) + "\n")
-    logits.astype("<f4").tofile(os.path.join(folder, "logits.f32"))
-    with open(os.path.join(folder, "provenance.json"), "w") as file:
-        json.dump(provenance(name, model, net, seed, gap, text, ids, logits), file, indent=1, ensure_ascii=True)
-        file.write("\n")
-    size = sum(entry.stat().st_size for entry in os.scandir(folder))
-    print(f"{name:20} seed {seed}  {len(ids)} ids  n_vocab {len(vocab)}  {size / 1024:.0f} KiB  "
-          f"logits std {logits.std():.2f}  gap {gap if gap is None else format(gap, '.1e')}")
-
-
-def main():
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    for number, (name, model) in enumerate(MODELS.items()):
-        if not sys.argv[2:] or name in sys.argv[2:]:
-            make(sys.argv[1], name, model, number)
+    drawn = golden_models.draw(lambda seed: build(model, seed), run, 100000 + 1000 * (number + 1), number)
+    golden_models.write_folder(
+        out, name, drawn,
+        golden_models.provenance(name, model, drawn, model["cls"].__name__,
+                                 model["config"] | {"vocab_size": drawn.net.config.vocab_size},
+                                 mistakes(model, drawn.seed, drawn.ids, drawn.logits), "norms, routing and rope angles"),
+        lambda path: write_gguf(path, name, model, drawn.net, drawn.vocab))
 
 
 if __name__ == "__main__":
-    main()
+    golden_models.main(__doc__, MODELS, make)
