@@ -32,6 +32,8 @@ static const struct word {
     {WEIR_PART_FULL_BIAS, "biases of output, router and experts"},
     {WEIR_PART_BESIDE, "a dense network beside experts"},
     {WEIR_PART_FUSED_UP, NULL}, /* the same */
+    {WEIR_PART_LENT_KEYS, "keys and values of an earlier layer"},
+    {WEIR_PART_LAYER_INPUT, "an input of each layer from the token"},
     {WEIR_PART_GUESSES, "blocks that guess (not run)"},
 };
 

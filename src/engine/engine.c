@@ -41,6 +41,19 @@ static void note_second_source(struct weir_mode *mode)
                  free_memory.why);
 }
 
+/* An engine of their own for rows of tables: the file of each table that stays on the disk. */
+static enum weir_status open_rows(struct weir_engine *engine, const struct weir_io_config *config,
+                                  struct weir_err *err)
+{
+    const struct weir_model *model = engine->blueprint.model;
+    WEIR_TRY(weir_io_create(&engine->row_io, config, err));
+    for (int table = 0; table < WEIR_TABLE_COUNT; table++)
+        if ((engine->choice.tables_on_disk & 1u << table) != 0)
+            WEIR_TRY(weir_file_open(engine->row_io, engine->blueprint.manifest,
+                                    weir_model_table(model, (enum weir_table)table)->file, err));
+    return WEIR_OK;
+}
+
 static enum weir_status open_io(struct weir_engine *engine, const struct weir_config *config,
                                 struct weir_err *err)
 {
@@ -75,12 +88,10 @@ static enum weir_status open_io(struct weir_engine *engine, const struct weir_co
     const weir_manifest *manifest = engine->blueprint.manifest;
     WEIR_TRY(weir_io_create(&engine->io, &io_config, err));
     WEIR_TRY(weir_files_open(engine->io, manifest, err));
-    if (engine->choice.embedding_on_disk) {
+    if (engine->choice.tables_on_disk != 0) {
         io_config.depth = 0;
         io_config.n_thread = 1;
-        WEIR_TRY(weir_io_create(&engine->row_io, &io_config, err));
-        WEIR_TRY(weir_file_open(engine->row_io, manifest,
-                                engine->blueprint.model->token_embedding.file, err));
+        WEIR_TRY(open_rows(engine, &io_config, err));
     }
     const struct weir_io_mode *mode = weir_io_mode_get(engine->io);
     engine->mode.io = mode->engine;
@@ -106,7 +117,7 @@ static enum weir_status load_trunk(struct weir_engine *engine, const struct weir
     };
     const uint64_t staging_bytes = weir_staging_bytes(engine->blueprint.model);
     void *staging = weir_mem_alloc(&engine->mem, WEIR_MEM_IO, staging_bytes, WEIR_IO_ALIGN);
-    weir_model_layout(engine->blueprint.model, engine->choice.embedding_on_disk, &engine->mem);
+    weir_model_layout(engine->blueprint.model, engine->choice.tables_on_disk, &engine->mem);
     engine->loading = &progress;
     const enum weir_status status = weir_model_load(engine->blueprint.model, engine->io, staging,
                                                     staging_bytes, tell_progress, &progress, err);

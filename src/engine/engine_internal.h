@@ -56,7 +56,7 @@ struct weir_choice {
     uint32_t n_kv;       /* positions whose pages the plan has; slots make room for more */
     uint32_t n_snapshot; /* of recurrent state, for rewinding */
     bool kv_f32;
-    bool embedding_on_disk;
+    unsigned tables_on_disk; /* as in struct weir_model */
     uint64_t caller_bytes;
     uint32_t timeline_events;
     struct weir_policy policy;
@@ -161,7 +161,7 @@ struct weir_engine {
     weir_pool *pool;
     weir_timeline *timeline; /* in mem; NULL: nothing is recorded */
     weir_io *io;
-    weir_io *row_io;   /* of embedding rows; NULL: the table is in memory */
+    weir_io *row_io;   /* of rows of tables; NULL: they are in memory */
     weir_store *store; /* NULL: a model without experts */
     weir_forward *forward;
     struct weir_guard guard;

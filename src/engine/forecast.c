@@ -124,7 +124,8 @@ void weir_token_cost_fill(struct weir_token_cost *cost, const struct weir_model 
         .n_layer = shape->n_layer,
         .n_expert = shape->n_expert,
         .n_expert_used = shape->n_expert_used,
-        .trunk_bytes = model->trunk_bytes - (model->tied ? 0 : embedding->matrix_bytes),
+        .trunk_bytes = model->trunk_bytes - model->layer_embedding.matrix_bytes -
+                       (model->tied ? 0 : embedding->matrix_bytes),
         .slice_bytes = weir_slice_bytes_max(model),
     };
     for (uint32_t layer = 0; layer < shape->n_layer; layer++) {
@@ -142,8 +143,9 @@ void weir_token_cost_fill(struct weir_token_cost *cost, const struct weir_model 
         cost->miss_bytes = read_bytes / record_count;
     }
     weir_model_parameters(model, &all_parameters, &cost->prompt_parameters);
-    /* A prompt is not multiplied with the embedding, and only its last token with the output. */
+    /* A prompt is not multiplied with tables, and only its last token with the output. */
     cost->prompt_parameters -= embedding->rows * embedding->cols;
+    cost->prompt_parameters -= model->layer_embedding.rows * model->layer_embedding.cols;
     if (!model->tied)
         cost->prompt_parameters -= model->output.rows * model->output.cols;
     snprintf(cost->type, sizeof(cost->type), "%s",

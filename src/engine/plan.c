@@ -35,17 +35,26 @@ enum { CONTEXT_PARTS = 8 };
  * for the room of several experts. */
 enum { LEFT_BYTES_MIN = 16 << 20, LEFT_EXPERTS_MIN = 8 };
 
-static bool may_leave_embedding(const struct weir_model *model)
+/* The tables that may stay there, as struct weir_model has them: not one that is the output matrix
+ * too, and the tokens' own only for the sake of experts. */
+static unsigned tables_that_may_stay(const struct weir_model *model)
 {
-    const uint64_t table_bytes = model->token_embedding.matrix_bytes;
-    if (model->tied || model->shape.n_expert == 0)
-        return false;
+    const uint64_t n_record = (uint64_t)model->shape.n_expert * weir_moe_layer_count(model);
+    const uint64_t record_bytes = model->expert_bytes / weir_max(n_record, 1);
+    unsigned tables = 0;
+    for (int table = 0; table < WEIR_TABLE_COUNT; table++) {
+        const struct weir_weight *weight = weir_model_table(model, (enum weir_table)table);
+        const bool is_needed =
+            table == WEIR_TABLE_TOKENS ? model->tied || n_record == 0 : weight->cols == 0;
 #ifdef WEIR_HOSTILE
-    return true;
+        const bool is_large = true;
+#else
+        const bool is_large = weight->matrix_bytes >= LEFT_BYTES_MIN &&
+                              weight->matrix_bytes >= LEFT_EXPERTS_MIN * record_bytes;
 #endif
-    const uint64_t record_bytes =
-        model->expert_bytes / model->shape.n_expert / weir_max(weir_moe_layer_count(model), 1);
-    return table_bytes >= LEFT_BYTES_MIN && table_bytes >= LEFT_EXPERTS_MIN * record_bytes;
+        tables |= is_large && !is_needed ? 1u << table : 0;
+    }
+    return tables;
 }
 
 /* Page tables: 8 bytes for every 4 KiB. */
@@ -148,7 +157,7 @@ enum weir_status weir_choice_layout(const struct weir_blueprint *blueprint,
     weir_mem_init(mem);
     weir_timeline_layout(mem, choice->timeline_events);
     weir_mem_alloc(mem, WEIR_MEM_IO, weir_staging_bytes(blueprint->model), WEIR_IO_ALIGN);
-    weir_model_layout(blueprint->model, choice->embedding_on_disk, mem);
+    weir_model_layout(blueprint->model, choice->tables_on_disk, mem);
     weir_choice_state(blueprint, choice, state_layers, &state_config);
     WEIR_TRY(weir_state_create(&state, &state_config, mem, err));
     WEIR_TRY(weir_forward_create(&forward, &forward_config, mem, err));
@@ -231,7 +240,7 @@ static enum weir_status find_bounds(const struct weir_blueprint *blueprint,
     const struct weir_shape *shape = &blueprint->model->shape;
     const struct weir_bench_config bench = weir_bench_of(config);
     choice->kv_f32 = config->kv_f32;
-    choice->embedding_on_disk = may_leave_embedding(blueprint->model);
+    choice->tables_on_disk = tables_that_may_stay(blueprint->model);
     choice->predictor = config->lookahead == WEIR_LOOKAHEAD_OFF ? WEIR_PREDICT_NONE
                         : bench.guess_by == WEIR_GUESS_BY_PATH  ? WEIR_PREDICT_PATH
                         : bench.guess_by == WEIR_GUESS_BY_GATE  ? WEIR_PREDICT_GATE
@@ -361,7 +370,7 @@ static enum weir_status choose_memory(const struct weir_blueprint *blueprint,
     if (choice->slot_total == bounds->slot_max) {
         struct weir_choice whole = *choice;
         uint64_t whole_bytes = 0;
-        whole.embedding_on_disk = false;
+        whole.tables_on_disk = 0;
         WEIR_TRY(measure(blueprint, &whole, &whole_bytes, err));
         if (whole_bytes <= plan->budget_bytes)
             *choice = whole;
@@ -400,8 +409,8 @@ static enum weir_status fill_lines(const struct weir_blueprint *blueprint,
                                         : weir_mem_reached_bytes(&mem, (enum weir_mem_use)use));
     if (block_bytes(blueprint, choice) > 0)
         add_line(plan, "recurrent state, and snapshots of it", block_bytes(blueprint, choice));
-    if (choice->embedding_on_disk)
-        plan->embedding_on_disk_bytes = blueprint->model->token_embedding.matrix_bytes;
+    plan->embedding_on_disk_bytes =
+        weir_model_on_disk_bytes(blueprint->model, choice->tables_on_disk);
     plan->kv_later_bytes = weir_choice_state_bytes(blueprint, choice, choice->n_ctx) - first_bytes;
     return WEIR_OK;
 }
@@ -421,7 +430,7 @@ static enum weir_status fill_ceilings(const struct weir_blueprint *blueprint,
     WEIR_TRY(measure(blueprint, &at, &plan->useful_bytes, err));
     at.n_chunk = bounds->chunk_max;
     at.n_snapshot = most_snapshots(choice);
-    at.embedding_on_disk = false;
+    at.tables_on_disk = 0;
     at.slot_total = model->shape.n_expert * n_moe_layer;
     return measure(blueprint, &at, &plan->resident_bytes, err);
 }

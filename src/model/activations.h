@@ -25,6 +25,7 @@ enum weir_input {
     WEIR_INPUT_PLAIN = 1 << 6,     /* the plain part of a head's query */
     WEIR_INPUT_MIXED = 1 << 7,     /* weir_latent_scratch.mixed */
     WEIR_INPUT_DELTA = 1 << 8,     /* weir_delta_scratch.gated */
+    WEIR_INPUT_ASIDE = 1 << 9,     /* weir_aside.gate */
 };
 /* The activation formats that the model's matrices want this input in, as a mask. */
 unsigned weir_input_formats(const struct weir_model *model, const struct weir_kernels *kernels,

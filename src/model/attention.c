@@ -46,7 +46,7 @@ uint8_t *weir_attention_rows(const struct weir_forward *forward, bool is_v, uint
 {
     const struct weir_mixer *mixer = &forward->step.layer->mixer;
     const struct weir_state_view view =
-        weir_state_view_get(forward->config.state, forward->step.layer_index);
+        weir_state_view_get(forward->config.state, mixer->keys_layer);
     const size_t before = is_v ? (size_t)mixer->n_kv_head * mixer->d_head + kv_head * mixer->d_value
                                : (size_t)kv_head * mixer->d_head;
     return view.base + view.at_bytes + before * view.page_length * weir_kv_value_bytes(forward);
@@ -69,7 +69,7 @@ static struct weir_attention query_of(const struct weir_forward *forward, uint32
     const struct weir_mixer *mixer = &forward->step.layer->mixer;
     const struct weir_row *row = &forward->step.rows[row_index];
     const struct weir_state_view view =
-        weir_state_view_get(forward->config.state, forward->step.layer_index);
+        weir_state_view_get(forward->config.state, mixer->keys_layer);
     const size_t at = (size_t)row_index * mixer->n_head + head;
     const uint32_t kv_head = head / (mixer->n_head / mixer->n_kv_head);
     return (struct weir_attention){
@@ -189,7 +189,7 @@ static void prefetch_keys(const struct weir_forward *forward)
     const uint32_t position = forward->step.rows[0].position;
     const uint32_t first = first_seen(mixer, position);
     const struct weir_state_view view =
-        weir_state_view_get(forward->config.state, forward->step.layer_index);
+        weir_state_view_get(forward->config.state, mixer->keys_layer);
     if (forward->step.n_row > 1 || position == first)
         return;
     const uint64_t row_bytes = mixer->d_head * weir_kv_value_bytes(forward);
@@ -272,6 +272,8 @@ void weir_attention_prefetch(const struct weir_forward *forward, const struct we
 float weir_attention_most_kept(const struct weir_forward *forward, const struct weir_mixer *mixer)
 {
     const size_t count = (size_t)forward->step.n_row * mixer->n_kv_head;
+    if (mixer->borrows)
+        return 0.0f;
     return fmaxf(weir_most_of(forward->attention.k, count * mixer->d_head),
                  weir_most_of(forward->attention.v, count * mixer->d_value));
 }
@@ -280,6 +282,9 @@ void weir_attention_state(const struct weir_mixer *mixer, uint64_t value_bytes,
                           struct weir_state_layer *out)
 {
     const uint64_t width = mixer->d_head + mixer->d_value;
+    *out = (struct weir_state_layer){.kind = WEIR_STATE_NONE};
+    if (mixer->borrows)
+        return;
     *out = (struct weir_state_layer){.kind = mixer->window == 0 ? WEIR_STATE_POSITIONS
                                                                 : WEIR_STATE_WINDOW,
                                      .window = mixer->window,

@@ -122,7 +122,7 @@ static weir_parts mixer_parts(const struct weir_model *model, uint32_t layer_ind
     const struct weir_mixer *mixer = &model->layers[layer_index].mixer;
     const struct weir_latent_shape *latent = &mixer->latent.shape;
     if (mixer->kind == WEIR_MIXER_ATTENTION)
-        return WEIR_PART_ATTENTION;
+        return WEIR_PART_ATTENTION | (mixer->borrows ? 0 : WEIR_PART_OWN_KEYS);
     if (mixer->kind == WEIR_MIXER_DELTA)
         return WEIR_PART_DELTA |
                (has_tensor(model, layer_index, "ssm_in.weight") ? WEIR_PART_DELTA_PACKED
@@ -131,6 +131,12 @@ static weir_parts mixer_parts(const struct weir_model *model, uint32_t layer_ind
                                                                 : WEIR_PART_DELTA_TWO_GATES);
     return (latent->d_query > 0 ? WEIR_PART_LOW_QUERY : WEIR_PART_PLAIN_QUERY) |
            (latent->is_joint ? WEIR_PART_JOINT_HEADS : WEIR_PART_SPLIT_HEADS);
+}
+
+/* What the keys say that all layers, or the model itself, have. */
+static weir_parts common_parts(const struct weir_model *model)
+{
+    return model->family->parts | (model->shape.d_layer_input > 0 ? WEIR_PART_LAYER_INPUT : 0);
 }
 
 /* A layer has experts unless it has a network's tensors and no router. */
@@ -153,7 +159,7 @@ static weir_parts find_parts(struct weir_binding *binding)
     const weir_parts network = is_routed ? WEIR_PART_EXPERTS : WEIR_PART_DENSE;
     const weir_parts never = is_routed ? WEIR_PART_DENSE : WEIR_PART_EXPERTS;
     const weir_parts always =
-        family->parts | network | mixer_parts(binding->model, binding->layer_index);
+        common_parts(binding->model) | network | mixer_parts(binding->model, binding->layer_index);
     weir_parts found = always & ~never;
     binding->parts = (always | family->may) & ~never;
     for (size_t row = 0; row < weir_layer_role_count; row++) {
@@ -165,10 +171,26 @@ static weir_parts find_parts(struct weir_binding *binding)
     return found;
 }
 
+/* Heads of another layer are as many as are wanted; those that see as much are as wide. */
+static enum weir_status check_borrowed(const struct weir_binding *binding, struct weir_err *err)
+{
+    const struct weir_mixer *mixer = &binding->layer->mixer;
+    const struct weir_mixer *lender = &binding->model->layers[mixer->keys_layer].mixer;
+    if (mixer->n_kv_head == lender->n_kv_head)
+        return WEIR_OK;
+    return WEIR_FAIL(err, WEIR_ERR_FORMAT,
+                     "key %s.attention.head_count_kv: layer %u reads keys and values of layer %u: "
+                     "wanted its %u heads, found %u",
+                     binding->model->family->name, binding->layer_index, mixer->keys_layer,
+                     lender->n_kv_head, mixer->n_kv_head);
+}
+
 /* Values that are the keys as they were are as wide as they. */
 static enum weir_status check_values(const struct weir_binding *binding, struct weir_err *err)
 {
     const struct weir_mixer *mixer = &binding->layer->mixer;
+    if (mixer->borrows)
+        return check_borrowed(binding, err);
     if (mixer->kind != WEIR_MIXER_ATTENTION || mixer->v.cols != 0 ||
         mixer->d_value == mixer->d_head)
         return WEIR_OK;
@@ -223,18 +245,30 @@ static bool has_use(const struct weir_model *model, const char *name)
     unsigned layer_index = 0;
     int length = 0;
     if (sscanf(name, "blk.%u.%n", &layer_index, &length) != 1 || length == 0)
-        return weir_is_bound_name(name, false, 0);
+        return weir_is_bound_name(name, false, common_parts(model));
     return layer_index < model->shape.n_layer &&
            weir_is_bound_name(name + length, true,
                               model->family->parts | model->family->may | WEIR_PART_DENSE |
                                   mixer_parts(model, layer_index));
 }
 
+/* Whether a layer that borrows keys and values has a tensor for its own: files hold what training
+ * left there. */
+static bool is_left_over(const struct weir_model *model, uint32_t layer_index, const char *suffix)
+{
+    const weir_parts parts = common_parts(model) | mixer_parts(model, layer_index);
+    return model->layers[layer_index].mixer.borrows && !weir_is_bound_name(suffix, true, parts) &&
+           weir_is_bound_name(suffix, true, parts | WEIR_PART_OWN_KEYS);
+}
+
 bool weir_model_skips(const struct weir_model *model, const char *name)
 {
     unsigned layer_index = 0;
-    return sscanf(name, "blk.%u.", &layer_index) == 1 && layer_index >= model->shape.n_layer &&
-           layer_index < model->shape.n_block;
+    int length = 0;
+    if (sscanf(name, "blk.%u.%n", &layer_index, &length) != 1 || length == 0 ||
+        layer_index >= model->shape.n_block)
+        return false;
+    return layer_index >= model->shape.n_layer || is_left_over(model, layer_index, name + length);
 }
 
 /* A tensor that nobody uses means a model that we would compute wrongly. */
@@ -296,7 +330,7 @@ static enum weir_status check_guesses(const struct weir_model *model, struct wei
 
 enum weir_status weir_model_bind(struct weir_model *model, struct weir_err *err)
 {
-    struct weir_binding binding = {.model = model, .parts = model->family->parts};
+    struct weir_binding binding = {.model = model, .parts = common_parts(model)};
     WEIR_TRY(check_guesses(model, err));
     for (size_t row = 0; row < weir_model_role_count; row++)
         if (weir_role_is_needed(&weir_model_roles[row], binding.parts))
@@ -334,14 +368,17 @@ static void visit_trunk_role(void *user, const struct weir_role *role)
 void weir_model_visit_trunk(struct weir_model *model, struct weir_trunk_visitor *visitor)
 {
     struct trunk_visit visit = {.visitor = visitor, .base = (char *)model};
-    const uint64_t embedding_cols = model->token_embedding.cols;
+    const uint64_t cols[] = {model->token_embedding.cols, model->layer_embedding.cols};
     struct weir_weight tied_output = model->output;
     if (model->tied) /* one matrix, visited once */
         model->output.cols = 0;
-    if (model->embedding_on_disk)
+    if ((model->tables_on_disk & 1u << WEIR_TABLE_TOKENS) != 0)
         model->token_embedding.cols = 0;
+    if ((model->tables_on_disk & 1u << WEIR_TABLE_LAYERS) != 0)
+        model->layer_embedding.cols = 0;
     weir_roles_visit_model(model, visit_trunk_role, &visit);
-    model->token_embedding.cols = embedding_cols;
+    model->token_embedding.cols = cols[WEIR_TABLE_TOKENS];
+    model->layer_embedding.cols = cols[WEIR_TABLE_LAYERS];
     if (model->tied) {
         model->output = tied_output;
         model->output.data = model->token_embedding.data;

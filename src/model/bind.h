@@ -47,7 +47,8 @@ enum weir_status weir_bind_bytes(struct weir_binding *binding, const struct weir
 enum weir_status weir_bind_companions(struct weir_binding *binding, const struct weir_role *role,
                                       const struct weir_found *found, struct weir_weight *weight,
                                       struct weir_err *err);
-/* Whether a tensor is of a block that guesses further tokens, which is not run. */
+/* Whether a tensor is known and not used: of a block that guesses further tokens, which is not run,
+ * or of keys and values where a layer borrows them. */
 bool weir_model_skips(const struct weir_model *model, const char *name);
 /* Whether the name is one of a role of something that has these parts, or of what may go with it.
  * suffix: without "blk.N."; is_layer: it had that. */

@@ -98,6 +98,10 @@ static uint64_t known_dim(const struct weir_binding *binding, enum weir_dim dim)
         return (uint64_t)layer->mixer.n_head * (latent->d_plain + latent->d_value);
     case WEIR_DIM_ROT_HALF:
         return shape->n_rot / 2;
+    case WEIR_DIM_LAYER_INPUT:
+        return shape->d_layer_input;
+    case WEIR_DIM_LAYER_INPUTS:
+        return (uint64_t)shape->n_layer * shape->d_layer_input;
     default:
         return delta_dim(&shape->delta, dim);
     }

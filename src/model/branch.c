@@ -32,6 +32,14 @@ void weir_branch_add(const struct weir_forward *forward, const struct weir_vecto
                            (end - begin) * d_model);
 }
 
+void weir_branch_scale(const struct weir_forward *forward, uint64_t begin, uint64_t end)
+{
+    const struct weir_vector *scale = &forward->step.layer->output_scale;
+    const size_t d_model = forward->shape->d_model;
+    for (size_t at = begin * d_model; scale->tensor != NULL && at < end * d_model; at++)
+        forward->stream.residual[at] *= scale->data[0];
+}
+
 void weir_branch_finish(void *user, uint32_t part, uint32_t n_part)
 {
     struct weir_forward *forward = user;
@@ -41,8 +49,6 @@ void weir_branch_finish(void *user, uint32_t part, uint32_t n_part)
     weir_branch_add(forward, &forward->step.layer->network.post_norm, forward->stream.branch,
                     network_scale(forward->config.model, forward->step.layer),
                     forward->stream.residual, begin, end);
-    const struct weir_vector *scale = &forward->step.layer->output_scale;
-    const size_t d_model = forward->shape->d_model;
-    for (size_t at = begin * d_model; scale->tensor != NULL && at < end * d_model; at++)
-        forward->stream.residual[at] *= scale->data[0];
+    if (forward->step.layer->aside.gate.cols == 0)
+        weir_branch_scale(forward, begin, end);
 }

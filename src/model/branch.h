@@ -19,7 +19,10 @@ bool weir_model_has_branches(const struct weir_model *model);
 /* out += scale * norm(x), rows [begin, end); the norm is where the layer has one. */
 void weir_branch_add(const struct weir_forward *forward, const struct weir_vector *norm, float *x,
                      float scale, float *out, uint64_t begin, uint64_t end);
-/* A job over rows: the residual stream gets what the network gave. */
+/* The residual stream of rows [begin, end) times the layer's last scale, where it has one. */
+void weir_branch_scale(const struct weir_forward *forward, uint64_t begin, uint64_t end);
+/* A job over rows: the residual stream gets what the network gave; and its last scale, where
+ * nothing else is added. */
 weir_pool_fn weir_branch_finish;
 
 #endif

@@ -258,6 +258,24 @@ enum weir_status weir_damage_check_embedding(const struct weir_forward *forward,
     return WEIR_OK;
 }
 
+enum weir_status weir_damage_check_inputs(const struct weir_forward *forward, struct weir_err *err)
+{
+    const struct weir_model *model = forward->config.model;
+    const size_t width = (size_t)forward->shape->n_layer * forward->shape->d_layer_input;
+    const struct weir_vector *const vectors[] = {&model->layer_projection_norm};
+    const struct weir_matrix projection = weir_trunk_matrix(&model->layer_projection);
+    struct search search = {0};
+    uint32_t row = 0;
+    while (row < forward->step.n_row && weir_all_finite(forward->aside.inputs + row * width, width))
+        row++;
+    if (row == forward->step.n_row)
+        return WEIR_OK;
+    if (search_vectors(&search, vectors, 1) || search_matrix(&search, &projection))
+        return name_found(&search, err);
+    return WEIR_FAIL(err, WEIR_ERR_FORMAT, "tensor %s: a value of token %u's row " DAMAGED,
+                     model->layer_embedding.tensor->name, forward->step.rows[row].id);
+}
+
 enum weir_status weir_damage_check_vector(const struct weir_vector *vector, struct weir_err *err)
 {
     struct search search = {0};

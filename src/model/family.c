@@ -25,6 +25,8 @@
 #define FULL_BIAS WEIR_PART_FULL_BIAS
 #define FUSED_UP WEIR_PART_FUSED_UP
 #define BESIDE WEIR_PART_BESIDE
+#define LENT_KEYS WEIR_PART_LENT_KEYS
+#define LAYER_INPUT WEIR_PART_LAYER_INPUT
 
 /* By name. */
 static const struct weir_family families[] = {
@@ -97,9 +99,9 @@ static const struct weir_family families[] = {
      .unit = {.glu = WEIR_GLU_GELU},
      .roots_embedding = true},
     {.name = "gemma4",
-     .models = "Gemma 4 26B-A4B, 31B",
+     .models = "Gemma 4 26B-A4B, 31B, E2B, E4B",
      .parts = DENSE | SHARED | HEAD_NORM | POST_NORM | KEYS_AS_VALUES | BESIDE,
-     .may = EXPERTS,
+     .may = EXPERTS | LENT_KEYS | LAYER_INPUT,
      .renormalizes = true,
      .unit = {.glu = WEIR_GLU_GELU},
      .attention = {.has_windows = true,

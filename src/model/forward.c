@@ -1,5 +1,6 @@
 /* forward.c - one step: rows of several sequences through all layers. */
 #include "model/branch.h"
+#include "model/embedding.h"
 
 #include <string.h>
 
@@ -30,6 +31,7 @@ static enum weir_status layout(struct weir_forward *forward, struct weir_mem *me
         mem, WEIR_MEM_SCRATCH, forward->config.n_chunk * sizeof(struct weir_row), sizeof(uint64_t));
     layout_stream(forward, mem);
     weir_embedding_layout(forward, mem);
+    weir_aside_layout(forward, mem);
     weir_rope_layout(forward, mem);
     weir_mixer_layout(forward, mem);
     weir_network_layout(forward, mem);
@@ -134,6 +136,8 @@ static enum weir_status run_layer(struct weir_forward *forward, uint32_t index,
         weir_dense_run(forward);
     if (has_branch)
         weir_forward_by_row(forward, "add branch", weir_branch_finish);
+    if (forward->step.layer->aside.gate.cols != 0)
+        weir_aside_run(forward);
     return WEIR_OK;
 }
 
@@ -173,6 +177,7 @@ enum weir_status weir_forward_step(weir_forward *forward, const struct weir_run 
     list_rows(forward, runs, n_run);
     atomic_store_explicit(&forward->is_damaged, false, memory_order_relaxed); /* before any job */
     WEIR_TRY(weir_embed(forward, err));
+    WEIR_TRY(weir_aside_begin(forward, err));
     weir_rope_begin(forward);
     weir_lookahead_begin(forward);
     for (uint32_t layer = 0; layer < forward->shape->n_layer; layer++) {

@@ -37,7 +37,7 @@ struct weir_forward_config {
     const struct weir_kernels *kernels;
     weir_pool *pool;   /* may be NULL while planning */
     weir_store *store; /* NULL when the model has no experts, or while planning */
-    weir_io *row_io;   /* of the embedding's file, for rows on the disk; NULL while planning */
+    weir_io *row_io;   /* the files of the tables that stay on the disk; NULL while planning */
     weir_timeline *timeline; /* NULL: nothing is recorded */
     const weir_state *state; /* where sequences keep theirs; NULL while planning */
     bool kv_f32;             /* as in weir_model_state_layers() */

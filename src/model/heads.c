@@ -79,7 +79,7 @@ static void store_head(const struct weir_forward *forward, const struct weir_row
                        uint32_t head, const float *x, size_t width)
 {
     const struct weir_state_view view =
-        weir_state_view_get(forward->config.state, forward->step.layer_index);
+        weir_state_view_get(forward->config.state, forward->step.layer->mixer.keys_layer);
     const uint32_t page = weir_sequence_pages(
         forward->step.runs[row->run].sequence)[row->position / view.page_length];
     uint8_t *place = weir_attention_rows(forward, is_v, head) + page * view.stride_bytes +
@@ -108,13 +108,15 @@ static void place_row(const struct weir_forward *forward, uint64_t index)
                             mixer->n_kv_head, mixer->d_head, mixer->d_head};
     const struct heads v = {forward->attention.v + index * mixer->n_kv_head * mixer->d_value,
                             mixer->n_kv_head, mixer->d_value, mixer->d_value};
+    prepare_heads(forward, &q, &mixer->q_norm, index);
+    heat_heads(&q, &mixer->temperature, row->position);
+    if (mixer->borrows)
+        return;
     if (mixer->v.cols == 0)
         memcpy(v.x, k.x, (size_t)v.count * v.width * sizeof(*v.x));
-    prepare_heads(forward, &q, &mixer->q_norm, index);
     prepare_heads(forward, &k, &mixer->k_norm, index);
     if (mixer->norms_values)
         norm_heads(forward, &v, &(struct weir_vector){0}, true);
-    heat_heads(&q, &mixer->temperature, row->position);
     store_heads(forward, row, false, &k);
     store_heads(forward, row, true, &v);
 }

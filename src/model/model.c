@@ -75,9 +75,23 @@ static void place_vector(struct weir_trunk_visitor *self, struct weir_vector *ve
                                   vector->rows * vector->cols * sizeof(float), WEIGHT_ALIGN);
 }
 
-void weir_model_layout(struct weir_model *model, bool embedding_on_disk, struct weir_mem *mem)
+const struct weir_weight *weir_model_table(const struct weir_model *model, enum weir_table table)
 {
-    model->embedding_on_disk = embedding_on_disk;
+    return table == WEIR_TABLE_TOKENS ? &model->token_embedding : &model->layer_embedding;
+}
+
+uint64_t weir_model_on_disk_bytes(const struct weir_model *model, unsigned tables_on_disk)
+{
+    uint64_t bytes = 0;
+    for (int table = 0; table < WEIR_TABLE_COUNT; table++)
+        if ((tables_on_disk & 1u << table) != 0)
+            bytes += weir_model_table(model, (enum weir_table)table)->matrix_bytes;
+    return bytes;
+}
+
+void weir_model_layout(struct weir_model *model, unsigned tables_on_disk, struct weir_mem *mem)
+{
+    model->tables_on_disk = tables_on_disk;
     struct layout_visitor visitor = {.base = {place_weight, place_vector}, .mem = mem};
     weir_model_visit_trunk(model, &visitor.base);
     weir_latent_heads_layout(model, mem);
@@ -266,8 +280,7 @@ enum weir_status weir_model_load(struct weir_model *model, weir_io *io, void *st
         .staging_bytes = staging_bytes,
         .progress = progress,
         .user = user,
-        .total_bytes = model->trunk_bytes -
-                       (model->embedding_on_disk ? model->token_embedding.matrix_bytes : 0),
+        .total_bytes = model->trunk_bytes - weir_model_on_disk_bytes(model, model->tables_on_disk),
         .err = err,
     };
     weir_model_visit_trunk(model, &visitor.base);

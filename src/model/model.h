@@ -41,11 +41,13 @@ enum {
 struct weir_shape {
     uint32_t n_layer, n_expert, n_expert_used;
     uint32_t n_layer_lead;      /* dense layers before the first with experts, by the key */
+    uint32_t n_layer_own;       /* those after so many read keys and values of ones before */
     uint32_t n_block;           /* n_layer, and those after it that are not run; arrays have all */
     uint32_t n_head, n_kv_head; /* the most that a layer has */
     uint32_t d_model, d_head;
-    uint32_t d_ffn;        /* the widest dense network's, by the key; 0: tensors say */
-    uint32_t d_ffn_expert; /* the widest */
+    uint32_t d_ffn;         /* the widest dense network's, by the key; 0: tensors say */
+    uint32_t d_ffn_expert;  /* the widest */
+    uint32_t d_layer_input; /* values that each layer gets of the token itself; 0: none */
     uint32_t n_vocab, n_ctx_train;
     float norm_epsilon;
     bool norms_are_centered; /* the mean is taken off first: LayerNorm */
@@ -89,6 +91,8 @@ struct weir_mixer {
     float scale;              /* of scores */
     float softcap;            /* of scores; 0: none */
     uint32_t window;          /* positions that one sees, itself included; 0: all before it */
+    bool borrows;             /* keys and values are those of another layer: */
+    uint32_t keys_layer;      /* the one that has them, else the layer itself */
     bool is_in_chunks;        /* the window begins at a multiple of its length */
     enum weir_rope_kind rope;
     bool is_interleaved; /* rope turns pairs (2i, 2i + 1); else (i, i + n_rot / 2) */
@@ -127,9 +131,16 @@ struct weir_network {
     struct weir_vector shared_router; /* none: the shared expert counts as it is */
 };
 
+/* What a layer makes of its input of the token: in the place of a third branch. */
+struct weir_aside {
+    struct weir_weight gate, out; /* gate: none, the layer has no such input */
+    struct weir_vector norm;      /* of what out gives */
+};
+
 struct weir_layer {
     struct weir_mixer mixer;
     struct weir_network network;
+    struct weir_aside aside;
     struct weir_vector output_scale; /* one value: of the residual stream after the layer */
 };
 
@@ -144,13 +155,20 @@ static inline bool weir_layer_has_experts(const struct weir_layer *layer)
     return layer->network.kind == WEIR_NETWORK_EXPERTS;
 }
 
+/* The tables of which a token needs a row. */
+enum weir_table { WEIR_TABLE_TOKENS, WEIR_TABLE_LAYERS, WEIR_TABLE_COUNT };
+
 struct weir_model {
     const struct weir_family *family;
     const weir_manifest *manifest; /* borrowed */
     struct weir_shape shape;
     struct weir_weight token_embedding, output; /* output.data == token_embedding.data when tied */
     bool tied;
-    bool embedding_on_disk; /* token_embedding.data stays NULL: rows are read as tokens come */
+    struct weir_weight layer_embedding;  /* where layers have inputs of their own: a token's ... */
+    struct weir_weight layer_projection; /* ... and what is made of its embedding */
+    struct weir_vector layer_projection_norm;
+    unsigned tables_on_disk; /* bits of enum weir_table: data stays NULL, rows are read as tokens
+                              * come */
     struct weir_vector output_norm;
     struct weir_vector rope_factors; /* divide frequencies, whatever the context */
     struct weir_vector rope_long,
@@ -165,8 +183,12 @@ enum weir_status weir_model_describe(struct weir_model **out, const weir_manifes
                                      struct weir_err *err);
 void weir_model_destroy(struct weir_model **model);
 /* Ask mem for the trunk (use TRUNK): counts while PLANNING, places weights while OPENING; without
- * the embedding table when that stays on the disk. */
-void weir_model_layout(struct weir_model *model, bool embedding_on_disk, struct weir_mem *mem);
+ * the tables that stay on the disk. */
+void weir_model_layout(struct weir_model *model, unsigned tables_on_disk, struct weir_mem *mem);
+/* cols is 0 where the model has no such table. */
+const struct weir_weight *weir_model_table(const struct weir_model *model, enum weir_table table);
+/* Bytes of those that stay on the disk. */
+uint64_t weir_model_on_disk_bytes(const struct weir_model *model, unsigned tables_on_disk);
 typedef bool weir_model_progress_fn(void *user, uint64_t done_bytes, uint64_t total_bytes);
 /* Read the trunk into its place through staging (WEIR_IO_ALIGN aligned). */
 enum weir_status weir_model_load(struct weir_model *model, weir_io *io, void *staging,

@@ -2,6 +2,7 @@
 #ifndef WEIR_MODEL_INTERNAL_H
 #define WEIR_MODEL_INTERNAL_H
 
+#include "model/aside.h"
 #include "model/delta_scratch.h"
 #include "model/latent.h"
 
@@ -122,6 +123,7 @@ struct weir_forward {
     _Atomic bool is_damaged; /* a norm met a row that is not finite; any thread sets it */
     struct weir_stream stream;
     uint8_t *row_staging; /* embedding.c: where rows come to from the disk; NULL: they do not */
+    struct weir_aside_scratch aside;
     struct weir_angles angles[WEIR_ROPE_COUNT];
     struct weir_attention_scratch attention;
     struct weir_latent_scratch latent;
@@ -154,6 +156,8 @@ enum weir_status weir_damage_name(struct weir_forward *forward, uint32_t layer_i
 /* WEIR_ERR_FORMAT names the token whose embedding is not finite. */
 enum weir_status weir_damage_check_embedding(const struct weir_forward *forward,
                                              struct weir_err *err);
+/* The same of the layers' inputs: the token, or the tensor that all have them from. */
+enum weir_status weir_damage_check_inputs(const struct weir_forward *forward, struct weir_err *err);
 /* The largest magnitude of count values. */
 float weir_most_of(const float *x, size_t count);
 /* WEIR_ERR_FORMAT names the vector, which may be none, when a value of it is not finite. */
@@ -163,10 +167,6 @@ enum weir_status weir_damage_check_vector(const struct weir_vector *vector, stru
  * mean, was multiplied with: 0 or not a number when a value of x is not finite, else above 0. */
 float weir_norm_row(const struct weir_forward *forward, const float *weights, const float *x,
                     float *y);
-
-void weir_embedding_layout(struct weir_forward *forward, struct weir_mem *mem);
-/* residual = the embedding of the step's rows. Errors: IO, FORMAT. */
-enum weir_status weir_embed(struct weir_forward *forward, struct weir_err *err);
 
 void weir_rope_layout(struct weir_forward *forward, struct weir_mem *mem);
 /* Once, after the load. */

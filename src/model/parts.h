@@ -32,17 +32,20 @@ typedef uint64_t weir_parts;
 #define WEIR_PART_FUSED_UP WEIR_PART(19)       /* gate and up of a network in one tensor, ffn_up */
 #define WEIR_PART_BESIDE WEIR_PART(20)         /* experts beside a dense network, with norms each */
 #define WEIR_PART_LATENT WEIR_PART(21)         /* mixers are latent attention */
+#define WEIR_PART_LENT_KEYS WEIR_PART(22)      /* the last layers read keys of those before them */
+#define WEIR_PART_LAYER_INPUT WEIR_PART(23)    /* each layer gets something of the token itself */
 
 /* What a layer has, as keys and tensors say. */
 #define WEIR_PART_ATTENTION WEIR_PART(32)    /* a mixer of keys and values */
-#define WEIR_PART_PLAIN_QUERY WEIR_PART(33)  /* latent: queries by one matrix ... */
-#define WEIR_PART_LOW_QUERY WEIR_PART(34)    /* ... or by two, with few values between them */
-#define WEIR_PART_SPLIT_HEADS WEIR_PART(35)  /* latent: a stack for keys and one for values ... */
-#define WEIR_PART_JOINT_HEADS WEIR_PART(36)  /* ... or one matrix for both, as older files have */
-#define WEIR_PART_DELTA WEIR_PART(37)        /* a mixer that is a gated delta net, with ... */
-#define WEIR_PART_DELTA_PLAIN WEIR_PART(38)  /* ... q, k and v apart from their gate ... */
-#define WEIR_PART_DELTA_PACKED WEIR_PART(39) /* ... or both in one matrix, as older files have; */
-#define WEIR_PART_DELTA_TWO_GATES WEIR_PART(40) /* ... beta and alpha by two matrices ... */
-#define WEIR_PART_DELTA_ONE_GATE WEIR_PART(41)  /* ... or by one */
+#define WEIR_PART_OWN_KEYS WEIR_PART(33)     /* keys and values that no other layer has */
+#define WEIR_PART_PLAIN_QUERY WEIR_PART(34)  /* latent: queries by one matrix ... */
+#define WEIR_PART_LOW_QUERY WEIR_PART(35)    /* ... or by two, with few values between them */
+#define WEIR_PART_SPLIT_HEADS WEIR_PART(36)  /* latent: a stack for keys and one for values ... */
+#define WEIR_PART_JOINT_HEADS WEIR_PART(37)  /* ... or one matrix for both, as older files have */
+#define WEIR_PART_DELTA WEIR_PART(38)        /* a mixer that is a gated delta net, with ... */
+#define WEIR_PART_DELTA_PLAIN WEIR_PART(39)  /* ... q, k and v apart from their gate ... */
+#define WEIR_PART_DELTA_PACKED WEIR_PART(40) /* ... or both in one matrix, as older files have; */
+#define WEIR_PART_DELTA_TWO_GATES WEIR_PART(41) /* ... beta and alpha by two matrices ... */
+#define WEIR_PART_DELTA_ONE_GATE WEIR_PART(42)  /* ... or by one */
 
 #endif

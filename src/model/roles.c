@@ -16,13 +16,21 @@
 #define GATHERED (WEIR_INPUT_NORMED | WEIR_INPUT_GATHERED)
 #define ROUTED (WEIR_INPUT_NORMED | WEIR_INPUT_ROUTER)
 #define GATED WEIR_INPUT_DELTA
+#define ASIDE WEIR_INPUT_ASIDE
 #define DIM(name) WEIR_DIM_##name
+#define LAYER_INPUT WEIR_PART_LAYER_INPUT
 
 const struct weir_role weir_model_roles[] = {
     {"token_embd.weight", WEIGHT, 0, false, 0, DIM(MODEL), DIM(VOCAB), IN_MODEL(token_embedding)},
     {"output.weight", WEIGHT, WEIR_PART_UNTIED, false, NORMED, DIM(MODEL), DIM(VOCAB),
      IN_MODEL(output)},
     {"output.weight", WEIGHT, 0, true, NORMED, DIM(MODEL), DIM(VOCAB), IN_MODEL(output)},
+    {"per_layer_token_embd.weight", WEIGHT, LAYER_INPUT, false, 0, DIM(LAYER_INPUTS), DIM(VOCAB),
+     IN_MODEL(layer_embedding)},
+    {"per_layer_model_proj.weight", WEIGHT, LAYER_INPUT, false, NORMED, DIM(MODEL),
+     DIM(LAYER_INPUTS), IN_MODEL(layer_projection)},
+    {"per_layer_proj_norm.weight", VECTOR, LAYER_INPUT, false, 0, DIM(LAYER_INPUT), DIM(NONE),
+     IN_MODEL(layer_projection_norm)},
     {"output_norm.weight", VECTOR, 0, false, 0, DIM(MODEL), DIM(NONE), IN_MODEL(output_norm)},
     {"rope_freqs.weight", VECTOR, 0, true, 0, DIM(ROT_HALF), DIM(NONE), IN_MODEL(rope_factors)},
     {"rope_factors_long.weight", VECTOR, 0, true, 0, DIM(ROT_HALF), DIM(NONE), IN_MODEL(rope_long)},
@@ -36,6 +44,7 @@ const struct weir_role weir_model_roles[] = {
 #define LOW_QUERY WEIR_PART_LOW_QUERY
 #define SPLIT WEIR_PART_SPLIT_HEADS
 #define JOINT WEIR_PART_JOINT_HEADS
+#define OWN_KEYS (WEIR_PART_ATTENTION | WEIR_PART_OWN_KEYS)
 #define HEAD_NORM (WEIR_PART_ATTENTION | WEIR_PART_HEAD_NORM)
 #define WIDE_NORM (WEIR_PART_ATTENTION | WEIR_PART_WIDE_NORM)
 #define DELTA WEIR_PART_DELTA
@@ -57,8 +66,8 @@ const struct weir_role weir_model_roles[] = {
 const struct weir_role weir_layer_roles[] = {
     {"attn_norm.weight", VECTOR, 0, false, 0, DIM(MODEL), DIM(NONE), IN_LAYER(mixer.norm)},
     {"attn_q.weight", WEIGHT, ATTENTION, false, NORMED, DIM(MODEL), DIM(Q), IN_LAYER(mixer.q)},
-    {"attn_k.weight", WEIGHT, ATTENTION, false, NORMED, DIM(MODEL), DIM(K), IN_LAYER(mixer.k)},
-    {"attn_v.weight", WEIGHT, ATTENTION, false, NORMED, DIM(MODEL), DIM(V), IN_LAYER(mixer.v)},
+    {"attn_k.weight", WEIGHT, OWN_KEYS, false, NORMED, DIM(MODEL), DIM(K), IN_LAYER(mixer.k)},
+    {"attn_v.weight", WEIGHT, OWN_KEYS, false, NORMED, DIM(MODEL), DIM(V), IN_LAYER(mixer.v)},
     {"attn_q.weight", WEIGHT, PLAIN_QUERY, false, NORMED, DIM(MODEL), DIM(Q), IN_LAYER(mixer.q)},
     {"attn_q_a.weight", WEIGHT, LOW_QUERY, false, NORMED, DIM(MODEL), DIM(LOW_QUERY),
      IN_LAYER(mixer.latent.q_down)},
@@ -103,7 +112,7 @@ const struct weir_role weir_layer_roles[] = {
      IN_LAYER(mixer.delta.out)},
     {"attn_q_norm.weight", VECTOR, HEAD_NORM, false, 0, DIM(HEAD), DIM(NONE),
      IN_LAYER(mixer.q_norm)},
-    {"attn_k_norm.weight", VECTOR, HEAD_NORM, false, 0, DIM(HEAD), DIM(NONE),
+    {"attn_k_norm.weight", VECTOR, OWN_KEYS | HEAD_NORM, false, 0, DIM(HEAD), DIM(NONE),
      IN_LAYER(mixer.k_norm)},
     {"attn_q_norm.weight", VECTOR, WIDE_NORM, false, 0, DIM(Q), DIM(NONE), IN_LAYER(mixer.q_norm)},
     {"attn_k_norm.weight", VECTOR, WIDE_NORM, false, 0, DIM(K), DIM(NONE), IN_LAYER(mixer.k_norm)},
@@ -126,6 +135,12 @@ const struct weir_role weir_layer_roles[] = {
      IN_LAYER(network.shared_post_norm)},
     {"post_ffw_norm_2.weight", VECTOR, BESIDE, false, 0, DIM(MODEL), DIM(NONE),
      IN_LAYER(network.expert_post_norm)},
+    {"inp_gate.weight", WEIGHT, LAYER_INPUT, false, NORMED, DIM(MODEL), DIM(LAYER_INPUT),
+     IN_LAYER(aside.gate)},
+    {"proj.weight", WEIGHT, LAYER_INPUT, false, ASIDE, DIM(LAYER_INPUT), DIM(MODEL),
+     IN_LAYER(aside.out)},
+    {"post_norm.weight", VECTOR, LAYER_INPUT, false, 0, DIM(MODEL), DIM(NONE),
+     IN_LAYER(aside.norm)},
     {"layer_output_scale.weight", VECTOR, 0, true, 0, DIM(NONE), DIM(NONE), IN_LAYER(output_scale)},
     {"ffn_norm.weight", VECTOR, 0, false, 0, DIM(MODEL), DIM(NONE), IN_LAYER(network.norm)},
     {"ffn_gate.weight", WEIGHT, DENSE, false, NORMED, DIM(MODEL), DIM(FFN), IN_LAYER(network.gate)},
@@ -152,7 +167,7 @@ const struct weir_role weir_layer_roles[] = {
 };
 
 const struct weir_alias weir_aliases[] = {
-    {ATTENTION, "attn_qkv.weight", {"attn_q.weight", "attn_k.weight", "attn_v.weight"}},
+    {OWN_KEYS, "attn_qkv.weight", {"attn_q.weight", "attn_k.weight", "attn_v.weight"}},
     {EXPERTS, "ffn_gate_up_exps.weight", {"ffn_gate_exps.weight", "ffn_up_exps.weight"}},
     {SHARED, "ffn_gate_up_shexp.weight", {"ffn_gate_shexp.weight", "ffn_up_shexp.weight"}},
     {EXPERTS, "exp_probs_b", {"exp_probs_b.bias"}},

@@ -43,6 +43,8 @@ enum weir_dim {
     WEIR_DIM_EXPERTS,
     WEIR_DIM_VOCAB,
     WEIR_DIM_ROT_HALF,
+    WEIR_DIM_LAYER_INPUT,
+    WEIR_DIM_LAYER_INPUTS, /* of all layers */
 };
 
 /* A matrix X.weight may have X.bias and X.scale beside it (struct weir_weight): without a role. */

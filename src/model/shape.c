@@ -126,14 +126,28 @@ static enum weir_status read_blocks(const struct weir_key_reader *reader, struct
     return WEIR_OK;
 }
 
+/* What layers have of other layers, and of the token. */
+static enum weir_status read_borrowed(const struct weir_key_reader *reader,
+                                      struct weir_shape *shape)
+{
+    uint32_t n_borrow = 0;
+    WEIR_TRY(
+        weir_key_count(reader, "attention.shared_kv_layers", 0, shape->n_layer - 1, 0, &n_borrow));
+    shape->n_layer_own = shape->n_layer - n_borrow;
+    return weir_key_count(reader, "embedding_length_per_layer_input", 0,
+                          WEIR_SHAPE_MAX / shape->n_layer, 0, &shape->d_layer_input);
+}
+
 enum weir_status weir_shape_read(const weir_manifest *manifest, const struct weir_family *family,
                                  struct weir_shape *shape, struct weir_err *err)
 {
     const struct weir_key_reader reader = reader_of(manifest, family, err);
     memset(shape, 0, sizeof(*shape));
-    WEIR_TRY(weir_keys_check(
-        &reader, family->parts | (family->delta != WEIR_DELTA_NONE ? WEIR_PART_DELTA : 0)));
+    WEIR_TRY(
+        weir_keys_check(&reader, family->parts | family->may |
+                                     (family->delta != WEIR_DELTA_NONE ? WEIR_PART_DELTA : 0)));
     WEIR_TRY(read_blocks(&reader, shape));
+    WEIR_TRY(read_borrowed(&reader, shape));
     WEIR_TRY(weir_key_count(&reader, "embedding_length", -1, WEIR_SHAPE_MAX, 0, &shape->d_model));
     WEIR_TRY(weir_key_count(&reader, "context_length", -1, UINT32_MAX, 0, &shape->n_ctx_train));
     WEIR_TRY(read_layers(&reader, family, shape));

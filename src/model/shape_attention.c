@@ -147,6 +147,30 @@ static bool turns_heads(const struct weir_family_attention *family, const struct
     }
 }
 
+/* The last ones read what the nearest layer before them has that sees as much (as in Gemma 3n). */
+static enum weir_status find_keys_layer(const struct weir_key_reader *reader,
+                                        const struct weir_family_attention *family,
+                                        const struct weir_shape *shape, uint32_t layer,
+                                        bool is_windowed, struct weir_mixer *mixer)
+{
+    mixer->keys_layer = layer;
+    mixer->borrows = layer >= shape->n_layer_own;
+    if (!mixer->borrows)
+        return WEIR_OK;
+    for (uint32_t before = shape->n_layer_own; before-- > 0;) {
+        bool is_other;
+        WEIR_TRY(read_is_windowed(reader, family, shape, before, &is_other));
+        mixer->keys_layer = before;
+        if (is_other == is_windowed)
+            return WEIR_OK;
+    }
+    return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT,
+                     "key %s.attention.shared_kv_layers: layer %u %s: wanted one among the first "
+                     "%u layers that does too, found none",
+                     reader->family, layer, is_windowed ? "sees a window" : "sees all positions",
+                     shape->n_layer_own);
+}
+
 static enum weir_status check_mixer(const struct weir_key_reader *reader,
                                     const struct weir_shape *shape, uint32_t layer,
                                     const struct weir_mixer *mixer)
@@ -178,6 +202,7 @@ enum weir_status weir_shape_read_mixer(const struct weir_key_reader *reader,
     const bool turns = turns_heads(usual, shape, layer, is_windowed);
     const bool has_own_rope = is_windowed && shape->rope[WEIR_ROPE_WINDOW].n_rot > 0;
     mixer->kind = WEIR_MIXER_ATTENTION;
+    WEIR_TRY(find_keys_layer(reader, usual, shape, layer, is_windowed, mixer));
     mixer->rope = !turns ? WEIR_ROPE_NONE : has_own_rope ? WEIR_ROPE_WINDOW : WEIR_ROPE_FULL;
     mixer->is_interleaved = (family->parts & WEIR_PART_INTERLEAVED) != 0;
     WEIR_TRY(weir_key_bool(reader, "rope.interleaved", &mixer->is_interleaved));

@@ -139,6 +139,7 @@ static void company_changes_no_bit(void **state)
                                         "llama",
                                         "gpt-oss",
                                         "gemma4",
+                                        "gemma4-e2b",
                                         "llama4",
                                         "phi3-short",
                                         "deepseek2",

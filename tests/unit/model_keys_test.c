@@ -302,8 +302,12 @@ static void what_a_family_cannot_go_without_is_named(void **state)
            "sliding_window is missing");
     refuse(edit_without_key(&model, "gemma4.attention.sliding_window_pattern"),
            "sliding_window_pattern is missing");
-    expect("gemma4.embedding_length_per_layer_input", of_count(8), REFUSED, "wanted 0, found 8");
-    expect("gemma4.attention.shared_kv_layers", of_count(2), REFUSED, "wanted 0, found 2");
+    refuse(with("gemma4.embedding_length_per_layer_input", of_count(8)),
+           "tensor per_layer_token_embd.weight is missing; a gemma4 model needs it");
+    expect("gemma4.attention.shared_kv_layers", of_count(2), OTHER, NULL);
+    expect("gemma4.attention.shared_kv_layers", of_count(3), REFUSED,
+           "layer 2 sees all positions: wanted one among the first 2 layers that does too");
+    expect("gemma4.attention.shared_kv_layers", of_count(5), REFUSED, "wanted 0 to 4, found 5");
     /* Layer 2 is the first whose values are its keys. */
     keep("gemma4.attention.value_length", of_count(8));
     refuse(with_dim("blk.2.attn_output.weight", 0, 32),

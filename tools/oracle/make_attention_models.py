@@ -134,11 +134,57 @@ GEMMA4_CONFIG = dict(hidden_size=24, num_hidden_layers=5, num_attention_heads=4,
 
 
 def gemma4_keys(config):
-    return {"attention.sliding_window": 9, "attention.sliding_window_pattern": [True, True, False, True, False],
-            "attention.shared_kv_layers": 0, "rope.freq_base_swa": 10000.0, "rope.dimension_count": 16,
+    return {"attention.sliding_window": 9,
+            "attention.sliding_window_pattern": [kind == "sliding_attention" for kind in config.layer_types],
+            "attention.shared_kv_layers": config.num_kv_shared_layers, "rope.freq_base_swa": 10000.0, "rope.dimension_count": 16,
             "rope.dimension_count_swa": 8, "attention.key_length": 16, "attention.value_length": 16,
-            "attention.key_length_swa": 8, "attention.value_length_swa": 8, "embedding_length_per_layer_input": 0,
+            "attention.key_length_swa": 8, "attention.value_length_swa": 8, "embedding_length_per_layer_input": config.hidden_size_per_layer_input,
             "final_logit_softcapping": 3.0}
+
+
+# Layers have an input of their own from the token, and the last ones read keys and values of the last one before them of their kind.
+GEMMA4_TOP = {"model.embed_tokens_per_layer.weight": "per_layer_token_embd.weight",
+              "model.per_layer_model_projection.weight": "per_layer_model_proj.weight",
+              "model.per_layer_projection_norm.weight": "per_layer_proj_norm.weight"}
+GEMMA4_ASIDE = {"per_layer_input_gate.weight": "inp_gate.weight", "per_layer_projection.weight": "proj.weight",
+                "post_per_layer_input_norm.weight": "post_norm.weight"}
+GEMMA4_DIVISORS = ("rope_freqs.weight", np.array([1.0] * 2 + [1e30] * 6, np.float32))
+
+
+def left_over(config):
+    """Keys and values of the layers that borrow them, which files hold and nobody uses."""
+    found = []
+    for layer in range(config.num_hidden_layers - config.num_kv_shared_layers, config.num_hidden_layers):
+        width = 8 if config.layer_types[layer] == "sliding_attention" else 16
+        found += [(f"blk.{layer}.attn_{part}.weight", np.full((2 * width, config.hidden_size), 0.5, np.float32)) for part in "kv"]
+        found.append((f"blk.{layer}.attn_k_norm.weight", np.ones(width, np.float32)))
+    return found
+
+
+def without(ending):
+    """A change of the judge's model: weights of this name are 0, those of norms 1."""
+    def change(net):
+        hit = [weight for name, weight in net.named_parameters() if name.endswith(ending)]
+        assert hit, ending
+        for weight in hit:
+            weight.data.fill_(1.0 if "norm" in ending else 0.0)
+    return change
+
+
+def lent_by(layer, instead):
+    """A change of the judge's model: the keys and values that are lent are another layer's."""
+    def change(net):
+        assert net.model.layers[layer].self_attn.store_full_length_kv
+        net.model.layers[layer].self_attn.store_full_length_kv = False
+        net.model.layers[instead].self_attn.store_full_length_kv = True
+    return change
+
+
+NO_ASIDE = {"no inputs of layers": without("per_layer_projection.weight"),
+            "inputs without the token's row": without("embed_tokens_per_layer.weight"),
+            "inputs without the projection": without("per_layer_model_projection.weight"),
+            "inputs without their norm": without("per_layer_projection_norm.weight"),
+            "no norm of what they add": without("post_per_layer_input_norm.weight")}
 
 
 def step_divisors(config):
@@ -356,6 +402,24 @@ MODELS |= {
         config=GEMMA4_CONFIG, keys=lambda c: gemma4_keys(c),
         tensors=lambda c: [("rope_freqs.weight", np.array([1.0] * 2 + [1e30] * 6, np.float32))],
         mistakes={"no windows": dict(sliding_window=4096), "a window one longer": dict(sliding_window=10)}),
+    "gemma4-e2b": dict(
+        family="gemma4", cls="Gemma4ForCausalLM", vocab=LLAMA | dict(bos=True), names=SANDWICH | GEMMA4 | GEMMA4_ASIDE, top=GEMMA4_TOP,
+        aside=True, why="an input of each layer from the token, the last three layers read keys and values of earlier ones and have"
+                        " wider networks; the file has tensors that they do not use",
+        config=GEMMA4_CONFIG | dict(num_hidden_layers=5, layer_types=kinds("wfwwf"), num_kv_shared_layers=3,
+                                    hidden_size_per_layer_input=6, use_double_wide_mlp=True),
+        keys=lambda c: gemma4_keys(c) | {"feed_forward_length": [14] * 2 + [28] * 3},
+        tensors=lambda c: [GEMMA4_DIVISORS, *left_over(c)],
+        mistakes={"no windows": dict(sliding_window=4096), "a window one longer": dict(sliding_window=10)},
+        changes=NO_ASIDE),
+    "gemma4-e4b": dict(
+        family="gemma4", cls="Gemma4ForCausalLM", vocab=LLAMA | dict(bos=True), names=SANDWICH | GEMMA4 | GEMMA4_ASIDE, top=GEMMA4_TOP,
+        aside=True, why="the same with one KV head, networks of one width, and no tensor that is not used",
+        config=GEMMA4_CONFIG | dict(num_hidden_layers=6, num_key_value_heads=1, layer_types=kinds("wfwfwf"), num_kv_shared_layers=2,
+                                    hidden_size_per_layer_input=5),
+        keys=lambda c: gemma4_keys(c), tensors=lambda c: [GEMMA4_DIVISORS],
+        mistakes={"no windows": dict(sliding_window=4096), "a window one longer": dict(sliding_window=10)},
+        changes=NO_ASIDE | {"windows lent by the first": lent_by(2, 0), "full keys lent by the first": lent_by(3, 1)}),
 }
 
 
@@ -364,6 +428,8 @@ def build(model, seed, **changed):
     cls = globals().get(model["cls"]) or getattr(transformers, model["cls"])
     vocab = Vocabulary(**model["vocab"])
     special = dict(bos_token_id=vocab.bos_id, eos_token_id=vocab.eos_id, pad_token_id=model.get("pad"))
+    if model.get("aside"):
+        special["vocab_size_per_layer_input"] = len(vocab)
     made = cls.config_class(vocab_size=len(vocab), attn_implementation="eager", experts_implementation="eager",
                             **(FAST | special | model["config"] | changed))
     net = cls(made).double().eval()
@@ -396,21 +462,24 @@ def build(model, seed, **changed):
 
 def mistakes(model, seed, ids, logits):
     """How far off a reader would be who made one mistake: proof that the fixture shows it."""
-    return golden_models.differences({what: float(np.abs(compute(build(model, seed, **changed)[0], ids) - logits).max())
-                                      for what, changed in model["mistakes"].items()})
+    nets = {what: build(model, seed, **changed)[0] for what, changed in model["mistakes"].items()}
+    for what, change in model.get("changes", {}).items():
+        nets[what] = build(model, seed)[0]
+        change(nets[what])
+    return golden_models.differences({what: float(np.abs(compute(net, ids) - logits).max()) for what, net in nets.items()})
 
 
 def file_tensors(net, model):
     """(name, float32 array) as the file holds them."""
     config = net.config
-    names = LAYER_NAMES | model.get("names", {})
+    names, top = LAYER_NAMES | model.get("names", {}), TOP_NAMES | model.get("top", {})
     for name, weight in net.state_dict().items():
         data = weight.numpy().astype(np.float32)
         if model.get("plus") and name.endswith("norm.weight"):
             data = data + 1
-        if name in TOP_NAMES:
+        if name in top:
             if not (config.tie_word_embeddings and name == "lm_head.weight"):
-                yield TOP_NAMES[name], data
+                yield top[name], data
             continue
         _, _, layer, ending = name.split(".", 3)
         if model.get("turned") and ending in ("self_attn.q_proj.weight", "self_attn.k_proj.weight"):
