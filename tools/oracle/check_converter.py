@@ -52,7 +52,7 @@ def main():
     logging.disable(logging.WARNING)
     failed = False
     with tempfile.TemporaryDirectory() as scratch:
-        for name in sys.argv[2:] or list(directories.DIRECTORIES):
+        for name in sys.argv[2:] or [name for name, row in directories.DIRECTORIES.items() if "block" not in row]:
             if name in LEFT_OUT:
                 print(f"no file of {name}: {LEFT_OUT[name]}")
                 continue

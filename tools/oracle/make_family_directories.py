@@ -4,7 +4,7 @@
 usage: make_family_directories.py OUT [NAME ...]        needs what make_models.py needs, and safetensors
 
 Each is OUT/directories/NAME and has the weights of the GGUF file in OUT/NAME, drawn again from the seed in its provenance.json, so
-that its ids and logits hold for both. What published models have otherwise than transformers saves it is written that way: parts
+that its ids and logits hold for both; one of other weights has logits of its own. What published models have otherwise than transformers saves it is written that way: parts
 about pictures, tables of rope in their older form, names of families that transformers has no class for.
 """
 import copy
@@ -16,9 +16,11 @@ import sys
 import numpy as np
 import safetensors.torch
 import torch
+import transformers
 
 import make_attention_models
 import make_delta_models
+import make_directories
 import make_latent_models
 import make_network_models
 
@@ -171,6 +173,8 @@ DIRECTORIES = {
     "deepseek2-groups": dict(config=older_rope, why="deepseek_v2: groups by their best expert"),
     "deepseek2": dict(config=chain(older_rope, put(scoring_func="sigmoid", topk_method="noaux_tc", num_nextn_predict_layers=1)),
                       tensors=guessing(3), why="deepseek_v3: groups, a bias that chooses, a block that guesses"),
+    "deepseek2-fp8": dict(of="deepseek2", block=(8, 8), changed=dict(qk_nope_head_dim=8, v_head_dim=8),
+                          config=put(scoring_func="sigmoid", topk_method="noaux_tc"), why="deepseek_v3 as it is published: block FP8"),
     "deepseek2-dense": dict(config=put(model_type="kimi_k2", n_routed_experts=None), why="kimi_k2, without experts"),
     "deepseek2-glm": dict(config=put(first_k_dense_replace=1), why="glm4_moe_lite"),
     "mistral4": dict(config=with_pictures("mistral3", "Mistral3ForConditionalGeneration"), tensors=behind_older_language_model, why="queries that grow with the position"),
@@ -196,6 +200,58 @@ DIRECTORIES = {
 def run(maker, model, net, ids):
     found = maker.run(model, net, ids) if maker is make_latent_models else maker.run(net, ids)
     return found if isinstance(found, np.ndarray) else found[0]
+
+
+def even_scales(net, side):
+    """kv_b_proj so that the scale of each block of side x side codes is a power of 2: keys are absorbed by a copy in F16, which holds
+    such a code's value as it is."""
+    for name, weight in net.named_parameters():
+        if name.endswith("kv_b_proj.weight"):
+            for row in range(0, weight.shape[0], side):
+                for col in range(0, weight.shape[1], side):
+                    block = weight.data[row:row + side, col:col + side]
+                    most = block.abs().max()
+                    block.copy_((block * (448 * 2 ** torch.floor(torch.log2(most / 448)) / most)).float().double())
+
+
+def make_packed(out, name, row):
+    """One of other weights than a golden file's: codes and scales."""
+    maker = next(maker for maker in MAKERS if row["of"] in maker.MODELS)
+    model = maker.MODELS[row["of"]]
+    folder = os.path.join(out, "directories", name)
+    shutil.rmtree(folder, ignore_errors=True)
+    with open(os.path.join(out, row["of"], "provenance.json")) as file:
+        seed = json.load(file)["seed"]
+    shutil.copytree(os.path.join(out, row["of"]), folder, ignore=shutil.ignore_patterns("*.gguf", "*.f32"))
+    with open(os.path.join(folder, "ids.txt")) as file:
+        ids = [int(index) for index in file.read().split()]
+    while True:
+        net, vocab = maker.build(model, seed, **row["changed"])
+        even_scales(net, row["block"][0])
+        copy.deepcopy(net).float().save_pretrained(folder)
+        make_directories.quantize(net, folder, row["block"])
+        logits, gap = maker.run(model, net, ids)
+        if gap >= make_latent_models.GAP:
+            break
+        seed += 1
+    rewrite(folder, row)
+    vocab.judge().save(os.path.join(folder, "tokenizer.json"))
+    logits.astype("<f4").tofile(os.path.join(folder, "logits.f32"))
+    with open(os.path.join(folder, "provenance.json"), "w") as file:
+        json.dump({"script": "tools/oracle/make_family_directories.py", "model": name, "why": row["why"], "seed": seed,
+                   "judge": f"Hugging Face transformers {transformers.__version__}, {type(net).__name__}",
+                   "dtype": "weights float8_e4m3fn; computed in float64 from what they mean", "changed": row["changed"],
+                   "tokens": len(ids), "n_vocab": logits.shape[1], "smallest_routing_gap": gap,
+                   "logits_std": float(logits.std()), "logits_max": float(np.abs(logits).max())}, file, indent=1)
+        file.write("\n")
+    finish(folder, name)
+
+
+def finish(folder, name):
+    for entry in os.scandir(folder):
+        os.chmod(entry, 0o644)
+    size = sum(entry.stat().st_size for entry in os.scandir(folder))
+    print(f"{name:20} {size / 1024:.0f} KiB  {' '.join(sorted(os.listdir(folder)))}")
 
 
 def rewrite(folder, row):
@@ -226,10 +282,7 @@ def make(out, name, row):
     copy.deepcopy(net).float().save_pretrained(folder, max_shard_size=row.get("shard", "1GB"))
     rewrite(folder, row)
     vocab.judge().save(os.path.join(folder, "tokenizer.json"))
-    for entry in os.scandir(folder):
-        os.chmod(entry, 0o644)
-    size = sum(entry.stat().st_size for entry in os.scandir(folder))
-    print(f"{name:20} {size / 1024:.0f} KiB  {' '.join(sorted(os.listdir(folder)))}")
+    finish(folder, name)
 
 
 def main():
@@ -237,7 +290,7 @@ def main():
         sys.exit(__doc__)
     for name, row in DIRECTORIES.items():
         if not sys.argv[2:] or name in sys.argv[2:]:
-            make(sys.argv[1], name, row)
+            make_packed(sys.argv[1], name, row) if "block" in row else make(sys.argv[1], name, row)
 
 
 if __name__ == "__main__":
