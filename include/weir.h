@@ -364,18 +364,59 @@ WEIR_API void weir_session_cancel(weir_session *session);
 
 /* ---- sampling ------------------------------------------------------------------------------ */
 
-enum { WEIR_TEMPERATURE_MAX = 100, WEIR_REPEAT_PENALTY_MAX = 100, WEIR_REPEAT_LAST_MAX = 65536 };
+enum {
+    WEIR_TEMPERATURE_MAX = 100,
+    WEIR_REPEAT_PENALTY_MAX = 100,
+    WEIR_PENALTY_MAX = 100, /* of presence, of frequency and of DRY's multiplier and base */
+    WEIR_REPEAT_LAST_MAX = 65536,
+};
 
-/* All zeros: the likeliest id each time, without a penalty. */
+/* Added to the logit of one id; -INFINITY: never that one. */
+struct weir_logit_bias {
+    uint32_t id;
+    float bias;
+};
+
+/* All zeros: the likeliest id each time, without a penalty. The steps, in this order; shares are
+ * those at temperature 1 of what the steps before have left:
+ *   1 logit biases
+ *   2 of ids that were there lately: repetition penalty (CTRL, arXiv:1909.05858 section 4.1), then
+ *     frequency and presence penalty (OpenAI's API reference, "frequency and presence penalties")
+ *   3 DRY, "don't repeat yourself" (p-e-w, oobabooga/text-generation-webui pull request 5677)
+ *   4 top-k (arXiv:1805.04833 section 5.4)
+ *   5 typical (arXiv:2202.00666 section 4)
+ *   6 top-p (arXiv:1904.09751 section 3.1)
+ *   7 min-p (arXiv:2407.01082)
+ *   8 XTC, "exclude top choices" (p-e-w, oobabooga/text-generation-webui pull request 6335)
+ *   9 one of what is left is drawn at the temperature; at 0 the likeliest is taken
+ * There is no mirostat. Arrays are copied. */
 struct weir_sampler_config {
     float temperature; /* 0: the likeliest id each time */
     uint32_t top_k;    /* only the k likeliest; 0: off */
     float top_p;       /* only the likeliest that hold a share p, at least one; 0 or 1: off */
     float min_p;       /* only what is at least p times as likely as the best; 0: off */
+    float typical_p;   /* only those that hold a share p whose surprise is nearest to the mean
+                          one; 0 or 1: off */
+    /* With this probability, drawn for each id, all that have at least a share xtc_threshold are
+     * dropped but the least likely of them. */
+    float xtc_probability; /* 0: off */
+    float xtc_threshold;   /* at most 0.5: no two can have more; 0: 0.1 */
     /* Of ids that were there lately: divides positive logits, multiplies negative ones, once
      * however often an id was there; 0 or 1: off. */
     float repeat_penalty;
-    uint32_t repeat_last; /* how many of the last ids are "lately"; 0: 64 */
+    float frequency_penalty; /* taken off their logits for each time they were there */
+    float presence_penalty;  /* taken off once */
+    uint32_t repeat_last;    /* how many of the last ids are "lately"; 0: 64 */
+    /* An id that would prolong a repetition, the longest of `length` ids, loses
+     * dry_multiplier * dry_base^(length - dry_allowed) where length is at least dry_allowed. */
+    float dry_multiplier;         /* 0: off */
+    float dry_base;               /* at least 1; 0: 1.75 */
+    uint32_t dry_allowed;         /* 0: 2 */
+    uint32_t dry_last;            /* look at so many of the last ids; 0: 4096 */
+    const uint32_t *dry_breakers; /* [dry_breaker_count] ids that no repetition goes across */
+    size_t dry_breaker_count;
+    const struct weir_logit_bias *biases; /* [bias_count], of one id the sum */
+    size_t bias_count;
     uint64_t seed;
 };
 
@@ -385,11 +426,30 @@ WEIR_API enum weir_status weir_sampler_create(weir_sampler **out,
                                               const struct weir_sampler_config *config,
                                               uint32_t n_vocab, struct weir_err *err);
 WEIR_API void weir_sampler_destroy(weir_sampler **sampler);
-/* Tell it an id that the text holds already (the prompt), for the repetition penalty. */
+/* Tell it an id that the text holds already (the prompt), for penalties and DRY. */
 WEIR_API void weir_sampler_accept(weir_sampler *sampler, uint32_t id);
 /* Choose, and accept what was chosen. Greedy ties go to the smallest id. logits NULL (nothing is
  * evaluated yet): WEIR_ID_NONE. */
 WEIR_API uint32_t weir_sampler_pick(weir_sampler *sampler, const float *logits);
+
+enum { WEIR_STOP_MAX = 64, WEIR_STOP_BYTES_MAX = 1024 };
+
+/* Strings that end a text, wherever its tokens are cut: at the first byte with which one of them is
+ * whole. What comes before that string is the text (of several that end there, before the longest),
+ * and is given out as soon as no such string can begin in it any more. */
+typedef struct weir_stops weir_stops;
+/* Copies the strings. Errors: ARG (more than WEIR_STOP_MAX, one that is empty or longer than
+ * WEIR_STOP_BYTES_MAX: names its number), NOMEM. */
+WEIR_API enum weir_status weir_stops_create(weir_stops **out, const char *const *strings,
+                                            size_t count, struct weir_err *err);
+WEIR_API void weir_stops_destroy(weir_stops **stops);
+/* The next bytes of the text: what is certain now goes into out, which holds
+ * WEIR_STOP_BYTES_MAX + length; returns how many that are. 0 once a string was found. */
+WEIR_API size_t weir_stops_push(weir_stops *stops, const char *bytes, size_t length, char *out);
+/* The text ends here: what was held back goes into out (WEIR_STOP_BYTES_MAX), as above. */
+WEIR_API size_t weir_stops_flush(weir_stops *stops, char *out);
+/* The number of the string that ended the text; SIZE_MAX: none has. */
+WEIR_API size_t weir_stops_found(const weir_stops *stops);
 
 /* ---- statistics ---------------------------------------------------------------------------- */
 

@@ -170,8 +170,9 @@ enum weir_status weir_choice_layout(const struct weir_blueprint *blueprint,
 static uint64_t fixed_bytes(const struct weir_blueprint *blueprint,
                             const struct weir_choice *choice)
 {
-    /* Candidates of a sampler, and the logits of a session. */
-    const uint64_t sampler_bytes = (uint64_t)blueprint->model->shape.n_vocab * 3 * sizeof(float);
+    /* Candidates of a sampler, how often each id was there and would be repeated, and the logits of
+     * a session. */
+    const uint64_t sampler_bytes = (uint64_t)blueprint->model->shape.n_vocab * 6 * sizeof(float);
     /* Read, written, and computed again. */
     const uint64_t id_bytes = (uint64_t)choice->n_ctx * 3 * sizeof(uint32_t);
     const uint64_t text_bytes = blueprint->tokenizer == NULL ? 0 : TEXT_BYTES;

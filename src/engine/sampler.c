@@ -1,54 +1,113 @@
 /* sampler.c - choose the next token. */
-#include "engine/engine_internal.h"
-
 #include <math.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "base/heap.h"
-
-enum { REPEAT_LAST_DEFAULT = 64 };
-
-struct candidate {
-    float logit;
-    uint32_t id;
-};
+#include "engine/engine_internal.h"
+#include "engine/ranking.h"
+#include "engine/repeats.h"
 
 struct weir_sampler {
-    struct weir_sampler_config config;
+    struct weir_sampler_config config; /* its arrays are not kept here */
     uint32_t n_vocab;
     uint64_t random_state;
-    struct candidate *candidates; /* [n_vocab] */
-    uint32_t *recent;             /* [repeat_last], a ring */
-    uint32_t recent_count, recent_next;
+    struct weir_candidate *candidates; /* [n_vocab] */
+    struct weir_logit_bias *biases;    /* [config.bias_count] */
+    struct weir_repeats repeats;
 };
 
-static enum weir_status check_range(const char *what, float found, float most, struct weir_err *err)
+static const float xtc_threshold_default = 0.1f;
+
+struct range {
+    const char *what;
+    size_t offset;
+    float low, high;
+};
+
+#define RANGE(what, field, low, high)                                                              \
+    {                                                                                              \
+        what, offsetof(struct weir_sampler_config, field), low, high                               \
+    }
+static const struct range ranges[] = {
+    RANGE("temperature", temperature, 0, WEIR_TEMPERATURE_MAX),
+    RANGE("top-p", top_p, 0, 1),
+    RANGE("min-p", min_p, 0, 1),
+    RANGE("typical share", typical_p, 0, 1),
+    RANGE("XTC probability", xtc_probability, 0, 1),
+    RANGE("XTC threshold", xtc_threshold, 0, 0.5f),
+    RANGE("repetition penalty", repeat_penalty, 0, WEIR_REPEAT_PENALTY_MAX),
+    RANGE("frequency penalty", frequency_penalty, -WEIR_PENALTY_MAX, WEIR_PENALTY_MAX),
+    RANGE("presence penalty", presence_penalty, -WEIR_PENALTY_MAX, WEIR_PENALTY_MAX),
+    RANGE("DRY multiplier", dry_multiplier, 0, WEIR_PENALTY_MAX),
+};
+#undef RANGE
+
+static enum weir_status check_ranges(const struct weir_sampler_config *config, struct weir_err *err)
 {
-    if (found >= 0.0f && found <= most)
+    for (size_t row = 0; row < WEIR_COUNT(ranges); row++) {
+        const struct range *range = &ranges[row];
+        float found = 0.0f;
+        memcpy(&found, (const char *)config + range->offset, sizeof(found));
+        if (!(found >= range->low && found <= range->high))
+            return WEIR_FAIL(err, WEIR_ERR_ARG, "%s: wanted %g to %g, found %g", range->what,
+                             (double)range->low, (double)range->high, (double)found);
+    }
+    if (config->dry_base != 0.0f &&
+        !(config->dry_base >= 1.0f && config->dry_base <= WEIR_PENALTY_MAX))
+        return WEIR_FAIL(err, WEIR_ERR_ARG, "DRY base: wanted 1 to %d, found %g", WEIR_PENALTY_MAX,
+                         (double)config->dry_base);
+    return WEIR_OK;
+}
+
+static enum weir_status check_count(const char *what, uint32_t found, struct weir_err *err)
+{
+    if (found <= WEIR_REPEAT_LAST_MAX)
         return WEIR_OK;
-    return WEIR_FAIL(err, WEIR_ERR_ARG, "%s: wanted 0 to %g, found %g", what, (double)most,
-                     (double)found);
+    return WEIR_FAIL(err, WEIR_ERR_ARG, "%s: wanted at most %d ids, found %u", what,
+                     WEIR_REPEAT_LAST_MAX, found);
+}
+
+static enum weir_status check_arrays(const struct weir_sampler_config *config, uint32_t n_vocab,
+                                     struct weir_err *err)
+{
+    if (config->bias_count > 0)
+        WEIR_NEED(config->biases, err);
+    if (config->dry_breaker_count > 0)
+        WEIR_NEED(config->dry_breakers, err);
+    for (size_t index = 0; index < config->bias_count; index++) {
+        const struct weir_logit_bias *bias = &config->biases[index];
+        if (bias->id >= n_vocab)
+            return WEIR_FAIL(err, WEIR_ERR_ARG, "logit bias %zu: wanted an id below %u, found %u",
+                             index + 1, n_vocab, bias->id);
+        if (!isfinite(bias->bias) && bias->bias != -INFINITY)
+            return WEIR_FAIL(err, WEIR_ERR_ARG,
+                             "logit bias %zu: wanted a finite number or -inf, found %g", index + 1,
+                             (double)bias->bias);
+    }
+    for (size_t index = 0; index < config->dry_breaker_count; index++)
+        if (config->dry_breakers[index] >= n_vocab)
+            return WEIR_FAIL(err, WEIR_ERR_ARG, "DRY breaker %zu: wanted an id below %u, found %u",
+                             index + 1, n_vocab, config->dry_breakers[index]);
+    return WEIR_OK;
 }
 
 static enum weir_status check_config(const struct weir_sampler_config *config, uint32_t n_vocab,
                                      struct weir_err *err)
 {
-    WEIR_TRY(check_range("temperature", config->temperature, WEIR_TEMPERATURE_MAX, err));
-    WEIR_TRY(check_range("top-p", config->top_p, 1.0f, err));
-    WEIR_TRY(check_range("min-p", config->min_p, 1.0f, err));
-    WEIR_TRY(
-        check_range("repetition penalty", config->repeat_penalty, WEIR_REPEAT_PENALTY_MAX, err));
-    if (config->repeat_last > WEIR_REPEAT_LAST_MAX)
-        return WEIR_FAIL(err, WEIR_ERR_ARG, "repetition window: wanted at most %d ids, found %u",
-                         WEIR_REPEAT_LAST_MAX, config->repeat_last);
+    WEIR_TRY(check_ranges(config, err));
+    WEIR_TRY(check_count("repetition window", config->repeat_last, err));
+    WEIR_TRY(check_count("DRY window", config->dry_last, err));
+    WEIR_TRY(check_count("DRY allowed length", config->dry_allowed, err));
     if (n_vocab == 0)
         return WEIR_FAIL(err, WEIR_ERR_ARG, "vocabulary: wanted at least 1 id to choose, found 0");
-    return WEIR_OK;
+    return check_arrays(config, n_vocab, err);
 }
 
 enum weir_status weir_sampler_create(weir_sampler **out, const struct weir_sampler_config *config,
                                      uint32_t n_vocab, struct weir_err *err)
 {
+    enum weir_status status = WEIR_OK;
     WEIR_NEED(out, err);
     WEIR_NEED(config, err);
     WEIR_TRY(check_config(config, n_vocab, err));
@@ -56,186 +115,97 @@ enum weir_status weir_sampler_create(weir_sampler **out, const struct weir_sampl
     if (sampler == NULL)
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a sampler");
     sampler->config = *config;
-    if (sampler->config.repeat_last == 0)
-        sampler->config.repeat_last = REPEAT_LAST_DEFAULT;
-    if (sampler->config.top_p == 0.0f)
-        sampler->config.top_p = 1.0f;
-    if (sampler->config.repeat_penalty == 0.0f)
-        sampler->config.repeat_penalty = 1.0f;
+    if (sampler->config.xtc_threshold == 0.0f)
+        sampler->config.xtc_threshold = xtc_threshold_default;
     sampler->n_vocab = n_vocab;
     sampler->random_state = config->seed;
     sampler->candidates = weir_heap_array(n_vocab, sizeof(*sampler->candidates));
-    sampler->recent = weir_heap_array(sampler->config.repeat_last, sizeof(*sampler->recent));
-    if (sampler->candidates == NULL || sampler->recent == NULL) {
-        weir_sampler_destroy(&sampler);
-        return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for %u candidates", n_vocab);
+    sampler->biases = weir_heap_array(config->bias_count, sizeof(*sampler->biases));
+    if (sampler->candidates == NULL || sampler->biases == NULL) {
+        status = WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for %u candidates", n_vocab);
+        goto fail;
     }
+    if (config->bias_count > 0)
+        memcpy(sampler->biases, config->biases, config->bias_count * sizeof(*sampler->biases));
+    sampler->config.biases = NULL;
+    sampler->config.dry_breakers = NULL;
+    WEIR_TRY_GOTO(weir_repeats_init(&sampler->repeats, config, n_vocab, err));
     *out = sampler;
     return WEIR_OK;
+
+fail:
+    weir_sampler_destroy(&sampler);
+    return status;
 }
 
 void weir_sampler_destroy(weir_sampler **sampler)
 {
     if (sampler == NULL || *sampler == NULL)
         return;
+    weir_repeats_deinit(&(*sampler)->repeats);
+    weir_heap_free((*sampler)->biases);
     weir_heap_free((*sampler)->candidates);
-    weir_heap_free((*sampler)->recent);
     weir_heap_free(*sampler);
     *sampler = NULL;
 }
 
 void weir_sampler_accept(weir_sampler *sampler, uint32_t id)
 {
-    if (sampler == NULL)
-        return;
-    sampler->recent[sampler->recent_next] = id;
-    sampler->recent_next = (sampler->recent_next + 1) % sampler->config.repeat_last;
-    if (sampler->recent_count < sampler->config.repeat_last)
-        sampler->recent_count++;
+    if (sampler != NULL)
+        weir_repeats_accept(&sampler->repeats, id);
 }
 
-/* Repetition penalty (CTRL, arXiv:1909.05858 section 4.1), once for each distinct recent id: one
- * whose logit differs from the model's has had it. */
-static void penalize(weir_sampler *sampler, const float *logits)
+/* Steps 1 to 3 of weir.h: the logits as they are ranked. */
+static void weigh(weir_sampler *sampler, const float *logits)
 {
-    const float penalty = sampler->config.repeat_penalty;
-    if (penalty == 1.0f)
-        return;
-    for (uint32_t at = 0; at < sampler->recent_count; at++) {
-        const uint32_t id = sampler->recent[at];
-        if (id >= sampler->n_vocab || sampler->candidates[id].logit != logits[id])
-            continue;
-        sampler->candidates[id].logit =
-            logits[id] > 0.0f ? logits[id] / penalty : logits[id] * penalty;
-    }
+    struct weir_candidate *candidates = sampler->candidates;
+    for (uint32_t id = 0; id < sampler->n_vocab; id++)
+        candidates[id] = (struct weir_candidate){.logit = logits[id], .id = id};
+    for (size_t index = 0; index < sampler->config.bias_count; index++)
+        candidates[sampler->biases[index].id].logit += sampler->biases[index].bias;
+    weir_repeats_apply(&sampler->repeats, candidates);
 }
 
-/* Larger logit first, then smaller id; not-a-number comes last. */
-static int compare_candidates(const void *left, const void *right)
-{
-    const struct candidate *a = left;
-    const struct candidate *b = right;
-    const float logit_a = isnan(a->logit) ? -INFINITY : a->logit;
-    const float logit_b = isnan(b->logit) ? -INFINITY : b->logit;
-    if (logit_a != logit_b)
-        return logit_a > logit_b ? -1 : 1;
-    return a->id < b->id ? -1 : a->id > b->id;
-}
-
-static uint32_t pick_greedy(const weir_sampler *sampler)
-{
-    struct candidate best = sampler->candidates[0];
-    for (uint32_t id = 1; id < sampler->n_vocab; id++)
-        if (compare_candidates(&sampler->candidates[id], &best) < 0)
-            best = sampler->candidates[id];
-    return best.id;
-}
-
-/* The candidates are kept as a binary heap, best on top: popping the few that matter costs far less
- * than sorting a vocabulary, and needs no memory. */
-static void sift_down(struct candidate *heap, uint32_t count, uint32_t at)
-{
-    for (;;) {
-        uint32_t best = at;
-        for (uint32_t child = 2 * at + 1; child <= 2 * at + 2 && child < count; child++)
-            if (compare_candidates(&heap[child], &heap[best]) < 0)
-                best = child;
-        if (best == at)
-            return;
-        const struct candidate moved = heap[at];
-        heap[at] = heap[best];
-        heap[best] = moved;
-        at = best;
-    }
-}
-
-static void make_heap(struct candidate *heap, uint32_t count)
-{
-    for (uint32_t at = count / 2; at > 0; at--)
-        sift_down(heap, count, at - 1);
-}
-
-/* Move the best of the first count to place count - 1. */
-static struct candidate pop_best(struct candidate *heap, uint32_t count)
-{
-    const struct candidate best = heap[0];
-    heap[0] = heap[count - 1];
-    heap[count - 1] = best;
-    sift_down(heap, count - 1, 0);
-    return best;
-}
-
-/* The sum of exp(logit - best) over what top-k leaves, at temperature 1. */
-static double sum_weights(const struct candidate *heap, uint32_t count, float best_logit)
-{
-    double total = 0.0;
-    for (uint32_t at = 0; at < count; at++)
-        if (!isnan(heap[at].logit))
-            total += exp((double)heap[at].logit - (double)best_logit);
-    return total;
-}
-
-/* Top-k, then top-p (arXiv:1904.09751), then min-p (arXiv:2407.01082), each on the distribution at
- * temperature 1. Returns how many stay, at least one; the best lies at the array's end, the others
- * before it in falling order. */
-static uint32_t keep_candidates(struct weir_sampler *sampler)
+/* Steps 4 to 8. The random numbers of XTC are drawn also where it then does nothing. */
+static void narrow(weir_sampler *sampler, struct weir_ranking *ranking)
 {
     const struct weir_sampler_config *config = &sampler->config;
-    struct candidate *heap = sampler->candidates;
-    const uint32_t n_vocab = sampler->n_vocab;
-    uint32_t limit = n_vocab;
-    uint32_t popped = 0;
-    make_heap(heap, n_vocab);
-    const float best_logit = heap[0].logit;
-    double total = 0.0;
-    if (config->top_k > 0 && config->top_k < n_vocab) {
-        limit = config->top_k;
-        for (; popped < limit; popped++)
-            pop_best(heap, n_vocab - popped);
-        total = sum_weights(heap + n_vocab - limit, limit, best_logit);
-    } else {
-        total = sum_weights(heap, n_vocab, best_logit);
-    }
-    double sum = 0.0;
-    for (uint32_t kept = 0; kept < limit; kept++) {
-        if (kept == popped)
-            pop_best(heap, n_vocab - popped++);
-        const double weight = exp((double)heap[n_vocab - 1 - kept].logit - (double)best_logit);
-        const bool enough = config->top_p < 1.0f && sum >= (double)config->top_p * total;
-        if (kept > 0 && (enough || !(weight >= (double)config->min_p)))
-            return kept;
-        sum += weight;
-    }
-    return limit;
+    weir_ranking_init(ranking, sampler->candidates, sampler->n_vocab);
+    weir_ranking_top_k(ranking, config->top_k);
+    weir_ranking_typical(ranking, (double)config->typical_p);
+    weir_ranking_top_p(ranking, (double)config->top_p);
+    weir_ranking_min_p(ranking, (double)config->min_p);
+    if (config->xtc_probability > 0.0f &&
+        weir_random_unit(&sampler->random_state) < (double)config->xtc_probability)
+        weir_ranking_xtc(ranking, (double)config->xtc_threshold);
 }
 
-static uint32_t pick_random(weir_sampler *sampler)
+static uint32_t find_best(const weir_sampler *sampler)
 {
-    const uint32_t kept = keep_candidates(sampler);
-    const struct candidate *best = &sampler->candidates[sampler->n_vocab - 1];
-    const double inverse = 1.0 / (double)sampler->config.temperature;
-    double total = 0.0;
-    for (uint32_t at = 0; at < kept; at++)
-        total += exp(((double)best[-(ptrdiff_t)at].logit - (double)best->logit) * inverse);
-    double target = weir_random_unit(&sampler->random_state) * total;
-    for (uint32_t at = 0; at + 1 < kept; at++) {
-        const struct candidate *candidate = &best[-(ptrdiff_t)at];
-        target -= exp(((double)candidate->logit - (double)best->logit) * inverse);
-        if (target < 0.0)
-            return candidate->id;
-    }
-    return best[-(ptrdiff_t)(kept - 1)].id;
+    struct weir_candidate best = sampler->candidates[0];
+    for (uint32_t id = 1; id < sampler->n_vocab; id++)
+        if (weir_candidate_before(sampler->candidates[id], best))
+            best = sampler->candidates[id];
+    return best.id;
 }
 
 uint32_t weir_sampler_pick(weir_sampler *sampler, const float *logits)
 {
     if (sampler == NULL || logits == NULL)
         return WEIR_ID_NONE;
-    for (uint32_t id = 0; id < sampler->n_vocab; id++)
-        sampler->candidates[id] = (struct candidate){.logit = logits[id], .id = id};
-    penalize(sampler, logits);
-    const uint32_t id =
-        sampler->config.temperature == 0.0f ? pick_greedy(sampler) : pick_random(sampler);
+    const struct weir_sampler_config *config = &sampler->config;
+    const bool is_greedy = config->temperature == 0.0f;
+    uint32_t id = 0;
+    weigh(sampler, logits);
+    /* Only typical and XTC ever drop the best. */
+    if (is_greedy && config->typical_p == 0.0f && config->xtc_probability == 0.0f) {
+        id = find_best(sampler);
+    } else {
+        struct weir_ranking ranking;
+        narrow(sampler, &ranking);
+        id = weir_ranking_draw(&ranking, (double)config->temperature,
+                               is_greedy ? 0.0 : weir_random_unit(&sampler->random_state));
+    }
     weir_sampler_accept(sampler, id);
     return id;
 }

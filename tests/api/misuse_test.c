@@ -170,6 +170,7 @@ static void a_missing_argument_is_named(void **state)
     const struct weir_calibrate_config no_path = {0};
     const struct weir_sampler_config choice = {0};
     weir_sampler *sampler = NULL;
+    weir_stops *stops = NULL;
     weir_engine *engine = NULL;
     uint64_t device_id;
     uint32_t slice_bytes;
@@ -183,6 +184,8 @@ static void a_missing_argument_is_named(void **state)
     EXPECT_MISSING("config", weir_engine_open(&engine, NULL, &err));
     EXPECT_MISSING("out", weir_sampler_create(NULL, &choice, 9, &err));
     EXPECT_MISSING("config", weir_sampler_create(&sampler, NULL, 9, &err));
+    EXPECT_MISSING("out", weir_stops_create(NULL, NULL, 0, &err));
+    EXPECT_MISSING("strings", weir_stops_create(&stops, NULL, 1, &err));
     EXPECT_MISSING("calibration", weir_calibrate(NULL, &no_path, NULL, NULL, &err));
     EXPECT_MISSING("config", weir_calibrate(&calibration, NULL, NULL, NULL, &err));
     EXPECT_MISSING("config->path", weir_calibrate(&calibration, &no_path, NULL, NULL, &err));
@@ -275,6 +278,7 @@ static void nothing_is_done_for_nobody(void **state)
     weir_encoder_destroy(NULL);
     weir_decoder_destroy(NULL);
     weir_sampler_destroy(NULL);
+    weir_stops_destroy(NULL);
     weir_ids_free(NULL);
     weir_session_cancel(NULL);
     weir_engine_stats_reset(NULL);
@@ -295,6 +299,8 @@ static void nothing_is_done_for_nobody(void **state)
     assert_false(weir_tokenizer_adds_bos(NULL) || weir_tokenizer_is_end(NULL, 0));
     assert_int_equal(weir_encoder_least(NULL), 0);
     assert_int_equal(weir_decoder_push(NULL, 1, out) + weir_decoder_flush(NULL, out), 0);
+    assert_int_equal(weir_stops_push(NULL, "x", 1, out) + weir_stops_flush(NULL, out), 0);
+    assert_true(weir_stops_found(NULL) == SIZE_MAX);
     assert_null(weir_session_logits(NULL));
     assert_int_equal(weir_session_position(NULL), 0);
     assert_false(weir_calibration_fits(NULL, &plan));

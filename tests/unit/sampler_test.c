@@ -93,6 +93,85 @@ static void filters_keep_what_they_name(void **state)
     assert_true(found[2] > 0.999);
 }
 
+static void biases_add_up_and_forbid(void **state)
+{
+    static const struct weir_logit_bias biases[] = {{2, -INFINITY}, {7, 1.0f}, {7, 1.5f}};
+    (void)state;
+    double found[N_VOCAB], wanted[N_VOCAB];
+    double total = 0.0;
+    draw(
+        (struct weir_sampler_config){
+            .temperature = 1.0f, .seed = 6, .biases = biases, .bias_count = 3},
+        found);
+    for (int id = 0; id < N_VOCAB; id++) {
+        wanted[id] = id == 2 ? 0.0 : shares[id] * (id == 7 ? exp(2.5) : 1.0);
+        total += wanted[id];
+    }
+    for (int id = 0; id < N_VOCAB; id++)
+        assert_true(fabs(found[id] - wanted[id] / total) < 0.015);
+    assert_true(found[2] == 0.0);
+}
+
+/* What is left where the steps follow each other as weir.h says, computed outside; with any two
+ * neighbours in the other order one of the rows would leave something else. */
+static void the_steps_follow_each_other_as_the_header_says(void **state)
+{
+    static const struct weir_logit_bias bias = {6, 2.5f};
+    static const struct {
+        float logits[N_VOCAB];
+        struct weir_sampler_config config;
+        double wanted[N_VOCAB];
+    } rows[] = {
+        {{0.07f, 0.84f, 0.89f, 2.0f, 0.65f, 0.98f, 0.0f, 0.44f},
+         {.temperature = 1.0f,
+          .biases = &bias,
+          .bias_count = 1,
+          .repeat_penalty = 1.5f,
+          .dry_multiplier = 1.5f,
+          .dry_allowed = 1,
+          .top_k = 6,
+          .typical_p = 0.5f,
+          .top_p = 0.6f,
+          .min_p = 0.3f,
+          .xtc_probability = 1.0f,
+          .xtc_threshold = 0.25f},
+         {[2] = 0.247871, [3] = 0.752129}},
+        {{-0.693147f, -1.203973f, -2.302585f, -2.302585f, -99, -99, -99, -99},
+         {.temperature = 1.0f, .min_p = 0.25f, .xtc_probability = 1.0f, .xtc_threshold = 0.25f},
+         {[1] = 1.0}},
+    };
+    (void)state;
+    for (size_t row = 0; row < sizeof(rows) / sizeof(rows[0]); row++) {
+        double found[N_VOCAB] = {0};
+        for (uint64_t seed = 0; seed < DRAWS; seed++) {
+            struct weir_sampler_config config = rows[row].config;
+            config.seed = seed;
+            weir_sampler *sampler = make_sampler(config);
+            weir_sampler_accept(sampler, 5);
+            weir_sampler_accept(sampler, 6);
+            weir_sampler_accept(sampler, 5); /* 6 would prolong a repetition of one */
+            found[weir_sampler_pick(sampler, rows[row].logits)] += 1.0 / DRAWS;
+            weir_sampler_destroy(&sampler);
+        }
+        for (int id = 0; id < N_VOCAB; id++)
+            if (fabs(found[id] - rows[row].wanted[id]) > 0.015)
+                fail_msg("row %zu, id %d: %g, wanted %g", row, id, found[id], rows[row].wanted[id]);
+    }
+}
+
+static void the_likeliest_of_what_xtc_leaves_is_taken_at_temperature_0(void **state)
+{
+    const struct weir_sampler_config config = {.xtc_probability = 1.0f, .xtc_threshold = 0.12f};
+    (void)state;
+    float logits[N_VOCAB];
+    weir_sampler *sampler = make_sampler(config);
+    make_logits(logits);
+    /* .4 .2 .15 have as much as .12. */
+    for (int turn = 0; turn < 10; turn++)
+        assert_int_equal(weir_sampler_pick(sampler, logits), 4);
+    weir_sampler_destroy(&sampler);
+}
+
 static void the_penalty_pushes_recent_ids_down(void **state)
 {
     (void)state;
@@ -137,6 +216,8 @@ static void one_seed_gives_one_text(void **state)
 
 static void bad_settings_are_named(void **state)
 {
+    static const uint32_t strange_id = N_VOCAB;
+    static const struct weir_logit_bias strange_biases[] = {{N_VOCAB, 1.0f}, {1, INFINITY}};
     (void)state;
     static const struct {
         struct weir_sampler_config config;
@@ -152,6 +233,23 @@ static void bad_settings_are_named(void **state)
         {{.repeat_penalty = -1.0f}, "repetition penalty: wanted 0 to 100, found -1"},
         {{.repeat_penalty = INFINITY}, "repetition penalty: wanted 0 to 100, found inf"},
         {{.repeat_last = WEIR_REPEAT_LAST_MAX + 1}, "wanted at most 65536 ids, found 65537"},
+        {{.typical_p = 1.5f}, "typical share: wanted 0 to 1, found 1.5"},
+        {{.xtc_probability = -0.5f}, "XTC probability: wanted 0 to 1, found -0.5"},
+        {{.xtc_threshold = 0.75f}, "XTC threshold: wanted 0 to 0.5, found 0.75"},
+        {{.frequency_penalty = 101.0f}, "frequency penalty: wanted -100 to 100, found 101"},
+        {{.presence_penalty = -INFINITY}, "presence penalty: wanted -100 to 100, found -inf"},
+        {{.dry_multiplier = NAN}, "DRY multiplier: wanted 0 to 100, found nan"},
+        {{.dry_base = 0.5f}, "DRY base: wanted 1 to 100, found 0.5"},
+        {{.dry_last = WEIR_REPEAT_LAST_MAX + 1}, "DRY window: wanted at most 65536 ids"},
+        {{.dry_allowed = WEIR_REPEAT_LAST_MAX + 1}, "DRY allowed length: wanted at most 65536"},
+        {{.dry_breaker_count = 1}, "config->dry_breakers: wanted a pointer, found NULL"},
+        {{.dry_breakers = &strange_id, .dry_breaker_count = 1},
+         "DRY breaker 1: wanted an id below 8, found 8"},
+        {{.bias_count = 1}, "config->biases: wanted a pointer, found NULL"},
+        {{.biases = strange_biases, .bias_count = 1},
+         "logit bias 1: wanted an id below 8, found 8"},
+        {{.biases = &strange_biases[1], .bias_count = 1},
+         "logit bias 1: wanted a finite number or -inf, found inf"},
     };
     struct weir_err err = {0};
     weir_sampler *sampler = NULL;
@@ -264,6 +362,9 @@ int main(void)
         cmocka_unit_test(greedy_takes_the_largest_and_the_smaller_id_of_a_tie),
         cmocka_unit_test(sampling_follows_the_distribution),
         cmocka_unit_test(filters_keep_what_they_name),
+        cmocka_unit_test(biases_add_up_and_forbid),
+        cmocka_unit_test(the_steps_follow_each_other_as_the_header_says),
+        cmocka_unit_test(the_likeliest_of_what_xtc_leaves_is_taken_at_temperature_0),
         cmocka_unit_test(the_penalty_pushes_recent_ids_down),
         cmocka_unit_test(one_seed_gives_one_text),
         cmocka_unit_test(bad_settings_are_named),
