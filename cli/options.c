@@ -27,8 +27,6 @@ static const struct option_row rows[] = {
 #undef ROW
 };
 
-_Static_assert(WEIR_CLI_OPTION_COUNT <= 64, "one bit an option");
-
 static const struct weir_cli_options defaults = {
 #define DEFAULT(field, type, flag, value, initial, ...) .field = initial,
     WEIR_CLI_OPTIONS(DEFAULT)
@@ -37,7 +35,7 @@ static const struct weir_cli_options defaults = {
 
 bool weir_cli_option_given(const struct weir_cli_options *options, enum weir_cli_option_id id)
 {
-    return (options->given >> id & 1) != 0;
+    return options->given[id];
 }
 
 /* ---- near names ---------------------------------------------------------------------------- */
@@ -144,6 +142,9 @@ static void describe_wanted(const struct option_row *row, char *out, size_t capa
     case WEIR_CLI_SIZE:
         snprintf(out, capacity, "a size such as 3G, 512M or bytes");
         break;
+    case WEIR_CLI_LIST:
+        snprintf(out, capacity, "%s, at most %d times", row->value, WEIR_CLI_LIST_MAX);
+        break;
     case WEIR_CLI_TEXT:
     case WEIR_CLI_FLAG:
         snprintf(out, capacity, "%s", row->value == NULL ? "no value" : row->value);
@@ -155,10 +156,16 @@ static bool read_value(const struct option_row *row, const char *word,
                        struct weir_cli_options *options)
 {
     char *field = (char *)options + row->offset;
+    struct weir_cli_list *list = (struct weir_cli_list *)(void *)field;
     uint64_t bytes = 0;
     switch (row->type) {
     case WEIR_CLI_TEXT:
         memcpy(field, &word, sizeof(word));
+        return true;
+    case WEIR_CLI_LIST:
+        if (list->count == WEIR_CLI_LIST_MAX)
+            return false;
+        list->words[list->count++] = word;
         return true;
     case WEIR_CLI_CHOICE:
         memcpy(field, &word, sizeof(word));
@@ -203,7 +210,7 @@ static bool read_option(struct weir_cli_options *options, const struct weir_cli_
         say_unknown(command, word);
         return false;
     }
-    options->given |= 1ull << (row - rows);
+    options->given[row - rows] = true;
     describe_wanted(row, wanted, sizeof(wanted));
     if (row->type == WEIR_CLI_FLAG) {
         *(bool *)((char *)options + row->offset) = true;
@@ -283,6 +290,11 @@ static const struct rule rules[] = {
     NOT_BOTH(trace_slots, shares),
     NOT_BOTH(trace_slots, show_share),
     NEEDS(timeline_events, timeline),
+    NEEDS(xtc_threshold, xtc_probability),
+    NEEDS(dry_base, dry_multiplier),
+    NEEDS(dry_allowed, dry_multiplier),
+    NEEDS(dry_last, dry_multiplier),
+    NEEDS(dry_breakers, dry_multiplier),
 };
 #undef NOT_BOTH
 #undef NEEDS

@@ -33,6 +33,7 @@ enum weir_cli_command_bit {
 
 enum weir_cli_option_type {
     WEIR_CLI_TEXT,   /* any text */
+    WEIR_CLI_LIST,   /* any text; given again it is one more */
     WEIR_CLI_CHOICE, /* one of the words in the value's name, a|b|c; the first is the default */
     WEIR_CLI_COUNT,  /* a whole number */
     WEIR_CLI_SIZE,   /* bytes: 3G, 512M, 64K, 1000 */
@@ -40,8 +41,19 @@ enum weir_cli_option_type {
     WEIR_CLI_FLAG,   /* no value */
 };
 
+enum { WEIR_CLI_LIST_MAX = 64 };
+struct weir_cli_list {
+    const char *words[WEIR_CLI_LIST_MAX];
+    size_t count;
+};
+#define WEIR_CLI_NO_WORDS                                                                          \
+    {                                                                                              \
+        {NULL}, 0                                                                                  \
+    }
+
 /* The field's type in struct weir_cli_options. */
 #define WEIR_CLI_C_TEXT const char *
+#define WEIR_CLI_C_LIST struct weir_cli_list
 #define WEIR_CLI_C_CHOICE const char *
 #define WEIR_CLI_C_COUNT uint64_t
 #define WEIR_CLI_C_SIZE uint64_t
@@ -90,11 +102,38 @@ enum weir_cli_option_type {
       "sample among the likeliest with a share P; 0 takes the likeliest, 1 is off")                \
     X(min_p, REAL, "--min-p", "P", 0.05, 0, 1, WEIR_CLI_WRITERS,                                   \
       "drop what is less likely than P times the best; 0 is off")                                  \
+    X(typical_p, REAL, "--typical", "P", 1.0, 0, 1, WEIR_CLI_WRITERS,                              \
+      "sample among those nearest to the mean surprise, with a share P; 1 is off")                 \
+    X(xtc_probability, REAL, "--xtc-probability", "P", 0.0, 0, 1, WEIR_CLI_WRITERS,                \
+      "XTC: how often all likely tokens but the least likely of them are dropped; 0 is off")       \
+    X(xtc_threshold, REAL, "--xtc-threshold", "P", 0.1, 0, 0.5, WEIR_CLI_WRITERS,                  \
+      "XTC: the share from which on a token is likely")                                            \
     X(repeat_penalty, REAL, "--repeat-penalty", "X", 1.0, 0.01, WEIR_REPEAT_PENALTY_MAX,           \
       WEIR_CLI_WRITERS,                                                                            \
       "weaken tokens that were there lately; 1 is off")                                            \
     X(repeat_last, COUNT, "--repeat-last", "N", 64, 1, WEIR_REPEAT_LAST_MAX, WEIR_CLI_WRITERS,     \
       "how many of the last tokens count as lately")                                               \
+    X(frequency_penalty, REAL, "--frequency-penalty", "X", 0.0, -WEIR_PENALTY_MAX,                 \
+      WEIR_PENALTY_MAX, WEIR_CLI_WRITERS,                                                          \
+      "taken off a logit for each time that the token was there lately; 0 is off")                 \
+    X(presence_penalty, REAL, "--presence-penalty", "X", 0.0, -WEIR_PENALTY_MAX,                   \
+      WEIR_PENALTY_MAX, WEIR_CLI_WRITERS,                                                          \
+      "taken off once if the token was there lately; 0 is off")                                    \
+    X(dry_multiplier, REAL, "--dry-multiplier", "X", 0.0, 0, WEIR_PENALTY_MAX, WEIR_CLI_WRITERS,   \
+      "DRY: against repeated phrases; how strong; 0 is off")                                       \
+    X(dry_base, REAL, "--dry-base", "X", 1.75, 1, WEIR_PENALTY_MAX, WEIR_CLI_WRITERS,              \
+      "DRY: how much stronger with each repeated token")                                           \
+    X(dry_allowed, COUNT, "--dry-allowed-length", "N", 2, 1, WEIR_REPEAT_LAST_MAX,                 \
+      WEIR_CLI_WRITERS,                                                                            \
+      "DRY: shorter repetitions cost nothing")                                                     \
+    X(dry_last, COUNT, "--dry-last", "N", 4096, 1, WEIR_REPEAT_LAST_MAX, WEIR_CLI_WRITERS,         \
+      "DRY: look for repetitions in so many of the last tokens")                                   \
+    X(dry_breakers, LIST, "--dry-breaker", "TEXT", WEIR_CLI_NO_WORDS, 0, 0, WEIR_CLI_WRITERS,      \
+      "DRY: no repetition goes across tokens with TEXT; again for more (newline : \" *)")          \
+    X(biases, LIST, "--logit-bias", "ID+X|ID-X", WEIR_CLI_NO_WORDS, 0, 0, WEIR_CLI_WRITERS,        \
+      "add X to the logit of token ID, -inf forbids it; again for more")                           \
+    X(stops, LIST, "--stop", "TEXT", WEIR_CLI_NO_WORDS, 0, 0, WEIR_CLI_WRITERS,                    \
+      "end before TEXT, which is not printed; again for more")                                     \
     X(seed, COUNT, "--seed", "S", 0, 0, WEIR_CLI_EXACT_MAX, WEIR_CLI_WRITERS,                      \
       "seed of the sampling (random, and printed)")                                                \
     X(ignore_eos, FLAG, "--ignore-eos", NULL, false, 0, 0, WEIR_CLI_WRITERS,                       \
@@ -176,9 +215,9 @@ struct weir_cli_options {
 #define WEIR_CLI_OPTION_FIELD(field, type, ...) WEIR_CLI_C_##type field;
     WEIR_CLI_OPTIONS(WEIR_CLI_OPTION_FIELD)
 #undef WEIR_CLI_OPTION_FIELD
-    uint64_t given;       /* bit weir_cli_option_id: the user named it */
-    const char *argument; /* MODEL, FILE or PATH; NULL when absent */
-    const char *command;  /* the name of the command that reads them */
+    bool given[WEIR_CLI_OPTION_COUNT]; /* the user named it */
+    const char *argument;              /* MODEL, FILE or PATH; NULL when absent */
+    const char *command;               /* the name of the command that reads them */
 };
 
 struct weir_cli_command {

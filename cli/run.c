@@ -1,22 +1,30 @@
 /* run.c - weir run: continue a text; weir trace record: and write down its routing. */
 #include <errno.h>
-#include <float.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/heap.h"
+#include "sampling.h"
 #include "source.h"
 #include "trace.h"
 
 /* Why the text ended where it did. */
-enum stop { STOP_NONE, STOP_LENGTH, STOP_END, STOP_CONTEXT, STOP_ASKED, STOP_CLOSED, STOP_FAILED };
+enum stop {
+    STOP_NONE,
+    STOP_LENGTH,
+    STOP_END,
+    STOP_STRING,
+    STOP_CONTEXT,
+    STOP_ASKED,
+    STOP_CLOSED,
+    STOP_FAILED,
+};
 
 static const char *const stop_names[] = {
-    [STOP_NONE] = "none",       [STOP_LENGTH] = "length", [STOP_END] = "end",
-    [STOP_CONTEXT] = "context", [STOP_ASKED] = "asked",   [STOP_CLOSED] = "closed",
-    [STOP_FAILED] = "failed",
+    [STOP_NONE] = "none",     [STOP_LENGTH] = "length",   [STOP_END] = "end",
+    [STOP_STRING] = "string", [STOP_CONTEXT] = "context", [STOP_ASKED] = "asked",
+    [STOP_CLOSED] = "closed", [STOP_FAILED] = "failed",
 };
 
 struct run {
@@ -25,15 +33,17 @@ struct run {
     struct weir_cli_tap tap;   /* of weir trace record */
     weir_tokenizer *tokenizer; /* borrowed; NULL when the model has no vocabulary */
     weir_decoder *decoder;
+    struct weir_cli_sampling sampling;
     weir_sampler *sampler;
     struct weir_cli_source prompt;
     struct weir_cli_buffer text;
     uint32_t *prompt_ids, *ids;
     size_t prompt_count, id_count;
-    uint64_t seed;
     struct weir_cli_report report;
     enum stop stop;
     char piece[WEIR_TOKEN_BYTES_MAX];
+    char certain[WEIR_STOP_BYTES_MAX +
+                 WEIR_TOKEN_BYTES_MAX]; /* not the beginning of a stop string */
 };
 
 static double seconds_since(uint64_t start_ns)
@@ -121,26 +131,8 @@ static int prepare(struct run *run)
 {
     const struct weir_cli_options *options = run->options;
     struct weir_err err = {0};
-    uint32_t random = 0;
-    run->seed = options->seed;
-    if (!weir_cli_option_given(options, WEIR_CLI_OPTION_seed)) {
-        if (getentropy(&random, sizeof(random)) != 0)
-            random = (uint32_t)weir_now_ns();
-        run->seed = random;
-    }
-    const struct weir_sampler_config config = {
-        .temperature = (float)options->temperature,
-        .top_k = (uint32_t)options->top_k,
-        /* Here 0 is the smallest share, which the likeliest has alone; to the library it is off. */
-        .top_p = fmaxf((float)options->top_p, FLT_MIN),
-        .min_p = (float)options->min_p,
-        .repeat_penalty = (float)options->repeat_penalty,
-        .repeat_last = (uint32_t)options->repeat_last,
-        .seed = run->seed,
-    };
-    const uint32_t n_vocab = weir_engine_model(run->rig.engine)->n_vocab;
-    if (weir_sampler_create(&run->sampler, &config, n_vocab, &err) != WEIR_OK)
-        return weir_cli_fail(&err);
+    if (!weir_cli_sampler_create(&run->sampler, &run->sampling, run->rig.engine))
+        return WEIR_CLI_FAILURE;
     for (size_t index = 0; index < run->prompt_count; index++)
         weir_sampler_accept(run->sampler, run->prompt_ids[index]);
     if (run->tokenizer != NULL &&
@@ -174,6 +166,15 @@ static void emit(struct run *run, const char *bytes, size_t length)
         weir_cli_say("cannot write the text to standard output: %s", weir_cli_stream_why(errno));
 }
 
+/* What no stop string can take away any more. */
+static void emit_certain(struct run *run, const char *bytes, size_t length)
+{
+    weir_stops *stops = run->sampling.stops;
+    emit(run, run->certain, weir_stops_push(stops, bytes, length, run->certain));
+    if (run->stop == STOP_NONE && weir_stops_found(stops) != SIZE_MAX)
+        run->stop = STOP_STRING;
+}
+
 static void emit_token(struct run *run, uint32_t id)
 {
     run->ids[run->id_count++] = id;
@@ -183,7 +184,7 @@ static void emit_token(struct run *run, uint32_t id)
     else
         length = (size_t)snprintf(run->piece, sizeof(run->piece), "%s%u",
                                   run->id_count > 1 ? " " : "", id);
-    emit(run, run->piece, length);
+    emit_certain(run, run->piece, length);
 }
 
 /* Compute count ids; false ends the text, with the reason in run->stop. */
@@ -229,7 +230,8 @@ static void generate(struct run *run)
     if (run->report.decode_evals > 0)
         run->report.decode_s = seconds_since(start_ns);
     if (run->decoder != NULL)
-        emit(run, run->piece, weir_decoder_flush(run->decoder, run->piece));
+        emit_certain(run, run->piece, weir_decoder_flush(run->decoder, run->piece));
+    emit(run, run->certain, weir_stops_flush(run->sampling.stops, run->certain));
 }
 
 /* Words after the text, and the numbers. */
@@ -252,14 +254,15 @@ static int finish(struct run *run)
     if (!options->json)
         weir_cli_report_print(&run->report);
     if (!options->json && options->temperature > 0.0)
-        fprintf(stderr, "seed     %llu\n", (unsigned long long)run->seed);
+        fprintf(stderr, "seed     %llu\n", (unsigned long long)run->sampling.seed);
     json_t *object = weir_cli_report_json(&run->report);
     weir_cli_json_count(object, "tokens", run->id_count);
     weir_cli_json_ids(object, "ids", run->ids, run->id_count);
     if (run->tokenizer != NULL)
         weir_cli_json_text(object, "text", run->text.length == 0 ? "" : run->text.bytes,
                            run->text.length);
-    weir_cli_json_count(object, "seed", options->temperature > 0.0 ? run->seed : UINT64_MAX);
+    weir_cli_json_count(object, "seed",
+                        options->temperature > 0.0 ? run->sampling.seed : UINT64_MAX);
     weir_cli_json_text(object, "stop", stop_names[run->stop], strlen(stop_names[run->stop]));
     if (options->output != NULL)
         weir_cli_json_count(object, "trace_tokens", traced ? run->tap.token_count : UINT64_MAX);
@@ -304,6 +307,8 @@ int weir_cli_run(const struct weir_cli_options *options)
     struct weir_bench_config bench_config;
     if (!weir_cli_config_fill(&config, &bench_config, options, options->command))
         return WEIR_CLI_USAGE;
+    if (!weir_cli_sampling_read(&run.sampling, options))
+        return WEIR_CLI_USAGE;
     int code = find_prompt(&run);
     if (code == WEIR_CLI_OK && options->output != NULL &&
         !weir_cli_tap_open(&run.tap, options->output, &config))
@@ -315,6 +320,7 @@ int weir_cli_run(const struct weir_cli_options *options)
     weir_decoder_destroy(&run.decoder);
     if (run.sampler != NULL)
         weir_sampler_destroy(&run.sampler);
+    weir_cli_sampling_free(&run.sampling);
     weir_cli_tap_close(&run.tap);
     weir_cli_rig_close(&run.rig);
     weir_ids_free(&run.prompt_ids);

@@ -211,6 +211,12 @@ def test_options_are_checked_before_anything_opens(folder):
             ((run, record), "--temp", ("-0.1", "100.1", "nan", "inf", "warm")), ((run, record), "--top-p", ("-0.1", "1.01", "nan")),
             ((run, record), "--min-p", ("-1", "1.5")), ((run, record), "--top-k", ("-1", "1e3", "1000000001")),
             ((run, record), "--repeat-penalty", ("0", "101", "nan")), ((run, record), "--repeat-last", ("0", "65537")),
+            ((run, record), "--typical", ("-1", "1.5")), ((run, record), "--xtc-probability", ("-1", "1.5")),
+            ((run, record), "--xtc-threshold", ("-1", "0.6")), ((run, record), "--dry-multiplier", ("-1", "101")),
+            ((run, record), "--frequency-penalty", ("-101", "101")), ((run, record), "--presence-penalty", ("-101", "101", "x")),
+            ((run, record), "--dry-base", ("0.5", "101")), ((run, record), "--dry-allowed-length", ("0", "65537")),
+            ((run, record), "--dry-last", ("0", "65537")), ((run, record), "--stop", ("", "x" * 1025)),
+            ((run, record), "--logit-bias", ("", "5", "+1", "5+", "5*2", "5+nan", "5+inf", "5+1e99", "5-1x", "-5+1", "4294967295+1")),
             ((run, record), "--seed", ("-1", "9007199254740993")), ((run, record), "-n", ("-1", "1000000001")),
             ((run, record, bench, plan), "--ctx", ("0", "16777217")), ((evaluate,), "--ctx", ("0", "1", "16777217")),
             ((run, evaluate, bench, plan), "--mem", ("0", "3X", "-3G", "1e3", "")),
@@ -228,7 +234,9 @@ def test_options_are_checked_before_anything_opens(folder):
         expect_usage([*command, "no-such.gguf", flag, value], [flag])
     for args, words in (
             (["run", "-p", "x", "--ids", "1"], ["-p", "--ids"]), (["run", "--ids", "1 x"], ["--ids", "x"]),
-            (["run", "--ids", ""], ["--ids"]), (["run", "-p", "x", "--trace-events", "9"], ["--trace-events", "--trace"]),
+            ([*run, "--dry-base", "2"], ["--dry-base", "--dry-multiplier"]), ([*run, *["--stop", "y"] * 65], ["--stop", "at most 64 times"]),
+            ([*run, "--dry-breaker", "x"], ["--dry-breaker", "--dry-multiplier"]),
+            ([*run, "--xtc-threshold", "0.2"], ["--xtc-threshold", "--xtc-probability"]), (["run", "--ids", ""], ["--ids"]), (["run", "-p", "x", "--trace-events", "9"], ["--trace-events", "--trace"]),
             (["eval"], ["--text", "--tokens"]), (["eval", "--text", "a", "--tokens", "b"], ["--text", "--tokens"]),
             ([*run, "--slots", "9", "--expert-share", "0.5"], ["--slots", "--expert-share"]),
             (["bench", "--prompt", "0", "--gen", "0"], ["--prompt", "--gen"]), (["bench", "--ctx", "9"], ["--ctx", "192", "9"]),
@@ -264,6 +272,43 @@ def test_the_smallest_share_is_the_likeliest_token():
     drawn = the_object("run", DEMO, "-p", "The old man", "-n", 24, "--temp", 1.5, "--min-p", 0, "--top-k", 0, "--top-p", 1,
                        "--seed", 1)["ids"]
     check(drawn != greedy, "--top-p 1 leaves only the likeliest")
+
+
+def test_a_stop_string_ends_the_text_before_it():
+    """Strings that begin and end within tokens, at every place of a text; with --json and as it comes."""
+    greedy = the_object("run", DEMO, *PROMPT, "-n", 24)
+    text = greedy["text"]
+    for at in range(0, len(text) - 8, 3):
+        string = text[at:at + 8]
+        wanted = text[:text.find(string)]
+        found = the_object("run", DEMO, *PROMPT, "-n", 24, "--stop", "no such words", "--stop", string)
+        check(found["text"] == wanted and found["stop"] == "string", f"--stop {string!r}: {found['text']!r}, {found['stop']}")
+        check(found["ids"] == greedy["ids"][:len(found["ids"])], f"--stop {string!r}: other tokens")
+    streamed = weir("run", DEMO, *PROMPT, "-n", 24, "--stop", string).stdout.decode()
+    check(streamed == wanted, f"streamed {streamed!r}, wanted {wanted!r}")
+    beginning = text[-5:] + "#"
+    found = the_object("run", DEMO, *PROMPT, "-n", 24, "--stop", beginning)
+    check(found["text"] == text and found["stop"] == "length", f"what only begins {beginning!r} is lost: {found['text']!r}")
+
+
+def test_biases_and_penalties_reach_the_sampler():
+    greedy = the_object("run", DEMO, *PROMPT, "-n", 40)["ids"]
+    forbidden = the_object("run", DEMO, *PROMPT, "-n", 40, "--logit-bias", f"{greedy[0]}-inf", "--logit-bias",
+                           f"{greedy[1]}-inf")["ids"]
+    check(greedy[0] not in forbidden and greedy[1] not in forbidden, f"{greedy[:2]} were forbidden, found {forbidden}")
+    wanted = the_object("run", DEMO, *PROMPT, "-n", 9, "--logit-bias", "300+1e6")["ids"]
+    check(wanted == [300] * 9, f"token 300 was wished for, found {wanted}")
+    done = weir("run", DEMO, *PROMPT, "--logit-bias", "4000000000+1")
+    check(done.returncode == 1 and b"4000000000" in done.stderr, f"a bias of no id: {done.returncode} {done.stderr}")
+    phrases = [ids for ids in zip(greedy, greedy[1:], greedy[2:])]
+    check(len(set(phrases)) < len(phrases), "the text repeats no phrase: another prompt is wanted")
+    for extra in (["--dry-multiplier", 100, "--dry-breaker", ""], ["--frequency-penalty", 50], ["--presence-penalty", 50]):
+        found = the_object("run", DEMO, *PROMPT, "-n", 40, *extra)["ids"]
+        phrases = [ids for ids in zip(found, found[1:], found[2:])]
+        check(len(set(phrases)) == len(phrases), f"{extra}: phrases repeat in {found}")
+    for extra in (["--typical", 0.3], ["--xtc-probability", 1, "--xtc-threshold", 0.02]):
+        found = the_object("run", DEMO, *PROMPT, "-n", 40, *extra)["ids"]
+        check(found != greedy, f"{extra} changes nothing")
 
 
 def test_ids_are_checked_before_the_load(folder):

@@ -1,0 +1,150 @@
+/* sampling.c - the sampler and the stop strings that the options ask for. */
+#include "sampling.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/heap.h"
+
+/* As the author of DRY has them. */
+static const char *const usual_breakers[] = {"\n", ":", "\"", "*"};
+
+/* "15043+1.5", "13-inf" */
+static bool read_bias(struct weir_logit_bias *bias, const char *word)
+{
+    char *sign = NULL, *end = NULL;
+    const unsigned long long id = strtoull(word, &sign, 10);
+    if (*word < '0' || *word > '9' || id >= WEIR_ID_NONE || (*sign != '+' && *sign != '-'))
+        return false;
+    const double value = strtod(sign, &end);
+    if (*end != '\0' || isnan(value) || value > (double)FLT_MAX ||
+        (value < -(double)FLT_MAX && !isinf(value)))
+        return false;
+    *bias = (struct weir_logit_bias){.id = (uint32_t)id, .bias = (float)value};
+    return true;
+}
+
+bool weir_cli_sampling_read(struct weir_cli_sampling *sampling,
+                            const struct weir_cli_options *options)
+{
+    struct weir_err err = {0};
+    uint32_t random = 0;
+    sampling->options = options;
+    sampling->seed = options->seed;
+    if (!weir_cli_option_given(options, WEIR_CLI_OPTION_seed)) {
+        if (getentropy(&random, sizeof(random)) != 0)
+            random = (uint32_t)weir_now_ns();
+        sampling->seed = random;
+    }
+    for (size_t index = 0; index < options->biases.count; index++)
+        if (!read_bias(&sampling->biases[index], options->biases.words[index])) {
+            weir_cli_misuse(options->command,
+                            "--logit-bias: wanted an id and what is added to its logit, such as "
+                            "15043+1.5 or 13-inf, found \"%s\"",
+                            options->biases.words[index]);
+            return false;
+        }
+    if (weir_stops_create(&sampling->stops, options->stops.words, options->stops.count, &err) ==
+        WEIR_OK)
+        return true;
+    weir_cli_misuse(options->command, "--stop: %s", err.text);
+    return false;
+}
+
+void weir_cli_sampling_free(struct weir_cli_sampling *sampling)
+{
+    weir_stops_destroy(&sampling->stops);
+}
+
+static bool holds_one(const char *piece, size_t length, const char *const *texts, size_t count)
+{
+    for (size_t index = 0; index < count; index++)
+        if (texts[index][0] != '\0' &&
+            memmem(piece, length, texts[index], strlen(texts[index])) != NULL)
+            return true;
+    return false;
+}
+
+/* All tokens that hold one of the texts into ids, which may be NULL; returns how many. */
+static size_t find_breakers(const struct weir_cli_options *options, weir_tokenizer *tokenizer,
+                            uint32_t *ids)
+{
+    const bool is_given = options->dry_breakers.count > 0;
+    const char *const *texts = is_given ? options->dry_breakers.words : usual_breakers;
+    const size_t text_count = is_given ? options->dry_breakers.count : WEIR_COUNT(usual_breakers);
+    size_t count = 0;
+    for (uint32_t id = 0; id < weir_tokenizer_vocab_count(tokenizer); id++) {
+        char piece[WEIR_TOKEN_BYTES_MAX];
+        const size_t length = weir_tokenizer_piece(tokenizer, id, piece);
+        if (!holds_one(piece, length, texts, text_count))
+            continue;
+        if (ids != NULL)
+            ids[count] = id;
+        count++;
+    }
+    return count;
+}
+
+/* Texts mean nothing to a model that has no vocabulary. */
+static bool check_vocabulary(const struct weir_cli_options *options, weir_engine *engine)
+{
+    const char *option = options->stops.count > 0          ? "--stop"
+                         : options->dry_breakers.count > 0 ? "--dry-breaker"
+                                                           : NULL;
+    if (option == NULL || weir_engine_tokenizer(engine) != NULL)
+        return true;
+    weir_cli_say("%s: wanted a model with a vocabulary, found none that can be used: %s", option,
+                 weir_engine_tokenizer_why(engine));
+    return false;
+}
+
+bool weir_cli_sampler_create(weir_sampler **out, const struct weir_cli_sampling *sampling,
+                             weir_engine *engine)
+{
+    const struct weir_cli_options *options = sampling->options;
+    weir_tokenizer *tokenizer = weir_engine_tokenizer(engine);
+    struct weir_err err = {0};
+    uint32_t *breakers = NULL;
+    if (!check_vocabulary(options, engine))
+        return false;
+    struct weir_sampler_config config = {
+        .temperature = (float)options->temperature,
+        .top_k = (uint32_t)options->top_k,
+        /* Here 0 is the smallest share, which the likeliest has alone; to the library it is off. */
+        .top_p = fmaxf((float)options->top_p, FLT_MIN),
+        .min_p = (float)options->min_p,
+        .typical_p = fmaxf((float)options->typical_p, FLT_MIN),
+        .xtc_probability = (float)options->xtc_probability,
+        .xtc_threshold = fmaxf((float)options->xtc_threshold, FLT_MIN),
+        .repeat_penalty = (float)options->repeat_penalty,
+        .frequency_penalty = (float)options->frequency_penalty,
+        .presence_penalty = (float)options->presence_penalty,
+        .repeat_last = (uint32_t)options->repeat_last,
+        .dry_multiplier = (float)options->dry_multiplier,
+        .dry_base = (float)options->dry_base,
+        .dry_allowed = (uint32_t)options->dry_allowed,
+        .dry_last = (uint32_t)options->dry_last,
+        .biases = sampling->biases,
+        .bias_count = options->biases.count,
+        .seed = sampling->seed,
+    };
+    if (options->dry_multiplier > 0.0) {
+        config.dry_breaker_count = find_breakers(options, tokenizer, NULL);
+        breakers = weir_heap_array(config.dry_breaker_count, sizeof(*breakers));
+        if (breakers == NULL) {
+            weir_cli_say("no memory for %zu tokens that end repetitions", config.dry_breaker_count);
+            return false;
+        }
+        find_breakers(options, tokenizer, breakers);
+        config.dry_breakers = breakers;
+    }
+    const uint32_t n_vocab = weir_engine_model(engine)->n_vocab;
+    const enum weir_status status = weir_sampler_create(out, &config, n_vocab, &err);
+    weir_heap_free(breakers);
+    if (status != WEIR_OK)
+        weir_cli_fail(&err);
+    return status == WEIR_OK;
+}
