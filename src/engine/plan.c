@@ -35,25 +35,29 @@ enum { CONTEXT_PARTS = 8 };
  * for the room of several experts. */
 enum { LEFT_BYTES_MIN = 16 << 20, LEFT_EXPERTS_MIN = 8 };
 
+/* Whether a table is large enough; record_bytes is 0 in a model without experts. */
+static bool is_worth_leaving(const struct weir_weight *table, uint64_t record_bytes)
+{
+#ifdef WEIR_HOSTILE
+    (void)record_bytes;
+    return table->cols > 0;
+#else
+    return table->matrix_bytes >= LEFT_BYTES_MIN &&
+           table->matrix_bytes >= LEFT_EXPERTS_MIN * record_bytes;
+#endif
+}
+
 /* The tables that may stay there, as struct weir_model has them: not one that is the output matrix
  * too, and the tokens' own only for the sake of experts. */
 static unsigned tables_that_may_stay(const struct weir_model *model)
 {
     const uint64_t n_record = (uint64_t)model->shape.n_expert * weir_moe_layer_count(model);
-    const uint64_t record_bytes = model->expert_bytes / weir_max(n_record, 1);
+    const uint64_t record_bytes = n_record == 0 ? 0 : model->expert_bytes / n_record;
     unsigned tables = 0;
-    for (int table = 0; table < WEIR_TABLE_COUNT; table++) {
-        const struct weir_weight *weight = weir_model_table(model, (enum weir_table)table);
-        const bool is_needed =
-            table == WEIR_TABLE_TOKENS ? model->tied || n_record == 0 : weight->cols == 0;
-#ifdef WEIR_HOSTILE
-        const bool is_large = true;
-#else
-        const bool is_large = weight->matrix_bytes >= LEFT_BYTES_MIN &&
-                              weight->matrix_bytes >= LEFT_EXPERTS_MIN * record_bytes;
-#endif
-        tables |= is_large && !is_needed ? 1u << table : 0;
-    }
+    if (!model->tied && n_record > 0 && is_worth_leaving(&model->token_embedding, record_bytes))
+        tables |= 1u << WEIR_TABLE_TOKENS;
+    if (is_worth_leaving(&model->layer_embedding, record_bytes))
+        tables |= 1u << WEIR_TABLE_LAYERS;
     return tables;
 }
 

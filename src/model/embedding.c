@@ -60,7 +60,8 @@ static uint8_t *staging_of(const struct reading *reading, uint32_t place)
     return reading->forward->row_staging + place * room_bytes(reading->weight);
 }
 
-static void ask_row(const struct reading *reading, uint32_t id, uint32_t place)
+/* False: the device is asked for as much as it takes at a time. */
+static bool ask_row(const struct reading *reading, uint32_t id, uint32_t place)
 {
     const struct weir_superset superset = row_superset(reading->weight, id);
     const struct weir_read read = {
@@ -75,8 +76,7 @@ static void ask_row(const struct reading *reading, uint32_t id, uint32_t place)
                   .record = id,
                   .slice = WEIR_EVENT_ARG_NONE},
     };
-    const bool taken = weir_io_queue(reading->forward->config.row_io, &read);
-    WEIR_ASSERT(taken);
+    return weir_io_queue(reading->forward->config.row_io, &read);
 }
 
 static enum weir_status explain(const struct reading *reading, const struct weir_io_done *done,
@@ -99,11 +99,12 @@ static enum weir_status read_rows(const struct reading *reading, uint32_t first,
     const struct weir_row *rows = reading->forward->step.rows + first;
     weir_io *io = reading->forward->config.row_io;
     enum weir_status status = WEIR_OK;
-    for (uint32_t place = 0; place < count; place++)
-        ask_row(reading, rows[place].id, place);
-    weir_io_flush(io);
+    uint32_t asked = 0;
     for (uint32_t come = 0; come < count;) { /* keeps I1 */
         struct weir_io_done done[ROWS_AT_ONCE];
+        while (asked < count && ask_row(reading, rows[asked].id, asked))
+            asked++;
+        weir_io_flush(io);
         const uint32_t n_done = weir_io_reap(io, done, ROWS_AT_ONCE, -1);
         for (uint32_t index = 0; index < n_done; index++) {
             const uint32_t place = (uint32_t)done[index].tag;
