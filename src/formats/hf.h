@@ -24,6 +24,7 @@ enum hf_carry {
     HF_EVERY,       /* of layers: refused unless each on-th alone is 0 */
     HF_LAYERS,      /* of layers: true where it is the word, false where it is full_attention */
     HF_LEAD,        /* of layers: how many before the first one without the word */
+    HF_TWICE_LAST,  /* of each layer: the number, and in the last ones, the other many, twice it */
     HF_FULL,        /* what layers of full attention have for the other: u32 */
     HF_FULL_LAYERS, /* the same, of each layer: an array of u32 */
 };

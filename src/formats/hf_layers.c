@@ -84,6 +84,44 @@ static enum weir_status check_every(const struct hf_config *config, const struct
                      weir_hf_show(value, text));
 }
 
+/* A whole number of the file that fits; *number stays where there is no such member. */
+static enum weir_status read_count(const struct hf_config *config, const char *name,
+                                   uint64_t *number)
+{
+    const struct weir_json value = weir_hf_member(config, name);
+    if (weir_json_kind(value) == WEIR_JSON_NONE ||
+        (weir_json_u64(value, number) && *number <= UINT32_MAX))
+        return WEIR_OK;
+    return weir_hf_refuse(config, name, "a whole number", value);
+}
+
+static enum weir_status carry_twice(const struct hf_config *config, struct hf_key_writer *writer,
+                                    const struct hf_key *row)
+{
+    enum { LAYER_COUNT_MAX = 1 << 16 };
+    uint64_t number = 0;
+    uint64_t last = 0;
+    uint64_t count = 0;
+    WEIR_TRY(read_count(config, row->name, &number));
+    WEIR_TRY(read_count(config, row->other, &last));
+    WEIR_TRY(read_count(config, "num_hidden_layers", &count));
+    if (count == 0 || count > LAYER_COUNT_MAX || last > count || number > UINT32_MAX / 2)
+        return WEIR_FAIL(config->err, WEIR_ERR_FORMAT,
+                         "%s: %s: wanted up to %d in the last of 1 to %d layers, found %llu in the "
+                         "last %llu of %llu",
+                         config->path, row->name, INT32_MAX, LAYER_COUNT_MAX,
+                         (unsigned long long)number, (unsigned long long)last,
+                         (unsigned long long)count);
+    uint32_t *numbers = weir_heap_array(count, sizeof(*numbers));
+    if (numbers == NULL)
+        return no_memory(config, count);
+    for (uint64_t layer = 0; layer < count; layer++)
+        numbers[layer] = (uint32_t)(layer + last >= count ? 2 * number : number);
+    const enum weir_status status = weir_hf_put_counts(writer, row->key, numbers, count);
+    weir_heap_free(numbers);
+    return status;
+}
+
 /* ---- layers of full attention ---------------------------------------------------------------- */
 
 /* The layer that a member of per_layer_config is about; false: none of count. */
@@ -220,6 +258,8 @@ enum weir_status weir_hf_carry_layers(const struct hf_config *config, struct hf_
     uint64_t usual = 0;
     if (row->carry == HF_LAYERS)
         return carry_words(config, writer, row, value);
+    if (row->carry == HF_TWICE_LAST)
+        return carry_twice(config, writer, row);
     if (row->carry == HF_LEAD)
         return carry_lead(config, writer, row, value);
     if (row->carry == HF_EVERY)

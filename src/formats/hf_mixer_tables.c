@@ -129,9 +129,18 @@ const struct hf_key weir_hf_gemma4_keys[] = {
      .when = "attention_k_eq_v"},
     {.name = "num_key_value_heads"}, /* by the row above */
     {.name = "attention_k_eq_v"},    /* and by the tensors */
-    {.name = "hidden_size_per_layer_input", .carry = HF_OFF},
-    {.name = "num_kv_shared_layers", .carry = HF_OFF},
-    {.name = "use_double_wide_mlp", .carry = HF_OFF},
+    FALLBACK("hidden_size_per_layer_input", HF_COUNT, "embedding_length_per_layer_input", 256),
+    {.name = "num_kv_shared_layers", .carry = HF_COUNT, .key = "attention.shared_kv_layers"},
+    {.name = "use_double_wide_mlp"}, /* by these: */
+    {.name = "intermediate_size",
+     .carry = HF_COUNT,
+     .key = "feed_forward_length",
+     .when = "!use_double_wide_mlp"},
+    {.name = "intermediate_size",
+     .carry = HF_TWICE_LAST,
+     .other = "num_kv_shared_layers",
+     .key = "feed_forward_length",
+     .when = "use_double_wide_mlp"},
     {.name = "vocab_size_per_layer_input"},
     {.name = "enable_moe_block"},
     {.name = "num_experts", .carry = HF_COUNT, .key = "expert_count", .when = "enable_moe_block"},
@@ -175,6 +184,12 @@ const struct hf_tensor weir_hf_gemma4_tensors[] = {
     {LAYER "experts.gate_up_proj", BLOCK "ffn_gate_up_exps.weight", HF_PLAIN},
     {LAYER "experts.down_proj", BLOCK "ffn_down_exps.weight", HF_PLAIN},
     {LAYER "layer_scalar", BLOCK "layer_output_scale.weight", HF_PLAIN},
+    {"model.embed_tokens_per_layer.weight", "per_layer_token_embd.weight", HF_PLAIN},
+    {"model.per_layer_model_projection.weight", "per_layer_model_proj.weight", HF_PLAIN},
+    {"model.per_layer_projection_norm.weight", "per_layer_proj_norm.weight", HF_PLAIN},
+    {LAYER "per_layer_input_gate.weight", BLOCK "inp_gate.weight", HF_PLAIN},
+    {LAYER "per_layer_projection.weight", BLOCK "proj.weight", HF_PLAIN},
+    {LAYER "post_per_layer_input_norm.weight", BLOCK "post_norm.weight", HF_PLAIN},
     {0},
 };
 

@@ -94,6 +94,8 @@ static const struct {
     {"gemma3", false},
     {"gemma4", false},
     {"gemma4-dense", false},
+    {"gemma4-e2b", false},
+    {"gemma4-e4b", false},
     {"deepseek2-lite", false},
     {"deepseek2-groups", false},
     {"deepseek2", false},

@@ -177,8 +177,9 @@ static void a_row_wants_what_its_family_computes(void **state)
     is_config_refused("{\"model_type\": \"qwen3_5\", \"attn_output_gate\": false}", unsupported,
                       WORDS("attn_output_gate", "wanted true", "found false"));
     is_config_refused("{\"model_type\": \"gemma4\", \"head_dim\": 8, \"num_key_value_heads\": 1, "
-                      "\"hidden_size_per_layer_input\": 256}",
-                      unsupported, WORDS("hidden_size_per_layer_input", "found 256"));
+                      "\"use_double_wide_mlp\": true, \"intermediate_size\": 6, "
+                      "\"num_hidden_layers\": 2, \"num_kv_shared_layers\": 3}",
+                      WEIR_ERR_FORMAT, WORDS("intermediate_size", "found 6 in the last 3 of 2"));
     is_config_refused("{\"model_type\": \"gemma2\", \"use_bidirectional_attention\": true}",
                       unsupported, WORDS("use_bidirectional_attention"));
     is_config_refused("{\"model_type\": \"deepseek_v3\", \"scoring_func\": \"tanh\"}", unsupported,

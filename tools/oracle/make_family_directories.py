@@ -169,6 +169,8 @@ DIRECTORIES = {
     "gemma3": dict(config=gemma3_older, tensors=behind_older_language_model, why="two ropes as older files have them"),
     "gemma4": dict(why="layers of full attention by per_layer_config"),
     "gemma4-dense": dict(config=gemma4_published, why="the same by members of their own"),
+    "gemma4-e2b": dict(config=gemma4_published, why="inputs of each layer from the token, keys and values lent, wider networks there"),
+    "gemma4-e4b": dict(why="the same without wider networks"),
     "deepseek2-lite": dict(why="deepseek_v2: queries by one matrix, greedy"),
     "deepseek2-groups": dict(config=older_rope, why="deepseek_v2: groups by their best expert"),
     "deepseek2": dict(config=chain(older_rope, put(scoring_func="sigmoid", topk_method="noaux_tc", num_nextn_predict_layers=1)),
