@@ -459,6 +459,7 @@ static const struct {
     {"phimoe", "routing by a sparse mixer, and norms with biases"},
     {"qwen3_vl_moe", "experts that are stored column by column"},
     {"qwen4_exp", "sparse attention by an indexer and hyper-connections"},
+    {"step3p5", "heads and ropes that are said for each layer"},
 };
 
 static bool has_class(struct weir_json root, const char *name)

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -188,6 +189,75 @@ static void streamed_equals_resident(void **state)
     }
 }
 
+/* A copy of a directory in which the first value of a tensor (F32) is another. */
+static void copy_with_value(const char *name, const char *tensor, float value, char folder[64])
+{
+    static const char *const files[] = {"config.json", "tokenizer.json", "model.safetensors"};
+    uint64_t header_bytes = 0;
+    size_t bytes = 0;
+    unsigned long long at = 0;
+    char path[512];
+    strcpy(folder, "/tmp/weir-directory-XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    for (size_t index = 0; index < sizeof(files) / sizeof(files[0]); index++) {
+        snprintf(path, sizeof(path), FOLDER "/%s/%s", name, files[index]);
+        char *content = golden_read(path, &bytes);
+        assert_non_null(content);
+        if (strcmp(files[index], "model.safetensors") == 0) {
+            memcpy(&header_bytes, content, sizeof(header_bytes));
+            const char *entry = memmem(content, bytes, tensor, strlen(tensor));
+            const char *offsets = entry == NULL ? NULL : strstr(entry, "\"data_offsets\":[");
+            assert_true(offsets != NULL && sscanf(strchr(offsets, '['), "[%llu", &at) == 1);
+            memcpy(content + sizeof(header_bytes) + header_bytes + at, &value, sizeof(value));
+        }
+        snprintf(path, sizeof(path), "%s/%s", folder, files[index]);
+        FILE *file = fopen(path, "wb");
+        assert_true(file != NULL && fwrite(content, 1, bytes, file) == bytes);
+        assert_int_equal(fclose(file), 0);
+        free(content);
+    }
+}
+
+static void remove_copy(const char *folder)
+{
+    static const char *const files[] = {"config.json", "tokenizer.json", "model.safetensors"};
+    char path[512];
+    for (size_t index = 0; index < sizeof(files) / sizeof(files[0]); index++) {
+        snprintf(path, sizeof(path), "%s/%s", folder, files[index]);
+        unlink(path);
+    }
+    rmdir(folder);
+}
+
+/* -exp(x) of minus infinity is 0, and would hide it. */
+static void damage_is_found_in_values_that_change(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *tensor;
+        float value;
+        const char *word;
+    } cases[] = {
+        {"layers.0.linear_attn.A_log", -INFINITY, "blk.0.ssm_a"},
+        {"layers.1.linear_attn.A_log", INFINITY, "blk.1.ssm_a"},
+        {"layers.0.input_layernorm.weight", NAN, "blk.0.attn_norm.weight"},
+    };
+    struct golden golden;
+    open_directory(&golden, "qwen35moe");
+    for (size_t index = 0; index < sizeof(cases) / sizeof(cases[0]); index++) {
+        char folder[64];
+        copy_with_value("qwen35moe", cases[index].tensor, cases[index].value, folder);
+        const struct weir_config config = {.model_path = folder, .n_thread = 2};
+        struct model_run run = model_run_open(&config, golden.ids, golden.id_count);
+        remove_copy(folder);
+        assert_int_equal(run.status, WEIR_ERR_FORMAT);
+        if (strstr(run.err.text, cases[index].word) == NULL)
+            fail_msg("wanted %s in: %s", cases[index].word, run.err.text);
+        model_run_close(&run);
+    }
+    golden_close(&golden);
+}
+
 /* Ids of a text that has words, special tokens and other scripts. */
 static uint32_t *encode(weir_tokenizer *tokenizer, unsigned flags, size_t *count)
 {
@@ -239,6 +309,7 @@ int main(void)
         cmocka_unit_test(logits_equal_the_gguf_file),
         cmocka_unit_test(logits_are_near_those_of_a_gguf_file_of_the_same_values),
         cmocka_unit_test(streamed_equals_resident),
+        cmocka_unit_test(damage_is_found_in_values_that_change),
         cmocka_unit_test(texts_have_the_ids_of_the_gguf_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
