@@ -8,10 +8,13 @@
 
 enum { COPY_ALIGN = 64, PIECE = 256 }; /* values decoded at once: a multiple of every block */
 
-/* A float of 16 bits holds what the file's value is to 11 bits, but for the range of BF16. */
+/* A float of 16 bits holds what the file's value is to 11 bits, but for the range of BF16, and for
+ * codes times scales, which have more bits and any range. */
 static enum weir_type copy_type(enum weir_type type)
 {
-    return type == WEIR_TYPE_F32 || type == WEIR_TYPE_BF16 ? type : WEIR_TYPE_F16;
+    if (type == WEIR_TYPE_F32 || type >= WEIR_TYPE_BLOCK_COUNT)
+        return WEIR_TYPE_F32;
+    return type == WEIR_TYPE_BF16 ? type : WEIR_TYPE_F16;
 }
 
 /* Rows [first_row, first_row + rows) of each head in the joint matrix. */

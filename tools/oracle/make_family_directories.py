@@ -18,6 +18,7 @@ import safetensors.torch
 import torch
 import transformers
 
+import golden_models
 import make_attention_models
 import make_delta_models
 import make_directories
@@ -204,18 +205,6 @@ def run(maker, model, net, ids):
     return found if isinstance(found, np.ndarray) else found[0]
 
 
-def even_scales(net, side):
-    """kv_b_proj so that the scale of each block of side x side codes is a power of 2: keys are absorbed by a copy in F16, which holds
-    such a code's value as it is."""
-    for name, weight in net.named_parameters():
-        if name.endswith("kv_b_proj.weight"):
-            for row in range(0, weight.shape[0], side):
-                for col in range(0, weight.shape[1], side):
-                    block = weight.data[row:row + side, col:col + side]
-                    most = block.abs().max()
-                    block.copy_((block * (448 * 2 ** torch.floor(torch.log2(most / 448)) / most)).float().double())
-
-
 def make_packed(out, name, row):
     """One of other weights than a golden file's: codes and scales."""
     maker = next(maker for maker in MAKERS if row["of"] in maker.MODELS)
@@ -229,11 +218,10 @@ def make_packed(out, name, row):
         ids = [int(index) for index in file.read().split()]
     while True:
         net, vocab = maker.build(model, seed, **row["changed"])
-        even_scales(net, row["block"][0])
         copy.deepcopy(net).float().save_pretrained(folder)
         make_directories.quantize(net, folder, row["block"])
         logits, gap = maker.run(model, net, ids)
-        if gap >= make_latent_models.GAP:
+        if gap >= golden_models.GAP:
             break
         seed += 1
     rewrite(folder, row)

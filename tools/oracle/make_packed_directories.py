@@ -23,6 +23,7 @@ from compressed_tensors.quantization import QuantizationArgs, QuantizationScheme
 from compressed_tensors.quantization.lifecycle.forward import dequantize
 from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
+import golden_models
 import make_attention_models
 import make_models
 from tiny_vocab import QWEN
@@ -210,16 +211,13 @@ def make(out, name, row, seed):
     maker = make_attention_models if row["pack"] == "mxfp4" else make_models
     model = row["model"]
     folder = os.path.join(out, "directories", name)
-    text = make_models.TEXTS[len(name) % len(make_models.TEXTS)]
+    text = golden_models.TEXTS[len(name) % len(golden_models.TEXTS)]
     while True:
         net, vocab = maker.build(model, seed)
         tensors = pack_oss(net) if row["pack"] == "mxfp4" else pack_qwen(net, row)
         ids = vocab.judge().encode(text).ids
-        if maker is make_models:
-            logits, gap = maker.run(net, ids)
-        else:
-            logits, gap = maker.run(net, ids), maker.routing_gap(net, ids)
-        if gap >= make_models.GAP:
+        logits, gap = maker.run(net, ids)
+        if gap >= golden_models.GAP:
             break
         seed += 1
     save(net, tensors, folder, row)
