@@ -169,6 +169,31 @@ static void a_long_step_leases_first_what_has_landed(void **state)
     }
 }
 
+/* With one slice in flight few records wait for theirs: what is not read yet has no slot. */
+static void a_long_step_claims_slots_as_it_reads(void **state)
+{
+    enum { COUNT = 12, FEW = 3 };
+    (void)state;
+    for (size_t variant = 0; variant < WEIR_COUNT(variants); variant++) {
+        struct toy toy;
+        uint32_t records[RECORDS_MAX];
+        struct weir_lease lease;
+        bool more = true;
+        open_toy(&toy, &variants[variant], variant + 31, 2, COUNT);
+        toy.store->budget_bytes = toy.store->prompt_budget_bytes = 1;
+        draw_records(&toy, 0, records, COUNT);
+        begin_rows(&toy, 0, records, COUNT);
+        for (uint32_t leased = 0; leased < COUNT; leased++) {
+            assert_in_range(toy.store->step.reading_count, 0, FEW);
+            assert_int_equal(weir_store_next(toy.store, &lease, &more, NULL), WEIR_OK);
+            assert_true(more);
+            weir_store_release(toy.store, &lease);
+        }
+        weir_store_end(toy.store);
+        close_toy(&toy);
+    }
+}
+
 static void a_step_that_ends_early_begins_no_more_reads(void **state)
 {
     uint32_t narrow = 0;
@@ -302,6 +327,7 @@ int main(void)
         cmocka_unit_test(a_step_larger_than_the_slots_slides_through_them),
         cmocka_unit_test(a_step_may_end_early_and_a_store_close_within_it),
         cmocka_unit_test(a_long_step_leases_first_what_has_landed),
+        cmocka_unit_test(a_long_step_claims_slots_as_it_reads),
         cmocka_unit_test(a_step_that_ends_early_begins_no_more_reads),
         cmocka_unit_test(fill_reads_until_the_slots_are_full_and_steps_go_on),
         cmocka_unit_test(fill_stops_when_told_and_goes_on_when_asked_again),
