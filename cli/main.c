@@ -49,10 +49,11 @@ static const struct weir_cli_command commands[] = {
      "  weir info model.gguf\n"
      "  weir info model.gguf --verbose | grep rope\n"},
     {"tokenize", WEIR_CLI_TOKENIZE, weir_cli_tokenize, "MODEL", "a text's tokens, and back again",
+     "  MODEL may also be a tokenizer.json, or a directory that has one and nothing else.\n"
      "  Nothing is added to the text unless --bos asks. The tokens are decoded again and compared\n"
      "  with the text.\n",
      "  weir tokenize model.gguf -p \"Hello world\"\n"
-     "  weir tokenize model.gguf --text book.txt --json\n"},
+     "  weir tokenize tokenizer.json --text book.txt --json\n"},
     {"doctor", WEIR_CLI_DOCTOR, weir_cli_doctor, "[PATH]",
      "what this machine offers and lacks, and what to do",
      "  PATH is a model file or a folder whose file system is examined (the current folder).\n",

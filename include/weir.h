@@ -246,7 +246,8 @@ WEIR_API const struct weir_mode *weir_engine_mode(const weir_engine *engine);
 
 enum weir_text_flags { WEIR_TEXT_ADD_SPECIAL = 1, WEIR_TEXT_PARSE_SPECIAL = 2 };
 
-/* A vocabulary alone, without the weights. */
+/* A vocabulary alone, without the weights: of a model file, of a tokenizer.json, or of a directory
+ * that has one. */
 typedef struct weir_tokenizer weir_tokenizer;
 WEIR_API enum weir_status weir_tokenizer_open(weir_tokenizer **out, const char *path,
                                               struct weir_err *err);

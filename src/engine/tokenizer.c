@@ -39,7 +39,7 @@ enum weir_status weir_tokenizer_open(weir_tokenizer **out, const char *path, str
     weir_manifest *manifest = NULL;
     WEIR_NEED(out, err);
     WEIR_NEED(path, err);
-    WEIR_TRY(weir_manifest_open(&manifest, path, err));
+    WEIR_TRY(weir_manifest_open_vocab(&manifest, path, err));
     const enum weir_status status = weir_tokenizer_create(out, manifest, err);
     if (status == WEIR_OK)
         (*out)->manifest = manifest;

@@ -72,6 +72,11 @@ typedef struct weir_manifest weir_manifest;
  * Of a model in several files (docs/formats/gguf.md) path is the first; the others lie beside it:
  * all their tensors, the keys of the first. On failure *out stays unset. */
 enum weir_status weir_manifest_open(weir_manifest **out, const char *path, struct weir_err *err);
+/* A vocabulary alone: of what weir_manifest_open() opens, or a tokenizer.json, or a directory that
+ * has one. Of a directory nothing else is looked at; only weir_manifest_vocab(), _warnings() and
+ * _path() may be asked of it. */
+enum weir_status weir_manifest_open_vocab(weir_manifest **out, const char *path,
+                                          struct weir_err *err);
 /* The same over bytes in memory, which are a whole model: file_bytes is the size the file claims to
  * have (>= length). For the fuzz target and tests. */
 enum weir_status weir_manifest_parse(weir_manifest **out, const void *bytes, size_t length,

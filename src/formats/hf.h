@@ -204,6 +204,9 @@ enum weir_status weir_hf_tensors_bind(struct weir_manifest *manifest,
 /* The manifest's vocabulary, from files of the directory on the disk. On failure the caller forgets
  * what there is of it. Errors: IO, FORMAT, UNSUPPORTED, NOMEM. */
 enum weir_status weir_hf_vocab_read(struct weir_manifest *manifest, struct weir_err *err);
+/* A manifest of nothing but a vocabulary: a directory's, or that of a tokenizer.json by itself. */
+enum weir_status weir_hf_vocab_open(weir_manifest **out, const char *path, bool is_folder,
+                                    struct weir_err *err);
 
 /* ---- the directory: hf.c --------------------------------------------------------------------- */
 

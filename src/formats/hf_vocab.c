@@ -136,19 +136,29 @@ static enum weir_status read_config(struct weir_manifest *manifest,
     return status;
 }
 
+/* What its directory says of which tokens end a text. */
+static enum weir_status read_configs(struct weir_manifest *manifest,
+                                     const struct weir_hf_folder *folder, struct weir_err *err)
+{
+    WEIR_TRY(read_config(manifest, folder, "tokenizer_config.json", read_written, err));
+    WEIR_TRY(read_config(manifest, folder, "generation_config.json", read_numbers, err));
+    return read_config(manifest, folder, "config.json", read_numbers, err);
+}
+
 enum weir_status weir_hf_vocab_read(struct weir_manifest *manifest, struct weir_err *err)
 {
     static const char name[] = "tokenizer.json";
     const struct weir_hf_folder folder = {.path = manifest->folder};
-    if (!weir_hf_file_exists(&folder, name))
+    const bool is_alone = manifest->tokenizer_path != NULL;
+    if (!is_alone && !weir_hf_file_exists(&folder, name))
         return WEIR_FAIL(err, WEIR_ERR_FORMAT, "%s/%s is missing: the model has no vocabulary",
                          manifest->folder, name);
-    char *path = weir_hf_path(&folder, name);
+    char *path = is_alone ? weir_heap_text(manifest->tokenizer_path) : weir_hf_path(&folder, name);
     manifest->end_ids = weir_heap_array(END_MAX, sizeof(*manifest->end_ids));
     if (path == NULL || manifest->end_ids == NULL) {
         weir_heap_free(path);
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for the vocabulary of %s",
-                         manifest->folder);
+                         weir_manifest_path(manifest));
     }
     const enum weir_status status = read_tokenizer(manifest, &folder, path, err);
     weir_heap_free(path);
@@ -158,10 +168,26 @@ enum weir_status weir_hf_vocab_read(struct weir_manifest *manifest, struct weir_
     manifest->vocab.n_end = 0;
     if (manifest->vocab.eos_id != WEIR_TOKEN_NONE)
         add_end(manifest, manifest->vocab.eos_id);
-    WEIR_TRY(read_config(manifest, &folder, "tokenizer_config.json", read_written, err));
-    WEIR_TRY(read_config(manifest, &folder, "generation_config.json", read_numbers, err));
-    WEIR_TRY(read_config(manifest, &folder, "config.json", read_numbers, err));
+    if (!is_alone)
+        WEIR_TRY(read_configs(manifest, &folder, err));
     if (manifest->vocab.eos_id == WEIR_TOKEN_NONE && manifest->vocab.n_end > 0)
         manifest->vocab.eos_id = manifest->end_ids[0];
     return WEIR_OK;
+}
+
+enum weir_status weir_hf_vocab_open(weir_manifest **out, const char *path, bool is_folder,
+                                    struct weir_err *err)
+{
+    weir_manifest *manifest = weir_heap_alloc(sizeof(*manifest));
+    if (manifest == NULL)
+        return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a manifest");
+    manifest->warnings = weir_heap_alloc(sizeof(*manifest->warnings));
+    char **kept = is_folder ? &manifest->folder : &manifest->tokenizer_path;
+    *kept = weir_heap_text(path);
+    if (manifest->warnings != NULL && *kept != NULL) {
+        *out = manifest;
+        return WEIR_OK;
+    }
+    weir_manifest_close(&manifest);
+    return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a manifest");
 }

@@ -87,6 +87,34 @@ enum weir_status weir_manifest_open(weir_manifest **out, const char *path, struc
     return WEIR_OK;
 }
 
+/* Whether a file begins as a JSON object does. */
+static enum weir_status find_object(const char *path, bool *is_object, struct weir_err *err)
+{
+    enum { LOOK_BYTES = 64 };
+    struct gguf_source source = {.fd = -1, .name = path};
+    enum weir_status status = weir_gguf_source_open(&source, err);
+    const uint64_t length = weir_min(source.file_bytes, LOOK_BYTES);
+    uint64_t at = 0;
+    if (status == WEIR_OK)
+        status = weir_gguf_source_need(&source, length, "its first bytes", err);
+    while (status == WEIR_OK && at < length && strchr(" \t\r\n", source.bytes[at]) != NULL)
+        at++;
+    *is_object = status == WEIR_OK && at < length && source.bytes[at] == '{';
+    weir_gguf_source_close(&source);
+    return status;
+}
+
+enum weir_status weir_manifest_open_vocab(weir_manifest **out, const char *path,
+                                          struct weir_err *err)
+{
+    bool is_object = false;
+    if (is_folder(path))
+        return weir_hf_vocab_open(out, path, true, err);
+    WEIR_TRY(find_object(path, &is_object, err));
+    return is_object ? weir_hf_vocab_open(out, path, false, err)
+                     : weir_manifest_open(out, path, err);
+}
+
 static enum weir_status refuse_part(const weir_manifest *manifest, struct weir_err *err)
 {
     uint64_t count = 0;
@@ -146,6 +174,7 @@ void weir_manifest_close(weir_manifest **manifest)
     weir_heap_free(closing->end_ids);
     weir_tokenizer_json_close(&closing->tokenizer);
     weir_heap_free(closing->folder);
+    weir_heap_free(closing->tokenizer_path);
     weir_heap_free(closing->names);
     weir_heap_free(closing->places);
     weir_heap_free(closing->values);
@@ -160,6 +189,8 @@ struct weir_warnings *weir_manifest_warnings(const weir_manifest *manifest)
 
 const char *weir_manifest_path(const weir_manifest *manifest)
 {
+    if (manifest->tokenizer_path != NULL)
+        return manifest->tokenizer_path;
     return manifest->folder != NULL ? manifest->folder : manifest->files[0].path;
 }
 

@@ -67,6 +67,7 @@ struct weir_manifest {
     float *values;
 
     char *folder;                          /* the path of a directory; NULL: it is none */
+    char *tokenizer_path;                  /* of a tokenizer.json that is all there is; NULL */
     struct weir_tokenizer_json *tokenizer; /* of a directory */
 
     /* the vocabulary, built at the first call */

@@ -357,7 +357,8 @@ enum weir_status weir_manifest_vocab(weir_manifest *manifest, const struct weir_
                                      struct weir_err *err)
 {
     enum weir_status status = WEIR_OK;
-    if (!manifest->has_vocab && manifest->folder != NULL) {
+    const bool is_json = manifest->folder != NULL || manifest->tokenizer_path != NULL;
+    if (!manifest->has_vocab && is_json) {
         WEIR_TRY_GOTO(weir_hf_vocab_read(manifest, err));
         manifest->has_vocab = true;
     }

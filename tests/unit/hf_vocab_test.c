@@ -139,11 +139,69 @@ static void what_is_missing_or_broken_is_named(void **state)
     assert_int_equal(weir_heap_bytes(), heap_bytes);
 }
 
+static weir_manifest *open_vocab(const char *path, enum weir_status status, const char *words)
+{
+    weir_manifest *manifest = NULL;
+    const struct weir_vocab *vocab = NULL;
+    struct weir_err err = {0};
+    enum weir_status found = weir_manifest_open_vocab(&manifest, path, &err);
+    if (found == WEIR_OK)
+        found = weir_manifest_vocab(manifest, &vocab, &err);
+    if (found != status || (words != NULL && strstr(err.text, words) == NULL))
+        fail_msg("%s: wanted status %d and \"%s\", found %d: %s", path, status,
+                 words == NULL ? "" : words, found, err.text);
+    if (status == WEIR_OK)
+        assert_int_equal(vocab->n_vocab, 5);
+    return manifest;
+}
+
+/* By itself its tokens end no text; beside a configuration they may, without any weights. */
+static void a_tokenizer_without_a_model_is_a_vocabulary(void **state)
+{
+    (void)state;
+    const uint64_t heap_bytes = weir_heap_bytes();
+    char path[128];
+    remove_file("model.safetensors");
+    write_text("config.json", "{\"eos_token_id\": 3}");
+    write_text("tokenizer.json", "\n  " TOKENIZER);
+    snprintf(path, sizeof(path), "%s/tokenizer.json", folder);
+    weir_manifest *manifest = open_vocab(path, WEIR_OK, NULL);
+    const struct weir_vocab *vocab = NULL;
+    assert_int_equal(weir_manifest_vocab(manifest, &vocab, NULL), WEIR_OK);
+    assert_int_equal(vocab->n_end, 0);
+    assert_string_equal(weir_manifest_path(manifest), path);
+    weir_manifest_close(&manifest);
+    manifest = open_vocab(folder, WEIR_OK, NULL);
+    assert_int_equal(weir_manifest_vocab(manifest, &vocab, NULL), WEIR_OK);
+    assert_int_equal(vocab->n_end, 1);
+    weir_manifest_close(&manifest);
+    uint64_t call = 1;
+    for (bool is_whole = false; !is_whole; call++) {
+        weir_heap_fail_at(call);
+        is_whole = weir_manifest_open_vocab(&manifest, path, NULL) == WEIR_OK &&
+                   weir_manifest_vocab(manifest, &vocab, NULL) == WEIR_OK;
+        weir_heap_fail_at(0);
+        weir_manifest_close(&manifest);
+    }
+    assert_true(call > 8); /* the file, the manifest, and what a tokenizer consists of */
+    write_text("tokenizer.json", "{\"model\": 1}");
+    manifest = open_vocab(path, WEIR_ERR_FORMAT, path);
+    weir_manifest_close(&manifest);
+    write_text("tokenizer.json", "[]");
+    assert_null(open_vocab(path, WEIR_ERR_FORMAT, path));
+    remove_file("tokenizer.json");
+    assert_null(open_vocab(path, WEIR_ERR_IO, path));
+    manifest = open_vocab(folder, WEIR_ERR_FORMAT, "tokenizer.json is missing");
+    weir_manifest_close(&manifest);
+    assert_int_equal(weir_heap_bytes(), heap_bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_file_may_say_what_ends_a_text),
         cmocka_unit_test(what_is_missing_or_broken_is_named),
+        cmocka_unit_test(a_tokenizer_without_a_model_is_a_vocabulary),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
