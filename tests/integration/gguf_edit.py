@@ -64,6 +64,19 @@ class Gguf:
         else:
             self.at += SIZES[kind]
 
+    def drop_tensors(self, end):
+        """Without the tensors whose names end so; their data stays."""
+        at, kept, count = 0, b"", 0
+        while at < len(self.infos):
+            length = struct.unpack_from("<Q", self.infos, at)[0]
+            name = self.infos[at + 8:at + 8 + length].decode()
+            next_at = at + 8 + length + 4 + 8 * struct.unpack_from("<I", self.infos, at + 8 + length)[0] + 12
+            if not name.endswith(end):
+                kept += self.infos[at:next_at]
+                count += 1
+            at = next_at
+        self.infos, self.tensor_count = kept, count
+
     def set(self, name, kind, value):
         self.keys[name] = typed(kind, [value])
 

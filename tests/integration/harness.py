@@ -56,15 +56,19 @@ def peer_text(judge, model, prompt, count, ours):
     return text
 
 
-def peer_perplexity(judge, model, chunks):
-    """The judge's perplexity on the first chunks of 512 tokens of the held-out text. It sometimes ends well before its
-    last lines are written, on a busy machine nearly every second time, hence many tries."""
+def peer_perplexity(judge, model, chunks, length=512, may_refuse=False):
+    """The judge's perplexity on the first chunks of so many tokens of the held-out text; None where it may refuse
+    the model, and does. It sometimes ends well before its last lines are written, on a busy machine nearly every second time,
+    hence many tries."""
     for _ in range(10):
-        done = subprocess.run([judge, "perplexity", "-m", model, "-f", HELDOUT, "-c", "512", "-b", "512", "--chunks",
+        done = subprocess.run([judge, "perplexity", "-m", model, "-f", HELDOUT, "-c", str(length), "-b", str(length), "--chunks",
                                str(chunks), "-t", "2"], capture_output=True, text=True)
         found = re.search(r"Final estimate: PPL = ([0-9.]+)", done.stdout + done.stderr)
-        if found or done.returncode != 0:
+        refuses = "failed to load model" in done.stderr
+        if found or refuses:
             break
+    if may_refuse and refuses:
+        return None
     check(found, f"llama.cpp gave no perplexity of {model}: {done.stderr[-300:]}")
     return float(found.group(1))
 
