@@ -73,6 +73,26 @@ static bool is_waived(const struct weir_binding *binding, const struct weir_role
     return false;
 }
 
+/* Also by the other names that files of this family have for the role, or for several together. */
+static enum weir_status refuse_missing(const struct weir_binding *binding,
+                                       const struct weir_role *role, struct weir_err *err)
+{
+    char name[WEIR_TENSOR_NAME_MAX];
+    char others[WEIR_ERR_TEXT_MAX / 2] = "";
+    for (size_t row = 0; row < weir_alias_count; row++) {
+        const struct weir_alias *alias = &weir_aliases[row];
+        bool is_for = false;
+        for (size_t at = 0; at < WEIR_ALIAS_MEMBERS_MAX && alias->members[at] != NULL; at++)
+            is_for = is_for || strcmp(alias->members[at], role->name) == 0;
+        const size_t length = strlen(others);
+        if (is_for && (alias->parts & binding->parts) == alias->parts)
+            snprintf(others + length, sizeof(others) - length, ", and so is %s", alias->name);
+    }
+    return WEIR_FAIL(err, WEIR_ERR_FORMAT, "tensor %s is missing%s; a %s model needs it",
+                     weir_tensor_name(binding, role->name, name), others,
+                     binding->model->family->name);
+}
+
 static enum weir_status bind_role(struct weir_binding *binding, const struct weir_role *role,
                                   struct weir_err *err)
 {
@@ -82,11 +102,8 @@ static enum weir_status bind_role(struct weir_binding *binding, const struct wei
     if (is_bound(role, place) ||
         (found.tensor == NULL && (role->optional || is_waived(binding, role))))
         return WEIR_OK;
-    if (found.tensor == NULL) {
-        char name[WEIR_TENSOR_NAME_MAX];
-        return WEIR_FAIL(err, WEIR_ERR_FORMAT, "tensor %s is missing; a %s model needs it",
-                         weir_tensor_name(binding, role->name, name), binding->model->family->name);
-    }
+    if (found.tensor == NULL)
+        return refuse_missing(binding, role, err);
     WEIR_TRY(weir_found_check(binding, role, &found, err));
     binding->bound_count += found.is_first;
     if (role->kind != WEIR_ROLE_VECTOR)
@@ -246,10 +263,13 @@ static bool has_use(const struct weir_model *model, const char *name)
     int length = 0;
     if (sscanf(name, "blk.%u.%n", &layer_index, &length) != 1 || length == 0)
         return weir_is_bound_name(name, false, common_parts(model));
-    return layer_index < model->shape.n_layer &&
-           weir_is_bound_name(name + length, true,
-                              model->family->parts | model->family->may | WEIR_PART_DENSE |
-                                  mixer_parts(model, layer_index));
+    if (layer_index >= model->shape.n_layer)
+        return false;
+    weir_parts parts = model->family->parts | model->family->may | WEIR_PART_DENSE |
+                       mixer_parts(model, layer_index);
+    if (model->layers[layer_index].network.kind != WEIR_NETWORK_EXPERTS)
+        parts &= ~WEIR_PART_EXPERTS;
+    return weir_is_bound_name(name + length, true, parts);
 }
 
 /* Whether a layer that borrows keys and values has a tensor for its own: files hold what training
@@ -287,10 +307,11 @@ static enum weir_status refuse_unused(const struct weir_model *model, uint32_t b
     if (bound_count == tensor_count)
         return WEIR_OK;
     if (unused != NULL)
-        return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
-                         "tensor %s has no use in family %s; running without it would give "
-                         "wrong text",
-                         unused->name, model->family->name);
+        return WEIR_FAIL(
+            err, WEIR_ERR_UNSUPPORTED,
+            "tensor %s has no use in family %s beside the others of its layer; running "
+            "without it would give wrong text",
+            unused->name, model->family->name);
     return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
                      "family %s uses %u tensors of the file's %u; running without the others would "
                      "give wrong text",
@@ -340,7 +361,8 @@ enum weir_status weir_model_bind(struct weir_model *model, struct weir_err *err)
         model->output = model->token_embedding;
     for (; binding.layer_index < model->shape.n_layer; binding.layer_index++)
         WEIR_TRY(bind_layer(&binding, err));
-    return refuse_unused(model, binding.bound_count, err);
+    WEIR_TRY(refuse_unused(model, binding.bound_count, err));
+    return weir_model_check_alike(model, err);
 }
 
 struct trunk_visit {

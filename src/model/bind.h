@@ -47,6 +47,9 @@ enum weir_status weir_bind_bytes(struct weir_binding *binding, const struct weir
 enum weir_status weir_bind_companions(struct weir_binding *binding, const struct weir_role *role,
                                       const struct weir_found *found, struct weir_weight *weight,
                                       struct weir_err *err);
+/* That no layer lacks a tensor which another one of its kind has. Every tensor of the file has a
+ * use. Errors: FORMAT. */
+enum weir_status weir_model_check_alike(const struct weir_model *model, struct weir_err *err);
 /* Whether a tensor is known and not used: of a block that guesses further tokens, which is not run,
  * or of keys and values where a layer borrows them. */
 bool weir_model_skips(const struct weir_model *model, const char *name);

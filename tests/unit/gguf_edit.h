@@ -205,19 +205,25 @@ static inline struct edit_file edit_with_key(const struct edit_model *model, con
     return file;
 }
 
-/* The model without a key that it has. */
-static inline struct edit_file edit_without_key(const struct edit_model *model, const char *name)
+/* The model without the bytes of its head from at to end, and so many tensors and keys fewer. */
+static inline struct edit_file edit_cut(const struct edit_model *model, size_t at, size_t end,
+                                        uint64_t tensors, uint64_t keys)
 {
     struct edit_file file = {0};
-    const uint64_t index = edit_find_key(model, name);
-    assert_true(index != UINT64_MAX);
-    const size_t end = model->keys[index].end;
-    edit_put_header(&file, model->tensor_count, model->key_count - 1);
-    edit_put(&file, model->bytes + 24, model->keys[index].at - 24);
+    edit_put_header(&file, model->tensor_count - tensors, model->key_count - keys);
+    edit_put(&file, model->bytes + 24, at - 24);
     edit_put(&file, model->bytes + end, model->tensors[model->tensor_count - 1].end - end);
     edit_align(&file);
     edit_put(&file, model->bytes + model->data_at, model->length - model->data_at);
     return file;
+}
+
+/* The model without a key that it has. */
+static inline struct edit_file edit_without_key(const struct edit_model *model, const char *name)
+{
+    const uint64_t index = edit_find_key(model, name);
+    assert_true(index != UINT64_MAX);
+    return edit_cut(model, model->keys[index].at, model->keys[index].end, 0, 1);
 }
 
 /* The model with one dimension of a tensor replaced. */

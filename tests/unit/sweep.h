@@ -1,0 +1,74 @@
+/* sweep.h - trying many odd files: which one is tried, for whoever reads of a crash or a hang, and
+ * how many of them. */
+#ifndef WEIR_TESTS_SWEEP_H
+#define WEIR_TESTS_SWEEP_H
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { SWEEP_DEADLINE_S = 40, SWEEP_SLOWER = 5 }; /* it is the release that must be fast */
+#else
+enum { SWEEP_DEADLINE_S = 2, SWEEP_SLOWER = 1 };
+#endif
+
+static char sweep_current[512];
+static uint64_t sweep_count, sweep_tried, sweep_complaints;
+
+static inline void sweep_tell(int signal)
+{
+    static const char text[] = "\nhangs or crashes: ";
+    if (write(STDERR_FILENO, text, sizeof(text) - 1) < 0 ||
+        write(STDERR_FILENO, sweep_current, strlen(sweep_current)) < 0)
+        _exit(2);
+    _exit(128 + signal);
+}
+
+static inline void sweep_set_up(void)
+{
+    signal(SIGALRM, sweep_tell);
+    signal(SIGABRT, sweep_tell);
+}
+
+/* Whether ./run-tests long runs, which tries all. */
+static inline bool sweep_is_long(void)
+{
+    const char *word = getenv("WEIR_TESTS");
+    return word != NULL && strcmp(word, "long") == 0;
+}
+
+/* Says what is wrong with the current case; the others are tried before sweep_end() fails. */
+static inline void sweep_complain(const char *what)
+{
+    printf("%s: %s\n", sweep_current, what);
+    sweep_complaints++;
+}
+
+static inline void sweep_end(void)
+{
+    printf("%llu of %llu cases, %llu complaints\n", (unsigned long long)sweep_tried,
+           (unsigned long long)sweep_count, (unsigned long long)sweep_complaints);
+    const bool is_clean = sweep_complaints == 0;
+    sweep_count = sweep_tried = sweep_complaints = 0;
+    assert_true(is_clean);
+}
+
+/* Of the cases that are asked about one of every so many is tried; in each test run the same. */
+static inline bool sweep_has_turn(uint64_t every)
+{
+    const bool is_tried = sweep_is_long() || sweep_count % (every * SWEEP_SLOWER) == 0;
+    sweep_count++;
+    sweep_tried += is_tried;
+    return is_tried;
+}
+
+#endif
