@@ -65,7 +65,12 @@ static enum weir_status find_shard(struct shards *shards, struct weir_json value
 static enum weir_status list_shards(struct shards *shards, struct weir_json weight_map)
 {
     uint32_t file = 0;
-    if (weir_json_kind(weight_map) != WEIR_JSON_OBJECT || weir_json_count(weight_map) == 0)
+    const uint64_t count = weir_json_count(weight_map);
+    if (count > WEIR_TENSOR_MAX)
+        return WEIR_FAIL(shards->err, WEIR_ERR_FORMAT,
+                         "%s/" INDEX_FILE ": weight_map: wanted at most %d tensors, found %llu",
+                         shards->folder->path, WEIR_TENSOR_MAX, (unsigned long long)count);
+    if (weir_json_kind(weight_map) != WEIR_JSON_OBJECT || count == 0)
         return WEIR_FAIL(shards->err, WEIR_ERR_FORMAT,
                          "%s/" INDEX_FILE ": weight_map: wanted an object of tensors and their "
                          "files, found %s",

@@ -392,7 +392,11 @@ static enum weir_status read_wordpiece(weir_tokenizer_json *tokenizer, struct we
                          "with one are built in",
                          tokenizer->what, WORD_CHARACTERS);
     tokenizer->vocab.model = (struct weir_bytes){"bert", 4};
-    return find_unknown(tokenizer, model, err);
+    WEIR_TRY(find_unknown(tokenizer, model, err));
+    if (tokenizer->vocab.unk_id != WEIR_TOKEN_NONE)
+        return WEIR_OK;
+    return WEIR_FAIL(err, WEIR_ERR_FORMAT, "%s: model.unk_token: wanted a token, found none",
+                     tokenizer->what);
 }
 
 static const struct {

@@ -16,9 +16,16 @@ struct call {
 
 static enum weir_status append(const struct call *call, const char *bytes, size_t length)
 {
+    /* Far more than any language needs of a part of a text; steps of a file that each make a text
+     * longer would else fill the memory. */
+    enum { OUT_BYTES_MAX = 1 << 24 };
     struct weir_text_normal_state *state = call->state;
     if (length == 0)
         return WEIR_OK;
+    if (state->out_count + length > OUT_BYTES_MAX)
+        return WEIR_FAIL(call->err, WEIR_ERR_ARG,
+                         "normalizer: wanted at most %d bytes of a part of a text, found more",
+                         OUT_BYTES_MAX);
     WEIR_TRY(weir_text_array_reserve(&state->out, state->out_count + length, 1, call->err));
     memcpy((char *)state->out.at + state->out_count, bytes, length);
     state->out_count += length;
