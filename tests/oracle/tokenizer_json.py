@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """tokenizer_json.py - real tokenizer.json files, read as they are: weir's ids are those of Hugging Face tokenizers.
 
-Mixed text, and characters without any sense. One tokenizer comes with a Python package, another lies beside the checkout
-($WEIR_SHARED_DATA/tokenizers, else ../shared/data/tokenizers). MEGABYTES says how much of each text (1; `./run-tests long` takes 10).
-The judge is put into a virtual environment under build/. SEED: other texts than the first.
+Mixed text, characters without any sense, and bytes that are no text, which must come back. One tokenizer comes with a Python package,
+others lie beside the checkout ($WEIR_SHARED_DATA/tokenizers, else ../shared/data/tokenizers). MEGABYTES says how much of each text
+(1; `./run-tests long` takes 10, and also asks the small ones of tests/golden/tokenizers, 1 each). The judge is put into a virtual
+environment under build/. SEED: other texts than the first.
 """
 import glob
 import json
@@ -13,6 +14,7 @@ import random
 import re
 import subprocess
 import sys
+import unicodedata
 import zipfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -22,7 +24,9 @@ FOLDER = os.path.join(ROOT, "build", "oracle-json")
 VENV = os.path.join(ROOT, "build", "venv")
 JUDGE = "tokenizers==0.23.3"
 PACKAGE, MEMBER = "anthropic==0.38.0", "anthropic/tokenizer.json"
-BYTES = int(os.environ.get("MEGABYTES", "10" if os.environ.get("WEIR_TESTS") == "long" else "1")) << 20
+LONG = os.environ.get("WEIR_TESTS") == "long"
+BYTES = int(os.environ.get("MEGABYTES", "10" if LONG else "1")) << 20
+GOLDEN = os.path.join(ROOT, "tests", "golden", "tokenizers")
 PEAK_KIB_MAX = 64 << 10  # of the process, whatever the text's length
 
 # Runs inside the virtual environment: tokenizer.json and a text in, ids on standard output. Texts go in whole.
@@ -75,18 +79,19 @@ def from_package(python):
 
 
 def from_shared():
-    packed = os.path.join(SHARED, "tokenizers", "qwen3.tokenizer.json.xz")
-    if not os.path.exists(packed):
-        return None
-    path = os.path.join(FOLDER, "qwen3.json")
-    with lzma.open(packed) as file, open(path, "wb") as out:
-        out.write(file.read())
-    return path
+    """Path to each of the tokenizers beside the checkout, by its name."""
+    found = {}
+    for packed in sorted(glob.glob(os.path.join(SHARED, "tokenizers", "*.tokenizer.json.xz"))):
+        name = os.path.basename(packed).split(".")[0]
+        found[name] = os.path.join(FOLDER, name + ".json")
+        with lzma.open(packed) as file, open(found[name], "wb") as out:
+            out.write(file.read())
+    return found
 
 
-def compare(name, python, tokenizer, script, seed):
+def compare(name, python, tokenizer, script, seed, count):
     path = os.path.join(FOLDER, "text.txt")
-    made = run(sys.executable, os.path.join(ROOT, "tools", "oracle", script), path, "--bytes", str(BYTES), "--seed", str(seed))
+    made = run(sys.executable, os.path.join(ROOT, "tools", "oracle", script), path, "--bytes", str(count), "--seed", str(seed))
     if made.returncode != 0:
         fail(f"{script}: {made.stderr}")
     asked = run(python, "-c", ASK, tokenizer, path)
@@ -106,16 +111,23 @@ def compare(name, python, tokenizer, script, seed):
     print(f"{name}, {script}: {os.path.getsize(path)} bytes, {len(found)} ids, {len(set(found))} different: all equal; peak {peak} KiB")
 
 
-def bytes_come_back(seed):
-    """Bytes of which nearly none are UTF-8, through a tokenizer that leaves texts as they are."""
+def bytes_come_back(name, tokenizer, seed):
+    """Bytes of which nearly none are UTF-8; what is, comes back in the form that the tokenizer brings texts to."""
+    with open(tokenizer, encoding="utf-8") as file:
+        form = (json.load(file)["normalizer"] or {"type": None})["type"]
+    if form not in (None, "NFC", "NFKC"):
+        return
     path = os.path.join(FOLDER, "bytes")
     raw = random.Random(seed).randbytes(BYTES)
     with open(path, "wb") as file:
         file.write(raw)
-    done = subprocess.run([IDS, os.path.join(ROOT, "tests", "golden", "tokenizers", "o200k.json"), path, "--back"], capture_output=True)
-    if done.returncode != 0 or done.stdout != raw:
-        fail(f"{len(raw)} random bytes: {len(done.stdout)} come back, or others: {done.stderr.decode()}")
-    print(f"{len(raw)} random bytes come back")
+    done = subprocess.run([IDS, tokenizer, path, "--back"], capture_output=True)
+    wanted = raw
+    if form is not None:
+        wanted = unicodedata.normalize(form, raw.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+    if done.returncode != 0 or done.stdout != wanted:
+        fail(f"{name}: {len(raw)} random bytes: {len(done.stdout)} of {len(wanted)} come back, or others: {done.stderr.decode()}")
+    print(f"{name}: {len(raw)} random bytes come back")
 
 
 def main():
@@ -123,17 +135,21 @@ def main():
         fail(f"no program {IDS}: run make tools")
     os.makedirs(FOLDER, exist_ok=True)
     python = venv_python()
-    tokenizers = {"package": from_package(python), "qwen3": from_shared()}
+    tokenizers = {"package": from_package(python)} | from_shared()
     seed = int(os.environ.get("SEED", "1"))
-    bytes_come_back(seed)
+    bytes_come_back("o200k", os.path.join(GOLDEN, "o200k.json"), seed)
     compared = 0
     for name, tokenizer in tokenizers.items():
         if tokenizer is None:
             print(f"{name}: cannot be had")
             continue
+        bytes_come_back(name, tokenizer, seed)
         for script in ("mixed_text.py", "random_text.py"):
-            compare(name, python, tokenizer, script, seed)
+            compare(name, python, tokenizer, script, seed, BYTES)
             compared += 1
+    if LONG:
+        for tokenizer in sorted(glob.glob(os.path.join(GOLDEN, "*.json"))):
+            compare(os.path.basename(tokenizer), python, tokenizer, "random_text.py", seed, 1 << 20)
     if compared == 0:
         skip(f"neither {PACKAGE} nor {SHARED}/tokenizers can be had")
 
