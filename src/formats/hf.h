@@ -88,8 +88,6 @@ enum weir_status weir_hf_family_find(const struct hf_family **family, struct wei
                                      const char *path, struct weir_err *err);
 /* The rows of the table, by name; NULL past the last. */
 const struct hf_family *weir_hf_family_at(size_t row);
-/* "llama, mixtral, ..." for messages. */
-const char *weir_hf_family_list(char *out, size_t capacity);
 
 /* ---- keys: key_writer.c ---------------------------------------------------------------------- */
 

@@ -492,17 +492,31 @@ static bool is_wrapper(struct weir_json type)
     return false;
 }
 
+/* Of the types that are built in, the one whose name is most like it. */
+static const char *find_nearest(struct weir_json type)
+{
+    char name[64] = ""; /* stays so where the text is longer */
+    const struct hf_family *nearest = &families[0];
+    weir_json_text(type, name, sizeof(name) - 1);
+    for (size_t row = 1; row < WEIR_COUNT(families); row++)
+        if (weir_edit_distance(name, families[row].model_type) <
+            weir_edit_distance(name, nearest->model_type))
+            nearest = &families[row];
+    return nearest->model_type;
+}
+
 static enum weir_status refuse_type(struct weir_json type, const char *path, struct weir_err *err)
 {
-    char list[512];
     char text[64];
     for (size_t row = 0; row < WEIR_COUNT(missing); row++)
         if (weir_json_is(type, missing[row].model_type))
             return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
                              "%s: model_type %s is not built in: %s would be needed", path,
                              weir_hf_show(type, text), missing[row].what);
-    return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED, "%s: model_type %s is not built in (known: %s)",
-                     path, weir_hf_show(type, text), weir_hf_family_list(list, sizeof(list)));
+    return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
+                     "%s: model_type %s is not built in; the nearest name that is: %s "
+                     "(docs/FAMILIES.md has all)",
+                     path, weir_hf_show(type, text), find_nearest(type));
 }
 
 enum weir_status weir_hf_family_find(const struct hf_family **family, struct weir_json root,
@@ -533,15 +547,4 @@ enum weir_status weir_hf_family_find(const struct hf_family **family, struct wei
 const struct hf_family *weir_hf_family_at(size_t row)
 {
     return row < WEIR_COUNT(families) ? &families[row] : NULL;
-}
-
-const char *weir_hf_family_list(char *out, size_t capacity)
-{
-    size_t length = 0;
-    out[0] = '\0';
-    for (size_t row = 0; row < WEIR_COUNT(families) && length < capacity; row++)
-        if (row == 0 || strcmp(families[row].model_type, families[row - 1].model_type) != 0)
-            length += (size_t)snprintf(out + length, capacity - length, "%s%s",
-                                       row == 0 ? "" : ", ", families[row].model_type);
-    return out;
 }

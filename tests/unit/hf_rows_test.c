@@ -85,9 +85,8 @@ static void a_model_that_is_not_built_in_is_refused_in_words(void **state)
     is_config_refused("{\"model_type\": \"llama4\"}", WEIR_ERR_UNSUPPORTED,
                       WORDS("\"llama4\"", "stored column by column"));
     is_config_refused("{\"model_type\": \"nemotron_h\"}", WEIR_ERR_UNSUPPORTED, WORDS("Mamba-2"));
-    /* The whole list fits. */
     is_config_refused("{\"model_type\": \"none\"}", WEIR_ERR_UNSUPPORTED,
-                      WORDS("\"none\"", "known: afmoe, ", ", smollm3)"));
+                      WORDS("\"none\"", "the nearest name that is: ", "docs/FAMILIES.md has all"));
 }
 
 static void what_a_file_leaves_out_is_as_the_family_has_it(void **state)

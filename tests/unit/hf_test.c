@@ -400,8 +400,8 @@ static void what_config_json_asks_for_is_read_or_refused(void **state)
     assert_int_equal(weir_manifest_warnings(manifest)->count, 1);
     assert_non_null(strstr(weir_manifest_warnings(manifest)->text[0], "a_new_thing"));
     weir_manifest_close(&manifest);
-    toy_text("config.json", "{\"model_type\": \"other\"}");
-    toy_is_refused(WEIR_ERR_UNSUPPORTED, WORDS("model_type \"other\"", "qwen3_moe"));
+    toy_text("config.json", "{\"model_type\": \"qwen3moe\"}");
+    toy_is_refused(WEIR_ERR_UNSUPPORTED, WORDS("model_type \"qwen3moe\"", "is: qwen3_moe"));
     toy_text("config.json", "{}");
     toy_is_refused(WEIR_ERR_FORMAT, WORDS("model_type", "found nothing"));
     toy_text("config.json", "3");
