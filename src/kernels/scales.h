@@ -34,15 +34,29 @@ WEIR_INLINE size_t weir_scale_end(const struct weir_scale_row *scales, size_t gr
 /* As weir_scale_decode(), which a row of 16 columns a scale would call too often. */
 WEIR_INLINE float weir_scale_at(const struct weir_scale_row *scales, size_t group)
 {
-    uint32_t bits;
+    uint32_t bits = 0;
+    uint16_t half;
     float value;
     if (scales->data == NULL)
         return 1.0f;
-    if (scales->type == WEIR_SCALE_F8_E4M3)
+    switch (scales->type) {
+    case WEIR_SCALE_F32:
+        memcpy(&value, scales->data + group * sizeof(value), sizeof(value));
+        return value;
+    case WEIR_SCALE_BF16:
+        memcpy(&half, scales->data + group * sizeof(half), sizeof(half));
+        bits = (uint32_t)half << 16;
+        break;
+    case WEIR_SCALE_F8_E4M3:
         return weir_f8_e4m3_to_f32(scales->data[group]);
-    if (scales->type != WEIR_SCALE_E8M0 || scales->data[group] == 0 || scales->data[group] == 255)
+    case WEIR_SCALE_E8M0:
+        bits = (uint32_t)scales->data[group] << 23;
+        if (scales->data[group] != 0 && scales->data[group] != 255)
+            break;
         return weir_scale_decode(scales->type, scales->data, group);
-    bits = (uint32_t)scales->data[group] << 23;
+    default:
+        return weir_scale_decode(scales->type, scales->data, group);
+    }
     memcpy(&value, &bits, sizeof(value));
     return value;
 }
