@@ -8,6 +8,7 @@
 
 #include "engine/engine_internal.h"
 #include "golden.h"
+#include "pace.h"
 
 enum { TEXTS = 10, TOGETHER = 8, N_CTX = 64 };
 
@@ -149,13 +150,8 @@ static void company_changes_no_bit(void **state)
                                         "glm4moe-groups",
                                         "directories/gpt-oss",
                                         "directories/qwen3moe-nvfp4"};
-#if defined(__SANITIZE_THREAD__) /* minutes */
-    enum { STEP = 4 };
-#else
-    enum { STEP = 1 };
-#endif
     (void)state;
-    for (size_t index = 0; index < WEIR_COUNT(names); index += STEP) {
+    for (size_t index = 0; index < WEIR_COUNT(names); index += pace_step(4)) {
         struct golden golden;
         struct weir_model_info info;
         static struct text texts[TEXTS];

@@ -210,7 +210,7 @@ static void pieces_put_together_are_the_text_however_it_is_cut(void **state)
     uint64_t random = 5;
     for (size_t row = 0; row < name_count; row++) {
         weir_text_splitter *splitter = open_splitter(names[row]);
-        for (int turn = 0; turn < 300; turn++) {
+        for (int turn = 0; turn < 100; turn++) {
             size_t length = 0;
             const size_t wanted = weir_random_next(&random) % 1000;
             /* now and then a run that is longer than what is looked at together */
@@ -264,7 +264,7 @@ static bool waits_for_the_end(const char *name, char letter)
 static void long_runs_take_neither_the_square_of_their_length_nor_memory(void **state)
 {
     (void)state;
-    enum { LENGTH = 1 << 20, PART = 4096 };
+    enum { LENGTH = 1 << 18, PART = 4096 };
     static const char runs[] = "a .\n1'";
     char *text = weir_heap_alloc(LENGTH);
     for (size_t row = 0; row < name_count; row++) {

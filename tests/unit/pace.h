@@ -1,0 +1,29 @@
+/* pace.h - how much of a long test is run: a sanitizer sees in a few rounds what it sees in all. */
+#ifndef WEIR_TESTS_PACE_H
+#define WEIR_TESTS_PACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { IS_SANITIZED = 1 };
+#else
+enum { IS_SANITIZED = 0 };
+#endif
+
+/* ./run-tests long */
+static inline bool pace_is_long(void)
+{
+    const char *tests = getenv("WEIR_TESTS");
+    return tests != NULL && strcmp(tests, "long") == 0;
+}
+
+/* Of a list of models or variants every far-th is tried under a sanitizer, or all. */
+static inline size_t pace_step(size_t far)
+{
+    return IS_SANITIZED && !pace_is_long() ? far : 1;
+}
+
+#endif
