@@ -8,13 +8,9 @@ Q      := $(if $(V),,@)
 
 # CFLAGS, LDFLAGS and CC belong to the person building. What the code needs is in the weir_
 # variables, so overriding CFLAGS can never drop an instruction-set flag.
-CFLAGS   ?= -g
-ifeq ($(origin CC),default)
-CC       := gcc
-endif
-ifeq ($(origin AR),default)
-AR       := $(or $(shell $(CC) -print-prog-name=ar 2>/dev/null),ar)
-endif
+CFLAGS   ?= $(if $(filter release,$(CONFIG)),-g1,-g)
+CC       := $(if $(filter default,$(origin CC)),gcc,$(CC))
+AR       := $(if $(filter default,$(origin AR)),$(or $(shell $(CC) -print-prog-name=ar 2>/dev/null),ar),$(AR))
 lib_pkgs := liburing libpcre2-8 libutf8proc
 cli_pkgs := jansson
 pkgs     := $(lib_pkgs) $(cli_pkgs)
@@ -39,10 +35,11 @@ weir_c := -std=c17 -D_GNU_SOURCE -MMD -MP -Iinclude -Isrc -Itools -fvisibility=h
 weir_c.release := -O3 -DWEIR_RELEASE
 weir_c.debug   := -O1
 weir_c.asan    := -O1 -DWEIR_ASAN -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+weir_c.hostile := $(weir_c.asan) -DWEIR_HOSTILE
 weir_c.tsan    := -O1 -fsanitize=thread
-weir_c.hostile := -O1 -DWEIR_HOSTILE
 weir_c.fuzz    := -O1 -DWEIR_ASAN -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 weir_ld.asan   := -fsanitize=address,undefined
+weir_ld.hostile := $(weir_ld.asan)
 weir_ld.tsan   := -fsanitize=thread
 weir_ld.fuzz   := -fsanitize=fuzzer,address,undefined
 weir_ld        := -pthread $(shell pkg-config --libs $(lib_pkgs) 2>/dev/null) -lm $(weir_ld.$(CONFIG))
@@ -54,9 +51,11 @@ arch      := $(arch.$(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2>/dev/nu
 lib_src   := $(sort $(foreach room,$(ROOMS),$(wildcard src/$(room)/*.c $(addprefix src/$(room)/,$(arch:=/*.c)))))
 cli_src   := $(sort $(wildcard cli/*.c))
 fuzz_src  := $(sort $(wildcard tests/fuzz/*_fuzz.c))
-obj        = $(patsubst %.c,$B/obj/%.o,$(1))
-tests     := $(patsubst tests/unit/%.c,$B/tests/%,$(sort $(wildcard tests/unit/*_test.c))) \
-             $(patsubst tests/api/%.c,$B/tests/%,$(sort $(wildcard tests/api/*_test.c)))
+# K: the folder of the build whose vector kernels are taken over, for these take a minute to compile.
+K         ?= $B
+obj        = $(foreach c,$(1),$(if $(filter src/kernels/$(arch)/%,$c),$K,$B)/obj/$(c:.c=.o))
+test_src  := $(sort $(wildcard tests/unit/*_test.c)) $(sort $(wildcard tests/api/*_test.c))
+tests     := $(patsubst %.c,$B/tests/%,$(notdir $(test_src)))
 fuzzers   := $(patsubst tests/fuzz/%.c,$B/fuzz/%,$(fuzz_src))
 T         ?=
 run_tests := $(if $(T),$(foreach t,$(tests),$(if $(findstring $(T),$t),$t)),$(tests))
@@ -70,7 +69,7 @@ $(shell mkdir -p $B; printf '%s\n' '$(2)' | cmp -s - $B/$(1) || printf '%s\n' '$
 endef
 ifneq ($(filter-out $(quiet_goals),$(or $(MAKECMDGOALS),all)),)
 $(call stamp,flags,$(CC) $(filter-out -Werror,$(weir_c)) $(weir_c.$(CONFIG)) $(CFLAGS))
-$(call stamp,files,$(lib_src) $(cli_src) $(weir_ld) $(LDFLAGS))
+$(call stamp,files,$(call obj,$(lib_src) $(cli_src)) $(weir_ld) $(LDFLAGS))
 endif
 
 $B/libweir.a: $(call obj,$(lib_src)) $B/files
@@ -100,11 +99,12 @@ $B/obj/src/%.o: weir_extra := -Wconversion -Wno-sign-conversion -fPIC -fno-seman
 $B/obj/src/kernels/%.o: weir_extra += $(if $(filter fuzz,$(CONFIG)),-fno-sanitize=all)
 # These take a minute to compile with every check in place: pointers are checked by ASan and guard
 # pages alone, and gcc calls ASan for each access.
-$B/obj/src/kernels/x86/%.o: weir_extra += $(if $(filter asan,$(CONFIG)),\
+$B/obj/src/kernels/x86/%.o: weir_extra += $(if $(filter asan hostile,$(CONFIG)),\
     $(addprefix -fno-sanitize=,pointer-overflow alignment null object-size) \
     $(if $(findstring clang,$(CC)),,--param asan-instrumentation-with-call-threshold=0))
-# gcc 12 for aarch64 ends with an internal error where it vectorizes tests' loops with fmax.
-$B/obj/tests/%.o: weir_extra := $(if $(filter arm,$(arch)),-fno-tree-vectorize)
+# A program that is run once is sooner compiled than optimized, unless it computes.
+$B/obj/tests/%.o: weir_extra := -O0
+$B/obj/tests/unit/kernels_%.o $B/obj/tests/unit/quant_%.o: weir_extra := -O1
 $B/obj/%.o: %.c Makefile $B/flags
 	@mkdir -p $(@D)
 	@echo "  CC   $<"
@@ -129,6 +129,7 @@ $B/replay/%: $B/obj/tests/fuzz/%.o $B/obj/tests/fuzz/replay.o $B/libcli.a $B/lib
 lib: $B/libweir.a $B/$(shared) ## the libraries, static and shared: build/CONFIG/libweir.a, libweir.so.VERSION
 tools: $(patsubst tools/%.c,$B/tools/%,$(wildcard tools/*.c)) ## the helper programs of tools/, such as mkmodel
 tests: $(tests) ## build the unit and api tests, without running them
+objects: $(call obj,$(lib_src) $(cli_src) $(test_src) $(fuzz_src) $(wildcard tools/*.c tools/encode/*.c bench/*.c)) ## compile all, link nothing
 bench: $(patsubst bench/%.c,$B/bench/%,$(wildcard bench/*.c)) all tools ## build the measuring programs; N=peer runs bench/peer.py
 	$(if $(N),bench/$(N).py)
 
@@ -171,21 +172,20 @@ fuzz-run: $(if $(F),$B/fuzz/$(F)_fuzz,$(fuzzers))
 fuzz-replay: $(if $(wildcard tests/fuzz/replay.c),$(fuzzers:$B/fuzz/%=$B/replay/%)) ## every corpus file once, in any CONFIG
 	$(Q)for f in $^; do n=$$(basename $$f _fuzz); echo "  REPLAY $$n"; $$f tests/fuzz/corpus/$$n || exit 1; done
 
-# Made each time, because it names PREFIX. A program finds the shared library where no loader looks by itself.
+# A program finds the shared library where no loader looks by itself.
 rpath := $(if $(filter-out /usr /usr/local,$(PREFIX)),-Wl$(comma)-rpath$(comma)$${libdir} )
-$B/weir.pc: include/weir.h
-	@printf '%s\n' 'prefix=$(PREFIX)' 'includedir=$${prefix}/include' 'libdir=$${prefix}/lib' '' \
-	  'Name: weir' 'Description: runs Mixture-of-Experts models that are larger than memory' 'Version: $(version)' \
-	  'Cflags: -I$${includedir}' 'Libs: -L$${libdir} $(rpath)-lweir' 'Libs.private: -pthread -lm' \
-	  'Requires.private: $(lib_pkgs)' > $@
 to := $(DESTDIR)$(PREFIX)
-install: $B/weir lib $B/weir.pc ## weir, the libraries, headers and weir.pc under PREFIX (DESTDIR is honoured)
+install: $B/weir lib ## weir, the libraries, headers and weir.pc under PREFIX (DESTDIR is honoured)
 	install -D -t $(to)/bin $B/weir
 	install -D -m 644 -t $(to)/lib $B/libweir.a $B/$(shared)
 	ln -sf $(shared) $(to)/lib/$(soname)
 	ln -sf $(soname) $(to)/lib/libweir.so
 	install -D -m 644 -t $(to)/include include/weir.h include/weir_status.h
-	install -D -m 644 -t $(to)/lib/pkgconfig $B/weir.pc
+	install -D -m 644 /dev/null $(to)/lib/pkgconfig/weir.pc
+	@printf '%s\n' 'prefix=$(PREFIX)' 'includedir=$${prefix}/include' 'libdir=$${prefix}/lib' '' \
+	  'Name: weir' 'Description: runs Mixture-of-Experts models that are larger than memory' 'Version: $(version)' \
+	  'Cflags: -I$${includedir}' 'Libs: -L$${libdir} $(rpath)-lweir' 'Libs.private: -pthread -lm' \
+	  'Requires.private: $(lib_pkgs)' > $(to)/lib/pkgconfig/weir.pc
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -193,7 +193,7 @@ help: ## this list
 clean: ## remove build/
 	rm -rf build
 
-.PHONY: $B/weir.pc all lib tools tests bench check check-arm check-api symbols tidy format format-check lint fuzz fuzz-run fuzz-replay install help clean
+.PHONY: all lib tools tests objects bench check check-arm check-api symbols tidy format format-check lint fuzz fuzz-run fuzz-replay install help clean
 .SECONDARY:
 ifneq ($(filter-out $(quiet_goals),$(or $(MAKECMDGOALS),all)),)
 -include $(shell find $B/obj -name '*.d' 2>/dev/null)

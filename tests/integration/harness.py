@@ -1,4 +1,6 @@
 """harness.py - what the integration tests share: paths, skips, the judge, memory cgroups."""
+import contextlib
+import fcntl
 import json
 import os
 import re
@@ -15,6 +17,8 @@ MKSHAPE = os.path.join(BUILD, "tools", "mkshape")
 DEMO = os.path.join(ROOT, "models", "demo", "weir-demo.gguf")
 HELDOUT = os.path.join(ROOT, "models", "demo", "heldout.txt")
 MODELS = os.path.join(ROOT, "build", "models")
+VENV = os.path.join(ROOT, "build", "venv")
+JUDGE = "tokenizers==0.23.3"
 LONG = os.environ.get("WEIR_TESTS") == "long"  # ./run-tests long: every variant
 
 # What the user has calibrated must not change what tests see; a folder that is not there is empty.
@@ -37,7 +41,9 @@ def peer():
     path = os.environ.get("WEIR_LLAMA_PEER") or os.path.join(ROOT, "..", "shared", "tools", "llama-peer")
     if not os.access(path, os.X_OK):
         skip("no llama.cpp to judge by (set WEIR_LLAMA_PEER to a script that runs its tools)")
-    if subprocess.run([path, "bench", "--help"], capture_output=True).returncode == 77:
+    with alone(os.path.join(ROOT, "build", "peer")):  # the first call may install it
+        status = subprocess.run([path, "bench", "--help"], capture_output=True).returncode
+    if status == 77:
         skip("llama.cpp cannot be installed here")
     return path
 
@@ -82,15 +88,37 @@ def weir_json(*args, ok=True):
     return json.loads(done.stdout)
 
 
+@contextlib.contextmanager
+def alone(path):
+    """Several scripts run at once; what they share is made by one of them."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path + ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def make_model(name, *args):
     """A synthetic model in build/models, made once: of a preset, or of a file in tools/shapes."""
-    os.makedirs(MODELS, exist_ok=True)
     path = os.path.join(MODELS, name + ".gguf")
-    if not os.path.exists(path):
-        tool = MKSHAPE if str(args[0]).endswith(".shape") else MKMODEL
-        done = subprocess.run([tool, *map(str, args), "-o", path], capture_output=True, text=True)
-        check(done.returncode == 0, f"{tool} {' '.join(map(str, args))}: {done.stderr}")
+    with alone(path):
+        if not os.path.exists(path):
+            tool = MKSHAPE if str(args[0]).endswith(".shape") else MKMODEL
+            done = subprocess.run([tool, *map(str, args), "-o", path], capture_output=True, text=True)
+            check(done.returncode == 0, f"{tool} {' '.join(map(str, args))}: {done.stderr}")
     return path
+
+
+def venv_python():
+    """The Python that has the judge of tokenizers; makes its environment once."""
+    python = os.path.join(VENV, "bin", "python3")
+    with alone(VENV):
+        if os.path.exists(python) and subprocess.run([python, "-c", "import tokenizers"], capture_output=True).returncode == 0:
+            return python
+        for command in ([sys.executable, "-m", "venv", VENV], [python, "-m", "pip", "install", "-q", JUDGE]):
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode != 0:
+                skip(f"the Python package tokenizers cannot be had: {(done.stderr or done.stdout).strip()[-200:]}")
+    return python
 
 
 class MemoryGroup:

@@ -55,9 +55,9 @@ build && grep -q 'CC *src/base/heap.c' "$scratch/said"
 check "the library builds" $?
 build && ! grep -q CC "$scratch/said"
 check "a second make does nothing" $?
-build CFLAGS=-g1 && grep -q 'CC *src/base/heap.c' "$scratch/said"
+build CFLAGS=-g3 && grep -q 'CC *src/base/heap.c' "$scratch/said"
 check "a changed flag rebuilds" $?
-build CFLAGS=-g1 ROOMS="base sys" && grep -q 'CC *src/sys/host.c' "$scratch/said" && build CFLAGS=-g1 &&
+build CFLAGS=-g3 ROOMS="base sys" && grep -q 'CC *src/sys/host.c' "$scratch/said" && build CFLAGS=-g3 &&
     grep -q AR "$scratch/said" && ! nm "$scratch/build/libweir.a" 2>/dev/null | grep -q weir_pool
 check "a source that left leaves the library" $?
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """peer_demo.py - the demo model judged by llama.cpp: perplexity and greedy tokens.
 
-Perplexity on 20 chunks of 512 tokens within 0.5 %. Greedy tokens equal up to the first near-tie:
+Perplexity on 5 chunks of 512 tokens (`./run-tests long`: 20) within 0.5 %. Greedy tokens equal up to the first near-tie:
 where the two part, the gap between the two choices in our logits is shown and must be small.
 """
 import array
@@ -9,17 +9,18 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import DEMO, HELDOUT, check, peer, peer_perplexity, peer_text, remove, scratch_folder, skip, weir_json
+from harness import DEMO, HELDOUT, LONG, check, peer, peer_perplexity, peer_text, remove, scratch_folder, skip, weir_json
 
 PROMPTS = ["The old man", "It was a dark and stormy night, and", "\"My dear Watson,\" said", "In the year 1815 the",
            "She looked at the"]
 TOKENS = 48
+CHUNKS = 20 if LONG else 5
 NEAR_TIE = 0.15  # logits; both sides round activations to 8 bits, in different blocks
 
 
 def compare_perplexity(judge):
-    ours = weir_json("eval", DEMO, "--text", HELDOUT, "--ctx", 512, "--chunks", 20)["ppl"]
-    theirs = peer_perplexity(judge, DEMO, 20)
+    ours = weir_json("eval", DEMO, "--text", HELDOUT, "--ctx", 512, "--chunks", CHUNKS)["ppl"]
+    theirs = peer_perplexity(judge, DEMO, CHUNKS)
     print(f"  perplexity: weir {ours:.4f}, llama.cpp {theirs:.4f}, {100 * (ours / theirs - 1):+.3f} %")
     check(abs(ours / theirs - 1) <= 0.005, "perplexities differ by more than 0.5 %")
 
@@ -61,7 +62,7 @@ def show_tie(prompt, prompt_ids, result, theirs):
 
 
 def compare_greedy(judge):
-    for prompt in PROMPTS:
+    for prompt in PROMPTS if LONG else PROMPTS[:2]:
         prompt_ids = weir_json("tokenize", DEMO, "-p", prompt)["ids"]
         result = weir_json("run", DEMO, "-p", prompt, "-n", TOKENS, "--temp", 0)
         check(result["text"] != "", "no text")

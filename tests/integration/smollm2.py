@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import ROOT, check, peer, peer_text, skip, weir_json
+from harness import LONG, ROOT, check, peer, peer_text, skip, weir_json
 
 # Both sides round activations to 8 bits, each in its own blocks and order, which moves logits by 0.2 (rms, against
 # f32 weights and activations; the divergence from those is the same 0.0029 nats for both). Along these prompts' texts
@@ -40,7 +40,7 @@ def find_model():
 def main():
     judge = peer()
     model = find_model()
-    for prompt in PROMPTS:
+    for prompt in PROMPTS if LONG else PROMPTS[3:]:
         ours = weir_json("run", model, "-p", prompt, "-n", TOKENS, "--temp", 0)["text"]
         theirs = peer_text(judge, model, prompt, TOKENS, ours)
         print(f"  {prompt!r}: {ours!r}")

@@ -10,13 +10,13 @@ import subprocess
 import sys
 import unicodedata
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
+from harness import ROOT, skip, venv_python
+
 WEIR = os.environ.get("WEIR", os.path.join(ROOT, "build", "release", "weir"))
 SHARED = os.environ.get("WEIR_SHARED_DATA", os.path.join(ROOT, "..", "shared", "data"))
 TOKENIZER = os.path.join(SHARED, "tokenizers", "qwen3.tokenizer.json.xz")
 FOLDER = os.path.join(ROOT, "build", "oracle-text")
-VENV = os.path.join(ROOT, "build", "venv")
-JUDGE = "tokenizers==0.23.3"
 BYTES = 1 << 20
 
 # Runs inside the virtual environment: tokenizer.json and a text in, ids on standard output.
@@ -30,26 +30,9 @@ print(json.dumps(judge.encode(text, add_special_tokens=False).ids))
 """
 
 
-def skip(reason):
-    print(f"skipped: {reason}")
-    sys.exit(77)
-
-
 def fail(sentence):
     print(f"FAILED: {sentence}")
     sys.exit(1)
-
-
-def venv_python():
-    """The Python that has the judge; makes its environment once."""
-    python = os.path.join(VENV, "bin", "python3")
-    if os.path.exists(python) and subprocess.run([python, "-c", "import tokenizers"], capture_output=True).returncode == 0:
-        return python
-    for command in ([sys.executable, "-m", "venv", VENV], [python, "-m", "pip", "install", "-q", JUDGE]):
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode != 0:
-            skip(f"the Python package tokenizers cannot be had: {(done.stderr or done.stdout).strip()[-200:]}")
-    return python
 
 
 def tool(name, *args):

@@ -17,12 +17,12 @@ import sys
 import unicodedata
 import zipfile
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
+from harness import ROOT, skip, venv_python
+
 IDS = os.path.join(ROOT, "build", "release", "tools", "json_ids")
 SHARED = os.environ.get("WEIR_SHARED_DATA", os.path.join(ROOT, "..", "shared", "data"))
 FOLDER = os.path.join(ROOT, "build", "oracle-json")
-VENV = os.path.join(ROOT, "build", "venv")
-JUDGE = "tokenizers==0.23.3"
 PACKAGE, MEMBER = "anthropic==0.38.0", "anthropic/tokenizer.json"
 LONG = os.environ.get("WEIR_TESTS") == "long"
 BYTES = int(os.environ.get("MEGABYTES", "10" if LONG else "1")) << 20
@@ -39,11 +39,6 @@ with open(sys.argv[2], encoding="utf-8", newline="") as file:
 """
 
 
-def skip(reason):
-    print(f"skipped: {reason}")
-    sys.exit(77)
-
-
 def fail(sentence):
     print(f"FAILED: {sentence}")
     sys.exit(1)
@@ -51,18 +46,6 @@ def fail(sentence):
 
 def run(*command):
     return subprocess.run(command, capture_output=True, text=True)
-
-
-def venv_python():
-    """The Python that has the judge; makes its environment once."""
-    python = os.path.join(VENV, "bin", "python3")
-    if os.path.exists(python) and run(python, "-c", "import tokenizers").returncode == 0:
-        return python
-    for command in ([sys.executable, "-m", "venv", VENV], [python, "-m", "pip", "install", "-q", JUDGE]):
-        done = run(*command)
-        if done.returncode != 0:
-            skip(f"the Python package tokenizers cannot be had: {(done.stderr or done.stdout).strip()[-200:]}")
-    return python
 
 
 def from_package(python):
