@@ -155,12 +155,18 @@ static bool is_tried(const weir_engine *engine)
     return engine->lookahead == WEIR_LOOKAHEAD_AUTO && !has_prompt && may_look_ahead(engine);
 }
 
+/* Steps of several rows cost more, and want nearly the same experts the next time. */
+static struct weir_trial *trial_of(weir_engine *engine)
+{
+    return &engine->trials[engine->batch.n_row > 1];
+}
+
 static void choose_lookahead(weir_engine *engine)
 {
     const struct weir_batch *batch = &engine->batch;
     if (engine->choice.predictor == WEIR_PREDICT_NONE || engine->store == NULL)
         return;
-    bool is_on = may_look_ahead(engine) && (!is_tried(engine) || engine->trial.is_on);
+    bool is_on = may_look_ahead(engine) && (!is_tried(engine) || trial_of(engine)->is_on);
     engine->mode.lookahead |= is_on;
     for (uint32_t index = 0; index < batch->n_run; index++)
         is_on |= batch->runs[index].watch_guess != NULL;
@@ -279,7 +285,7 @@ static void take_cancelled(struct weir_eval *evals, size_t count, struct weir_er
 static void tell_trial(weir_engine *engine, uint64_t begin_ns,
                        const struct weir_store_stats *before)
 {
-    struct weir_trial *trial = &engine->trial;
+    struct weir_trial *trial = trial_of(engine);
     struct weir_store_stats after;
     weir_store_stats_get(engine->store, &after);
     const uint64_t missing = after.uses - before->uses - (after.hits - before->hits);

@@ -232,7 +232,8 @@ static void furnish_lookahead(struct weir_engine *engine, const struct weir_conf
     const uint32_t asked = weir_bench_of(config).lookahead_m;
     const uint32_t m = asked > 0 ? asked : engine->blueprint.model->shape.n_expert_used;
     engine->lookahead = config->lookahead;
-    weir_trial_start(&engine->trial);
+    weir_trial_start(&engine->trials[0]);
+    weir_trial_start(&engine->trials[1]);
     engine->mode.lookahead =
         config->lookahead != WEIR_LOOKAHEAD_OFF && plan->n_slot_total < plan->n_expert_total;
     engine->lookahead_m = (uint32_t)weir_min(m, n_expert);

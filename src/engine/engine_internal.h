@@ -174,7 +174,7 @@ struct weir_engine {
     struct weir_load_progress *loading; /* NULL: the model is loaded */
     bool is_closing;
     enum weir_lookahead lookahead;
-    struct weir_trial trial; /* of steps that decode, while lookahead is AUTO */
+    struct weir_trial trials[2]; /* of steps that decode one row, and several; while AUTO */
     uint32_t lookahead_m;
     uint64_t recall_used, recall_found;     /* at the last reset */
     struct weir_io_stats io_base, row_base; /* counters at the last reset */
