@@ -125,6 +125,13 @@ const char *weir_text_pre_at(uint32_t index);
 /* The `match` of a pattern that the table has too, else WEIR_MATCH_ANY. */
 uint32_t weir_text_known_match(const char *pattern);
 
+/* A character's other case; false, *changed unset, where it is several characters or depends on its
+ * neighbours. */
+bool weir_text_change_case(uint32_t character, bool upper, uint32_t *changed);
+bool weir_text_is_cased(uint32_t character);
+/* As Python's str.isprintable(). */
+bool weir_text_is_printable(uint32_t character);
+
 typedef struct weir_text weir_text;
 
 /* On failure *out stays unset. A vocabulary that can only give ids their text is no failure (an
