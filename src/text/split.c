@@ -9,7 +9,7 @@
 #include "base/heap.h"
 
 /* Steps that a pattern from a file may take at one place of a text. */
-enum { FOREIGN_MATCH_LIMIT = 20 * 1000 * 1000 };
+enum { FOREIGN_MATCH_LIMIT = 20 * 1000 * 1000, PATTERN_BYTES_MAX = 1 << 16 };
 
 struct weir_text_splitter {
     const struct weir_text_rules *rules;
@@ -34,17 +34,18 @@ static void give_memory(void *memory, void *context)
 }
 
 /* What the publishers' regular expression engine (Oniguruma) means by a letter behind a backslash,
- * as the inside of a class: Unicode's White_Space (PCRE2's own has U+180E besides), and its word
- * (PCRE2's has no marks). */
-static const char *spell_class(char letter)
+ * as the inside of a class: Unicode's White_Space (PCRE2's own has U+180E besides), and a word's
+ * letters as Unicode has them (PCRE2's own are no marks, and all numbers). */
+static const char *spell_class(char letter, bool in_class)
 {
     switch (letter) {
     case 's':
     case 'S':
         return "\\x09-\\x0d\\x85\\p{Z}";
     case 'w':
-    case 'W':
-        return "\\p{L}\\p{M}\\p{N}\\p{Pc}";
+    case 'W': /* the fractions and raised digits of Latin-1 only where it stands by itself */
+        return in_class ? "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"
+                        : "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\xb2\\xb3\\xb9\\xbc-\\xbe";
     default:
         return NULL;
     }
@@ -68,14 +69,14 @@ static bool names_script(const char *at)
 /* The pattern in PCRE2's words. */
 static char *spell_out(const char *pattern)
 {
-    enum { LONGEST = 32 };
+    enum { LONGEST = 64 };
     char *spelled = weir_heap_alloc(strlen(pattern) * LONGEST + 1);
     if (spelled == NULL)
         return NULL;
     char *out = spelled;
     bool in_class = false;
     for (const char *at = pattern; *at != 0; at++) {
-        const char *class = *at == '\\' ? spell_class(at[1]) : NULL;
+        const char *class = *at == '\\' ? spell_class(at[1], in_class) : NULL;
         const bool is_negative = class != NULL && at[1] < 'a';
         if (class != NULL && !(in_class && is_negative)) {
             const char *open = in_class ? "" : is_negative ? "[^" : "[";
@@ -108,27 +109,84 @@ static enum weir_status refuse_pattern(const weir_text_splitter *splitter, uint3
                      index, splitter->rules->splits[index].pattern, why, (size_t)offset);
 }
 
+/* What stands at a place of a pattern and means something else in Oniguruma, or nothing; 0: bytes
+ * that mean the same. A + or ? behind an interval repeats it there, or lets it be absent. */
+static size_t find_other(const char *at, bool in_class, bool is_behind_interval)
+{
+    static const char letters[] = "hHKGRXgAzZbBvCQ";
+    if (*at == '\\')
+        return (strchr(letters, at[1]) != NULL && at[1] != 0) ||
+                       (in_class && (at[1] == 'W' || at[1] == 'S')) ||
+                       ((at[1] == 'p' || at[1] == 'P') && at[2] != '{')
+                   ? 2
+                   : 0;
+    if (in_class)
+        return *at == '[' ? 1 : strncmp(at, "&&", 2) == 0 ? 2 : 0;
+    if (strncmp(at, "(*", 2) == 0 || strncmp(at, "{,", 2) == 0)
+        return 2;
+    if (strncmp(at, "(?", 2) == 0 && at[2 + strspn(at + 2, "ix-")] == 'm')
+        return 3 + strspn(at + 2, "ix-");
+    return is_behind_interval && (*at == '+' || *at == '?') ? 1 : 0;
+}
+
+/* The bytes of an interval ({2}, {1,3}) that a pattern has at a place; 0: there is none. */
+static size_t measure_interval(const char *at)
+{
+    const size_t length = *at == '{' ? 1 + strspn(at + 1, "0123456789,") : 0;
+    return length > 1 && at[length] == '}' ? length + 1 : 0;
+}
+
+/* Where a file's pattern means something else here than where it comes from; NULL: nowhere. */
+static const char *find_foreign(const char *pattern, size_t *length)
+{
+    bool in_class = false;
+    bool is_behind_interval = false;
+    for (const char *at = pattern; *at != 0;) {
+        *length = find_other(at, in_class, is_behind_interval);
+        if (*length > 0)
+            return at;
+        const size_t interval = in_class ? 0 : measure_interval(at);
+        is_behind_interval = interval > 0;
+        if (*at == '[') {
+            in_class = true;
+            at += at[1] == '^' ? 2 : 1;
+            at += *at == ']'; /* one that comes first is meant itself */
+            continue;
+        }
+        in_class = in_class && *at != ']';
+        at += interval > 0 ? interval : *at == '\\' && at[1] != 0 ? 2 : 1;
+    }
+    return NULL;
+}
+
 /* A file's pattern must not look back further than the stream keeps, nor mean something else here
- * than where it comes from. */
+ * than where it comes from, nor match nothing, which cuts there. */
 static enum weir_status check_foreign(const weir_text_splitter *splitter, uint32_t index,
                                       struct weir_err *err)
 {
-    static const char *const others[] = {"&&",  "\\h", "\\H", "\\K", "\\G", "\\R",
-                                         "\\X", "\\g", "\\A", "\\z", "\\Z", "(*"};
     const char *pattern = splitter->rules->splits[index].pattern;
     uint32_t lookbehind = 0;
+    uint32_t matches_nothing = 0;
+    size_t length = 0;
     pcre2_pattern_info(splitter->patterns[index], PCRE2_INFO_MAXLOOKBEHIND, &lookbehind);
+    pcre2_pattern_info(splitter->patterns[index], PCRE2_INFO_MATCHEMPTY, &matches_nothing);
+    const char *foreign = find_foreign(pattern, &length);
+    if (foreign != NULL)
+        return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
+                         "pre-tokenizer: pattern %u \"%.80s\": \"%.*s\" at offset %zu is not built "
+                         "in",
+                         index, pattern, (int)length, foreign, (size_t)(foreign - pattern));
     if (lookbehind > 1)
         return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
                          "pre-tokenizer: pattern %u \"%.80s\": wanted one that looks back at most "
                          "one character, found %u",
                          index, pattern, lookbehind);
-    for (size_t row = 0; row < WEIR_COUNT(others); row++)
-        if (strstr(pattern, others[row]) != NULL)
-            return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
-                             "pre-tokenizer: pattern %u \"%.80s\": \"%s\" is not built in", index,
-                             pattern, others[row]);
-    return WEIR_OK;
+    if (matches_nothing == 0)
+        return WEIR_OK;
+    return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
+                     "pre-tokenizer: pattern %u \"%.80s\": wanted one that matches something, "
+                     "found one that may match nothing",
+                     index, pattern);
 }
 
 static enum weir_status compile_pattern(weir_text_splitter *splitter,
@@ -138,6 +196,11 @@ static enum weir_status compile_pattern(weir_text_splitter *splitter,
     /* Oniguruma's ^ and $ are those of lines. */
     const uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_NO_AUTO_CAPTURE |
                              (splitter->rules->is_foreign ? PCRE2_MULTILINE : 0u);
+    const size_t length = strlen(splitter->rules->splits[index].pattern);
+    if (length > PATTERN_BYTES_MAX)
+        return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
+                         "pre-tokenizer: pattern %u: wanted at most %d bytes, found %zu", index,
+                         PATTERN_BYTES_MAX, length);
     char *spelled = spell_out(splitter->rules->splits[index].pattern);
     if (spelled == NULL)
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "pre-tokenizer: no room for a pattern");

@@ -278,6 +278,19 @@ static void patterns_of_a_file_are_not_trusted(void **state)
                  {"(?<=aaa)b", "at most one character"},
                  {"[a&&b]", "&&"},
                  {"\\\\h", "\\h"},
+                 {"\\\\p{N}{1,3}+", "\"+\" at offset 10"},
+                 {"a{,3}b", "{,"},
+                 {"[[:alpha:]]+", "\"[\" at offset 1"},
+                 {"[^]a[]+", "\"[\" at offset 4"},
+                 {"(?i-m:a.b)", "(?i-m"},
+                 {"\\\\ba", "\\b"},
+                 {"[^\\\\W]", "\\W"},
+                 {"\\\\v", "\\v"},
+                 {"\\\\pL", "\\p"},
+                 {"\\\\Qa.\\\\E", "\\Q"},
+                 {"[^\\\\S]", "\\S"},
+                 {"a{2}?", "\"?\" at offset 4"},
+                 {"(?=a)", "match nothing"},
                  {"(a+)+(b|c)", "too long"}};
     for (size_t row = 0; row < WEIR_COUNT(cases); row++) {
         char text[512];
@@ -304,6 +317,34 @@ static void patterns_of_a_file_are_not_trusted(void **state)
         weir_text_destroy(&made);
         weir_tokenizer_json_close(&tokenizer);
     }
+}
+
+/* Each step makes a text a thousand times longer: the fourth would fill a terabyte. */
+static void texts_do_not_grow_without_end(void **state)
+{
+    (void)state;
+    static char step[1200], text[8192];
+    weir_tokenizer_json *tokenizer = NULL;
+    weir_text *made = NULL;
+    uint32_t *ids = NULL;
+    size_t count = 0;
+    struct weir_err err = {0};
+    memset(text, 'a', 1000);
+    snprintf(step, sizeof(step),
+             "{\"type\":\"Replace\",\"pattern\":{\"String\":\"a\"},\"content\":\"%.1000s\"}", text);
+    snprintf(text, sizeof(text),
+             "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"aa\":1},\"merges\":[\"a a\"],"
+             "\"unk_token\":\"a\"},\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[%s,%s,%s,"
+             "%s]}}",
+             step, step, step, step);
+    assert_int_equal(
+        weir_tokenizer_json_parse(&tokenizer, text, strlen(text), "t.json", NULL, &err), WEIR_OK);
+    assert_int_equal(weir_text_create(&made, weir_tokenizer_json_vocab(tokenizer), NULL, &err),
+                     WEIR_OK);
+    assert_int_equal(weir_text_tokenize(made, "a", 1, 0, &ids, &count, &err), WEIR_ERR_ARG);
+    assert_non_null(strstr(err.text, "normalizer"));
+    weir_text_destroy(&made);
+    weir_tokenizer_json_close(&tokenizer);
 }
 
 static void failed_allocations_are_errors(void **state)
@@ -337,6 +378,7 @@ int main(void)
         cmocka_unit_test(what_is_not_built_in_is_named),
         cmocka_unit_test(what_is_not_done_is_told),
         cmocka_unit_test(patterns_of_a_file_are_not_trusted),
+        cmocka_unit_test(texts_do_not_grow_without_end),
         cmocka_unit_test(failed_allocations_are_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
