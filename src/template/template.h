@@ -32,7 +32,7 @@ enum {
 
 /* What one render may take; 0 is the default in brackets. */
 struct weir_template_limits {
-    uint64_t step_max;   /* expressions, items and 64 bytes of text each [10 million] */
+    uint64_t step_max;   /* expressions, items, a few bytes of text each [10 million] */
     uint64_t output_max; /* bytes [16 MiB] */
     uint64_t memory_max; /* bytes [256 MiB] */
     int64_t now_s;       /* of strftime_now, seconds since 1970 [the clock] */

@@ -21,7 +21,7 @@ static struct tpl_binding *find_binding(struct tpl_run *run, const struct tpl_sc
         binding = binding->next;
         walked++;
     }
-    weir_tpl_step(run, walked / 8);
+    weir_tpl_step(run, walked / 8 + name.length / 64);
     return binding;
 }
 

@@ -163,7 +163,7 @@ static struct tpl_value length(struct tpl_run *run, struct tpl_value value,
                                struct tpl_arguments *arguments)
 {
     int64_t count = 0;
-    if (!weir_tpl_length(value, &count))
+    if (!weir_tpl_length(run, value, &count))
         weir_tpl_fail(run, WEIR_ERR_FORMAT, "the filter '%.*s': a %s has no length",
                       (int)arguments->name.length, arguments->name.text, weir_tpl_type(value));
     return weir_tpl_integer(count);
@@ -175,6 +175,7 @@ static bool read_integer(struct tpl_run *run, struct tpl_value text, int64_t *in
     const struct tpl_value spelled = weir_tpl_strip(run, text, weir_tpl_none(), 3);
     const bool has_sign = spelled.length > 0 && strchr("+-", spelled.text[0]) != NULL;
     int64_t sum = 0;
+    weir_tpl_step(run, spelled.length / 4);
     if (spelled.length == has_sign)
         return false;
     for (uint32_t at = has_sign; at < spelled.length; at++) {

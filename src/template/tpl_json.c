@@ -27,7 +27,7 @@ static void write_json_text(struct tpl_run *run, struct tpl_buffer *out, struct 
 {
     weir_tpl_push_char(run, out, '"');
     size_t plain = 0;
-    weir_tpl_step(run, text.length / 16);
+    weir_tpl_step(run, text.length / 8);
     for (size_t at = 0; at < text.length;) {
         const uint32_t letter = weir_utf8_decode(text.text + at);
         const size_t step = weir_utf8_char(text.text + at, text.length - at);

@@ -110,7 +110,8 @@ struct tpl_value weir_tpl_item(struct tpl_run *run, struct tpl_value value, stru
     if (value.kind == TPL_LIST && value.list->kind != TPL_VIEW &&
         value.list->kind != TPL_GENERATOR && clamp_index(value.list->count, key, &index))
         return value.list->items[index];
-    if (value.kind == TPL_TEXT && weir_tpl_length(value, &count) && clamp_index(count, key, &index))
+    if (value.kind == TPL_TEXT && weir_tpl_length(run, value, &count) &&
+        clamp_index(count, key, &index))
         return weir_tpl_slice_text(run, value, index, 1, 1);
     /* Jinja then looks for an attribute of that name. */
     return key.kind == TPL_TEXT ? weir_tpl_member(run, value, key) : undefined_name(key);
@@ -144,7 +145,7 @@ struct tpl_value weir_tpl_slice(struct tpl_run *run, struct tpl_value value,
         value.kind == TPL_LIST && value.list->kind != TPL_VIEW && value.list->kind != TPL_GENERATOR;
     if (!is_list && value.kind != TPL_TEXT)
         return weir_tpl_undefined("a slice", sizeof("a slice") - 1);
-    weir_tpl_length(value, &count);
+    weir_tpl_length(run, value, &count);
     if (parts[2].kind != TPL_NONE) {
         if (!weir_tpl_is_whole(parts[2]) || parts[2].integer == 0)
             weir_tpl_fail(run, WEIR_ERR_FORMAT, "a slice wants a step that is no zero");

@@ -91,8 +91,10 @@ static struct tpl_value call_rpartition(struct tpl_run *run, struct tpl_value se
     return partition(run, self, arguments, true);
 }
 
-static bool has_affix(struct tpl_value self, struct tpl_value affix, bool at_end)
+static bool has_affix(struct tpl_run *run, struct tpl_value self, struct tpl_value affix,
+                      bool at_end)
 {
+    weir_tpl_step(run, affix.length / 64);
     return affix.length <= self.length &&
            memcmp(self.text + (at_end ? self.length - affix.length : 0), affix.text,
                   affix.length) == 0;
@@ -104,14 +106,14 @@ static struct tpl_value ask_affix(struct tpl_run *run, struct tpl_value self,
 {
     const struct tpl_value affix = weir_tpl_take_or(arguments, 0, NULL, weir_tpl_none());
     if (affix.kind == TPL_TEXT)
-        return weir_tpl_bool(has_affix(self, affix, at_end));
+        return weir_tpl_bool(has_affix(run, self, affix, at_end));
     if (!weir_tpl_is_list(affix, TPL_TUPLE))
         weir_tpl_fail(run, WEIR_ERR_FORMAT, "'%.*s' wants a str or a tuple of them, found a %s",
                       (int)weir_min(arguments->name.length, 60), arguments->name.text,
                       weir_tpl_type(affix));
     for (uint32_t index = 0; index < affix.list->count; index++)
         if (affix.list->items[index].kind == TPL_TEXT &&
-            has_affix(self, affix.list->items[index], at_end))
+            has_affix(run, self, affix.list->items[index], at_end))
             return weir_tpl_bool(true);
     return weir_tpl_bool(false);
 }
@@ -132,14 +134,16 @@ static struct tpl_value call_removeprefix(struct tpl_run *run, struct tpl_value 
                                           struct tpl_arguments *arguments)
 {
     const struct tpl_value affix = weir_tpl_take_text(run, arguments, 0, NULL, NULL);
-    return has_affix(self, affix, false) ? weir_tpl_part(self, affix.length, self.length) : self;
+    return has_affix(run, self, affix, false) ? weir_tpl_part(self, affix.length, self.length)
+                                              : self;
 }
 
 static struct tpl_value call_removesuffix(struct tpl_run *run, struct tpl_value self,
                                           struct tpl_arguments *arguments)
 {
     const struct tpl_value affix = weir_tpl_take_text(run, arguments, 0, NULL, NULL);
-    return has_affix(self, affix, true) ? weir_tpl_part(self, 0, self.length - affix.length) : self;
+    return has_affix(run, self, affix, true) ? weir_tpl_part(self, 0, self.length - affix.length)
+                                             : self;
 }
 
 static struct tpl_value call_replace(struct tpl_run *run, struct tpl_value self,
@@ -241,6 +245,7 @@ static struct tpl_value call_join(struct tpl_run *run, struct tpl_value self,
 static struct tpl_value ask_letters(struct tpl_run *run, struct tpl_value self, bool digits,
                                     bool letters)
 {
+    weir_tpl_step(run, self.length / 4);
     for (uint32_t at = 0; at < self.length; at++) {
         const char byte = self.text[at], lower = (char)(byte | 0x20);
         if ((uint8_t)byte >= 0x80)
@@ -276,8 +281,8 @@ static struct tpl_value call_isalnum(struct tpl_run *run, struct tpl_value self,
 static struct tpl_value call_isspace(struct tpl_run *run, struct tpl_value self,
                                      struct tpl_arguments *arguments)
 {
-    (void)run;
     (void)arguments;
+    weir_tpl_step(run, self.length / 4);
     return weir_tpl_bool(self.length > 0 &&
                          weir_tpl_space_before(self.text, self.length) == self.length);
 }
@@ -312,6 +317,7 @@ static struct tpl_value call_format(struct tpl_run *run, struct tpl_value self,
     uint32_t next = 0;
     if (self.is_safe)
         weir_tpl_fail(run, WEIR_ERR_UNSUPPORTED, "the method 'format' of a safe text");
+    weir_tpl_step(run, self.length / 4);
     for (uint32_t at = 0; at < self.length; at++) {
         const char byte = self.text[at];
         if (byte != '{' && byte != '}') {

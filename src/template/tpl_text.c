@@ -66,7 +66,7 @@ struct tpl_value weir_tpl_part(struct tpl_value text, size_t from, size_t to)
 
 size_t weir_tpl_find(struct tpl_run *run, struct tpl_value text, struct tpl_value part, size_t from)
 {
-    weir_tpl_step(run, 1 + (text.length - from) / 64);
+    weir_tpl_step(run, 1 + (text.length - from) / 8);
     if (part.length == 0)
         return from;
     const char *found = memmem(text.text + from, text.length - from, part.text, part.length);
@@ -79,7 +79,7 @@ size_t weir_tpl_find_last(struct tpl_run *run, struct tpl_value text, struct tpl
     if (part.length > to)
         return SIZE_MAX;
     for (size_t at = to - part.length;; at--) {
-        weir_tpl_step(run, at % 64 == 0);
+        weir_tpl_step(run, at % 8 == 0);
         if (memcmp(text.text + at, part.text, part.length) == 0)
             return at;
         weir_tpl_step(run, part.length / 64);
@@ -97,10 +97,10 @@ struct tpl_value weir_tpl_strip(struct tpl_run *run, struct tpl_value text, stru
                                 unsigned sides)
 {
     size_t from = 0, to = text.length;
-    weir_tpl_step(run, 1 + text.length / 64);
     if (chars.kind == TPL_UNDEFINED || chars.kind == TPL_NONE) {
         from = sides & TPL_LEFT ? weir_tpl_space_before(text.text, to) : 0;
         to -= sides & TPL_RIGHT ? weir_tpl_space_after(text.text + from, to - from) : 0;
+        weir_tpl_step(run, 1 + (text.length - (to - from)) / 4);
         return weir_tpl_part(text, from, to);
     }
     if (chars.kind != TPL_TEXT)
@@ -108,14 +108,14 @@ struct tpl_value weir_tpl_strip(struct tpl_run *run, struct tpl_value text, stru
                       weir_tpl_type(chars));
     while (sides & TPL_LEFT && from < to) {
         const size_t step = weir_utf8_char(text.text + from, to - from);
-        weir_tpl_step(run, chars.length / 64);
+        weir_tpl_step(run, 1 + chars.length / 8);
         if (!has_char(chars, text.text + from, step))
             break;
         from += step;
     }
     while (sides & TPL_RIGHT && from < to) {
         const size_t start = char_before(text.text, to);
-        weir_tpl_step(run, chars.length / 64);
+        weir_tpl_step(run, 1 + chars.length / 8);
         if (!has_char(chars, text.text + start, to - start))
             break;
         to = start;
@@ -165,7 +165,7 @@ static void split_at_space(struct tpl_run *run, struct tpl_value text, int64_t l
             while (end < text.length && !is_space(weir_utf8_decode(text.text + end)))
                 end += weir_utf8_char(text.text + end, text.length - end);
         }
-        weir_tpl_step(run, 1 + (end - at) / 64);
+        weir_tpl_step(run, 1 + (end - at) / 4);
         weir_tpl_list_push(run, parts, weir_tpl_part(text, at, end));
         if (limit >= 0 && parts.list->count > limit)
             return;
@@ -235,7 +235,7 @@ struct tpl_value weir_tpl_split_lines(struct tpl_run *run, struct tpl_value text
 {
     struct tpl_value lines = weir_tpl_list(run, TPL_ITEMS, 0);
     size_t from = 0;
-    weir_tpl_step(run, text.length / 16);
+    weir_tpl_step(run, text.length / 4);
     for (size_t at = 0; at < text.length;) {
         const size_t end = line_end(text.text + at, text.length - at);
         if (end == 0) {
@@ -262,7 +262,7 @@ static size_t skip_chars(struct tpl_value text, size_t at, int64_t count)
 struct tpl_value weir_tpl_slice_text(struct tpl_run *run, struct tpl_value text, int64_t from,
                                      int64_t count, int64_t step)
 {
-    weir_tpl_step(run, text.length / 16);
+    weir_tpl_step(run, text.length / 4);
     if (step == 1 || count <= 1) {
         const size_t start = skip_chars(text, 0, from);
         return weir_tpl_part(text, start, skip_chars(text, start, count));
@@ -306,7 +306,7 @@ struct tpl_value weir_tpl_change_case(struct tpl_run *run, struct tpl_value text
 {
     struct tpl_buffer out = {0};
     uint32_t before = ' ';
-    weir_tpl_step(run, text.length / 16);
+    weir_tpl_step(run, text.length / 4);
     for (size_t at = 0; at < text.length;) {
         const uint32_t letter = weir_utf8_decode(text.text + at);
         bool upper = how == TPL_UPPER || (how == TPL_CAPITALIZE && at == 0);
@@ -333,6 +333,7 @@ struct tpl_value weir_tpl_escape(struct tpl_run *run, struct tpl_value text)
     struct tpl_buffer out = {0};
     if (text.is_safe)
         return text;
+    weir_tpl_step(run, text.length / 4);
     for (uint32_t at = 0; at < text.length; at++) {
         const char byte = text.text[at];
         const char *word = byte == '&'    ? "&amp;"

@@ -196,6 +196,7 @@ static bool same_items(struct tpl_run *run, const struct tpl_list *a, const stru
 {
     if (a->count != b->count || a->kind != b->kind)
         return false;
+    weir_tpl_step(run, a->count);
     for (uint32_t index = 0; index < a->count; index++)
         if (!weir_tpl_equal(run, a->items[index], b->items[index]))
             return false;
@@ -230,6 +231,7 @@ bool weir_tpl_equal(struct tpl_run *run, struct tpl_value a, struct tpl_value b)
     case TPL_NONE:
         return true;
     case TPL_TEXT:
+        weir_tpl_step(run, a.length == b.length ? a.length / 64 : 0);
         return a.length == b.length && memcmp(a.text, b.text, a.length) == 0;
     case TPL_LIST:
     case TPL_DICT:
@@ -252,6 +254,7 @@ static int compare_items(struct tpl_run *run, const struct tpl_list *a, const st
                          const char *sign)
 {
     const uint32_t both = a->count < b->count ? a->count : b->count;
+    weir_tpl_step(run, both);
     for (uint32_t index = 0; index < both; index++)
         if (!weir_tpl_equal(run, a->items[index], b->items[index]))
             return weir_tpl_compare(run, a->items[index], b->items[index], sign);
@@ -274,8 +277,10 @@ int weir_tpl_compare(struct tpl_run *run, struct tpl_value a, struct tpl_value b
         const double left = weir_tpl_as_real(a), right = weir_tpl_as_real(b);
         return (left > right) - (left < right);
     }
-    if (a.kind == TPL_TEXT && b.kind == TPL_TEXT)
+    if (a.kind == TPL_TEXT && b.kind == TPL_TEXT) {
+        weir_tpl_step(run, weir_min(a.length, b.length) / 64);
         return compare_texts(a, b);
+    }
     if (a.kind == TPL_LIST && b.kind == TPL_LIST && a.list->kind == b.list->kind &&
         a.list->kind <= TPL_TUPLE) {
         weir_tpl_enter(run);
@@ -308,9 +313,10 @@ bool weir_tpl_contains(struct tpl_run *run, struct tpl_value holder, struct tpl_
     return false;
 }
 
-bool weir_tpl_length(struct tpl_value value, int64_t *length)
+bool weir_tpl_length(struct tpl_run *run, struct tpl_value value, int64_t *length)
 {
     *length = 0;
+    weir_tpl_step(run, value.kind == TPL_TEXT ? value.length / 64 : 0);
     if (value.kind == TPL_UNDEFINED)
         return true;
     if (value.kind == TPL_TEXT)
@@ -332,6 +338,7 @@ struct tpl_list weir_tpl_iterate(struct tpl_run *run, struct tpl_value value)
         return (struct tpl_list){0};
     if (value.kind == TPL_LIST) {
         const struct tpl_list list = *value.list;
+        weir_tpl_step(run, list.count);
         if (list.kind == TPL_GENERATOR)
             value.list->count = 0;
         return list;

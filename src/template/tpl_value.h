@@ -147,7 +147,7 @@ bool weir_tpl_equal(struct tpl_run *run, struct tpl_value a, struct tpl_value b)
 int weir_tpl_compare(struct tpl_run *run, struct tpl_value a, struct tpl_value b, const char *sign);
 bool weir_tpl_contains(struct tpl_run *run, struct tpl_value holder, struct tpl_value item);
 /* False: it has no length. */
-bool weir_tpl_length(struct tpl_value value, int64_t *length);
+bool weir_tpl_length(struct tpl_run *run, struct tpl_value value, int64_t *length);
 /* The items that a for would see; a generator is empty afterwards. Fails for what has none. */
 struct tpl_list weir_tpl_iterate(struct tpl_run *run, struct tpl_value value);
 /* As Python's hash() refuses: lists and dictionaries are no keys. */

@@ -90,7 +90,7 @@ static void write_quoted(struct tpl_run *run, struct tpl_buffer *out, struct tpl
     const bool has_single = memchr(text.text, '\'', text.length) != NULL;
     const bool has_double = memchr(text.text, '"', text.length) != NULL;
     const char quote = has_single && !has_double ? '"' : '\'';
-    weir_tpl_step(run, text.length / 16);
+    weir_tpl_step(run, text.length / 4);
     weir_tpl_push_char(run, out, quote);
     for (size_t at = 0; at < text.length;) {
         const uint32_t letter = weir_utf8_decode(text.text + at);

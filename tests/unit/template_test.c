@@ -5,11 +5,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
 #include "base/heap.h"
 #include "template/template.h"
+
+/* A second, and much more where sanitizers check each access. */
+enum { WORK_SECONDS_MAX = 20 };
 
 static const char variables[] =
     "{\"text\": \"Gr\\u00fc\\u00dfe\", \"n\": 7, \"real\": 2.5, \"yes\": true, \"nothing\": null,"
@@ -200,6 +204,43 @@ static void hostile_templates_end_soon(void **state)
     expect_failure(deep, WEIR_ERR_FORMAT, "in each other");
 }
 
+/* Work that no output or memory bounds: each is repeated until the steps are used up. */
+static void work_on_long_texts_is_counted(void **state)
+{
+    (void)state;
+    static const char *const works[] = {"x | length",
+                                        "x.strip('ab ')",
+                                        "x == y",
+                                        "x < y",
+                                        "'aab' in x",
+                                        "x.rfind('zz')",
+                                        "x | upper",
+                                        "x | e",
+                                        "x[0]",
+                                        "x.isalpha()",
+                                        "x.startswith(y)",
+                                        "items | join",
+                                        "items == items2",
+                                        "items | sum(start='')",
+                                        "x.split()",
+                                        "x | int",
+                                        "z | trim"};
+    for (size_t work = 0; work < sizeof(works) / sizeof(works[0]); work++) {
+        char source[512];
+        snprintf(
+            source, sizeof(source),
+            "{%% set x = 'aaaaaaaa' * 100000 %%}{%% set y = x ~ '' %%}{%% set z = ' ' * 800000 %%}"
+            "{%% set items = [''] * 100000 %%}{%% set items2 = [''] * 100000 %%}"
+            "{%% for a in range(99999) %%}{%% if %s %%}{%% endif %%}{%% endfor %%}",
+            works[work]);
+        const clock_t begin = clock();
+        expect_failure(source, WEIR_ERR_FORMAT, "it takes more than");
+        const double seconds = (double)(clock() - begin) / CLOCKS_PER_SEC;
+        if (seconds > WORK_SECONDS_MAX)
+            fail_msg("%s: %.1f s", works[work], seconds);
+    }
+}
+
 static void limits_hold_to_the_byte(void **state)
 {
     (void)state;
@@ -263,6 +304,7 @@ int main(void)
         cmocka_unit_test(what_is_not_built_in_is_named_with_its_line),
         cmocka_unit_test(what_is_wrong_is_said),
         cmocka_unit_test(hostile_templates_end_soon),
+        cmocka_unit_test(work_on_long_texts_is_counted),
         cmocka_unit_test(limits_hold_to_the_byte),
         cmocka_unit_test(failed_allocations_leave_nothing),
         cmocka_unit_test(the_time_is_the_callers),
