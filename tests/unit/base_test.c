@@ -44,7 +44,7 @@ static void err_text_is_cut_rather_than_grown(void **state)
 {
     (void)state;
     struct weir_err err = {0};
-    char path[400];
+    char path[sizeof(err.text) + 1];
     memset(path, 'x', sizeof(path));
     path[sizeof(path) - 1] = '\0';
     WEIR_FAIL_OS(&err, EIO, "read %s", path);
