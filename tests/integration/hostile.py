@@ -144,8 +144,8 @@ def indexes(scratch):
     index("an index without a tensor", {name: file for name, file in whole.items() if name != some}).refused(INDEX, some)
     index("an index of too many lines", lambda: {str(number): SHARD for number in range(1_100_000)}).refused(INDEX, "1100000")
     spoiled = Directory(scratch, "an index with a tensor twice", MANY)
-    spoiled.write(INDEX, json.dumps({"weight_map": whole}).encode().replace(b"{\"model", b"{\"" + some.encode() + b"\": \"" +
-                                                                           whole[some].encode() + b"\", \"model", 1))
+    again = f'{{"{some}": "{whole[some]}", '.encode()
+    spoiled.write(INDEX, b'{"weight_map": ' + again + json.dumps(whole).encode()[1:] + b"}")
     spoiled.refused(INDEX, some, "twice")
     spoiled = Directory(scratch, "two files with the same tensors", MANY)
     shutil.copyfile(spoiled.file(SHARD), spoiled.file("model-00001-of-00003.safetensors"))
