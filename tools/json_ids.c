@@ -5,33 +5,9 @@
 
 #include "base/heap.h"
 #include "formats/tokenizer_json.h"
+#include "read_file.h"
 
 enum { PART_BYTES = 1 << 16, VOCABULARY_BYTES_MAX = 1 << 28 };
-
-static _Noreturn void give_up(const char *what, const char *why)
-{
-    fprintf(stderr, "json_ids: %s: %s\n", what, why);
-    exit(1);
-}
-
-static char *read_file(const char *path, size_t *length)
-{
-    FILE *file = fopen(path, "rb");
-    if (file == NULL)
-        give_up(path, "cannot be opened");
-    size_t capacity = PART_BYTES;
-    char *bytes = NULL;
-    for (*length = 0; *length < VOCABULARY_BYTES_MAX; capacity *= 2) {
-        bytes = weir_heap_grow(bytes, capacity);
-        if (bytes == NULL)
-            give_up(path, "no memory");
-        *length += fread(bytes + *length, 1, capacity - *length, file);
-        if (*length < capacity)
-            break;
-    }
-    fclose(file);
-    return bytes;
-}
 
 /* A line each, or the bytes they stand for. */
 static void print_some(const uint32_t *ids, size_t count, struct weir_detokenizer *back)
@@ -51,14 +27,14 @@ static void print_ids(weir_text *text, FILE *file, const char *path, struct weir
     weir_text_encoder *encoder = NULL;
     struct weir_err err = {0};
     if (weir_text_encoder_create(&encoder, text, WEIR_TOKENIZE_PARSE_SPECIAL, &err) != WEIR_OK)
-        give_up(path, err.text);
+        give_up("json_ids", path, err.text);
     for (bool ends = false; !ends;) {
         const uint32_t *ids = NULL;
         size_t count = 0;
         const size_t length = fread(part, 1, sizeof(part), file);
         ends = length < sizeof(part);
         if (weir_text_encoder_push(encoder, part, length, ends, &ids, &count, &err) != WEIR_OK)
-            give_up(path, err.text);
+            give_up("json_ids", path, err.text);
         print_some(ids, count, back);
     }
     weir_text_encoder_destroy(&encoder);
@@ -97,16 +73,16 @@ int main(int argc, char **argv)
     struct weir_warnings warnings = {0};
     struct weir_err err = {0};
     size_t length = 0;
-    char *bytes = read_file(argv[1], &length);
+    char *bytes = read_file("json_ids", argv[1], VOCABULARY_BYTES_MAX, &length);
     if (weir_tokenizer_json_parse(&tokenizer, bytes, length, argv[1], &warnings, &err) != WEIR_OK ||
         weir_text_create(&text, weir_tokenizer_json_vocab(tokenizer), &warnings, &err) != WEIR_OK)
-        give_up(argv[1], err.text);
+        give_up("json_ids", argv[1], err.text);
     weir_heap_free(bytes);
     for (uint32_t index = 0; index < warnings.count; index++)
         fprintf(stderr, "json_ids: %s\n", warnings.text[index]);
     FILE *file = fopen(argv[2], "rb");
     if (file == NULL)
-        give_up(argv[2], "cannot be opened");
+        give_up("json_ids", argv[2], "cannot be opened");
     struct weir_detokenizer back;
     weir_detokenizer_init(&back, text, true);
     print_ids(text, file, argv[2], goes_back ? &back : NULL);
