@@ -132,6 +132,10 @@ struct weir_cli_list {
       "DRY: no repetition goes across tokens with TEXT; again for more (newline : \" *)")          \
     X(biases, LIST, "--logit-bias", "ID+X|ID-X", WEIR_CLI_NO_WORDS, 0, 0, WEIR_CLI_WRITERS,        \
       "add X to the logit of token ID, -inf forbids it; again for more")                           \
+    X(grammar, TEXT, "--grammar", "FILE", NULL, 0, 0, WEIR_CLI_WRITERS,                            \
+      "only texts of this grammar, in GBNF")                                                       \
+    X(json_schema, TEXT, "--json-schema", "FILE", NULL, 0, 0, WEIR_CLI_WRITERS,                    \
+      "only JSON that is valid by this schema")                                                    \
     X(stops, LIST, "--stop", "TEXT", WEIR_CLI_NO_WORDS, 0, 0, WEIR_CLI_WRITERS,                    \
       "end before TEXT, which is not printed; again for more")                                     \
     X(seed, COUNT, "--seed", "S", 0, 0, WEIR_CLI_EXACT_MAX, WEIR_CLI_WRITERS,                      \

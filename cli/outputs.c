@@ -128,10 +128,9 @@ static const char *find_input(const struct weir_cli_options *options, const stru
 {
     const struct {
         const char *name, *path;
-    } inputs[] = {{argument, options->argument},
-                  {"--text", options->text},
-                  {"--tokens", options->tokens},
-                  {"--routing", options->routing}};
+    } inputs[] = {{argument, options->argument},   {"--text", options->text},
+                  {"--tokens", options->tokens},   {"--routing", options->routing},
+                  {"--grammar", options->grammar}, {"--json-schema", options->json_schema}};
     struct place input = {.is_there = true};
     struct stat facts;
     for (size_t index = 0; index < WEIR_COUNT(inputs); index++) {

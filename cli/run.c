@@ -214,6 +214,13 @@ static void generate(struct run *run)
         const uint32_t id = weir_sampler_pick(run->sampler, weir_session_logits(run->rig.session));
         if (start_ns == 0)
             start_ns = weir_now_ns();
+        if (id == WEIR_ID_NONE) {
+            const char *why = weir_sampler_why(run->sampler);
+            run->stop = why == NULL ? STOP_END : STOP_FAILED;
+            if (why != NULL)
+                weir_cli_say("%s", why);
+            break;
+        }
         if (!options->ignore_eos && run->tokenizer != NULL &&
             weir_tokenizer_is_end(run->tokenizer, id)) {
             run->stop = STOP_END;
@@ -310,6 +317,8 @@ int weir_cli_run(const struct weir_cli_options *options)
     if (!weir_cli_sampling_read(&run.sampling, options))
         return WEIR_CLI_USAGE;
     int code = find_prompt(&run);
+    if (code == WEIR_CLI_OK && !weir_cli_sampling_plan(&run.sampling, &config))
+        code = WEIR_CLI_FAILURE;
     if (code == WEIR_CLI_OK && options->output != NULL &&
         !weir_cli_tap_open(&run.tap, options->output, &config))
         code = WEIR_CLI_FAILURE;

@@ -1,6 +1,8 @@
 /* sampling.c - the sampler and the stop strings that the options ask for. */
 #include "sampling.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
@@ -54,8 +56,52 @@ bool weir_cli_sampling_read(struct weir_cli_sampling *sampling,
     return false;
 }
 
+static bool read_grammar(struct weir_cli_sampling *sampling, const char *path)
+{
+    char part[4096];
+    ssize_t got = 0;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        weir_cli_say("cannot open %s: %s", path, strerror(errno));
+        return false;
+    }
+    bool ok = true;
+    while (ok && sampling->grammar_text.length <= WEIR_GRAMMAR_BYTES_MAX &&
+           (got = weir_cli_read(fd, part, sizeof(part))) > 0)
+        ok = weir_cli_buffer_append(&sampling->grammar_text, part, (size_t)got);
+    if (ok && got < 0) {
+        weir_cli_say("cannot read %s: %s", path, strerror(errno));
+        ok = false;
+    }
+    close(fd);
+    return ok && weir_cli_buffer_append(&sampling->grammar_text, "", 0);
+}
+
+static const char *grammar_path(const struct weir_cli_options *options)
+{
+    return options->grammar != NULL ? options->grammar : options->json_schema;
+}
+
+bool weir_cli_sampling_plan(struct weir_cli_sampling *sampling, struct weir_config *config)
+{
+    /* The automaton with its states and masks; of a token its bytes in the trie, and what sorts
+     * them. */
+    enum { AUTOMATON_BYTES = 10 << 20, TOKEN_BYTES = 96 };
+    struct weir_model_info info = {0};
+    const char *path = grammar_path(sampling->options);
+    if (path == NULL)
+        return true;
+    if (!read_grammar(sampling, path) || !weir_cli_model_info(&info, config->model_path))
+        return false;
+    config->caller_bytes +=
+        AUTOMATON_BYTES + sampling->grammar_text.capacity + (uint64_t)info.n_vocab * TOKEN_BYTES;
+    return true;
+}
+
 void weir_cli_sampling_free(struct weir_cli_sampling *sampling)
 {
+    weir_grammar_destroy(&sampling->grammar);
+    weir_cli_buffer_free(&sampling->grammar_text);
     weir_stops_destroy(&sampling->stops);
 }
 
@@ -91,7 +137,9 @@ static size_t find_breakers(const struct weir_cli_options *options, weir_tokeniz
 /* Texts mean nothing to a model that has no vocabulary. */
 static bool check_vocabulary(const struct weir_cli_options *options, weir_engine *engine)
 {
-    const char *option = options->stops.count > 0          ? "--stop"
+    const char *option = options->grammar != NULL          ? "--grammar"
+                         : options->json_schema != NULL    ? "--json-schema"
+                         : options->stops.count > 0        ? "--stop"
                          : options->dry_breakers.count > 0 ? "--dry-breaker"
                                                            : NULL;
     if (option == NULL || weir_engine_tokenizer(engine) != NULL)
@@ -101,7 +149,22 @@ static bool check_vocabulary(const struct weir_cli_options *options, weir_engine
     return false;
 }
 
-bool weir_cli_sampler_create(weir_sampler **out, const struct weir_cli_sampling *sampling,
+static bool create_grammar(struct weir_cli_sampling *sampling, weir_tokenizer *tokenizer)
+{
+    const char *path = grammar_path(sampling->options);
+    const struct weir_cli_buffer *text = &sampling->grammar_text;
+    struct weir_err err = {0};
+    if (sampling->options->grammar != NULL)
+        weir_grammar_create(&sampling->grammar, tokenizer, text->bytes, text->length, path, &err);
+    else if (path != NULL)
+        weir_grammar_from_schema(&sampling->grammar, tokenizer, text->bytes, text->length, path,
+                                 &err);
+    if (err.status != WEIR_OK)
+        weir_cli_fail(&err);
+    return err.status == WEIR_OK;
+}
+
+bool weir_cli_sampler_create(weir_sampler **out, struct weir_cli_sampling *sampling,
                              weir_engine *engine)
 {
     const struct weir_cli_options *options = sampling->options;
@@ -109,6 +172,8 @@ bool weir_cli_sampler_create(weir_sampler **out, const struct weir_cli_sampling 
     struct weir_err err = {0};
     uint32_t *breakers = NULL;
     if (!check_vocabulary(options, engine))
+        return false;
+    if (!create_grammar(sampling, tokenizer))
         return false;
     struct weir_sampler_config config = {
         .temperature = (float)options->temperature,
@@ -129,6 +194,7 @@ bool weir_cli_sampler_create(weir_sampler **out, const struct weir_cli_sampling 
         .dry_last = (uint32_t)options->dry_last,
         .biases = sampling->biases,
         .bias_count = options->biases.count,
+        .grammar = sampling->grammar,
         .seed = sampling->seed,
     };
     if (options->dry_multiplier > 0.0) {

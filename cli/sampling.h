@@ -9,14 +9,18 @@ struct weir_cli_sampling {
     uint64_t seed; /* given, or random */
     struct weir_logit_bias biases[WEIR_CLI_LIST_MAX];
     weir_stops *stops; /* of --stop; there also when none is given */
+    struct weir_cli_buffer grammar_text;
+    weir_grammar *grammar; /* of --grammar; NULL: none is given */
 };
 
 /* All that can be read before a model is: false when it is wrong, which has been said. */
 bool weir_cli_sampling_read(struct weir_cli_sampling *sampling,
                             const struct weir_cli_options *options);
+/* Read the grammar, and ask for room under the ceiling for it. False: it has been said. */
+bool weir_cli_sampling_plan(struct weir_cli_sampling *sampling, struct weir_config *config);
 void weir_cli_sampling_free(struct weir_cli_sampling *sampling);
 /* The sampler for this engine's vocabulary. False: it has been said. */
-bool weir_cli_sampler_create(weir_sampler **out, const struct weir_cli_sampling *sampling,
+bool weir_cli_sampler_create(weir_sampler **out, struct weir_cli_sampling *sampling,
                              weir_engine *engine);
 
 #endif

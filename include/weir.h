@@ -363,6 +363,26 @@ WEIR_API enum weir_status weir_session_rewind(weir_session *session, uint32_t po
  * next layer; a session that others keep company at the end of the step. */
 WEIR_API void weir_session_cancel(weir_session *session);
 
+/* ---- grammars ------------------------------------------------------------------------------ */
+
+/* What a text may be, over the bytes of a vocabulary's tokens: a grammar in GBNF, as llama.cpp has
+ * it (its grammars/README.md); rule `root` is the text. Many samplers may use one. End tokens are
+ * allowed where the text may end, and only there; other special tokens never. */
+typedef struct weir_grammar weir_grammar;
+enum { WEIR_GRAMMAR_BYTES_MAX = 1 << 20 /* of its text */ };
+/* Borrows the tokenizer. name is that of the text in messages. Errors: FORMAT (the line, the column
+ * and the rule: also one that begins with itself or never ends), NOMEM. */
+WEIR_API enum weir_status weir_grammar_create(weir_grammar **out, weir_tokenizer *tokenizer,
+                                              const char *text, size_t length, const char *name,
+                                              struct weir_err *err);
+/* The same of JSON values that are valid by a schema (draft 2020-12; docs/formats/grammars.md says
+ * which part of it is built, and in which order properties come). Errors: also UNSUPPORTED (what is
+ * not built, with its line and column). */
+WEIR_API enum weir_status weir_grammar_from_schema(weir_grammar **out, weir_tokenizer *tokenizer,
+                                                   const char *schema, size_t length,
+                                                   const char *name, struct weir_err *err);
+WEIR_API void weir_grammar_destroy(weir_grammar **grammar);
+
 /* ---- sampling ------------------------------------------------------------------------------ */
 
 enum {
@@ -384,6 +404,7 @@ struct weir_logit_bias {
  *   2 of ids that were there lately: repetition penalty (CTRL, arXiv:1909.05858 section 4.1), then
  *     frequency and presence penalty (OpenAI's API reference, "frequency and presence penalties")
  *   3 DRY, "don't repeat yourself" (p-e-w, oobabooga/text-generation-webui pull request 5677)
+ *   . what the grammar does not allow is dropped
  *   4 top-k (arXiv:1805.04833 section 5.4)
  *   5 typical (arXiv:2202.00666 section 4)
  *   6 top-p (arXiv:1904.09751 section 3.1)
@@ -418,6 +439,7 @@ struct weir_sampler_config {
     size_t dry_breaker_count;
     const struct weir_logit_bias *biases; /* [bias_count], of one id the sum */
     size_t bias_count;
+    const weir_grammar *grammar; /* NULL: any text; borrowed, and must live longer */
     uint64_t seed;
 };
 
@@ -429,9 +451,12 @@ WEIR_API enum weir_status weir_sampler_create(weir_sampler **out,
 WEIR_API void weir_sampler_destroy(weir_sampler **sampler);
 /* Tell it an id that the text holds already (the prompt), for penalties and DRY. */
 WEIR_API void weir_sampler_accept(weir_sampler *sampler, uint32_t id);
-/* Choose, and accept what was chosen. Greedy ties go to the smallest id. logits NULL (nothing is
- * evaluated yet): WEIR_ID_NONE. */
+/* Choose, and accept what was chosen. Greedy ties go to the smallest id. WEIR_ID_NONE: logits is
+ * NULL (nothing is evaluated yet); or the grammar's text is whole, or weir_sampler_why() tells what
+ * kept it from going on. */
 WEIR_API uint32_t weir_sampler_pick(weir_sampler *sampler, const float *logits);
+/* Why the last pick found nothing; NULL: nothing went wrong. */
+WEIR_API const char *weir_sampler_why(const weir_sampler *sampler);
 
 enum { WEIR_STOP_MAX = 64, WEIR_STOP_BYTES_MAX = 1024 };
 

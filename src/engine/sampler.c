@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/heap.h"
+#include "engine/constraint.h"
 #include "engine/engine_internal.h"
 #include "engine/ranking.h"
 #include "engine/repeats.h"
@@ -15,6 +16,7 @@ struct weir_sampler {
     struct weir_candidate *candidates; /* [n_vocab] */
     struct weir_logit_bias *biases;    /* [config.bias_count] */
     struct weir_repeats repeats;
+    struct weir_constraint constraint;
 };
 
 static const float xtc_threshold_default = 0.1f;
@@ -130,6 +132,7 @@ enum weir_status weir_sampler_create(weir_sampler **out, const struct weir_sampl
     sampler->config.biases = NULL;
     sampler->config.dry_breakers = NULL;
     WEIR_TRY_GOTO(weir_repeats_init(&sampler->repeats, config, n_vocab, err));
+    WEIR_TRY_GOTO(weir_constraint_init(&sampler->constraint, config->grammar, err));
     *out = sampler;
     return WEIR_OK;
 
@@ -142,6 +145,7 @@ void weir_sampler_destroy(weir_sampler **sampler)
 {
     if (sampler == NULL || *sampler == NULL)
         return;
+    weir_constraint_deinit(&(*sampler)->constraint);
     weir_repeats_deinit(&(*sampler)->repeats);
     weir_heap_free((*sampler)->biases);
     weir_heap_free((*sampler)->candidates);
@@ -197,6 +201,8 @@ uint32_t weir_sampler_pick(weir_sampler *sampler, const float *logits)
     const bool is_greedy = config->temperature == 0.0f;
     uint32_t id = 0;
     weigh(sampler, logits);
+    if (!weir_constraint_apply(&sampler->constraint, sampler->candidates, sampler->n_vocab))
+        return WEIR_ID_NONE;
     /* Only typical and XTC ever drop the best. */
     if (is_greedy && config->typical_p == 0.0f && config->xtc_probability == 0.0f) {
         id = find_best(sampler);
@@ -206,6 +212,15 @@ uint32_t weir_sampler_pick(weir_sampler *sampler, const float *logits)
         id = weir_ranking_draw(&ranking, (double)config->temperature,
                                is_greedy ? 0.0 : weir_random_unit(&sampler->random_state));
     }
+    if (!weir_constraint_accept(&sampler->constraint, id))
+        return WEIR_ID_NONE;
     weir_sampler_accept(sampler, id);
     return id;
+}
+
+const char *weir_sampler_why(const weir_sampler *sampler)
+{
+    if (sampler == NULL || sampler->constraint.why.status == WEIR_OK)
+        return NULL;
+    return sampler->constraint.why.text;
 }

@@ -171,6 +171,7 @@ static void a_missing_argument_is_named(void **state)
     const struct weir_sampler_config choice = {0};
     weir_sampler *sampler = NULL;
     weir_stops *stops = NULL;
+    weir_grammar *grammar = NULL;
     weir_engine *engine = NULL;
     uint64_t device_id;
     uint32_t slice_bytes;
@@ -184,6 +185,9 @@ static void a_missing_argument_is_named(void **state)
     EXPECT_MISSING("config", weir_engine_open(&engine, NULL, &err));
     EXPECT_MISSING("out", weir_sampler_create(NULL, &choice, 9, &err));
     EXPECT_MISSING("config", weir_sampler_create(&sampler, NULL, 9, &err));
+    EXPECT_MISSING("tokenizer", weir_grammar_create(&grammar, NULL, "x", 1, "g", &err));
+    EXPECT_MISSING("text", weir_grammar_create(&grammar, NULL, NULL, 1, "g", &err));
+    EXPECT_MISSING("schema", weir_grammar_from_schema(&grammar, NULL, NULL, 1, "g", &err));
     EXPECT_MISSING("out", weir_stops_create(NULL, NULL, 0, &err));
     EXPECT_MISSING("strings", weir_stops_create(&stops, NULL, 1, &err));
     EXPECT_MISSING("calibration", weir_calibrate(NULL, &no_path, NULL, NULL, &err));
@@ -279,6 +283,8 @@ static void nothing_is_done_for_nobody(void **state)
     weir_decoder_destroy(NULL);
     weir_sampler_destroy(NULL);
     weir_stops_destroy(NULL);
+    weir_grammar_destroy(NULL);
+    assert_null(weir_sampler_why(NULL));
     weir_ids_free(NULL);
     weir_session_cancel(NULL);
     weir_engine_stats_reset(NULL);

@@ -235,6 +235,8 @@ def test_options_are_checked_before_anything_opens(folder):
     for args, words in (
             (["run", "-p", "x", "--ids", "1"], ["-p", "--ids"]), (["run", "--ids", "1 x"], ["--ids", "x"]),
             ([*run, "--dry-base", "2"], ["--dry-base", "--dry-multiplier"]), ([*run, *["--stop", "y"] * 65], ["--stop", "at most 64 times"]),
+            ([*run, "--grammar", "x", "--json-schema", "y"], ["--grammar", "--json-schema"]),
+            ([*run, "--grammar", "x", "--ignore-eos"], ["--grammar", "--ignore-eos"]),
             ([*run, "--dry-breaker", "x"], ["--dry-breaker", "--dry-multiplier"]),
             ([*run, "--xtc-threshold", "0.2"], ["--xtc-threshold", "--xtc-probability"]), (["run", "--ids", ""], ["--ids"]), (["run", "-p", "x", "--trace-events", "9"], ["--trace-events", "--trace"]),
             (["eval"], ["--text", "--tokens"]), (["eval", "--text", "a", "--tokens", "b"], ["--text", "--tokens"]),
@@ -309,6 +311,28 @@ def test_biases_and_penalties_reach_the_sampler():
     for extra in (["--typical", 0.3], ["--xtc-probability", 1, "--xtc-threshold", 0.02]):
         found = the_object("run", DEMO, *PROMPT, "-n", 40, *extra)["ids"]
         check(found != greedy, f"{extra} changes nothing")
+
+
+def test_a_grammar_is_kept(folder):
+    path = os.path.join(folder, "g.gbnf")
+    with open(path, "w") as file:
+        file.write('root ::= "Mr. " [A-Z] [a-z]{2,5} (" " [a-z]{1,8}){3} "."')
+    for seed in range(3):
+        found = the_object("run", DEMO, "-p", "The old man", "--temp", 1, "--seed", seed, "--grammar", path)
+        check(re.fullmatch(r"Mr\. [A-Z][a-z]{2,5}( [a-z]{1,8}){3}\.", found["text"]) and found["stop"] == "end",
+              f"{found['text']!r}, {found['stop']}")
+    with open(path, "w") as file:
+        file.write("root ::= root\n")
+    done = weir("run", DEMO, *PROMPT, "--grammar", path)
+    check(done.returncode == 1 and b"g.gbnf: line 1, column 1: rule root begins with itself" in done.stderr, f"{done.stderr}")
+    with open(path, "w") as file:
+        file.write('{"type": "object",\n "patternProperties": {}}')
+    done = weir("run", DEMO, *PROMPT, "--json-schema", path)
+    check(done.returncode == 1 and b'line 2, column 2: "patternProperties" is not built' in done.stderr, f"{done.stderr}")
+    done = weir("run", DEMO, *PROMPT, "--grammar", "no-such-file")
+    check(done.returncode == 1 and b"no-such-file: No such file" in done.stderr, f"{done.stderr}")
+    done = weir("run", DEMO, *PROMPT, "--grammar", path, "--stats", path)
+    check(done.returncode == 2 and b"--stats" in done.stderr, f"an output that is the grammar: {done.stderr}")
 
 
 def test_ids_are_checked_before_the_load(folder):

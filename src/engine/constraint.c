@@ -1,0 +1,173 @@
+/* constraint.c - the public door to room grammar: grammars over the tokens of a vocabulary. */
+#include "engine/constraint.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/heap.h"
+#include "engine/engine_internal.h"
+
+_Static_assert((int)WEIR_GRAMMAR_BYTES_MAX == (int)WEIR_GRAMMAR_TEXT_MAX, "one limit, two names");
+
+struct weir_grammar {
+    const struct weir_tokenizer *tokenizer; /* borrowed */
+    struct weir_program *program;
+    struct weir_trie *trie;
+};
+
+/* Copies each token's bytes as a text that goes on has them. *bytes_used with bytes NULL: how many
+ * there are. Special tokens are no text. Where a special token makes the next one lose its space,
+ * those of the user are none either: what comes out would not be what the grammar has seen. */
+static void collect_tokens(const struct weir_tokenizer *tokenizer, struct weir_trie_token *tokens,
+                           char *bytes, size_t *bytes_used)
+{
+    const struct weir_vocab *vocab = tokenizer->vocab;
+    *bytes_used = 0;
+    for (uint32_t id = 0; id < vocab->n_vocab; id++) {
+        const bool is_lossy = vocab->add_space_prefix && vocab->types != NULL &&
+                              vocab->types[id] == WEIR_TOKEN_USER_DEFINED;
+        const bool is_end = weir_text_is_end(tokenizer->text, id);
+        const struct weir_bytes piece = weir_text_piece(tokenizer->text, id, false);
+        const size_t length = is_lossy || is_end ? 0 : piece.length;
+        if (bytes != NULL && length > 0)
+            memcpy(bytes + *bytes_used, piece.start, length);
+        if (tokens != NULL)
+            tokens[id] = (struct weir_trie_token){
+                .bytes = bytes + *bytes_used, .length = (uint16_t)length, .is_end = is_end};
+        *bytes_used += length;
+    }
+}
+
+static enum weir_status make_trie(struct weir_trie **out, const struct weir_tokenizer *tokenizer,
+                                  struct weir_err *err)
+{
+    const uint32_t n_vocab = tokenizer->vocab->n_vocab;
+    size_t byte_count = 0;
+    collect_tokens(tokenizer, NULL, NULL, &byte_count);
+    struct weir_trie_token *tokens = weir_heap_array(n_vocab, sizeof(*tokens));
+    char *bytes = weir_heap_alloc(byte_count);
+    enum weir_status status = WEIR_OK;
+    if (tokens == NULL || bytes == NULL) {
+        status = WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for the bytes of %u tokens", n_vocab);
+    } else {
+        collect_tokens(tokenizer, tokens, bytes, &byte_count);
+        status = weir_trie_create(out, tokens, n_vocab, err);
+    }
+    weir_heap_free(tokens);
+    weir_heap_free(bytes);
+    return status;
+}
+
+typedef enum weir_status compile_fn(struct weir_program **out, const char *text, size_t length,
+                                    const char *what, struct weir_err *err);
+
+static enum weir_status create(weir_grammar **out, weir_tokenizer *tokenizer, compile_fn *compile,
+                               const char *text, size_t length, const char *name,
+                               struct weir_err *err)
+{
+    enum weir_status status = WEIR_OK;
+    WEIR_NEED(out, err);
+    WEIR_NEED(tokenizer, err);
+    WEIR_NEED(name, err);
+    weir_grammar *grammar = weir_heap_alloc(sizeof(*grammar));
+    if (grammar == NULL)
+        return WEIR_FAIL(err, WEIR_ERR_NOMEM, "%s: no memory for the grammar", name);
+    grammar->tokenizer = tokenizer;
+    WEIR_TRY_GOTO(compile(&grammar->program, text, length, name, err));
+    WEIR_TRY_GOTO(make_trie(&grammar->trie, tokenizer, err));
+    *out = grammar;
+    return WEIR_OK;
+
+fail:
+    weir_grammar_destroy(&grammar);
+    return status;
+}
+
+enum weir_status weir_grammar_create(weir_grammar **out, weir_tokenizer *tokenizer,
+                                     const char *text, size_t length, const char *name,
+                                     struct weir_err *err)
+{
+    WEIR_NEED(text, err);
+    return create(out, tokenizer, weir_gbnf_compile, text, length, name, err);
+}
+
+enum weir_status weir_grammar_from_schema(weir_grammar **out, weir_tokenizer *tokenizer,
+                                          const char *schema, size_t length, const char *name,
+                                          struct weir_err *err)
+{
+    WEIR_NEED(schema, err);
+    return create(out, tokenizer, weir_schema_compile, schema, length, name, err);
+}
+
+void weir_grammar_destroy(weir_grammar **grammar)
+{
+    if (grammar == NULL || *grammar == NULL)
+        return;
+    weir_program_destroy(&(*grammar)->program);
+    weir_trie_destroy(&(*grammar)->trie);
+    weir_heap_free(*grammar);
+    *grammar = NULL;
+}
+
+/* ---- a sampler's text ---------------------------------------------------------------------- */
+
+enum weir_status weir_constraint_init(struct weir_constraint *constraint,
+                                      const weir_grammar *grammar, struct weir_err *err)
+{
+    *constraint = (struct weir_constraint){.grammar = grammar};
+    if (grammar == NULL)
+        return WEIR_OK;
+    return weir_matcher_create(&constraint->matcher, grammar->program, grammar->trie, err);
+}
+
+void weir_constraint_deinit(struct weir_constraint *constraint)
+{
+    weir_matcher_destroy(&constraint->matcher);
+}
+
+static bool is_allowed(const struct weir_constraint *constraint, uint32_t id)
+{
+    return id < constraint->grammar->trie->n_vocab &&
+           (constraint->mask[id / 32] >> id % 32 & 1) != 0;
+}
+
+bool weir_constraint_apply(struct weir_constraint *constraint, struct weir_candidate *candidates,
+                           uint32_t n_vocab)
+{
+    if (constraint->grammar == NULL)
+        return true;
+    constraint->why = (struct weir_err){0};
+    if (constraint->has_ended ||
+        weir_matcher_mask(constraint->matcher, &constraint->mask, &constraint->why) != WEIR_OK)
+        return false;
+    for (uint32_t id = 0; id < n_vocab; id++)
+        if (!is_allowed(constraint, id))
+            candidates[id].logit = -INFINITY;
+    return true;
+}
+
+bool weir_constraint_accept(struct weir_constraint *constraint, uint32_t id)
+{
+    if (constraint->grammar == NULL)
+        return true;
+    const struct weir_trie *trie = constraint->grammar->trie;
+    /* Nothing was left but what it does not allow. */
+    if (!is_allowed(constraint, id)) {
+        constraint->has_ended = weir_matcher_may_end(constraint->matcher) &&
+                                !weir_matcher_may_go_on(constraint->matcher);
+        if (!constraint->has_ended)
+            WEIR_FAIL(&constraint->why, WEIR_ERR_ARG,
+                      "the grammar allows no token here that has a share: the vocabulary lacks it, "
+                      "or a bias forbids it");
+        return false;
+    }
+    for (uint32_t index = 0; index < trie->end_count; index++)
+        if (trie->end_ids[index] == id) {
+            constraint->has_ended = true;
+            return true;
+        }
+    const struct weir_bytes piece =
+        weir_text_piece(constraint->grammar->tokenizer->text, id, false);
+    return weir_matcher_push(constraint->matcher, piece.start, piece.length, &constraint->why) ==
+           WEIR_OK;
+}

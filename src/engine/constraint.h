@@ -1,0 +1,27 @@
+/* constraint.h - what a grammar leaves of a sampler's candidates. */
+#ifndef WEIR_CONSTRAINT_H
+#define WEIR_CONSTRAINT_H
+
+#include "engine/ranking.h"
+#include "grammar/grammar.h"
+#include "weir.h"
+
+struct weir_constraint {
+    const weir_grammar *grammar; /* borrowed; NULL: everything is allowed */
+    weir_matcher *matcher;
+    const uint32_t *mask; /* of the last apply */
+    bool has_ended;       /* the text is whole: nothing comes any more */
+    struct weir_err why;  /* why the last pick found nothing */
+};
+
+enum weir_status weir_constraint_init(struct weir_constraint *constraint,
+                                      const weir_grammar *grammar, struct weir_err *err);
+void weir_constraint_deinit(struct weir_constraint *constraint);
+/* Logits of what is not allowed become -INFINITY. False: nothing may come, or why says what is
+ * wrong. */
+bool weir_constraint_apply(struct weir_constraint *constraint, struct weir_candidate *candidates,
+                           uint32_t n_vocab);
+/* The text goes on with id. False: it is not allowed (all that is had no share); as above. */
+bool weir_constraint_accept(struct weir_constraint *constraint, uint32_t id);
+
+#endif
