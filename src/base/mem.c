@@ -147,7 +147,9 @@ enum weir_status weir_mem_open_begin(struct weir_mem *mem, struct weir_err *err)
 enum weir_status weir_mem_open(struct weir_mem *mem, struct weir_err *err)
 {
     WEIR_TRY(weir_mem_open_begin(mem, err));
-    const enum weir_status status = weir_mem_open_end(mem, err);
+    enum weir_status status = weir_mem_open_end(mem, err);
+    if (status == WEIR_OK)
+        status = weir_mem_touch_all(mem, err);
     if (status != WEIR_OK)
         weir_mem_close(mem);
     return status;
@@ -217,6 +219,7 @@ bool weir_mem_discard(struct weir_mem *mem, enum weir_mem_use use, void *start, 
     struct weir_mem_region *region = &mem->region[use];
     check_range(mem, use, start, bytes);
     WEIR_ASSERT(bytes <= region->total_bytes - region->absent_bytes);
+    weir_mem_touch_stop(mem); /* or its threads would bring the pages back */
     if (!give_back(start, bytes))
         return false;
     region->absent_bytes += bytes;

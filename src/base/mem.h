@@ -6,7 +6,7 @@
  * Units     bytes.
  * Owns      Every region from weir_mem_open() to weir_mem_close(). Callers borrow.
  * Threads   One thread until sealed; the memory itself is the borrower's business.
- * Errors    WEIR_ERR_NOMEM from weir_mem_open() only.
+ * Errors    WEIR_ERR_NOMEM from opening, and from weir_mem_check() and weir_mem_reach().
  *
  *   weir_mem_init -> PLANNING --weir_mem_open--> OPENING --weir_mem_seal--> SEALED
  */
@@ -64,10 +64,13 @@ enum weir_status weir_mem_reach(struct weir_mem *mem, enum weir_mem_use use, uin
  * WEIR_ERR_NOMEM names the use that did not fit. */
 enum weir_status weir_mem_open(struct weir_mem *mem, struct weir_err *err);
 /* The same in two steps: after begin the memory can be used, while threads of their own fault in
- * what nobody has touched yet; end waits for them, before weir_mem_discard() at the latest. Where
- * end fails mem stays open: borrowers go before it. */
+ * what nobody has touched yet; end waits for all of it but the slots, whose threads go on, only
+ * while nothing else wants their processor, until all has pages or weir_mem_discard() is called.
+ * Where end fails mem stays open: borrowers go before it. */
 enum weir_status weir_mem_open_begin(struct weir_mem *mem, struct weir_err *err);
 enum weir_status weir_mem_open_end(struct weir_mem *mem, struct weir_err *err);
+/* After open_end: NOMEM once the kernel had no pages for the slots. */
+enum weir_status weir_mem_check(const struct weir_mem *mem, struct weir_err *err);
 /* Asserts that all that was planned was handed out. */
 void weir_mem_seal(struct weir_mem *mem);
 /* Give one use's memory back early (the staging buffer after the load). */

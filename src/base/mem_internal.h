@@ -6,10 +6,11 @@
 
 /* Fault the pages in; 0 or an errno. What is in them stays. */
 int weir_mem_touch_range(uint8_t *start, uint64_t bytes);
-/* Threads that fault in all regions but WEIR_MEM_IO, until weir_mem_open_end(), whose error is the
- * first that was met. */
+/* Begin to fault in all regions but WEIR_MEM_IO, with threads. */
 enum weir_status weir_mem_touch_begin(struct weir_mem *mem, struct weir_err *err);
-/* End early; nothing is reported. */
+/* After weir_mem_open_end(): wait for the slots' pages, too. */
+enum weir_status weir_mem_touch_all(struct weir_mem *mem, struct weir_err *err);
+/* End early; what has no pages yet gets them when it is used. Nothing is reported. */
 void weir_mem_touch_stop(struct weir_mem *mem);
 enum weir_status weir_mem_refuse(const struct weir_mem *mem, enum weir_mem_use use, int os_errno,
                                  struct weir_err *err);

@@ -326,7 +326,9 @@ static bool run_step(weir_engine *engine, struct weir_eval *evals, size_t count,
     compose_step(engine, evals, count);
     if (batch->n_run == 0)
         return false;
-    enum weir_status status = reserve_pages(engine, err);
+    enum weir_status status = weir_mem_check(&engine->mem, err);
+    if (status == WEIR_OK)
+        status = reserve_pages(engine, err);
     if (status == WEIR_OK)
         status = forward_step(engine, err);
     if (status == WEIR_ERR_CANCELLED)

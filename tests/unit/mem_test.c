@@ -72,17 +72,22 @@ static void mem_planning_counts_and_maps_nothing(void **state)
     weir_mem_close(&mem);
 }
 
-/* Every page of the range is in memory now. */
-static bool is_resident(uint8_t *start, size_t bytes)
+/* How many pages of the range are in memory now. */
+static size_t count_resident(uint8_t *start, size_t bytes)
 {
     static unsigned char pages[LARGE_BYTES / 4096];
+    size_t count = 0;
     assert_true(bytes <= LARGE_BYTES);
     if (mincore(start, bytes, pages) != 0)
-        return false;
+        return 0;
     for (size_t page = 0; page < bytes / 4096; page++)
-        if ((pages[page] & 1) == 0)
-            return false;
-    return true;
+        count += pages[page] & 1;
+    return count;
+}
+
+static bool is_resident(uint8_t *start, size_t bytes)
+{
+    return count_resident(start, bytes) == bytes / 4096;
 }
 
 static void mem_opening_hands_out_aligned_zeroed_resident_memory(void **state)
@@ -139,14 +144,6 @@ static void mem_discard_gives_back_these_pages_and_no_others(void **state)
         assert_false(weir_mem_discard(&mem, WEIR_MEM_TRUNK, layout.bias, 4096));
     assert_int_equal(weir_mem_reached_bytes(&mem, WEIR_MEM_TRUNK), 12288);
     weir_mem_close(&mem);
-}
-
-static size_t count_resident(uint8_t *start, size_t bytes)
-{
-    size_t count = 0;
-    for (size_t at = 0; at < bytes; at += 4096)
-        count += is_resident(start + at, 4096);
-    return count;
 }
 
 /* A region of which nothing has pages when it is opened. */
@@ -285,36 +282,90 @@ static void mem_can_be_used_while_it_is_touched(void **state)
 {
     (void)state;
     enum { BYTES = LARGE_BYTES, STEP = 1 << 12 };
+    static const enum weir_mem_use uses[] = {WEIR_MEM_TRUNK, WEIR_MEM_SLOTS};
+    for (size_t i = 0; i < WEIR_COUNT(uses); i++) {
+        struct weir_mem mem;
+        weir_mem_init(&mem);
+        weir_mem_alloc(&mem, uses[i], BYTES, 64);
+        assert_int_equal(weir_mem_open_begin(&mem, NULL), WEIR_OK);
+        uint8_t *memory = weir_mem_alloc(&mem, uses[i], BYTES, 64);
+        for (size_t at = 0; at < BYTES; at += 8 * STEP)
+            memory[at] = (uint8_t)(at / STEP + 1);
+        assert_int_equal(weir_mem_open_end(&mem, NULL), WEIR_OK);
+        assert_true(uses[i] == WEIR_MEM_SLOTS || is_resident(memory, BYTES));
+        assert_int_equal(weir_mem_touch_all(&mem, NULL), WEIR_OK);
+        for (size_t at = 0; at < BYTES; at += 8 * STEP)
+            assert_int_equal(memory[at], (uint8_t)(at / STEP + 1));
+        assert_true(is_resident(memory, BYTES));
+        weir_mem_close(&mem);
+    }
+}
+
+/* Slots get their pages after the opening, without anybody who asks. */
+static void mem_slots_get_their_pages_later(void **state)
+{
+    (void)state;
+    enum { BYTES = LARGE_BYTES };
     struct weir_mem mem;
     weir_mem_init(&mem);
     weir_mem_alloc(&mem, WEIR_MEM_SLOTS, BYTES, 64);
     assert_int_equal(weir_mem_open_begin(&mem, NULL), WEIR_OK);
     uint8_t *slots = weir_mem_alloc(&mem, WEIR_MEM_SLOTS, BYTES, 64);
-    for (size_t at = 0; at < BYTES; at += 8 * STEP)
-        slots[at] = (uint8_t)(at / STEP + 1);
     assert_int_equal(weir_mem_open_end(&mem, NULL), WEIR_OK);
-    for (size_t at = 0; at < BYTES; at += 8 * STEP)
-        assert_int_equal(slots[at], (uint8_t)(at / STEP + 1));
+    for (int wait = 0; wait < 3000 && !is_resident(slots, BYTES); wait++)
+        usleep(10000);
+    assert_true(is_resident(slots, BYTES));
+    assert_int_equal(weir_mem_check(&mem, NULL), WEIR_OK);
+    weir_mem_close(&mem);
+}
+
+/* What is given back while threads still fault pages in stays away. */
+static void mem_given_back_early_stays_away(void **state)
+{
+    (void)state;
+    enum { BYTES = LARGE_BYTES };
+    struct weir_mem mem;
+    weir_mem_init(&mem);
+    weir_mem_alloc(&mem, WEIR_MEM_SLOTS, BYTES, 64);
+    assert_int_equal(weir_mem_open_begin(&mem, NULL), WEIR_OK);
+    uint8_t *slots = weir_mem_alloc(&mem, WEIR_MEM_SLOTS, BYTES, 64);
+    assert_int_equal(weir_mem_open_end(&mem, NULL), WEIR_OK);
+    weir_mem_seal(&mem);
+    assert_true(weir_mem_discard(&mem, WEIR_MEM_SLOTS, slots, BYTES));
+    usleep(50000);
+    assert_int_equal(count_resident(slots, BYTES), 0);
+    assert_true(weir_mem_restore(&mem, WEIR_MEM_SLOTS, slots, BYTES));
     assert_true(is_resident(slots, BYTES));
     weir_mem_close(&mem);
 }
 
-/* Pages that the kernel does not give are an error that names what they were for. */
+/* Pages that the kernel does not give are an error that names what they were for: of slots when
+ * they are asked about, of all else at the end of opening. */
 static void mem_says_what_could_not_be_touched(void **state)
 {
     (void)state;
-    struct weir_err err = {0};
-    struct weir_mem mem;
-    weir_mem_init(&mem);
-    weir_mem_alloc(&mem, WEIR_MEM_SLOTS, SLOT_BYTES, 64);
-    void *gone = mmap(NULL, SLOT_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    assert_ptr_not_equal(gone, MAP_FAILED);
-    assert_int_equal(munmap(gone, SLOT_BYTES), 0);
-    mem.region[WEIR_MEM_SLOTS].start = gone;
-    assert_int_equal(weir_mem_touch_begin(&mem, &err), WEIR_OK);
-    assert_int_equal(weir_mem_open_end(&mem, &err), WEIR_ERR_NOMEM);
-    assert_non_null(strstr(err.text, "no memory for expert slots (5.00 MiB): "));
-    weir_mem_close(&mem);
+    static const enum weir_mem_use uses[] = {WEIR_MEM_KV, WEIR_MEM_SLOTS};
+    static const char *const texts[] = {"no memory for KV cache (5.00 MiB): ",
+                                        "no memory for expert slots (5.00 MiB): "};
+    for (size_t i = 0; i < WEIR_COUNT(uses); i++) {
+        struct weir_err err = {0};
+        struct weir_mem mem;
+        weir_mem_init(&mem);
+        weir_mem_alloc(&mem, uses[i], SLOT_BYTES, 64);
+        void *gone = mmap(NULL, SLOT_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        assert_ptr_not_equal(gone, MAP_FAILED);
+        assert_int_equal(munmap(gone, SLOT_BYTES), 0);
+        mem.region[uses[i]].start = gone;
+        assert_int_equal(weir_mem_touch_begin(&mem, &err), WEIR_OK);
+        enum weir_status status = weir_mem_open_end(&mem, &err);
+        for (int wait = 0; wait < 3000 && status == WEIR_OK; wait++) {
+            usleep(10000);
+            status = weir_mem_check(&mem, &err);
+        }
+        assert_int_equal(status, WEIR_ERR_NOMEM);
+        assert_non_null(strstr(err.text, texts[i]));
+        weir_mem_close(&mem);
+    }
 }
 
 static void mem_open_survives_each_failed_mapping(void **state)
@@ -440,6 +491,8 @@ int main(void)
         cmocka_unit_test(mem_is_reached_bit_by_bit),
         cmocka_unit_test(mem_open_names_the_use_that_did_not_fit),
         cmocka_unit_test(mem_can_be_used_while_it_is_touched),
+        cmocka_unit_test(mem_slots_get_their_pages_later),
+        cmocka_unit_test(mem_given_back_early_stays_away),
         cmocka_unit_test(mem_says_what_could_not_be_touched),
         cmocka_unit_test(mem_open_survives_each_failed_mapping),
         cmocka_unit_test(mem_asserts_when_plan_and_use_disagree),
