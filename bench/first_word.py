@@ -24,7 +24,7 @@ SLACK_S = 0.3
 
 
 def disk_speed(model):
-    found = weir_json("calibrate", model, "--quick")["results"][0]
+    found = weir_json("calibrate", model)["results"][0]
     cells = {cell["in_flight_bytes"]: cell["bytes_per_s"] for cell in found["cells"]}
     return cells[found["io_budget_bytes"]]
 

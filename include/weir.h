@@ -97,6 +97,11 @@ typedef void weir_notice_fn(void *user, const char *text);
 
 struct weir_bench_config; /* for the programs that measure weir: not installed */
 
+/* An expert and the layer that it is of. */
+struct weir_expert {
+    uint32_t layer, expert;
+};
+
 /* Zero means "choose for me" everywhere. */
 struct weir_config {
     const char *model_path;
@@ -114,7 +119,12 @@ struct weir_config {
     uint64_t io_budget_bytes; /* bytes of reads in flight (see weir_calibrate); 0: 32 MiB */
     uint32_t timeline_events; /* room for a timeline: what is recorded; 0: nothing is */
     bool kv_f32;              /* keep K and V as f32: twice the memory, for comparing with judges */
-    const char *isa;          /* at most this level, named as in struct weir_mode; NULL: best */
+    /* Copied: experts to fill empty slots with while the device is idle, the first of them first.
+     * What an earlier run kept (weir_engine_kept_experts) is a good list; what this model has not,
+     * or what needs no filling, is passed over. */
+    const struct weir_expert *warm_up;
+    uint32_t warm_up_count;
+    const char *isa; /* at most this level, named as in struct weir_mode; NULL: best */
     weir_progress_fn *progress;
     void *progress_user;
     weir_notice_fn *notice;
@@ -240,6 +250,10 @@ struct weir_mode {
 
 WEIR_API const struct weir_plan *weir_engine_plan(const weir_engine *engine);
 WEIR_API const struct weir_model_info *weir_engine_model(const weir_engine *engine);
+/* The experts that are in slots now, those that would lose theirs last first: at most count of them
+ * into experts. Returns how many; 0 also while a call to this engine runs. */
+WEIR_API uint32_t weir_engine_kept_experts(weir_engine *engine, struct weir_expert *experts,
+                                           uint32_t count);
 WEIR_API const struct weir_mode *weir_engine_mode(const weir_engine *engine);
 
 /* ---- text ---------------------------------------------------------------------------------- */
@@ -492,6 +506,7 @@ struct weir_stats {
     uint64_t ahead_reads;          /* of expert_reads: before their layer asked for them */
     uint64_t ahead_hits;           /* of those, there in time, and used */
     uint64_t ahead_late;           /* used too, but still on their way */
+    uint64_t warm_up_reads;        /* of expert_reads: to fill empty slots */
     uint64_t ahead_wasted_bytes;   /* read for experts that were not used then */
     uint64_t guessed,
         guessed_right; /* experts that single tokens used after a guess; in the guess */

@@ -303,6 +303,7 @@ enum weir_status weir_engine_open(weir_engine **out, const struct weir_config *c
     WEIR_TRY_GOTO(weir_state_populate_first(engine->state, err));
     furnish_lookahead(engine, config);
     WEIR_TRY_GOTO(open_guard(engine, config, err));
+    WEIR_TRY_GOTO(weir_engine_begin_warm_up(engine, config, err));
     weir_engine_stats_reset(engine);
     *out = engine;
     return WEIR_OK;
@@ -352,6 +353,7 @@ enum weir_status weir_engine_close(weir_engine **engine)
     else
         weir_mem_leave(&closing->mem);
     weir_blueprint_close(&closing->blueprint);
+    weir_heap_free(closing->warm_up);
     weir_heap_free(closing);
     *engine = NULL;
     return WEIR_OK;
@@ -413,6 +415,7 @@ void weir_engine_stats_get(const weir_engine *engine, struct weir_stats *stats)
         .ahead_reads = store.ahead_reads,
         .ahead_hits = store.ahead_hits,
         .ahead_late = store.ahead_late,
+        .warm_up_reads = store.warm_up_reads,
         .ahead_wasted_bytes = store.ahead_wasted_bytes,
     };
     weir_forward_recall_get(engine->forward, &stats->guessed, &stats->guessed_right);

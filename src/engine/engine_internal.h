@@ -161,8 +161,9 @@ struct weir_engine {
     weir_pool *pool;
     weir_timeline *timeline; /* in mem; NULL: nothing is recorded */
     weir_io *io;
-    weir_io *row_io;   /* of rows of tables; NULL: they are in memory */
-    weir_store *store; /* NULL: a model without experts */
+    weir_io *row_io;                  /* of rows of tables; NULL: they are in memory */
+    weir_store *store;                /* NULL: a model without experts */
+    struct weir_record_name *warm_up; /* the store's, on the heap; NULL: none */
     weir_forward *forward;
     struct weir_guard guard;
     weir_state *state;
@@ -191,6 +192,9 @@ void weir_engine_leave(struct weir_engine *engine);
 enum weir_status weir_engine_room_for_pages(struct weir_engine *engine, uint32_t page_count,
                                             struct weir_err *err);
 enum weir_status weir_engine_room_for_session(struct weir_engine *engine, struct weir_err *err);
+/* Hand the store the config's list of experts to fill empty slots with. ARG, NOMEM. */
+enum weir_status weir_engine_begin_warm_up(struct weir_engine *engine,
+                                           const struct weir_config *config, struct weir_err *err);
 /* A text has ended: slots take back what its pages had. */
 void weir_engine_slots_return(struct weir_engine *engine);
 

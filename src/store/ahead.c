@@ -6,7 +6,8 @@
  * being read), or the read was wasted.
  *
  * I1  ahead.slots lists each slot that look-ahead keeps, once: those with is_ahead, whose layer's
- *     step has not begun, and those without, which were abandoned while a read was in flight.
+ *     step has not begun, and those without, into which a read is in flight that nobody waits for:
+ *     it was abandoned, or is a warm-up's.
  * I2  Look-ahead leaves enough slots of each set for a step of any of its layers.
  * I3  The hint is records of one layer; those before `next` were looked at. */
 #include <math.h>
@@ -20,6 +21,11 @@ static uint64_t submitted_bytes(struct weir_store *store, uint32_t slot)
     for (uint32_t slice = 0; slice < store->slots[slot].submitted; slice++)
         bytes += weir_store_superset(&layer->config.slice[slice], store->slots[slot].record).bytes;
     return bytes;
+}
+
+static uint32_t slice_count_of(const struct weir_store *store, uint32_t slot)
+{
+    return store->layers[store->slots[slot].layer].config.slice_count;
 }
 
 static bool is_listed(const struct weir_ahead *ahead, uint32_t slot)
@@ -40,17 +46,25 @@ static void unlist(struct weir_ahead *ahead, uint32_t slot)
         ahead->slots[at] = ahead->slots[at + 1];
 }
 
-void weir_store_promote(struct weir_store *store, uint32_t slot)
+/* The step wants what look-ahead has read, or is reading. */
+static void count_use(struct weir_store *store, uint32_t slot)
 {
-    struct weir_slot *at = &store->slots[slot];
-    if (!is_listed(&store->ahead, slot))
-        return;
+    const struct weir_slot *at = &store->slots[slot];
     if (!at->is_ahead) /* it was counted as wasted when it was abandoned */
         store->stats.ahead_wasted_bytes -= submitted_bytes(store, slot);
     if (weir_store_slot_is_whole(store, slot))
         store->stats.ahead_hits++;
     else if (at->submitted > 0)
         store->stats.ahead_late++;
+}
+
+void weir_store_promote(struct weir_store *store, uint32_t slot)
+{
+    struct weir_slot *at = &store->slots[slot];
+    if (!is_listed(&store->ahead, slot))
+        return;
+    if (at->class != WEIR_READ_WARM_UP)
+        count_use(store, slot);
     at->is_ahead = false;
     at->class = WEIR_READ_PROMOTED;
     unlist(&store->ahead, slot);
@@ -135,14 +149,27 @@ uint32_t weir_store_ahead_held(const struct weir_store *store, uint32_t set)
     return held;
 }
 
+bool weir_store_may_keep(const struct weir_store *store, uint32_t set)
+{
+    const uint32_t held = weir_store_ahead_held(store, set);
+    return store->cache.set_live[set] > held + store->step_max; /* keeps I2 */
+}
+
+void weir_store_keep_reading(struct weir_store *store, uint32_t slot)
+{
+    store->ahead.slots[store->ahead.slot_count++] = slot;
+    (void)weir_store_submit(store, slot, slice_count_of(store, slot), UINT64_MAX);
+    if (store->slots[slot].submitted == 0)
+        free_slot(store, slot);
+}
+
 /* Begin to read a record of the hint. False when look-ahead may have no slot for it. */
 static bool start_ahead(struct weir_store *store, uint32_t record)
 {
     struct weir_ahead *ahead = &store->ahead;
     struct weir_layer_state *layer = &store->layers[ahead->layer];
-    const uint32_t set = store->cache.layers[ahead->layer].set;
-    if (store->cache.set_live[set] <= weir_store_ahead_held(store, set) + store->step_max)
-        return false; /* keeps I2 */
+    if (!weir_store_may_keep(store, store->cache.layers[ahead->layer].set))
+        return false;
     const uint32_t slot = weir_store_take_slot(store, layer, record, WEIR_READ_AHEAD);
     if (slot == WEIR_NO_SLOT)
         return false;
@@ -164,11 +191,6 @@ static uint64_t ahead_budget_bytes(const struct weir_store *store)
             weir_max(slice_bytes, weir_store_superset(&layer->config.slice[slice], 0).bytes);
     const uint64_t wanted_bytes = weir_max(slice_bytes, WEIR_STORE_AHEAD_BYTES);
     return weir_min(store->budget_bytes, wanted_bytes);
-}
-
-static uint32_t slice_count_of(const struct weir_store *store, uint32_t slot)
-{
-    return store->layers[store->slots[slot].layer].config.slice_count;
 }
 
 /* The first slot with slices of a read ahead that were not submitted, or WEIR_NO_SLOT. */
@@ -225,6 +247,8 @@ static void submit_hinted(struct weir_store *store)
 void weir_store_submit_ahead(struct weir_store *store)
 {
     submit_hinted(store);
+    if (store->in_flight_bytes == 0)
+        weir_store_submit_warm_up(store);
     weir_io_flush(store->io);
 }
 

@@ -11,10 +11,9 @@
 #endif
 
 static const char *const class_names[] = {
-    [WEIR_READ_DEMAND] = "demand",
-    [WEIR_READ_FILL] = "fill",
-    [WEIR_READ_AHEAD] = "look-ahead",
-    [WEIR_READ_PROMOTED] = "promoted",
+    [WEIR_READ_DEMAND] = "demand",    [WEIR_READ_FILL] = "fill",
+    [WEIR_READ_AHEAD] = "look-ahead", [WEIR_READ_PROMOTED] = "promoted",
+    [WEIR_READ_WARM_UP] = "warm-up",
 };
 
 struct weir_layer_state *weir_store_layer_of(struct weir_store *store, uint32_t slot)
@@ -115,10 +114,10 @@ bool weir_store_start_read(struct weir_store *store, struct weir_layer_state *la
 static void count_read(struct weir_store *store, const struct weir_slot *slot)
 {
     store->stats.reads++;
-    if (slot->is_ahead) {
-        store->stats.ahead_reads++;
+    store->stats.ahead_reads += slot->is_ahead;
+    store->stats.warm_up_reads += slot->class == WEIR_READ_WARM_UP;
+    if (slot->is_ahead || slot->class == WEIR_READ_WARM_UP)
         return;
-    }
     const uint32_t count = ++store->step.read_count[slot->record];
     store->stats.step_reads_max = weir_max(store->stats.step_reads_max, count);
 }

@@ -20,7 +20,8 @@
  *
  * A read is submitted to the device when the bytes in flight stay within a budget. Reads that the
  * running step waits for go first (demand). Reads on a hint (ahead) go when no demand is left to
- * submit; one that the step turns out to need counts as demand from then on (promoted). A record's
+ * submit; one that the step turns out to need counts as demand from then on (promoted). Last come
+ * those that fill empty slots (warm-up), one record at a time. A record's
  * first slices are its head, the others its tail: a step's heads go before its tails.
  *
  *   EMPTY --begin (miss) or hint--> READING --head arrives--> READY --next--> LEASED
@@ -80,6 +81,11 @@ struct weir_store_config {
     bool forgets;       /* a step's records lose their slots when it ends */
 };
 
+/* A record and its layer. */
+struct weir_record_name {
+    uint32_t layer, record;
+};
+
 /* Where a lease's bytes are. */
 enum weir_lease_place { WEIR_PLACE_MEMORY, WEIR_PLACE_COUNT };
 
@@ -104,6 +110,7 @@ struct weir_store_stats {
     uint64_t ahead_hits;         /* of those: whole when their layer's step began, and used by it */
     uint64_t ahead_late;         /* of those: used by it, but still being read (promoted) */
     uint64_t ahead_wasted_bytes; /* of read_bytes: read ahead and not used by that step */
+    uint64_t warm_up_reads;      /* of reads: by the warm-up */
     uint64_t retired_slots;      /* without memory now; a reset keeps these two */
     uint64_t retired_bytes;
     uint64_t shrunk_slots; /* slots that weir_store_shrink() gave back */
@@ -194,6 +201,15 @@ void weir_store_poll(weir_store *store);
 typedef bool weir_store_progress_fn(void *user, uint64_t done_bytes, uint64_t total_bytes);
 enum weir_status weir_store_fill(weir_store *store, weir_store_progress_fn *progress, void *user,
                                  struct weir_err *err);
+
+/* From now on, whenever the device has nothing to do, read the first of these records that has no
+ * slot into an empty one, until no slot is empty or none of these is left. It takes nobody's slot,
+ * and at most one record is under way that nobody waits for. records [count]: distinct, borrowed
+ * until destroy. A record that this store does not have is passed over. */
+void weir_store_warm_up(weir_store *store, const struct weir_record_name *records, uint32_t count);
+/* The records that have a slot and are whole, those that would give it up last first. At most count
+ * into records; returns how many. */
+uint32_t weir_store_kept(weir_store *store, struct weir_record_name *records, uint32_t count);
 
 /* Between steps, mem SEALED: retire slots, the least valuable first, until at least this many bytes
  * are with the kernel; never so many that a step could not run. Returns how many: fewer when no

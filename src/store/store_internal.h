@@ -18,6 +18,7 @@ enum weir_read_class {
     WEIR_READ_FILL,
     WEIR_READ_AHEAD,
     WEIR_READ_PROMOTED, /* the rest of a record read ahead, once its step wants it */
+    WEIR_READ_WARM_UP,
 };
 
 struct weir_slot {
@@ -67,6 +68,12 @@ struct weir_pace {
     double bytes_per_ns; /* that arrive while a demand is pending */
 };
 
+/* Records that are read into empty slots while the device has nothing else to do (warm_up.c). */
+struct weir_warm_up {
+    const struct weir_record_name *records; /* [count], borrowed */
+    uint32_t count, next;
+};
+
 /* The hint, and the slots that look-ahead keeps for records of this hint and of earlier ones. */
 struct weir_ahead {
     uint32_t layer;
@@ -74,7 +81,7 @@ struct weir_ahead {
     uint32_t count, next;
     double left_bytes; /* of records that may still be begun before the next step begins */
     bool is_sure;      /* nearly all of the records will be needed */
-    uint32_t *slots;   /* [slot_count] is_ahead, or abandoned with a read in flight */
+    uint32_t *slots;   /* [slot_count] is_ahead, or a read in flight that nobody waits for */
     uint32_t slot_count;
 };
 
@@ -111,6 +118,7 @@ struct weir_store {
     struct weir_pace pace;
     struct weir_ahead ahead;
     struct weir_worth worth;
+    struct weir_warm_up warm_up;
     struct weir_store_stats stats;
 };
 
@@ -171,6 +179,13 @@ uint32_t weir_worth_cut(struct weir_store *store, uint32_t layer, const uint32_t
 void weir_worth_learn(struct weir_store *store);
 /* A slice has arrived. False when look-ahead does not keep the slot. */
 bool weir_store_arrived_ahead(struct weir_store *store, uint32_t slot);
+/* Keep a slot for a read that nobody waits for, which is submitted now; when it has arrived the
+ * record may stay, and anybody may have the slot. */
+void weir_store_keep_reading(struct weir_store *store, uint32_t slot);
+/* The device has nothing to do: read the next record of the warm-up (warm_up.c). */
+void weir_store_submit_warm_up(struct weir_store *store);
+/* Look-ahead may keep one more slot of the set. */
+bool weir_store_may_keep(const struct weir_store *store, uint32_t set);
 /* Slots of the set that look-ahead keeps. */
 uint32_t weir_store_ahead_held(const struct weir_store *store, uint32_t set);
 

@@ -1,5 +1,5 @@
 /* store_ahead_test.c - heads before tails, and reads ahead: right guesses are hits, wrong ones are
- * waste, and neither changes what a lease holds. */
+ * waste; empty slots are filled; and none of it changes what a lease holds. */
 #include "store/store_internal.h"
 
 #include <jansson.h>
@@ -112,6 +112,38 @@ static void reads_ahead_never_change_a_lease(void **state)
         }
 }
 
+/* All records of the toy, in any order. */
+static uint32_t list_all(struct toy *toy, struct weir_record_name *names)
+{
+    uint32_t count = 0;
+    for (uint32_t layer = 0; layer < LAYERS; layer++)
+        for (uint32_t record = 0; record < toy->layers[layer].record_count; record++) {
+            const uint32_t at = draw(toy, 0, count);
+            names[count++] = names[at];
+            names[at] = (struct weir_record_name){layer, record};
+        }
+    return count;
+}
+
+static void a_warm_up_never_changes_a_lease(void **state)
+{
+    (void)state;
+    for (size_t variant = 0; variant < WEIR_COUNT(variants); variant++)
+        for (uint64_t seed = 1; seed <= 6; seed++) {
+            struct weir_record_name names[LAYERS * RECORDS_MAX + 1];
+            struct toy toy;
+            struct weir_store_stats stats;
+            open_with_heads(&toy, &variants[variant], seed);
+            weir_store_warm_up(toy.store, names, list_all(&toy, names));
+            run_steps(&toy, false);
+            weir_store_stats_get(toy.store, &stats);
+            assert_int_equal(stats.step_reads_max, 1);
+            assert_true(stats.ahead_hits + stats.ahead_late <= stats.ahead_reads);
+            assert_true(stats.ahead_wasted_bytes < stats.read_bytes);
+            close_toy(&toy);
+        }
+}
+
 static void failed_reads_ahead_are_forgotten(void **state)
 {
     (void)state;
@@ -120,7 +152,10 @@ static void failed_reads_ahead_are_forgotten(void **state)
         const struct weir_io_config config = {
             .kind = WEIR_IO_FAKE,
             .fake = {.seed = seed, .latency_ns_max = 20000, .error_rate = 0.05}};
+        struct weir_record_name names[LAYERS * RECORDS_MAX + 1];
         open_with_heads(&toy, &config, seed);
+        if (seed % 2 == 0)
+            weir_store_warm_up(toy.store, names, list_all(&toy, names));
         run_steps(&toy, true);
         close_toy(&toy);
     }
@@ -182,6 +217,67 @@ static void a_right_guess_is_a_hit_and_a_wrong_one_is_waste(void **state)
     assert_true(run_step(&toy, 1, expected, 2, NULL, 0));
     weir_store_stats_get(toy.store, &stats);
     assert_int_equal(stats.reads, 3);
+    close_toy(&toy);
+}
+
+/* Poll until a warm-up has nothing more to read. */
+static void warm_up(struct toy *toy)
+{
+    for (int poll = 0; poll < 100; poll++)
+        wait_for_reads(toy);
+}
+
+static void a_warm_up_fills_empty_slots_in_order_and_takes_no_others(void **state)
+{
+    struct toy toy;
+    struct weir_store_stats stats;
+    const uint32_t used[] = {0, 1};
+    struct weir_record_name kept[16];
+    /* The toy's layers share 12 slots. What is not there is passed over. */
+    static const struct weir_record_name names[] = {{1, 7}, {2, 3}, {0, 0}, {9, 0}, {1, 99}, {2, 4},
+                                                    {1, 0}, {1, 1}, {1, 2}, {1, 3}, {1, 4},  {1, 5},
+                                                    {2, 0}, {2, 1}, {2, 2}, {2, 5}, {2, 6}};
+    (void)state;
+    open_plain(&toy);
+    assert_true(run_step(&toy, 0, used, 2, NULL, 0));
+    weir_store_warm_up(toy.store, names, WEIR_COUNT(names));
+    warm_up(&toy);
+    weir_store_stats_get(toy.store, &stats);
+    assert_int_equal(stats.warm_up_reads, 10); /* of 12 slots a step has taken two */
+    assert_int_equal(stats.reads, 12);
+    for (size_t index = 0; index < WEIR_COUNT(names); index++)
+        if (index != 3 && index != 4)
+            assert_int_equal(weir_cache_find(&toy.store->cache, names[index].layer,
+                                             names[index].record) != WEIR_NO_SLOT,
+                             index < 13);
+    assert_int_equal(weir_store_kept(toy.store, kept, WEIR_COUNT(kept)), 12);
+    for (uint32_t index = 0; index < 2; index++) { /* those that were used would go last */
+        assert_int_equal(kept[index].layer, 0);
+        assert_true(kept[index].record <= 1);
+    }
+    assert_true(run_step(&toy, 1, used, 2, NULL, 0));
+    weir_store_stats_get(toy.store, &stats);
+    assert_int_equal(stats.hits, 2);
+    assert_int_equal(stats.ahead_reads + stats.ahead_hits + stats.ahead_late, 0);
+    assert_int_equal(stats.ahead_wasted_bytes, 0);
+    close_toy(&toy);
+}
+
+static void a_step_takes_over_what_a_warm_up_reads(void **state)
+{
+    struct toy toy;
+    struct weir_store_stats stats;
+    const uint32_t used[] = {7, 6};
+    static const struct weir_record_name names[] = {{1, 7}};
+    (void)state;
+    open_plain(&toy);
+    weir_store_warm_up(toy.store, names, WEIR_COUNT(names));
+    weir_store_poll(toy.store); /* submits it */
+    assert_true(run_step(&toy, 1, used, 2, NULL, 0));
+    weir_store_stats_get(toy.store, &stats);
+    assert_int_equal(stats.warm_up_reads, 1);
+    assert_int_equal(stats.reads, 2);
+    assert_int_equal(stats.ahead_wasted_bytes, 0);
     close_toy(&toy);
 }
 
@@ -424,6 +520,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_ahead_never_change_a_lease),
         cmocka_unit_test(each_read_is_on_the_timeline_with_its_class),
+        cmocka_unit_test(a_warm_up_never_changes_a_lease),
+        cmocka_unit_test(a_warm_up_fills_empty_slots_in_order_and_takes_no_others),
+        cmocka_unit_test(a_step_takes_over_what_a_warm_up_reads),
         cmocka_unit_test(failed_reads_ahead_are_forgotten),
         cmocka_unit_test(a_right_guess_is_a_hit_and_a_wrong_one_is_waste),
         cmocka_unit_test(guesses_stay_until_their_layers_step),
