@@ -51,6 +51,9 @@ int weir_cli_misuse(const char *command, const char *format, ...) WEIR_PRINTF(2,
 /* Say why it failed; a stop that was asked for is only called "stopped". Returns FAILURE. */
 int weir_cli_fail(const struct weir_err *err);
 
+/* Columns of the terminal that the file is; 80 when it is none or does not say. */
+size_t weir_cli_columns(FILE *file);
+
 /* From here on SIGINT and SIGTERM ask for a stop (a second one kills), and a closed pipe is an
  * error of write. */
 void weir_cli_signals_catch(void);

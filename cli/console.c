@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/utf8.h"
@@ -57,6 +58,15 @@ int weir_cli_fail(const struct weir_err *err)
     else
         weir_cli_say("%s", err->text[0] == '\0' ? "failed without a reason" : err->text);
     return WEIR_CLI_FAILURE;
+}
+
+size_t weir_cli_columns(FILE *file)
+{
+    enum { USUAL = 80 };
+    struct winsize size = {0};
+    if (ioctl(fileno(file), TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
+        return USUAL;
+    return size.ws_col;
 }
 
 /* ---- signals ------------------------------------------------------------------------------- */

@@ -64,7 +64,7 @@ static const struct weir_cli_command commands[] = {
      "  The trace goes to -o FILE, one line a token, of the prompt and of what is generated; the\n"
      "  last token generated is not computed, so it has no line. docs/formats/trace.md\n",
      "  weir trace record model.gguf -p \"Once upon a time\" -o story.trace\n"
-     "  weir trace record model.gguf --expert-share 0.2 -n 500 -o long.trace < prompt.txt\n"},
+     "  weir trace record model.gguf --expert-share 0.2 -n 500 -o long.trace -f in.txt\n"},
     {"trace replay", WEIR_CLI_REPLAY, weir_cli_trace_replay, "FILE",
      "hit rates of the policies over a trace",
      "  Every policy decides as it would in an engine. The prompt and the first third of the\n"
@@ -81,19 +81,23 @@ static const struct weir_cli_command commands[] = {
      "  weir trace show story.trace -o story.svg --policy lru --fraction 0.1\n"},
 };
 
+static void print_command(FILE *file, const struct weir_cli_command *command)
+{
+    char name[48];
+    snprintf(name, sizeof(name), "weir %s %s", command->name, command->argument);
+    weir_cli_print_entry(file, 2, name, command->summary);
+}
+
 static void print_overview(FILE *file)
 {
     fprintf(file, "weir %s runs Mixture-of-Experts models larger than memory.\n\nCommands\n",
             WEIR_VERSION);
     for (size_t index = 0; index < WEIR_COUNT(commands); index++)
-        fprintf(file, "  weir %-12s %-7s %s\n", commands[index].name, commands[index].argument,
-                commands[index].summary);
-    fprintf(file,
-            "\nExamples\n"
-            "  weir run model.gguf -p \"Once upon a time\"\n"
-            "  weir plan model.gguf --mem 3G\n"
-            "\nweir help COMMAND lists a command's options; weir --version prints %s.\n",
-            WEIR_VERSION);
+        print_command(file, &commands[index]);
+    fprintf(file, "\nExamples\n"
+                  "  weir run model.gguf -p \"Once upon a time\"\n"
+                  "  weir plan model.gguf --mem 3G\n"
+                  "\nweir help COMMAND lists its options, weir help COMMAND all every one.\n");
 }
 
 /* Whether word is the first of the two words of some command's name. */
@@ -117,8 +121,7 @@ static void print_group(const char *group)
             if (strncmp(command->name, group, length) != 0 || command->name[length] != ' ')
                 continue;
             if (part == 0)
-                printf("  weir %-12s %-7s %s\n", command->name, command->argument,
-                       command->summary);
+                print_command(stdout, command);
             else
                 printf("%s", command->examples);
         }
@@ -145,6 +148,11 @@ static const struct weir_cli_command *find_command(int count, char **words, int 
 
 static int refuse_command(const char *name)
 {
+    const char *ours = weir_cli_command_habit(name);
+    for (size_t index = 0; ours != NULL && index < WEIR_COUNT(commands); index++)
+        if (strcmp(commands[index].name, ours) == 0)
+            return weir_cli_misuse(NULL, "unknown command \"%s\"; here it is called %s", name,
+                                   ours);
     const char *names[WEIR_COUNT(commands) + 2];
     for (size_t index = 0; index < WEIR_COUNT(commands); index++)
         names[index] = commands[index].name;
@@ -184,6 +192,12 @@ static int flush_output(int code)
     return code == WEIR_CLI_OK ? WEIR_CLI_FAILURE : code;
 }
 
+static int print_version(void)
+{
+    printf("weir %s\n", WEIR_VERSION);
+    return flush_output(WEIR_CLI_OK);
+}
+
 static bool is_help(const char *word)
 {
     return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
@@ -204,8 +218,11 @@ static int run_words(bool wants_help, int count, char **words)
                          : refuse_command(words[0]);
     if (!wants_help && !weir_cli_options_parse(&options, command, count - used, words + used))
         return WEIR_CLI_USAGE;
+    if (!wants_help && options.version)
+        return print_version();
     if (wants_help || options.help) {
-        weir_cli_options_help(command);
+        weir_cli_options_help(command, wants_help ? count > used && strcmp(words[used], "all") == 0
+                                                  : options.help_all);
         return flush_output(WEIR_CLI_OK);
     }
     if (!weir_cli_outputs_check(&options, command->argument))
@@ -223,10 +240,8 @@ int main(int argc, char **argv)
     const char *name = argv[1];
     json_set_alloc_funcs(weir_heap_alloc, weir_heap_free);
     weir_cli_signals_catch();
-    if (strcmp(name, "--version") == 0) {
-        printf("weir %s\n", WEIR_VERSION);
-        return flush_output(WEIR_CLI_OK);
-    }
+    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0 || strcmp(name, "version") == 0)
+        return print_version();
     const bool wants_help = strcmp(name, "help") == 0;
     if (is_help(name) || (wants_help && argc == 2)) {
         print_overview(stdout);

@@ -66,15 +66,17 @@ static int find_prompt(struct run *run)
                    ? WEIR_CLI_OK
                    : WEIR_CLI_FAILURE;
     }
-    if (prompt == NULL && isatty(STDIN_FILENO))
-        return weir_cli_misuse(options->command,
-                               "wanted a prompt: -p TEXT, or text on standard input");
+    if (prompt == NULL && options->text == NULL && isatty(STDIN_FILENO))
+        return weir_cli_misuse(options->command, "wanted a prompt: -p TEXT, --text FILE, or text "
+                                                 "on standard input");
     if (prompt != NULL && strcmp(prompt, "-") != 0) {
         weir_cli_source_text(&run->prompt, "-p", prompt);
         return WEIR_CLI_OK;
     }
     run->prompt.drops_newline = true;
-    return weir_cli_source_open(&run->prompt, "-") ? WEIR_CLI_OK : WEIR_CLI_FAILURE;
+    return weir_cli_source_open(&run->prompt, options->text == NULL ? "-" : options->text)
+               ? WEIR_CLI_OK
+               : WEIR_CLI_FAILURE;
 }
 
 /* What can be done about a context that is full. */
