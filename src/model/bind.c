@@ -202,14 +202,21 @@ static enum weir_status check_borrowed(const struct weir_binding *binding, struc
                      lender->n_kv_head, mixer->n_kv_head);
 }
 
-/* Values that are the keys as they were are as wide as they. */
+/* Values that are the keys as they were are as wide as they, and of layers without a window
+ * (attention_k_eq_v of Gemma 4). */
 static enum weir_status check_values(const struct weir_binding *binding, struct weir_err *err)
 {
     const struct weir_mixer *mixer = &binding->layer->mixer;
     if (mixer->borrows)
         return check_borrowed(binding, err);
-    if (mixer->kind != WEIR_MIXER_ATTENTION || mixer->v.cols != 0 ||
-        mixer->d_value == mixer->d_head)
+    if (mixer->kind != WEIR_MIXER_ATTENTION || mixer->v.cols != 0)
+        return WEIR_OK;
+    if (mixer->window > 0)
+        return WEIR_FAIL(err, WEIR_ERR_FORMAT,
+                         "tensor blk.%u.attn_v.weight is missing: only in layers that see all "
+                         "positions can values be the keys, and this one has a window of %u",
+                         binding->layer_index, mixer->window);
+    if (mixer->d_value == mixer->d_head)
         return WEIR_OK;
     return WEIR_FAIL(err, WEIR_ERR_FORMAT,
                      "tensor blk.%u.attn_v.weight is missing, and its values cannot be the keys: "

@@ -45,8 +45,9 @@ static enum weir_status read_layers(const struct weir_key_reader *reader,
     }
     if (shape->n_head == 0)
         return WEIR_FAIL(reader->err, WEIR_ERR_UNSUPPORTED,
-                         "none of %u layers has attention: a %s model without is not built in",
-                         shape->n_layer, reader->family);
+                         "key %s.block_count: none of the %u layers has attention: a %s model "
+                         "without is not built in",
+                         reader->family, shape->n_layer, reader->family);
     return WEIR_OK;
 }
 

@@ -75,9 +75,11 @@ enum weir_status weir_shape_read_latent(const struct weir_key_reader *reader,
     if (shape->n_head * weir_max((uint64_t)shape->d_head, latent->d_value) > WEIR_SHAPE_MAX)
         return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT, "%u heads of %u and %u are wider than %d",
                          shape->n_head, shape->d_head, latent->d_value, WEIR_SHAPE_MAX);
-    /* All heads share what a position leaves behind; older files count what each makes of it. */
+    /* All heads share what a position leaves behind; files may count what each makes of it, and
+     * older ones do. */
     if (shape->n_kv_head != shape->n_head)
-        WEIR_TRY(want_number(reader, "attention.head_count_kv", 1));
+        WEIR_TRY(
+            want_number(reader, "attention.head_count_kv", latent->is_joint ? shape->n_head : 1));
     shape->n_kv_head = 1;
     return read_yarn(reader, shape);
 }

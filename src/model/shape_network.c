@@ -73,15 +73,17 @@ static enum weir_status check_shared(const struct weir_key_reader *reader,
                      width);
 }
 
-/* Which layers have experts, where a key says it. */
+/* Which layers have experts, where a key says it: with a step every so many, after the leading
+ * ones; with a step of 0 none. */
 static enum weir_status check_place(const struct weir_key_reader *reader, uint32_t layer,
                                     bool has_experts)
 {
+    const bool has_step = weir_key_is_there(reader, "interleave_moe_layer_step");
     uint32_t dense_count = 0;
     uint32_t step = 0;
     WEIR_TRY(weir_key_count(reader, "leading_dense_block_count", 0, UINT32_MAX, 0, &dense_count));
     WEIR_TRY(weir_key_count(reader, "interleave_moe_layer_step", 0, UINT32_MAX, 0, &step));
-    const bool is_step = step <= 1 || (layer + 1) % step == 0;
+    const bool is_step = has_step ? step > 0 && (layer + 1) % step == 0 : has_experts;
     if (has_experts && layer < dense_count)
         return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT,
                          "key %s.leading_dense_block_count: wanted at most %u, the dense layers "
@@ -93,11 +95,26 @@ static enum weir_status check_place(const struct weir_key_reader *reader, uint32
                          "key %s.leading_dense_block_count: layer %u is dense: wanted %u at least, "
                          "found %u",
                          reader->family, layer, layer + 1, dense_count);
-    if (has_experts != is_step && (has_experts || step > 1) && layer >= dense_count)
+    if (has_experts != is_step && layer >= dense_count)
         return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT,
                          "key %s.interleave_moe_layer_step: layer %u %s: wanted a step that says "
                          "so, found %u",
                          reader->family, layer, has_experts ? "has experts" : "is dense", step);
+    return WEIR_OK;
+}
+
+/* Of a model without experts: keys about them have no effect, and must be numbers yet. */
+static enum weir_status check_idle(const struct weir_key_reader *reader,
+                                   const struct weir_shape *shape)
+{
+    static const char *const lengths[] = {"expert_feed_forward_length",
+                                          "expert_shared_feed_forward_length"};
+    uint32_t ignored = 0;
+    WEIR_TRY(weir_key_count(reader, "expert_shared_count", 0, WEIR_RECORD_MAX, 0, &ignored));
+    for (size_t row = 0; row < WEIR_COUNT(lengths); row++)
+        for (uint32_t layer = 0; layer < shape->n_layer; layer++)
+            WEIR_TRY(weir_key_layer_count(reader, lengths[row], 0, WEIR_SHAPE_MAX, shape->n_block,
+                                          layer, &ignored));
     return WEIR_OK;
 }
 
@@ -117,11 +134,12 @@ enum weir_status weir_shape_check(const struct weir_model *model, struct weir_er
     if (model->family->attention.rope_is_divided && model->rope_factors.tensor == NULL)
         return WEIR_FAIL(err, WEIR_ERR_FORMAT,
                          "tensor rope_freqs.weight is missing; a %s model needs it", reader.family);
+    if (shape->n_expert == 0)
+        return check_idle(&reader, shape);
     for (uint32_t layer = 0; layer < shape->n_layer; layer++) {
         const struct weir_network *network = &model->layers[layer].network;
         const bool has_experts = network->kind == WEIR_NETWORK_EXPERTS;
-        if (shape->n_expert > 0)
-            WEIR_TRY(check_place(&reader, layer, has_experts));
+        WEIR_TRY(check_place(&reader, layer, has_experts));
         if (!has_experts)
             continue;
         expert_layer_count++;
@@ -129,7 +147,7 @@ enum weir_status weir_shape_check(const struct weir_model *model, struct weir_er
                              network->d_ffn_expert));
         WEIR_TRY(check_shared(&reader, shape, layer, network));
     }
-    if (shape->n_expert > 0 && expert_layer_count == 0)
+    if (expert_layer_count == 0)
         return WEIR_FAIL(err, WEIR_ERR_FORMAT,
                          "key %s.expert_count: no layer has experts: wanted 0, found %u",
                          reader.family, shape->n_expert);

@@ -218,6 +218,7 @@ static void keys_of_routing_and_scores_are_obeyed(void **state)
     expect("qwen3moe.expert_shared_count", of_count(0), SAME, NULL);
     expect("qwen3moe.expert_shared_count", of_count(1), REFUSED, "wanted 1 of 12, found 0");
     expect("qwen3moe.interleave_moe_layer_step", of_count(1), SAME, NULL);
+    expect("qwen3moe.interleave_moe_layer_step", of_count(0), REFUSED, "layer 0 has experts");
     expect("qwen3moe.interleave_moe_layer_step", of_count(2), REFUSED, "layer 0 has experts");
     expect("qwen3moe.swiglu_clamp_exp", of_array((uint32_t[]){0, 0, 0}, 3), SAME, NULL);
     expect("qwen3moe.swiglu_clamp_exp", of_array((uint32_t[]){0, 0, 1}, 3), REFUSED, "found 1");

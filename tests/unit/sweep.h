@@ -35,11 +35,12 @@ static inline void sweep_tell(int signal)
 
 static inline void sweep_set_up(void)
 {
+    setvbuf(stdout, NULL, _IOLBF, 0); /* whoever is stopped has said what was wrong so far */
     signal(SIGALRM, sweep_tell);
     signal(SIGABRT, sweep_tell);
 }
 
-/* Whether ./run-tests long runs, which tries all. */
+/* Whether ./run-tests long runs, which tries all, or more. */
 static inline bool sweep_is_long(void)
 {
     const char *word = getenv("WEIR_TESTS");
@@ -62,10 +63,12 @@ static inline void sweep_end(void)
     assert_true(is_clean);
 }
 
-/* Of the cases that are asked about one of every so many is tried; in each test run the same. */
-static inline bool sweep_has_turn(uint64_t every)
+/* Of the cases that are asked about one of every so many is tried, other numbers of them in a short
+ * run and in a long one; in each run the same. */
+static inline bool sweep_has_turn(uint64_t every, uint64_t every_long)
 {
-    const bool is_tried = sweep_is_long() || sweep_count % (every * SWEEP_SLOWER) == 0;
+    const bool is_tried =
+        sweep_count % ((sweep_is_long() ? every_long : every) * SWEEP_SLOWER) == 0;
     sweep_count++;
     sweep_tried += is_tried;
     return is_tried;
