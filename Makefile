@@ -3,7 +3,7 @@ CONFIG ?= release
 B      ?= build/$(CONFIG)
 PREFIX ?= /usr/local
 comma  := ,
-ROOMS  ?= base sys quant kernels text io formats template grammar store state model engine
+ROOMS  ?= base sys quant kernels text io formats template chat grammar store state model engine
 Q      := $(if $(V),,@)
 
 # CFLAGS, LDFLAGS and CC belong to the person building. What the code needs is in the weir_
@@ -12,17 +12,15 @@ CFLAGS   ?= $(if $(filter release,$(CONFIG)),-g1,-g)
 CC       := $(if $(filter default,$(origin CC)),gcc,$(CC))
 AR       := $(if $(filter default,$(origin AR)),$(or $(shell $(CC) -print-prog-name=ar 2>/dev/null),ar),$(AR))
 lib_pkgs := liburing libpcre2-8 libutf8proc
-cli_pkgs := jansson
+cli_pkgs := jansson libedit
 pkgs     := $(lib_pkgs) $(cli_pkgs)
 
 # Where a library is missing, say which Debian package brings it before the compiler says less.
 quiet_goals := help clean check-arm format format-check tidy
 ifneq ($(filter-out $(quiet_goals),$(or $(MAKECMDGOALS),all)),)
-deb.liburing := liburing-dev
 deb.libpcre2-8 := libpcre2-dev
-deb.libutf8proc := libutf8proc-dev
 deb.jansson := libjansson-dev
-missing := $(foreach p,$(pkgs),$(if $(shell pkg-config --exists $p && echo y),,$(deb.$p)))
+missing := $(foreach p,$(pkgs),$(if $(shell pkg-config --exists $p && echo y),,$(or $(deb.$p),$p-dev)))
 ifneq ($(strip $(missing)),)
 $(error pkg-config does not find what weir needs. On Debian: apt-get install $(if $(shell command -v pkg-config),,pkg-config )$(strip $(missing)))
 endif

@@ -205,16 +205,6 @@ static bool name_file(char *path, size_t capacity, const char *folder, uint64_t 
     return length > 0 && (size_t)length < capacity;
 }
 
-/* Every folder of the path; those that are there already do no harm. */
-static void make_folders(const char *path)
-{
-    char part[WEIR_CLI_PATH_MAX];
-    for (const char *at = strchr(path + 1, '/'); at != NULL; at = strchr(at + 1, '/')) {
-        snprintf(part, sizeof(part), "%.*s", (int)(at - path), path);
-        (void)mkdir(part, 0700);
-    }
-}
-
 static bool load_file(struct weir_cli_calibration *kept)
 {
     json_error_t error;
@@ -280,7 +270,7 @@ bool weir_cli_calibration_keep(struct weir_cli_calibration *kept)
         weir_cli_say("the calibration is not kept: neither XDG_CACHE_HOME nor HOME names a folder");
         return false;
     }
-    make_folders(kept->path);
+    weir_cli_folders_make(kept->path);
     if (!weir_cli_out_open(&out, kept->path)) {
         weir_cli_say("the calibration is not kept");
         return false;

@@ -25,12 +25,14 @@ enum weir_cli_exit { WEIR_CLI_OK = 0, WEIR_CLI_FAILURE = 1, WEIR_CLI_USAGE = 2 }
 /* ---- commands ------------------------------------------------------------------------------ */
 
 int weir_cli_run(const struct weir_cli_options *options);
+int weir_cli_chat(const struct weir_cli_options *options);
 int weir_cli_info(const struct weir_cli_options *options);
 int weir_cli_plan(const struct weir_cli_options *options);
 int weir_cli_calibrate(const struct weir_cli_options *options);
 int weir_cli_eval(const struct weir_cli_options *options);
 int weir_cli_bench(const struct weir_cli_options *options);
 int weir_cli_tokenize(const struct weir_cli_options *options);
+int weir_cli_template(const struct weir_cli_options *options);
 int weir_cli_doctor(const struct weir_cli_options *options);
 int weir_cli_trace_record(const struct weir_cli_options *options);
 int weir_cli_trace_replay(const struct weir_cli_options *options);
@@ -61,6 +63,12 @@ bool weir_cli_stop_asked(void);
 /* The session a signal cancels; NULL for none. */
 void weir_cli_signals_watch(weir_session *session);
 
+/* From here on SIGINT does not end the program: it cancels what the watched session computes, and
+ * is seen until it is taken. */
+void weir_cli_interrupts_catch(void);
+bool weir_cli_interrupt_seen(void);
+bool weir_cli_interrupt_take(void);
+
 /* A bar on stderr when that is a terminal and the load takes longer than a moment. */
 struct weir_cli_progress {
     uint64_t start_ns, shown_ns;
@@ -71,6 +79,9 @@ bool weir_cli_progress_tell(void *user, const char *what, uint64_t done_bytes,
 /* Bytes that a model wrote to standard output at once: as they are, but on a terminal what it would
  * obey is shown. False when they could not be written. */
 bool weir_cli_text_write(const char *bytes, size_t length);
+/* The same of what stands beside the text, such as reasoning: on standard error, dim on a terminal
+ * unless NO_COLOR is set. */
+void weir_cli_aside_write(const char *bytes, size_t length);
 /* What the engine did on its own, or finds odd about the file, as a line of its own. */
 void weir_cli_notice_tell(void *user, const char *text);
 /* The same for all that is odd about a file. */
@@ -103,6 +114,10 @@ struct weir_cli_buffer {
 
 bool weir_cli_buffer_append(struct weir_cli_buffer *buffer, const char *bytes, size_t length);
 void weir_cli_buffer_free(struct weir_cli_buffer *buffer);
+/* All of a file, which "-" is standard input, but no more than most bytes. False: it has been said;
+ * option is its name for messages. */
+bool weir_cli_file_read(struct weir_cli_buffer *buffer, const char *option, const char *path,
+                        size_t most);
 /* Token ids apart by white space or commas. what names the source in the message. */
 bool weir_cli_ids_parse(const char *what, const char *text, uint32_t **ids, size_t *count);
 /* Of a model that can run. False: it cannot, and why has been said. */
@@ -126,6 +141,8 @@ struct weir_cli_out {
  * the command reads. False: it has been said. */
 bool weir_cli_outputs_check(const struct weir_cli_options *options, const char *argument);
 bool weir_cli_out_open(struct weir_cli_out *out, const char *path);
+/* Every folder of the path, for its owner alone; those that are there already do no harm. */
+void weir_cli_folders_make(const char *path);
 /* False when not all of it could be written: it has been said, and nothing is replaced. */
 bool weir_cli_out_finish(struct weir_cli_out *out);
 void weir_cli_out_discard(struct weir_cli_out *out);

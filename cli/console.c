@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -104,6 +105,34 @@ void weir_cli_signals_watch(weir_session *session)
     atomic_store_explicit(&watched, session, memory_order_relaxed);
 }
 
+/* As stop_asked: only a flag. */
+static atomic_bool was_interrupted;
+
+static void note_interrupt(int number)
+{
+    (void)number;
+    atomic_store_explicit(&was_interrupted, true, memory_order_relaxed);
+    weir_session *session = atomic_load_explicit(&watched, memory_order_relaxed);
+    if (session != NULL)
+        weir_session_cancel(session);
+}
+
+void weir_cli_interrupts_catch(void)
+{
+    struct sigaction action = {.sa_handler = note_interrupt};
+    sigaction(SIGINT, &action, NULL);
+}
+
+bool weir_cli_interrupt_seen(void)
+{
+    return atomic_load_explicit(&was_interrupted, memory_order_relaxed);
+}
+
+bool weir_cli_interrupt_take(void)
+{
+    return atomic_exchange_explicit(&was_interrupted, false, memory_order_relaxed);
+}
+
 /* ---- progress ------------------------------------------------------------------------------ */
 
 static bool status_shown;
@@ -131,16 +160,29 @@ void weir_cli_status_line(const char *format, ...)
 /* The text on the terminal has not ended its line. */
 static bool is_in_line;
 
-static void write_shown(const char *bytes, size_t length)
+static void write_shown(FILE *file, const char *bytes, size_t length)
 {
     char shown[WEIR_TOKEN_BYTES_MAX * WEIR_PRINTABLE_EACH_MAX + 1];
     while (length > 0) {
         size_t step = weir_min(length, WEIR_TOKEN_BYTES_MAX);
         if (step < length)
             step -= weir_utf8_unfinished(bytes, step);
-        fwrite(shown, 1, weir_printable(bytes, step, shown, sizeof(shown)), stdout);
+        fwrite(shown, 1, weir_printable(bytes, step, shown, sizeof(shown)), file);
         bytes += step;
         length -= step;
+    }
+}
+
+/* As a terminal may have it. */
+static void write_lines(FILE *file, const char *bytes, size_t length)
+{
+    for (size_t begin = 0, at = 0; at <= length; at++) {
+        if (at < length && bytes[at] != '\n' && bytes[at] != '\t')
+            continue;
+        write_shown(file, bytes + begin, at - begin);
+        if (at < length)
+            fputc(bytes[at], file);
+        begin = at + 1;
     }
 }
 
@@ -150,16 +192,24 @@ bool weir_cli_text_write(const char *bytes, size_t length)
         return true;
     if (!isatty(STDOUT_FILENO))
         return fwrite(bytes, 1, length, stdout) == length && fflush(stdout) == 0;
-    for (size_t begin = 0, at = 0; at <= length; at++) {
-        if (at < length && bytes[at] != '\n' && bytes[at] != '\t')
-            continue;
-        write_shown(bytes + begin, at - begin);
-        if (at < length)
-            fputc(bytes[at], stdout);
-        begin = at + 1;
-    }
+    write_lines(stdout, bytes, length);
     is_in_line = bytes[length - 1] != '\n';
     return fflush(stdout) == 0 && ferror(stdout) == 0;
+}
+
+void weir_cli_aside_write(const char *bytes, size_t length)
+{
+    const char *plain = getenv("NO_COLOR");
+    const bool is_dim = isatty(STDERR_FILENO) && (plain == NULL || plain[0] == '\0');
+    if (length == 0)
+        return;
+    fputs(is_dim ? "\033[2m" : "", stderr);
+    if (isatty(STDERR_FILENO))
+        write_lines(stderr, bytes, length);
+    else
+        fwrite(bytes, 1, length, stderr);
+    fputs(is_dim ? "\033[0m" : "", stderr);
+    is_in_line = bytes[length - 1] != '\n';
 }
 
 void weir_cli_notice_tell(void *user, const char *text)

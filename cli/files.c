@@ -1,6 +1,9 @@
 /* files.c - buffers, and the token ids of the command line. */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/heap.h"
 #include "source.h"
@@ -34,6 +37,32 @@ void weir_cli_buffer_free(struct weir_cli_buffer *buffer)
 {
     weir_heap_free(buffer->bytes);
     *buffer = (struct weir_cli_buffer){0};
+}
+
+bool weir_cli_file_read(struct weir_cli_buffer *buffer, const char *option, const char *path,
+                        size_t most)
+{
+    enum { STEP = 1 << 16 };
+    const bool is_input = strcmp(path, "-") == 0;
+    const int fd = is_input ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+    bool ok = fd >= 0 && buffer_reserve(buffer, STEP);
+    ssize_t got = ok ? 1 : -1;
+    while (ok && got > 0) {
+        ok = buffer_reserve(buffer, STEP);
+        got = ok ? weir_cli_read(fd, buffer->bytes + buffer->length, STEP) : -1;
+        buffer->length += got > 0 ? (size_t)got : 0;
+        buffer->bytes[buffer->length] = '\0';
+        if (buffer->length <= most)
+            continue;
+        weir_cli_say("%s %s: wanted at most %zu bytes, found more", option, path, most);
+        ok = false;
+    }
+    if (got < 0 && (fd < 0 || ok))
+        weir_cli_say("%s %s: cannot be read: %s", option, path,
+                     weir_cli_stop_asked() ? "stopped" : weir_cli_stream_why(errno));
+    if (fd >= 0 && !is_input)
+        close(fd);
+    return ok && got == 0;
 }
 
 bool weir_cli_ids_parse(const char *what, const char *text, uint32_t **ids, size_t *count)

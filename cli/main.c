@@ -15,7 +15,16 @@ static const struct weir_cli_command commands[] = {
      "  weir run model.gguf -p \"Once upon a time\"\n"
      "  weir run model.gguf -p \"The capital of France is\" -n 20 --temp 0 --mem 3G\n"
      "  weir run model.gguf --json < prompt.txt > answer.json\n"
+     "  weir run model.gguf --chat -p \"What is the capital of France?\"\n"
      "  weir run model.gguf -p \"The old man\" --mem 3G --trace run.json\n"},
+    {"chat", WEIR_CLI_CHAT, weir_cli_chat, "MODEL", "talk with a model, turn by turn",
+     "  What is typed is asked in the model's chat template; /help lists commands to save, load,\n"
+     "  undo and set. Ctrl-C ends an answer, Ctrl-D the chat. Lines from a pipe are a script of\n"
+     "  the same; answers go to standard output, all else, reasoning too, to standard error.\n",
+     "  weir chat model.gguf --mem 3G\n"
+     "  weir chat model.gguf --system \"You are terse.\" --think hide\n"
+     "  weir chat base-model.gguf --template chatml\n"
+     "  printf 'Who are you?\\n/save chat.json\\n' | weir chat model.gguf\n"},
     {"eval", WEIR_CLI_EVAL, weir_cli_eval, "MODEL", "perplexity of a text, and logits",
      "  The text is cut in chunks of --ctx tokens, each computed on an empty context, its first\n"
      "  token replaced by the beginning-of-text token where the model wants one; the second half\n"
@@ -54,6 +63,14 @@ static const struct weir_cli_command commands[] = {
      "  with the text.\n",
      "  weir tokenize model.gguf -p \"Hello world\"\n"
      "  weir tokenize tokenizer.json --text book.txt --json\n"},
+    {"template", WEIR_CLI_TEMPLATE, weir_cli_template, "[MODEL]",
+     "the text that a conversation becomes for a model",
+     "  The messages are written as the model's chat template has them, as transformers does it,\n"
+     "  and nothing else. Without MODEL, --template says how; with both, the special tokens are\n"
+     "  the model's.\n",
+     "  weir template model.gguf --messages chat.json\n"
+     "  weir template --template chatml --messages chat.json --no-generation-prompt\n"
+     "  weir template model.gguf --messages chat.json --tools tools.json --vars vars.json\n"},
     {"doctor", WEIR_CLI_DOCTOR, weir_cli_doctor, "[PATH]",
      "what this machine offers and lacks, and what to do",
      "  PATH is a model file or a folder whose file system is examined (the current folder).\n",

@@ -25,6 +25,8 @@
       "the prompt as token ids, instead of -p; nothing is added")                                  \
     X(token_limit, COUNT, "-n", "--n-predict --predict", "N", 128, 0, 1e9, WEIR_CLI_WRITERS,       \
       COMMON, "tokens to generate at most")                                                        \
+    X(answer_limit, COUNT, "-n", "--n-predict --predict", "N", 0, 1, 1e9, WEIR_CLI_CHAT, COMMON,   \
+      "tokens of an answer at most (what the context holds)")                                      \
     X(text, TEXT, "--text", "--file -f", "FILE", NULL, 0, 0, WEIR_CLI_WRITERS | WEIR_CLI_EVAL |    \
       WEIR_CLI_TOKENIZE, COMMON, "the text is in FILE; - reads standard input")                    \
     X(tokens, TEXT, "--tokens", NULL, "FILE", NULL, 0, 0, WEIR_CLI_EVAL | WEIR_CLI_BENCH,          \
@@ -45,6 +47,24 @@
       COMMON, "rounds; the cache stays warm between them")                                         \
     X(bench_seed, COUNT, "--seed", "-s", "S", 1, 0, WEIR_CLI_EXACT_MAX, WEIR_CLI_BENCH, RARE,      \
       "seed of the random tokens")                                                                 \
+    X(chat, FLAG, "--chat", NULL, NULL, false, 0, 0, WEIR_CLI_RUN, COMMON,                         \
+      "the prompt is a question: it is asked in the model's chat template")                        \
+    X(system, TEXT, "--system", NULL, "TEXT", NULL, 0, 0, WEIR_CLI_CHATTERS,                       \
+      COMMON, "what the model is told before the conversation")                                    \
+    X(think, CHOICE, "--think", NULL, "on|off|hide", "on", 0, 0, WEIR_CLI_CHATTERS, COMMON,        \
+      "reasoning: shown, asked of the template to be left out, or not shown")                      \
+    X(template, TEXT, "--template", NULL, "FILE|NAME", NULL, 0, 0,                                 \
+      WEIR_CLI_CHATTERS | WEIR_CLI_TEMPLATE, COMMON,                                               \
+      "a Jinja file, or a known format, instead of the model's own chat template; formats are")    \
+    X(messages, TEXT, "--messages", NULL, "FILE", NULL, 0, 0, WEIR_CLI_TEMPLATE, COMMON,           \
+      "the conversation, a JSON array of objects with role and content; - reads standard input")   \
+    X(tools, TEXT, "--tools", NULL, "FILE", NULL, 0, 0, WEIR_CLI_TEMPLATE, COMMON,                 \
+      "what the model may call, a JSON array")                                                     \
+    X(variables, TEXT, "--vars", NULL, "FILE", NULL, 0, 0, WEIR_CLI_TEMPLATE,                      \
+      COMMON, "more variables of the template, a JSON object such as {\"enable_thinking\": false}")\
+    X(no_generation_prompt, FLAG, "--no-generation-prompt", NULL, NULL, false, 0, 0,               \
+      WEIR_CLI_TEMPLATE, COMMON,                                                                   \
+      "end behind the last message, not with the beginning of an answer")                          \
     X(mem, SIZE, "--mem", NULL, "SIZE", 0, 1, WEIR_CLI_EXACT_MAX, WEIR_CLI_PLANNERS, COMMON,       \
       "ceiling of the whole process: 3G, 512M, bytes (what is free)")                              \
     X(output, TEXT, "-o", NULL, "FILE", NULL, 0, 0, WEIR_CLI_RECORD | WEIR_CLI_SHOW, COMMON,       \
@@ -86,9 +106,9 @@
       "DRY: no repetition goes across tokens with TEXT; again for more (newline : \" *)")          \
     X(biases, LIST, "--logit-bias", "-l", "ID+X|ID-X", WEIR_CLI_NO_WORDS, 0, 0,                    \
       WEIR_CLI_SAMPLERS, RARE, "add X to the logit of token ID, -inf forbids it; again for more")  \
-    X(grammar, TEXT, "--grammar", NULL, "FILE", NULL, 0, 0, WEIR_CLI_WRITERS, RARE,                \
+    X(grammar, TEXT, "--grammar", NULL, "FILE", NULL, 0, 0, WEIR_CLI_SAMPLERS, RARE,               \
       "only texts of this grammar, in GBNF")                                                       \
-    X(json_schema, TEXT, "--json-schema", "-jf", "FILE", NULL, 0, 0, WEIR_CLI_WRITERS, RARE,       \
+    X(json_schema, TEXT, "--json-schema", "-jf", "FILE", NULL, 0, 0, WEIR_CLI_SAMPLERS, RARE,      \
       "only JSON that is valid by this schema")                                                    \
     X(stops, LIST, "--stop", "--reverse-prompt -r", "TEXT", WEIR_CLI_NO_WORDS, 0, 0,               \
       WEIR_CLI_SAMPLERS, COMMON, "end before TEXT, which is not printed; again for more")          \
@@ -98,7 +118,7 @@
       "go on after an end token")                                                                  \
     X(threads, COUNT, "--threads", "-t", "N", 0, 1, 256, WEIR_CLI_PLANNERS | WEIR_CLI_CALIBRATE,   \
       COMMON, "compute threads (the CPUs this process may use)")                                   \
-    X(ctx, COUNT, "--ctx", "--ctx-size -c", "N", 0, 1, 16777216, WEIR_CLI_WRITERS |                \
+    X(ctx, COUNT, "--ctx", "--ctx-size -c", "N", 0, 1, 16777216, WEIR_CLI_SAMPLERS |               \
       WEIR_CLI_BENCH | WEIR_CLI_PLAN, COMMON,                                                      \
       "positions of the context (the model's own, at most 4096; bench: what it needs)")            \
     X(chunk, COUNT, "--chunk", NULL, "N", 0, 1, 65536, WEIR_CLI_PLANNERS, RARE,                    \
@@ -150,16 +170,17 @@
       "add the tokens that the model wants around a text")                                         \
     X(plain, FLAG, "--plain", NULL, NULL, false, 0, 0, WEIR_CLI_TOKENIZE, RARE,                    \
       "read the names of special tokens as ordinary text")                                         \
-    X(stats, TEXT, "--stats", NULL, "FILE", NULL, 0, 0, WEIR_CLI_OPENERS, RARE,                    \
+    X(stats, TEXT, "--stats", NULL, "FILE", NULL, 0, 0, WEIR_CLI_OPENERS & ~WEIR_CLI_CHAT, RARE,   \
       "write the JSON object to FILE")                                                             \
     X(timeline, TEXT, "--trace", NULL, "FILE", NULL, 0, 0, WEIR_CLI_TIMERS, RARE,                  \
       "write what threads and device did to FILE, for ui.perfetto.dev or chrome://tracing")        \
     X(timeline_events, COUNT, "--trace-events", NULL, "N", 131072, 1, 1e9, WEIR_CLI_TIMERS,        \
       RARE, "room for N events of --trace, 48 bytes each of --mem; the first ones are kept")       \
-    X(json, FLAG, "--json", NULL, NULL, false, 0, 0, WEIR_CLI_ALL, COMMON,                         \
-      "one JSON object on standard output, and nothing else")                                      \
+    X(json, FLAG, "--json", NULL, NULL, false, 0, 0, WEIR_CLI_ALL & ~(WEIR_CLI_TEMPLATE |          \
+      WEIR_CLI_CHAT), COMMON, "one JSON object on standard output, and nothing else")              \
     X(verbose, FLAG, "--verbose", "-v", NULL, false, 0, 0, WEIR_CLI_ALL & ~(WEIR_CLI_TOKENIZE |    \
-      WEIR_CLI_REPLAY | WEIR_CLI_SHOW | WEIR_CLI_CALIBRATE), COMMON, "say more")                   \
+      WEIR_CLI_REPLAY | WEIR_CLI_SHOW | WEIR_CLI_CALIBRATE | WEIR_CLI_TEMPLATE),                   \
+      COMMON, "say more")                                                                          \
     X(version, FLAG, "--version", "-V", NULL, false, 0, 0, WEIR_CLI_ALL, RARE,                     \
       "print the version")                                                                         \
     X(help, FLAG, "--help", "-h", "[all]", false, 0, 0, WEIR_CLI_ALL, COMMON,                      \

@@ -226,6 +226,45 @@ static bool read_words(struct weir_cli_options *options, const struct weir_cli_c
     return take_argument(options, command);
 }
 
+void weir_cli_option_show(const struct weir_cli_options *options, enum weir_cli_option_id id,
+                          char *out, size_t capacity)
+{
+    const struct weir_cli_option_row *row = &weir_cli_option_rows[id];
+    const void *field = (const char *)options + row->offset;
+    const char *text = NULL;
+    switch (row->type) {
+    case WEIR_CLI_COUNT:
+    case WEIR_CLI_SIZE:
+        snprintf(out, capacity, "%llu", (unsigned long long)*(const uint64_t *)field);
+        return;
+    case WEIR_CLI_REAL:
+        snprintf(out, capacity, "%g", *(const double *)field);
+        return;
+    case WEIR_CLI_FLAG:
+        snprintf(out, capacity, "%s", *(const bool *)field ? "on" : "off");
+        return;
+    case WEIR_CLI_TEXT:
+    case WEIR_CLI_CHOICE:
+        memcpy(&text, field, sizeof(text));
+        break;
+    case WEIR_CLI_LIST:
+        break;
+    }
+    snprintf(out, capacity, "%s", text == NULL ? "" : text);
+}
+
+bool weir_cli_option_change(struct weir_cli_options *options, enum weir_cli_option_id id,
+                            const char *value, char *wanted, size_t capacity)
+{
+    struct weir_cli_options changed = *options;
+    describe_wanted(&weir_cli_option_rows[id], wanted, capacity);
+    if (!read_value(&weir_cli_option_rows[id], value, &changed))
+        return false;
+    changed.given[id] = true;
+    *options = changed;
+    return true;
+}
+
 /* ---- options together ---------------------------------------------------------------------- */
 
 /* Two options of one command: the second takes away what the first says, or nothing is there for
@@ -266,6 +305,10 @@ static const struct rule rules[] = {
     NEEDS(dry_allowed, dry_multiplier),
     NEEDS(dry_last, dry_multiplier),
     NEEDS(dry_breakers, dry_multiplier),
+    NOT_BOTH(ids, chat),
+    NEEDS(system, chat),
+    NEEDS(think, chat),
+    NEEDS(template, chat),
 };
 #undef NOT_BOTH
 #undef NEEDS
@@ -278,6 +321,7 @@ static bool check_together(const struct weir_cli_options *options,
         const char *one = weir_cli_option_rows[rule->one].flag;
         const char *other = weir_cli_option_rows[rule->other].flag;
         if (!weir_cli_option_given(options, rule->one) ||
+            (weir_cli_option_rows[rule->other].commands & command->bit) == 0 ||
             weir_cli_option_given(options, rule->other) == rule->is_needed)
             continue;
         if (rule->is_needed)

@@ -26,13 +26,16 @@ enum weir_cli_command_bit {
     WEIR_CLI_REPLAY = 256,
     WEIR_CLI_SHOW = 512,
     WEIR_CLI_CALIBRATE = 1024,
+    WEIR_CLI_TEMPLATE = 2048,
+    WEIR_CLI_CHAT = 4096,
     WEIR_CLI_WRITERS = WEIR_CLI_RUN | WEIR_CLI_RECORD,
-    WEIR_CLI_SAMPLERS = WEIR_CLI_WRITERS,
+    WEIR_CLI_CHATTERS = WEIR_CLI_RUN | WEIR_CLI_CHAT,
+    WEIR_CLI_SAMPLERS = WEIR_CLI_WRITERS | WEIR_CLI_CHAT,
     WEIR_CLI_TIMERS = WEIR_CLI_RUN | WEIR_CLI_EVAL | WEIR_CLI_BENCH,
-    WEIR_CLI_OPENERS = WEIR_CLI_WRITERS | WEIR_CLI_EVAL | WEIR_CLI_BENCH,
+    WEIR_CLI_OPENERS = WEIR_CLI_SAMPLERS | WEIR_CLI_EVAL | WEIR_CLI_BENCH,
     WEIR_CLI_PLANNERS = WEIR_CLI_OPENERS | WEIR_CLI_PLAN,
     WEIR_CLI_POLICIES = WEIR_CLI_BENCH | WEIR_CLI_SHOW,
-    WEIR_CLI_ALL = 2047,
+    WEIR_CLI_ALL = 8191,
 };
 
 enum weir_cli_option_type {
@@ -111,6 +114,12 @@ struct weir_cli_command {
 bool weir_cli_options_parse(struct weir_cli_options *options,
                             const struct weir_cli_command *command, int count, char **words);
 bool weir_cli_option_given(const struct weir_cli_options *options, enum weir_cli_option_id id);
+/* Of an option that has one value: the value as text, and another one. False: wanted says what it
+ * must be. */
+void weir_cli_option_show(const struct weir_cli_options *options, enum weir_cli_option_id id,
+                          char *out, size_t capacity);
+bool weir_cli_option_change(struct weir_cli_options *options, enum weir_cli_option_id id,
+                            const char *value, char *wanted, size_t capacity);
 
 /* With -e: what the texts mean. False: one means nothing, which has been said. */
 bool weir_cli_escapes_read(struct weir_cli_options *options);

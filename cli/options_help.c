@@ -100,6 +100,18 @@ static void print_policies(void)
                              weir_policy_about(index));
 }
 
+static void print_formats(void)
+{
+    char names[TEXT_MAX] = "";
+    size_t length = 0;
+    for (uint32_t index = 0; weir_chat_format_name(index) != NULL && length < sizeof(names);
+         index++)
+        length += (size_t)snprintf(names + length, sizeof(names) - length, "%s%s",
+                                   index > 0 ? ", " : "", weir_chat_format_name(index));
+    printf("%*s", TEXT_COLUMN, "");
+    weir_cli_print_wrapped(stdout, TEXT_COLUMN, TEXT_COLUMN, names);
+}
+
 /* Prints the rows of one rank; returns how many there are. */
 static size_t print_rows(const struct weir_cli_command *command, bool is_common, bool all)
 {
@@ -118,6 +130,8 @@ static size_t print_rows(const struct weir_cli_command *command, bool is_common,
         weir_cli_print_entry(stdout, 2, names, text);
         if (id == WEIR_CLI_OPTION_policy || id == WEIR_CLI_OPTION_policies)
             print_policies();
+        if (id == WEIR_CLI_OPTION_template)
+            print_formats();
     }
     return count;
 }

@@ -128,9 +128,10 @@ static const char *find_input(const struct weir_cli_options *options, const stru
 {
     const struct {
         const char *name, *path;
-    } inputs[] = {{argument, options->argument},   {"--text", options->text},
-                  {"--tokens", options->tokens},   {"--routing", options->routing},
-                  {"--grammar", options->grammar}, {"--json-schema", options->json_schema}};
+    } inputs[] = {{argument, options->argument},    {"--text", options->text},
+                  {"--tokens", options->tokens},    {"--routing", options->routing},
+                  {"--grammar", options->grammar},  {"--json-schema", options->json_schema},
+                  {"--template", options->template}};
     struct place input = {.is_there = true};
     struct stat facts;
     for (size_t index = 0; index < WEIR_COUNT(inputs); index++) {
@@ -220,6 +221,15 @@ static FILE *open_temporary(struct weir_cli_out *out, const struct stat *replace
         unlink(out->temporary);
     }
     return file;
+}
+
+void weir_cli_folders_make(const char *path)
+{
+    char part[WEIR_CLI_PATH_MAX];
+    for (const char *at = strchr(path + 1, '/'); at != NULL; at = strchr(at + 1, '/')) {
+        snprintf(part, sizeof(part), "%.*s", (int)(at - path), path);
+        (void)mkdir(part, 0700);
+    }
 }
 
 bool weir_cli_out_open(struct weir_cli_out *out, const char *path)

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/heap.h"
+#include "chat.h"
 #include "sampling.h"
 #include "source.h"
 #include "trace.h"
@@ -33,6 +34,10 @@ struct run {
     struct weir_cli_tap tap;   /* of weir trace record */
     weir_tokenizer *tokenizer; /* borrowed; NULL when the model has no vocabulary */
     weir_decoder *decoder;
+    struct weir_cli_chat chat; /* of --chat */
+    weir_reply *reply;
+    struct weir_cli_buffer question, reasoning;
+    bool is_reasoning; /* is what was shown last */
     struct weir_cli_sampling sampling;
     weir_sampler *sampler;
     struct weir_cli_source prompt;
@@ -69,6 +74,8 @@ static int find_prompt(struct run *run)
     if (prompt == NULL && options->text == NULL && isatty(STDIN_FILENO))
         return weir_cli_misuse(options->command, "wanted a prompt: -p TEXT, --text FILE, or text "
                                                  "on standard input");
+    if (options->chat)
+        return WEIR_CLI_OK;
     if (prompt != NULL && strcmp(prompt, "-") != 0) {
         weir_cli_source_text(&run->prompt, "-p", prompt);
         return WEIR_CLI_OK;
@@ -88,6 +95,41 @@ static const char *context_advice(const struct run *run)
                : "the model was trained for no more";
 }
 
+/* --chat: the question, read as far as a context can hold it, in the model's template. */
+static bool encode_question(struct run *run)
+{
+    const struct weir_cli_options *options = run->options;
+    const uint32_t n_ctx = weir_engine_plan(run->rig.engine)->n_ctx;
+    struct weir_err err = {0};
+    const bool is_said = options->prompt != NULL && strcmp(options->prompt, "-") != 0;
+    const char *system = options->system == NULL ? "" : options->system;
+    const char *path = options->text != NULL ? options->text : "-";
+    if (is_said ? !weir_cli_buffer_append(&run->question, options->prompt, strlen(options->prompt))
+                : !weir_cli_file_read(&run->question, options->text != NULL ? "--text" : "-p", path,
+                                      weir_cli_chat_text_max(n_ctx)))
+        return false;
+    if (!is_said && run->question.length > 0 &&
+        run->question.bytes[run->question.length - 1] == '\n')
+        run->question.length--;
+    json_t *messages = json_array();
+    bool ok =
+        options->system == NULL || weir_cli_message_add(messages, "system", system, strlen(system));
+    ok = ok && weir_cli_message_add(messages, "user", run->question.bytes, run->question.length);
+    if (ok && !weir_cli_chat_encode(&run->chat, run->tokenizer, messages, &run->prompt_ids,
+                                    &run->prompt_count, &err)) {
+        weir_cli_fail(&err);
+        ok = false;
+    }
+    json_decref(messages);
+    if (ok && (run->prompt_count == 0 || run->prompt_count > n_ctx)) {
+        weir_cli_say("the question has %zu tokens in the chat template, the context holds 1 to %u "
+                     "(%s)",
+                     run->prompt_count, n_ctx, context_advice(run));
+        ok = false;
+    }
+    return ok;
+}
+
 /* The ids of the prompt, which is read no further than it can fit the context. */
 static bool encode_prompt(struct run *run)
 {
@@ -99,6 +141,8 @@ static bool encode_prompt(struct run *run)
                          weir_engine_tokenizer_why(run->rig.engine), advice);
         return false;
     }
+    if (run->options->chat)
+        return encode_question(run);
     run->prompt_ids = weir_heap_array(n_ctx, sizeof(*run->prompt_ids));
     if (run->prompt_ids == NULL) {
         weir_cli_say("no memory for a prompt of %u tokens", n_ctx);
@@ -128,6 +172,14 @@ static bool encode_prompt(struct run *run)
     return true;
 }
 
+/* An answer ends by itself, unless -n says when. */
+static uint64_t token_limit(const struct run *run)
+{
+    return run->options->chat && !weir_cli_option_given(run->options, WEIR_CLI_OPTION_token_limit)
+               ? UINT64_MAX
+               : run->options->token_limit;
+}
+
 /* Everything the loop needs is allocated here: it allocates only for the text it must keep. */
 static int prepare(struct run *run)
 {
@@ -140,8 +192,11 @@ static int prepare(struct run *run)
     if (run->tokenizer != NULL &&
         weir_decoder_create(&run->decoder, run->tokenizer, true, &err) != WEIR_OK)
         return weir_cli_fail(&err);
+    if (options->chat && weir_reply_create(&run->reply, run->tokenizer, run->prompt_ids,
+                                           run->prompt_count, &err) != WEIR_OK)
+        return weir_cli_fail(&err);
     const uint64_t id_max =
-        weir_min(options->token_limit, 1 + (uint64_t)weir_engine_plan(run->rig.engine)->n_ctx);
+        weir_min(token_limit(run), 1 + (uint64_t)weir_engine_plan(run->rig.engine)->n_ctx);
     run->ids = weir_heap_array(id_max, sizeof(*run->ids));
     if (run->ids == NULL) {
         weir_cli_say("no memory for %llu token ids", (unsigned long long)id_max);
@@ -177,10 +232,31 @@ static void emit_certain(struct run *run, const char *bytes, size_t length)
         run->stop = STOP_STRING;
 }
 
+/* Of an answer to --chat: reasoning is no part of the text, and goes to standard error. */
+static void emit_part(void *user, bool is_reasoning, const char *bytes, size_t length)
+{
+    struct run *run = user;
+    const struct weir_cli_options *options = run->options;
+    if (!is_reasoning && run->is_reasoning)
+        weir_cli_aside_write("\n\n", 2);
+    run->is_reasoning = is_reasoning && !options->json && strcmp(options->think, "hide") != 0;
+    if (run->is_reasoning)
+        weir_cli_aside_write(bytes, length);
+    if (is_reasoning && (options->json || options->stats != NULL) &&
+        !weir_cli_buffer_append(&run->reasoning, bytes, length))
+        run->stop = STOP_FAILED;
+    if (!is_reasoning)
+        emit_certain(run, bytes, length);
+}
+
 static void emit_token(struct run *run, uint32_t id)
 {
     run->ids[run->id_count++] = id;
     size_t length = 0;
+    if (run->reply != NULL) {
+        weir_reply_push(run->reply, id, emit_part, run);
+        return;
+    }
     if (run->decoder != NULL)
         length = weir_decoder_push(run->decoder, id, run->piece);
     else
@@ -207,9 +283,10 @@ static void generate(struct run *run)
 {
     const struct weir_cli_options *options = run->options;
     const uint32_t n_ctx = weir_engine_plan(run->rig.engine)->n_ctx;
+    const uint64_t limit = token_limit(run);
     uint64_t start_ns = 0;
     while (run->stop == STOP_NONE) {
-        if (run->id_count == options->token_limit) {
+        if (run->id_count == limit) {
             run->stop = STOP_LENGTH;
             break;
         }
@@ -229,7 +306,7 @@ static void generate(struct run *run)
             break;
         }
         emit_token(run, id);
-        if (run->stop != STOP_NONE || run->id_count == options->token_limit)
+        if (run->stop != STOP_NONE || run->id_count == limit)
             continue;
         if (weir_session_position(run->rig.session) == n_ctx)
             run->stop = STOP_CONTEXT;
@@ -238,7 +315,9 @@ static void generate(struct run *run)
     }
     if (run->report.decode_evals > 0)
         run->report.decode_s = seconds_since(start_ns);
-    if (run->decoder != NULL)
+    if (run->reply != NULL)
+        weir_reply_end(run->reply, emit_part, run);
+    else if (run->decoder != NULL)
         emit_certain(run, run->piece, weir_decoder_flush(run->decoder, run->piece));
     emit(run, run->certain, weir_stops_flush(run->sampling.stops, run->certain));
 }
@@ -270,6 +349,10 @@ static int finish(struct run *run)
     if (run->tokenizer != NULL)
         weir_cli_json_text(object, "text", run->text.length == 0 ? "" : run->text.bytes,
                            run->text.length);
+    if (run->reply != NULL)
+        weir_cli_json_text(object, "reasoning",
+                           run->reasoning.length == 0 ? "" : run->reasoning.bytes,
+                           run->reasoning.length);
     weir_cli_json_count(object, "seed",
                         options->temperature > 0.0 ? run->sampling.seed : UINT64_MAX);
     weir_cli_json_text(object, "stop", stop_names[run->stop], strlen(stop_names[run->stop]));
@@ -324,11 +407,20 @@ int weir_cli_run(const struct weir_cli_options *options)
     if (code == WEIR_CLI_OK && options->output != NULL &&
         !weir_cli_tap_open(&run.tap, options->output, &config))
         code = WEIR_CLI_FAILURE;
+    if (code == WEIR_CLI_OK && options->chat &&
+        !weir_cli_chat_open(&run.chat, options, weir_cli_chat_render_max(config.n_ctx)))
+        code = WEIR_CLI_FAILURE;
+    if (options->chat)
+        config.caller_bytes += weir_cli_chat_bytes(&run.chat, config.n_ctx);
     if (code == WEIR_CLI_OK)
         code = weir_cli_rig_open(&run.rig, &config, options);
     if (code == WEIR_CLI_OK)
         code = run_prompt(&run);
     weir_decoder_destroy(&run.decoder);
+    weir_reply_destroy(&run.reply);
+    weir_cli_chat_close(&run.chat);
+    weir_cli_buffer_free(&run.question);
+    weir_cli_buffer_free(&run.reasoning);
     if (run.sampler != NULL)
         weir_sampler_destroy(&run.sampler);
     weir_cli_sampling_free(&run.sampling);

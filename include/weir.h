@@ -312,6 +312,79 @@ WEIR_API void weir_decoder_destroy(weir_decoder **decoder);
 WEIR_API size_t weir_decoder_push(weir_decoder *decoder, uint32_t id, char *out);
 WEIR_API size_t weir_decoder_flush(weir_decoder *decoder, char *out);
 
+/* ---- chat ---------------------------------------------------------------------------------- */
+
+/* How a conversation becomes a prompt: a chat template (Jinja, as transformers runs it) with the
+ * special tokens that it names. Constant once it is open: any thread may render it. */
+typedef struct weir_chat weir_chat;
+
+struct weir_chat_config {
+    const char *model_path; /* whose template and special tokens; NULL: there are none */
+    const char *format;     /* instead of its template a known format, by name; NULL */
+    const char *source;     /* instead of its template this one; NULL */
+    size_t source_length;
+    uint64_t memory_max; /* bytes that one rendering may take; 0: 256 MiB */
+};
+
+enum weir_chat_origin {
+    WEIR_CHAT_OF_MODEL, /* the model's own template */
+    WEIR_CHAT_GIVEN,    /* config.source */
+    WEIR_CHAT_KNOWN,    /* config.format */
+    WEIR_CHAT_PLAIN,    /* the model has none: only the texts, one below the other */
+};
+
+/* Errors: IO, FORMAT (no model, no template: says the line), UNSUPPORTED (Jinja that is not built
+ * in), ARG (no such format: names all), NOMEM. */
+WEIR_API enum weir_status weir_chat_open(weir_chat **out, const struct weir_chat_config *config,
+                                         struct weir_err *err);
+WEIR_API void weir_chat_close(weir_chat **chat);
+WEIR_API enum weir_chat_origin weir_chat_origin(const weir_chat *chat);
+/* Whether its template has that word in it, such as a variable's name. */
+WEIR_API bool weir_chat_mentions(const weir_chat *chat, const char *word);
+/* The known formats; NULL past the last. */
+WEIR_API const char *weir_chat_format_name(uint32_t index);
+
+/* JSON texts, as OpenAI's API and transformers have them. */
+struct weir_chat_request {
+    const char *messages; /* an array of objects with role and content; members that are null do not
+                             count */
+    size_t messages_length;
+    const char *tools; /* an array of functions; NULL: none */
+    size_t tools_length;
+    const char *variables; /* an object of what else the template may ask for; NULL: nothing */
+    size_t variables_length;
+    bool no_generation_prompt; /* the text ends behind the last message */
+};
+
+/* take: the text, ended by NUL, which *length does not count; free it with weir_chat_text_free().
+ * Errors: ARG (no such JSON, what the template itself refuses), FORMAT (what fails in the template,
+ * limits included), NOMEM. */
+WEIR_API enum weir_status weir_chat_render(const weir_chat *chat,
+                                           const struct weir_chat_request *request, char **text,
+                                           size_t *length, struct weir_err *err);
+WEIR_API void weir_chat_text_free(char **text);
+/* The same as token ids, which weir_ids_free() frees. Names of control tokens that the template
+ * writes become these tokens; those in messages of other roles than system, developer and assistant
+ * stay text. Known formats and the plain one begin with BOS where the vocabulary says so. */
+WEIR_API enum weir_status weir_chat_encode(const weir_chat *chat, weir_tokenizer *tokenizer,
+                                           const struct weir_chat_request *request, uint32_t **ids,
+                                           size_t *count, struct weir_err *err);
+
+/* What a model answers, as it comes: its reasoning, which the families mark each in their way,
+ * apart from the answer. Marks, and white space around them, are left out; so are control
+ * tokens. */
+typedef struct weir_reply weir_reply;
+typedef void weir_reply_fn(void *user, bool is_reasoning, const char *bytes, size_t length);
+/* Borrows the tokenizer. ids: the prompt, whose end may be a mark. */
+WEIR_API enum weir_status weir_reply_create(weir_reply **out, weir_tokenizer *tokenizer,
+                                            const uint32_t *ids, size_t count,
+                                            struct weir_err *err);
+WEIR_API void weir_reply_destroy(weir_reply **reply);
+/* The next token: tells what is certain now, in whole characters. */
+WEIR_API void weir_reply_push(weir_reply *reply, uint32_t id, weir_reply_fn *tell, void *user);
+/* There are no more: tells what was held back. */
+WEIR_API void weir_reply_end(weir_reply *reply, weir_reply_fn *tell, void *user);
+
 /* ---- session ------------------------------------------------------------------------------- */
 
 /* A text: what has been evaluated so far. An engine has as many as fit under its ceiling. */

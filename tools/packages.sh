@@ -1,13 +1,14 @@
 # packages.sh - the Debian packages weir is built and tested with; sourced by run-tests and run-demo.
 # shellcheck shell=sh disable=SC2034,SC2086
 
-weir_build_packages="build-essential pkg-config liburing-dev libpcre2-dev libutf8proc-dev libjansson-dev"
-weir_test_packages="libcmocka-dev python3 python3-pip python3-venv clang libclang-rt-dev clang-format xz-utils"
+weir_build_packages="build-essential pkg-config liburing-dev libpcre2-dev libutf8proc-dev libjansson-dev libedit-dev"
+weir_test_packages="libcmocka-dev python3 python3-pip python3-venv clang libclang-rt-dev clang-format xz-utils tmux"
 
 # For tests/integration/arm.sh: a cross compiler and an emulator, and what the compiler's target links.
 weir_arm_packages="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user make pkg-config"
 weir_arm_libraries="liburing-dev liburing2 libpcre2-dev libpcre2-8-0 libutf8proc-dev libutf8proc2
-    libjansson-dev libjansson4 libcmocka-dev libcmocka0"
+    libjansson-dev libjansson4 libedit-dev libedit2 libbsd0 libmd0 libtinfo6
+    libcmocka-dev libcmocka0"
 
 # Names of those that are not installed, one a line.
 weir_missing_packages() {

@@ -34,6 +34,7 @@ SYSTEM_HEADERS = [
     (r"cpuid\.h", ["src/kernels/"]),
     (r"pcre2\.h|utf8proc\.h", ["src/text/"]),
     (r"jansson\.h", ["cli/", "tests/"]),
+    (r"histedit\.h", ["cli/"]),
     (r"cmocka\.h", ["tests/"]),
 ]
 # The command line talks to the terminal, and tests may use all that tests need.

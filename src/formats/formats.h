@@ -131,4 +131,22 @@ const char *weir_manifest_key_at(const weir_manifest *manifest, uint32_t index, 
 enum weir_status weir_manifest_vocab(weir_manifest *manifest, const struct weir_vocab **vocab,
                                      struct weir_err *err);
 
+/* How a file's authors write a conversation: templates, and the special tokens that they name. */
+enum { WEIR_CHAT_TEMPLATE_MAX = 16, WEIR_CHAT_SPECIAL_MAX = 7 };
+
+struct weir_chat_facts {
+    uint32_t template_count, special_count;
+    struct weir_chat_text {
+        char *name; /* "default", "tool_use", ...; "bos_token", "eos_token", ... */
+        char *text; /* length bytes and a NUL */
+        size_t length;
+    } templates[WEIR_CHAT_TEMPLATE_MAX], specials[WEIR_CHAT_SPECIAL_MAX];
+};
+
+/* Of an open file; there may be none. The caller frees what facts hold, also after an error.
+ * Errors: IO, FORMAT (of a file beside the model: names it), NOMEM. */
+enum weir_status weir_manifest_chat(weir_manifest *manifest, struct weir_chat_facts *facts,
+                                    struct weir_err *err);
+void weir_chat_facts_free(struct weir_chat_facts *facts);
+
 #endif

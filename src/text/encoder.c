@@ -11,6 +11,8 @@ struct weir_text_encoder {
     struct weir_text_ids ids;       /* since the last push */
     struct weir_text_array pending; /* char: a special token may begin there */
     size_t pending_count;
+    struct weir_text_array guards; /* size_t: places in pending that no control token goes across */
+    size_t guard_count;
     bool is_begun;
     bool skips_space; /* behind a special token that takes it away */
 };
@@ -51,6 +53,7 @@ void weir_text_encoder_destroy(weir_text_encoder **encoder)
     weir_text_pieces_deinit(&old->plain.pieces);
     weir_text_array_trim(&old->ids.array, sizeof(uint32_t), 0);
     weir_text_array_trim(&old->pending, 1, 0);
+    weir_text_array_trim(&old->guards, sizeof(size_t), 0);
     weir_text_trim_scratch(old->text, WEIR_TEXT_SCRATCH_KEEP_BYTES);
     weir_heap_free(old);
     *encoder = NULL;
@@ -135,13 +138,60 @@ static bool skip_space(const char *bytes, size_t length, bool ends, size_t *offs
     return ends;
 }
 
+enum weir_status weir_text_encoder_guard(weir_text_encoder *encoder, struct weir_err *err)
+{
+    size_t *guards = encoder->guards.at;
+    const size_t count = encoder->guard_count;
+    if (encoder->pending_count == 0 || (count > 0 && guards[count - 1] == encoder->pending_count))
+        return WEIR_OK;
+    WEIR_TRY(weir_text_array_reserve(&encoder->guards, count + 1, sizeof(*guards), err));
+    guards = encoder->guards.at;
+    guards[count] = encoder->pending_count;
+    encoder->guard_count = count + 1;
+    return WEIR_OK;
+}
+
+static bool crosses_guard(const weir_text_encoder *encoder, size_t begin, size_t end)
+{
+    const size_t *guards = encoder->guards.at;
+    for (size_t index = 0; index < encoder->guard_count; index++)
+        if (guards[index] > begin && guards[index] < end)
+            return true;
+    return false;
+}
+
+/* Pending bytes have gone, and the guards in them. */
+static void drop_guards(weir_text_encoder *encoder, size_t used)
+{
+    size_t *guards = encoder->guards.at;
+    size_t kept = 0;
+    for (size_t index = 0; index < encoder->guard_count; index++)
+        if (guards[index] > used)
+            guards[kept++] = guards[index] - used;
+    encoder->guard_count = kept;
+}
+
+/* The special token that the bytes at offset begin with, or WEIR_TOKEN_NONE. */
+static uint32_t match_special(const weir_text_encoder *encoder, const char *bytes, size_t length,
+                              size_t offset)
+{
+    const weir_text *text = encoder->text;
+    const bool with_control = (encoder->flags & WEIR_TOKENIZE_PARSE_SPECIAL) != 0;
+    const uint32_t id = weir_text_prefixes_match(&text->specials, &text->vocab, bytes + offset,
+                                                 length - offset, with_control);
+    if (id == WEIR_TOKEN_NONE || encoder->guard_count == 0 || !weir_text_is_control(text, id) ||
+        !crosses_guard(encoder, offset, offset + text->vocab.tokens[id].length))
+        return id;
+    return weir_text_prefixes_match(&text->specials, &text->vocab, bytes + offset, length - offset,
+                                    false);
+}
+
 /* Special tokens are looked for where the longest of them is there in full. */
 static enum weir_status cut_specials(weir_text_encoder *encoder, const char *bytes, size_t length,
                                      bool ends, size_t *used, struct weir_err *err)
 {
     const struct weir_text_prefixes *specials = &encoder->text->specials;
     const struct weir_vocab *vocab = &encoder->text->vocab;
-    const bool with_control = (encoder->flags & WEIR_TOKENIZE_PARSE_SPECIAL) != 0;
     size_t offset = 0, plain_from = 0;
     while (offset < length && (ends || length - offset >= specials->longest)) {
         if (encoder->skips_space && !skip_space(bytes, length, ends, &offset))
@@ -151,8 +201,7 @@ static enum weir_status cut_specials(weir_text_encoder *encoder, const char *byt
             plain_from = offset;
             continue;
         }
-        const uint32_t id = weir_text_prefixes_match(specials, vocab, bytes + offset,
-                                                     length - offset, with_control);
+        const uint32_t id = match_special(encoder, bytes, length, offset);
         if (id == WEIR_TOKEN_NONE) {
             offset++;
             continue;
@@ -187,6 +236,7 @@ static enum weir_status feed_slice(weir_text_encoder *encoder, const char *bytes
     encoder->pending_count += length;
     WEIR_TRY(cut_specials(encoder, pending, encoder->pending_count, ends, &used, err));
     encoder->pending_count -= used;
+    drop_guards(encoder, used);
     if (used > 0)
         memmove(pending, pending + used, encoder->pending_count);
     return WEIR_OK;

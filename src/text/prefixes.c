@@ -133,3 +133,45 @@ uint32_t weir_text_prefixes_match(const struct weir_text_prefixes *prefixes,
     }
     return best;
 }
+
+bool weir_text_prefixes_has_control(const struct weir_text_prefixes *prefixes,
+                                    const struct weir_vocab *vocab,
+                                    const struct weir_text_prefix *prefix)
+{
+    for (uint32_t index = prefix->first; index < prefix->end; index++)
+        if (is_control(vocab, prefixes->ids[index]))
+            return true;
+    return false;
+}
+
+/* Whether a text's end is how a control token begins. */
+static bool begins_control(const weir_text *text, const char *bytes, size_t length)
+{
+    struct weir_text_prefix prefix = {0};
+    if (length >= text->specials.longest)
+        return false;
+    for (size_t at = 0; at < length; at++)
+        if (!weir_text_prefixes_narrow(&text->specials, &text->vocab, &prefix, bytes[at]))
+            return false;
+    return weir_text_prefixes_has_control(&text->specials, &text->vocab, &prefix);
+}
+
+bool weir_text_is_control(const weir_text *text, uint32_t id)
+{
+    return id < text->vocab.n_vocab && is_control(&text->vocab, id);
+}
+
+size_t weir_text_find_control(const weir_text *text, const char *bytes, size_t length, size_t from)
+{
+    for (size_t at = from; at < length; at++) {
+        const size_t step = weir_utf8_char(bytes + at, length - at);
+        if (step > 0 && weir_text_is_space(weir_utf8_decode(bytes + at)))
+            continue;
+        const uint32_t id =
+            weir_text_prefixes_match(&text->specials, &text->vocab, bytes + at, length - at, true);
+        if ((id != WEIR_TOKEN_NONE && is_control(&text->vocab, id)) ||
+            begins_control(text, bytes + at, length - at))
+            return at;
+    }
+    return length;
+}

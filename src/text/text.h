@@ -165,6 +165,9 @@ void weir_text_encoder_destroy(weir_text_encoder **encoder);
 enum weir_status weir_text_encoder_push(weir_text_encoder *encoder, const char *bytes,
                                         size_t length, bool ends, const uint32_t **ids,
                                         size_t *count, struct weir_err *err);
+/* No control token goes across this place: what was pushed before and what comes next do not make
+ * one together. Errors: NOMEM. */
+enum weir_status weir_text_encoder_guard(weir_text_encoder *encoder, struct weir_err *err);
 /* How many ids at least the bytes will have that are pushed and have none yet. */
 size_t weir_text_encoder_least(const weir_text_encoder *encoder);
 
@@ -179,6 +182,12 @@ enum weir_status weir_text_tokenize(weir_text *text, const char *bytes, size_t l
  * Borrowed until the next call on text. The leading-space rule of SentencePiece (the first token
  * of a text drops the space that was added) is the detokenizer's, below. */
 struct weir_bytes weir_text_piece(weir_text *text, uint32_t id, bool with_special);
+
+/* Where, at byte from or behind it, the name of a control token begins: a whole one, or the first
+ * bytes of one where the text ends. length: nowhere. Those that begin with white space do not
+ * count. */
+size_t weir_text_find_control(const weir_text *text, const char *bytes, size_t length, size_t from);
+bool weir_text_is_control(const weir_text *text, uint32_t id);
 
 /* True for tokens that end a text or a turn: those that the file names, and those that are called
  * as the families call theirs (ends.c), whatever their type. */

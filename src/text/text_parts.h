@@ -74,6 +74,11 @@ uint32_t weir_text_prefixes_match(const struct weir_text_prefixes *prefixes,
                                   const struct weir_vocab *vocab, const char *start, size_t length,
                                   bool with_control);
 
+/* Whether one of the tokens with that prefix is a control token. */
+bool weir_text_prefixes_has_control(const struct weir_text_prefixes *prefixes,
+                                    const struct weir_vocab *vocab,
+                                    const struct weir_text_prefix *prefix);
+
 /* Tokens that end a text or a turn (ends.c), into text->end_ids. */
 enum weir_status weir_text_find_ends(weir_text *text, struct weir_err *err);
 

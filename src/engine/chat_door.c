@@ -1,0 +1,24 @@
+/* chat_door.c - what room chat does with an engine's or a file's tokenizer. */
+#include "chat/chat.h"
+
+#include "engine/engine_internal.h"
+
+enum weir_status weir_chat_encode(const weir_chat *chat, weir_tokenizer *tokenizer,
+                                  const struct weir_chat_request *request, uint32_t **ids,
+                                  size_t *count, struct weir_err *err)
+{
+    WEIR_NEED(tokenizer, err);
+    WEIR_NEED(ids, err);
+    WEIR_NEED(count, err);
+    return weir_chat_encode_by(chat, tokenizer->text, request, ids, count, err);
+}
+
+enum weir_status weir_reply_create(weir_reply **out, weir_tokenizer *tokenizer, const uint32_t *ids,
+                                   size_t count, struct weir_err *err)
+{
+    WEIR_NEED(out, err);
+    WEIR_NEED(tokenizer, err);
+    if (count > 0)
+        WEIR_NEED(ids, err);
+    return weir_reply_create_by(out, tokenizer->text, ids, count, err);
+}
