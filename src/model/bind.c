@@ -224,25 +224,18 @@ static enum weir_status check_values(const struct weir_binding *binding, struct 
                      binding->layer_index, mixer->d_head, mixer->d_value);
 }
 
-/* One matrix for keys and values of all heads is used in parts: its scales must not lie across. */
+/* One matrix for keys and values of all heads is used in parts, which have nothing beside them. */
 static enum weir_status check_joint(const struct weir_binding *binding, struct weir_err *err)
 {
     const struct weir_mixer *mixer = &binding->layer->mixer;
     const struct weir_weight *joint = &mixer->latent.kv_up;
-    const struct weir_latent_shape *shape = &mixer->latent.shape;
-    const uint32_t group_rows = joint->scales.group_rows;
     if (mixer->kind != WEIR_MIXER_LATENT || joint->cols == 0)
         return WEIR_OK;
     if (joint->scale.tensor != NULL || joint->bias.tensor != NULL)
         return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED, "tensor %s goes with %s, which is not built in",
                          (joint->scale.tensor != NULL ? joint->scale : joint->bias).tensor->name,
                          joint->tensor->name);
-    if (joint->scales.tensor == NULL ||
-        (shape->d_plain % group_rows == 0 && shape->d_value % group_rows == 0))
-        return WEIR_OK;
-    return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
-                     "tensor %s: wanted scales for %u and %u rows of a head, found one for %u",
-                     joint->scales.tensor->name, shape->d_plain, shape->d_value, group_rows);
+    return WEIR_OK;
 }
 
 static enum weir_status bind_layer(struct weir_binding *binding, struct weir_err *err)

@@ -3,7 +3,13 @@
  * Its rows are, for each head, what makes d_plain values of a key and what makes d_value values,
  * from the latent ones. Values are used as they lie. Keys are absorbed into queries, which wants
  * the matrix turned round: a copy is made once, of floats, for the bytes of a format lie along
- * rows. */
+ * rows.
+ *
+ * Scales of codes may be for so many rows that one lies across heads (128 rows, where a head has 192
+ * and 256: GLM-4.7-Flash in FP8). Then each head gets a copy of its own, for as many rows as divide
+ * all three numbers. */
+#include <string.h>
+
 #include "model/model_internal.h"
 
 enum { COPY_ALIGN = 64, PIECE = 256 }; /* values decoded at once: a multiple of every block */
@@ -37,6 +43,42 @@ static struct weir_weight stack_of(const struct weir_weight *joint, uint32_t n_h
     return stack;
 }
 
+static uint32_t common_divisor(uint32_t one, uint32_t other)
+{
+    while (other != 0) {
+        const uint32_t rest = one % other;
+        one = other;
+        other = rest;
+    }
+    return one;
+}
+
+/* Rows of a head that have one scale, wherever the head begins in the joint matrix. */
+static uint32_t own_group_rows(const struct weir_latent *latent)
+{
+    const struct weir_latent_shape *shape = &latent->shape;
+    return common_divisor(latent->kv_up.scales.group_rows,
+                          common_divisor(shape->d_plain, shape->d_value));
+}
+
+static bool has_own_scales(const struct weir_latent *latent)
+{
+    return latent->kv_up.scales.tensor != NULL &&
+           own_group_rows(latent) != latent->kv_up.scales.group_rows;
+}
+
+/* Room for scales of the values' rows of each head. */
+static void lay_out_scales(struct weir_latent *latent, struct weir_mem *mem)
+{
+    struct weir_scale_stack *scales = &latent->expand.scales;
+    scales->group_rows = own_group_rows(latent);
+    scales->rows = latent->shape.d_value / scales->group_rows;
+    scales->matrix_bytes = scales->rows * scales->row_bytes;
+    scales->stride_bytes = scales->matrix_bytes;
+    scales->data = weir_mem_alloc(mem, WEIR_MEM_TRUNK, latent->expand.count * scales->matrix_bytes,
+                                  COPY_ALIGN);
+}
+
 static void lay_out_copy(struct weir_mixer *mixer, struct weir_mem *mem)
 {
     const struct weir_latent_shape *shape = &mixer->latent.shape;
@@ -56,6 +98,8 @@ static void lay_out_copy(struct weir_mixer *mixer, struct weir_mem *mem)
     absorb->data =
         weir_mem_alloc(mem, WEIR_MEM_TRUNK, absorb->count * absorb->matrix_bytes, COPY_ALIGN);
     mixer->latent.expand = stack_of(joint, mixer->n_head, shape->d_plain, shape->d_value);
+    if (has_own_scales(&mixer->latent))
+        lay_out_scales(&mixer->latent, mem);
 }
 
 void weir_latent_heads_layout(struct weir_model *model, struct weir_mem *mem)
@@ -119,11 +163,29 @@ static void turn_head(const struct weir_latent *latent, uint32_t head)
     }
 }
 
+static void copy_scales(const struct weir_latent *latent, uint32_t head)
+{
+    const struct weir_scale_stack *from = &latent->kv_up.scales;
+    const struct weir_scale_stack *own = &latent->expand.scales;
+    const uint64_t first =
+        head * ((uint64_t)latent->shape.d_plain + latent->shape.d_value) + latent->shape.d_plain;
+    uint8_t *to = (uint8_t *)(uintptr_t)own->data + head * own->stride_bytes;
+    for (uint64_t row = 0; row < own->rows; row++)
+        memcpy(to + row * own->row_bytes,
+               from->data + (first + row * own->group_rows) / from->group_rows * from->row_bytes,
+               own->row_bytes);
+}
+
 void weir_latent_heads_load(struct weir_model *model)
 {
     for (uint32_t layer = 0; layer < model->shape.n_layer; layer++) {
         const struct weir_mixer *mixer = &model->layers[layer].mixer;
-        for (uint32_t head = 0; mixer->latent.shape.is_joint && head < mixer->n_head; head++)
+        if (mixer->kind != WEIR_MIXER_LATENT || !mixer->latent.shape.is_joint)
+            continue;
+        for (uint32_t head = 0; head < mixer->n_head; head++) {
             turn_head(&mixer->latent, head);
+            if (has_own_scales(&mixer->latent))
+                copy_scales(&mixer->latent, head);
+        }
     }
 }

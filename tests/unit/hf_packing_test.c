@@ -244,16 +244,6 @@ static void types_that_are_not_the_packings_are_named(void **state)
                       WORDS("gate_proj.weight_g_idx", "another order"));
 }
 
-static void scales_across_heads_are_refused(void **state)
-{
-    (void)state;
-    load("deepseek2-fp8");
-    change_config("weight_block_size", "weight_block_none"); /* then the shapes say it */
-    change_header("model.layers.0.self_attn.kv_b_proj.weight_scale_inv", "[6,2]", "[4,3]");
-    is_refused(WEIR_ERR_UNSUPPORTED,
-               WORDS("blk.0.attn_kv_b.scales", "8 and 8 rows of a head", "found one for 12"));
-}
-
 static void what_quantization_config_says_is_read_or_refused(void **state)
 {
     (void)state;
@@ -288,7 +278,6 @@ int main(void)
         cmocka_unit_test(what_gpt_oss_may_not_have_is_named),
         cmocka_unit_test(shapes_that_disagree_are_named),
         cmocka_unit_test(types_that_are_not_the_packings_are_named),
-        cmocka_unit_test(scales_across_heads_are_refused),
         cmocka_unit_test(what_quantization_config_says_is_read_or_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -205,9 +205,9 @@ static void try_changed(const struct text *text, try_fn *attempt)
 {
     struct weir_err err = {0};
     const uint64_t heap_bytes = weir_heap_bytes();
-    alarm(SWEEP_DEADLINE_S);
+    sweep_start();
     const enum weir_status status = attempt(&err);
-    alarm(0);
+    sweep_stop();
     if (weir_heap_bytes() != heap_bytes)
         sweep_complain("memory stays");
     if (status == WEIR_OK)

@@ -51,9 +51,9 @@ static struct model_run run_changed(struct edit_file file)
 {
     edit_write(&file, changed_path);
     free(file.bytes);
-    alarm(SWEEP_DEADLINE_S);
+    sweep_start();
     struct model_run after = run(changed_path);
-    alarm(0);
+    sweep_stop();
     return after;
 }
 

@@ -178,6 +178,8 @@ DIRECTORIES = {
                       tensors=guessing(3), why="deepseek_v3: groups, a bias that chooses, a block that guesses"),
     "deepseek2-fp8": dict(of="deepseek2", block=(8, 8), changed=dict(qk_nope_head_dim=8, v_head_dim=8),
                           config=put(scoring_func="sigmoid", topk_method="noaux_tc"), why="deepseek_v3 as it is published: block FP8"),
+    "deepseek2-glm-fp8": dict(of="deepseek2-glm", block=(8, 8), changed=dict(qk_nope_head_dim=12, v_head_dim=16),
+                              config=put(first_k_dense_replace=1), why="glm4_moe_lite in block FP8, whose blocks lie across heads"),
     "deepseek2-dense": dict(config=put(model_type="kimi_k2", n_routed_experts=None), why="kimi_k2, without experts"),
     "deepseek2-glm": dict(config=put(first_k_dense_replace=1), why="glm4_moe_lite"),
     "mistral4": dict(config=with_pictures("mistral3", "Mistral3ForConditionalGeneration"), tensors=behind_older_language_model, why="queries that grow with the position"),
