@@ -5,9 +5,10 @@
  * the matrix turned round: a copy is made once, of floats, for the bytes of a format lie along
  * rows.
  *
- * Scales of codes may be for so many rows that one lies across heads (128 rows, where a head has 192
- * and 256: GLM-4.7-Flash in FP8). Then each head gets a copy of its own, for as many rows as divide
- * all three numbers. */
+ * Scales of codes may be for so many rows that one lies across heads (128 rows, where a head has
+ * 192 and 256: GLM-4.7-Flash in FP8). Then each head gets a copy of its own, for as many rows as
+ * divide all three numbers.
+ */
 #include <string.h>
 
 #include "model/model_internal.h"

@@ -24,7 +24,7 @@
 #define DIRECTORIES "tests/golden/directories"
 #define TOKENIZERS "tests/golden/tokenizers"
 
-enum { EVERY_PLACE_LONG = 13 };
+enum { EVERY_LONG = 3 };
 enum { PLACE_MAX = 4096, FILE_MAX = 16, PATH_BYTES = 512, EACH_MAX = 4, PEAK_KIB_MAX = 1 << 18 };
 
 static const char *const odds[] = {
@@ -216,12 +216,12 @@ static void try_changed(const struct text *text, try_fn *attempt)
         sweep_complain(err.text[0] == 0 ? "refused without words" : err.text);
 }
 
-/* Places of headers and indexes are many and alike: a long run, too, tries some of each. */
+/* Places are many and alike, above all in headers and indexes: a long run, too, tries some. */
 static bool has_turn(const struct text *text, uint64_t every)
 {
     const bool is_table =
         ends_with(text->name, ".safetensors") || ends_with(text->name, ".index.json");
-    return sweep_has_turn(every, is_table ? EVERY_PLACE_LONG : 1);
+    return sweep_has_turn(every, is_table ? 4 * EVERY_LONG : EVERY_LONG);
 }
 
 static void sweep_place(const struct text *text, const struct place *place, try_fn *attempt,
