@@ -153,6 +153,8 @@ static json_t *describe_plan(const struct weir_cli_options *options, const struc
     weir_cli_json_count(object, "kv_later_bytes", fits ? plan->kv_later_bytes : none);
     weir_cli_json_count(object, "embedding_on_disk_bytes",
                         fits ? plan->embedding_on_disk_bytes : none);
+    weir_cli_json_count(object, "layer_inputs_on_disk_bytes",
+                        fits ? plan->layer_inputs_on_disk_bytes : none);
     weir_cli_json_count(object, "experts_total", moe ? plan->n_expert_total : none);
     weir_cli_json_count(object, "token_bytes", moe ? plan->token_bytes : none);
     weir_cli_json_count(object, "io_budget_bytes", plan->io_budget_bytes);
@@ -224,6 +226,10 @@ static void print_plan(const struct weir_plan *plan, const struct forecast *fore
     if (plan->embedding_on_disk_bytes > 0)
         printf("The embedding table, %s, stays on the disk: a token reads its row\n",
                weir_format_size(plan->embedding_on_disk_bytes, size, sizeof(size)));
+    if (plan->layer_inputs_on_disk_bytes > 0)
+        printf("The table of layers' own inputs (per_layer_token_embd), %s, stays on the disk: a "
+               "token reads its row\n",
+               weir_format_size(plan->layer_inputs_on_disk_bytes, size, sizeof(size)));
     printf("%u positions of context, prompts in chunks of %u, %u threads\n", plan->n_ctx,
            plan->n_chunk, plan->n_thread);
     print_states(&plan->cost);

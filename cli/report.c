@@ -290,6 +290,8 @@ static void print_mode(const struct weir_cli_report *report)
         fprintf(stderr, ", %u of %u expert slots", plan->n_slot_total, plan->n_expert_total);
     if (plan->embedding_on_disk_bytes > 0)
         fprintf(stderr, ", embedding on disk");
+    if (plan->layer_inputs_on_disk_bytes > 0)
+        fprintf(stderr, ", layers' own inputs on disk");
     if (report->calibration != NULL)
         fprintf(stderr, ", calibrated %.10s", report->calibration->date);
     fprintf(stderr, "\n");

@@ -168,18 +168,21 @@ struct weir_plan_line {
 };
 
 struct weir_plan {
-    uint64_t min_bytes;               /* smallest ceiling that holds: one slot less is refused */
-    uint64_t useful_bytes;            /* one token's working set of experts stays resident */
-    uint64_t resident_bytes;          /* everything in memory */
-    uint64_t budget_bytes;            /* the ceiling this plan is for */
-    uint64_t planned_bytes;           /* sum of lines, <= budget_bytes */
-    uint64_t kv_later_bytes;          /* of K and V, not among the lines: slots give way to them */
-    uint32_t n_snapshot;              /* of recurrent state: rewinding goes back to the nearest */
-    uint64_t embedding_on_disk_bytes; /* not in memory: each token's row is read; 0: it is */
-    uint32_t n_slot;                  /* per layer with experts */
-    uint32_t n_slot_total;            /* from the start ... */
-    uint32_t n_slot_last;             /* ... and when the context is full */
-    uint32_t n_expert_total;          /* experts of all layers */
+    uint64_t min_bytes;      /* smallest ceiling that holds: one slot less is refused */
+    uint64_t useful_bytes;   /* one token's working set of experts stays resident */
+    uint64_t resident_bytes; /* everything in memory */
+    uint64_t budget_bytes;   /* the ceiling this plan is for */
+    uint64_t planned_bytes;  /* sum of lines, <= budget_bytes */
+    uint64_t kv_later_bytes; /* of K and V, not among the lines: slots give way to them */
+    uint32_t n_snapshot;     /* of recurrent state: rewinding goes back to the nearest */
+    /* Tables that are not in memory, so that each token's row is read: the embedding, and the one
+     * of inputs that layers get of the token. 0: it is, or there is none. */
+    uint64_t embedding_on_disk_bytes;
+    uint64_t layer_inputs_on_disk_bytes;
+    uint32_t n_slot;         /* per layer with experts */
+    uint32_t n_slot_total;   /* from the start ... */
+    uint32_t n_slot_last;    /* ... and when the context is full */
+    uint32_t n_expert_total; /* experts of all layers */
     uint32_t n_ctx, n_chunk, n_thread;
     uint64_t io_budget_bytes; /* of reads in flight */
     uint64_t token_bytes;     /* expert bytes one token uses */

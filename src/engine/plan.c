@@ -414,8 +414,10 @@ static enum weir_status fill_lines(const struct weir_blueprint *blueprint,
                                         : weir_mem_reached_bytes(&mem, (enum weir_mem_use)use));
     if (block_bytes(blueprint, choice) > 0)
         add_line(plan, "recurrent state, and snapshots of it", block_bytes(blueprint, choice));
-    plan->embedding_on_disk_bytes =
-        weir_model_on_disk_bytes(blueprint->model, choice->tables_on_disk);
+    plan->embedding_on_disk_bytes = weir_model_on_disk_bytes(
+        blueprint->model, choice->tables_on_disk & 1u << WEIR_TABLE_TOKENS);
+    plan->layer_inputs_on_disk_bytes = weir_model_on_disk_bytes(
+        blueprint->model, choice->tables_on_disk & 1u << WEIR_TABLE_LAYERS);
     plan->kv_later_bytes = weir_choice_state_bytes(blueprint, choice, choice->n_ctx) - first_bytes;
     return WEIR_OK;
 }
