@@ -183,9 +183,7 @@ static const char *read_object(const json_t *object, struct weir_cli_calibration
 
 /* ---- the folder ---------------------------------------------------------------------------- */
 
-/* False when the environment names none. The XDG base directory specification: a path that is not
- * absolute is ignored. */
-static bool find_folder(char *folder, size_t capacity)
+bool weir_cli_cache_folder(char *folder, size_t capacity)
 {
     const char *cache = getenv("XDG_CACHE_HOME");
     const char *home = getenv("HOME");
@@ -242,7 +240,7 @@ bool weir_cli_calibration_load(struct weir_cli_calibration *kept, const char *mo
     uint32_t slice_bytes;
     *kept = (struct weir_cli_calibration){0};
     /* The model's head is only read when there may be something to find. */
-    if (!find_folder(folder, sizeof(folder)) || access(folder, F_OK) != 0 ||
+    if (!weir_cli_cache_folder(folder, sizeof(folder)) || access(folder, F_OK) != 0 ||
         weir_calibration_key_get(model_path, &device_id, &slice_bytes, NULL) != WEIR_OK ||
         !name_file(kept->path, sizeof(kept->path), folder, device_id, slice_bytes) ||
         !load_file(kept))
@@ -264,7 +262,7 @@ bool weir_cli_calibration_keep(struct weir_cli_calibration *kept)
     if (gmtime_r(&now, &utc) == NULL ||
         strftime(kept->date, sizeof(kept->date), "%Y-%m-%dT%H:%M:%SZ", &utc) == 0)
         snprintf(kept->date, sizeof(kept->date), "unknown");
-    if (!find_folder(folder, sizeof(folder)) ||
+    if (!weir_cli_cache_folder(folder, sizeof(folder)) ||
         !name_file(kept->path, sizeof(kept->path), folder, kept->found.device_id,
                    kept->found.slice_bytes)) {
         weir_cli_say("the calibration is not kept: neither XDG_CACHE_HOME nor HOME names a folder");

@@ -13,10 +13,11 @@
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
-#include <sys/types.h>
 
 #include "base/base.h"
+#include "kept.h"
 #include "options.h"
+#include "streams.h"
 #include "weir.h"
 #include "weir_bench.h"
 
@@ -93,18 +94,6 @@ int weir_cli_no_text(const struct weir_warnings *told, const char *why, const ch
 void weir_cli_status_line(const char *format, ...) WEIR_PRINTF(1, 2);
 void weir_cli_status_clear(void);
 
-/* ---- standard streams (streams.c) ----------------------------------------------------------- */
-
-/* Before anything else is opened: descriptors 0 to 2 are there, and stdin, stdout and stderr wait
- * where a pipe that does not block refuses them. */
-void weir_cli_streams_open(void);
-/* As read(2), but waits, and goes on after a signal. -1 and EINTR: a stop was asked for. */
-ssize_t weir_cli_read(int fd, void *bytes, size_t count);
-/* All that was printed has reached its reader; else false, and errno. */
-bool weir_cli_output_flush(void);
-/* What an errno of a standard stream means. */
-const char *weir_cli_stream_why(int os_errno);
-
 /* ---- bytes in and out (files.c) ------------------------------------------------------------ */
 
 struct weir_cli_buffer {
@@ -173,6 +162,7 @@ struct weir_cli_rig {
     struct weir_cli_out timeline; /* where --trace goes */
     struct weir_cli_calibration calibration;
     bool is_calibrated;
+    struct weir_cli_kept kept;
 };
 
 /* The configuration the options ask for; config borrows bench. False when an option contradicts: it

@@ -178,6 +178,8 @@
       RARE, "room for N events of --trace, 48 bytes each of --mem; the first ones are kept")       \
     X(json, FLAG, "--json", NULL, NULL, false, 0, 0, WEIR_CLI_ALL & ~(WEIR_CLI_TEMPLATE |          \
       WEIR_CLI_CHAT), COMMON, "one JSON object on standard output, and nothing else")              \
+    X(no_warm_up, FLAG, "--no-warm-up", NULL, NULL, false, 0, 0, WEIR_CLI_CHATTERS, RARE,          \
+      "begin with empty slots: do not read what the last run kept, and keep nothing")              \
     X(verbose, FLAG, "--verbose", "-v", NULL, false, 0, 0, WEIR_CLI_ALL & ~(WEIR_CLI_TOKENIZE |    \
       WEIR_CLI_REPLAY | WEIR_CLI_SHOW | WEIR_CLI_CALIBRATE | WEIR_CLI_TEMPLATE),                   \
       COMMON, "say more")                                                                          \

@@ -260,6 +260,7 @@ json_t *weir_cli_report_json(const struct weir_cli_report *report)
                            : divide((double)report->decode_evals, report->decode_s));
     weir_cli_json_real(object, "hit_rate", weir_cli_report_hit_rate(report));
     weir_cli_json_count(object, "expert_reads", moe ? whole->expert_reads : UINT64_MAX);
+    weir_cli_json_count(object, "warm_up_reads", moe ? whole->warm_up_reads : UINT64_MAX);
     weir_cli_json_count(object, "bytes_read", moe ? whole->read_bytes : UINT64_MAX);
     weir_cli_json_real(object, "bytes_per_token", weir_cli_report_token_bytes(report));
     weir_cli_json_real(object, "io_wait_s", moe ? whole->io_wait_s : WEIR_CLI_NONE);

@@ -92,6 +92,13 @@ bool weir_cli_config_fill(struct weir_config *config, struct weir_bench_config *
     return true;
 }
 
+/* A text for people begins with the experts that the last one used. What is measured does not. */
+static bool has_habits(const struct weir_cli_options *options)
+{
+    return !options->no_warm_up &&
+           (strcmp(options->command, "run") == 0 || strcmp(options->command, "chat") == 0);
+}
+
 int weir_cli_rig_open(struct weir_cli_rig *rig, const struct weir_config *config,
                       const struct weir_cli_options *options)
 {
@@ -104,6 +111,10 @@ int weir_cli_rig_open(struct weir_cli_rig *rig, const struct weir_config *config
     rig->is_calibrated = weir_cli_calibration_load(&rig->calibration, config->model_path);
     if (rig->is_calibrated && watched.io_budget_bytes == 0)
         watched.io_budget_bytes = rig->calibration.found.io_budget_bytes;
+    if (has_habits(options) && weir_cli_kept_load(&rig->kept, config->model_path)) {
+        watched.warm_up = rig->kept.experts;
+        watched.warm_up_count = rig->kept.count;
+    }
     if ((options->stats != NULL && !weir_cli_out_open(&rig->stats, options->stats)) ||
         (options->timeline != NULL && !weir_cli_out_open(&rig->timeline, options->timeline))) {
         weir_cli_rig_close(rig);
@@ -133,5 +144,8 @@ void weir_cli_rig_close(struct weir_cli_rig *rig)
     weir_cli_out_discard(&rig->stats);
     weir_cli_out_discard(&rig->timeline);
     weir_session_destroy(&rig->session);
+    if (rig->engine != NULL)
+        weir_cli_kept_save(&rig->kept, rig->engine);
+    weir_cli_kept_free(&rig->kept);
     weir_engine_close(&rig->engine);
 }

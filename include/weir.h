@@ -253,8 +253,8 @@ struct weir_mode {
 
 WEIR_API const struct weir_plan *weir_engine_plan(const weir_engine *engine);
 WEIR_API const struct weir_model_info *weir_engine_model(const weir_engine *engine);
-/* The experts that are in slots now, those that would lose theirs last first: at most count of them
- * into experts. Returns how many; 0 also while a call to this engine runs. */
+/* Of the experts that are in slots now, those that would lose theirs last, the last of them first:
+ * at most count into experts. Returns how many; 0 also while a call to this engine runs. */
 WEIR_API uint32_t weir_engine_kept_experts(weir_engine *engine, struct weir_expert *experts,
                                            uint32_t count);
 WEIR_API const struct weir_mode *weir_engine_mode(const weir_engine *engine);

@@ -9,10 +9,6 @@ enum weir_status weir_engine_begin_warm_up(struct weir_engine *engine,
     if (count == 0 || engine->store == NULL)
         return WEIR_OK;
     WEIR_NEED(config->warm_up, err);
-    if (count > engine->plan.n_expert_total)
-        return WEIR_FAIL(err, WEIR_ERR_ARG,
-                         "warm_up_count: wanted at most the model's %u experts, found %u",
-                         engine->plan.n_expert_total, count);
     engine->warm_up = weir_heap_array(count, sizeof(*engine->warm_up));
     if (engine->warm_up == NULL)
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a list of %u experts", count);

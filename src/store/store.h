@@ -207,8 +207,8 @@ enum weir_status weir_store_fill(weir_store *store, weir_store_progress_fn *prog
  * and at most one record is under way that nobody waits for. records [count]: distinct, borrowed
  * until destroy. A record that this store does not have is passed over. */
 void weir_store_warm_up(weir_store *store, const struct weir_record_name *records, uint32_t count);
-/* The records that have a slot and are whole, those that would give it up last first. At most count
- * into records; returns how many. */
+/* Of the records that have a slot and are whole, those that would give it up last, the last of them
+ * first: at most count into records. Returns how many. */
 uint32_t weir_store_kept(weir_store *store, struct weir_record_name *records, uint32_t count);
 
 /* Between steps, mem SEALED: retire slots, the least valuable first, until at least this many bytes

@@ -71,18 +71,32 @@ static void sift_down(const struct weir_cache *cache, struct weir_record_name *h
     }
 }
 
+static void make_heap(const struct weir_cache *cache, struct weir_record_name *heap, uint32_t count)
+{
+    for (uint32_t at = count / 2; at > 0; at--)
+        sift_down(cache, heap, count, at - 1);
+}
+
 uint32_t weir_store_kept(weir_store *store, struct weir_record_name *records, uint32_t count)
 {
     const struct weir_cache *cache = &store->cache;
     uint32_t found = 0;
     weir_cache_count(&store->cache);
-    for (uint32_t slot = 0; slot < cache->slot_count && found < count; slot++)
-        if (cache->record_in[slot] != WEIR_NO_RECORD && weir_store_slot_is_whole(store, slot))
-            records[found++] =
-                (struct weir_record_name){store->slots[slot].layer, store->slots[slot].record};
-    /* A heap with the shortest kept on top, emptied from its end. */
-    for (uint32_t at = found / 2; at > 0; at--)
-        sift_down(cache, records, found, at - 1);
+    /* A heap of at most count records, the one that would be lost first on top. */
+    for (uint32_t slot = 0; slot < cache->slot_count && count > 0; slot++) {
+        const struct weir_record_name name = {store->slots[slot].layer, store->slots[slot].record};
+        if (cache->record_in[slot] == WEIR_NO_RECORD || !weir_store_slot_is_whole(store, slot))
+            continue;
+        if (found < count) {
+            records[found++] = name;
+            if (found == count)
+                make_heap(cache, records, found);
+        } else if (is_kept_longer(cache, name, records[0])) {
+            records[0] = name;
+            sift_down(cache, records, found, 0);
+        }
+    }
+    make_heap(cache, records, found);
     for (uint32_t left = found; left > 1; left--) {
         const struct weir_record_name first = records[0];
         records[0] = records[left - 1];
