@@ -21,6 +21,7 @@ struct bench {
     weir_session **sessions; /* [batch], the first one the rig's */
     struct weir_eval *evals; /* [batch] */
     struct round *rounds;
+    size_t round_count; /* done; of the last one, when it was stopped, what there is */
     uint64_t random_state;
     struct weir_cli_report report; /* sums of all rounds; see add_round */
     struct weir_cli_trace routing; /* without experts: routers choose */
@@ -42,10 +43,12 @@ static int compare_reals(const void *left, const void *right)
 /* Of one member of every round. values has room for one number a round. */
 static struct spread find_spread(const struct bench *bench, size_t offset, double *values)
 {
-    const size_t count = bench->options->bench_repeat;
-    for (size_t index = 0; index < count; index++)
-        memcpy(&values[index], (const char *)&bench->rounds[index] + offset, sizeof(double));
-    if (isnan(values[0]))
+    size_t count = 0;
+    for (size_t index = 0; index < bench->round_count; index++) {
+        memcpy(&values[count], (const char *)&bench->rounds[index] + offset, sizeof(double));
+        count += !isnan(values[count]);
+    }
+    if (count == 0)
         return (struct spread){WEIR_CLI_NONE, WEIR_CLI_NONE, WEIR_CLI_NONE};
     qsort(values, count, sizeof(*values), compare_reals);
     return (struct spread){(values[(count - 1) / 2] + values[count / 2]) / 2.0, values[0],
@@ -88,16 +91,55 @@ static enum weir_status evaluate(struct bench *bench, uint64_t begin, uint64_t e
     return weir_engine_eval(bench->rig.engine, bench->evals, options->bench_batch, err);
 }
 
-static enum weir_status run_round(struct bench *bench, struct round *round, struct weir_err *err)
+static enum weir_status evaluate_prompt(struct bench *bench, struct weir_err *err)
+{
+    struct weir_cli_prompt_progress progress = {0};
+    snprintf(progress.before, sizeof(progress.before), "round %zu of %llu, ",
+             bench->round_count + 1, (unsigned long long)bench->options->bench_repeat);
+    weir_cli_prompt_progress_begin(&progress, &bench->rig, bench->options->bench_prompt);
+    const enum weir_status status = evaluate(bench, 0, bench->options->bench_prompt, err);
+    weir_cli_prompt_progress_end(&progress);
+    return status;
+}
+
+/* What the round's phases were, and its share of the sums. */
+static void add_round(struct bench *bench, struct round *round, const struct weir_stats *prefill,
+                      const struct weir_stats *decode, uint64_t generated)
 {
     const struct weir_cli_options *options = bench->options;
     struct weir_cli_report *report = &bench->report;
+    const uint64_t prefill_count = options->bench_batch * options->bench_prompt;
+    const uint64_t decode_count = options->bench_batch * generated;
+    const struct weir_stats *told = generated == 0 ? prefill : decode;
+    round->prefill_tps =
+        prefill_count == 0 ? WEIR_CLI_NONE : (double)prefill_count / round->prefill_s;
+    round->decode_tps = decode_count == 0 ? WEIR_CLI_NONE : (double)decode_count / round->decode_s;
+    round->hit_rate = told->expert_uses == 0
+                          ? WEIR_CLI_NONE
+                          : (double)told->expert_hits / (double)told->expert_uses;
+    round->token_bytes = decode_count == 0 || decode->expert_uses == 0
+                             ? WEIR_CLI_NONE
+                             : (double)decode->read_bytes / (double)decode_count;
+    add_stats(&report->prefill, prefill);
+    add_stats(&report->whole, prefill);
+    add_stats(&report->whole, decode);
+    report->prefill_s += round->prefill_s;
+    report->decode_s += round->decode_s;
+    report->prefill_evals += prefill_count;
+    report->decode_evals += decode_count;
+    bench->round_count++;
+}
+
+/* A round that is stopped behind its prompt counts with the tokens that it has. */
+static enum weir_status run_round(struct bench *bench, struct round *round, struct weir_err *err)
+{
+    const struct weir_cli_options *options = bench->options;
     weir_engine *engine = bench->rig.engine;
     const uint32_t n_vocab = weir_engine_model(engine)->n_vocab;
     const uint64_t total = options->bench_prompt + options->bench_gen;
-    const double batch = (double)options->bench_batch;
     struct weir_stats prefill = {0};
     struct weir_stats decode = {0};
+    enum weir_status status = WEIR_OK;
     for (uint64_t index = 0; index < total * options->bench_batch && options->tokens == NULL;
          index++)
         bench->ids[index] = (uint32_t)(weir_random_next(&bench->random_state) % n_vocab);
@@ -106,36 +148,27 @@ static enum weir_status run_round(struct bench *bench, struct round *round, stru
     weir_engine_stats_reset(engine);
     uint64_t start_ns = weir_now_ns();
     if (options->bench_prompt > 0)
-        WEIR_TRY(evaluate(bench, 0, options->bench_prompt, err));
+        WEIR_TRY(evaluate_prompt(bench, err));
     round->prefill_s = (double)(weir_now_ns() - start_ns) * 1e-9;
     weir_engine_stats_get(engine, &prefill);
     weir_engine_stats_reset(engine);
     start_ns = weir_now_ns();
-    for (uint64_t index = options->bench_prompt; index < total; index++)
-        WEIR_TRY(evaluate(bench, index, index + 1, err));
+    uint64_t index = options->bench_prompt;
+    while (index < total && !weir_cli_stop_asked()) {
+        const uint64_t before_ns = weir_now_ns();
+        status = evaluate(bench, index, index + 1, err);
+        if (status != WEIR_OK) {
+            start_ns += weir_now_ns() - before_ns; /* the token that is not there took no time */
+            break;
+        }
+        index++;
+    }
+    if (status != WEIR_OK && !weir_cli_stop_asked())
+        return status;
     round->decode_s = (double)(weir_now_ns() - start_ns) * 1e-9;
     weir_engine_stats_get(engine, &decode);
-
-    round->prefill_tps = options->bench_prompt == 0
-                             ? WEIR_CLI_NONE
-                             : batch * (double)options->bench_prompt / round->prefill_s;
-    round->decode_tps = options->bench_gen == 0
-                            ? WEIR_CLI_NONE
-                            : batch * (double)options->bench_gen / round->decode_s;
-    const struct weir_stats *told = options->bench_gen == 0 ? &prefill : &decode;
-    round->hit_rate = told->expert_uses == 0
-                          ? WEIR_CLI_NONE
-                          : (double)told->expert_hits / (double)told->expert_uses;
-    round->token_bytes = options->bench_gen == 0 || decode.expert_uses == 0
-                             ? WEIR_CLI_NONE
-                             : (double)decode.read_bytes / (batch * (double)options->bench_gen);
-    add_stats(&report->prefill, &prefill);
-    add_stats(&report->whole, &prefill);
-    add_stats(&report->whole, &decode);
-    report->prefill_s += round->prefill_s;
-    report->decode_s += round->decode_s;
-    report->prefill_evals += options->bench_batch * options->bench_prompt;
-    report->decode_evals += options->bench_batch * options->bench_gen;
+    if (options->bench_prompt > 0 || index > 0)
+        add_round(bench, round, &prefill, &decode, index - options->bench_prompt);
     return WEIR_OK;
 }
 
@@ -151,7 +184,7 @@ static json_t *describe_spread(struct spread spread)
 static json_t *describe_rounds(const struct bench *bench)
 {
     json_t *array = json_array();
-    for (size_t index = 0; index < bench->options->bench_repeat; index++) {
+    for (size_t index = 0; index < bench->round_count; index++) {
         const struct round *round = &bench->rounds[index];
         json_t *object = json_object();
         weir_cli_json_real(object, "prefill_tps", round->prefill_tps);
@@ -177,7 +210,7 @@ static double count_passes(const struct bench *bench)
 {
     const struct weir_cli_options *options = bench->options;
     const uint64_t total = options->bench_prompt + options->bench_gen;
-    return (double)(options->bench_repeat * options->bench_batch * total) /
+    return (double)(bench->round_count * options->bench_batch * total) /
            bench->routing.trace.n_token;
 }
 
@@ -266,9 +299,9 @@ static int tell(struct bench *bench, double *values)
     if (!options->json) {
         if (options->bench_batch > 1)
             printf("%llu texts together, each of ", (unsigned long long)options->bench_batch);
-        printf("%llu prompt tokens, %llu generated, %llu rounds, ",
+        printf("%llu prompt tokens, %llu generated, %zu round%s, ",
                (unsigned long long)options->bench_prompt, (unsigned long long)options->bench_gen,
-               (unsigned long long)options->bench_repeat);
+               bench->round_count, bench->round_count == 1 ? "" : "s");
         if (options->tokens == NULL)
             printf("seed %llu\n", (unsigned long long)options->bench_seed);
         else
@@ -285,7 +318,8 @@ static int tell(struct bench *bench, double *values)
     weir_cli_json_real(object, "prefill_tps", prefill.median);
     weir_cli_json_real(object, "decode_tps", decode.median);
     weir_cli_json_count(object, "seed", options->tokens == NULL ? options->bench_seed : UINT64_MAX);
-    weir_cli_json_count(object, "repeat", options->bench_repeat);
+    weir_cli_json_count(object, "repeat", bench->round_count);
+    json_object_set_new(object, "stopped", json_boolean(weir_cli_stop_asked()));
     weir_cli_json_count(object, "batch", options->bench_batch);
     json_object_set_new(object, "prefill", describe_spread(prefill));
     json_object_set_new(object, "decode", describe_spread(decode));
@@ -295,7 +329,11 @@ static int tell(struct bench *bench, double *values)
                         weir_engine_plan(bench->rig.engine)->n_expert_total == 0
                             ? UINT64_MAX
                             : report.whole.reads_per_expert_max);
-    return weir_cli_report_write(object, options, &bench->rig) ? WEIR_CLI_OK : WEIR_CLI_FAILURE;
+    if (weir_cli_stop_asked())
+        weir_cli_say("stopped: these are the rounds until then, the last one not whole");
+    return weir_cli_report_write(object, options, &bench->rig) && !weir_cli_stop_asked()
+               ? WEIR_CLI_OK
+               : WEIR_CLI_FAILURE;
 }
 
 static int run_rounds(struct bench *bench)
@@ -307,17 +345,24 @@ static int run_rounds(struct bench *bench)
         .is_prompt = true,
         .model_path = options->argument,
         .prompt_tokens = options->bench_prompt,
+        .load_s = bench->rig.load_s,
+        .first_token_s = WEIR_CLI_NONE,
     };
     bench->random_state = options->bench_seed;
-    for (size_t index = 0; index < options->bench_repeat; index++) {
+    for (size_t index = 0; index < options->bench_repeat && !weir_cli_stop_asked(); index++) {
         struct weir_err err = {0};
         weir_cli_status_line("round %zu of %llu", index + 1,
                              (unsigned long long)options->bench_repeat);
-        if (run_round(bench, &bench->rounds[index], &err) != WEIR_OK)
+        if (run_round(bench, &bench->rounds[index], &err) == WEIR_OK)
+            continue;
+        if (!weir_cli_stop_asked() || bench->round_count == 0)
             return weir_cli_fail(&err);
     }
     weir_cli_status_clear();
-    return WEIR_CLI_OK;
+    if (bench->round_count > 0)
+        return WEIR_CLI_OK;
+    weir_cli_say("stopped before anything was measured");
+    return WEIR_CLI_FAILURE;
 }
 
 /* The ids of --tokens, at least those of one round; random ones come later, in each round. */

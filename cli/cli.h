@@ -15,6 +15,7 @@
 #include <stdio.h>
 
 #include "base/base.h"
+#include "console.h"
 #include "kept.h"
 #include "options.h"
 #include "streams.h"
@@ -38,61 +39,6 @@ int weir_cli_doctor(const struct weir_cli_options *options);
 int weir_cli_trace_record(const struct weir_cli_options *options);
 int weir_cli_trace_replay(const struct weir_cli_options *options);
 int weir_cli_trace_show(const struct weir_cli_options *options);
-
-/* ---- console (console.c) ------------------------------------------------------------------- */
-
-/* A text from a file or from the command line as a terminal may have it, for the arguments of a
- * printf: valid until WEIR_CLI_SHOWN_COUNT more are. Everything such that is printed and is no
- * message goes through here; messages do so by themselves. */
-enum { WEIR_CLI_SHOWN_COUNT = 4 };
-const char *weir_cli_shown(const char *text);
-
-/* "weir: " and the sentence, on stderr. */
-void weir_cli_say(const char *format, ...) WEIR_PRINTF(1, 2);
-/* The same for a mistake in the command line, with where to read more. Returns WEIR_CLI_USAGE. */
-int weir_cli_misuse(const char *command, const char *format, ...) WEIR_PRINTF(2, 3);
-/* Say why it failed; a stop that was asked for is only called "stopped". Returns FAILURE. */
-int weir_cli_fail(const struct weir_err *err);
-
-/* Columns of the terminal that the file is; 80 when it is none or does not say. */
-size_t weir_cli_columns(FILE *file);
-
-/* From here on SIGINT and SIGTERM ask for a stop (a second one kills), and a closed pipe is an
- * error of write. */
-void weir_cli_signals_catch(void);
-bool weir_cli_stop_asked(void);
-/* The session a signal cancels; NULL for none. */
-void weir_cli_signals_watch(weir_session *session);
-
-/* From here on SIGINT does not end the program: it cancels what the watched session computes, and
- * is seen until it is taken. */
-void weir_cli_interrupts_catch(void);
-bool weir_cli_interrupt_seen(void);
-bool weir_cli_interrupt_take(void);
-
-/* A bar on stderr when that is a terminal and the load takes longer than a moment. */
-struct weir_cli_progress {
-    uint64_t start_ns, shown_ns;
-    const char *what;
-};
-bool weir_cli_progress_tell(void *user, const char *what, uint64_t done_bytes,
-                            uint64_t total_bytes);
-/* Bytes that a model wrote to standard output at once: as they are, but on a terminal what it would
- * obey is shown. False when they could not be written. */
-bool weir_cli_text_write(const char *bytes, size_t length);
-/* The same of what stands beside the text, such as reasoning: on standard error, dim on a terminal
- * unless NO_COLOR is set. */
-void weir_cli_aside_write(const char *bytes, size_t length);
-/* What the engine did on its own, or finds odd about the file, as a line of its own. */
-void weir_cli_notice_tell(void *user, const char *text);
-/* The same for all that is odd about a file. */
-void weir_cli_warnings_tell(const struct weir_warnings *warnings);
-/* Why no text can be cut into tokens, unless the warnings, which were told, say so already, and
- * what to do instead. Returns FAILURE. */
-int weir_cli_no_text(const struct weir_warnings *told, const char *why, const char *advice);
-/* One line that overwrites the last one, on a terminal only; NULL clears it. */
-void weir_cli_status_line(const char *format, ...) WEIR_PRINTF(1, 2);
-void weir_cli_status_clear(void);
 
 /* ---- bytes in and out (files.c) ------------------------------------------------------------ */
 
@@ -163,6 +109,8 @@ struct weir_cli_rig {
     struct weir_cli_calibration calibration;
     bool is_calibrated;
     struct weir_cli_kept kept;
+    uint64_t start_ns; /* when the load began */
+    double load_s;
 };
 
 /* The configuration the options ask for; config borrows bench. False when an option contradicts: it
@@ -187,6 +135,7 @@ struct weir_cli_report {
     const weir_engine *engine;
     const struct weir_cli_calibration *calibration; /* NULL: none fits */
     const char *model_path;
+    double load_s, first_token_s; /* the latter from the beginning of the load */
     bool is_prompt; /* prefill computed prompts of prompt_tokens each, and nothing else */
     uint64_t prompt_tokens;
     double prefill_s, decode_s;

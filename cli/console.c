@@ -1,5 +1,4 @@
-/* console.c - messages, signals and the progress bar: everything people see on stderr. */
-#include <math.h>
+/* console.c - messages, signals and the line that tells what goes on: what people see on stderr. */
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -11,10 +10,6 @@
 
 #include "base/utf8.h"
 #include "cli.h"
-
-enum { BAR_WIDTH = 24 };
-#define PROGRESS_QUIET_NS 400000000ull /* shorter loads need no bar */
-#define PROGRESS_STEP_NS 100000000ull
 
 const char *weir_cli_shown(const char *text)
 {
@@ -61,11 +56,37 @@ int weir_cli_fail(const struct weir_err *err)
     return WEIR_CLI_FAILURE;
 }
 
+/* The standard streams are no files to the C library: see streams.c. */
+static int descriptor_of(FILE *file)
+{
+    return file == stdout ? STDOUT_FILENO : file == stderr ? STDERR_FILENO : fileno(file);
+}
+
+static bool is_quiet;
+
+void weir_cli_quiet_set(bool quiet)
+{
+    is_quiet = quiet;
+}
+
+bool weir_cli_is_quiet(void)
+{
+    return is_quiet;
+}
+
+bool weir_cli_has_colour(FILE *file)
+{
+    const char *plain = getenv("NO_COLOR");
+    const char *kind = getenv("TERM");
+    return isatty(descriptor_of(file)) && (plain == NULL || plain[0] == '\0') &&
+           (kind == NULL || strcmp(kind, "dumb") != 0);
+}
+
 size_t weir_cli_columns(FILE *file)
 {
     enum { USUAL = 80 };
     struct winsize size = {0};
-    if (ioctl(fileno(file), TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
+    if (ioctl(descriptor_of(file), TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
         return USUAL;
     return size.ws_col;
 }
@@ -74,13 +95,12 @@ size_t weir_cli_columns(FILE *file)
 
 /* Written by the signal handler, read by the main thread, and the other way round. Both are
  * lock-free, and neither guards other data, so relaxed order does. */
-static atomic_bool stop_asked;
+static atomic_int stop_asked; /* the signal's number; 0: none */
 static _Atomic(weir_session *) watched;
 
 static void ask_to_stop(int number)
 {
-    (void)number;
-    atomic_store_explicit(&stop_asked, true, memory_order_relaxed);
+    atomic_store_explicit(&stop_asked, number, memory_order_relaxed);
     weir_session *session = atomic_load_explicit(&watched, memory_order_relaxed);
     if (session != NULL)
         weir_session_cancel(session);
@@ -97,7 +117,14 @@ void weir_cli_signals_catch(void)
 
 bool weir_cli_stop_asked(void)
 {
-    return atomic_load_explicit(&stop_asked, memory_order_relaxed);
+    return atomic_load_explicit(&stop_asked, memory_order_relaxed) != 0;
+}
+
+int weir_cli_exit_code(int code)
+{
+    enum { SIGNALLED = 128 };
+    const int number = atomic_load_explicit(&stop_asked, memory_order_relaxed);
+    return code == WEIR_CLI_OK || number == 0 ? code : SIGNALLED + number;
 }
 
 void weir_cli_signals_watch(weir_session *session)
@@ -135,26 +162,41 @@ bool weir_cli_interrupt_take(void)
 
 /* ---- progress ------------------------------------------------------------------------------ */
 
-static bool status_shown;
+static size_t status_columns; /* what is shown; 0: nothing */
 
 void weir_cli_status_clear(void)
 {
-    if (status_shown)
-        fputs("\r\033[K", stderr);
-    status_shown = false;
+    if (status_columns == 0)
+        return;
+    /* A terminal that became narrower since has folded the line. */
+    const size_t width = weir_cli_columns(stderr);
+    fputc('\r', stderr);
+    for (size_t row = (status_columns - 1) / width; row > 0; row--)
+        fputs("\033[A", stderr);
+    fputs("\033[J", stderr);
+    status_columns = 0;
 }
 
 void weir_cli_status_line(const char *format, ...)
 {
+    char line[WEIR_CLI_PATH_MAX];
     va_list arguments;
-    if (!isatty(STDERR_FILENO))
+    if (is_quiet || !isatty(STDERR_FILENO))
         return;
     weir_cli_status_clear();
     va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
+    vsnprintf(line, sizeof(line), format, arguments);
     va_end(arguments);
+    const char *shown = weir_cli_shown(line);
+    const size_t width = weir_cli_columns(stderr);
+    size_t end = 0; /* of the characters that fit, each taken to be one column wide */
+    for (size_t step = 0; shown[end] != '\0' && status_columns + 1 < width; end += step) {
+        step = weir_utf8_char(shown + end, strlen(shown + end));
+        step = step == 0 ? 1 : step;
+        status_columns++;
+    }
+    fwrite(shown, 1, end, stderr);
     fflush(stderr);
-    status_shown = true;
 }
 
 /* The text on the terminal has not ended its line. */
@@ -199,8 +241,7 @@ bool weir_cli_text_write(const char *bytes, size_t length)
 
 void weir_cli_aside_write(const char *bytes, size_t length)
 {
-    const char *plain = getenv("NO_COLOR");
-    const bool is_dim = isatty(STDERR_FILENO) && (plain == NULL || plain[0] == '\0');
+    const bool is_dim = weir_cli_has_colour(stderr);
     if (length == 0)
         return;
     fputs(is_dim ? "\033[2m" : "", stderr);
@@ -210,6 +251,16 @@ void weir_cli_aside_write(const char *bytes, size_t length)
         fwrite(bytes, 1, length, stderr);
     fputs(is_dim ? "\033[0m" : "", stderr);
     is_in_line = bytes[length - 1] != '\n';
+}
+
+void weir_cli_prompt_show(const char *bytes, size_t length)
+{
+    if (is_quiet || !isatty(STDOUT_FILENO))
+        return;
+    fputs(weir_cli_has_colour(stdout) ? "\033[2m" : "", stdout);
+    weir_cli_text_write(bytes, length);
+    fputs(weir_cli_has_colour(stdout) ? "\033[0m" : "", stdout);
+    fflush(stdout);
 }
 
 void weir_cli_notice_tell(void *user, const char *text)
@@ -235,37 +286,4 @@ int weir_cli_no_text(const struct weir_warnings *told, const char *why, const ch
         is_said = is_said || strstr(told->text[index], why) != NULL;
     weir_cli_say("%s: %s", is_said ? "so no text can be read" : why, advice);
     return WEIR_CLI_FAILURE;
-}
-
-bool weir_cli_progress_tell(void *user, const char *what, uint64_t done_bytes, uint64_t total_bytes)
-{
-    struct weir_cli_progress *progress = user;
-    const uint64_t now_ns = weir_now_ns();
-    if (progress->what == NULL || strcmp(progress->what, what) != 0) {
-        progress->what = what;
-        progress->start_ns = now_ns;
-    }
-    if (done_bytes >= total_bytes) {
-        weir_cli_status_clear();
-        return !weir_cli_stop_asked();
-    }
-    if (now_ns - progress->start_ns < PROGRESS_QUIET_NS ||
-        now_ns - progress->shown_ns < PROGRESS_STEP_NS)
-        return !weir_cli_stop_asked();
-    progress->shown_ns = now_ns;
-    static const char full[] = "########################";
-    static const char empty[] = "........................";
-    _Static_assert(sizeof(full) == BAR_WIDTH + 1 && sizeof(empty) == BAR_WIDTH + 1, "the bar");
-    const double share = (double)done_bytes / (double)total_bytes;
-    const double rate = (double)done_bytes / ((double)(now_ns - progress->start_ns) * 1e-9);
-    const int marks = (int)(share * BAR_WIDTH);
-    char done[32];
-    char total[32];
-    char speed[32];
-    weir_cli_status_line("%s [%.*s%.*s] %s of %s, %s/s, %.0f s left", what, marks, full,
-                         BAR_WIDTH - marks, empty, weir_format_size(done_bytes, done, sizeof(done)),
-                         weir_format_size(total_bytes, total, sizeof(total)),
-                         weir_format_size((uint64_t)rate, speed, sizeof(speed)),
-                         rate > 0.0 ? ceil((double)(total_bytes - done_bytes) / rate) : 0.0);
-    return !weir_cli_stop_asked();
 }

@@ -170,10 +170,12 @@ static int evaluate_chunks(struct evaluation *evaluation)
 {
     const struct weir_cli_options *options = evaluation->options;
     while ((options->chunk_limit == 0 || evaluation->chunk_count < options->chunk_limit) &&
-           next_chunk(evaluation)) {
+           !weir_cli_stop_asked() && next_chunk(evaluation)) {
         struct weir_err err = {0};
         const uint64_t start_ns = weir_now_ns();
         if (evaluate_chunk(evaluation, &err) != WEIR_OK) {
+            if (weir_cli_stop_asked() && evaluation->scored_count > 0)
+                break; /* what was scored is told */
             if (!evaluation->failed)
                 weir_cli_fail(&err);
             return WEIR_CLI_FAILURE;
@@ -203,6 +205,8 @@ static int report(struct evaluation *evaluation)
         .prompt_tokens = evaluation->id_count,
         .prefill_s = evaluation->eval_s,
         .decode_s = WEIR_CLI_NONE,
+        .load_s = evaluation->rig.load_s,
+        .first_token_s = WEIR_CLI_NONE,
         .prefill_evals = evaluation->used_count,
     };
     const double count = (double)evaluation->scored_count;
@@ -234,8 +238,12 @@ static int report(struct evaluation *evaluation)
     weir_cli_json_count(object, "evaluated_tokens", evaluation->used_count);
     weir_cli_json_count(object, "chunks", evaluation->chunk_count);
     weir_cli_json_count(object, "chunk_tokens", evaluation->n_ctx);
-    return weir_cli_report_write(object, options, &evaluation->rig) ? WEIR_CLI_OK
-                                                                    : WEIR_CLI_FAILURE;
+    json_object_set_new(object, "stopped", json_boolean(weir_cli_stop_asked()));
+    if (weir_cli_stop_asked())
+        weir_cli_say("stopped: this is of the text until then");
+    return weir_cli_report_write(object, options, &evaluation->rig) && !weir_cli_stop_asked()
+               ? WEIR_CLI_OK
+               : WEIR_CLI_FAILURE;
 }
 
 static int evaluate(struct evaluation *evaluation)
@@ -260,7 +268,8 @@ static int evaluate(struct evaluation *evaluation)
     if (!start_source(evaluation))
         return WEIR_CLI_FAILURE;
     code = evaluate_chunks(evaluation);
-    if (code == WEIR_CLI_OK && !weir_cli_out_finish(&evaluation->logits))
+    /* Rows of half a text are not what was asked for. */
+    if (code == WEIR_CLI_OK && !weir_cli_stop_asked() && !weir_cli_out_finish(&evaluation->logits))
         code = WEIR_CLI_FAILURE;
     return code == WEIR_CLI_OK ? report(evaluation) : code;
 }

@@ -244,7 +244,8 @@ static int run_words(bool wants_help, int count, char **words)
     }
     if (!weir_cli_outputs_check(&options, command->argument))
         return WEIR_CLI_USAGE;
-    return flush_output(command->run(&options));
+    weir_cli_quiet_set(options.quiet);
+    return flush_output(weir_cli_exit_code(command->run(&options)));
 }
 
 int main(int argc, char **argv)

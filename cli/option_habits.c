@@ -126,12 +126,12 @@ static void add_names(struct names *names, const char *text)
     }
 }
 
-static void list_names(struct names *names, const struct weir_cli_command *command)
+static void list_names(struct names *names, unsigned commands)
 {
     names->count = names->used = 0;
     for (size_t id = 0; id < WEIR_CLI_OPTION_COUNT; id++) {
         const struct weir_cli_option_row *row = &weir_cli_option_rows[id];
-        if ((row->commands & command->bit) == 0 || row->help == NULL)
+        if ((row->commands & commands) == 0 || row->help == NULL)
             continue;
         add_names(names, row->flag);
         add_names(names, row->aliases);
@@ -146,12 +146,19 @@ static bool has_name(const struct names *names, const char *word)
     return false;
 }
 
+const char *weir_cli_option_nearest(unsigned commands, const char *word)
+{
+    static struct names names;
+    list_names(&names, commands);
+    return weir_cli_nearest(word, names.list, names.count);
+}
+
 void weir_cli_option_unknown(const struct weir_cli_command *command, const char *word)
 {
     static struct names names;
     char flag[64];
     const size_t length = strcspn(word, "=");
-    list_names(&names, command);
+    list_names(&names, command->bit);
     for (size_t index = 0; index < WEIR_COUNT(habits); index++) {
         const struct habit *habit = &habits[index];
         if (!weir_cli_is_name(word, length, habit->theirs) ||

@@ -176,6 +176,8 @@
       "write what threads and device did to FILE, for ui.perfetto.dev or chrome://tracing")        \
     X(timeline_events, COUNT, "--trace-events", NULL, "N", 131072, 1, 1e9, WEIR_CLI_TIMERS,        \
       RARE, "room for N events of --trace, 48 bytes each of --mem; the first ones are kept")       \
+    X(quiet, FLAG, "--quiet", "-q", NULL, false, 0, 0, WEIR_CLI_OPENERS | WEIR_CLI_CALIBRATE,      \
+      COMMON, "only the result, warnings and errors: no prompt, progress or report")               \
     X(json, FLAG, "--json", NULL, NULL, false, 0, 0, WEIR_CLI_ALL & ~(WEIR_CLI_TEMPLATE |          \
       WEIR_CLI_CHAT), COMMON, "one JSON object on standard output, and nothing else")              \
     X(no_warm_up, FLAG, "--no-warm-up", NULL, NULL, false, 0, 0, WEIR_CLI_CHATTERS, RARE,          \
@@ -183,6 +185,8 @@
     X(verbose, FLAG, "--verbose", "-v", NULL, false, 0, 0, WEIR_CLI_ALL & ~(WEIR_CLI_TOKENIZE |    \
       WEIR_CLI_REPLAY | WEIR_CLI_SHOW | WEIR_CLI_CALIBRATE | WEIR_CLI_TEMPLATE),                   \
       COMMON, "say more")                                                                          \
+    X(config, TEXT, "--config", NULL, "FILE", NULL, 0, 0, WEIR_CLI_ALL, RARE,                      \
+      "lines of option = value, instead of $XDG_CONFIG_HOME/weir/config")                          \
     X(version, FLAG, "--version", "-V", NULL, false, 0, 0, WEIR_CLI_ALL, RARE,                     \
       "print the version")                                                                         \
     X(help, FLAG, "--help", "-h", "[all]", false, 0, 0, WEIR_CLI_ALL, COMMON,                      \

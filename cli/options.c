@@ -74,8 +74,7 @@ static bool read_real(const char *word, double low, double high, double *value)
     return end != word && *end == '\0' && isfinite(*value) && *value >= low && *value <= high;
 }
 
-/* What a value must look like, for the message that says it does not. */
-static void describe_wanted(const struct weir_cli_option_row *row, char *out, size_t capacity)
+void weir_cli_option_wanted(const struct weir_cli_option_row *row, char *out, size_t capacity)
 {
     switch (row->type) {
     case WEIR_CLI_CHOICE:
@@ -95,13 +94,13 @@ static void describe_wanted(const struct weir_cli_option_row *row, char *out, si
         break;
     case WEIR_CLI_TEXT:
     case WEIR_CLI_FLAG:
-        snprintf(out, capacity, "%s", row->value == NULL ? "no value" : row->value);
+        snprintf(out, capacity, "%s", row->value == NULL ? "on or off" : row->value);
         break;
     }
 }
 
-static bool read_value(const struct weir_cli_option_row *row, const char *word,
-                       struct weir_cli_options *options)
+bool weir_cli_option_read(const struct weir_cli_option_row *row, const char *word,
+                          struct weir_cli_options *options)
 {
     char *field = (char *)options + row->offset;
     struct weir_cli_list *list = (struct weir_cli_list *)(void *)field;
@@ -128,8 +127,9 @@ static bool read_value(const struct weir_cli_option_row *row, const char *word,
             return false;
         memcpy(field, &bytes, sizeof(bytes));
         return true;
-    case WEIR_CLI_FLAG:
-        break;
+    case WEIR_CLI_FLAG: /* a word of the command line is enough: this is for settings */
+        *(bool *)field = is_one_of(word, "on|true|yes");
+        return is_one_of(word, "on|true|yes|off|false|no");
     }
     return false;
 }
@@ -160,7 +160,7 @@ static bool read_option(struct weir_cli_options *options, const struct weir_cli_
         return false;
     }
     options->given[row - weir_cli_option_rows] = true;
-    describe_wanted(row, wanted, sizeof(wanted));
+    weir_cli_option_wanted(row, wanted, sizeof(wanted));
     if (row->type == WEIR_CLI_FLAG) {
         *(bool *)((char *)options + row->offset) = true;
         if (value != NULL)
@@ -174,7 +174,7 @@ static bool read_option(struct weir_cli_options *options, const struct weir_cli_
         weir_cli_misuse(command->name, "%.*s: wanted %s, found nothing", length, word, wanted);
         return false;
     }
-    if (!read_value(row, value, options)) {
+    if (!weir_cli_option_read(row, value, options)) {
         weir_cli_misuse(command->name, "%.*s: wanted %s, found \"%s\"", length, word, wanted,
                         value);
         return false;
@@ -185,9 +185,7 @@ static bool read_option(struct weir_cli_options *options, const struct weir_cli_
 /* The one thing that a command is about: the first word, or -m. */
 static bool take_argument(struct weir_cli_options *options, const struct weir_cli_command *command)
 {
-    if (options->help || options->version)
-        return true;
-    if (options->argument != NULL && options->model != NULL) {
+    if (options->argument != NULL && options->typed[WEIR_CLI_OPTION_model]) {
         weir_cli_misuse(command->name, "wanted one %s, found \"%s\" and \"%s\"", command->argument,
                         options->argument, options->model);
         return false;
@@ -223,7 +221,8 @@ static bool read_words(struct weir_cli_options *options, const struct weir_cli_c
             return false;
         }
     }
-    return take_argument(options, command);
+    memcpy(options->typed, options->given, sizeof(options->typed));
+    return true;
 }
 
 void weir_cli_option_show(const struct weir_cli_options *options, enum weir_cli_option_id id,
@@ -257,8 +256,8 @@ bool weir_cli_option_change(struct weir_cli_options *options, enum weir_cli_opti
                             const char *value, char *wanted, size_t capacity)
 {
     struct weir_cli_options changed = *options;
-    describe_wanted(&weir_cli_option_rows[id], wanted, capacity);
-    if (!read_value(&weir_cli_option_rows[id], value, &changed))
+    weir_cli_option_wanted(&weir_cli_option_rows[id], wanted, capacity);
+    if (!weir_cli_option_read(&weir_cli_option_rows[id], value, &changed))
         return false;
     changed.given[id] = true;
     *options = changed;
@@ -293,6 +292,7 @@ static const struct rule rules[] = {
     NOT_BOTH(decode, bos),
     NOT_BOTH(decode, plain),
     NOT_BOTH(tokens, bench_seed),
+    NOT_BOTH(quiet, verbose),
     NOT_BOTH(slots, expert_share),
     NOT_BOTH(trace_slots, shares),
     NOT_BOTH(trace_slots, show_share),
@@ -313,6 +313,7 @@ static const struct rule rules[] = {
 #undef NOT_BOTH
 #undef NEEDS
 
+/* What a setting needs may be missing: it is for commands that have it. */
 static bool check_together(const struct weir_cli_options *options,
                            const struct weir_cli_command *command)
 {
@@ -320,8 +321,9 @@ static bool check_together(const struct weir_cli_options *options,
         const struct rule *rule = &rules[index];
         const char *one = weir_cli_option_rows[rule->one].flag;
         const char *other = weir_cli_option_rows[rule->other].flag;
-        if (!weir_cli_option_given(options, rule->one) ||
-            (weir_cli_option_rows[rule->other].commands & command->bit) == 0 ||
+        const bool is_there =
+            rule->is_needed ? options->typed[rule->one] : weir_cli_option_given(options, rule->one);
+        if (!is_there || (weir_cli_option_rows[rule->other].commands & command->bit) == 0 ||
             weir_cli_option_given(options, rule->other) == rule->is_needed)
             continue;
         if (rule->is_needed)
@@ -333,10 +335,24 @@ static bool check_together(const struct weir_cli_options *options,
     return true;
 }
 
+bool weir_cli_option_excluded(const bool given[WEIR_CLI_OPTION_COUNT], enum weir_cli_option_id id)
+{
+    for (size_t index = 0; index < WEIR_COUNT(rules); index++) {
+        const struct rule *rule = &rules[index];
+        if (!rule->is_needed &&
+            ((rule->one == id && given[rule->other]) || (rule->other == id && given[rule->one])))
+            return true;
+    }
+    return false;
+}
+
 bool weir_cli_options_parse(struct weir_cli_options *options,
                             const struct weir_cli_command *command, int count, char **words)
 {
-    return read_words(options, command, count, words) &&
-           (options->help || options->version ||
-            (check_together(options, command) && weir_cli_escapes_read(options)));
+    if (!read_words(options, command, count, words))
+        return false;
+    if (options->help || options->version)
+        return true;
+    return weir_cli_settings_read(options, command) && take_argument(options, command) &&
+           check_together(options, command) && weir_cli_escapes_read(options);
 }

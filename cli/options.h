@@ -79,6 +79,7 @@ struct weir_cli_options {
     WEIR_CLI_OPTIONS(WEIR_CLI_OPTION_FIELD)
 #undef WEIR_CLI_OPTION_FIELD
     bool given[WEIR_CLI_OPTION_COUNT]; /* the user named it */
+    bool typed[WEIR_CLI_OPTION_COUNT]; /* in words: not in the environment or a file */
     bool help_all;                     /* --help all */
     const char *argument;              /* MODEL, FILE or PATH; NULL when absent */
     const char *command;               /* the name of the command that reads them */
@@ -121,6 +122,18 @@ void weir_cli_option_show(const struct weir_cli_options *options, enum weir_cli_
 bool weir_cli_option_change(struct weir_cli_options *options, enum weir_cli_option_id id,
                             const char *value, char *wanted, size_t capacity);
 
+/* One value into its field. False: it is not what the row wants. */
+bool weir_cli_option_read(const struct weir_cli_option_row *row, const char *word,
+                          struct weir_cli_options *options);
+/* What a value must look like, for the message that says it does not. */
+void weir_cli_option_wanted(const struct weir_cli_option_row *row, char *out, size_t capacity);
+/* Whether one of those given may not stand beside this one. */
+bool weir_cli_option_excluded(const bool given[WEIR_CLI_OPTION_COUNT], enum weir_cli_option_id id);
+
+/* Options of the environment and of the settings file, where the words say nothing
+ * (option_settings.c). False: one is wrong, which has been said. */
+bool weir_cli_settings_read(struct weir_cli_options *options,
+                            const struct weir_cli_command *command);
 /* With -e: what the texts mean. False: one means nothing, which has been said. */
 bool weir_cli_escapes_read(struct weir_cli_options *options);
 
@@ -130,6 +143,8 @@ bool weir_cli_escapes_read(struct weir_cli_options *options);
 bool weir_cli_is_name(const char *word, size_t length, const char *names);
 /* Which of the names is nearest to word; NULL when none is near. */
 const char *weir_cli_nearest(const char *word, const char *const *names, size_t count);
+/* The name of an option of these commands that is nearest to word; NULL when none is near. */
+const char *weir_cli_option_nearest(unsigned commands, const char *word);
 /* Say that the command has no such option, and what may be meant. */
 void weir_cli_option_unknown(const struct weir_cli_command *command, const char *word);
 /* What a command of another program is called here; NULL when nobody calls ours so. */

@@ -250,6 +250,8 @@ json_t *weir_cli_report_json(const struct weir_cli_report *report)
     json_object_set_new(object, "tokens", json_null());
     json_object_set_new(object, "ids", json_null());
     json_object_set_new(object, "text", json_null());
+    weir_cli_json_real(object, "load_s", report->load_s);
+    weir_cli_json_real(object, "first_token_s", report->first_token_s);
     weir_cli_json_real(object, "prefill_s", report->prefill_s);
     weir_cli_json_real(object, "prefill_tps",
                        divide((double)report->prefill_evals, report->prefill_s));
@@ -285,8 +287,9 @@ static void print_mode(const struct weir_cli_report *report)
 {
     const struct weir_mode *mode = weir_engine_mode(report->engine);
     const struct weir_plan *plan = weir_engine_plan(report->engine);
-    fprintf(stderr, "mode     %s %s, %s, %u threads", mode->io,
-            mode->direct ? "direct" : "buffered", mode->isa, plan->n_thread);
+    fprintf(stderr, "mode     %s %s, %s, %u thread%s", mode->io,
+            mode->direct ? "direct" : "buffered", mode->isa, plan->n_thread,
+            plan->n_thread == 1 ? "" : "s");
     if (has_experts(report))
         fprintf(stderr, ", %u of %u expert slots", plan->n_slot_total, plan->n_expert_total);
     if (plan->embedding_on_disk_bytes > 0)
@@ -316,7 +319,13 @@ void weir_cli_report_print(const struct weir_cli_report *report)
     char first[32];
     char second[32];
     weir_cli_status_clear();
+    if (weir_cli_is_quiet())
+        return;
     print_mode(report);
+    fprintf(stderr, "load     %.2f s", report->load_s);
+    if (isfinite(report->first_token_s))
+        fprintf(stderr, ", first token after %.2f s", report->first_token_s);
+    fputc('\n', stderr);
     print_phase("prefill", report->prefill_evals, report->prefill_s);
     print_phase("decode", report->decode_evals, report->decode_s);
     if (isfinite(hit_rate)) {

@@ -107,7 +107,7 @@ int weir_cli_rig_open(struct weir_cli_rig *rig, const struct weir_config *config
     struct weir_config watched = *config;
     watched.progress = weir_cli_progress_tell;
     watched.progress_user = &progress;
-    *rig = (struct weir_cli_rig){0};
+    *rig = (struct weir_cli_rig){.start_ns = weir_now_ns()};
     rig->is_calibrated = weir_cli_calibration_load(&rig->calibration, config->model_path);
     if (rig->is_calibrated && watched.io_budget_bytes == 0)
         watched.io_budget_bytes = rig->calibration.found.io_budget_bytes;
@@ -127,6 +127,7 @@ int weir_cli_rig_open(struct weir_cli_rig *rig, const struct weir_config *config
         return WEIR_CLI_FAILURE;
     }
     weir_cli_status_clear();
+    rig->load_s = (double)(weir_now_ns() - rig->start_ns) * 1e-9;
     weir_cli_signals_watch(rig->session);
     if (options->verbose)
         weir_cli_plan_print(stderr, weir_engine_plan(rig->engine));

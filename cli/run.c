@@ -28,6 +28,14 @@ static const char *const stop_names[] = {
     [STOP_CLOSED] = "closed", [STOP_FAILED] = "failed",
 };
 
+/* For people; what is not here has been said as a sentence. */
+static const char *const stop_words[] = {
+    [STOP_LENGTH] = "with as many tokens as -n allows",
+    [STOP_END] = "by the model: it chose an end token",
+    [STOP_STRING] = "before a text of --stop",
+    [STOP_FAILED] = NULL,
+};
+
 struct run {
     const struct weir_cli_options *options;
     struct weir_cli_rig rig;
@@ -279,6 +287,17 @@ static bool evaluate(struct run *run, const uint32_t *ids, size_t count)
     return false;
 }
 
+static bool evaluate_prompt(struct run *run)
+{
+    struct weir_cli_prompt_progress progress = {0};
+    if (run->options->output != NULL) /* the trace watches the routing */
+        return evaluate(run, run->prompt_ids, run->prompt_count);
+    weir_cli_prompt_progress_begin(&progress, &run->rig, run->prompt_count);
+    const bool ok = evaluate(run, run->prompt_ids, run->prompt_count);
+    weir_cli_prompt_progress_end(&progress);
+    return ok;
+}
+
 static void generate(struct run *run)
 {
     const struct weir_cli_options *options = run->options;
@@ -291,8 +310,10 @@ static void generate(struct run *run)
             break;
         }
         const uint32_t id = weir_sampler_pick(run->sampler, weir_session_logits(run->rig.session));
-        if (start_ns == 0)
+        if (start_ns == 0) {
             start_ns = weir_now_ns();
+            run->report.first_token_s = seconds_since(run->rig.start_ns);
+        }
         if (id == WEIR_ID_NONE) {
             const char *why = weir_sampler_why(run->sampler);
             run->stop = why == NULL ? STOP_END : STOP_FAILED;
@@ -330,7 +351,7 @@ static int finish(struct run *run)
     const bool traced = weir_cli_tap_finish(&run->tap, run->prompt_count);
     if (run->stop == STOP_CLOSED)
         return WEIR_CLI_FAILURE;
-    if (!options->json)
+    if (!options->json && (!options->quiet || isatty(STDOUT_FILENO)))
         fputc('\n', isatty(STDOUT_FILENO) ? stdout : stderr);
     if (run->stop == STOP_CONTEXT)
         weir_cli_say("the context of %u positions is full (%s)",
@@ -341,7 +362,9 @@ static int finish(struct run *run)
         return WEIR_CLI_FAILURE;
     if (!options->json)
         weir_cli_report_print(&run->report);
-    if (!options->json && options->temperature > 0.0)
+    if (!options->json && !options->quiet && stop_words[run->stop] != NULL)
+        fprintf(stderr, "ended    %s\n", stop_words[run->stop]);
+    if (!options->json && !options->quiet && options->temperature > 0.0)
         fprintf(stderr, "seed     %llu\n", (unsigned long long)run->sampling.seed);
     json_t *object = weir_cli_report_json(&run->report);
     weir_cli_json_count(object, "tokens", run->id_count);
@@ -363,6 +386,21 @@ static int finish(struct run *run)
     return run->stop == STOP_ASKED || run->stop == STOP_FAILED ? WEIR_CLI_FAILURE : WEIR_CLI_OK;
 }
 
+/* The text before the one that comes, as the model reads it. */
+static void show_prompt(struct run *run)
+{
+    weir_decoder *decoder = NULL;
+    if (run->options->json || run->options->chat || weir_cli_is_quiet() || !isatty(STDOUT_FILENO) ||
+        run->tokenizer == NULL ||
+        weir_decoder_create(&decoder, run->tokenizer, false, NULL) != WEIR_OK)
+        return;
+    for (size_t index = 0; index < run->prompt_count; index++)
+        weir_cli_prompt_show(run->piece,
+                             weir_decoder_push(decoder, run->prompt_ids[index], run->piece));
+    weir_cli_prompt_show(run->piece, weir_decoder_flush(decoder, run->piece));
+    weir_decoder_destroy(&decoder);
+}
+
 static int run_prompt(struct run *run)
 {
     run->tokenizer = weir_engine_tokenizer(run->rig.engine);
@@ -381,9 +419,12 @@ static int run_prompt(struct run *run)
         .model_path = run->options->argument,
         .prompt_tokens = run->prompt_count,
         .decode_s = WEIR_CLI_NONE,
+        .load_s = run->rig.load_s,
+        .first_token_s = WEIR_CLI_NONE,
     };
+    show_prompt(run);
     const uint64_t start_ns = weir_now_ns();
-    const bool ok = evaluate(run, run->prompt_ids, run->prompt_count);
+    const bool ok = evaluate_prompt(run);
     run->report.prefill_s = seconds_since(start_ns);
     run->report.prefill_evals = weir_session_position(run->rig.session);
     weir_engine_stats_get(run->rig.engine, &run->report.prefill);

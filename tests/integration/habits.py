@@ -1,9 +1,14 @@
 #!/usr/bin/env python3
 """habits.py - names that people bring along, help on a screen, suggestions, escapes, and where options come from."""
+import json
 import os
 import re
+import shlex
+import shutil
+import signal
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness
@@ -72,6 +77,100 @@ def test_what_was_meant():
     for flag in ("-x", "-y", "-z", "-w", "-q1"):
         said = weir("run", DEMO, flag).stderr
         check("did you mean" not in said, f"{flag} is near to nothing: {said}")
+
+
+def test_words_then_environment_then_file(folder):
+    os.makedirs(os.path.join(folder, "weir"))
+    path = os.path.join(folder, "weir", "config")
+    with open(path, "w") as file:
+        file.write(f"# mine\n\n  model = {DEMO}\nthreads=1\nctx = 64\nmem = 1G\nrepeat = 4\nverbose = off\nslots = 16\nxtc-threshold = 0.2\n")
+    home = {**os.environ, "XDG_CONFIG_HOME": folder}
+
+    def found(*args, **more):
+        done = weir("plan", *args, "--json", env={**home, **more})
+        check(done.returncode == 0, f"plan {args} {more}: {done.stderr}")
+        plan = json.loads(done.stdout)
+        return plan["threads"], plan["n_ctx"], plan["budget_bytes"] >> 20, plan["slots"]
+
+    check(found() == (1, 64, 1024, 16), f"the file: {found()}")
+    check(found(WEIR_MEM="512M") == (1, 64, 512, 16), "the environment before the file")
+    check(found("--mem", "256M", "-t", 2, WEIR_MEM="512M", WEIR_THREADS="1")[:3] == (2, 64, 256), "words before the environment")
+    check(found("--expert-share", 1)[3] > 16, "a word that contradicts the file wins")
+    check(found("--config", "/dev/null", "-m", DEMO)[1] != 64, "--config takes the place of the user's file")
+    for text, words in (("threads = 1\nthraeds = 2\n", (":2: ", "thraeds", "mean threads?")), ("mem = 3X\n", (":1: ", "3X")), ("\nmem\n", (":2: ", "key = value")),
+                        ("json = maybe\n", (":1: ", "on or off")), ("top-p = 7\n", (":1: ", "7")), ("help = on\n", (":1: ", "help")), ("x" * 70000, ("65536",))):
+        with open(path, "w") as file:
+            file.write(text)
+        for args in (["plan", DEMO], ["plan", DEMO, "--config", path], ["doctor"]):
+            done = weir(*args, env=home)
+            check(done.returncode == 2 and all(word in done.stderr for word in (path, *words)), f"{text[:40]!r}: {done.returncode} {done.stderr}")
+        check(weir("plan", "--help", env=home).returncode == 0, "help reads no settings")
+    done = weir("plan", DEMO, "--config", path + "-none")
+    check(done.returncode == 2 and "-none" in done.stderr, f"no file for --config: {done.stderr}")
+    done = weir("plan", DEMO, env={**os.environ, "WEIR_THREADS": "many"})
+    check(done.returncode == 2 and "WEIR_THREADS" in done.stderr, f"WEIR_THREADS: {done.stderr}")
+
+
+def stopped(number, *args):
+    """What a command says that gets a signal after a while: (exit status, standard output, standard error)."""
+    process = subprocess.Popen([harness.WEIR, *map(str, args)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+    time.sleep(1.5)
+    process.send_signal(number)
+    said = process.communicate(timeout=60)
+    return process.returncode, *said
+
+
+def test_what_was_measured_until_a_signal_is_told():
+    text = harness.HELDOUT
+    for number in (signal.SIGINT, signal.SIGTERM):
+        code, out, said = stopped(number, "bench", DEMO, "--repeat", 1000, "--prompt", 1, "--gen", 8)
+        check(code == 128 + number and "decode" in out and "stopped" in said, f"bench: {code} {out} {said}")
+    code, out, said = stopped(signal.SIGINT, "bench", DEMO, "--repeat", 1, "--prompt", 1, "--gen", 900, "--threads", 1, "--isa", "ref", "--json")
+    found = json.loads(out)
+    check(code == 130 and found["stopped"] and found["decode_tps"] > 0 and found["repeat"] == 1, f"half a round: {code} {out} {said}")
+    code, out, said = stopped(signal.SIGINT, "eval", DEMO, "--text", text, "--ctx", 16)
+    check(code == 130 and "perplexity" in out and "stopped" in said, f"eval: {code} {out} {said}")
+
+
+def test_quiet_leaves_the_result():
+    text = weir("run", DEMO, "-p", "The old man", *GREEDY).stdout
+    quiet = weir("run", DEMO, "-p", "The old man", *GREEDY, "-q")
+    check(quiet.stdout == text and quiet.stderr == "", f"run --quiet: {quiet}")
+    quiet = weir("bench", DEMO, "-p", 2, "-n", 2, "-r", 1, "--quiet")
+    check("decode" in quiet.stdout and quiet.stderr == "", f"bench --quiet: {quiet}")
+    check(weir("run", DEMO, "-p", "x", "-q", "-v").returncode == 2, "--quiet and --verbose")
+
+
+def on_terminal(columns, *args, **more):
+    """What a terminal of so many columns gets: its bytes, which script(1) takes down."""
+    if not shutil.which("script"):
+        skip("no script(1) to take down a terminal")
+    command = f"stty cols {columns} rows 24; exec " + shlex.join([harness.WEIR, *map(str, args)])
+    done = subprocess.run(["script", "-qec", command, "/dev/null"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+                          env={**{name: value for name, value in os.environ.items() if name != "NO_COLOR"}, "TERM": "xterm", **more})
+    return done.stdout
+
+
+def test_a_terminal_shows_the_prompt_dim():
+    shown = on_terminal(80, "run", DEMO, "-p", "The old man", *GREEDY)
+    check("\033[2mThe\033[0m" in shown and "ended" in shown and "first token after" in shown, f"the prompt is dim: {shown!r}")
+    plain = on_terminal(80, "run", DEMO, "-p", "The old man", *GREEDY, NO_COLOR="1")
+    check(plain.startswith("The old man") and "\033[" not in plain, f"NO_COLOR: {plain!r}")
+    quiet = on_terminal(80, "run", DEMO, "-p", "The old man", *GREEDY, "-q")
+    check("The old man" not in quiet and "mode" not in quiet, f"--quiet: {quiet!r}")
+
+
+def test_help_folds_on_a_narrow_terminal():
+    shown = on_terminal(40, "help", "run").split("Examples")[0]
+    check(all(len(line) <= 40 for line in shown.splitlines()), f"40 columns: {shown}")
+
+
+def test_progress_is_cut_to_the_terminal():
+    for columns in (80, 40):
+        shown = on_terminal(columns, "bench", DEMO, "--prompt", 100, "--gen", 0, "--repeat", 1, "--isa", "ref", "--threads", 1)
+        lines = [line for line in re.sub("\033\\[[0-9]*[A-Z]", "", shown).splitlines() if "prompt" in line and "%," in line]
+        check(lines and all(len(line) < columns for line in lines), f"{columns} columns: {lines} {shown[-300:]!r}")
 
 
 def main():

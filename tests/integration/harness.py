@@ -21,8 +21,10 @@ VENV = os.path.join(ROOT, "build", "venv")
 JUDGE = "tokenizers==0.23.3"
 LONG = os.environ.get("WEIR_TESTS") == "long"  # ./run-tests long: every variant
 
-# What the user has calibrated must not change what tests see, nor one test another: where no folder can be nothing is kept.
-os.environ["XDG_CACHE_HOME"] = "/dev/null"
+# What the user has calibrated and set must not change what tests see, nor one test another: where no folder can be nothing is kept.
+os.environ["XDG_CACHE_HOME"] = os.environ["XDG_CONFIG_HOME"] = "/dev/null"
+for name in ("WEIR_MEM", "WEIR_THREADS"):
+    os.environ.pop(name, None)
 
 
 def skip(reason):
