@@ -30,6 +30,7 @@ enum {
     ROUNDS = 7,
     LEVEL_MAX = 5,
     CASE_MAX = LEVEL_MAX * 6,
+    SCALE_ROW_BYTES = COLS / 16,
 };
 #define BIG_BYTES_MIN (256ull << 20)
 #define BIG_BYTES_MAX (1ull << 30)
@@ -43,7 +44,8 @@ static const char help[] =
     "(decode), 16 and 128 tokens (prompt), over weights that stream from memory and over weights\n"
     "that stay in L2. The reference is spared the 128.\n"
     "\n"
-    "  --type NAME     only this type, such as Q4_K (default: all)\n"
+    "  --type NAME     only this type, such as Q4_K (default: all); F8_E4M3, F4_E2M1 and I4 are\n"
+    "                  codes, whose scales are read too but not counted as bytes\n"
     "  --threads N     threads that compute (default: all CPUs)\n"
     "\n"
     "  GB/s      bytes of weights read in a second, the median of 7 rounds\n"
@@ -65,7 +67,8 @@ struct bench {
     uint64_t big_bytes;   /* of the buffer */
     uint64_t small_bytes; /* of weights that all threads' L2 hold together */
     uint8_t *weights;
-    uint8_t *x; /* TOKENS_MAX rows of activations */
+    uint8_t *scales; /* of codes: SCALE_ROW_BYTES for each row of a matrix */
+    uint8_t *x;      /* TOKENS_MAX rows of activations */
     float *y;
     size_t y_capacity;
     uint64_t cursor; /* the matrix that streams next */
@@ -103,12 +106,36 @@ static void run_part(void *user, uint32_t part, uint32_t n_part)
     }
 }
 
+static bool has_codes(enum weir_type type)
+{
+    return type >= WEIR_TYPE_BLOCK_COUNT;
+}
+
+/* Scales as the formats that have most of them use them: of FP8 a number for 128 rows and columns,
+ * of NVFP4 one for 16 columns, of whole numbers one for 128. */
+static struct weir_scales scales_of(const struct bench *bench, enum weir_type type)
+{
+    struct weir_scales scales = {.data = bench->scales,
+                                 .row_bytes = SCALE_ROW_BYTES,
+                                 .group_rows = 1,
+                                 .group_cols = 128,
+                                 .type = WEIR_SCALE_BF16};
+    if (type == WEIR_TYPE_F8_E4M3)
+        scales.group_rows = 128;
+    if (type == WEIR_TYPE_F4_E2M1) {
+        scales.group_cols = 16;
+        scales.type = WEIR_SCALE_F8_E4M3;
+    }
+    return scales;
+}
+
 /* Time `count` matrices; returns ns. */
 static uint64_t time_matrices(struct bench *bench, const struct weir_kernels *kernels,
                               enum weir_type type, const struct sample *sample, uint64_t count)
 {
     const size_t row_bytes = weir_quant_row_bytes(type, COLS);
     const uint64_t rows = sample->streams ? MATRIX_ROWS : bench->small_bytes / row_bytes;
+    const struct weir_scales scales = scales_of(bench, type);
     struct job job = {
         .matmul = sample->matmul,
         .matrix = {.w = bench->weights,
@@ -118,7 +145,8 @@ static uint64_t time_matrices(struct bench *bench, const struct weir_kernels *ke
                    .y = bench->y,
                    .y_stride = rows,
                    .cols = COLS,
-                   .n_token = sample->n_token},
+                   .n_token = sample->n_token,
+                   .scales = has_codes(type) ? &scales : NULL},
         .matrix_rows = rows,
         .first = sample->streams ? bench->cursor : 0,
         .count = count,
@@ -143,6 +171,26 @@ static uint64_t choose_count(struct bench *bench, const struct weir_kernels *ker
     return weir_max(1, weir_min(most, (uint64_t)(SAMPLE_NS / one_ns)));
 }
 
+/* Any codes, but for those that are not a number. */
+static void fill_codes(uint8_t *row, size_t row_bytes, uint64_t *seed)
+{
+    for (size_t at = 0; at < row_bytes; at++) {
+        const uint8_t code = (uint8_t)weir_random_next(seed);
+        row[at] = (code & 0x7f) == 0x7f ? 0 : code;
+    }
+}
+
+/* No type has rows shorter than an eighth of a byte for each value. */
+static uint64_t rows_max(const struct bench *bench)
+{
+    return weir_max(MATRIX_ROWS, bench->small_bytes / (COLS / 8));
+}
+
+static uint64_t scale_bytes(const struct bench *bench)
+{
+    return rows_max(bench) * SCALE_ROW_BYTES;
+}
+
 static void fill_weights(struct bench *bench, enum weir_type type)
 {
     static float row[COLS];
@@ -155,9 +203,27 @@ static void fill_weights(struct bench *bench, enum weir_type type)
             memcpy(at, bench->weights + index % SEED_ROWS * row_bytes, row_bytes);
             continue;
         }
+        if (has_codes(type)) {
+            fill_codes(at, row_bytes, &seed);
+            continue;
+        }
         for (int i = 0; i < COLS; i++)
             row[i] = (float)(weir_random_unit(&seed) - 0.5);
         weir_encode_row(type, row, at, COLS);
+    }
+}
+
+/* Scales from 0.5 to 2: as bf16, or of each byte as FP8. */
+static void fill_scales(struct bench *bench, enum weir_type type)
+{
+    const struct weir_scales scales = scales_of(bench, type);
+    uint64_t seed = 3;
+    for (uint64_t at = 0; at < scale_bytes(bench); at += weir_scale_bytes(scales.type)) {
+        const uint16_t half = weir_f32_to_bf16((float)(0.5 + 1.5 * weir_random_unit(&seed)));
+        if (scales.type == WEIR_SCALE_BF16)
+            memcpy(bench->scales + at, &half, sizeof(half));
+        else
+            bench->scales[at] = (uint8_t)(0x30 + weir_random_next(&seed) % 16);
     }
 }
 
@@ -211,6 +277,7 @@ static bool check_sample(const struct bench *bench, enum weir_type type,
     static float found[CHECKED_ROWS * CHECKED_TOKENS];
     struct weir_kernels ref;
     double most = 0.0;
+    const struct weir_scales scales = scales_of(bench, type);
     weir_kernels_init(&ref, 0);
     struct weir_matmul job = {.w = bench->weights,
                               .w_row_bytes = weir_quant_row_bytes(type, COLS),
@@ -220,7 +287,8 @@ static bool check_sample(const struct bench *bench, enum weir_type type,
                               .y_stride = CHECKED_ROWS,
                               .cols = COLS,
                               .row_end = CHECKED_ROWS,
-                              .n_token = weir_min(sample->n_token, CHECKED_TOKENS)};
+                              .n_token = weir_min(sample->n_token, CHECKED_TOKENS),
+                              .scales = has_codes(type) ? &scales : NULL};
     const size_t count = CHECKED_ROWS * job.n_token;
     ref.matmul[type](&job);
     job.y = found;
@@ -249,6 +317,8 @@ static bool measure_type(struct bench *bench, enum weir_type type)
     double peaks[CASE_MAX] = {0};
     weir_kernels_init(&kernels, weir_cpu_flags());
     fill_weights(bench, type);
+    if (has_codes(type))
+        fill_scales(bench, type);
     fill_activations(bench, &kernels, kernels.act[type]);
     bench->cursor = 0;
     for (size_t at = 0; at < count; at++) {
@@ -265,7 +335,7 @@ static bool measure_type(struct bench *bench, enum weir_type type)
             const uint64_t rows = sample->streams ? MATRIX_ROWS : bench->small_bytes / row_bytes;
             peaks[at] =
                 fmax(peaks[at], ops_peak_measure(bench->pool, bench->n_thread, sample->flags,
-                                                 weir_quant_info(type)->block_len == 1));
+                                                 kernels.act[type] == WEIR_ACT_F32));
             if (!sample->streams) /* what the sample before left in L2 is not ours */
                 time_matrices(bench, &kernels, type, sample, 1);
             const uint64_t ns = time_matrices(bench, &kernels, type, sample, sample->matrix_count);
@@ -303,6 +373,7 @@ static uint64_t cache_bytes(int name, uint64_t otherwise)
 static void lay_out(struct bench *bench, struct weir_mem *mem)
 {
     bench->weights = weir_mem_alloc(mem, WEIR_MEM_TRUNK, bench->big_bytes, 4096);
+    bench->scales = weir_mem_alloc(mem, WEIR_MEM_SCRATCH, scale_bytes(bench), 4096);
     bench->x = weir_mem_alloc(mem, WEIR_MEM_SCRATCH, TOKENS_MAX * COLS * sizeof(float), 4096);
     bench->y = weir_mem_alloc(mem, WEIR_MEM_SCRATCH, bench->y_capacity * sizeof(float), 4096);
 }
@@ -338,8 +409,7 @@ static int measure(uint32_t n_thread, int only)
     struct weir_err err = {0};
     bench.big_bytes = weir_max(bench.big_bytes, 4 * MATRIX_ROWS * COLS * sizeof(float));
     bench.small_bytes = weir_min(bench.small_bytes, bench.big_bytes);
-    /* No type has rows shorter than an eighth of a byte for each value. */
-    bench.y_capacity = TOKENS_MAX * weir_max(MATRIX_ROWS, bench.small_bytes / (COLS / 8));
+    bench.y_capacity = TOKENS_MAX * rows_max(&bench);
     weir_mem_init(&mem);
     lay_out(&bench, &mem);
     if (weir_mem_open(&mem, &err) != WEIR_OK ||
@@ -351,7 +421,7 @@ static int measure(uint32_t n_thread, int only)
     lay_out(&bench, &mem);
     print_header(&bench);
     bool is_good = true;
-    for (int type = 0; type < WEIR_TYPE_BLOCK_COUNT && is_good; type++)
+    for (int type = 0; type < WEIR_TYPE_COUNT && is_good; type++)
         if (only < 0 || type == only)
             is_good = measure_type(&bench, (enum weir_type)type);
     weir_pool_destroy(&bench.pool);

@@ -80,11 +80,16 @@ void weir_kernels_init(struct weir_kernels *kernels, unsigned cpu_flags)
     weir_attention_init_avx512(kernels);
     weir_recurrent_init_avx512(kernels);
     weir_glu_init_avx512(kernels);
+    weir_codes_init_avx512(kernels);
+    weir_grids_init_avx512(kernels);
     kernels->isa = "avx512";
     if ((cpu_flags & WEIR_CPU_AVX512_VNNI) == 0)
         return;
     weir_q32_init_vnni(kernels, (cpu_flags & WEIR_CPU_IN_ORDER) != 0);
     weir_k_init_vnni(kernels, (cpu_flags & WEIR_CPU_IN_ORDER) != 0);
+    /* The same CPUs take an entry at a time to gather. */
+    weir_grids_init_vnni(kernels, (cpu_flags & WEIR_CPU_IN_ORDER) != 0);
+    weir_bits_init_vnni(kernels);
     kernels->isa = "avx512-vnni";
 #elif defined(__aarch64__)
     if ((cpu_flags & WEIR_CPU_NEON_DOTPROD) == 0)

@@ -43,12 +43,20 @@ void weir_k_init_avx2(struct weir_kernels *kernels);
 void weir_codes_init_avx2(struct weir_kernels *kernels);
 void weir_grids_init_avx2(struct weir_kernels *kernels);
 void weir_bits_init_avx2(struct weir_kernels *kernels);
+/* One token of these is no faster on longer registers, and the bits are the same. */
+weir_matmul_fn weir_iq1_s_avx2;
+weir_matmul_fn weir_iq1_m_avx2;
+weir_matmul_fn weir_iq2_xs_avx2;
 void weir_float_init_avx512(struct weir_kernels *kernels);
+void weir_codes_init_avx512(struct weir_kernels *kernels);
+void weir_grids_init_avx512(struct weir_kernels *kernels);
 void weir_attention_init_avx512(struct weir_kernels *kernels);
 void weir_recurrent_init_avx512(struct weir_kernels *kernels);
 void weir_glu_init_avx512(struct weir_kernels *kernels);
 void weir_q32_init_vnni(struct weir_kernels *kernels, bool in_order);
 void weir_k_init_vnni(struct weir_kernels *kernels, bool in_order);
+void weir_grids_init_vnni(struct weir_kernels *kernels, bool slow_gather);
+void weir_bits_init_vnni(struct weir_kernels *kernels);
 #elif defined(__aarch64__)
 void weir_float_init_neon(struct weir_kernels *kernels);
 void weir_attention_init_neon(struct weir_kernels *kernels);

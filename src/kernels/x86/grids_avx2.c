@@ -10,62 +10,7 @@
 #include "kernels/x86/iq1_tq_avx2.h"
 #include "kernels/x86/iq2_iq3_avx2.h"
 #include "kernels/x86/tile.h"
-
-WEIR_INLINE size_t block_bytes(const enum weir_type type)
-{
-    switch (type) {
-    case WEIR_TYPE_IQ1_S:
-        return sizeof(struct weir_iq1_s);
-    case WEIR_TYPE_IQ1_M:
-        return sizeof(struct weir_iq1_m);
-    case WEIR_TYPE_IQ2_XXS:
-        return sizeof(struct weir_iq2_xxs);
-    case WEIR_TYPE_IQ2_XS:
-        return sizeof(struct weir_iq2_xs);
-    case WEIR_TYPE_IQ2_S:
-        return sizeof(struct weir_iq2_s);
-    case WEIR_TYPE_IQ3_XXS:
-        return sizeof(struct weir_iq3_xxs);
-    case WEIR_TYPE_IQ3_S:
-        return sizeof(struct weir_iq3_s);
-    case WEIR_TYPE_TQ1_0:
-        return sizeof(struct weir_tq1_0);
-    default:
-        return sizeof(struct weir_tq2_0);
-    }
-}
-
-WEIR_INLINE void unpack(const uint8_t *w, struct steps *out, const enum weir_type type)
-{
-    switch (type) {
-    case WEIR_TYPE_IQ1_S:
-        unpack_iq1_s(w, out);
-        break;
-    case WEIR_TYPE_IQ1_M:
-        unpack_iq1_m(w, out);
-        break;
-    case WEIR_TYPE_IQ2_XXS:
-        unpack_iq2_xxs(w, out);
-        break;
-    case WEIR_TYPE_IQ2_XS:
-        unpack_iq2_xs(w, out);
-        break;
-    case WEIR_TYPE_IQ2_S:
-        unpack_iq2_s(w, out);
-        break;
-    case WEIR_TYPE_IQ3_XXS:
-        unpack_iq3_xxs(w, out);
-        break;
-    case WEIR_TYPE_IQ3_S:
-        unpack_iq3_s(w, out);
-        break;
-    case WEIR_TYPE_TQ1_0:
-        unpack_tq1_0(w, out);
-        break;
-    default:
-        unpack_tq2_0(w, out);
-    }
-}
+#include "kernels/x86/unpack_grids.h"
 
 typedef const struct weir_act_q8_256 *act_block;
 
@@ -153,10 +98,7 @@ WEIR_INLINE void run(const struct weir_matmul *job, const enum weir_type type)
     {                                                                                              \
         run(job, type);                                                                            \
     }
-MATMUL(iq1_s, WEIR_TYPE_IQ1_S)
-MATMUL(iq1_m, WEIR_TYPE_IQ1_M)
 MATMUL(iq2_xxs, WEIR_TYPE_IQ2_XXS)
-MATMUL(iq2_xs, WEIR_TYPE_IQ2_XS)
 MATMUL(iq2_s, WEIR_TYPE_IQ2_S)
 MATMUL(iq3_xxs, WEIR_TYPE_IQ3_XXS)
 MATMUL(iq3_s, WEIR_TYPE_IQ3_S)
@@ -164,12 +106,27 @@ MATMUL(tq1_0, WEIR_TYPE_TQ1_0)
 MATMUL(tq2_0, WEIR_TYPE_TQ2_0)
 #undef MATMUL
 
+void weir_iq1_s_avx2(const struct weir_matmul *job)
+{
+    run(job, WEIR_TYPE_IQ1_S);
+}
+
+void weir_iq1_m_avx2(const struct weir_matmul *job)
+{
+    run(job, WEIR_TYPE_IQ1_M);
+}
+
+void weir_iq2_xs_avx2(const struct weir_matmul *job)
+{
+    run(job, WEIR_TYPE_IQ2_XS);
+}
+
 void weir_grids_init_avx2(struct weir_kernels *kernels)
 {
-    kernels->matmul[WEIR_TYPE_IQ1_S] = matmul_iq1_s;
-    kernels->matmul[WEIR_TYPE_IQ1_M] = matmul_iq1_m;
+    kernels->matmul[WEIR_TYPE_IQ1_S] = weir_iq1_s_avx2;
+    kernels->matmul[WEIR_TYPE_IQ1_M] = weir_iq1_m_avx2;
     kernels->matmul[WEIR_TYPE_IQ2_XXS] = matmul_iq2_xxs;
-    kernels->matmul[WEIR_TYPE_IQ2_XS] = matmul_iq2_xs;
+    kernels->matmul[WEIR_TYPE_IQ2_XS] = weir_iq2_xs_avx2;
     kernels->matmul[WEIR_TYPE_IQ2_S] = matmul_iq2_s;
     kernels->matmul[WEIR_TYPE_IQ3_XXS] = matmul_iq3_xxs;
     kernels->matmul[WEIR_TYPE_IQ3_S] = matmul_iq3_s;

@@ -61,23 +61,23 @@ WEIR_INLINE void prefetch_near(const uint8_t *next, size_t bytes)
 /* Lanes that lie less than this apart, modulo a page, want the same sets of the L1 cache. */
 enum { WEIR_PAGE_BYTES = 4096, WEIR_SETS_BYTES = 256 };
 
-/* How many rows apart `lanes` lanes lie that share left rows: each goes from its first row to where
+/* How many rows apart `count` lanes lie that share left rows: each goes from its first row to where
  * the next lane began. So a lane is one long stream in memory, which the CPU follows by itself, and
  * several of them are read faster than one. */
-WEIR_INLINE size_t lanes_apart(size_t left, size_t lanes, size_t row_bytes)
+WEIR_INLINE size_t lanes_apart(size_t left, size_t count, size_t row_bytes)
 {
-    size_t apart = left / lanes;
+    size_t apart = left / count;
     while (apart > 1 &&
            (apart * row_bytes + WEIR_SETS_BYTES) % WEIR_PAGE_BYTES < 2 * WEIR_SETS_BYTES)
         apart--;
     return apart > 1 ? apart : 1;
 }
 
-/* y[lane * apart] = lane, of `count` lanes. */
-WEIR_INLINE void scatter_lanes(float *y, size_t apart, const float *lanes, size_t count)
+/* y[lane * apart] = values[lane], of `count` lanes. */
+WEIR_INLINE void scatter_lanes(float *y, size_t apart, const float *values, size_t count)
 {
     for (size_t lane = 0; lane < count; lane++)
-        y[lane * apart] = lanes[lane];
+        y[lane * apart] = values[lane];
 }
 
 /* Define prompt_NAME from the file's run_panels, for tiles of WEIR_ROWS rows that struct TILE says
