@@ -294,7 +294,7 @@ static void print_figures(struct turn *turn)
     snprintf(parts[count++], sizeof(parts[0]), "%s of %s",
              weir_format_size(weir_peak_bytes(), peak, sizeof(peak)),
              weir_format_size(budget_bytes, budget, sizeof(budget)));
-    snprintf(parts[count++], sizeof(parts[0]), "%zu new of the prompt: %.2f s", turn->new_count,
+    snprintf(parts[count++], sizeof(parts[0]), "%zu new of the prompt: %.3f s", turn->new_count,
              report->prefill_s);
     print_parts(parts, count);
 }
