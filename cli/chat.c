@@ -82,7 +82,7 @@ static int open_talk(struct weir_cli_talk *talk)
 static void greet(const struct weir_cli_talk *talk)
 {
     const struct weir_model_info *model = weir_engine_model(talk->rig.engine);
-    if (weir_cli_lines_typed(talk->lines))
+    if (weir_cli_lines_typed(talk->lines) && !weir_cli_is_quiet())
         fprintf(stderr, "%s, %u positions; /help lists the commands\n",
                 weir_cli_shown(model->name[0] != '\0' ? model->name : talk->options.argument),
                 talk->n_ctx);

@@ -5,13 +5,11 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "base/heap.h"
 #include "talk.h"
 
-enum { ANSWER_SHARE = 4 /* of the context is kept free for an answer */, COLUMNS = 80 };
+enum { ANSWER_SHARE = 4 /* of the context is kept free for an answer */ };
 
 struct turn {
     struct weir_cli_talk *talk;
@@ -262,11 +260,9 @@ static bool prepare(struct turn *turn, const uint32_t *ids, size_t count)
 /* Parts of a line that is as wide as the terminal, dim where it can be. */
 static void print_parts(char parts[][64], size_t count)
 {
-    struct winsize size = {0};
     char line[WEIR_CLI_PATH_MAX];
     size_t length = 0, column = 0;
-    const size_t width =
-        ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : COLUMNS;
+    const size_t width = weir_cli_columns(stderr);
     for (size_t index = 0; index < count; index++) {
         const size_t part = strlen(parts[index]) + 2; /* and ", " */
         const char *between = index == 0 ? "" : column + part > width ? ",\n" : ", ";
@@ -307,6 +303,8 @@ static void keep_figures(struct turn *turn, uint64_t end_ns, size_t prompt_count
     report->calibration = weir_cli_rig_calibration(&talk->rig);
     report->is_prompt = true;
     report->model_path = talk->options.argument;
+    report->load_s = talk->rig.load_s;
+    report->first_token_s = WEIR_CLI_NONE; /* of a load: prefill has the turn's own */
     report->prompt_tokens = prompt_count;
     report->prefill_evals = turn->new_count;
     report->prefill_s =
@@ -368,7 +366,7 @@ static enum weir_cli_turn answer(struct turn *turn, const uint32_t *ids, size_t 
         weir_cli_aside_write("\n", 1);
     const enum weir_cli_turn outcome = keep_answer(turn);
     weir_cli_interrupt_take();
-    if (turn->first_ns > 0 && !turn->is_closed)
+    if (turn->first_ns > 0 && !turn->is_closed && !weir_cli_is_quiet())
         print_figures(turn);
     return outcome;
 }
