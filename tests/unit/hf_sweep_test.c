@@ -118,7 +118,8 @@ static void take_folder(const char *from)
     DIR *directory = opendir(from);
     assert_non_null(directory);
     for (struct dirent *entry = readdir(directory); entry != NULL; entry = readdir(directory))
-        if (ends_with(entry->d_name, ".json") || ends_with(entry->d_name, ".safetensors"))
+        if ((ends_with(entry->d_name, ".json") && strcmp(entry->d_name, "provenance.json") != 0) ||
+            ends_with(entry->d_name, ".safetensors"))
             take_file(from, entry->d_name);
     closedir(directory);
 }

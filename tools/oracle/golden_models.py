@@ -142,6 +142,21 @@ def write_folder(out, name, drawn, facts, write_gguf):
     print("   ", facts["difference_after_a_mistake"])
 
 
+def write_directory(folder, name, why, drawn, dtype, packages=None, **more):
+    """What a Hugging Face directory of weights of its own has beside them: logits, and where they come from. dtype: what weights
+    are stored as, and what was computed; packages: that took part beside those of all."""
+    drawn.logits.astype("<f4").tofile(os.path.join(folder, "logits.f32"))
+    facts = {"script": f"tools/oracle/{os.path.basename(sys.argv[0])}", "model": name, "why": why, "seed": drawn.seed,
+             "judge": f"Hugging Face transformers {transformers.__version__}, {type(drawn.net).__name__}", "dtype": dtype,
+             "packages": {"torch": torch.__version__, "transformers": transformers.__version__, **(packages or {}),
+                          "numpy": np.__version__},
+             **more, "tokens": len(drawn.ids), "n_vocab": drawn.logits.shape[1], "smallest_routing_gap": drawn.gap,
+             "logits_std": float(drawn.logits.std()), "logits_max": float(np.abs(drawn.logits).max())}
+    with open(os.path.join(folder, "provenance.json"), "w") as file:
+        json.dump(facts, file, indent=1)
+        file.write("\n")
+
+
 def main(usage, models, make):
     """make(out, name, model, number) for each model, or for those that the command line names."""
     if len(sys.argv) < 2:

@@ -16,7 +16,6 @@ import sys
 import numpy as np
 import safetensors.torch
 import torch
-import transformers
 
 import golden_models
 import make_models
@@ -134,17 +133,10 @@ def make(out, name, row):
         assert np.abs(logits - wanted).max() < 1e-5, np.abs(logits - wanted).max()
     else:
         shutil.copy(os.path.join(twin, "ids.txt"), folder)
-        logits.astype("<f4").tofile(os.path.join(folder, "logits.f32"))
-        described = {"script": "tools/oracle/make_directories.py", "model": name, "why": row["why"], "seed": seed,
-                     "judge": f"Hugging Face transformers {transformers.__version__}, {type(net).__name__}",
-                     "dtype": f"weights {row.get('dtype', 'float8_e4m3fn' if 'block' in row else 'float32')}; computed in float64 from the stored weights",
-                     "packages": {"torch": torch.__version__, "transformers": transformers.__version__,
-                                  "safetensors": safetensors.__version__, "numpy": np.__version__},
-                     "tokens": len(ids), "n_vocab": logits.shape[1], "smallest_routing_gap": gap,
-                     "logits_std": float(logits.std()), "logits_max": float(np.abs(logits).max())}
-        with open(os.path.join(folder, "provenance.json"), "w") as file:
-            json.dump(described, file, indent=1)
-            file.write("\n")
+        dtype = row.get("dtype", "float8_e4m3fn" if "block" in row else "float32")
+        drawn = golden_models.Drawn(seed, net, vocab, None, ids, logits, gap)
+        golden_models.write_directory(folder, name, row["why"], drawn, f"weights {dtype}; computed in float64 from the stored weights",
+                                      {"safetensors": safetensors.__version__})
     for entry in os.scandir(folder):
         os.chmod(entry, 0o644)
     size = sum(entry.stat().st_size for entry in os.scandir(folder))

@@ -16,7 +16,6 @@ import sys
 import numpy as np
 import safetensors.torch
 import torch
-import transformers
 
 import golden_models
 import make_attention_models
@@ -228,14 +227,9 @@ def make_packed(out, name, row):
         seed += 1
     rewrite(folder, row)
     vocab.judge().save(os.path.join(folder, "tokenizer.json"))
-    logits.astype("<f4").tofile(os.path.join(folder, "logits.f32"))
-    with open(os.path.join(folder, "provenance.json"), "w") as file:
-        json.dump({"script": "tools/oracle/make_family_directories.py", "model": name, "why": row["why"], "seed": seed,
-                   "judge": f"Hugging Face transformers {transformers.__version__}, {type(net).__name__}",
-                   "dtype": "weights float8_e4m3fn; computed in float64 from what they mean", "changed": row["changed"],
-                   "tokens": len(ids), "n_vocab": logits.shape[1], "smallest_routing_gap": gap,
-                   "logits_std": float(logits.std()), "logits_max": float(np.abs(logits).max())}, file, indent=1)
-        file.write("\n")
+    drawn = golden_models.Drawn(seed, net, vocab, None, ids, logits, gap)
+    golden_models.write_directory(folder, name, row["why"], drawn, "weights float8_e4m3fn; computed in float64 from what they mean",
+                                  {"safetensors": safetensors.__version__}, changed=row["changed"])
     finish(folder, name)
 
 

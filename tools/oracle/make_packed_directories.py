@@ -15,7 +15,6 @@ import numpy as np
 import safetensors
 import safetensors.torch
 import torch
-import transformers
 import compressed_tensors
 from compressed_tensors.compressors import BaseCompressor
 from compressed_tensors.compressors.nvfp4.helpers import unpack_fp4_from_uint8
@@ -229,18 +228,9 @@ def make(out, name, row, seed):
         maker.file_tensors = plain
     with open(os.path.join(folder, "ids.txt"), "w") as file:
         file.write(" ".join(str(index) for index in ids) + "\n")
-    logits.astype("<f4").tofile(os.path.join(folder, "logits.f32"))
-    described = {"script": "tools/oracle/make_packed_directories.py", "model": name, "why": row["why"], "seed": seed,
-                 "judge": f"Hugging Face transformers {transformers.__version__}, {type(net).__name__}",
-                 "dtype": "computed in float64 from what the stored codes and scales mean",
-                 "packages": {"torch": torch.__version__, "transformers": transformers.__version__,
-                              "compressed-tensors": compressed_tensors.__version__,
-                              "safetensors": safetensors.__version__, "numpy": np.__version__},
-                 "tokens": len(ids), "n_vocab": logits.shape[1], "smallest_routing_gap": gap,
-                 "logits_std": float(logits.std()), "logits_max": float(np.abs(logits).max())}
-    with open(os.path.join(folder, "provenance.json"), "w") as file:
-        json.dump(described, file, indent=1)
-        file.write("\n")
+    drawn = golden_models.Drawn(seed, net, vocab, text, ids, logits, gap)
+    golden_models.write_directory(folder, name, row["why"], drawn, "computed in float64 from what the stored codes and scales mean",
+                                  {"compressed-tensors": compressed_tensors.__version__, "safetensors": safetensors.__version__})
     for entry in os.scandir(folder):
         os.chmod(entry, 0o644)
     size = sum(entry.stat().st_size for entry in os.scandir(folder))
