@@ -110,6 +110,8 @@
       "only texts of this grammar, in GBNF")                                                       \
     X(json_schema, TEXT, "--json-schema", "-jf", "FILE", NULL, 0, 0, WEIR_CLI_SAMPLERS, RARE,      \
       "only JSON that is valid by this schema")                                                    \
+    X(whole, FLAG, "--whole", NULL, NULL, false, 0, 0, WEIR_CLI_WRITERS, RARE,                     \
+      "come to the grammar's end within -n: near it, by the shortest way")                         \
     X(stops, LIST, "--stop", "--reverse-prompt -r", "TEXT", WEIR_CLI_NO_WORDS, 0, 0,               \
       WEIR_CLI_SAMPLERS, COMMON, "end before TEXT, which is not printed; again for more")          \
     X(seed, COUNT, "--seed", "-s", "S", 0, 0, WEIR_CLI_EXACT_MAX, WEIR_CLI_SAMPLERS, COMMON,       \

@@ -192,7 +192,11 @@ static uint64_t token_limit(const struct run *run)
 static int prepare(struct run *run)
 {
     const struct weir_cli_options *options = run->options;
+    const uint32_t n_ctx = weir_engine_plan(run->rig.engine)->n_ctx;
     struct weir_err err = {0};
+    /* The last token is written and not computed. */
+    run->sampling.pick_limit =
+        (uint32_t)weir_min(token_limit(run), 1 + n_ctx - weir_min(n_ctx, run->prompt_count));
     if (!weir_cli_sampler_create(&run->sampler, &run->sampling, run->rig.engine))
         return WEIR_CLI_FAILURE;
     for (size_t index = 0; index < run->prompt_count; index++)
@@ -203,8 +207,7 @@ static int prepare(struct run *run)
     if (options->chat && weir_reply_create(&run->reply, run->tokenizer, run->prompt_ids,
                                            run->prompt_count, &err) != WEIR_OK)
         return weir_cli_fail(&err);
-    const uint64_t id_max =
-        weir_min(token_limit(run), 1 + (uint64_t)weir_engine_plan(run->rig.engine)->n_ctx);
+    const uint64_t id_max = weir_min(token_limit(run), 1 + (uint64_t)n_ctx);
     run->ids = weir_heap_array(id_max, sizeof(*run->ids));
     if (run->ids == NULL) {
         weir_cli_say("no memory for %llu token ids", (unsigned long long)id_max);
@@ -343,6 +346,23 @@ static void generate(struct run *run)
     emit(run, run->certain, weir_stops_flush(run->sampling.stops, run->certain));
 }
 
+static bool has_grammar(const struct weir_cli_options *options)
+{
+    return options->grammar != NULL || options->json_schema != NULL;
+}
+
+/* A text that was cut is none of the grammar: half a JSON is no JSON. */
+static void say_cut(const struct run *run)
+{
+    const uint32_t bytes_left = weir_sampler_bytes_left(run->sampler);
+    if (bytes_left > 0)
+        weir_cli_say("the text is cut: %s does not allow it to end here (%u bytes are missing at "
+                     "least); %s",
+                     run->options->grammar != NULL ? "the grammar" : "the schema", bytes_left,
+                     run->options->whole ? "give a larger -n"
+                                         : "give a larger -n, or --whole to end in time");
+}
+
 /* Words after the text, and the numbers. */
 static int finish(struct run *run)
 {
@@ -358,6 +378,7 @@ static int finish(struct run *run)
                      weir_engine_plan(run->rig.engine)->n_ctx, context_advice(run));
     if (run->stop == STOP_ASKED)
         weir_cli_say("stopped");
+    say_cut(run);
     if (run->stop == STOP_FAILED && run->id_count == 0)
         return WEIR_CLI_FAILURE;
     if (!options->json)
@@ -379,6 +400,10 @@ static int finish(struct run *run)
     weir_cli_json_count(object, "seed",
                         options->temperature > 0.0 ? run->sampling.seed : UINT64_MAX);
     weir_cli_json_text(object, "stop", stop_names[run->stop], strlen(stop_names[run->stop]));
+    json_object_set_new(object, "whole",
+                        has_grammar(options)
+                            ? json_boolean(weir_sampler_bytes_left(run->sampler) == 0)
+                            : json_null());
     if (options->output != NULL)
         weir_cli_json_count(object, "trace_tokens", traced ? run->tap.token_count : UINT64_MAX);
     if (!weir_cli_report_write(object, options, &run->rig) || !traced)

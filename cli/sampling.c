@@ -49,6 +49,10 @@ bool weir_cli_sampling_read(struct weir_cli_sampling *sampling,
                             options->biases.words[index]);
             return false;
         }
+    if (options->whole && options->grammar == NULL && options->json_schema == NULL) {
+        weir_cli_misuse(options->command, "--whole: wanted --grammar or --json-schema beside it");
+        return false;
+    }
     if (weir_stops_create(&sampling->stops, options->stops.words, options->stops.count, &err) ==
         WEIR_OK)
         return true;
@@ -85,16 +89,20 @@ static const char *grammar_path(const struct weir_cli_options *options)
 bool weir_cli_sampling_plan(struct weir_cli_sampling *sampling, struct weir_config *config)
 {
     /* The automaton with its states and masks; of a token its bytes in the trie, and what sorts
-     * them. */
-    enum { AUTOMATON_BYTES = 10 << 20, TOKEN_BYTES = 96 };
+     * them; of a byte of GBNF its tree while it is read, and of one of a schema the GBNF that it
+     * becomes, at most what a grammar may have. */
+    enum { AUTOMATON_BYTES = 14 << 20, TOKEN_BYTES = 96, TREE_BYTES = 64, GROWTH = 80 };
     struct weir_model_info info = {0};
     const char *path = grammar_path(sampling->options);
     if (path == NULL)
         return true;
     if (!read_grammar(sampling, path) || !weir_cli_model_info(&info, config->model_path))
         return false;
-    config->caller_bytes +=
-        AUTOMATON_BYTES + sampling->grammar_text.capacity + (uint64_t)info.n_vocab * TOKEN_BYTES;
+    const uint64_t length = sampling->grammar_text.length;
+    const uint64_t written = weir_min(
+        WEIR_GRAMMAR_BYTES_MAX, sampling->options->grammar != NULL ? length : length * GROWTH);
+    config->caller_bytes += AUTOMATON_BYTES + written * TREE_BYTES +
+                            sampling->grammar_text.capacity + (uint64_t)info.n_vocab * TOKEN_BYTES;
     return true;
 }
 
@@ -195,6 +203,7 @@ bool weir_cli_sampler_create(weir_sampler **out, struct weir_cli_sampling *sampl
         .biases = sampling->biases,
         .bias_count = options->biases.count,
         .grammar = sampling->grammar,
+        .whole_within = options->whole ? sampling->pick_limit : 0,
         .seed = sampling->seed,
     };
     if (options->dry_multiplier > 0.0) {

@@ -11,6 +11,7 @@ struct weir_cli_sampling {
     weir_stops *stops; /* of --stop; there also when none is given */
     struct weir_cli_buffer grammar_text;
     weir_grammar *grammar; /* of --grammar; NULL: none is given */
+    uint32_t pick_limit;   /* tokens that -n and the context leave; the caller's, for --whole */
 };
 
 /* All that can be read before a model is: false when it is wrong, which has been said. */

@@ -530,6 +530,10 @@ struct weir_sampler_config {
     const struct weir_logit_bias *biases; /* [bias_count], of one id the sum */
     size_t bias_count;
     const weir_grammar *grammar; /* NULL: any text; borrowed, and must live longer */
+    /* With a grammar: the text is whole within so many picks. Once it needs as many bytes as picks
+     * are left, only tokens come that lead to its nearest end. It cannot be when its shortest text
+     * has more tokens than that. 0: it ends when it ends. */
+    uint32_t whole_within;
     uint64_t seed;
 };
 
@@ -545,6 +549,9 @@ WEIR_API void weir_sampler_accept(weir_sampler *sampler, uint32_t id);
  * NULL (nothing is evaluated yet); or the grammar's text is whole, or weir_sampler_why() tells what
  * kept it from going on. */
 WEIR_API uint32_t weir_sampler_pick(weir_sampler *sampler, const float *logits);
+/* Bytes at least that the grammar's text still needs to be whole; 0: it may end here, or there is
+ * no grammar. */
+WEIR_API uint32_t weir_sampler_bytes_left(const weir_sampler *sampler);
 /* Why the last pick found nothing; NULL: nothing went wrong. */
 WEIR_API const char *weir_sampler_why(const weir_sampler *sampler);
 

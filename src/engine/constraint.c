@@ -112,9 +112,11 @@ void weir_grammar_destroy(weir_grammar **grammar)
 /* ---- a sampler's text ---------------------------------------------------------------------- */
 
 enum weir_status weir_constraint_init(struct weir_constraint *constraint,
-                                      const weir_grammar *grammar, struct weir_err *err)
+                                      const weir_grammar *grammar, uint32_t whole_within,
+                                      struct weir_err *err)
 {
-    *constraint = (struct weir_constraint){.grammar = grammar};
+    *constraint = (struct weir_constraint){
+        .grammar = grammar, .ends_in_time = whole_within > 0, .picks_left = whole_within};
     if (grammar == NULL)
         return WEIR_OK;
     return weir_matcher_create(&constraint->matcher, grammar->program, grammar->trie, err);
@@ -137,8 +139,14 @@ bool weir_constraint_apply(struct weir_constraint *constraint, struct weir_candi
     if (constraint->grammar == NULL)
         return true;
     constraint->why = (struct weir_err){0};
-    if (constraint->has_ended ||
-        weir_matcher_mask(constraint->matcher, &constraint->mask, &constraint->why) != WEIR_OK)
+    if (constraint->has_ended)
+        return false;
+    /* A token has a byte at least, and most vocabularies have each byte as a token: a text that
+     * needs no more bytes than there are picks comes to its end. */
+    constraint->picks_left -= constraint->picks_left > 0;
+    const uint32_t bytes = constraint->ends_in_time ? constraint->picks_left : UINT32_MAX;
+    if (weir_matcher_mask_within(constraint->matcher, bytes, &constraint->mask, &constraint->why) !=
+        WEIR_OK)
         return false;
     for (uint32_t id = 0; id < n_vocab; id++)
         if (!is_allowed(constraint, id))
@@ -153,8 +161,9 @@ bool weir_constraint_accept(struct weir_constraint *constraint, uint32_t id)
     const struct weir_trie *trie = constraint->grammar->trie;
     /* Nothing was left but what it does not allow. */
     if (!is_allowed(constraint, id)) {
-        constraint->has_ended = weir_matcher_may_end(constraint->matcher) &&
-                                !weir_matcher_may_go_on(constraint->matcher);
+        constraint->has_ended =
+            weir_matcher_may_end(constraint->matcher) &&
+            (constraint->ends_in_time || !weir_matcher_may_go_on(constraint->matcher));
         if (!constraint->has_ended)
             WEIR_FAIL(&constraint->why, WEIR_ERR_ARG,
                       "the grammar allows no token here that has a share: the vocabulary lacks it, "
@@ -170,4 +179,9 @@ bool weir_constraint_accept(struct weir_constraint *constraint, uint32_t id)
         weir_text_piece(constraint->grammar->tokenizer->text, id, false);
     return weir_matcher_push(constraint->matcher, piece.start, piece.length, &constraint->why) ==
            WEIR_OK;
+}
+
+uint32_t weir_constraint_bytes_left(const struct weir_constraint *constraint)
+{
+    return constraint->grammar == NULL ? 0 : weir_matcher_least(constraint->matcher);
 }

@@ -11,11 +11,14 @@ struct weir_constraint {
     weir_matcher *matcher;
     const uint32_t *mask; /* of the last apply */
     bool has_ended;       /* the text is whole: nothing comes any more */
-    struct weir_err why;  /* why the last pick found nothing */
+    bool ends_in_time;    /* within picks_left */
+    uint32_t picks_left;
+    struct weir_err why; /* why the last pick found nothing */
 };
 
 enum weir_status weir_constraint_init(struct weir_constraint *constraint,
-                                      const weir_grammar *grammar, struct weir_err *err);
+                                      const weir_grammar *grammar, uint32_t whole_within,
+                                      struct weir_err *err);
 void weir_constraint_deinit(struct weir_constraint *constraint);
 /* Logits of what is not allowed become -INFINITY. False: nothing may come, or why says what is
  * wrong. */
@@ -23,5 +26,7 @@ bool weir_constraint_apply(struct weir_constraint *constraint, struct weir_candi
                            uint32_t n_vocab);
 /* The text goes on with id. False: it is not allowed (all that is had no share); as above. */
 bool weir_constraint_accept(struct weir_constraint *constraint, uint32_t id);
+/* Bytes that the text needs at least to be whole; 0: it may end. */
+uint32_t weir_constraint_bytes_left(const struct weir_constraint *constraint);
 
 #endif

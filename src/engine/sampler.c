@@ -132,7 +132,8 @@ enum weir_status weir_sampler_create(weir_sampler **out, const struct weir_sampl
     sampler->config.biases = NULL;
     sampler->config.dry_breakers = NULL;
     WEIR_TRY_GOTO(weir_repeats_init(&sampler->repeats, config, n_vocab, err));
-    WEIR_TRY_GOTO(weir_constraint_init(&sampler->constraint, config->grammar, err));
+    WEIR_TRY_GOTO(
+        weir_constraint_init(&sampler->constraint, config->grammar, config->whole_within, err));
     *out = sampler;
     return WEIR_OK;
 
@@ -216,6 +217,11 @@ uint32_t weir_sampler_pick(weir_sampler *sampler, const float *logits)
         return WEIR_ID_NONE;
     weir_sampler_accept(sampler, id);
     return id;
+}
+
+uint32_t weir_sampler_bytes_left(const weir_sampler *sampler)
+{
+    return sampler == NULL ? 0 : weir_constraint_bytes_left(&sampler->constraint);
 }
 
 const char *weir_sampler_why(const weir_sampler *sampler)

@@ -233,6 +233,14 @@ static enum weir_status write_rules(struct emitter *emitter, uint32_t root)
         if (program->code[pc].op == WEIR_INSTR_CALL)
             program->code[pc].to = program->rules[program->code[pc].to].entry;
     program->entry = program->rules[root].entry;
+    program->least = weir_heap_array(program->code_count, sizeof(*program->least));
+    if (program->least == NULL)
+        return WEIR_FAIL(tree->err, WEIR_ERR_NOMEM, "%s: no memory for the grammar", tree->what);
+    if (!weir_program_find_least(program))
+        return WEIR_FAIL(tree->err, WEIR_ERR_FORMAT,
+                         "%s: the rules wait for each other too often to find the shortest text; "
+                         "define them behind those that use them",
+                         tree->what);
     return WEIR_OK;
 }
 
@@ -266,6 +274,7 @@ void weir_program_destroy(struct weir_program **program)
     if (program == NULL || *program == NULL)
         return;
     weir_heap_free((*program)->code);
+    weir_heap_free((*program)->least);
     weir_heap_free((*program)->rules);
     weir_heap_free((*program)->names);
     weir_heap_free(*program);

@@ -12,7 +12,7 @@
  *           WEIR_ERR_NOMEM.
  * Limits    Below. Everything is allocated when it is created: a matcher that has no more room
  *           forgets what it can compute again, and says which rule is too much when that is not
- *           enough.
+ *           enough, or when a token takes too many steps.
  * Source    GBNF: llama.cpp, grammars/README.md. JSON Schema: draft 2020-12. Automata that are
  *           made deterministic while they run: Thompson, "Regular expression search algorithm"
  *           (1968); stacks that share what they have in common: Tomita, "Efficient parsing for
@@ -33,6 +33,7 @@ enum {
     WEIR_GRAMMAR_STACK_MAX = 1 << 16,  /* open rules of all ways to read a text */
     WEIR_GRAMMAR_WAY_MAX = 1 << 12,    /* ways to read a text so far */
     WEIR_GRAMMAR_TOKEN_MAX = 4096,     /* bytes of a token */
+    WEIR_GRAMMAR_WORK_MAX = 1 << 24,   /* steps of the automaton for one token */
 };
 
 /* ---- programs ------------------------------------------------------------------------------ */
@@ -55,10 +56,18 @@ struct weir_program_rule {
     uint32_t name_at; /* in names */
 };
 
+enum { WEIR_LEAST_MAX = 1 << 30 /* so many bytes, or more */ };
+
+static inline uint32_t weir_least_sum(uint32_t left, uint32_t right)
+{
+    return (uint32_t)weir_min(WEIR_LEAST_MAX, (uint64_t)left + right);
+}
+
 /* A nondeterministic automaton with calls. No rule can call itself before it has taken a byte, and
  * every rule can end. */
 struct weir_program {
     struct weir_instr *code;
+    uint32_t *least; /* [code_count] bytes that the rule needs from there on */
     uint32_t code_count;
     uint32_t entry;
     struct weir_program_rule *rules;
@@ -122,11 +131,17 @@ void weir_matcher_reset(weir_matcher *matcher);
 enum weir_status weir_matcher_push(weir_matcher *matcher, const char *bytes, size_t length,
                                    struct weir_err *err);
 bool weir_matcher_may_end(const weir_matcher *matcher);
+/* Bytes that the text needs at least to be whole; 0: it may end. */
+uint32_t weir_matcher_least(const weir_matcher *matcher);
 /* Whether a byte may follow at all. */
 bool weir_matcher_may_go_on(const weir_matcher *matcher);
 /* Borrowed until the next call. Errors: as push; none may be set where the text must end and the
  * vocabulary has no token for that. */
 enum weir_status weir_matcher_mask(weir_matcher *matcher, const uint32_t **mask,
                                    struct weir_err *err);
+/* The same, of those only behind which the text needs at most so many bytes more; where there are
+ * none, those behind which it needs the fewest. Where it may end, it needs none. */
+enum weir_status weir_matcher_mask_within(weir_matcher *matcher, uint32_t bytes,
+                                          const uint32_t **mask, struct weir_err *err);
 
 #endif

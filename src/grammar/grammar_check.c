@@ -4,7 +4,7 @@
 #include "base/heap.h"
 #include "grammar/grammar_tree.h"
 
-enum { WORK_MAX = 1 << 26 /* nodes looked at; a second at most */ };
+enum { WORK_MAX = 1 << 25 /* nodes looked at; half a second at most */ };
 
 struct checker {
     const struct weir_tree *tree;

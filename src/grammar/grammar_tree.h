@@ -74,6 +74,8 @@ enum weir_status weir_tree_check(struct weir_tree *tree);
 /* emit.c: the tree's program; rule `root` is the text. */
 enum weir_status weir_tree_emit(const struct weir_tree *tree, uint32_t root,
                                 struct weir_program **out);
+/* least.c: fills program->least. False: it would take too long. */
+bool weir_program_find_least(struct weir_program *program);
 
 /* utf8_ranges.c: the characters from low to high as sequences of byte ranges, each told to visit in
  * order; false from it ends the walk. Surrogates are left out. */

@@ -10,14 +10,16 @@ enum {
     WEIR_STATE_FULL = UINT32_MAX - 2, /* there is no room for it */
 };
 
-/* An open rule: where it goes on, and the stack under it, whose number is smaller. */
+/* An open rule: where it goes on, the stack under it, whose number is smaller, and how many bytes
+ * all of them still need. */
 struct weir_stack_node {
-    uint32_t pc, below;
+    uint32_t pc, below, least;
 };
 
 struct weir_match_state {
     uint32_t way_at, way_count;
-    uint32_t mask; /* its slot among the masks; UINT32_MAX: none */
+    uint32_t mask;  /* its slot among the masks; UINT32_MAX: none */
+    uint32_t least; /* bytes until the text may end */
     bool may_end;
 };
 
@@ -45,6 +47,7 @@ struct weir_states {
     uint32_t *stamps;
     uint64_t *next; /* ways of the state that is being made */
     uint32_t stamp, open_count, next_count, seen_count;
+    uint32_t work; /* steps since the caller put it to 0 */
     bool next_may_end;
     const char *culprit; /* the rule at which there was no room */
 };

@@ -22,7 +22,7 @@ struct weir_schema {
     enum weir_status status;
     struct weir_tree_array grammar; /* bytes */
     struct weir_tree_array rules;   /* struct weir_schema_rule */
-    uint64_t looked_at;             /* bytes that references have been looked for in */
+    uint64_t looked_at;             /* bytes that names and values have been looked for in */
 };
 
 /* What can be said of one place of a schema: the members that are known (schema_keywords.c). */
@@ -94,6 +94,10 @@ uint64_t weir_schema_count(struct weir_schema *schema, const struct weir_schema_
                            enum weir_schema_keyword keyword, uint64_t otherwise);
 
 /* schema_keywords.c */
+/* Before a list is looked through again. False: that was too often, and it has been refused. */
+bool weir_schema_may_look(struct weir_schema *schema, struct weir_json list);
+/* Whether two texts are the same, however they are escaped; long ones as they are written. */
+bool weir_schema_is_same_text(struct weir_json left, struct weir_json right);
 void weir_schema_read_place(struct weir_schema *schema, struct weir_json value,
                             struct weir_schema_place *place);
 /* Where a reference leads; none, and it has been refused. */

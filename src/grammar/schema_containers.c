@@ -21,27 +21,14 @@ static bool is_false(struct weir_json value)
 
 /* ---- objects ------------------------------------------------------------------------------- */
 
-static bool is_same_key(struct weir_json left, struct weir_json right)
-{
-    const size_t length = (size_t)(left.end - left.start);
-    return length == (size_t)(right.end - right.start) &&
-           memcmp(left.start, right.start, length) == 0;
-}
-
-static bool is_in(struct weir_json list, struct weir_json key)
+static bool is_in(struct weir_schema *schema, struct weir_json list, struct weir_json key)
 {
     struct weir_json_walk walk = weir_json_walk(list);
+    if (!weir_schema_may_look(schema, list))
+        return false;
     while (weir_json_next(&walk))
-        if (is_same_key(walk.value, key))
-            return true;
-    return false;
-}
-
-static bool is_property(struct weir_json properties, struct weir_json key)
-{
-    struct weir_json_walk walk = weir_json_walk(properties);
-    while (weir_json_next(&walk))
-        if (is_same_key(walk.key, key))
+        if (weir_schema_is_same_text(
+                weir_json_kind(list) == WEIR_JSON_OBJECT ? walk.key : walk.value, key))
             return true;
     return false;
 }
@@ -53,22 +40,23 @@ struct properties {
     bool is_needed;
 };
 
-static bool next_property(const struct weir_schema_place *place, struct properties *walk)
+static bool next_property(struct weir_schema *schema, const struct weir_schema_place *place,
+                          struct properties *walk)
 {
     const struct weir_json properties = place->members[WEIR_SCHEMA_PROPERTIES];
     const struct weir_json required = place->members[WEIR_SCHEMA_REQUIRED];
-    while (weir_json_next(&walk->described)) {
+    while (schema->status == WEIR_OK && weir_json_next(&walk->described)) {
         walk->key = walk->described.key;
         walk->value = walk->described.value;
-        walk->is_needed = is_in(required, walk->key);
+        walk->is_needed = is_in(schema, required, walk->key);
         if (walk->is_needed || !is_false(walk->value))
             return true;
     }
-    while (weir_json_next(&walk->required)) {
+    while (schema->status == WEIR_OK && weir_json_next(&walk->required)) {
         walk->key = walk->required.value;
         walk->value = place->members[WEIR_SCHEMA_ADDITIONAL];
         walk->is_needed = true;
-        if (!is_property(properties, walk->key))
+        if (!is_in(schema, properties, walk->key))
             return true;
     }
     return false;
@@ -80,6 +68,26 @@ static struct properties walk_properties(const struct weir_schema_place *place)
         .described = weir_json_walk(place->members[WEIR_SCHEMA_PROPERTIES]),
         .required = weir_json_walk(place->members[WEIR_SCHEMA_REQUIRED]),
     };
+}
+
+/* Texts, each once: a name that stands there twice would be written twice. */
+static void check_names(struct weir_schema *schema, struct weir_json list)
+{
+    struct weir_json_walk walk = weir_json_walk(list);
+    while (schema->status == WEIR_OK && weir_json_next(&walk)) {
+        const struct weir_json name = walk.is_object ? walk.key : walk.value;
+        const struct weir_json rest = {walk.at, walk.end};
+        struct weir_json_walk other = walk;
+        if (weir_json_kind(name) != WEIR_JSON_TEXT)
+            weir_schema_refuse(schema, name, WEIR_ERR_FORMAT, "required: wanted names, found %s",
+                               weir_json_kind_name(weir_json_kind(name)));
+        if (!weir_schema_may_look(schema, rest))
+            return;
+        while (weir_json_next(&other))
+            if (weir_schema_is_same_text(name, walk.is_object ? other.key : other.value))
+                weir_schema_refuse(schema, walk.is_object ? other.key : other.value,
+                                   WEIR_ERR_FORMAT, "wanted each name once");
+    }
 }
 
 static void check_object(struct weir_schema *schema, const struct weir_schema_place *place)
@@ -97,12 +105,8 @@ static void check_object(struct weir_schema *schema, const struct weir_schema_pl
     if (weir_json_kind(required) != WEIR_JSON_NONE && weir_json_kind(required) != WEIR_JSON_ARRAY)
         weir_schema_refuse(schema, required, WEIR_ERR_FORMAT, "required: wanted an array, found %s",
                            weir_json_kind_name(weir_json_kind(required)));
-    struct weir_json_walk walk = weir_json_walk(required);
-    while (schema->status == WEIR_OK && weir_json_next(&walk))
-        if (weir_json_kind(walk.value) != WEIR_JSON_TEXT)
-            weir_schema_refuse(schema, walk.value, WEIR_ERR_FORMAT,
-                               "required: wanted names, found %s",
-                               weir_json_kind_name(weir_json_kind(walk.value)));
+    check_names(schema, properties);
+    check_names(schema, required);
     if (least > needed)
         weir_schema_refuse(schema, place->members[WEIR_SCHEMA_MIN_PROPERTIES], WEIR_ERR_UNSUPPORTED,
                            "minProperties above the number of required ones is not built");
@@ -146,7 +150,7 @@ static uint32_t write_properties(struct weir_schema *schema, const struct weir_s
     const uint32_t first = weir_schema_rule_beside(schema, place->schema, name);
     uint32_t empty = first;
     uint32_t filled = weir_schema_rule_beside(schema, place->schema, name);
-    while (schema->status == WEIR_OK && next_property(place, &property)) {
+    while (schema->status == WEIR_OK && next_property(schema, place, &property)) {
         const uint32_t next_empty = weir_schema_rule_beside(schema, place->schema, property.key);
         const uint32_t next_filled = weir_schema_rule_beside(schema, place->schema, property.key);
         weir_schema_write(schema, "r%u ::= ", empty);
@@ -172,7 +176,7 @@ uint32_t weir_schema_write_object(struct weir_schema *schema, const struct weir_
 {
     struct properties walk = walk_properties(place);
     check_object(schema, place);
-    if (!next_property(place, &walk) &&
+    if (!next_property(schema, place, &walk) &&
         weir_json_kind(place->members[WEIR_SCHEMA_PROPERTIES]) == WEIR_JSON_NONE)
         return write_map(schema, place, name);
     const uint32_t members = write_properties(schema, place, name);

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LOOK_MAX = 1 << 28 /* bytes that references are looked for in */, POINTER_KEY_MAX = 256 };
+enum { LOOK_MAX = 1 << 26 /* bytes; half a second at most */, POINTER_KEY_MAX = 256 };
 
 /* JSON Schema draft 2020-12; of older drafts what means the same. */
 static const char *const names[WEIR_SCHEMA_KEYWORD_COUNT] = {
@@ -58,6 +58,30 @@ static const struct {
 static bool has(const struct weir_schema_place *place, enum weir_schema_keyword keyword)
 {
     return weir_json_kind(place->members[keyword]) != WEIR_JSON_NONE;
+}
+
+bool weir_schema_may_look(struct weir_schema *schema, struct weir_json list)
+{
+    schema->looked_at += (uint64_t)(list.end - list.start) + 1;
+    if (schema->looked_at > LOOK_MAX)
+        weir_schema_refuse(schema, list, WEIR_ERR_FORMAT,
+                           "there is too much to look through: wanted fewer names, values or "
+                           "references");
+    return schema->status == WEIR_OK;
+}
+
+bool weir_schema_is_same_text(struct weir_json left, struct weir_json right)
+{
+    char one[POINTER_KEY_MAX], other[POINTER_KEY_MAX];
+    const size_t length = (size_t)(left.end - left.start);
+    if (length == (size_t)(right.end - right.start) && memcmp(left.start, right.start, length) == 0)
+        return true;
+    if (memchr(left.start, '\\', length) == NULL &&
+        memchr(right.start, '\\', (size_t)(right.end - right.start)) == NULL)
+        return false;
+    const size_t decoded = weir_json_text(left, one, sizeof(one));
+    return decoded <= sizeof(one) && decoded == weir_json_text(right, other, sizeof(other)) &&
+           memcmp(one, other, decoded) == 0;
 }
 
 /* ---- types --------------------------------------------------------------------------------- */
@@ -190,15 +214,19 @@ static bool take_key(const char **at, const char *end, char key[POINTER_KEY_MAX]
     return true;
 }
 
+/* A pointer has a number without zeros before it. */
 static struct weir_json find_element(struct weir_json array, const char *key)
 {
-    char number[24];
+    const size_t digits = strspn(key, "0123456789");
+    uint64_t index = 0;
     struct weir_json_walk walk = weir_json_walk(array);
-    while (weir_json_next(&walk)) {
-        snprintf(number, sizeof(number), "%llu", (unsigned long long)walk.index);
-        if (strcmp(number, key) == 0)
+    if (digits == 0 || digits > 9 || key[digits] != '\0' || (digits > 1 && key[0] == '0'))
+        return (struct weir_json){0};
+    for (const char *at = key; *at != '\0'; at++)
+        index = index * 10 + (uint64_t)(*at - '0');
+    while (weir_json_next(&walk))
+        if (walk.index == index)
             return walk.value;
-    }
     return (struct weir_json){0};
 }
 
@@ -216,11 +244,11 @@ struct weir_json weir_schema_follow(struct weir_schema *schema, struct weir_json
         return value;
     }
     while (at < end && weir_json_kind(value) != WEIR_JSON_NONE) {
-        schema->looked_at += (uint64_t)(value.end - value.start);
-        if (schema->looked_at > LOOK_MAX || !take_key(&at, end, key)) {
-            weir_schema_refuse(schema, ref, WEIR_ERR_FORMAT, "$ref: too much to look through");
+        if (!take_key(&at, end, key))
+            weir_schema_refuse(schema, ref, WEIR_ERR_FORMAT,
+                               "$ref: wanted keys of at most %d bytes", POINTER_KEY_MAX - 1);
+        if (!weir_schema_may_look(schema, value))
             return value;
-        }
         value = weir_json_kind(value) == WEIR_JSON_ARRAY ? find_element(value, key)
                                                          : weir_json_member(value, key);
     }
@@ -293,7 +321,7 @@ static bool next_value(const struct weir_schema_place *place, struct weir_json_w
     return is_there;
 }
 
-static bool lists_exclude(const struct weir_schema_place *left,
+static bool lists_exclude(struct weir_schema *schema, const struct weir_schema_place *left,
                           const struct weir_schema_place *right)
 {
     struct weir_json one, other;
@@ -303,6 +331,8 @@ static bool lists_exclude(const struct weir_schema_place *left,
         return false;
     while (next_value(left, &walk, &one)) {
         struct weir_json_walk second = weir_json_walk(right->members[WEIR_SCHEMA_ENUM]);
+        if (!weir_schema_may_look(schema, right->schema))
+            return false;
         while (next_value(right, &second, &other))
             if (!differ(one, other))
                 return false;
@@ -310,13 +340,14 @@ static bool lists_exclude(const struct weir_schema_place *left,
     return true;
 }
 
-static bool is_required(const struct weir_schema_place *place, struct weir_json key)
+static bool is_required(struct weir_schema *schema, const struct weir_schema_place *place,
+                        struct weir_json key)
 {
     struct weir_json_walk walk = weir_json_walk(place->members[WEIR_SCHEMA_REQUIRED]);
-    const size_t length = (size_t)(key.end - key.start);
+    if (!weir_schema_may_look(schema, place->members[WEIR_SCHEMA_REQUIRED]))
+        return false;
     while (weir_json_next(&walk))
-        if ((size_t)(walk.value.end - walk.value.start) == length &&
-            memcmp(walk.value.start, key.start, length) == 0)
+        if (weir_schema_is_same_text(walk.value, key))
             return true;
     return false;
 }
@@ -330,18 +361,19 @@ static bool properties_exclude(struct weir_schema *schema, const struct weir_sch
         struct weir_schema_place one, other;
         char key[POINTER_KEY_MAX];
         const size_t length = weir_json_text(walk.key, key, sizeof(key) - 1);
-        if (!is_required(left, walk.key) || !is_required(right, walk.key) || length >= sizeof(key))
+        if (!is_required(schema, left, walk.key) || !is_required(schema, right, walk.key) ||
+            length >= sizeof(key))
             continue;
         key[length] = '\0';
         const struct weir_json second =
             weir_json_member(right->members[WEIR_SCHEMA_PROPERTIES], key);
-        schema->looked_at += (uint64_t)(right->schema.end - right->schema.start);
-        if (schema->looked_at > LOOK_MAX || weir_json_kind(walk.value) != WEIR_JSON_OBJECT ||
+        if (!weir_schema_may_look(schema, right->schema) ||
+            weir_json_kind(walk.value) != WEIR_JSON_OBJECT ||
             weir_json_kind(second) != WEIR_JSON_OBJECT)
             continue;
         read_target(schema, walk.value, &one);
         read_target(schema, second, &other);
-        if ((types_of(&one) & types_of(&other)) == 0 || lists_exclude(&one, &other))
+        if ((types_of(&one) & types_of(&other)) == 0 || lists_exclude(schema, &one, &other))
             return true;
     }
     return false;
@@ -352,9 +384,11 @@ bool weir_schema_excludes(struct weir_schema *schema, struct weir_json left, str
     struct weir_schema_place one, other;
     if (weir_json_kind(left) != WEIR_JSON_OBJECT || weir_json_kind(right) != WEIR_JSON_OBJECT)
         return false;
+    if (!weir_schema_may_look(schema, left) || !weir_schema_may_look(schema, right))
+        return false;
     read_target(schema, left, &one);
     read_target(schema, right, &other);
     const uint32_t common = types_of(&one) & types_of(&other);
-    return common == 0 || lists_exclude(&one, &other) ||
+    return common == 0 || lists_exclude(schema, &one, &other) ||
            (common == WEIR_TYPE_OBJECT && properties_exclude(schema, &one, &other));
 }

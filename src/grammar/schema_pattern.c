@@ -286,11 +286,7 @@ static void read_item(struct pattern *pattern)
     } else if (takes(pattern, '[')) {
         read_class(pattern);
     } else if (takes(pattern, '.')) {
-        add(pattern, &set, '\n', '\n');
-        add(pattern, &set, '\r', '\r');
-        add(pattern, &set, 0x2028, 0x2029);
-        negate(pattern, &set, CHARACTER_MAX);
-        write_set(pattern, &set);
+        weir_schema_write(pattern->schema, "dot ");
     } else {
         bool is_class = false;
         const uint32_t character = take_character(pattern, &set, &is_class);

@@ -50,7 +50,8 @@ static uint32_t push_stack(struct weir_states *states, uint32_t pc, uint32_t bel
     }
     if (states->stack_count == WEIR_GRAMMAR_STACK_MAX)
         return WEIR_STATE_FULL;
-    states->stacks[states->stack_count] = (struct weir_stack_node){pc, below};
+    states->stacks[states->stack_count] = (struct weir_stack_node){
+        pc, below, weir_least_sum(states->program->least[pc], states->stacks[below].least)};
     states->stack_slots[slot] = states->stack_count;
     return states->stack_count++;
 }
@@ -81,8 +82,9 @@ static bool open_way(struct weir_states *states, uint32_t pc, uint32_t stack)
     for (; states->stamps[slot] == states->stamp; slot = (slot + 1) % SEEN_SLOT_COUNT)
         if (states->seen[slot] == way)
             return true;
-    if (states->seen_count == OPEN_MAX)
+    if (states->seen_count == OPEN_MAX || states->work >= WEIR_GRAMMAR_WORK_MAX)
         return refuse(states, pc);
+    states->work++;
     states->seen[slot] = way;
     states->stamps[slot] = states->stamp;
     states->seen_count++;
@@ -158,6 +160,18 @@ static void sort_ways(uint64_t *ways, uint32_t count)
         }
 }
 
+/* The bytes that the nearest end of a state's ways needs. */
+static uint32_t least_of_next(const struct weir_states *states)
+{
+    uint32_t least = states->next_may_end ? 0 : WEIR_LEAST_MAX;
+    for (uint32_t at = 0; at < states->next_count; at++) {
+        const uint32_t pc = (uint32_t)(states->next[at] >> 32);
+        const uint32_t below = states->stacks[(uint32_t)states->next[at]].least;
+        least = (uint32_t)weir_min(least, weir_least_sum(states->program->least[pc], below));
+    }
+    return least;
+}
+
 /* The state whose ways are in next, made when it is new; keeps I2. DEAD, FULL. */
 static uint32_t find_state(struct weir_states *states)
 {
@@ -181,7 +195,11 @@ static uint32_t find_state(struct weir_states *states)
         return WEIR_STATE_FULL;
     }
     states->states[states->state_count] =
-        (struct weir_match_state){states->way_count, count, UINT32_MAX, states->next_may_end};
+        (struct weir_match_state){.way_at = states->way_count,
+                                  .way_count = count,
+                                  .mask = UINT32_MAX,
+                                  .least = least_of_next(states),
+                                  .may_end = states->next_may_end};
     memcpy(states->ways + states->way_count, states->next, count * sizeof(uint64_t));
     states->way_count += count;
     uint32_t *row = states->table + (size_t)states->state_count * states->class_count;
@@ -246,7 +264,8 @@ static void compact_stacks(struct weir_states *states)
             continue;
         const struct weir_stack_node node = states->stacks[stack];
         moved_to[stack] = kept;
-        states->stacks[kept++] = (struct weir_stack_node){node.pc, moved_to[node.below]};
+        states->stacks[kept++] =
+            (struct weir_stack_node){node.pc, moved_to[node.below], node.least};
     }
     for (uint32_t at = 0; at < states->next_count; at++)
         states->next[at] =

@@ -27,6 +27,22 @@ static struct weir_trie *make_trie(void)
     return trie;
 }
 
+/* The nearest end can be come nearer to by a byte, and is where the text may end. */
+static void check_least(weir_matcher *matcher)
+{
+    const uint32_t least = weir_matcher_least(matcher);
+    const uint32_t *mask = NULL;
+    uint32_t any = 0;
+    if ((least == 0) != weir_matcher_may_end(matcher))
+        abort();
+    if (least == 0 || weir_matcher_mask_within(matcher, least - 1, &mask, NULL) != WEIR_OK)
+        return;
+    for (uint32_t word = 0; word < (N_VOCAB + 31) / 32; word++)
+        any |= mask[word];
+    if (any == 0)
+        abort();
+}
+
 /* A byte follows exactly when its token is in the mask, and a text can always go on or end. */
 static void use(const struct weir_program *program, const char *text, size_t length)
 {
@@ -39,6 +55,7 @@ static void use(const struct weir_program *program, const char *text, size_t len
         const uint32_t *mask = NULL;
         const uint8_t byte = (uint8_t)text[at];
         err = (struct weir_err){0};
+        check_least(matcher);
         if (weir_matcher_mask(matcher, &mask, &err) != WEIR_OK)
             break;
         const bool is_allowed = (mask[byte / 32] >> byte % 32 & 1) != 0;

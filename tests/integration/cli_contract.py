@@ -47,7 +47,8 @@ def check_fields(what, found, wanted):
 def test_run_object():
     found = the_object("run", DEMO, *PROMPT, "-n", 12, "--threads", 2)
     check_fields("run", found, {**COMMON, "ids": list, "text": str, "decode_s": NUMBER, "decode_tps": NUMBER,
-                                "bytes_per_token": NUMBER, "seed": NONE, "stop": str, "first_token_s": NUMBER})
+                                "bytes_per_token": NUMBER, "seed": NONE, "stop": str, "first_token_s": NUMBER,
+                                "whole": NONE})
     check_fields("run mode", found["mode"], {"io": str, "direct": bool, "isa": str, "slots": int, "lossy": list})
     for name in ("recall", "reads", "useful", "wasted_bytes"):
         check(found["lookahead"][name] is None, f"lookahead.{name} is invented: {found['lookahead'][name]}")
@@ -236,6 +237,7 @@ def test_options_are_checked_before_anything_opens(folder):
             (["run", "-p", "x", "--ids", "1"], ["-p", "--ids"]), (["run", "--ids", "1 x"], ["--ids", "x"]),
             ([*run, "--dry-base", "2"], ["--dry-base", "--dry-multiplier"]), ([*run, *["--stop", "y"] * 65], ["--stop", "at most 64 times"]),
             ([*run, "--grammar", "x", "--json-schema", "y"], ["--grammar", "--json-schema"]),
+            ([*run, "--whole"], ["--whole", "--grammar", "--json-schema"]),
             ([*run, "--grammar", "x", "--ignore-eos"], ["--grammar", "--ignore-eos"]),
             ([*run, "--dry-breaker", "x"], ["--dry-breaker", "--dry-multiplier"]),
             ([*run, "--xtc-threshold", "0.2"], ["--xtc-threshold", "--xtc-probability"]), (["run", "--ids", ""], ["--ids"]), (["run", "-p", "x", "--trace-events", "9"], ["--trace-events", "--trace"]),
@@ -321,6 +323,11 @@ def test_a_grammar_is_kept(folder):
         found = the_object("run", DEMO, "-p", "The old man", "--temp", 1, "--seed", seed, "--grammar", path)
         check(re.fullmatch(r"Mr\. [A-Z][a-z]{2,5}( [a-z]{1,8}){3}\.", found["text"]) and found["stop"] == "end",
               f"{found['text']!r}, {found['stop']}")
+    for extra, is_whole in (["-n", 6], False), (["-n", 6, "--whole"], False), (["-n", 14, "--whole"], True):
+        done = weir("run", DEMO, "-p", "The old man", "--grammar", path, "--json", *extra)
+        found = json.loads(done.stdout)
+        check(found["whole"] == is_whole and (b"the text is cut: the grammar does not allow" in done.stderr) != is_whole,
+              f"{extra}: {found['text']!r}, {done.stderr}")
     with open(path, "w") as file:
         file.write("root ::= root\n")
     done = weir("run", DEMO, *PROMPT, "--grammar", path)

@@ -115,6 +115,44 @@ static void all_that_is_picked_is_of_the_grammar(void **state)
     weir_grammar_destroy(&grammar);
 }
 
+/* Random tokens again, with as many picks as the shortest text has bytes, and more: each text comes
+ * to an end in time, though it would go on for hundreds. With fewer picks than that it goes the
+ * shortest way as far as it comes. */
+static void a_text_ends_in_time(void **state)
+{
+    static const char shortest[] = "[[[[\"a\",\"b\"],0,true]]]";
+    static const char nested[] =
+        "root ::= \"[[[[\" s \",\" s (\",\" s)* \"],\" [0-9]+ \",true]]]\"\n"
+        "s ::= \"\\\"\" [a-z ]{1,} \"\\\"\"\n";
+    weir_grammar *grammar = make_grammar(nested);
+    struct weir_sampler_config config = {.temperature = 1.0f, .grammar = grammar};
+    uint64_t random_state = 5;
+    char piece[WEIR_TOKEN_BYTES_MAX];
+    (void)state;
+    for (uint32_t picks = 1; picks < 90; picks++) {
+        weir_sampler *sampler = NULL;
+        config.whole_within = picks;
+        config.seed = picks;
+        assert_int_equal(weir_sampler_create(&sampler, &config, n_vocab, NULL), WEIR_OK);
+        assert_int_equal(weir_sampler_bytes_left(sampler), strlen(shortest));
+        bool has_ended = false;
+        for (uint32_t pick = 0; pick < picks && !has_ended; pick++) {
+            const uint32_t before = weir_sampler_bytes_left(sampler);
+            shuffle_logits(&random_state);
+            const uint32_t id = weir_sampler_pick(sampler, logits);
+            assert_true(id < n_vocab);
+            has_ended = weir_tokenizer_is_end(tokenizer, id);
+            if (!has_ended && picks < strlen(shortest) / 2)
+                assert_int_equal(weir_sampler_bytes_left(sampler),
+                                 before - weir_tokenizer_piece(tokenizer, id, piece));
+        }
+        if (picks >= strlen(shortest))
+            assert_int_equal(weir_sampler_bytes_left(sampler), 0);
+        weir_sampler_destroy(&sampler);
+    }
+    weir_grammar_destroy(&grammar);
+}
+
 static void a_prompt_is_no_part_of_the_text(void **state)
 {
     weir_grammar *grammar = make_grammar("root ::= \"a\"");
@@ -175,6 +213,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_that_is_picked_is_of_the_grammar),
+        cmocka_unit_test(a_text_ends_in_time),
         cmocka_unit_test(a_prompt_is_no_part_of_the_text),
         cmocka_unit_test(where_nothing_is_left_it_is_said),
         cmocka_unit_test(grammars_and_schemas_that_are_wrong_are_refused),

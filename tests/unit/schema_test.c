@@ -228,6 +228,47 @@ static void failed_allocations_leave_nothing(void **state)
     }
 }
 
+static size_t repeat(char *to, size_t at, const char *first, const char *format, int count)
+{
+    at += (size_t)sprintf(to + at, "%s", first);
+    for (int part = 0; part < count; part++)
+        at += (size_t)sprintf(to + at, format, part == 0 ? ' ' : ',', part);
+    return at;
+}
+
+/* Lists that would be looked through once for each of their elements. */
+static void lists_that_multiply_are_refused(void **state)
+{
+    static char text[WEIR_GRAMMAR_TEXT_MAX + 4096];
+    (void)state;
+    for (int row = 0; row < 4; row++) {
+        struct weir_program *program = NULL;
+        struct weir_err err = {0};
+        size_t length = 0;
+        if (row == 0) {
+            length = repeat(text, 0, "{\"properties\":{", "%c\"p%d\":false", 50000);
+            length = repeat(text, length, "},\"required\":[", "%c\"%x\"", 30000);
+            length += (size_t)sprintf(text + length, "]}");
+        } else if (row == 1) {
+            length = repeat(text, 0, "{\"required\":[", "%c\"%x\"", 90000);
+            length += (size_t)sprintf(text + length, "]}");
+        } else if (row == 2) {
+            length = repeat(text, 0, "{\"oneOf\":[{\"enum\":[", "%c\"a%x\"", 40000);
+            length = repeat(text, length, "]},{\"enum\":[", "%c\"b%x\"", 40000);
+            length += (size_t)sprintf(text + length, "]}]}");
+        } else {
+            length = repeat(text, 0, "{\"examples\":[", "%c%d", 100000);
+            length = repeat(text, length, "],\"anyOf\":[", "%c{\"$ref\":\"#/examples/%d\"}", 9000);
+            length += (size_t)sprintf(text + length, "]}");
+        }
+        const uint64_t start_ns = weir_now_ns();
+        assert_int_equal(weir_schema_compile(&program, text, length, "s", &err), WEIR_ERR_FORMAT);
+        if (strstr(err.text, "too much to look through") == NULL && row != 3)
+            fail_msg("row %d: %s", row, err.text);
+        assert_true(weir_now_ns() - start_ns < 10000000000u);
+    }
+}
+
 /* Many parts, many references to far away, and a chain of references that comes back. */
 static void hostile_schemas_end_in_time(void **state)
 {
@@ -266,6 +307,7 @@ int main(void)
         cmocka_unit_test(whole_numbers_are_exactly_those_between_the_bounds),
         cmocka_unit_test(what_is_wrong_or_not_built_is_said_with_its_place),
         cmocka_unit_test(failed_allocations_leave_nothing),
+        cmocka_unit_test(lists_that_multiply_are_refused),
         cmocka_unit_test(hostile_schemas_end_in_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
