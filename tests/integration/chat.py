@@ -178,7 +178,7 @@ def play(folder, columns):
         terminal.wait("ends the chat")
         terminal.line("/set n 100000")
         terminal.line("Go on and on.")
-        time.sleep(1.0)
+        terminal.wait(r"Go on and on\.\s+[^\s>]+ ")
         terminal.keys("C-c")  # ends the answer
         turns += 1
         terminal.wait("^weir: stopped")
