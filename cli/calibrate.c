@@ -54,7 +54,7 @@ static void print_calibration(const struct weir_cli_calibration *kept, bool is_k
                weir_format_size(found->cells[cell].in_flight_bytes, size, sizeof(size)),
                found->cells[cell].bytes_per_s * 1e-9,
                found->cells[cell].in_flight_bytes == found->io_budget_bytes
-                   ? "  kept: the least that holds a burst, with 95 % of the best"
+                   ? "  kept: room for a burst of reads, at 95 % of the best speed"
                    : "");
     snprintf(how, sizeof(how), "with %s in flight all the time",
              weir_format_size(found->io_budget_bytes, size, sizeof(size)));

@@ -171,9 +171,9 @@ void weir_cli_outcome_print(const struct weir_cli_report *report)
         const struct outcome *at = &outcomes[index];
         if (find_held(at) != HELD_NO)
             continue;
-        fprintf(stderr, "%s%s %.1f instead of %.1f to %.1f %s", before, at->name,
-                at->scale * at->found, at->scale * at->band.low, at->scale * at->band.high,
-                at->unit);
+        fprintf(stderr, "%s%s was to be %.1f to %.1f %s, and was %.1f", before, at->name,
+                at->scale * at->band.low, at->scale * at->band.high, at->unit,
+                at->scale * at->found);
         before = "; ";
     }
     if (before[0] == ';')

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "plan.h"
 #include "trace.h"
 
 struct forecast {
@@ -175,14 +176,15 @@ static void print_ceiling(const char *name, uint64_t bytes, const char *meaning)
 {
     char size[32];
     printf("  %-9s %16llu  %10s  %s\n", name, (unsigned long long)bytes,
-           weir_format_size(bytes, size, sizeof(size)), meaning);
+           weir_cli_typed_size(bytes, size, sizeof(size)), meaning);
 }
 
 static void print_ceilings(const struct weir_plan *plan)
 {
     printf("Ceilings in bytes (--mem)\n");
     print_ceiling("smallest", plan->min_bytes, "below this weir refuses");
-    if (plan->n_expert_total > 0)
+    if (plan->n_expert_total > 0 && plan->useful_bytes > plan->min_bytes &&
+        plan->useful_bytes < plan->resident_bytes)
         print_ceiling("useful", plan->useful_bytes, "the experts of one token stay in memory");
     print_ceiling("resident", plan->resident_bytes, "everything in memory");
 }
@@ -203,10 +205,13 @@ static void print_forecast(const struct forecast *forecast, const struct weir_pl
                             forecast->is_calibrated ? &kept->found : NULL);
 }
 
-static void print_plan(const struct weir_plan *plan, const struct forecast *forecast)
+static void print_plan(const struct weir_plan *plan, const struct forecast *forecast,
+                       const struct weir_config *config)
 {
     char size[32];
     char other[32];
+    weir_cli_plan_words(plan, config, &forecast->expected,
+                        forecast->is_calibrated ? &forecast->calibration.found : NULL);
     printf("Memory in bytes\n");
     weir_cli_plan_print(stdout, plan);
     printf("\n");
@@ -230,8 +235,8 @@ static void print_plan(const struct weir_plan *plan, const struct forecast *fore
         printf("The table of layers' own inputs (per_layer_token_embd), %s, stays on the disk: a "
                "token reads its row\n",
                weir_format_size(plan->layer_inputs_on_disk_bytes, size, sizeof(size)));
-    printf("%u positions of context, prompts in chunks of %u, %u threads\n", plan->n_ctx,
-           plan->n_chunk, plan->n_thread);
+    printf("%u positions of context, prompts in chunks of %u, %u thread%s\n", plan->n_ctx,
+           plan->n_chunk, plan->n_thread, plan->n_thread == 1 ? "" : "s");
     print_states(&plan->cost);
     if (plan->n_snapshot > 0)
         printf("  and %u snapshots of recurrent state, from which a text is rewound\n",
@@ -263,7 +268,7 @@ int weir_cli_plan(const struct weir_cli_options *options)
                                  "standard output"))
             return WEIR_CLI_FAILURE;
     } else if (fits) {
-        print_plan(&plan, &forecast);
+        print_plan(&plan, &forecast, &config);
     } else {
         print_ceilings(&plan);
     }

@@ -9,7 +9,7 @@
 /* Pixels. The maps stand side by side, the plot below is as wide as both. */
 enum {
     LEFT = 76,
-    RIGHT = 36,
+    RIGHT = 72,
     GAP = 92,
     MAP_TOP = 118,
     MAP_WIDTH = 512,
@@ -199,7 +199,7 @@ static void draw_legend(const struct map *map, FILE *file)
     for (uint64_t ten = 1, index = 0; ten * factors[index] <= map->most;) {
         const uint64_t value = ten * factors[index];
         const double place = find_place(value, map->most) * LEGEND_WIDTH;
-        if (place - last >= ROOM && (LEGEND_WIDTH - place >= ROOM || value == map->most)) {
+        if (place - last >= ROOM && LEGEND_WIDTH - place >= ROOM) {
             fprintf(file, "<text x=\"%.1f\" y=\"%u\" class=\"m\">%llu</text>\n", left + place,
                     top + 26, (unsigned long long)value);
             last = place;
@@ -354,8 +354,9 @@ static void draw_title(const struct weir_cli_picture *picture, FILE *file)
     const double rate =
         result->uses == 0 ? 0.0 : 100.0 * (double)result->hits / (double)result->uses;
     char sentence[256];
-    snprintf(sentence, sizeof(sentence), "policy %s%s, %u slots a layer: hit rate %.1f %%",
-             picture->policy, picture->pool ? " in a pool" : "", result->n_slot, rate);
+    snprintf(sentence, sizeof(sentence),
+             "replayed with policy %s%s, %u slots a layer: hit rate %.1f %%", picture->policy,
+             picture->pool ? " in a pool" : "", result->n_slot, rate);
     fputs("<title>", file);
     write_text(file, name);
     fprintf(file, ", %s</title>\n<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n",

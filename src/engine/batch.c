@@ -47,8 +47,7 @@ static enum weir_status check_eval(const weir_engine *engine, const struct weir_
         return WEIR_FAIL(err, WEIR_ERR_ARG, "no tokens to evaluate");
     if (eval->count > n_ctx - position)
         return WEIR_FAIL(err, WEIR_ERR_ARG,
-                         "the context holds %u positions: %u are used and %zu more are asked for "
-                         "(a larger --ctx needs more memory)",
+                         "the context holds %u positions: %u are used and %zu more are asked for",
                          n_ctx, position, eval->count);
     for (size_t at = 0; at < eval->count; at++)
         if (eval->ids[at] >= n_vocab)

@@ -63,8 +63,22 @@ def test_help_fits_a_screen():
         check(text and not long, f"weir {args}: wider than 80 columns: {long}")
     common, every = weir("help", "run").stdout, weir("help", "run", "all").stdout
     check("--mem" in common and "--dry-base" not in common and "help run all" in common, f"common options: {common}")
-    check("--dry-base" in every and "--ctx-size" in every and len(common.splitlines()) < 50, f"all options: {every}")
+    check("--dry-base" in every and "--ctx-size" in every and len(common.splitlines()) < 60, f"all options: {every}")
     check(weir("run", "--help", "all").stdout == every and weir("run", "-h").stdout == common, "--help all and help run all differ")
+
+
+def test_a_plan_begins_with_words():
+    sizes = weir_json("plan", DEMO)
+    small = weir("plan", DEMO, "--mem", sizes["min_bytes"]).stdout
+    first, second, third = small.splitlines()[:3]
+    check(re.fullmatch(r"Fits: a [0-9.]+ MiB model, ceiling \d+M, about [0-9.]+ tokens/s, first word after about [0-9.]+ s", first), f"{first}")
+    check(re.fullmatch(r"The speed may be up to [0-9.]+ times more or less", second), f"{second}")
+    whole = re.fullmatch(r"With more memory: all in memory with (\d+M), about [0-9.]+", third)
+    check(whole, f"larger ceilings: {third}")
+    all_in = weir_json("plan", DEMO, "--mem", whole.group(1))
+    check(all_in["slots_total"] == all_in["experts_total"], f"what is called all in memory is not: {all_in['slots_total']}")
+    large = weir("plan", DEMO, "--mem", "1G").stdout
+    check("Fits:" in large and "With more memory" not in large, f"nothing more is to be had: {large.splitlines()[:3]}")
 
 
 def test_what_was_meant():

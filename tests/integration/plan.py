@@ -112,7 +112,7 @@ def check_run(path, cache):
     done = weir_json(*run)
     check(done["expected"]["held"]["decode_tps"] is False, f"a disk of 1 byte a second must not hold: {done['expected']}")
     said = weir(*run).stderr
-    check("\nforecast " in said and "decode" in said.split("\nforecast ")[1] and "instead of" in said and "calibrated " + kept["date"][:10] in said,
+    check("\nforecast " in said and "decode" in said.split("\nforecast ")[1] and " and was " in said and "calibrated " + kept["date"][:10] in said,
           f"what did not hold must be said: {said}")
     bench = weir_json("bench", DEMO, "--prompt", 64, "--gen", 40, "--repeat", 1, *SHARE)
     check(bench["expected"]["held"]["decode_tps"] is False, f"bench: {bench['expected']}")
