@@ -235,8 +235,8 @@ def test_usage_errors():
     check("prompt" in weir("help", "trace", "record").stdout, "help trace record")
     for verb in ("record", "replay", "show"):
         check(f"trace {verb}" in weir("help").stdout and f"trace {verb}" in weir("help", "trace").stdout, f"help: {verb}")
-        text = weir("help", "trace", verb).stdout
-        check("Examples" in text and ("belady" in text) == (verb != "record") and text == weir("trace", verb, "--help").stdout, text)
+        text = weir("help", "trace", verb, "all").stdout
+        check("Examples" in text and ("belady" in text) == (verb != "record") and text == weir("trace", verb, "--help", "all").stdout, text)
 
 
 def test_rivals_are_for_bench(folder):
@@ -256,7 +256,7 @@ def test_rivals_are_for_bench(folder):
     check(done.returncode == 2 and "fate" in done.stderr, f"fate in a pool: {done.stderr}")
     for option in (["--policy", "lru"], ["--pool"], ["--without", "cache"], ["--lookahead-by", "path"],
                    ["--lookahead-experts", 4]):
-        check(option[0] in weir("help", "bench").stdout, f"weir bench has no {option[0]}")
+        check(option[0] in weir("help", "bench", "all").stdout, f"weir bench has no {option[0]}")
         for command in (["run", DEMO, "-p", "x"], ["eval", DEMO, "--tokens", ids], ["plan", DEMO],
                         ["trace", "record", DEMO, "-p", "x", "-o", os.path.join(folder, "never")]):
             done = weir(*command, *option)
