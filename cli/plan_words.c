@@ -101,7 +101,7 @@ void weir_cli_plan_words(const struct weir_plan *plan, const struct weir_config 
         return;
     }
     const double tps = middle(expected->decode_tps);
-    const double first_s = first_word_s(plan, calibration);
+    const double first_s = fmax(first_word_s(plan, calibration), 0.1); /* a program begins, too */
     printf(", about %s tokens/s, first word after about %.*f s\n",
            format_speed(tps, speed, sizeof(speed)), first_s < 3.0 ? 1 : 0, first_s);
     printf("The speed may be up to %.1f times more or less\n", expected->decode_tps.high / tps);

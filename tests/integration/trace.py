@@ -287,7 +287,7 @@ def test_show_draws(folder):
     check(found["hits"] == replay["hits"] and found["accesses"] == replay["accesses"], f"show {found}, replay {replay}")
     root = xml.etree.ElementTree.parse(picture).getroot()
     words = [element.text or "" for element in root.iter("{http://www.w3.org/2000/svg}text")]
-    for word in ("a<b>&\"c\" é.trace", "policy lru, 6 slots a layer: hit rate %.1f %%" % (100 * replay["hit_rate"]), "layer",
+    for word in ("a<b>&\"c\" é.trace", "replayed with policy lru, 6 slots a layer: hit rate %.1f %%" % (100 * replay["hit_rate"]), "layer",
                  "expert", "token", "misses a token"):
         check(word in words, f"the picture does not say {word!r}: {words}")
     titles = [element.text for element in root.iter("{http://www.w3.org/2000/svg}title")]
