@@ -13,13 +13,14 @@ CC       := $(if $(filter default,$(origin CC)),gcc,$(CC))
 AR       := $(if $(filter default,$(origin AR)),$(or $(shell $(CC) -print-prog-name=ar 2>/dev/null),ar),$(AR))
 lib_pkgs := liburing libpcre2-8 libutf8proc
 cli_pkgs := jansson libedit
-pkgs     := $(lib_pkgs) $(cli_pkgs)
+pkgs     := $(lib_pkgs) $(cli_pkgs) libcurl nettle
 
 # Where a library is missing, say which Debian package brings it before the compiler says less.
 quiet_goals := help clean check-arm format format-check tidy
 ifneq ($(filter-out $(quiet_goals),$(or $(MAKECMDGOALS),all)),)
 deb.libpcre2-8 := libpcre2-dev
 deb.jansson := libjansson-dev
+deb.libcurl := libcurl4-gnutls-dev
 missing := $(foreach p,$(pkgs),$(if $(shell pkg-config --exists $p && echo y),,$(or $(deb.$p),$p-dev)))
 ifneq ($(strip $(missing)),)
 $(error pkg-config does not find what weir needs. On Debian: apt-get install $(if $(shell command -v pkg-config),,pkg-config )$(strip $(missing)))
@@ -42,6 +43,7 @@ weir_ld.tsan   := -fsanitize=thread
 weir_ld.fuzz   := -fsanitize=fuzzer,address,undefined
 weir_ld        := -pthread $(shell pkg-config --libs $(lib_pkgs) 2>/dev/null) -lm $(weir_ld.$(CONFIG))
 cli_ld         := $(shell pkg-config --libs $(cli_pkgs) 2>/dev/null)
+net_ld         := $(shell pkg-config --libs libcurl nettle 2>/dev/null)
 
 arch.x86_64  := x86
 arch.aarch64 := arm
@@ -83,7 +85,7 @@ $B/$(shared): $(call obj,$(lib_src)) $B/files
 $B/libcli.a: $(call obj,$(filter-out cli/main.c,$(cli_src))) $B/files
 	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
 $B/weir: $(call obj,$(cli_src)) $B/libweir.a $B/files
-	$(link) $(cli_ld) $(weir_ld) $(LDFLAGS)
+	$(link) $(net_ld) $(cli_ld) $(weir_ld) $(LDFLAGS)
 
 # A file's name says what it may execute.
 isa.avx2   := -mavx2 -mfma -mf16c

@@ -113,6 +113,7 @@ void weir_cli_signals_catch(void)
     sigaction(SIGTERM, &action, NULL);
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigaction(SIGPIPE, &ignore, NULL);
+    sigaction(SIGXFSZ, &ignore, NULL); /* a file as long as it may be is an error of write too */
 }
 
 bool weir_cli_stop_asked(void)

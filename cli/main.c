@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/heap.h"
-#include "cli.h"
+#include "net.h"
 
 static const struct weir_cli_command commands[] = {
     {"run", WEIR_CLI_RUN, weir_cli_run, "MODEL", "continue a text, streaming it as it comes",
@@ -57,6 +57,19 @@ static const struct weir_cli_command commands[] = {
      "  With --verbose also every metadata key and every tensor.\n",
      "  weir info model.gguf\n"
      "  weir info model.gguf --verbose | grep rope\n"},
+    {"pull", WEIR_CLI_PULL, weir_cli_pull, "SOURCE", "download a model",
+     "  SOURCE is hf:ORG/REPO, hf:ORG/REPO/FILE, hf:ORG/REPO:PART-OF-A-NAME, or a URL. A split\n"
+     "  model comes whole, and a repository without GGUF files as its directory of safetensors.\n"
+     "  What broke off goes on where it stopped; sizes and checksums are compared with the hub's.\n"
+     "  A token for private repositories is taken from HF_TOKEN, or as `hf auth login` keeps it.\n",
+     "  weir pull hf:unsloth/Qwen3-30B-A3B-GGUF\n"
+     "  weir pull hf:unsloth/Qwen3-30B-A3B-GGUF:Q5_K_M\n"
+     "  weir pull https://example.org/model.gguf -o model.gguf\n"},
+    {"models", WEIR_CLI_MODELS, weir_cli_models, "[WORD]", "the models that weir pull has brought",
+     "  Their names, sizes, families and formats; with WORD those that have it in their name.\n"
+     "  Every command takes such a name, or its end after a slash, as MODEL.\n",
+     "  weir models\n"
+     "  weir models qwen --models /mnt/big/models --json\n"},
     {"tokenize", WEIR_CLI_TOKENIZE, weir_cli_tokenize, "MODEL", "a text's tokens, and back again",
      "  MODEL may also be a tokenizer.json, or a directory that has one and nothing else.\n"
      "  Nothing is added to the text unless --bos asks. The tokens are decoded again and compared\n"
@@ -245,7 +258,10 @@ static int run_words(bool wants_help, int count, char **words)
     if (!weir_cli_outputs_check(&options, command->argument))
         return WEIR_CLI_USAGE;
     weir_cli_quiet_set(options.quiet);
-    return flush_output(weir_cli_exit_code(command->run(&options)));
+    int code = weir_cli_model_resolve(&options, command);
+    if (code == WEIR_CLI_OK)
+        code = command->run(&options);
+    return flush_output(weir_cli_exit_code(code));
 }
 
 int main(int argc, char **argv)

@@ -67,8 +67,8 @@
       "end behind the last message, not with the beginning of an answer")                          \
     X(mem, SIZE, "--mem", NULL, "SIZE", 0, 1, WEIR_CLI_EXACT_MAX, WEIR_CLI_PLANNERS, COMMON,       \
       "ceiling of the whole process: 3G, 512M, bytes (what is free)")                              \
-    X(output, TEXT, "-o", NULL, "FILE", NULL, 0, 0, WEIR_CLI_RECORD | WEIR_CLI_SHOW, COMMON,       \
-      "write to FILE")                                                                             \
+    X(output, TEXT, "-o", NULL, "FILE", NULL, 0, 0, WEIR_CLI_RECORD | WEIR_CLI_SHOW |              \
+      WEIR_CLI_PULL, COMMON, "write to FILE")                                                      \
     X(temperature, REAL, "--temp", "--temperature", "T", 0.8, 0, WEIR_TEMPERATURE_MAX,             \
       WEIR_CLI_SAMPLERS, COMMON, "temperature; 0 takes the likeliest token each time")             \
     X(top_k, COUNT, "--top-k", NULL, "K", 40, 0, 1e9, WEIR_CLI_SAMPLERS, COMMON,                   \
@@ -180,13 +180,16 @@
       RARE, "room for N events of --trace, 48 bytes each of --mem; the first ones are kept")       \
     X(quiet, FLAG, "--quiet", "-q", NULL, false, 0, 0, WEIR_CLI_OPENERS | WEIR_CLI_CALIBRATE,      \
       COMMON, "only the result, warnings and errors: no prompt, progress or report")               \
+    X(models, TEXT, "--models", NULL, "DIR", NULL, 0, 0, WEIR_CLI_ALL & ~(WEIR_CLI_REPLAY |        \
+      WEIR_CLI_SHOW | WEIR_CLI_DOCTOR), RARE,                                                      \
+      "where models are kept (WEIR_MODELS, or ~/.local/share/weir/models)")                        \
     X(json, FLAG, "--json", NULL, NULL, false, 0, 0, WEIR_CLI_ALL & ~(WEIR_CLI_TEMPLATE |          \
       WEIR_CLI_CHAT), COMMON, "one JSON object on standard output, and nothing else")              \
     X(no_warm_up, FLAG, "--no-warm-up", NULL, NULL, false, 0, 0, WEIR_CLI_CHATTERS, RARE,          \
       "begin with empty slots: do not read what the last run kept, and keep nothing")              \
     X(verbose, FLAG, "--verbose", "-v", NULL, false, 0, 0, WEIR_CLI_ALL & ~(WEIR_CLI_TOKENIZE |    \
-      WEIR_CLI_REPLAY | WEIR_CLI_SHOW | WEIR_CLI_CALIBRATE | WEIR_CLI_TEMPLATE),                   \
-      COMMON, "say more")                                                                          \
+      WEIR_CLI_REPLAY | WEIR_CLI_SHOW | WEIR_CLI_CALIBRATE | WEIR_CLI_TEMPLATE | WEIR_CLI_PULL |   \
+      WEIR_CLI_MODELS), COMMON, "say more")                                                        \
     X(config, TEXT, "--config", NULL, "FILE", NULL, 0, 0, WEIR_CLI_ALL, RARE,                      \
       "lines of option = value, instead of $XDG_CONFIG_HOME/weir/config")                          \
     X(version, FLAG, "--version", "-V", NULL, false, 0, 0, WEIR_CLI_ALL, RARE,                     \
