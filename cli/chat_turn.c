@@ -115,8 +115,8 @@ static bool fit_prompt(struct weir_cli_talk *talk, uint32_t **ids, size_t *count
     }
     if (*count == 0 || *count >= talk->n_ctx) {
         weir_cli_say("the message has %zu tokens in the chat template, the context holds %u with "
-                     "an answer; --ctx asks for more",
-                     *count, talk->n_ctx);
+                     "an answer (%s)",
+                     *count, talk->n_ctx, weir_cli_context_advice(talk->rig.engine));
         talk->first = first;
         return false;
     }

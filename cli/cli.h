@@ -125,6 +125,8 @@ int weir_cli_rig_open(struct weir_cli_rig *rig, const struct weir_config *config
                       const struct weir_cli_options *options);
 /* NULL when none was kept that fits. */
 const struct weir_cli_calibration *weir_cli_rig_calibration(const struct weir_cli_rig *rig);
+/* What can be done about a context that is full. */
+const char *weir_cli_context_advice(const weir_engine *engine);
 void weir_cli_rig_close(struct weir_cli_rig *rig);
 
 /* ---- reports (report.c) -------------------------------------------------------------------- */

@@ -134,6 +134,13 @@ int weir_cli_rig_open(struct weir_cli_rig *rig, const struct weir_config *config
     return WEIR_CLI_OK;
 }
 
+const char *weir_cli_context_advice(const weir_engine *engine)
+{
+    return weir_engine_plan(engine)->n_ctx < weir_engine_model(engine)->n_ctx_train
+               ? "--ctx asks for more"
+               : "the model was trained for no more";
+}
+
 const struct weir_cli_calibration *weir_cli_rig_calibration(const struct weir_cli_rig *rig)
 {
     return rig->is_calibrated ? &rig->calibration : NULL;

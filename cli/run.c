@@ -94,15 +94,6 @@ static int find_prompt(struct run *run)
                : WEIR_CLI_FAILURE;
 }
 
-/* What can be done about a context that is full. */
-static const char *context_advice(const struct run *run)
-{
-    const uint32_t n_ctx_train = weir_engine_model(run->rig.engine)->n_ctx_train;
-    return weir_engine_plan(run->rig.engine)->n_ctx < n_ctx_train
-               ? "--ctx asks for more"
-               : "the model was trained for no more";
-}
-
 /* --chat: the question, read as far as a context can hold it, in the model's template. */
 static bool encode_question(struct run *run)
 {
@@ -132,7 +123,7 @@ static bool encode_question(struct run *run)
     if (ok && (run->prompt_count == 0 || run->prompt_count > n_ctx)) {
         weir_cli_say("the question has %zu tokens in the chat template, the context holds 1 to %u "
                      "(%s)",
-                     run->prompt_count, n_ctx, context_advice(run));
+                     run->prompt_count, n_ctx, weir_cli_context_advice(run->rig.engine));
         ok = false;
     }
     return ok;
@@ -166,7 +157,8 @@ static bool encode_prompt(struct run *run)
         if (weir_cli_source_is_over(&run->prompt))
             weir_cli_say("the prompt is longer than the context: it has %llu tokens at least, the "
                          "context holds %u (%s)",
-                         (unsigned long long)run->prompt.seen, n_ctx, context_advice(run));
+                         (unsigned long long)run->prompt.seen, n_ctx,
+                         weir_cli_context_advice(run->rig.engine));
         return false;
     }
     weir_cli_source_close(&run->prompt); /* its memory is not wanted any more */
@@ -375,7 +367,8 @@ static int finish(struct run *run)
         fputc('\n', isatty(STDOUT_FILENO) ? stdout : stderr);
     if (run->stop == STOP_CONTEXT)
         weir_cli_say("the context of %u positions is full (%s)",
-                     weir_engine_plan(run->rig.engine)->n_ctx, context_advice(run));
+                     weir_engine_plan(run->rig.engine)->n_ctx,
+                     weir_cli_context_advice(run->rig.engine));
     if (run->stop == STOP_ASKED)
         weir_cli_say("stopped");
     say_cut(run);
