@@ -43,7 +43,7 @@ weir_ld.tsan   := -fsanitize=thread
 weir_ld.fuzz   := -fsanitize=fuzzer,address,undefined
 weir_ld        := -pthread $(shell pkg-config --libs $(lib_pkgs) 2>/dev/null) -lm $(weir_ld.$(CONFIG))
 cli_ld         := $(shell pkg-config --libs $(cli_pkgs) 2>/dev/null)
-net_ld         := $(shell pkg-config --libs libcurl nettle 2>/dev/null)
+net_ld         := $(shell pkg-config --libs nettle 2>/dev/null) # libcurl is loaded when it is needed
 
 arch.x86_64  := x86
 arch.aarch64 := arm

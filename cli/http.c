@@ -4,11 +4,11 @@
  *     own here, and asks anew.
  * I2  What began as https stays https. */
 #include <ctype.h>
-#include <curl/curl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "curl_load.h"
 #include "net.h"
 
 enum {
@@ -17,6 +17,15 @@ enum {
     SILENT_S = 60, /* without a byte, the connection is taken for dead */
     BUFFER_BYTES = 512 << 10,
 };
+
+static const struct weir_curl *lib; /* NULL until it is needed */
+
+static bool load(void)
+{
+    if (lib == NULL)
+        lib = weir_curl_load();
+    return lib != NULL;
+}
 
 /* ---- where the hub is, and the token ----------------------------------------------------- */
 
@@ -72,6 +81,8 @@ bool weir_cli_net_open(struct weir_cli_net *net)
 {
     const char *hub = getenv("HF_ENDPOINT");
     *net = (struct weir_cli_net){0};
+    if (!load())
+        return false;
     snprintf(net->hub, sizeof(net->hub), "%s",
              hub == NULL || hub[0] == '\0' ? "https://huggingface.co" : hub);
     for (size_t length = strlen(net->hub); length > 0 && net->hub[length - 1] == '/';)
@@ -82,8 +93,8 @@ bool weir_cli_net_open(struct weir_cli_net *net)
     }
     if (find_token(net->token, sizeof(net->token)) && !check_token(net->token))
         return false;
-    curl_global_init(CURL_GLOBAL_DEFAULT);
-    net->curl = curl_easy_init();
+    lib->curl_global_init(CURL_GLOBAL_DEFAULT);
+    net->curl = lib->curl_easy_init();
     if (net->curl == NULL)
         weir_cli_say("no memory for a connection");
     return net->curl != NULL;
@@ -92,7 +103,7 @@ bool weir_cli_net_open(struct weir_cli_net *net)
 void weir_cli_net_close(struct weir_cli_net *net)
 {
     if (net->curl != NULL)
-        curl_easy_cleanup(net->curl);
+        lib->curl_easy_cleanup(net->curl);
     memset(net->token, 0, sizeof(net->token));
     net->curl = NULL;
 }
@@ -103,23 +114,26 @@ void weir_cli_net_close(struct weir_cli_net *net)
 static bool get_part(CURLU *parsed, CURLUPart part, unsigned flags, char *out, size_t capacity)
 {
     char *text = NULL;
-    if (curl_url_get(parsed, part, &text, flags) != CURLUE_OK)
+    if (lib->curl_url_get(parsed, part, &text, flags) != CURLUE_OK)
         return false;
     const bool fits = (size_t)snprintf(out, capacity, "%s", text) < capacity;
-    curl_free(text);
+    lib->curl_free(text);
     return fits;
 }
 
 static bool find_origin(const char *url, char *out, size_t capacity)
 {
     char scheme[16], host[512], port[16];
-    CURLU *parsed = curl_url();
-    const bool ok = parsed != NULL && curl_url_set(parsed, CURLUPART_URL, url, 0) == CURLUE_OK &&
+    if (!load())
+        return false;
+    CURLU *parsed = lib->curl_url();
+    const bool ok = parsed != NULL &&
+                    lib->curl_url_set(parsed, CURLUPART_URL, url, 0) == CURLUE_OK &&
                     get_part(parsed, CURLUPART_SCHEME, 0, scheme, sizeof(scheme)) &&
                     get_part(parsed, CURLUPART_HOST, 0, host, sizeof(host)) &&
                     get_part(parsed, CURLUPART_PORT, CURLU_DEFAULT_PORT, port, sizeof(port)) &&
                     (strcasecmp(scheme, "http") == 0 || strcasecmp(scheme, "https") == 0);
-    curl_url_cleanup(parsed);
+    lib->curl_url_cleanup(parsed);
     return ok && (size_t)snprintf(out, capacity, "%s://%s:%s", scheme, host, port) < capacity;
 }
 
@@ -133,10 +147,11 @@ bool weir_cli_net_same_origin(const char *one, const char *other)
 bool weir_cli_url_path(const char *url, char *path, size_t capacity)
 {
     char origin[600];
-    CURLU *parsed = find_origin(url, origin, sizeof(origin)) ? curl_url() : NULL;
-    const bool ok = parsed != NULL && curl_url_set(parsed, CURLUPART_URL, url, 0) == CURLUE_OK &&
+    CURLU *parsed = find_origin(url, origin, sizeof(origin)) ? lib->curl_url() : NULL;
+    const bool ok = parsed != NULL &&
+                    lib->curl_url_set(parsed, CURLUPART_URL, url, 0) == CURLUE_OK &&
                     get_part(parsed, CURLUPART_PATH, CURLU_URLDECODE, path, capacity);
-    curl_url_cleanup(parsed);
+    lib->curl_url_cleanup(parsed);
     return ok;
 }
 
@@ -259,7 +274,7 @@ static size_t take_body(char *bytes, size_t each, size_t count, void *user)
 {
     struct hop *hop = user;
     struct weir_cli_reply *reply = hop->reply;
-    curl_easy_getinfo(hop->curl, CURLINFO_RESPONSE_CODE, &reply->status);
+    lib->curl_easy_getinfo(hop->curl, CURLINFO_RESPONSE_CODE, &reply->status);
     if (!is_wanted(reply->status))
         return 0;
     if (reply->status == 200)
@@ -286,11 +301,11 @@ static void set_range(struct hop *hop)
     else
         snprintf(text, sizeof(text), "%llu-%llu", (unsigned long long)request->first,
                  (unsigned long long)(request->end - 1));
-    curl_easy_setopt(hop->curl, CURLOPT_RANGE, text);
+    lib->curl_easy_setopt(hop->curl, CURLOPT_RANGE, text);
     if (request->if_range != NULL) {
         snprintf(text, sizeof(text), "If-Range: %s", request->if_range);
-        hop->headers = curl_slist_append(NULL, text);
-        curl_easy_setopt(hop->curl, CURLOPT_HTTPHEADER, hop->headers);
+        hop->headers = lib->curl_slist_append(NULL, text);
+        lib->curl_easy_setopt(hop->curl, CURLOPT_HTTPHEADER, hop->headers);
     }
 }
 
@@ -298,32 +313,32 @@ static CURLcode perform(struct hop *hop, const struct weir_cli_net *net)
 {
     CURL *curl = hop->curl;
     hop->why[0] = '\0';
-    curl_easy_reset(curl);
-    curl_easy_setopt(curl, CURLOPT_URL, hop->url);
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(curl, CURLOPT_USERAGENT, "weir/" WEIR_VERSION);
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_S);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)SILENT_S);
-    curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, (long)BUFFER_BYTES);
-    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, hop->why);
-    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header);
-    curl_easy_setopt(curl, CURLOPT_HEADERDATA, hop);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, hop);
-    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, ask_stop);
-    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    lib->curl_easy_reset(curl);
+    lib->curl_easy_setopt(curl, CURLOPT_URL, hop->url);
+    lib->curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    lib->curl_easy_setopt(curl, CURLOPT_USERAGENT, "weir/" WEIR_VERSION);
+    lib->curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    lib->curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_S);
+    lib->curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    lib->curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)SILENT_S);
+    lib->curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, (long)BUFFER_BYTES);
+    lib->curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, hop->why);
+    lib->curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header);
+    lib->curl_easy_setopt(curl, CURLOPT_HEADERDATA, hop);
+    lib->curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
+    lib->curl_easy_setopt(curl, CURLOPT_WRITEDATA, hop);
+    lib->curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, ask_stop);
+    lib->curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
     /* keeps I1 */
     if (net->token[0] != '\0' && weir_cli_net_same_origin(hop->url, net->hub)) {
-        curl_easy_setopt(curl, CURLOPT_HTTPAUTH, (long)CURLAUTH_BEARER);
-        curl_easy_setopt(curl, CURLOPT_XOAUTH2_BEARER, net->token);
+        lib->curl_easy_setopt(curl, CURLOPT_HTTPAUTH, (long)CURLAUTH_BEARER);
+        lib->curl_easy_setopt(curl, CURLOPT_XOAUTH2_BEARER, net->token);
     }
     set_range(hop);
     hop->reply->status = 0;
-    const CURLcode code = curl_easy_perform(curl);
-    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &hop->reply->status);
-    curl_slist_free_all(hop->headers);
+    const CURLcode code = lib->curl_easy_perform(curl);
+    lib->curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &hop->reply->status);
+    lib->curl_slist_free_all(hop->headers);
     hop->headers = NULL;
     return code;
 }
@@ -333,7 +348,7 @@ static void judge(struct hop *hop, CURLcode code)
     struct weir_cli_reply *reply = hop->reply;
     const bool is_answer = code == CURLE_OK || (code == CURLE_WRITE_ERROR && reply->status != 0);
     snprintf(reply->why, sizeof(reply->why), "%s",
-             hop->why[0] != '\0' ? hop->why : curl_easy_strerror(code));
+             hop->why[0] != '\0' ? hop->why : lib->curl_easy_strerror(code));
     if (code == CURLE_ABORTED_BY_CALLBACK || weir_cli_stop_asked())
         reply->outcome = WEIR_CLI_NET_STOPPED;
     else if (hop->is_left)
@@ -355,7 +370,7 @@ static bool follow(struct hop *hop, int number)
     struct weir_cli_reply *reply = hop->reply;
     char *next = NULL;
     if (reply->outcome != WEIR_CLI_NET_REFUSED || reply->status < 300 || reply->status > 399 ||
-        curl_easy_getinfo(hop->curl, CURLINFO_REDIRECT_URL, &next) != CURLE_OK || next == NULL)
+        lib->curl_easy_getinfo(hop->curl, CURLINFO_REDIRECT_URL, &next) != CURLE_OK || next == NULL)
         return false;
     reply->outcome = WEIR_CLI_NET_FATAL;
     if (number == HOPS_MAX)
