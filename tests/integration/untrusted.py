@@ -80,7 +80,7 @@ def written_text(folder):
     command = ["run", path, "-p", "The old man looked at the sea, and", "-n", "16", "--temp", "0"]
     piped = subprocess.run([WEIR, *command], capture_output=True, timeout=60).stdout
     check(b"\x1b[2J\xc2\x9b" in piped, f"a pipe does not get the bytes: {piped}")
-    shown = on_a_terminal(command, folder)
+    shown = on_a_terminal(command, folder).replace(b"\x1b[2m", b"").replace(b"\x1b[0m", b"")  # the prompt is dim
     check(b"\\x1b[2J\\u009b" in shown and b"\x1b" not in shown, f"a terminal gets {shown}")
     shown = on_a_terminal(["tokenize", path, "--decode", str(at)], folder)
     check(shown == b"\\x1b[2J\\u009b", f"decode: a terminal gets {shown}")
