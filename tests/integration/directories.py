@@ -62,8 +62,11 @@ def test_text(model, folder):
     check(ids[0] == ids[1] and len(ids[0]) == 5, f"{model}: {ids}")
 
 
-def test_calibrate(model):
+def test_calibrate(model, folder):
+    nowhere = os.environ["XDG_CACHE_HOME"]
+    os.environ["XDG_CACHE_HOME"] = folder  # a calibration is kept
     found = the_object("calibrate", model)["results"][0]
+    os.environ["XDG_CACHE_HOME"] = nowhere
     check(found["read_low_bytes_per_s"] > 0 and found["decode_bytes_per_s"] > 0, f"{model}: {found}")
     check(found["type"] == "F4_E2M1", f"{model}: the kernel of {found['type']}")
 
@@ -79,7 +82,7 @@ def main():
         test_eval(os.path.join(GOLDEN, name), folder)
         test_text(os.path.join(GOLDEN, name), folder)
     test_bench(os.path.join(GOLDEN, "qwen3moe-int4"))
-    test_calibrate(os.path.join(GOLDEN, "qwen3moe-nvfp4"))
+    test_calibrate(os.path.join(GOLDEN, "qwen3moe-nvfp4"), folder)
     remove(folder)
 
 

@@ -69,7 +69,7 @@ class Run:
         self.process.send_signal(signal.SIGINT)
         out, err = self.process.communicate()
         kills = self.group.oom_kills()
-        check(self.process.returncode == 1 and kills == 0,
+        check(self.process.returncode == 128 + signal.SIGINT and kills == 0,
               f"{name}: exit {self.process.returncode}, {kills} OOM kills: {err[-400:]}")
         found = json.loads(out)
         guard = found["guard"]
