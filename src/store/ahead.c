@@ -83,11 +83,23 @@ static void free_slot(struct weir_store *store, uint32_t slot)
         weir_store_empty_slot(store, slot);
 }
 
+/* A warm-up's record of which the device did not take all slices at once. */
+static bool goes_on(struct weir_store *store, uint32_t slot)
+{
+    const struct weir_slot *at = &store->slots[slot];
+    if (at->class != WEIR_READ_WARM_UP || at->failed ||
+        at->submitted == slice_count_of(store, slot))
+        return false;
+    (void)weir_store_submit(store, slot, slice_count_of(store, slot), UINT64_MAX);
+    weir_io_flush(store->io);
+    return at->arrived != (1u << at->submitted) - 1;
+}
+
 bool weir_store_arrived_ahead(struct weir_store *store, uint32_t slot)
 {
     if (!is_listed(&store->ahead, slot))
         return false;
-    if (!store->slots[slot].is_ahead)
+    if (!store->slots[slot].is_ahead && !goes_on(store, slot))
         free_slot(store, slot);
     return true;
 }
