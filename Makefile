@@ -77,7 +77,7 @@ $B/libweir.a: $(call obj,$(lib_src)) $B/files
 	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
 # The number after .so changes when a program built before no longer fits.
 version   := $(shell sed -n 's/^\#define WEIR_VERSION "\(.*\)"/\1/p' include/weir.h)
-soname    := libweir.so.0
+soname    := libweir.so.$(basename $(version)) # below 1.0 each 0.N may break what came before
 shared    := libweir.so.$(version)
 $B/$(shared): $(call obj,$(lib_src)) $B/files
 	$(link) -shared -Wl,-soname,$(soname) -Wl,-z,defs -Wl,--as-needed $(weir_ld) $(LDFLAGS)

@@ -42,13 +42,14 @@ def example():
 def check_files(prefix):
     found = sorted(os.path.relpath(os.path.join(at, name), prefix) for at, _, names in os.walk(prefix) for name in names)
     version = re.search(r'WEIR_VERSION "(.*)"', header_text()).group(1)
-    wanted = ["bin/weir", "include/weir.h", "include/weir_status.h", "lib/libweir.a", "lib/libweir.so", "lib/libweir.so.0",
+    soname = "libweir.so." + version.rsplit(".", 1)[0]
+    wanted = ["bin/weir", "include/weir.h", "include/weir_status.h", "lib/libweir.a", "lib/libweir.so", f"lib/{soname}",
               f"lib/libweir.so.{version}", "lib/pkgconfig/weir.pc"]
     check(found == sorted(wanted), f"installed {found}, wanted {sorted(wanted)}")
     lib = os.path.join(prefix, "lib")
-    check(os.readlink(os.path.join(lib, "libweir.so")) == "libweir.so.0", "libweir.so is no link to libweir.so.0")
-    check(os.readlink(os.path.join(lib, "libweir.so.0")) == f"libweir.so.{version}", "libweir.so.0 is no link to the library")
-    check("Library soname: [libweir.so.0]" in run("readelf", "-d", os.path.join(lib, "libweir.so")), "the shared library's name")
+    check(os.readlink(os.path.join(lib, "libweir.so")) == soname, f"libweir.so is no link to {soname}")
+    check(os.readlink(os.path.join(lib, soname)) == f"libweir.so.{version}", f"{soname} is no link to the library")
+    check(f"Library soname: [{soname}]" in run("readelf", "-d", os.path.join(lib, "libweir.so")), "the shared library's name")
     needed = run("readelf", "-d", os.path.join(prefix, "bin", "weir"))
     check("libweir.so" not in needed, f"the program is not linked with the static library: {needed}")
     check(run(os.path.join(prefix, "bin", "weir"), "--version") == f"weir {version}\n", "the installed program's version")
@@ -72,7 +73,7 @@ def build_and_run(folder, prefix, language, is_static):
     environment = dict(os.environ, PKG_CONFIG_PATH=os.path.join(prefix, "lib", "pkgconfig"))
     flags = run("pkg-config", *(["--static"] if is_static else []), "--cflags", "--libs", "weir", env=environment).split()
     run(compiler, standard, *WARNINGS, "-x", suffix, source, "-x", "none", "-o", program, *flags)
-    needs_shared = "[libweir.so.0]" in run("readelf", "-d", program)
+    needs_shared = "[libweir.so.0." in run("readelf", "-d", program)
     check(needs_shared != is_static, f"{language}: linked with the {'shared' if needs_shared else 'static'} library")
     text = run(program, DEMO)
     check(text == wanted_text(), f"{language}, {'static' if is_static else 'shared'}: {text!r}, wanted {wanted_text()!r}")
