@@ -10,6 +10,8 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
 from harness import (BUILD, DEMO, HELDOUT, MKMODEL, MODELS, WEIR, MemoryGroup, check, make_model, peer, skip,  # noqa: F401
                      weir_json)
 
+os.environ["XDG_CACHE_HOME"] = os.path.join(ROOT, "build", "bench-cache")  # `weir calibrate` keeps what it finds
+
 
 # ---- the page cache and the device -----------------------------------------------------------
 
