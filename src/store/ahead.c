@@ -28,10 +28,10 @@ static uint32_t slice_count_of(const struct weir_store *store, uint32_t slot)
     return store->layers[store->slots[slot].layer].config.slice_count;
 }
 
-static bool is_listed(const struct weir_ahead *ahead, uint32_t slot)
+bool weir_store_is_kept_ahead(const struct weir_store *store, uint32_t slot)
 {
-    for (uint32_t index = 0; index < ahead->slot_count; index++)
-        if (ahead->slots[index] == slot)
+    for (uint32_t index = 0; index < store->ahead.slot_count; index++)
+        if (store->ahead.slots[index] == slot)
             return true;
     return false;
 }
@@ -61,7 +61,7 @@ static void count_use(struct weir_store *store, uint32_t slot)
 void weir_store_promote(struct weir_store *store, uint32_t slot)
 {
     struct weir_slot *at = &store->slots[slot];
-    if (!is_listed(&store->ahead, slot))
+    if (!weir_store_is_kept_ahead(store, slot))
         return;
     if (at->class != WEIR_READ_WARM_UP)
         count_use(store, slot);
@@ -97,7 +97,7 @@ static bool goes_on(struct weir_store *store, uint32_t slot)
 
 bool weir_store_arrived_ahead(struct weir_store *store, uint32_t slot)
 {
-    if (!is_listed(&store->ahead, slot))
+    if (!weir_store_is_kept_ahead(store, slot))
         return false;
     if (!store->slots[slot].is_ahead && !goes_on(store, slot))
         free_slot(store, slot);
@@ -140,7 +140,7 @@ void weir_store_drop_failed_ahead(struct weir_store *store, uint32_t layer)
             return;
         store->slots[slot].is_ahead = false;
         free_slot(store, slot);
-        if (is_listed(&store->ahead, slot))
+        if (weir_store_is_kept_ahead(store, slot))
             weir_store_collect(store, true);
     }
 }

@@ -230,7 +230,8 @@ void weir_store_end(weir_store *store)
     weir_store_collect(store, false);
     for (uint32_t index = 0; index < step->count; index++) {
         const uint32_t slot = weir_cache_find(&store->cache, step->layer, step->records[index]);
-        if (slot == WEIR_NO_SLOT)
+        /* A warm-up may read a record again that the step lost to a failed read. */
+        if (slot == WEIR_NO_SLOT || weir_store_is_kept_ahead(store, slot))
             continue;
         store->slots[slot].is_wanted = false;
         weir_cache_let_go(&store->cache, slot);

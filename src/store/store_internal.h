@@ -177,6 +177,8 @@ uint32_t weir_worth_cut(struct weir_store *store, uint32_t layer, const uint32_t
                         uint32_t count);
 /* A step has begun: which records of the guesses about its layer it wants. */
 void weir_worth_learn(struct weir_store *store);
+/* The slot is look-ahead's or the warm-up's, not the step's. */
+bool weir_store_is_kept_ahead(const struct weir_store *store, uint32_t slot);
 /* A slice has arrived. False when look-ahead does not keep the slot. */
 bool weir_store_arrived_ahead(struct weir_store *store, uint32_t slot);
 /* Keep a slot for a read that nobody waits for, which is submitted now; when it has arrived the

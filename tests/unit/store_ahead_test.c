@@ -162,7 +162,7 @@ static void failed_reads_ahead_are_forgotten(void **state)
 }
 
 /* Three layers with one slice a record; slots for four of eight. */
-static void open_plain(struct toy *toy)
+static void open_plain_with(struct toy *toy, const struct weir_io_config *config)
 {
     uint32_t file;
     *toy = (struct toy){.random_state = 1};
@@ -179,9 +179,14 @@ static void open_plain(struct toy *toy)
     pooled.is_pooled = true;
     toy->config = (struct weir_store_config){
         .layer_count = LAYERS, .layers = toy->layers, .policy = &pooled, .step_max = 2};
-    toy->io = open_variant(variants[0], 8, &file);
+    toy->io = open_variant(*config, 8, &file);
     assert_int_equal(weir_io_open(toy->io, path, &file, NULL), WEIR_OK);
     open_store(toy);
+}
+
+static void open_plain(struct toy *toy)
+{
+    open_plain_with(toy, &variants[0]);
 }
 
 /* Wait until what was expected has landed. */
@@ -278,6 +283,30 @@ static void a_step_takes_over_what_a_warm_up_reads(void **state)
     assert_int_equal(stats.warm_up_reads, 1);
     assert_int_equal(stats.reads, 2);
     assert_int_equal(stats.ahead_wasted_bytes, 0);
+    close_toy(&toy);
+}
+
+static void a_warm_up_keeps_what_it_reads_when_a_step_of_it_failed(void **state)
+{
+    struct toy toy;
+    struct weir_lease lease;
+    bool more;
+    const uint32_t used = 7;
+    static const struct weir_record_name names[] = {{1, 7}};
+    (void)state;
+    open_plain_with(
+        &toy, &(struct weir_io_config){.kind = WEIR_IO_FAKE, .fake = {.seed = 1, .error_rate = 1}});
+    begin_rows(&toy, 1, &used, 1);
+    weir_store_warm_up(toy.store, names, WEIR_COUNT(names));
+    assert_int_equal(weir_store_next(toy.store, &lease, &more, NULL), WEIR_ERR_IO);
+    toy.io->config.fake = (struct weir_io_fake){.seed = 1, .latency_ns_max = 50000000};
+    while (weir_cache_find(&toy.store->cache, 1, used) == WEIR_NO_SLOT)
+        assert_true(weir_store_ready(toy.store)); /* the warm-up begins when nothing is in flight */
+    weir_store_end(toy.store);
+    assert_true(toy.store->in_flight_bytes > 0);
+    weir_store_check(toy.store);
+    wait_for_reads(&toy);
+    assert_true(run_step(&toy, 1, &used, 1, NULL, 0));
     close_toy(&toy);
 }
 
@@ -523,6 +552,7 @@ int main(void)
         cmocka_unit_test(a_warm_up_never_changes_a_lease),
         cmocka_unit_test(a_warm_up_fills_empty_slots_in_order_and_takes_no_others),
         cmocka_unit_test(a_step_takes_over_what_a_warm_up_reads),
+        cmocka_unit_test(a_warm_up_keeps_what_it_reads_when_a_step_of_it_failed),
         cmocka_unit_test(failed_reads_ahead_are_forgotten),
         cmocka_unit_test(a_right_guess_is_a_hit_and_a_wrong_one_is_waste),
         cmocka_unit_test(guesses_stay_until_their_layers_step),
