@@ -225,12 +225,8 @@ static enum weir_status read_jinja(struct weir_chat_facts *facts,
     char *path = weir_hf_path(folder, file);
     if (path == NULL)
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a file's name");
-    enum weir_status status = weir_hf_file_open(&source, folder, path, err);
-    if (status == WEIR_OK && source.file_bytes > TEMPLATE_BYTES_MAX)
-        status = WEIR_FAIL(err, WEIR_ERR_FORMAT, "%s: wanted at most %d bytes, found %llu", path,
-                           TEMPLATE_BYTES_MAX, (unsigned long long)source.file_bytes);
-    if (status == WEIR_OK)
-        status = weir_gguf_source_need(&source, source.file_bytes, "the template", err);
+    enum weir_status status =
+        weir_hf_file_read(&source, folder, path, "the template", TEMPLATE_BYTES_MAX, err);
     if (status == WEIR_OK)
         status =
             add_template(facts, name, (const char *)source.bytes, (size_t)source.file_bytes, err);

@@ -64,15 +64,22 @@ enum weir_status weir_hf_file_open(struct gguf_source *source, const struct weir
                                  : weir_gguf_source_open(source, err);
 }
 
-enum weir_status weir_hf_json_open(struct weir_json *root, struct gguf_source *source,
-                                   const struct weir_hf_folder *folder, const char *path,
-                                   uint64_t most_bytes, struct weir_err *err)
+enum weir_status weir_hf_file_read(struct gguf_source *source, const struct weir_hf_folder *folder,
+                                   const char *path, const char *what, uint64_t most_bytes,
+                                   struct weir_err *err)
 {
     WEIR_TRY(weir_hf_file_open(source, folder, path, err));
     if (source->file_bytes > most_bytes)
         return WEIR_FAIL(err, WEIR_ERR_FORMAT, "%s: wanted at most %llu bytes, found %llu", path,
                          (unsigned long long)most_bytes, (unsigned long long)source->file_bytes);
-    WEIR_TRY(weir_gguf_source_need(source, source->file_bytes, "its JSON", err));
+    return weir_gguf_source_need(source, source->file_bytes, what, err);
+}
+
+enum weir_status weir_hf_json_open(struct weir_json *root, struct gguf_source *source,
+                                   const struct weir_hf_folder *folder, const char *path,
+                                   uint64_t most_bytes, struct weir_err *err)
+{
+    WEIR_TRY(weir_hf_file_read(source, folder, path, "its JSON", most_bytes, err));
     return weir_json_parse(root, (const char *)source->bytes, (size_t)source->file_bytes, path,
                            err);
 }

@@ -185,6 +185,10 @@ char *weir_hf_path(const struct weir_hf_folder *folder, const char *name);
  * Close it in any case. Errors: IO, FORMAT, NOMEM. */
 enum weir_status weir_hf_file_open(struct gguf_source *source, const struct weir_hf_folder *folder,
                                    const char *path, struct weir_err *err);
+/* The same, and the whole of it is in source->bytes; `what` names it when it ends early. */
+enum weir_status weir_hf_file_read(struct gguf_source *source, const struct weir_hf_folder *folder,
+                                   const char *path, const char *what, uint64_t most_bytes,
+                                   struct weir_err *err);
 /* The whole of a JSON file; source has its bytes until it is closed. */
 enum weir_status weir_hf_json_open(struct weir_json *root, struct gguf_source *source,
                                    const struct weir_hf_folder *folder, const char *path,

@@ -18,12 +18,8 @@ static enum weir_status read_tokenizer(struct weir_manifest *manifest,
                                        struct weir_err *err)
 {
     struct gguf_source source = {.fd = -1};
-    enum weir_status status = weir_hf_file_open(&source, folder, path, err);
-    if (status == WEIR_OK && source.file_bytes > TOKENIZER_BYTES_MAX)
-        status = WEIR_FAIL(err, WEIR_ERR_FORMAT, "%s: wanted at most %d bytes, found %llu", path,
-                           TOKENIZER_BYTES_MAX, (unsigned long long)source.file_bytes);
-    if (status == WEIR_OK)
-        status = weir_gguf_source_need(&source, source.file_bytes, "its JSON", err);
+    enum weir_status status =
+        weir_hf_file_read(&source, folder, path, "its JSON", TOKENIZER_BYTES_MAX, err);
     if (status == WEIR_OK)
         status =
             weir_tokenizer_json_parse(&manifest->tokenizer, (const char *)source.bytes,
