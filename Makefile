@@ -16,7 +16,7 @@ cli_pkgs := jansson libedit
 pkgs     := $(lib_pkgs) $(cli_pkgs) libcurl nettle
 
 # Where a library is missing, say which Debian package brings it before the compiler says less.
-quiet_goals := help clean check-arm format format-check tidy
+quiet_goals := help clean check-arm format format-check tidy dist
 ifneq ($(filter-out $(quiet_goals),$(or $(MAKECMDGOALS),all)),)
 deb.libpcre2-8 := libpcre2-dev
 deb.jansson := libjansson-dev
@@ -172,20 +172,7 @@ fuzz-run: $(if $(F),$B/fuzz/$(F)_fuzz,$(fuzzers))
 fuzz-replay: $(if $(wildcard tests/fuzz/replay.c),$(fuzzers:$B/fuzz/%=$B/replay/%)) ## every corpus file once, in any CONFIG
 	$(Q)for f in $^; do n=$$(basename $$f _fuzz); echo "  REPLAY $$n"; $$f tests/fuzz/corpus/$$n || exit 1; done
 
-# A program finds the shared library where no loader looks by itself.
-rpath := $(if $(filter-out /usr /usr/local,$(PREFIX)),-Wl$(comma)-rpath$(comma)$${libdir} )
-to := $(DESTDIR)$(PREFIX)
-install: $B/weir lib ## weir, the libraries, headers and weir.pc under PREFIX (DESTDIR is honoured)
-	install -D -t $(to)/bin $B/weir
-	install -D -m 644 -t $(to)/lib $B/libweir.a $B/$(shared)
-	ln -sf $(shared) $(to)/lib/$(soname)
-	ln -sf $(soname) $(to)/lib/libweir.so
-	install -D -m 644 -t $(to)/include include/weir.h include/weir_status.h
-	install -D -m 644 /dev/null $(to)/lib/pkgconfig/weir.pc
-	@printf '%s\n' 'prefix=$(PREFIX)' 'includedir=$${prefix}/include' 'libdir=$${prefix}/lib' '' \
-	  'Name: weir' 'Description: runs Mixture-of-Experts models that are larger than memory' 'Version: $(version)' \
-	  'Cflags: -I$${includedir}' 'Libs: -L$${libdir} $(rpath)-lweir' 'Libs.private: -pthread -lm' \
-	  'Requires.private: $(lib_pkgs)' > $(to)/lib/pkgconfig/weir.pc
+include tools/package.mk
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -193,7 +180,7 @@ help: ## this list
 clean: ## remove build/
 	rm -rf build
 
-.PHONY: all lib tools tests objects bench check check-arm check-api symbols tidy format format-check lint fuzz fuzz-run fuzz-replay install help clean
+.PHONY: all lib tools tests objects bench check check-arm check-api symbols tidy format format-check lint fuzz fuzz-run fuzz-replay install dist help clean
 .SECONDARY:
 ifneq ($(filter-out $(quiet_goals),$(or $(MAKECMDGOALS),all)),)
 -include $(shell find $B/obj -name '*.d' 2>/dev/null)

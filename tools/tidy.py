@@ -12,6 +12,8 @@ import re
 import subprocess
 import sys
 
+from tree_files import list_files
+
 # path: why it is excused from its size limit. This list may only shrink.
 EXCUSED = {}
 
@@ -69,19 +71,8 @@ class Tree:
     def __init__(self, root):
         self.root = root
         self.findings = []
-        self.paths = sorted(path for path in self.list() if os.path.isfile(os.path.join(root, path)))
+        self.paths = list_files(root)
         self.cache = {}
-
-    def list(self):
-        done = subprocess.run(["git", "-C", self.root, "ls-files", "-co", "--exclude-standard"], capture_output=True,
-                              text=True)
-        if done.returncode == 0:
-            return set(done.stdout.splitlines())
-        found = set()
-        for folder, folders, files in os.walk(self.root):
-            folders[:] = [name for name in folders if name not in ("build", ".git", "__pycache__")]
-            found.update(os.path.relpath(os.path.join(folder, name), self.root) for name in files)
-        return found
 
     def text(self, path):
         """The file's text; None for bytes that are none."""

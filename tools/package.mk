@@ -1,0 +1,28 @@
+# package.mk - what leaves the tree: make install, dist. The Makefile includes it.
+
+# A program finds the shared library where no loader looks by itself.
+rpath := $(if $(filter-out /usr /usr/local,$(PREFIX)),-Wl$(comma)-rpath$(comma)$${libdir} )
+to := $(DESTDIR)$(PREFIX)
+install: $B/weir lib ## weir, the libraries, headers and weir.pc under PREFIX (DESTDIR is honoured)
+	install -D -t $(to)/bin $B/weir
+	install -D -m 644 -t $(to)/lib $B/libweir.a $B/$(shared)
+	ln -sf $(shared) $(to)/lib/$(soname)
+	ln -sf $(soname) $(to)/lib/libweir.so
+	install -D -m 644 -t $(to)/include include/weir.h include/weir_status.h
+	install -D -m 644 /dev/null $(to)/lib/pkgconfig/weir.pc
+	@printf '%s\n' 'prefix=$(PREFIX)' 'includedir=$${prefix}/include' 'libdir=$${prefix}/lib' '' \
+	  'Name: weir' 'Description: runs Mixture-of-Experts models that are larger than memory' 'Version: $(version)' \
+	  'Cflags: -I$${includedir}' 'Libs: -L$${libdir} $(rpath)-lweir' 'Libs.private: -pthread -lm' \
+	  'Requires.private: $(lib_pkgs)' > $(to)/lib/pkgconfig/weir.pc
+
+# The same files give the same bytes, wherever it is made: they have the time of the last commit, which a tarball keeps.
+release := weir-$(version)
+commit_time := [ -e .git ] && git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md
+dist: ## build/weir-VERSION.tar.gz: the files of this tree, as they are now
+	@mkdir -p build
+	$(Q)tools/tree_files.py > build/$(release).files
+	$(Q)tar --create --file build/$(release).tar.gz --use-compress-program='gzip -6n' --verbatim-files-from \
+	  --files-from build/$(release).files --transform 's,^,$(release)/,' --owner=0 --group=0 --numeric-owner \
+	  --mode=u+rw,go+r-w,a+X --mtime="@$(or $(SOURCE_DATE_EPOCH),$$($(commit_time)))"
+	@rm build/$(release).files; echo "  TAR  build/$(release).tar.gz"
+	@[ ! -e .git ] || [ -z "$$(git status --porcelain 2>/dev/null)" ] || echo "make dist: with changes that are not committed" >&2
