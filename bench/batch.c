@@ -113,7 +113,7 @@ static enum weir_status measure(struct rig *rig, int way, struct cost *cost, str
 
 /* A weir_routing_fn: one token of a text. */
 static void keep_experts(void *user, uint32_t layer, uint32_t position, uint32_t n_token,
-                         const uint32_t *experts)
+                         uint32_t n_expert_used, const uint32_t *experts)
 {
     const struct text *text = user;
     struct rig *rig = text->rig;
@@ -124,7 +124,7 @@ static void keep_experts(void *user, uint32_t layer, uint32_t position, uint32_t
     WEIR_ASSERT(n_token == 1);
     for (uint32_t rank = 0; rank < n_used && rig->is_kept; rank++)
         rig->experts[(token * rig->trace.n_layer + layer) * n_used + rank] =
-            (uint16_t)experts[rank];
+            rank < n_expert_used ? (uint16_t)experts[rank] : WEIR_EXPERT_NONE;
 }
 
 static enum weir_status keep_trace(struct rig *rig, struct weir_err *err)

@@ -51,11 +51,11 @@ static bool is_among(const uint32_t *experts, uint32_t count, uint32_t expert)
 }
 
 static void count_found(const struct recall *recall, struct found *found, const uint32_t *ranked,
-                        const uint32_t *experts)
+                        uint32_t k, const uint32_t *experts)
 {
-    found->used += recall->k;
-    for (uint32_t index = 0; index < recall->k; index++) {
-        found->of_k += is_among(ranked, recall->k, experts[index]);
+    found->used += k;
+    for (uint32_t index = 0; index < k; index++) {
+        found->of_k += is_among(ranked, k, experts[index]);
         found->of_more += is_among(ranked, recall->more, experts[index]);
     }
 }
@@ -83,15 +83,15 @@ static void rank_uses(const struct recall *recall, const uint32_t *before, const
 }
 
 static void see_guess(void *user, uint32_t layer, const uint32_t *ranked, const uint32_t *control,
-                      uint32_t n_expert, const uint32_t *experts)
+                      uint32_t n_expert, uint32_t k, const uint32_t *experts)
 {
     struct recall *recall = user;
     WEIR_ASSERT(n_expert == recall->n_expert);
-    count_found(recall, &recall->found[recall->way][layer], ranked, experts);
-    count_found(recall, &recall->found[BY_CONTROL][layer], control, experts);
+    count_found(recall, &recall->found[recall->way][layer], ranked, k, experts);
+    count_found(recall, &recall->found[BY_CONTROL][layer], control, k, experts);
 }
 
-static void see_routing(void *user, uint32_t layer, uint32_t position, uint32_t n_token,
+static void see_routing(void *user, uint32_t layer, uint32_t position, uint32_t n_token, uint32_t k,
                         const uint32_t *experts)
 {
     struct recall *recall = user;
@@ -100,12 +100,12 @@ static void see_routing(void *user, uint32_t layer, uint32_t position, uint32_t 
     WEIR_ASSERT(n_token == 1);
     if (recall->has_before[layer]) {
         rank_uses(recall, recall->before[layer], recall->uses[layer], ranked);
-        count_found(recall, &recall->found[BY_TOKEN_BEFORE][layer], ranked, experts);
+        count_found(recall, &recall->found[BY_TOKEN_BEFORE][layer], ranked, k, experts);
         rank_uses(recall, NULL, recall->uses[layer], ranked);
-        count_found(recall, &recall->found[BY_HABIT][layer], ranked, experts);
+        count_found(recall, &recall->found[BY_HABIT][layer], ranked, k, experts);
     }
     memset(recall->before[layer], 0, sizeof(recall->before[layer]));
-    for (uint32_t index = 0; index < recall->k; index++) {
+    for (uint32_t index = 0; index < k; index++) {
         recall->before[layer][experts[index]] = 1;
         recall->uses[layer][experts[index]]++;
     }

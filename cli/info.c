@@ -76,7 +76,9 @@ static void print_shape(const struct weir_model_info *info)
         printf(", %u of them with experts", info->n_moe_layer);
     end_line(&layers);
     print_part(&experts, info->n_expert, "", " a layer");
-    print_part(&experts, info->n_expert_used, "", " used by a token");
+    const bool is_uneven = info->expert_uses > 0 &&
+                           info->expert_uses != (uint64_t)info->n_moe_layer * info->n_expert_used;
+    print_part(&experts, info->n_expert_used, is_uneven ? "up to " : "", " used by a token");
     print_part(&experts, info->d_ffn_expert, "", " wide");
     end_line(&experts);
     print_part(&shape, info->d_model, "", " wide");

@@ -53,11 +53,11 @@ bool weir_cli_progress_tell(void *user, const char *what, uint64_t done_bytes, u
 
 /* Told by each layer with experts: what is done are the rows of the layers so far. */
 static void tell_layer(void *user, uint32_t layer, uint32_t position, uint32_t n_token,
-                       const uint32_t *experts)
+                       uint32_t n_expert_used, const uint32_t *experts)
 {
     struct weir_cli_prompt_progress *progress = user;
     const uint64_t now_ns = weir_now_ns();
-    (void)experts;
+    (void)n_expert_used, (void)experts;
     if (now_ns - progress->start_ns < PROGRESS_QUIET_NS ||
         now_ns - progress->shown_ns < PROGRESS_STEP_NS)
         return;

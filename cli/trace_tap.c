@@ -29,7 +29,7 @@ static void write_token(struct weir_cli_tap *tap, uint32_t token)
 }
 
 static void take_layer(void *user, uint32_t layer, uint32_t position, uint32_t n_token,
-                       const uint32_t *experts)
+                       uint32_t n_expert_used, const uint32_t *experts)
 {
     struct weir_cli_tap *tap = user;
     WEIR_ASSERT(layer < tap->n_layer && n_token <= tap->chunk_max);
@@ -41,7 +41,8 @@ static void take_layer(void *user, uint32_t layer, uint32_t position, uint32_t n
     for (uint32_t token = 0; token < n_token; token++)
         for (uint32_t index = 0; index < tap->n_expert_used; index++)
             find_cell(tap, token, layer)[index] =
-                (uint16_t)experts[(size_t)token * tap->n_expert_used + index];
+                index < n_expert_used ? (uint16_t)experts[(size_t)token * n_expert_used + index]
+                                      : WEIR_EXPERT_NONE;
     if (layer + 1 < tap->n_layer)
         return;
     for (uint32_t token = 0; token < tap->chunk_count && !tap->failed; token++) {

@@ -147,7 +147,9 @@ struct weir_state_cost {
 
 /* What one token costs: the numbers behind weir_plan_expect(). */
 struct weir_token_cost {
-    uint32_t n_layer, n_moe_layer, n_expert, n_expert_used;
+    uint32_t n_layer, n_moe_layer, n_expert;
+    uint32_t n_expert_used;     /* the most of a layer */
+    uint64_t expert_uses;       /* of a token, in all layers */
     uint64_t record_bytes;      /* of an expert, as the model has it; mean of all layers */
     uint64_t miss_bytes;        /* read from the device for one that is missing: aligned slices */
     uint64_t trunk_bytes;       /* weights of other kinds that a token is multiplied with */
@@ -209,7 +211,9 @@ struct weir_model_info {
     uint64_t active_parameter_count; /* of one token */
     uint64_t expert_bytes;           /* all routed experts */
     uint64_t trunk_bytes;            /* everything else */
-    uint32_t n_layer, n_moe_layer, n_head, n_kv_head, n_expert, n_expert_used;
+    uint32_t n_layer, n_moe_layer, n_head, n_kv_head, n_expert;
+    uint32_t n_expert_used; /* of a token; the most of a layer */
+    uint64_t expert_uses;   /* of a token, in all layers; 0: the model cannot run */
     uint32_t d_model, d_head, d_ffn, d_ffn_expert, n_vocab, n_ctx_train;
     uint32_t file_count; /* parts of a split model; 1 */
     uint32_t tensor_count, key_count, gguf_version;

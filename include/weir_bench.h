@@ -45,26 +45,28 @@ struct weir_bench_config {
 /* ---- routing: watching it, and replaying it -------------------------------------------------- */
 
 /* Told once for each layer with experts that an eval computes, layer counting only those: which
- * experts each token used, ascending, experts[n_token][n_expert_used]; position is the first
- * token's. Borrowed during the call. */
+ * experts each token used, ascending, experts[n_token][n_expert_used], as many as that layer uses;
+ * position is the first token's. Borrowed during the call. */
 typedef void weir_routing_fn(void *user, uint32_t layer, uint32_t position, uint32_t n_token,
-                             const uint32_t *experts);
+                             uint32_t n_expert_used, const uint32_t *experts);
 /* NULL ends it. */
 void weir_session_watch_routing(weir_session *session, weir_routing_fn *watch, void *user);
 
 /* Told once for each layer with experts that an eval of a single token computes after a guess:
  * all n_expert experts, the likeliest first, as guessed a layer before (ranked) and as the layer's
- * own router sees it (control: the first ones are those used); and the experts used, ascending.
+ * own router sees it (control: the first ones are those used); and the layer's n_expert_used
+ * experts used, ascending.
  * layer counts only layers with experts. Borrowed during the call. While something watches, guesses
  * are made also where all experts are resident. */
 typedef void weir_guess_fn(void *user, uint32_t layer, const uint32_t *ranked,
-                           const uint32_t *control, uint32_t n_expert, const uint32_t *experts);
+                           const uint32_t *control, uint32_t n_expert, uint32_t n_expert_used,
+                           const uint32_t *experts);
 /* NULL ends it. */
 void weir_session_watch_guesses(weir_session *session, weir_guess_fn *watch, void *user);
 
-/* Which experts a text used: experts[n_token][n_layer][n_expert_used]. Only layers with experts
- * count. Borrowed by replay. */
-#define WEIR_EXPERT_NONE UINT16_MAX    /* fills up where a token used fewer */
+/* Which experts a text used: experts[n_token][n_layer][n_expert_used], the most that a layer uses.
+ * Only layers with experts count. Borrowed by replay. */
+#define WEIR_EXPERT_NONE UINT16_MAX    /* fills up where a token or a layer used fewer */
 #define WEIR_TRACE_PLACE_MAX (1 << 22) /* n_layer x n_expert */
 #define WEIR_REPLAY_BYTES_MAX (256ull << 20)
 #define WEIR_REPLAY_ALL_BYTES_MAX (32ull << 20)

@@ -124,6 +124,7 @@ void weir_token_cost_fill(struct weir_token_cost *cost, const struct weir_model 
         .n_layer = shape->n_layer,
         .n_expert = shape->n_expert,
         .n_expert_used = shape->n_expert_used,
+        .expert_uses = weir_model_use_count(model),
         .trunk_bytes = model->trunk_bytes - model->layer_embedding.matrix_bytes -
                        (model->tied ? 0 : embedding->matrix_bytes),
         .slice_bytes = weir_slice_bytes_max(model),
@@ -182,6 +183,12 @@ static double habitual_hit_rate(double share, double used_share)
                        read_curve(above, share));
 }
 
+/* k/E, of all layers together. */
+static double used_share_of(const struct weir_token_cost *cost)
+{
+    return (double)cost->expert_uses / ((double)cost->n_moe_layer * cost->n_expert);
+}
+
 static struct weir_band forecast_hits(const struct weir_plan *plan, double hit_rate)
 {
     const struct weir_token_cost *cost = &plan->cost;
@@ -193,7 +200,7 @@ static struct weir_band forecast_hits(const struct weir_plan *plan, double hit_r
         return (struct weir_band){1.0, 1.0};
     if (isfinite(hit_rate))
         return (struct weir_band){hit_rate, hit_rate};
-    const double habit = habitual_hit_rate(share, (double)cost->n_expert_used / cost->n_expert);
+    const double habit = habitual_hit_rate(share, used_share_of(cost));
     return (struct weir_band){share_last, fmax(share, 1.0 - MISS_SHARE_LOW * (1.0 - habit))};
 }
 
@@ -217,7 +224,7 @@ static void forecast_decode(struct weir_expected *expected, const struct weir_pl
                             const struct weir_calibration *calibration)
 {
     const struct weir_token_cost *cost = &plan->cost;
-    const double uses = (double)cost->n_moe_layer * cost->n_expert_used;
+    const double uses = (double)cost->expert_uses;
     const double weight_bytes = (double)cost->trunk_bytes + uses * (double)cost->record_bytes;
     const double kv_bytes = (double)weir_token_cost_state(cost, plan->n_ctx);
     const double speed = calibration->decode_bytes_per_s;
@@ -243,8 +250,7 @@ static void forecast_decode(struct weir_expected *expected, const struct weir_pl
 /* Distinct experts of n tokens that choose uniformly: each one is missed with (1 - k/E)^n. */
 static double count_distinct(const struct weir_token_cost *cost, double n_token)
 {
-    const double used_share = (double)cost->n_expert_used / cost->n_expert;
-    return cost->n_expert * (1.0 - pow(1.0 - used_share, n_token));
+    return cost->n_expert * (1.0 - pow(1.0 - used_share_of(cost), n_token));
 }
 
 /* One chunk of a prompt whose positions end at position_end, slow and fast. */
@@ -261,8 +267,7 @@ static void forecast_chunk(const struct weir_plan *plan, const struct weir_calib
     double resident_share = 1.0;
     if (plan->n_expert_total > 0) {
         distinct_high = count_distinct(cost, n_token) * cost->n_moe_layer;
-        distinct_low = fmax(distinct_high * DISTINCT_SHARE_LOW,
-                            (double)cost->n_expert_used * cost->n_moe_layer);
+        distinct_low = fmax(distinct_high * DISTINCT_SHARE_LOW, (double)cost->expert_uses);
         resident_share = (double)plan->n_slot_total / plan->n_expert_total;
     }
     const double record_bytes = (double)cost->record_bytes;

@@ -117,6 +117,7 @@ void weir_model_info_fill(struct weir_model_info *info, const struct weir_bluepr
     info->n_kv_head = shape->n_kv_head;
     info->n_expert = shape->n_expert;
     info->n_expert_used = shape->n_expert_used;
+    info->expert_uses = weir_model_use_count(model);
     info->d_model = shape->d_model;
     info->d_head = shape->d_head;
     info->d_ffn = shape->d_ffn;

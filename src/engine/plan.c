@@ -442,12 +442,13 @@ static enum weir_status fill_ceilings(const struct weir_blueprint *blueprint,
     return measure(blueprint, &at, &plan->resident_bytes, err);
 }
 
-/* Bytes of experts that one token uses. */
+/* Bytes of experts that one token uses, about: layers' experts may be of several sizes. */
 static uint64_t token_bytes(const struct weir_model *model)
 {
-    return model->shape.n_expert == 0
-               ? 0
-               : model->expert_bytes / model->shape.n_expert * model->shape.n_expert_used;
+    const uint64_t record_count = (uint64_t)weir_moe_layer_count(model) * model->shape.n_expert;
+    return record_count == 0 ? 0
+                             : (uint64_t)((double)model->expert_bytes / (double)record_count *
+                                          (double)weir_model_use_count(model));
 }
 
 /* free_why: where a ceiling that nobody gave comes from; empty for one that was given. */

@@ -79,20 +79,21 @@ static uint32_t find_place(const weir_session *session, uint32_t layer)
 }
 
 static void tell_routing(void *user, uint32_t layer, uint32_t position, uint32_t n_row,
-                         const uint32_t *experts)
+                         uint32_t n_expert_used, const uint32_t *experts)
 {
     const weir_session *session = user;
     if (session->watch != NULL) /* a callback may have ended it */
-        session->watch(session->watch_user, find_place(session, layer), position, n_row, experts);
+        session->watch(session->watch_user, find_place(session, layer), position, n_row,
+                       n_expert_used, experts);
 }
 
 static void tell_guess(void *user, uint32_t layer, const uint32_t *ranked, const uint32_t *control,
-                       uint32_t n_expert, const uint32_t *experts)
+                       uint32_t n_expert, uint32_t n_expert_used, const uint32_t *experts)
 {
     const weir_session *session = user;
     if (session->watch_guess != NULL) /* a callback may have ended it */
         session->watch_guess(session->watch_guess_user, find_place(session, layer), ranked, control,
-                             n_expert, experts);
+                             n_expert, n_expert_used, experts);
 }
 
 void weir_session_fill_run(weir_session *session, struct weir_run *run)
@@ -232,6 +233,28 @@ enum weir_status weir_session_adopt(weir_session *session, const uint32_t *ids, 
     return status;
 }
 
+/* A layer that uses fewer experts than another has no room for more. */
+static enum weir_status check_trace_layers(const struct weir_trace *trace,
+                                           const struct weir_model *model, struct weir_err *err)
+{
+    const uint16_t *experts = trace->experts;
+    for (uint32_t token = 0; token < trace->n_token; token++)
+        for (uint32_t layer = 0; layer < model->shape.n_layer; layer++) {
+            const uint32_t n_used = model->layers[layer].network.n_expert_used;
+            uint32_t found = 0;
+            if (!weir_layer_has_experts(&model->layers[layer]))
+                continue;
+            for (uint32_t rank = 0; rank < trace->n_expert_used; rank++)
+                found += *experts++ != WEIR_EXPERT_NONE;
+            if (found > n_used)
+                return WEIR_FAIL(err, WEIR_ERR_ARG,
+                                 "routing: layer %u: wanted at most %u experts, found %u for token "
+                                 "%u",
+                                 layer, n_used, found, token);
+        }
+    return WEIR_OK;
+}
+
 /* Whether the trace is of a model with these experts. */
 static enum weir_status check_trace(const struct weir_trace *trace, const struct weir_model *model,
                                     struct weir_err *err)
@@ -253,7 +276,7 @@ static enum weir_status check_trace(const struct weir_trace *trace, const struct
                              "routing: wanted experts from 0 to %u, found %u for token %llu",
                              n_expert - 1, trace->experts[index],
                              (unsigned long long)(index / ((uint64_t)n_layer * n_used)));
-    return WEIR_OK;
+    return check_trace_layers(trace, model, err);
 }
 
 static enum weir_status prescribe_inside(weir_session *session, const struct weir_trace *trace,

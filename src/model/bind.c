@@ -123,6 +123,8 @@ static enum weir_status describe_layer(const struct weir_model *model, uint32_t 
     layer->network.kind = has_experts ? WEIR_NETWORK_EXPERTS : WEIR_NETWORK_DENSE;
     layer->network.gating = shape->gating;
     layer->network.d_ffn = has_experts ? 0 : at.d_ffn;
+    if (has_experts)
+        WEIR_TRY(weir_shape_read_used(model, layer_index, &layer->network.n_expert_used, err));
     return weir_shape_read_units(model, layer_index, &layer->network, err);
 }
 

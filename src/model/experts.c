@@ -203,7 +203,7 @@ static enum weir_status finish_batch(struct batch *batch, struct weir_err *err)
 /* sum += sum over the row's experts, ascending by id, of weight * output. */
 static void add_experts(struct weir_forward *forward, uint64_t begin, uint64_t end)
 {
-    const uint32_t n_used = forward->shape->n_expert_used;
+    const uint32_t n_used = forward->step.layer->network.n_expert_used;
     const size_t d_model = forward->shape->d_model;
     const struct weir_routing *routing = &forward->routing;
     for (uint64_t row = 0; row < forward->step.n_row; row++)
@@ -286,12 +286,14 @@ static void route(struct weir_forward *forward)
     };
     weir_linear_run(&router);
     weir_forward_by_row(forward, "top k", route_part);
+    const uint32_t n_used = step->layer->network.n_expert_used;
     const uint32_t *chosen = forward->routing.chosen;
     for (uint32_t index = 0; index < step->n_run; index++) {
         const struct weir_run *run = &step->runs[index];
         if (run->watch != NULL)
-            run->watch(run->watch_user, step->layer_index, run->position, run->n_row, chosen);
-        chosen += (size_t)run->n_row * forward->shape->n_expert_used;
+            run->watch(run->watch_user, step->layer_index, run->position, run->n_row, n_used,
+                       chosen);
+        chosen += (size_t)run->n_row * n_used;
     }
     weir_lookahead_judge(forward);
     weir_route_group(forward);

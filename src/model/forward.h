@@ -55,15 +55,15 @@ enum weir_status weir_forward_create(weir_forward **out, const struct weir_forwa
                                      struct weir_mem *mem, struct weir_err *err);
 void weir_forward_destroy(weir_forward **forward);
 
-/* Told which experts each row of a run uses in a layer, ascending, [n_row][n_expert_used]; position
- * is the first row's. */
+/* Told which experts each row of a run uses in a layer, ascending, [n_row][n_expert_used], as many
+ * as that layer uses; position is the first row's. */
 typedef void weir_forward_watch_fn(void *user, uint32_t layer, uint32_t position, uint32_t n_row,
-                                   const uint32_t *experts);
+                                   uint32_t n_expert_used, const uint32_t *experts);
 /* Told each guess about a row that is a step's only one, once the truth is known: all experts, the
  * likeliest first; the same by the layer's own router (control); the n_expert_used chosen ones. */
 typedef void weir_forward_guess_fn(void *user, uint32_t layer, const uint32_t *ranked,
                                    const uint32_t *control, uint32_t n_expert,
-                                   const uint32_t *chosen);
+                                   uint32_t n_expert_used, const uint32_t *chosen);
 
 enum weir_phase {
     WEIR_DECODE, /* tokens as they are chosen: the user waits for each */
@@ -72,7 +72,7 @@ enum weir_phase {
 
 /* Experts of a recorded text, in place of those that routers choose (prescribe.c). */
 struct weir_prescription {
-    const uint16_t *experts; /* [n_token][layers with experts][n_expert_used] */
+    const uint16_t *experts; /* [n_token][layers with experts][n_expert_used], the shape's */
     uint32_t n_token;        /* after the last one the first comes again */
     uint32_t first;          /* the token of position 0 */
     double recall; /* look-ahead is told each expert with this chance, else one that is not used */

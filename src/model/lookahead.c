@@ -129,7 +129,7 @@ static uint32_t count_found(const struct weir_forward *forward)
     const struct weir_lookahead *ahead = forward->lookahead;
     uint32_t found = 0;
     for (uint32_t rank = 0; rank < weir_min(ahead->m, ahead->count); rank++)
-        for (uint32_t chosen = 0; chosen < forward->shape->n_expert_used; chosen++)
+        for (uint32_t chosen = 0; chosen < forward->step.layer->network.n_expert_used; chosen++)
             found += ahead->ranked[rank] == forward->routing.chosen[chosen];
     return found;
 }
@@ -150,14 +150,14 @@ void weir_lookahead_judge(struct weir_forward *forward)
     weir_path_learn(forward);
     if (forward->step.n_row > 1 || ahead->count == 0)
         return;
-    ahead->used_count += forward->shape->n_expert_used;
+    ahead->used_count += forward->step.layer->network.n_expert_used;
     ahead->found_count += count_found(forward);
     const struct weir_run *run = watched_run(forward);
     if (run == NULL)
         return;
     weir_rank(forward->routing.selection, n_expert, ahead->control, n_expert);
     run->watch_guess(run->watch_guess_user, layer, ahead->ranked, ahead->control, n_expert,
-                     forward->routing.chosen);
+                     forward->step.layer->network.n_expert_used, forward->routing.chosen);
 }
 
 /* Rank what was scored about the next layer, and tell the store. */
@@ -189,10 +189,10 @@ static uint32_t gather_state(struct weir_forward *forward)
     const struct weir_routing *routing = &forward->routing;
     const struct weir_lookahead *ahead = forward->lookahead;
     const size_t d_model = forward->shape->d_model;
-    const uint32_t n_used = forward->shape->n_expert_used;
+    const uint32_t n_used = routing->is_pending ? forward->step.layer->network.n_expert_used : 0;
     const uint32_t n_row = (uint32_t)weir_min(forward->step.n_row, ahead->row_max);
     memcpy(ahead->state, forward->stream.residual, n_row * d_model * sizeof(float));
-    for (uint32_t row = 0; row < n_row && routing->is_pending; row++)
+    for (uint32_t row = 0; row < n_row; row++)
         for (uint32_t index = row * n_used; index < (row + 1) * n_used; index++)
             if (routing->is_computed[routing->chosen[index]])
                 forward->kernels->axpy(ahead->state + row * d_model,

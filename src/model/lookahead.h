@@ -24,7 +24,8 @@ struct weir_lookahead {
     uint32_t row_max;         /* rows of a step that are asked about */
     float *state, *normed;    /* [row_max][d_model]: the residual stream as far as it is known */
     struct weir_act_rows act; /* normed, as routers want it */
-    uint32_t *before;         /* path: [n_chunk][n_expert_used], what the layer before chose */
+    uint32_t *before;         /* path: [n_chunk][n_before], what the layer before chose */
+    uint32_t n_before;        /* of a row */
     uint16_t *followers;      /* path: [n_layer][n_expert][n_expert], how often one followed */
     uint64_t used_count, found_count; /* experts of rows that were guessed about; found in m */
 };

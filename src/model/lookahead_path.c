@@ -30,7 +30,8 @@ static uint16_t *followers_of(const struct weir_forward *forward, uint32_t layer
 void weir_path_score(struct weir_forward *forward, uint32_t layer)
 {
     const uint32_t n_expert = forward->shape->n_expert;
-    const size_t count = (size_t)forward->step.n_row * forward->shape->n_expert_used;
+    const uint32_t n_used = forward->step.layer->network.n_expert_used;
+    const size_t count = (size_t)forward->step.n_row * n_used;
     const uint32_t *chosen = forward->routing.chosen;
     float *scores = forward->lookahead->scores;
     memset(scores, 0, n_expert * sizeof(*scores));
@@ -40,6 +41,7 @@ void weir_path_score(struct weir_forward *forward, uint32_t layer)
             scores[expert] += (float)followers[expert];
     }
     memcpy(forward->lookahead->before, chosen, count * sizeof(*chosen));
+    forward->lookahead->n_before = n_used;
 }
 
 static void count_follower(uint16_t *followers, uint32_t n_expert, uint32_t expert)
@@ -52,13 +54,14 @@ static void count_follower(uint16_t *followers, uint32_t n_expert, uint32_t expe
 
 void weir_path_learn(struct weir_forward *forward)
 {
-    const uint32_t n_used = forward->shape->n_expert_used;
+    const uint32_t n_used = forward->step.layer->network.n_expert_used;
+    const uint32_t n_before = forward->lookahead->n_before;
     if (forward->lookahead->followers == NULL)
         return;
     for (size_t row = 0; row < forward->step.n_row; row++)
-        for (uint32_t rank = 0; rank < n_used; rank++) {
+        for (uint32_t rank = 0; rank < n_before; rank++) {
             uint16_t *followers = followers_of(forward, forward->step.layer_index,
-                                               forward->lookahead->before[row * n_used + rank]);
+                                               forward->lookahead->before[row * n_before + rank]);
             for (uint32_t chosen = 0; chosen < n_used; chosen++)
                 count_follower(followers, forward->shape->n_expert,
                                forward->routing.chosen[row * n_used + chosen]);

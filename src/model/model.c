@@ -297,10 +297,18 @@ enum weir_status weir_model_load(struct weir_model *model, weir_io *io, void *st
     return WEIR_OK;
 }
 
+uint64_t weir_model_use_count(const struct weir_model *model)
+{
+    uint64_t count = 0;
+    for (uint32_t layer = 0; layer < model->shape.n_layer; layer++)
+        count += model->layers[layer].network.n_expert_used;
+    return count;
+}
+
 void weir_model_parameters(const struct weir_model *model, uint64_t *all, uint64_t *active)
 {
     *all = 0;
-    uint64_t expert_parameters = 0;
+    uint64_t idle_parameters = 0;
     const uint32_t tensor_count = weir_manifest_tensor_count(model->manifest);
     for (uint32_t index = 0; index < tensor_count; index++) {
         const struct weir_tensor *tensor = weir_manifest_tensor_at(model->manifest, index);
@@ -311,12 +319,10 @@ void weir_model_parameters(const struct weir_model *model, uint64_t *all, uint64
     for (uint32_t layer = 0; layer < model->shape.n_layer; layer++) {
         const struct weir_layer *at = &model->layers[layer];
         if (weir_layer_has_experts(at))
-            expert_parameters += (at->network.expert_gate.cols * at->network.expert_gate.rows +
-                                  at->network.expert_up.cols * at->network.expert_up.rows +
-                                  at->network.expert_down.cols * at->network.expert_down.rows) *
-                                 model->shape.n_expert;
+            idle_parameters += (at->network.expert_gate.cols * at->network.expert_gate.rows +
+                                at->network.expert_up.cols * at->network.expert_up.rows +
+                                at->network.expert_down.cols * at->network.expert_down.rows) *
+                               (model->shape.n_expert - at->network.n_expert_used);
     }
-    *active = *all - expert_parameters;
-    if (model->shape.n_expert > 0)
-        *active += expert_parameters / model->shape.n_expert * model->shape.n_expert_used;
+    *active = *all - idle_parameters;
 }

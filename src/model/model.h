@@ -39,7 +39,8 @@ enum {
 };
 
 struct weir_shape {
-    uint32_t n_layer, n_expert, n_expert_used;
+    uint32_t n_layer, n_expert;
+    uint32_t n_expert_used;     /* the most that a layer's token uses */
     uint32_t n_layer_lead;      /* dense layers before the first with experts, by the key */
     uint32_t n_layer_own;       /* those after so many read keys and values of ones before */
     uint32_t n_block;           /* n_layer, and those after it that are not run; arrays have all */
@@ -118,6 +119,7 @@ enum weir_network_kind { WEIR_NETWORK_DENSE, WEIR_NETWORK_EXPERTS };
 struct weir_network {
     enum weir_network_kind kind;
     uint32_t d_ffn, d_ffn_expert, d_ffn_shared; /* hidden widths; 0: there is none */
+    uint32_t n_expert_used;                     /* of a token; 0: there are none */
     struct weir_gating gating;
     struct weir_unit unit, expert_unit; /* of the dense or shared network, of routed experts */
     struct weir_vector norm;            /* before it, or before its router alone: */
@@ -197,7 +199,9 @@ enum weir_status weir_model_load(struct weir_model *model, weir_io *io, void *st
 /* The store's view of one layer: slices of gate, up, down; slot_count stays the caller's. */
 void weir_model_store_layer(const struct weir_model *model, uint32_t layer,
                             struct weir_store_layer *out);
-/* Weights of one token's path, all experts counted: for reports. */
+/* The experts that a token uses in all layers. */
+uint64_t weir_model_use_count(const struct weir_model *model);
+/* All weights, and those of one token's path: for reports. */
 void weir_model_parameters(const struct weir_model *model, uint64_t *all, uint64_t *active);
 
 /* What a layer's mixer remembers. Keys and values are f16, or f32. */

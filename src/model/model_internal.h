@@ -15,6 +15,9 @@ struct weir_layer_shape {
     uint32_t n_head, n_kv_head;
     uint32_t d_ffn; /* of a dense network; 0: the tensors say it */
 };
+/* How many experts a token uses in a layer that has some. */
+enum weir_status weir_shape_read_used(const struct weir_model *model, uint32_t layer,
+                                      uint32_t *n_used, struct weir_err *err);
 enum weir_status weir_shape_read_layer(const struct weir_model *model, uint32_t layer,
                                        struct weir_layer_shape *out, struct weir_mixer *mixer,
                                        struct weir_err *err);

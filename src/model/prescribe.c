@@ -36,7 +36,8 @@ static bool is_among(const uint32_t *ids, uint32_t count, uint32_t id)
 void weir_prescribe_row(const struct weir_forward *forward, uint64_t row, uint32_t *ids)
 {
     const uint16_t *experts = find_experts(forward, forward->step.layer_index, row);
-    const uint32_t n_used = forward->shape->n_expert_used;
+    const uint32_t n_listed = forward->shape->n_expert_used;
+    const uint32_t n_used = forward->step.layer->network.n_expert_used;
     uint32_t own[WEIR_TOP_K_MAX];
     uint32_t wanted[WEIR_TOP_K_MAX];
     uint32_t n_wanted = 0;
@@ -44,7 +45,7 @@ void weir_prescribe_row(const struct weir_forward *forward, uint64_t row, uint32
     if (experts == NULL)
         return;
     memcpy(own, ids, n_used * sizeof(*own));
-    for (uint32_t rank = 0; rank < n_used; rank++)
+    for (uint32_t rank = 0; rank < n_listed; rank++)
         if (experts[rank] != WEIR_NOT_PRESCRIBED)
             wanted[n_wanted++] = experts[rank];
     /* The router's own first, in its order: where all are its own, nothing changes. */
@@ -60,13 +61,13 @@ void weir_prescribe_row(const struct weir_forward *forward, uint64_t row, uint32
 }
 
 /* An expert that the row does not use; any, where it uses all. */
-static uint32_t draw_other(uint64_t *random_state, const uint16_t *experts, uint32_t n_used,
+static uint32_t draw_other(uint64_t *random_state, const uint16_t *experts, uint32_t n_listed,
                            uint32_t n_expert)
 {
     uint32_t id = (uint32_t)(weir_random_next(random_state) % n_expert);
     for (uint32_t step = 0; step < n_expert; step++, id = (id + 1) % n_expert) {
         bool is_used = false;
-        for (uint32_t rank = 0; rank < n_used; rank++)
+        for (uint32_t rank = 0; rank < n_listed; rank++)
             is_used |= experts[rank] == id;
         if (!is_used)
             break;
@@ -78,7 +79,7 @@ bool weir_prescribe_scores(const struct weir_forward *forward, uint32_t layer, u
                            float *scores)
 {
     const uint32_t n_expert = forward->shape->n_expert;
-    const uint32_t n_used = forward->shape->n_expert_used;
+    const uint32_t n_listed = forward->shape->n_expert_used;
     bool is_any = false;
     for (uint32_t row = 0; row < n_row; row++) {
         const struct weir_row *at = &forward->step.rows[row];
@@ -90,13 +91,13 @@ bool weir_prescribe_scores(const struct weir_forward *forward, uint32_t layer, u
         if (!is_any)
             memset(scores, 0, n_expert * sizeof(*scores));
         is_any = true;
-        for (uint32_t rank = 0; rank < n_used; rank++) {
+        for (uint32_t rank = 0; rank < n_listed; rank++) {
             if (experts[rank] == WEIR_NOT_PRESCRIBED)
                 continue;
             const bool is_right =
                 weir_random_unit(&random_state) < forward->step.runs[at->run].prescription->recall;
             scores[is_right ? experts[rank]
-                            : draw_other(&random_state, experts, n_used, n_expert)] += 1.0f;
+                            : draw_other(&random_state, experts, n_listed, n_expert)] += 1.0f;
         }
     }
     return is_any;

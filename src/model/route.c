@@ -124,7 +124,7 @@ static void route_row(const struct weir_forward *forward, float *router, float *
     static const float least_total = 6.103515625e-5f;
     const struct weir_gating *gating = &forward->step.layer->network.gating;
     const uint32_t n_expert = forward->shape->n_expert;
-    const uint32_t n_used = forward->shape->n_expert_used;
+    const uint32_t n_used = forward->step.layer->network.n_expert_used;
     weir_route_select(&forward->step.layer->network, n_expert, router, selection);
     const uint32_t n_best = weir_rank(selection, n_expert, ids, n_used);
     WEIR_ASSERT(n_best == n_used);
@@ -147,18 +147,18 @@ void weir_route_rows(struct weir_forward *forward, uint64_t begin, uint64_t end)
 {
     const struct weir_shape *shape = forward->shape;
     const struct weir_routing *routing = &forward->routing;
+    const uint32_t n_used = forward->step.layer->network.n_expert_used;
     for (uint64_t row = begin; row < end; row++)
         route_row(forward, routing->router + row * shape->n_expert,
-                  routing->selection + row * shape->n_expert,
-                  routing->chosen + row * shape->n_expert_used,
-                  routing->chosen_weight + row * shape->n_expert_used);
+                  routing->selection + row * shape->n_expert, routing->chosen + row * n_used,
+                  routing->chosen_weight + row * n_used);
 }
 
 void weir_route_group(struct weir_forward *forward)
 {
     struct weir_routing *routing = &forward->routing;
     const uint32_t n_expert = forward->shape->n_expert;
-    const uint32_t n_used = forward->shape->n_expert_used;
+    const uint32_t n_used = forward->step.layer->network.n_expert_used;
     const uint32_t assignment_count = forward->step.n_row * n_used;
     uint32_t *first = routing->expert_first;
     memset(first, 0, ((size_t)n_expert + 1) * sizeof(*first));

@@ -10,6 +10,14 @@ static struct weir_key_reader reader_of(const weir_manifest *manifest,
     return (struct weir_key_reader){.manifest = manifest, .family = family->name, .err = err};
 }
 
+static const char used_key[] = "expert_used_count";
+
+static enum weir_status read_layer_used(const struct weir_key_reader *reader, uint32_t n_block,
+                                        uint32_t layer, uint32_t *n_used)
+{
+    return weir_key_layer_count(reader, used_key, 0, WEIR_TOP_K_MAX, n_block, layer, n_used);
+}
+
 /* What one layer has of what layers may differ in. */
 static enum weir_status read_layer(const struct weir_key_reader *reader,
                                    const struct weir_family *family, uint32_t n_block,
@@ -97,6 +105,21 @@ static enum weir_status check_state(const struct weir_key_reader *reader,
                      shape->d_head + shape->latent.d_latent, STATE_BITS, values);
 }
 
+/* The most that a layer uses. Files say 0 of a layer without experts. */
+static enum weir_status read_used(const struct weir_key_reader *reader, struct weir_shape *shape)
+{
+    for (uint32_t layer = 0; layer < shape->n_layer; layer++) {
+        uint32_t n_used = 0;
+        WEIR_TRY(read_layer_used(reader, shape->n_block, layer, &n_used));
+        shape->n_expert_used = (uint32_t)weir_max(shape->n_expert_used, n_used);
+    }
+    if (shape->n_expert_used > 0)
+        return WEIR_OK;
+    /* No layer uses any: say what is wrong with the key. */
+    return weir_key_count(reader, used_key, -1, WEIR_TOP_K_MAX, shape->n_block,
+                          &shape->n_expert_used);
+}
+
 static enum weir_status read_experts(const struct weir_key_reader *reader,
                                      const struct weir_family *family, struct weir_shape *shape)
 {
@@ -109,11 +132,11 @@ static enum weir_status read_experts(const struct weir_key_reader *reader,
         return WEIR_FAIL(reader->err, WEIR_ERR_UNSUPPORTED,
                          "family %s with %u experts is not built in (dense only)", reader->family,
                          shape->n_expert);
-    WEIR_TRY(weir_key_count(reader, "expert_used_count", -1, WEIR_TOP_K_MAX, shape->n_block,
-                            &shape->n_expert_used));
+    WEIR_TRY(read_used(reader, shape));
     if (shape->n_expert_used > shape->n_expert)
-        return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT, "%u experts of a token are wanted from %u",
-                         shape->n_expert_used, shape->n_expert);
+        return WEIR_FAIL(reader->err, WEIR_ERR_FORMAT,
+                         "key %s.%s: %u experts of a token are wanted from %u", reader->family,
+                         used_key, shape->n_expert_used, shape->n_expert);
     return weir_shape_read_routing(reader, family, shape);
 }
 
@@ -181,4 +204,16 @@ enum weir_status weir_shape_read_layer(const struct weir_model *model, uint32_t 
     if (model->shape.latent.d_latent > 0)
         weir_shape_fill_latent(&model->shape, mixer);
     return WEIR_OK;
+}
+
+enum weir_status weir_shape_read_used(const struct weir_model *model, uint32_t layer,
+                                      uint32_t *n_used, struct weir_err *err)
+{
+    const struct weir_key_reader reader = reader_of(model->manifest, model->family, err);
+    WEIR_TRY(read_layer_used(&reader, model->shape.n_block, layer, n_used));
+    if (*n_used > 0)
+        return WEIR_OK;
+    return WEIR_FAIL(err, WEIR_ERR_FORMAT,
+                     "key %s.%s: layer %u has experts: wanted 1 to %u of a token, found 0",
+                     reader.family, used_key, layer, model->shape.n_expert);
 }

@@ -28,20 +28,20 @@ static void meddle(struct watched *watched)
 }
 
 static void end_routing(void *user, uint32_t layer, uint32_t position, uint32_t n_token,
-                        const uint32_t *experts)
+                        uint32_t n_expert_used, const uint32_t *experts)
 {
     struct watched *watched = user;
-    (void)layer, (void)position, (void)n_token, (void)experts;
+    (void)layer, (void)position, (void)n_token, (void)n_expert_used, (void)experts;
     watched->routings++;
     meddle(watched);
     weir_session_watch_routing(watched->session, NULL, NULL);
 }
 
 static void end_guesses(void *user, uint32_t layer, const uint32_t *ranked, const uint32_t *control,
-                        uint32_t n_expert, const uint32_t *experts)
+                        uint32_t n_expert, uint32_t n_expert_used, const uint32_t *experts)
 {
     struct watched *watched = user;
-    (void)layer, (void)ranked, (void)control, (void)n_expert, (void)experts;
+    (void)layer, (void)ranked, (void)control, (void)n_expert, (void)n_expert_used, (void)experts;
     watched->guesses++;
     meddle(watched);
     weir_session_watch_guesses(watched->session, NULL, NULL);

@@ -17,14 +17,16 @@ struct record {
 };
 
 static void take_down(void *user, uint32_t layer, uint32_t position, uint32_t n_token,
-                      const uint32_t *experts)
+                      uint32_t n_expert_used, const uint32_t *experts)
 {
     const struct record *record = user;
     for (uint32_t token = 0; token < n_token; token++)
         for (uint32_t rank = 0; rank < record->n_used; rank++)
             record
                 ->experts[((size_t)(position + token) * record->n_layer + layer) * record->n_used +
-                          rank] = (uint16_t)experts[token * record->n_used + rank];
+                          rank] = rank < n_expert_used
+                                      ? (uint16_t)experts[token * n_expert_used + rank]
+                                      : WEIR_EXPERT_NONE;
 }
 
 static struct record open_record(weir_engine *engine)
@@ -87,7 +89,7 @@ static struct record compute(weir_engine *engine, const struct golden *golden,
 /* Its own experts change no bit. */
 static void a_texts_own_trace_changes_nothing(void **state)
 {
-    static const char *const names[] = {"qwen3moe", "olmoe", "qwen2moe"};
+    static const char *const names[] = {"qwen3moe", "qwen3moe-uneven", "olmoe", "qwen2moe"};
     (void)state;
     for (size_t index = 0; index < WEIR_COUNT(names); index++) {
         struct golden golden;
@@ -198,6 +200,31 @@ static void look_ahead_is_right_as_often_as_was_asked(void **state)
     golden_close(&golden);
 }
 
+/* Layer 1 of the model uses one expert of a token, and others more. */
+static void a_layer_gets_no_more_experts_than_it_uses(void **state)
+{
+    struct golden golden;
+    struct weir_err err = {0};
+    weir_session *session = NULL;
+    (void)state;
+    assert_true(golden_open(&golden, "qwen3moe-uneven"));
+    weir_engine *engine = open_engine(&golden, 7, 0);
+    struct record record = open_record(engine);
+    const struct weir_trace trace = trace_of(&record);
+    const size_t count = record_bytes(&record) / sizeof(*record.experts);
+    for (size_t at = 0; at < count; at++)
+        record.experts[at] = at % record.n_used == 0 ? 2 : WEIR_EXPERT_NONE;
+    assert_int_equal(weir_session_create(&session, engine, NULL), WEIR_OK);
+    assert_int_equal(weir_session_prescribe(session, &trace, 0, 0.5, &err), WEIR_OK);
+    record.experts[record.n_used + 1] = 5;
+    assert_int_equal(weir_session_prescribe(session, &trace, 0, 0.5, &err), WEIR_ERR_ARG);
+    assert_non_null(strstr(err.text, "layer 1: wanted at most 1 experts, found 2 for token 0"));
+    weir_session_destroy(&session);
+    free(record.experts);
+    assert_int_equal(weir_engine_close(&engine), WEIR_OK);
+    golden_close(&golden);
+}
+
 static void a_trace_of_another_model_is_refused(void **state)
 {
     struct golden golden;
@@ -240,6 +267,7 @@ int main(void)
         cmocka_unit_test(a_texts_own_trace_changes_nothing),
         cmocka_unit_test(those_of_the_trace_are_used_and_no_others),
         cmocka_unit_test(look_ahead_is_right_as_often_as_was_asked),
+        cmocka_unit_test(a_layer_gets_no_more_experts_than_it_uses),
         cmocka_unit_test(a_trace_of_another_model_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,9 +37,10 @@ static void resize_by_chance(struct run *run)
 }
 
 static void between_routing_and_experts(void *user, uint32_t layer, uint32_t position,
-                                        uint32_t n_token, const uint32_t *experts)
+                                        uint32_t n_token, uint32_t n_expert_used,
+                                        const uint32_t *experts)
 {
-    (void)layer, (void)position, (void)n_token, (void)experts;
+    (void)layer, (void)position, (void)n_token, (void)n_expert_used, (void)experts;
     resize_by_chance(user);
 }
 

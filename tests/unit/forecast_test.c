@@ -24,6 +24,7 @@ static struct weir_plan make_plan(uint32_t n_slot_total)
                  .n_moe_layer = 4,
                  .n_expert = 8,
                  .n_expert_used = 2,
+                 .expert_uses = 8,
                  .record_bytes = 1000000,
                  .miss_bytes = 1100000,
                  .trunk_bytes = 4000000,
@@ -86,7 +87,7 @@ static void the_ends_of_the_hit_rate_are_uniform_routing_and_the_curve(void **st
     struct weir_expected found;
     /* 8 of 64 experts is a row of the curve, 30 % a column. */
     plan.cost.n_expert = 64;
-    plan.cost.n_expert_used = 8;
+    plan.cost.expert_uses = 8ull * plan.cost.n_moe_layer;
     plan.n_expert_total = 1000;
     plan.n_slot_total = plan.n_slot_last = 300;
     weir_plan_expect(&found, &plan, NULL, 0, (double)NAN);
@@ -99,7 +100,7 @@ static void the_ends_of_the_hit_rate_are_uniform_routing_and_the_curve(void **st
     assert_close(found.hit_rate_band.high, 1.0 - 0.6 * (1.0 - (0.698 + 0.781) / 2.0));
     /* Between two rows, between their values. */
     plan.n_slot_total = plan.n_slot_last = 300;
-    plan.cost.n_expert_used = 5;
+    plan.cost.expert_uses = 5ull * plan.cost.n_moe_layer;
     weir_plan_expect(&found, &plan, NULL, 0, (double)NAN);
     assert_true(found.hit_rate_band.high > 1.0 - 0.6 * (1.0 - 0.698) &&
                 found.hit_rate_band.high < 1.0 - 0.6 * (1.0 - 0.909));
@@ -179,6 +180,7 @@ static void without_experts_there_is_no_hit_rate_but_a_speed(void **state)
     struct weir_plan plan = make_plan(0);
     struct weir_expected found;
     plan.n_expert_total = plan.cost.n_moe_layer = plan.cost.n_expert = 0;
+    plan.cost.expert_uses = 0;
     weir_plan_expect(&found, &plan, &measured, 0, (double)NAN);
     assert_true(isnan(found.hit_rate) && isnan(found.hit_rate_band.low));
     assert_true(found.decode_tps.low > 0.0 && found.decode_tps.low < found.decode_tps.high);

@@ -459,6 +459,15 @@ static void a_number_for_each_layer_is_read_where_layers_may_differ(void **state
     expect("qwen3moe.expert_feed_forward_length", of_array((uint32_t[]){12, 12, 13}, 3), REFUSED,
            "layer 2");
     expect("qwen3moe.expert_used_count", of_array((uint32_t[]){3, 3, 3}, 3), SAME, NULL);
+    expect("qwen3moe.expert_used_count", of_array((uint32_t[]){3, 8, 1}, 3), OTHER, NULL);
+    expect("qwen3moe.expert_used_count", of_array((uint32_t[]){3, 9, 1}, 3), REFUSED,
+           "9 experts of a token are wanted from 8");
+    expect("qwen3moe.expert_used_count", of_array((uint32_t[]){3, 0, 1}, 3), REFUSED,
+           "layer 1 has experts: wanted 1 to 8 of a token, found 0");
+    expect("qwen3moe.expert_used_count", of_array((uint32_t[]){0, 0, 0}, 3), REFUSED,
+           "wanted 1 to 64, found 0");
+    expect("qwen3moe.expert_used_count", of_array((uint32_t[]){3, 3}, 2), REFUSED,
+           "each of 3 layers, found 2");
     expect("qwen3moe.attention.head_count_kv", of_array((uint32_t[]){2, 2}, 2), REFUSED,
            "each of 3 layers, found 2");
     expect("qwen3moe.attention.key_length", of_array((uint32_t[]){10, 10, 10}, 3), REFUSED,

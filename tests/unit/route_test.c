@@ -30,6 +30,7 @@ struct toy {
 static void set_up(struct toy *toy, struct weir_gating gating)
 {
     *toy = (struct toy){.shape = {.n_expert = EXPERTS, .n_expert_used = USED}};
+    toy->layer.network.n_expert_used = USED;
     toy->layer.network.gating = gating;
     toy->layer.network.gating.steepness = 1.0f;
     toy->layer.network.gating.n_group_best = 2;

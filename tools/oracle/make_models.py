@@ -77,6 +77,11 @@ MODELS = {
         config=dict(hidden_size=24, num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=2, head_dim=10,
                     intermediate_size=30, rms_norm_eps=2e-3, tie_word_embeddings=True,
                     rope_parameters=dict(rope_type="default", rope_theta=1000000.0))),
+    "qwen3moe-uneven": dict(
+        family="qwen3moe", vocab=QWEN, used=[4, 1, 2], why="layers whose tokens use 4, 1 and 2 of 8 experts",
+        config=dict(hidden_size=24, num_hidden_layers=3, num_attention_heads=2, num_key_value_heads=1, head_dim=12,
+                    intermediate_size=40, moe_intermediate_size=10, num_experts=8, num_experts_per_tok=4,
+                    rms_norm_eps=1e-3, rope_parameters=dict(rope_type="default", rope_theta=1000000.0))),
 }
 CLASSES = {"qwen3moe": Qwen3MoeForCausalLM, "olmoe": OlmoeForCausalLM, "qwen2moe": Qwen2MoeForCausalLM,
            "llama": LlamaForCausalLM, "qwen3": Qwen3ForCausalLM}
@@ -84,7 +89,7 @@ CLASSES = {"qwen3moe": Qwen3MoeForCausalLM, "olmoe": OlmoeForCausalLM, "qwen2moe
 
 def build(model, seed, **changed):
     """The judge's model with seeded weights whose spread keeps logits, routing and every branch apart."""
-    config = model["config"] | changed
+    config = model["config"] | {key: value for key, value in changed.items() if key != "used"}
     cls = CLASSES[model["family"]]
     vocab = Vocabulary(**model["vocab"])
     if model["family"] == "qwen3moe":
@@ -108,6 +113,8 @@ def build(model, seed, **changed):
             values = draw.normal(0, 1.2 / math.sqrt(shape[-1]), shape)
         weight.data = torch.from_numpy(values.astype(np.float32)).double()
     net.tie_weights()
+    for layer, used in enumerate(changed.get("used") or model.get("used", [])):
+        net.model.layers[layer].mlp.gate.top_k = used
     return net, vocab
 
 
@@ -139,8 +146,13 @@ def mistakes(model, seed, ids, logits):
         variants["epsilon 1e-5"] = dict(rms_norm_eps=1e-5)
     if rope["rope_type"] != "default":
         variants["no rope scaling"] = dict(rope_parameters=plain)
-    if "num_experts" in config:
+    if "used" in model:
+        most = max(model["used"])
+        variants["the most in each layer"] = dict(used=[most] * len(model["used"]))
+        variants["those of the layer before"] = dict(used=model["used"][-1:] + model["used"][:-1])
+    elif "num_experts" in config:
         variants["one expert fewer"] = dict(num_experts_per_tok=config["num_experts_per_tok"] - 1)
+    if "num_experts" in config:
         variants["renormalised the other way"] = dict(norm_topk_prob=model["family"] != "qwen3moe")
     nets = {what: build(model, seed, **changed)[0] for what, changed in variants.items()}
     for what, ending in (("no biases", ".bias"), ("no norm weights", "norm.weight"), ("no q norm", "q_norm.weight"),
@@ -194,7 +206,7 @@ def llama3_divisors(config):
     return divisors.astype(np.float32)
 
 
-def write_gguf(path, name, net, vocab, family):
+def write_gguf(path, name, net, vocab, family, used):
     config = net.config
     writer = golden_models.open_writer(path, name, family)
     writer.add_block_count(config.num_hidden_layers)
@@ -217,7 +229,10 @@ def write_gguf(path, name, net, vocab, family):
             writer.add_rope_scaling_factor(config.rope_parameters["factor"])
     if getattr(config, "num_experts", None):
         writer.add_expert_count(config.num_experts)
-        writer.add_expert_used_count(config.num_experts_per_tok)
+        if used is None:
+            writer.add_expert_used_count(config.num_experts_per_tok)
+        else:
+            writer.add_array(f"{family}.expert_used_count", used)
     if getattr(config, "moe_intermediate_size", None):
         writer.add_expert_feed_forward_length(config.moe_intermediate_size)
     if getattr(config, "shared_expert_intermediate_size", None):
@@ -235,7 +250,7 @@ def make(out, name, model, number):
         out, name, drawn,
         golden_models.provenance(name, model, drawn, CLASSES[model["family"]].__name__, described,
                                  mistakes(model, drawn.seed, drawn.ids, drawn.logits)),
-        lambda path: write_gguf(path, name, drawn.net, drawn.vocab, model["family"]))
+        lambda path: write_gguf(path, name, drawn.net, drawn.vocab, model["family"], model.get("used")))
 
 
 if __name__ == "__main__":
