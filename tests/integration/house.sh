@@ -48,6 +48,11 @@ check "make names the packages that pkg-config does not find" $?
 PKG_CONFIG_LIBDIR=$scratch make help >/dev/null
 check "make help needs no packages" $?
 
+# ---- pictures ---------------------------------------------------------------------------------
+
+tools/plots.py --check
+check "the pictures of docs/SPEED.md show its tables" $?
+
 # ---- make rebuilds what changed, and only that ------------------------------------------------
 
 build() { make ROOMS=base B="$scratch/build" "$@" lib >"$scratch/said" 2>&1; }
