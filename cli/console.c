@@ -20,11 +20,21 @@ const char *weir_cli_shown(const char *text)
     return out;
 }
 
+static char cut_text[WEIR_CLI_PATH_MAX]; /* empty: none */
+
+void weir_cli_message_cut(const char *text)
+{
+    snprintf(cut_text, sizeof(cut_text), "%s", text == NULL ? "" : text);
+}
+
 static void print_message(const char *format, va_list arguments)
 {
     char message[WEIR_CLI_PATH_MAX + 1024];
+    const size_t cut = strlen(cut_text);
     weir_cli_status_clear();
     vsnprintf(message, sizeof(message), format, arguments);
+    for (char *at; cut > 0 && (at = strstr(message, cut_text)) != NULL;)
+        memmove(at, at + cut, strlen(at + cut) + 1);
     fprintf(stderr, "weir: %s\n", weir_cli_shown(message));
 }
 

@@ -24,6 +24,9 @@ const char *weir_cli_shown(const char *text);
 
 /* "weir: " and the sentence, on stderr. */
 void weir_cli_say(const char *format, ...) WEIR_PRINTF(1, 2);
+/* Where messages have this text, they are told without it: a folder that means nothing to people.
+ * NULL: none. */
+void weir_cli_message_cut(const char *text);
 /* The same for a mistake in the command line, with where to read more. Returns WEIR_CLI_USAGE. */
 int weir_cli_misuse(const char *command, const char *format, ...) WEIR_PRINTF(2, 3);
 /* Say why it failed; a stop that was asked for is only called "stopped". Returns FAILURE. */

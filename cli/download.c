@@ -321,14 +321,6 @@ static bool take_bytes(void *user, const struct weir_cli_reply *reply, const voi
     return true;
 }
 
-/* A moment longer each time; false: a signal. */
-static bool wait_turn(unsigned tries)
-{
-    for (unsigned step = 0; step < 10 * tries && !weir_cli_stop_asked(); step++)
-        usleep(100000);
-    return !weir_cli_stop_asked();
-}
-
 static int say_stopped(const struct transfer *transfer)
 {
     char have[32], total[32];
@@ -404,7 +396,7 @@ static int get_all(struct transfer *transfer, struct weir_cli_net *net)
             weir_cli_say("%s: %s; trying again", transfer->file->name, reply.why);
         if (!is_strong(transfer->etag) && transfer->have > 0 && !start_again(transfer))
             return WEIR_CLI_FAILURE;
-        if (!wait_turn(tries))
+        if (!weir_cli_net_wait(tries))
             return say_stopped(transfer);
     }
 }

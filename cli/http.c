@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "curl_load.h"
 #include "net.h"
@@ -135,6 +136,13 @@ static bool find_origin(const char *url, char *out, size_t capacity)
                     (strcasecmp(scheme, "http") == 0 || strcasecmp(scheme, "https") == 0);
     lib->curl_url_cleanup(parsed);
     return ok && (size_t)snprintf(out, capacity, "%s://%s:%s", scheme, host, port) < capacity;
+}
+
+bool weir_cli_net_wait(unsigned tries)
+{
+    for (unsigned step = 0; step < 10 * tries && !weir_cli_stop_asked(); step++)
+        usleep(100000);
+    return !weir_cli_stop_asked();
 }
 
 bool weir_cli_net_same_origin(const char *one, const char *other)

@@ -142,7 +142,8 @@ static json_t *describe_info(const struct weir_cli_options *options,
     json_t *object = json_object();
     json_t *missing = json_array();
     json_t *warnings = json_array();
-    weir_cli_json_text(object, "model", options->argument, strlen(options->argument));
+    const char *model = options->remote != NULL ? options->remote : options->argument;
+    weir_cli_json_text(object, "model", model, strlen(model));
     add_text(object, "name", info->name);
     add_text(object, "family", info->family);
     json_object_set_new(object, "runs", json_boolean(info->status == WEIR_OK));

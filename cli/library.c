@@ -13,8 +13,7 @@ enum { DEPTH_MAX = 6 };
 
 /* ---- the folder ------------------------------------------------------------------------------ */
 
-/* False: nothing names a folder. */
-static bool find_folder(char folder[WEIR_CLI_PATH_MAX], const struct weir_cli_options *options)
+bool weir_cli_library_place(char folder[WEIR_CLI_PATH_MAX], const struct weir_cli_options *options)
 {
     const char *named = options->models != NULL ? options->models : getenv("WEIR_MODELS");
     const char *data = getenv("XDG_DATA_HOME");
@@ -33,7 +32,7 @@ static bool find_folder(char folder[WEIR_CLI_PATH_MAX], const struct weir_cli_op
 
 bool weir_cli_library_folder(char folder[WEIR_CLI_PATH_MAX], const struct weir_cli_options *options)
 {
-    const bool found = find_folder(folder, options);
+    const bool found = weir_cli_library_place(folder, options);
     if (!found)
         weir_cli_say(
             "nothing says where models are kept: wanted --models DIR, WEIR_MODELS or HOME");
@@ -186,7 +185,7 @@ static int compare_names(const void *one, const void *other)
 bool weir_cli_library_read(struct weir_cli_library *library, const struct weir_cli_options *options)
 {
     *library = (struct weir_cli_library){0};
-    if (!find_folder(library->folder, options))
+    if (!weir_cli_library_place(library->folder, options))
         return true; /* and so nothing is kept */
     if (!read_folder(library, library->folder, 0)) {
         weir_cli_library_free(library);
@@ -329,6 +328,8 @@ int weir_cli_model_resolve(struct weir_cli_options *options, const struct weir_c
         return WEIR_CLI_OK;
     if (!weir_cli_is_remote(word))
         return resolve_name(options);
+    if ((command->bit & (WEIR_CLI_PLAN | WEIR_CLI_INFO)) != 0)
+        return weir_cli_heads_fetch(options);
     weir_cli_say("%s wants a model that is here; bring it first: weir pull %s", command->name,
                  word);
     return WEIR_CLI_FAILURE;

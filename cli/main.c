@@ -39,12 +39,14 @@ static const struct weir_cli_command commands[] = {
      "  weir bench model.gguf --expert-share 0.25 --json\n"},
     {"plan", WEIR_CLI_PLAN, weir_cli_plan, "MODEL",
      "what memory would be used and how fast it would be, without loading",
+     "  MODEL may be elsewhere too, hf:ORG/REPO[/FILE] or a URL: a few MiB of it are read.\n"
      "  The forecast uses what weir calibrate has kept; without that, it measures for a second.\n"
      "  Its low end takes routing without habits, the disk's slow moments and no overlap, its "
      "high\n"
      "  end routing as in other models, the fast moments and full overlap; caches are warm.\n",
      "  weir plan model.gguf\n"
      "  weir plan model.gguf --mem 3G --ctx 4096\n"
+     "  weir plan hf:unsloth/Qwen3-30B-A3B-GGUF --mem 8G\n"
      "  weir plan model.gguf --mem 3G --routing story.trace\n"},
     {"calibrate", WEIR_CLI_CALIBRATE, weir_cli_calibrate, "PATH",
      "measure disk and memory for this model, and keep it",
@@ -54,8 +56,10 @@ static const struct weir_cli_command commands[] = {
      "  weir calibrate model.gguf\n"
      "  weir calibrate model.gguf --threads 4 --json\n"},
     {"info", WEIR_CLI_INFO, weir_cli_info, "MODEL", "what a model file holds",
-     "  With --verbose also every metadata key and every tensor.\n",
+     "  With --verbose also every metadata key and every tensor. Of a MODEL that is elsewhere,\n"
+     "  hf:ORG/REPO[/FILE] or a URL, a few MiB are read.\n",
      "  weir info model.gguf\n"
+     "  weir info hf:unsloth/Qwen3-30B-A3B-GGUF\n"
      "  weir info model.gguf --verbose | grep rope\n"},
     {"pull", WEIR_CLI_PULL, weir_cli_pull, "SOURCE", "download a model",
      "  SOURCE is hf:ORG/REPO, hf:ORG/REPO/FILE, hf:ORG/REPO:PART-OF-A-NAME, or a URL. A split\n"
@@ -261,6 +265,7 @@ static int run_words(bool wants_help, int count, char **words)
     int code = weir_cli_model_resolve(&options, command);
     if (code == WEIR_CLI_OK)
         code = command->run(&options);
+    weir_cli_heads_remove();
     return flush_output(weir_cli_exit_code(code));
 }
 

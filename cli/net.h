@@ -1,13 +1,14 @@
 /* net.h - models on other machines: requests, the hub's names, downloads, and the folder for them.
  *
- * Job       Find what hf:ORG/REPO or a URL means, bring its files here whole, and know them by name
- *           afterwards.
+ * Job       Find what hf:ORG/REPO or a URL means, bring its files here whole, or their heads for a
+ *           plan, and know them by name afterwards.
  * Not here  What a model file says (weir.h).
  * Owns      A net owns its connections, a remote its list of files, a library its list of models.
  * Threads   One.
  * Errors    Said where they are found, unless a reply has them.
  * Limits    WEIR_CLI_URL_MAX bytes of a URL, WEIR_CLI_REMOTE_MAX files of a repository,
- *           WEIR_CLI_LIBRARY_MAX models, 16 MiB of a list; a download holds 512 KiB.
+ *           WEIR_CLI_LIBRARY_MAX models, 16 MiB of a list, 256 MiB of heads, which are on the disk;
+ *           a download holds 512 KiB.
  * Source    RFC 9110 (ranges, validators); Hugging Face Hub API, GET /api/models/ORG/REPO.
  */
 #ifndef WEIR_CLI_NET_H
@@ -81,6 +82,8 @@ int weir_cli_net_fail(const struct weir_cli_net *net, const char *name,
 bool weir_cli_net_same_origin(const char *one, const char *other);
 /* False: text does not fit, and out is empty. */
 bool weir_cli_copy(char *out, size_t capacity, const char *text);
+/* A moment, longer with each try; false: a signal. */
+bool weir_cli_net_wait(unsigned tries);
 /* Adds path to url, with what a URL may not hold written as %XX, but for slashes. False: too long.
  */
 bool weir_cli_url_add(char *url, size_t capacity, const char *path);
@@ -140,6 +143,18 @@ bool weir_cli_room_check(const char *path, uint64_t bytes);
 /* Every folder of a path up to its last slash. */
 bool weir_cli_folders_of(const char *path);
 
+/* ---- what a plan needs of a model that is elsewhere (heads.c) ------------------------------- */
+
+/* options->argument becomes a file or folder that has the head of the model it means, and as many
+ * bytes behind it as the model has, all zero; options->remote keeps the word. Returns an enum
+ * weir_cli_exit. */
+int weir_cli_heads_fetch(struct weir_cli_options *options);
+/* Nothing of it is left; when there is nothing, nothing happens. */
+void weir_cli_heads_remove(void);
+/* A file beside the heads whose bytes the disk has to read; it goes with them. False: there is no
+ * room for it. */
+bool weir_cli_heads_scratch(char path[WEIR_CLI_PATH_MAX], uint64_t bytes);
+
 /* ---- models that are here (library.c) ---------------------------------------------------- */
 
 struct weir_cli_held {
@@ -157,7 +172,9 @@ struct weir_cli_library {
 };
 
 /* The folder that --models, WEIR_MODELS or the XDG base directory specification names. False: none
- * does, and it has been said. */
+ * does. */
+bool weir_cli_library_place(char folder[WEIR_CLI_PATH_MAX], const struct weir_cli_options *options);
+/* The same, and when none does it is said. */
 bool weir_cli_library_folder(char folder[WEIR_CLI_PATH_MAX],
                              const struct weir_cli_options *options);
 bool weir_cli_library_read(struct weir_cli_library *library,

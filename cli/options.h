@@ -84,7 +84,8 @@ struct weir_cli_options {
     bool typed[WEIR_CLI_OPTION_COUNT]; /* in words: not in the environment or a file */
     bool help_all;                     /* --help all */
     const char *argument;              /* MODEL, FILE or PATH; NULL when absent */
-    const char *command;               /* the name of the command that reads them */
+    const char *remote;  /* where the model is whose head argument is; NULL: it is here */
+    const char *command; /* the name of the command that reads them */
 };
 
 /* A row of the table. */

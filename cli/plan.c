@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "net.h"
 #include "plan.h"
 #include "trace.h"
 
@@ -45,10 +46,36 @@ static bool replay_routing(double *hit_rate, const struct weir_cli_options *opti
     return ok;
 }
 
+/* Of a model that is elsewhere the disk has nothing to read: a file where the model would be tells
+ * how fast it is. */
+static bool measure_disk(struct weir_calibration *found, const struct weir_calibrate_config *quick,
+                         uint32_t slice_bytes, struct weir_err *err)
+{
+    enum { SCRATCH_BYTES = 64 << 20, SLICES_MIN = 32 };
+    char path[WEIR_CLI_PATH_MAX];
+    char name[] = "disk";
+    struct weir_calibration disk = {0};
+    struct weir_calibrate_config config = *quick;
+    config.path = path;
+    config.slice_bytes = slice_bytes;
+    if (!weir_cli_heads_scratch(path,
+                                weir_max(SCRATCH_BYTES, (uint64_t)SLICES_MIN * slice_bytes))) {
+        snprintf(err->text, sizeof(err->text), "no file to measure the disk with can be written");
+        return false;
+    }
+    if (weir_calibrate(&disk, &config, weir_cli_calibrate_tell, name, err) != WEIR_OK)
+        return false;
+    found->read = disk.read;
+    found->burst = disk.burst;
+    found->both_read_bytes_per_s = disk.both_read_bytes_per_s;
+    found->both_dram_bytes_per_s = disk.both_dram_bytes_per_s;
+    return true;
+}
+
 /* Speeds of this plan's weights, threads and instructions: as weir calibrate kept them, or else a
  * second of measuring, which is too short to be kept. */
-static void find_speeds(struct forecast *forecast, const struct weir_config *config,
-                        const struct weir_plan *plan)
+static void find_speeds(struct forecast *forecast, const struct weir_cli_options *options,
+                        const struct weir_config *config, const struct weir_plan *plan)
 {
     struct weir_err err = {0};
     struct weir_cli_calibration *kept = &forecast->calibration;
@@ -59,7 +86,9 @@ static void find_speeds(struct forecast *forecast, const struct weir_config *con
         return;
     *kept = (struct weir_cli_calibration){0};
     forecast->is_calibrated =
-        weir_calibrate(&kept->found, &quick, weir_cli_calibrate_tell, name, &err) == WEIR_OK;
+        weir_calibrate(&kept->found, &quick, weir_cli_calibrate_tell, name, &err) == WEIR_OK &&
+        (options->remote == NULL ||
+         measure_disk(&kept->found, &quick, plan->cost.slice_bytes, &err));
     weir_cli_status_clear();
     if (!forecast->is_calibrated)
         weir_cli_say("no speeds are forecast: %s", err.text);
@@ -75,7 +104,7 @@ static bool make_forecast(struct forecast *forecast, const struct weir_cli_optio
     }
     if (options->routing != NULL && !replay_routing(&forecast->hit_rate, options, plan))
         return false;
-    find_speeds(forecast, config, plan);
+    find_speeds(forecast, options, config, plan);
     weir_plan_expect(&forecast->expected, plan,
                      forecast->is_calibrated ? &forecast->calibration.found : NULL, 0,
                      forecast->hit_rate);
@@ -141,7 +170,8 @@ static json_t *describe_plan(const struct weir_cli_options *options, const struc
         weir_cli_json_count(entry, "bytes", plan->lines[line].bytes);
         json_array_append_new(lines, entry);
     }
-    weir_cli_json_text(object, "model", options->argument, strlen(options->argument));
+    const char *model = options->remote != NULL ? options->remote : options->argument;
+    weir_cli_json_text(object, "model", model, strlen(model));
     json_object_set_new(object, "fits", json_boolean(fits));
     weir_cli_json_count(object, "min_bytes", plan->min_bytes);
     weir_cli_json_count(object, "useful_bytes", plan->useful_bytes);

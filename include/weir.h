@@ -227,6 +227,12 @@ struct weir_model_info {
  * nobody says are 0. Errors: IO, NOMEM; FORMAT and UNSUPPORTED of a file that cannot be read. */
 WEIR_API enum weir_status weir_model_info_get(struct weir_model_info *info, const char *path,
                                               struct weir_err *err);
+/* For a model that is still elsewhere: whether the first there_bytes of one of its files hold all
+ * that weir_model_info_get() and weir_plan_make() read of it. The file is as long as it will be;
+ * what is behind them does not matter. *wanted_bytes: 0 when they do, or how many it takes at
+ * least. Errors: IO, NOMEM; FORMAT and UNSUPPORTED of what is there. */
+WEIR_API enum weir_status weir_model_head_check(const char *path, uint64_t there_bytes,
+                                                uint64_t *wanted_bytes, struct weir_err *err);
 /* Tell visit every metadata key and then every tensor, one line of text each. */
 typedef void weir_model_visit_fn(void *user, bool is_tensor, const char *name, const char *value);
 WEIR_API enum weir_status weir_model_visit(const char *path, weir_model_visit_fn *visit, void *user,

@@ -295,3 +295,11 @@ enum weir_status weir_model_visit(const char *path, weir_model_visit_fn *visit, 
     weir_manifest_close(&manifest);
     return WEIR_OK;
 }
+
+enum weir_status weir_model_head_check(const char *path, uint64_t there_bytes,
+                                       uint64_t *wanted_bytes, struct weir_err *err)
+{
+    WEIR_NEED(path, err);
+    WEIR_NEED(wanted_bytes, err);
+    return weir_manifest_head_check(path, weir_max(there_bytes, 1), wanted_bytes, err);
+}

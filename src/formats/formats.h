@@ -77,7 +77,12 @@ enum weir_status weir_manifest_open(weir_manifest **out, const char *path, struc
  * _path() may be asked of it. */
 enum weir_status weir_manifest_open_vocab(weir_manifest **out, const char *path,
                                           struct weir_err *err);
-/* The same over bytes in memory, which are a whole model: file_bytes is the size the file claims to
+/* Whether the first there_bytes of one file of a model are its whole head; what is behind them does
+ * not matter. *wanted_bytes is 0, or how many it takes at least. A safetensors file is known by its
+ * name. Errors as of weir_manifest_open(): of what is there. */
+enum weir_status weir_manifest_head_check(const char *path, uint64_t there_bytes,
+                                          uint64_t *wanted_bytes, struct weir_err *err);
+/* A manifest of bytes in memory, which are a whole model: file_bytes is the size the file claims to
  * have (>= length). For the fuzz target and tests. */
 enum weir_status weir_manifest_parse(weir_manifest **out, const void *bytes, size_t length,
                                      uint64_t file_bytes, struct weir_err *err);

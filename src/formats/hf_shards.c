@@ -80,9 +80,8 @@ static enum weir_status list_shards(struct shards *shards, struct weir_json weig
     return WEIR_OK;
 }
 
-/* The header of an open file: *json is *length bytes long. */
-static enum weir_status read_header(struct gguf_source *source, uint64_t *length,
-                                    struct weir_err *err)
+enum weir_status weir_safetensors_need(struct gguf_source *source, uint64_t *length,
+                                       struct weir_err *err)
 {
     WEIR_TRY(weir_gguf_source_need(source, sizeof(*length), "the header's length", err));
     memcpy(length, source->bytes, sizeof(*length));
@@ -105,7 +104,7 @@ static enum weir_status read_shard(struct shards *shards, struct weir_raw_list *
     manifest->file_count = file + 1;
     enum weir_status status = weir_hf_file_open(&source, shards->folder, path, shards->err);
     if (status == WEIR_OK)
-        status = read_header(&source, &length, shards->err);
+        status = weir_safetensors_need(&source, &length, shards->err);
     if (status == WEIR_OK) {
         manifest->files[file].bytes = source.file_bytes;
         status = weir_safetensors_read(list, path, (const char *)source.bytes + sizeof(uint64_t),

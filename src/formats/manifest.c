@@ -115,6 +115,33 @@ enum weir_status weir_manifest_open_vocab(weir_manifest **out, const char *path,
                      : weir_manifest_open(out, path, err);
 }
 
+static bool is_safetensors(const char *path)
+{
+    static const char end[] = ".safetensors";
+    const size_t length = strlen(path);
+    return length >= sizeof(end) - 1 && strcmp(path + length - (sizeof(end) - 1), end) == 0;
+}
+
+enum weir_status weir_manifest_head_check(const char *path, uint64_t there_bytes,
+                                          uint64_t *wanted_bytes, struct weir_err *err)
+{
+    struct gguf_source source = {.fd = -1, .name = path, .there_bytes = there_bytes};
+    struct weir_err why = {0};
+    weir_manifest *manifest = NULL;
+    uint64_t length = 0;
+    enum weir_status status = weir_gguf_source_open(&source, &why);
+    if (status == WEIR_OK)
+        status = is_safetensors(path) ? weir_safetensors_need(&source, &length, &why)
+                                      : parse_source(&manifest, &source, &why);
+    const uint64_t wanted = source.wanted_bytes;
+    weir_gguf_source_close(&source);
+    weir_manifest_close(&manifest);
+    if (status != WEIR_OK && wanted == 0)
+        return WEIR_FAIL(err, status, "%s", why.text);
+    *wanted_bytes = wanted;
+    return WEIR_OK;
+}
+
 static enum weir_status refuse_part(const weir_manifest *manifest, struct weir_err *err)
 {
     uint64_t count = 0;

@@ -85,7 +85,9 @@ struct gguf_source {
     uint8_t *bytes;
     uint64_t length, capacity;
     uint64_t file_bytes;
-    const char *name; /* for messages */
+    const char *name;      /* for messages */
+    uint64_t there_bytes;  /* so many of the file are there yet; 0: all */
+    uint64_t wanted_bytes; /* of what is not there yet; 0: nothing was */
 };
 
 /* Open the file called source->name; its size is then known. Errors: IO, FORMAT (it is empty). */

@@ -44,6 +44,10 @@ struct weir_raw_list {
 enum weir_status weir_safetensors_read(struct weir_raw_list *list, const char *name,
                                        const char *json, size_t json_length, uint64_t file_bytes,
                                        struct weir_err *err);
+/* Make the header available: *length bytes of JSON behind the first 8 of the file. Errors: IO,
+ * FORMAT, NOMEM. */
+enum weir_status weir_safetensors_need(struct gguf_source *source, uint64_t *length,
+                                       struct weir_err *err);
 void weir_raw_list_free(struct weir_raw_list *list);
 
 #endif

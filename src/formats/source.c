@@ -71,6 +71,11 @@ enum weir_status weir_gguf_source_need(struct gguf_source *source, uint64_t end,
         return WEIR_FAIL(err, WEIR_ERR_FORMAT,
                          "%s is cut off in %s: wanted %llu bytes, the file has %llu", source->name,
                          what, (unsigned long long)end, (unsigned long long)source->file_bytes);
+    if (source->there_bytes > 0 && end > source->there_bytes) {
+        source->wanted_bytes = end;
+        return WEIR_FAIL(err, WEIR_ERR_FORMAT, "%s: %s is not there yet: wanted byte %llu",
+                         source->name, what, (unsigned long long)end);
+    }
     if (end > WEIR_METADATA_BYTES_MAX)
         return WEIR_FAIL(err, WEIR_ERR_FORMAT,
                          "%s: its head is longer than %d bytes (%s): found %llu", source->name,
@@ -81,8 +86,9 @@ enum weir_status weir_gguf_source_need(struct gguf_source *source, uint64_t end,
                          (unsigned long long)source->length);
     /* Half as much again each time: a long vocabulary takes a dozen steps, not one for each MiB. */
     const uint64_t wanted = weir_max(end, source->length + source->length / 2);
-    const uint64_t length = weir_min(
-        weir_align_up(weir_min(wanted, WEIR_METADATA_BYTES_MAX), STEP_BYTES), source->file_bytes);
+    const uint64_t there = source->there_bytes > 0 ? source->there_bytes : source->file_bytes;
+    const uint64_t length =
+        weir_min(weir_align_up(weir_min(wanted, WEIR_METADATA_BYTES_MAX), STEP_BYTES), there);
     if (length > source->capacity) {
         uint8_t *bytes = weir_heap_grow(source->bytes, length);
         if (bytes == NULL)

@@ -20,6 +20,8 @@ class Hub:
         self.lie_length = {}  # name: what Content-Length says
         self.sends = {}       # name: other bytes than the list's checksum is of
         self.no_length = set()
+        self.lie_first = {}   # name: where a range is said to begin
+        self.sent_bytes = 0   # of files
         self.no_ranges = False
         self.no_etag = False
         self.etags = {}
@@ -88,7 +90,7 @@ class Hub:
                 return self.send(name, hub.sends.get(name, data))
 
             def send(self, name, data):
-                etag = hub.etags.get(name, '"' + hashlib.md5(data).hexdigest() + '"')
+                etag = hub.etags[name] if name in hub.etags else '"' + hashlib.md5(data).hexdigest() + '"'
                 first, end = 0, len(data)
                 wanted = self.headers.get("Range")
                 if wanted and not hub.no_ranges and self.headers.get("If-Range", etag) == etag:
@@ -97,7 +99,7 @@ class Hub:
                     if first >= len(data):
                         return self.answer(416, {"Content-Range": f"bytes */{len(data)}"})
                     self.send_response(206)
-                    self.send_header("Content-Range", f"bytes {first}-{end - 1}/{len(data)}")
+                    self.send_header("Content-Range", f"bytes {hub.lie_first.get(name, first)}-{end - 1}/{len(data)}")
                 else:
                     self.send_response(200)
                 if not hub.no_etag:
@@ -114,6 +116,7 @@ class Hub:
                 try:
                     for at in range(first, end, 65536):
                         self.wfile.write(data[at:min(at + 65536, end)])
+                        hub.sent_bytes += min(at + 65536, end) - at
                         time.sleep(hub.delay_s)
                 except OSError:
                     self.close_connection = True
