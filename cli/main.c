@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/heap.h"
+#include "guide.h"
 #include "net.h"
 
 static const struct weir_cli_command commands[] = {
@@ -286,6 +287,14 @@ int main(int argc, char **argv)
         print_overview(stdout);
         return flush_output(WEIR_CLI_OK);
     }
+    const struct weir_cli_commands all = {commands, WEIR_COUNT(commands)};
+    if (strcmp(name, "--complete") == 0) {
+        weir_cli_complete(&all, argc - 2, argv + 2);
+        return flush_output(WEIR_CLI_OK);
+    }
+    if (strcmp(name, "--man") == 0)
+        return argc == 3 ? weir_cli_manual_write(&all, argv[2])
+                         : weir_cli_misuse(NULL, "--man: wanted one FOLDER for the manual pages");
     if (name[0] == '-')
         return weir_cli_misuse(NULL, "unknown option %s: a command comes first", name);
     return run_words(wants_help, argc - 1 - wants_help, argv + 1 + wants_help);

@@ -157,6 +157,12 @@ const char *weir_cli_command_habit(const char *word);
 
 /* The command's help, on standard output: the common options, or all. */
 void weir_cli_options_help(const struct weir_cli_command *command, bool all);
+enum { WEIR_CLI_NAMES_MAX = 256, WEIR_CLI_DESCRIPTION_MAX = 512 };
+/* Short names before long ones; of the long ones only the first, unless all are wanted. */
+void weir_cli_option_names(const struct weir_cli_option_row *row, bool all, char *out,
+                           size_t capacity);
+/* What the option does, and what it is when it is not given. */
+void weir_cli_option_describe(const struct weir_cli_option_row *row, char *out, size_t capacity);
 /* Words within the width of the screen, which is at column already; lines after the first begin at
  * indent. Ends the line. */
 void weir_cli_print_wrapped(FILE *file, size_t column, size_t indent, const char *text);

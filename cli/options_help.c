@@ -8,8 +8,8 @@ enum {
     TEXT_COLUMN = 26,
     NARROW = 60,
     NARROW_COLUMN = 6,
-    NAMES_MAX = 256,
-    TEXT_MAX = 512
+    NAMES_MAX = WEIR_CLI_NAMES_MAX,
+    TEXT_MAX = WEIR_CLI_DESCRIPTION_MAX
 };
 
 static size_t find_width(FILE *file)
@@ -51,8 +51,8 @@ void weir_cli_print_entry(FILE *file, size_t indent, const char *name, const cha
     weir_cli_print_wrapped(file, to, to, text);
 }
 
-/* Short names before long ones; of the long ones only the first, unless all are wanted. */
-static void list_names(const struct weir_cli_option_row *row, bool all, char *out, size_t capacity)
+void weir_cli_option_names(const struct weir_cli_option_row *row, bool all, char *out,
+                           size_t capacity)
 {
     char names[NAMES_MAX];
     size_t length = 0;
@@ -72,12 +72,9 @@ static void list_names(const struct weir_cli_option_row *row, bool all, char *ou
             }
             at += here + (at[here] == ' ');
         }
-    if (row->value != NULL && length < capacity)
-        snprintf(out + length, capacity - length, " %s", row->value);
 }
 
-/* What the option does, and what it is when it is not given. */
-static void describe(const struct weir_cli_option_row *row, char *out, size_t capacity)
+void weir_cli_option_describe(const struct weir_cli_option_row *row, char *out, size_t capacity)
 {
     const void *field = (const char *)&weir_cli_option_defaults + row->offset;
     const size_t length = (size_t)snprintf(out, capacity, "%s", row->help);
@@ -125,8 +122,11 @@ static size_t print_rows(const struct weir_cli_command *command, bool is_common,
         count++;
         if (!is_common && !all)
             continue;
-        list_names(row, all, names, sizeof(names));
-        describe(row, text, sizeof(text));
+        weir_cli_option_names(row, all, names, sizeof(names));
+        const size_t length = strlen(names);
+        if (row->value != NULL)
+            snprintf(names + length, sizeof(names) - length, " %s", row->value);
+        weir_cli_option_describe(row, text, sizeof(text));
         weir_cli_print_entry(stdout, 2, names, text);
         if (id == WEIR_CLI_OPTION_policy || id == WEIR_CLI_OPTION_policies)
             print_policies();

@@ -1,14 +1,31 @@
-# package.mk - what leaves the tree: make install, dist. The Makefile includes it.
+# package.mk - what leaves the tree: make man, install, dist. The Makefile includes it.
+
+# The pages are the program's own: RUN is what runs it where it is of another processor, such as qemu-aarch64.
+RUN ?=
+man: $B/man/weir.1 ## manual pages, of the table of options: build/CONFIG/man
+$B/man/weir.1: $B/weir
+	@echo "  MAN  $(@D)"; mkdir -p $(@D); rm -f $(@D)/*.1
+	$(Q)$(RUN) $B/weir --man $(@D)
 
 # A program finds the shared library where no loader looks by itself.
 rpath := $(if $(filter-out /usr /usr/local,$(PREFIX)),-Wl$(comma)-rpath$(comma)$${libdir} )
-to := $(DESTDIR)$(PREFIX)
-install: $B/weir lib ## weir, the libraries, headers and weir.pc under PREFIX (DESTDIR is honoured)
+to    := $(DESTDIR)$(PREFIX)
+share := $(to)/share
+# zsh of a distribution leaves site-functions to what is installed beside it.
+zsh_folder := $(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
+documents  := README.md CHANGELOG.md SECURITY.md CONTRIBUTING.md LICENSE
+install: $B/weir lib man ## program, libraries, headers, weir.pc, manual, completion and documents under PREFIX (DESTDIR is honoured)
 	install -D -t $(to)/bin $B/weir
 	install -D -m 644 -t $(to)/lib $B/libweir.a $B/$(shared)
 	ln -sf $(shared) $(to)/lib/$(soname)
 	ln -sf $(soname) $(to)/lib/libweir.so
 	install -D -m 644 -t $(to)/include include/weir.h include/weir_status.h
+	install -D -m 644 -t $(share)/man/man1 $B/man/*.1
+	install -D -m 644 tools/completion/weir.bash $(share)/bash-completion/completions/weir
+	install -D -m 644 -t $(share)/zsh/$(zsh_folder) tools/completion/_weir
+	install -D -m 644 -t $(share)/fish/vendor_completions.d tools/completion/weir.fish
+	install -D -m 644 -t $(share)/doc/weir $(documents)
+	cd docs && find . -type f -exec install -D -m 644 '{}' '$(abspath $(share))/doc/weir/docs/{}' ';'
 	install -D -m 644 /dev/null $(to)/lib/pkgconfig/weir.pc
 	@printf '%s\n' 'prefix=$(PREFIX)' 'includedir=$${prefix}/include' 'libdir=$${prefix}/lib' '' \
 	  'Name: weir' 'Description: runs Mixture-of-Experts models that are larger than memory' 'Version: $(version)' \

@@ -45,7 +45,9 @@ def check_files(prefix):
     soname = "libweir.so." + version.rsplit(".", 1)[0]
     wanted = ["bin/weir", "include/weir.h", "include/weir_status.h", "lib/libweir.a", "lib/libweir.so", f"lib/{soname}",
               f"lib/libweir.so.{version}", "lib/pkgconfig/weir.pc"]
-    check(found == sorted(wanted), f"installed {found}, wanted {sorted(wanted)}")
+    share = [name for name in found if name.startswith("share/")]
+    check(sorted(set(found) - set(share)) == sorted(wanted), f"installed {found}, wanted {sorted(wanted)}")
+    check_share(prefix, share)
     lib = os.path.join(prefix, "lib")
     check(os.readlink(os.path.join(lib, "libweir.so")) == soname, f"libweir.so is no link to {soname}")
     check(os.readlink(os.path.join(lib, soname)) == f"libweir.so.{version}", f"{soname} is no link to the library")
@@ -53,6 +55,20 @@ def check_files(prefix):
     needed = run("readelf", "-d", os.path.join(prefix, "bin", "weir"))
     check("libweir.so" not in needed, f"the program is not linked with the static library: {needed}")
     check(run(os.path.join(prefix, "bin", "weir"), "--version") == f"weir {version}\n", "the installed program's version")
+
+
+def check_share(prefix, found):
+    """Manual pages, completion, licence and all documents, which any user may read."""
+    commands = re.findall(r"^  weir ((?:trace )?\w+)", run(os.path.join(prefix, "bin", "weir"), "help").split("\nExamples")[0], re.M)
+    pages = ["weir", *("weir-" + name.replace(" ", "-") for name in commands)]
+    zsh = "vendor-completions" if prefix.endswith("/usr") else "site-functions"
+    docs = [os.path.relpath(os.path.join(at, name), ROOT) for at, _, names in os.walk(os.path.join(ROOT, "docs")) for name in names]
+    documents = ["README.md", "CHANGELOG.md", "SECURITY.md", "CONTRIBUTING.md", "LICENSE", *docs]
+    wanted = [f"share/man/man1/{page}.1" for page in pages] + [f"share/doc/weir/{name}" for name in documents]
+    wanted += ["share/bash-completion/completions/weir", f"share/zsh/{zsh}/_weir", "share/fish/vendor_completions.d/weir.fish"]
+    check(found == sorted(wanted), f"missing: {sorted(set(wanted) - set(found))}; not wanted: {sorted(set(found) - set(wanted))}")
+    closed = [name for name in found if os.stat(os.path.join(prefix, name)).st_mode & 0o777 != 0o644]
+    check(not closed, f"not to be read, or to be run: {closed}")
 
 
 def check_exports(prefix):
@@ -107,6 +123,7 @@ def main():
         install(folder, "/opt/weir", f"DESTDIR={stage}")
         check_files(os.path.join(stage, "opt", "weir"))
         install(folder, "/usr", f"DESTDIR={stage}")
+        check_files(os.path.join(stage, "usr"))
         with open(os.path.join(stage, "usr", "lib", "pkgconfig", "weir.pc"), encoding="utf-8") as file:
             check("rpath" not in file.read(), "a path for the loader that it has anyway")
     finally:
