@@ -187,9 +187,12 @@ static void show_answer(struct turn *turn, const char *bytes, size_t length)
         weir_cli_say("cannot write the text to standard output: %s", weir_cli_stream_why(errno));
 }
 
-static void show_part(void *user, bool is_reasoning, const char *bytes, size_t length)
+static void show_part(void *user, const struct weir_reply_event *event)
 {
     struct turn *turn = user;
+    const bool is_reasoning = event->kind == WEIR_REPLY_REASONING;
+    const char *bytes = event->bytes;
+    const size_t length = event->length;
     weir_stops *stops = turn->sampling.stops;
     if (!is_reasoning && turn->is_reasoning)
         weir_cli_aside_write("\n\n", 2);
@@ -249,7 +252,8 @@ static bool prepare(struct turn *turn, const uint32_t *ids, size_t count)
         return false;
     for (size_t index = 0; index < count; index++)
         weir_sampler_accept(turn->sampler, ids[index]);
-    if (weir_reply_create(&turn->reply, talk->tokenizer, ids, count, &err) == WEIR_OK)
+    const struct weir_reply_config reply = {.ids = ids, .id_count = count};
+    if (weir_reply_create(&turn->reply, talk->tokenizer, &reply, &err) == WEIR_OK)
         return true;
     weir_cli_fail(&err);
     return false;

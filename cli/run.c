@@ -196,8 +196,8 @@ static int prepare(struct run *run)
     if (run->tokenizer != NULL &&
         weir_decoder_create(&run->decoder, run->tokenizer, true, &err) != WEIR_OK)
         return weir_cli_fail(&err);
-    if (options->chat && weir_reply_create(&run->reply, run->tokenizer, run->prompt_ids,
-                                           run->prompt_count, &err) != WEIR_OK)
+    const struct weir_reply_config reply = {.ids = run->prompt_ids, .id_count = run->prompt_count};
+    if (options->chat && weir_reply_create(&run->reply, run->tokenizer, &reply, &err) != WEIR_OK)
         return weir_cli_fail(&err);
     const uint64_t id_max = weir_min(token_limit(run), 1 + (uint64_t)n_ctx);
     run->ids = weir_heap_array(id_max, sizeof(*run->ids));
@@ -236,9 +236,12 @@ static void emit_certain(struct run *run, const char *bytes, size_t length)
 }
 
 /* Of an answer to --chat: reasoning is no part of the text, and goes to standard error. */
-static void emit_part(void *user, bool is_reasoning, const char *bytes, size_t length)
+static void emit_part(void *user, const struct weir_reply_event *event)
 {
     struct run *run = user;
+    const bool is_reasoning = event->kind == WEIR_REPLY_REASONING;
+    const char *bytes = event->bytes;
+    const size_t length = event->length;
     const struct weir_cli_options *options = run->options;
     if (!is_reasoning && run->is_reasoning)
         weir_cli_aside_write("\n\n", 2);

@@ -383,20 +383,71 @@ WEIR_API enum weir_status weir_chat_encode(const weir_chat *chat, weir_tokenizer
                                            const struct weir_chat_request *request, uint32_t **ids,
                                            size_t *count, struct weir_err *err);
 
-/* What a model answers, as it comes: its reasoning, which the families mark each in their way,
- * apart from the answer. Marks, and white space around them, are left out; so are control
- * tokens. */
+/* The name of the way in which a chat's model writes calls of tools, by its template; NULL: none is
+ * known. */
+WEIR_API const char *weir_chat_calls(const weir_chat *chat);
+/* The known ways; NULL past the last. */
+WEIR_API const char *weir_call_format_name(uint32_t index);
+
+enum {
+    WEIR_CALL_MAX = 128,           /* calls of one reply */
+    WEIR_CALL_BYTES_MAX = 1 << 20, /* of one call, as the model writes it */
+};
+
+/* What a model answers, as it comes: reasoning, the answer, calls of tools, which the families mark
+ * each in their way. Marks, and white space around them, are left out; so are control tokens. How
+ * the text is cut makes no difference. What looks like a call and is none is text of the answer. */
 typedef struct weir_reply weir_reply;
-typedef void weir_reply_fn(void *user, bool is_reasoning, const char *bytes, size_t length);
-/* Borrows the tokenizer. ids: the prompt, whose end may be a mark. */
+
+enum weir_reply_kind {
+    WEIR_REPLY_ANSWER,      /* bytes: text of the answer */
+    WEIR_REPLY_REASONING,   /* bytes: text of the reasoning */
+    WEIR_REPLY_CALL,        /* a call begins; bytes: the name of one of the tools */
+    WEIR_REPLY_ARGUMENTS,   /* bytes: the next piece of its arguments; all of them are an object */
+    WEIR_REPLY_CALL_END,    /* it is whole */
+    WEIR_REPLY_CALL_BROKEN, /* it is none: forget it. bytes: why; its text comes as ANSWER */
+    WEIR_REPLY_NOTE,        /* bytes: a sentence for a log: what stays text, and why */
+};
+
+struct weir_reply_event {
+    enum weir_reply_kind kind;
+    uint32_t call; /* of CALL to CALL_BROKEN: 0, 1, ...; that of a broken one is not used again */
+    const char *bytes; /* [length] whole characters of UTF-8; borrowed during the call */
+    size_t length;
+    const char *id; /* of CALL, ended by NUL: the model's own where later turns need it */
+};
+
+typedef void weir_reply_fn(void *user, const struct weir_reply_event *event);
+
+struct weir_reply_config {
+    const weir_chat *chat; /* how its model writes calls; NULL: calls stay text. Used by create */
+    const char *format;    /* instead, a way by name; NULL */
+    const char *tools;     /* [tools_length] as in a request; NULL: calls stay text. Copied */
+    size_t tools_length;
+    const uint32_t *ids; /* [id_count] the prompt, whose end may be a mark. Used by create */
+    size_t id_count;
+    uint64_t id_seed;        /* ids of calls are made of it: a random number for each reply */
+    uint32_t call_max;       /* later calls stay text; 0: WEIR_CALL_MAX */
+    uint32_t call_bytes_max; /* a longer call is none; 0: WEIR_CALL_BYTES_MAX. Memory: eight times
+                                that at most, and the tools */
+    bool whole_calls;        /* CALL, ARGUMENTS and CALL_END come together once a call is whole, and
+                         CALL_BROKEN never */
+};
+
+/* Borrows the tokenizer; NULL: only texts are pushed. Errors: ARG (tools are no such JSON, no such
+ * format: names all), UNSUPPORTED (there are tools, and no way to call them is known), NOMEM. */
 WEIR_API enum weir_status weir_reply_create(weir_reply **out, weir_tokenizer *tokenizer,
-                                            const uint32_t *ids, size_t count,
+                                            const struct weir_reply_config *config,
                                             struct weir_err *err);
 WEIR_API void weir_reply_destroy(weir_reply **reply);
-/* The next token: tells what is certain now, in whole characters. */
+/* The next token, or the next bytes: tells what is certain now. tell may be NULL. */
 WEIR_API void weir_reply_push(weir_reply *reply, uint32_t id, weir_reply_fn *tell, void *user);
-/* There are no more: tells what was held back. */
+WEIR_API void weir_reply_push_text(weir_reply *reply, const char *bytes, size_t length,
+                                   weir_reply_fn *tell, void *user);
+/* There are no more: tells what was held back. A call that was cut is none. */
 WEIR_API void weir_reply_end(weir_reply *reply, weir_reply_fn *tell, void *user);
+/* Whole ones so far. */
+WEIR_API uint32_t weir_reply_call_count(const weir_reply *reply);
 
 /* ---- session ------------------------------------------------------------------------------- */
 

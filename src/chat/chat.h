@@ -34,8 +34,8 @@ struct weir_chat {
 enum weir_status weir_chat_encode_by(const weir_chat *chat, weir_text *text,
                                      const struct weir_chat_request *request, uint32_t **ids,
                                      size_t *count, struct weir_err *err);
-enum weir_status weir_reply_create_by(weir_reply **out, weir_text *text, const uint32_t *ids,
-                                      size_t count, struct weir_err *err);
+enum weir_status weir_reply_create_by(weir_reply **out, weir_text *text,
+                                      const struct weir_reply_config *config, struct weir_err *err);
 
 /* ---- known formats: chat_formats.c ---------------------------------------------------------- */
 

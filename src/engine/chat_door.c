@@ -13,12 +13,14 @@ enum weir_status weir_chat_encode(const weir_chat *chat, weir_tokenizer *tokeniz
     return weir_chat_encode_by(chat, tokenizer->text, request, ids, count, err);
 }
 
-enum weir_status weir_reply_create(weir_reply **out, weir_tokenizer *tokenizer, const uint32_t *ids,
-                                   size_t count, struct weir_err *err)
+enum weir_status weir_reply_create(weir_reply **out, weir_tokenizer *tokenizer,
+                                   const struct weir_reply_config *config, struct weir_err *err)
 {
     WEIR_NEED(out, err);
-    WEIR_NEED(tokenizer, err);
-    if (count > 0)
-        WEIR_NEED(ids, err);
-    return weir_reply_create_by(out, tokenizer->text, ids, count, err);
+    WEIR_NEED(config, err);
+    if (config->id_count > 0) {
+        WEIR_NEED(config->ids, err);
+        WEIR_NEED(tokenizer, err);
+    }
+    return weir_reply_create_by(out, tokenizer == NULL ? NULL : tokenizer->text, config, err);
 }

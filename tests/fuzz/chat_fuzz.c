@@ -51,19 +51,19 @@ static weir_text *open_words(void)
     return text;
 }
 
-static void hear(void *user, bool is_reasoning, const char *bytes, size_t length)
+static void hear(void *user, const struct weir_reply_event *event)
 {
     size_t *heard = user;
-    (void)is_reasoning;
-    must(length > 0 && bytes != NULL);
-    *heard += length;
+    must(event->length > 0 && event->bytes != NULL);
+    *heard += event->length;
 }
 
 static void answer(weir_text *text, const uint32_t *ids, size_t count)
 {
     weir_reply *reply = NULL;
     size_t heard = 0;
-    must(weir_reply_create_by(&reply, text, ids, count, NULL) == WEIR_OK);
+    const struct weir_reply_config config = {.ids = ids, .id_count = count};
+    must(weir_reply_create_by(&reply, text, &config, NULL) == WEIR_OK);
     for (size_t index = 0; index < count; index++)
         weir_reply_push(reply, ids[index], hear, &heard);
     weir_reply_end(reply, hear, &heard);

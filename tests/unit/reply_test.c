@@ -23,12 +23,13 @@ struct heard {
     char texts[2][512]; /* the answer, reasoning */
 };
 
-static void hear(void *user, bool is_reasoning, const char *bytes, size_t length)
+static void hear(void *user, const struct weir_reply_event *event)
 {
-    char *text = ((struct heard *)user)->texts[is_reasoning];
+    char *text = ((struct heard *)user)->texts[event->kind == WEIR_REPLY_REASONING];
     const size_t before = strlen(text);
-    assert_true(length > 0 && before + length < sizeof(((struct heard *)user)->texts[0]));
-    memcpy(text + before, bytes, length);
+    assert_true(event->kind <= WEIR_REPLY_REASONING && event->length > 0);
+    assert_true(before + event->length < sizeof(((struct heard *)user)->texts[0]));
+    memcpy(text + before, event->bytes, event->length);
 }
 
 /* The words, in which the names of special tokens are these, after a prompt. */
@@ -46,7 +47,8 @@ static void says(const char *prompt, const char *words, const char *reasoning, c
     assert_int_equal(weir_text_tokenize(text, words, strlen(words), WEIR_TOKENIZE_PARSE_SPECIAL,
                                         &ids, &count, &err),
                      WEIR_OK);
-    assert_int_equal(weir_reply_create_by(&reply, text, prompt_ids, prompt_count, &err), WEIR_OK);
+    const struct weir_reply_config config = {.ids = prompt_ids, .id_count = prompt_count};
+    assert_int_equal(weir_reply_create_by(&reply, text, &config, &err), WEIR_OK);
     for (size_t index = 0; index < count; index++)
         weir_reply_push(reply, ids[index], hear, &heard);
     weir_reply_end(reply, hear, &heard);
