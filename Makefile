@@ -180,7 +180,7 @@ help: ## this list
 clean: ## remove build/
 	rm -rf build
 
-.PHONY: all lib tools tests objects bench check check-arm check-api symbols tidy format format-check lint fuzz fuzz-run fuzz-replay man install dist help clean
+.PHONY: all lib tools tests objects bench check check-arm check-api symbols tidy format format-check lint fuzz fuzz-run fuzz-replay man install dist deb help clean
 .SECONDARY:
 ifneq ($(filter-out $(quiet_goals),$(or $(MAKECMDGOALS),all)),)
 -include $(shell find $B/obj -name '*.d' 2>/dev/null)

@@ -1,4 +1,4 @@
-# package.mk - what leaves the tree: make man, install, dist. The Makefile includes it.
+# package.mk - what leaves the tree: make man, install, dist, deb. The Makefile includes it.
 
 # The pages are the program's own: RUN is what runs it where it is of another processor, such as qemu-aarch64.
 RUN ?=
@@ -35,11 +35,15 @@ install: $B/weir lib man ## program, libraries, headers, weir.pc, manual, comple
 # The same files give the same bytes, wherever it is made: they have the time of the last commit, which a tarball keeps.
 release := weir-$(version)
 commit_time := [ -e .git ] && git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md
+epoch   := $(or $(SOURCE_DATE_EPOCH),$$($(commit_time)))
 dist: ## build/weir-VERSION.tar.gz: the files of this tree, as they are now
 	@mkdir -p build
 	$(Q)tools/tree_files.py > build/$(release).files
 	$(Q)tar --create --file build/$(release).tar.gz --use-compress-program='gzip -6n' --verbatim-files-from \
 	  --files-from build/$(release).files --transform 's,^,$(release)/,' --owner=0 --group=0 --numeric-owner \
-	  --mode=u+rw,go+r-w,a+X --mtime="@$(or $(SOURCE_DATE_EPOCH),$$($(commit_time)))"
+	  --mode=u+rw,go+r-w,a+X --mtime="@$(epoch)"
 	@rm build/$(release).files; echo "  TAR  build/$(release).tar.gz"
 	@[ ! -e .git ] || [ -z "$$(git status --porcelain 2>/dev/null)" ] || echo "make dist: with changes that are not committed" >&2
+
+deb: all lib man ## build/weir_VERSION_ARCHITECTURE.deb: what make install brings, for Debian
+	$(Q)SOURCE_DATE_EPOCH=$(epoch) tools/make_deb.sh
