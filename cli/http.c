@@ -259,22 +259,26 @@ static void reset_reply(struct weir_cli_reply *reply)
     reply->etag[0] = reply->retry_after[0] = '\0';
 }
 
-static size_t take_header(char *bytes, size_t each, size_t count, void *user)
+void weir_cli_reply_take(struct weir_cli_reply *reply, const char *bytes, size_t count)
 {
-    struct hop *hop = user;
     char line[WEIR_CLI_URL_MAX];
-    size_t length = weir_min(each * count, sizeof(line) - 1);
+    size_t length = weir_min(count, sizeof(line) - 1);
     memcpy(line, bytes, length);
     while (length > 0 && isspace((unsigned char)line[length - 1]))
         length--;
     line[length] = '\0';
     char *value = strchr(line, ':');
     if (strncmp(line, "HTTP/", 5) == 0) {
-        reset_reply(hop->reply);
+        reset_reply(reply);
     } else if (value != NULL) {
         *value++ = '\0';
-        read_field(hop->reply, line, value + strspn(value, " \t"));
+        read_field(reply, line, value + strspn(value, " \t"));
     }
+}
+
+static size_t take_header(char *bytes, size_t each, size_t count, void *user)
+{
+    weir_cli_reply_take(((struct hop *)user)->reply, bytes, each * count);
     return each * count;
 }
 

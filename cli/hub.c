@@ -121,39 +121,8 @@ static bool take_list(void *user, const struct weir_cli_reply *reply, const void
     return list->length + count <= LIST_BYTES_MAX && weir_cli_buffer_append(list, bytes, count);
 }
 
-static json_t *read_list(struct weir_cli_net *net, const struct place *place)
-{
-    char url[WEIR_CLI_URL_MAX];
-    struct weir_cli_buffer list = {0};
-    struct weir_cli_reply reply;
-    json_error_t error;
-    json_t *object = NULL;
-    weir_cli_copy(url, sizeof(url), net->hub);
-    weir_cli_url_add(url, sizeof(url), "/api/models/");
-    weir_cli_url_add(url, sizeof(url), place->repository);
-    if (strcmp(place->revision, "main") != 0) {
-        weir_cli_url_add(url, sizeof(url), "/revision/");
-        weir_cli_url_add(url, sizeof(url), place->revision);
-    }
-    strncat(url, "?blobs=true", sizeof(url) - strlen(url) - 1);
-    const struct weir_cli_request request = {.url = url, .take = take_list, .user = &list};
-    weir_cli_net_get(net, &request, &reply);
-    if (reply.outcome == WEIR_CLI_NET_LEFT)
-        weir_cli_say("%s: the list of its files is longer than %d bytes", place->repository,
-                     LIST_BYTES_MAX);
-    else if (reply.outcome != WEIR_CLI_NET_DONE)
-        weir_cli_net_fail(net, place->repository, &reply);
-    else
-        object = json_loadb(list.length == 0 ? "" : list.bytes, list.length, 0, &error);
-    if (object == NULL && reply.outcome == WEIR_CLI_NET_DONE)
-        weir_cli_say("%s: wanted a list of its files in JSON, found something else: %s",
-                     place->repository, error.text);
-    weir_cli_buffer_free(&list);
-    return object;
-}
-
-static bool add_file(struct weir_cli_remote *remote, const struct weir_cli_net *net,
-                     const char *revision, const json_t *entry)
+static bool add_file(struct weir_cli_remote *remote, const char *hub, const char *revision,
+                     const json_t *entry)
 {
     const char *name = json_string_value(json_object_get(entry, "rfilename"));
     const json_t *size = json_object_get(entry, "size");
@@ -165,7 +134,7 @@ static bool add_file(struct weir_cli_remote *remote, const struct weir_cli_net *
     if (file == NULL)
         return false;
     weir_cli_copy(file->name, sizeof(file->name), name);
-    weir_cli_copy(file->url, sizeof(file->url), net->hub);
+    weir_cli_copy(file->url, sizeof(file->url), hub);
     if (json_is_integer(size) && json_integer_value(size) >= 0)
         file->bytes = (uint64_t)json_integer_value(size);
     if (sha256 != NULL && strlen(sha256) == WEIR_CLI_SHA256_MAX - 1)
@@ -181,24 +150,55 @@ static bool add_file(struct weir_cli_remote *remote, const struct weir_cli_net *
     return false;
 }
 
+bool weir_cli_remote_list(struct weir_cli_remote *remote, const char *hub, const char *revision,
+                          const char *json, size_t length)
+{
+    json_error_t error;
+    json_t *object = json_loadb(json, length, 0, &error);
+    const json_t *entries = json_object_get(object, "siblings");
+    const char *commit = json_string_value(json_object_get(object, "sha"));
+    bool ok = json_is_array(entries);
+    if (object == NULL)
+        weir_cli_say("%s: wanted a list of its files in JSON, found something else: %s",
+                     remote->repository, error.text);
+    else if (!ok)
+        weir_cli_say("%s: wanted a list of its files (siblings), found none", remote->repository);
+    /* All files are of one commit, whatever is changed meanwhile. */
+    if (commit != NULL && is_plain(commit, strlen(commit)))
+        revision = commit;
+    for (size_t index = 0; ok && index < json_array_size(entries); index++)
+        ok = add_file(remote, hub, revision, json_array_get(entries, index));
+    json_decref(object);
+    return ok;
+}
+
 static bool find_repository(struct weir_cli_remote *remote, struct weir_cli_net *net,
                             const struct place *place)
 {
-    json_t *object = read_list(net, place);
-    const json_t *entries = json_object_get(object, "siblings");
-    const char *commit = json_string_value(json_object_get(object, "sha"));
-    /* All files are of one commit, whatever is changed meanwhile. */
-    const char *revision =
-        commit != NULL && is_plain(commit, strlen(commit)) ? commit : place->revision;
-    bool ok = object != NULL;
-    snprintf(remote->repository, sizeof(remote->repository), "%s", place->repository);
-    if (ok && !json_is_array(entries)) {
-        weir_cli_say("%s: wanted a list of its files (siblings), found none", place->repository);
-        ok = false;
+    char url[WEIR_CLI_URL_MAX];
+    struct weir_cli_buffer list = {0};
+    struct weir_cli_reply reply;
+    bool ok = false;
+    weir_cli_copy(url, sizeof(url), net->hub);
+    weir_cli_url_add(url, sizeof(url), "/api/models/");
+    weir_cli_url_add(url, sizeof(url), place->repository);
+    if (strcmp(place->revision, "main") != 0) {
+        weir_cli_url_add(url, sizeof(url), "/revision/");
+        weir_cli_url_add(url, sizeof(url), place->revision);
     }
-    for (size_t index = 0; ok && index < json_array_size(entries); index++)
-        ok = add_file(remote, net, revision, json_array_get(entries, index));
-    json_decref(object);
+    strncat(url, "?blobs=true", sizeof(url) - strlen(url) - 1);
+    snprintf(remote->repository, sizeof(remote->repository), "%s", place->repository);
+    const struct weir_cli_request request = {.url = url, .take = take_list, .user = &list};
+    weir_cli_net_get(net, &request, &reply);
+    if (reply.outcome == WEIR_CLI_NET_LEFT)
+        weir_cli_say("%s: the list of its files is longer than %d bytes", place->repository,
+                     LIST_BYTES_MAX);
+    else if (reply.outcome != WEIR_CLI_NET_DONE)
+        weir_cli_net_fail(net, place->repository, &reply);
+    else
+        ok = weir_cli_remote_list(remote, net->hub, place->revision,
+                                  list.length == 0 ? "" : list.bytes, list.length);
+    weir_cli_buffer_free(&list);
     return ok && weir_cli_remote_choose(remote, place->file[0] == '\0' ? NULL : place->file);
 }
 

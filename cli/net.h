@@ -75,6 +75,8 @@ void weir_cli_net_close(struct weir_cli_net *net);
 /* Follows redirects; only the hub itself is ever given the token. */
 void weir_cli_net_get(struct weir_cli_net *net, const struct weir_cli_request *request,
                       struct weir_cli_reply *reply);
+/* One line of an answer's head, as a server sends it; what it says that matters goes to reply. */
+void weir_cli_reply_take(struct weir_cli_reply *reply, const char *bytes, size_t count);
 /* Why there is no such answer, in words, of what is called name; returns FAILURE. */
 int weir_cli_net_fail(const struct weir_cli_net *net, const char *name,
                       const struct weir_cli_reply *reply);
@@ -112,6 +114,10 @@ bool weir_cli_is_remote(const char *word);
 /* The files that word means; where a choice was made, it is said. False: why has been said. */
 bool weir_cli_remote_find(struct weir_cli_remote *remote, struct weir_cli_net *net,
                           const char *word);
+/* Take the hub's list of a repository's files, in JSON; remote->repository says whose. The URLs are
+ * of the commit that the list names, or else of revision. False: it has been said. */
+bool weir_cli_remote_list(struct weir_cli_remote *remote, const char *hub, const char *revision,
+                          const char *json, size_t length);
 void weir_cli_remote_free(struct weir_cli_remote *remote);
 /* A new file of the list, empty; NULL: it has been said. */
 struct weir_cli_remote_file *weir_cli_remote_add(struct weir_cli_remote *remote);
