@@ -426,6 +426,8 @@ struct weir_reply_config {
     size_t tools_length;
     const uint32_t *ids; /* [id_count] the prompt, whose end may be a mark. Used by create */
     size_t id_count;
+    const char *prompt; /* [prompt_length] the same as text, where there is no tokenizer; NULL */
+    size_t prompt_length;
     uint64_t id_seed;        /* ids of calls are made of it: a random number for each reply */
     uint32_t call_max;       /* later calls stay text; 0: WEIR_CALL_MAX */
     uint32_t call_bytes_max; /* a longer call is none; 0: WEIR_CALL_BYTES_MAX. Memory: eight times

@@ -28,6 +28,9 @@ struct weir_reasoning_marks {
 const struct weir_reasoning_marks *weir_reasoning_at(size_t row);
 /* Those of the reasoning that a text, a prompt, ends with the beginning of; NULL: it does not. */
 const struct weir_reasoning_marks *weir_reasoning_open(const char *text, size_t length);
+/* The text of a prompt's last tokens, names of control tokens too. */
+enum { WEIR_PROMPT_TAIL_MAX = 1024 };
+size_t weir_prompt_tail(weir_text *text, const uint32_t *ids, size_t count, char *tail);
 
 /* ---- formats of calls: call_formats.c ------------------------------------------------------- */
 

@@ -13,7 +13,7 @@
 #include "base/utf8.h"
 #include "chat/reply_parts.h"
 
-enum { HEADING_MAX = 256, TAIL_TOKENS = 32, TAIL_BYTES = 1024 };
+enum { HEADING_MAX = 256 };
 
 /* Channels of answers; all others are reasoning. */
 static const char answer_channel[] = "final";
@@ -351,23 +351,19 @@ static void take_tokens_text(struct weir_reply *reply, uint32_t id)
 /* ---- the door ------------------------------------------------------------------------------ */
 
 /* Whether the prompt ends inside reasoning. */
-static void look_at_prompt(struct weir_reply *reply, const uint32_t *ids, size_t count)
+static void look_at_text(struct weir_reply *reply, const char *prompt, size_t length)
 {
-    char tail[TAIL_BYTES];
-    size_t length = 0;
-    for (size_t at = count - weir_min(count, TAIL_TOKENS); at < count; at++) {
-        const struct weir_bytes piece = weir_text_piece(reply->text, ids[at], true);
-        const size_t kept = weir_min(piece.length, sizeof(tail));
-        const size_t dropped = length + kept - weir_min(length + kept, sizeof(tail));
-        memmove(tail, tail + dropped, length - dropped);
-        memcpy(tail + length - dropped, piece.start + piece.length - kept, kept);
-        length += kept - dropped;
-    }
-    const struct weir_reasoning_marks *marks = weir_reasoning_open(tail, length);
+    const struct weir_reasoning_marks *marks = weir_reasoning_open(prompt, length);
     if (marks == NULL)
         return;
     reply->marks = marks;
     begin_part(reply, WEIR_PART_REASONING);
+}
+
+static void look_at_prompt(struct weir_reply *reply, const uint32_t *ids, size_t count)
+{
+    char tail[WEIR_PROMPT_TAIL_MAX];
+    look_at_text(reply, tail, weir_prompt_tail(reply->text, ids, count, tail));
 }
 
 static void add_opener(struct weir_reply *reply, const struct weir_call_format *format,
@@ -428,6 +424,8 @@ enum weir_status weir_reply_create_by(weir_reply **out, weir_text *text,
         weir_detokenizer_init(&reply->words, text, false);
         reply->words.at_start = false;
         look_at_prompt(reply, config->ids, config->id_count);
+    } else if (config->prompt != NULL) {
+        look_at_text(reply, config->prompt, config->prompt_length);
     }
     *out = reply;
     return WEIR_OK;

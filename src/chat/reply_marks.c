@@ -41,6 +41,21 @@ const struct weir_reasoning_marks *weir_reasoning_open(const char *text, size_t 
     return NULL;
 }
 
+size_t weir_prompt_tail(weir_text *text, const uint32_t *ids, size_t count, char *tail)
+{
+    enum { TAIL_TOKENS = 32 };
+    size_t length = 0;
+    for (size_t at = count - weir_min(count, TAIL_TOKENS); at < count; at++) {
+        const struct weir_bytes piece = weir_text_piece(text, ids[at], true);
+        const size_t kept = weir_min(piece.length, WEIR_PROMPT_TAIL_MAX);
+        const size_t dropped = length + kept - weir_min(length + kept, WEIR_PROMPT_TAIL_MAX);
+        memmove(tail, tail + dropped, length - dropped);
+        memcpy(tail + length - dropped, piece.start + piece.length - kept, kept);
+        length += kept - dropped;
+    }
+    return length;
+}
+
 /* Up to the limit. */
 static size_t skip_space(const char *bytes, size_t length, size_t at)
 {
