@@ -150,7 +150,7 @@ symbols: $B/libweir.a ## every symbol that libweir.a offers begins with weir_
 tidy: ## rooms, calls, sizes, contracts and documents as agreed (docs/STYLE.md)
 	$(Q)python3 tools/tidy.py
 
-formatted = $(shell find src include cli tests tools bench -name '*.[ch]')
+formatted = $(shell find src include cli tests tools bench examples -name '*.[ch]')
 format: ## lay out every .c and .h with clang-format 14
 	$(Q)clang-format -i $(formatted)
 format-check: ## fail where `make format` would change something

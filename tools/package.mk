@@ -14,7 +14,7 @@ share := $(to)/share
 # zsh of a distribution leaves site-functions to what is installed beside it.
 zsh_folder := $(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
 documents  := README.md CHANGELOG.md SECURITY.md CONTRIBUTING.md LICENSE
-install: $B/weir lib man ## program, libraries, headers, weir.pc, manual, completion and documents under PREFIX (DESTDIR is honoured)
+install: $B/weir lib man ## program, libraries, headers, weir.pc, manual, completion, documents and examples under PREFIX (DESTDIR is honoured)
 	install -D -t $(to)/bin $B/weir
 	install -D -m 644 -t $(to)/lib $B/libweir.a $B/$(shared)
 	ln -sf $(shared) $(to)/lib/$(soname)
@@ -26,6 +26,8 @@ install: $B/weir lib man ## program, libraries, headers, weir.pc, manual, comple
 	install -D -m 644 -t $(share)/fish/vendor_completions.d tools/completion/weir.fish
 	install -D -m 644 -t $(share)/doc/weir $(documents)
 	cd docs && find . -type f -exec install -D -m 644 '{}' '$(abspath $(share))/doc/weir/docs/{}' ';'
+	install -D -m 644 -t $(share)/doc/weir/examples examples/*.c
+	install -D -m 755 -t $(share)/doc/weir/examples examples/*.py
 	install -D -m 644 /dev/null $(to)/lib/pkgconfig/weir.pc
 	@printf '%s\n' 'prefix=$(PREFIX)' 'includedir=$${prefix}/include' 'libdir=$${prefix}/lib' '' \
 	  'Name: weir' 'Description: runs Mixture-of-Experts models that are larger than memory' 'Version: $(version)' \

@@ -150,7 +150,7 @@ def check_rooms(tree):
 
 
 def check_system_headers(tree):
-    for path in tree.c_files("src/", "cli/", "tests/", "tools/", "bench/", "include/"):
+    for path in tree.c_files("src/", "cli/", "tests/", "tools/", "bench/", "include/", "examples/"):
         guests = [pattern for folder, patterns in HEADER_GUESTS.items() if path.startswith(folder)
                   for pattern in patterns]
         for number, line in enumerate(tree.lines(path), 1):
@@ -203,7 +203,7 @@ def functions(text):
 
 
 def check_sizes(tree):
-    for path in tree.c_files("src/", "cli/", "tests/", "tools/", "bench/", "include/"):
+    for path in tree.c_files("src/", "cli/", "tests/", "tools/", "bench/", "include/", "examples/"):
         lines = tree.lines(path)
         limit = C_LINES if path.endswith(".c") else HEADER_LINES
         generated = bool(lines) and "generated" in lines[0]
@@ -225,7 +225,7 @@ def check_sizes(tree):
 
 
 def check_first_lines(tree):
-    for path in tree.c_files("src/", "cli/", "tests/", "tools/", "bench/", "include/"):
+    for path in tree.c_files("src/", "cli/", "tests/", "tools/", "bench/", "include/", "examples/"):
         name = os.path.basename(path)
         line = (tree.lines(path) or [""])[0]
         if not re.match(r"/\* " + re.escape(name) + r" - \S", line):
@@ -284,7 +284,7 @@ def check_documents(tree):
             for name in re.findall(r"\bweir_[a-z0-9_]+\b(?!\.h|[*<])", line):
                 if document == "docs/ARCHITECTURE.md" and name not in names and not name.endswith("_"):
                     tree.find(document, number, f"{name} is named here and nowhere in the code")
-            for path in re.findall(r"(?<![\w/.])(?:src|cli|tests|tools|docs|bench|include|models)/[\w./-]*\w", line):
+            for path in re.findall(r"(?<![\w/.])(?:src|cli|tests|tools|docs|bench|include|models|examples)/[\w./-]*\w", line):
                 if path not in known and not re.search(r"[A-Z]{4,}(?!\w*\.md)|^\.", path.split("/")[-1]):
                     tree.find(document, number, f"{path} is named here and does not exist")
 

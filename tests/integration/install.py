@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""install.py - what `make install` leaves is enough: the program in weir.h builds and runs with it, in C and C++."""
+"""install.py - what `make install` leaves is enough: the program in weir.h builds and runs with it, and the examples do."""
+import ctypes
+import importlib.util
 import os
 import re
 import shutil
@@ -62,12 +64,13 @@ def check_share(prefix, found):
     commands = re.findall(r"^  weir ((?:trace )?\w+)", run(os.path.join(prefix, "bin", "weir"), "help").split("\nExamples")[0], re.M)
     pages = ["weir", *("weir-" + name.replace(" ", "-") for name in commands)]
     zsh = "vendor-completions" if prefix.endswith("/usr") else "site-functions"
-    docs = [os.path.relpath(os.path.join(at, name), ROOT) for at, _, names in os.walk(os.path.join(ROOT, "docs")) for name in names]
+    docs = [os.path.relpath(os.path.join(at, name), ROOT) for place in ("docs", "examples") for at, _, names in os.walk(os.path.join(ROOT, place))
+            for name in names if not name.endswith(".pyc")]
     documents = ["README.md", "CHANGELOG.md", "SECURITY.md", "CONTRIBUTING.md", "LICENSE", *docs]
     wanted = [f"share/man/man1/{page}.1" for page in pages] + [f"share/doc/weir/{name}" for name in documents]
     wanted += ["share/bash-completion/completions/weir", f"share/zsh/{zsh}/_weir", "share/fish/vendor_completions.d/weir.fish"]
     check(found == sorted(wanted), f"missing: {sorted(set(wanted) - set(found))}; not wanted: {sorted(set(found) - set(wanted))}")
-    closed = [name for name in found if os.stat(os.path.join(prefix, name)).st_mode & 0o777 != 0o644]
+    closed = [name for name in found if os.stat(os.path.join(prefix, name)).st_mode & 0o777 != (0o755 if "/examples/" in name and name.endswith(".py") else 0o644)]
     check(not closed, f"not to be read, or to be run: {closed}")
 
 
@@ -101,6 +104,47 @@ def wanted_text():
     return weir_json("run", DEMO, "-p", "The old man", "-n", 20, "--temp", 0, "--ignore-eos")["text"]
 
 
+def example_module(path):
+    """The Python example, as a module: its library is that of LD_LIBRARY_PATH or WEIR_LIBRARY."""
+    spec = importlib.util.spec_from_file_location("example", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def check_layout(folder, prefix, module):
+    """The structures that the Python example writes down are those of weir.h."""
+    pairs = {"weir_err": module.Err, "weir_config": module.Config, "weir_sampler_config": module.SamplerConfig}
+    lines = [f'_Static_assert(sizeof(struct {name}) == {ctypes.sizeof(kind)}, "{name}");' for name, kind in pairs.items()]
+    lines += [f'_Static_assert(offsetof(struct {name}, {field[0]}) == {getattr(kind, field[0]).offset}, "{name}.{field[0]}");'
+              for name, kind in pairs.items() for field in kind._fields_]
+    source = os.path.join(folder, "layout.c")
+    with open(source, "w", encoding="utf-8") as file:
+        file.write("#include <stddef.h>\n#include <weir.h>\n" + "\n".join(lines) + "\n")
+    run("gcc", "-std=c11", "-fsyntax-only", f"-I{os.path.join(prefix, 'include')}", source)
+
+
+def check_examples(folder, prefix):
+    """As they are installed, with the installed library."""
+    examples = os.path.join(prefix, "share", "doc", "weir", "examples")
+    wanted = weir_json("run", DEMO, "-p", "The old man", "-n", 40, "--temp", 0)["text"]
+    program = os.path.join(folder, "continue")
+    flags = run("pkg-config", "--cflags", "--libs", "weir", env=dict(os.environ, PKG_CONFIG_PATH=os.path.join(prefix, "lib", "pkgconfig"))).split()
+    run("gcc", "-std=c11", *WARNINGS, os.path.join(examples, "continue.c"), "-o", program, *flags)
+    text = run(program, DEMO, "0.5", "The old man")
+    check(text == wanted, f"examples/continue.c: {text!r}, wanted {wanted!r}")
+    found = {**os.environ, "LD_LIBRARY_PATH": os.path.join(prefix, "lib"), "PYTHONDONTWRITEBYTECODE": "1"}
+    text = run(os.path.join(examples, "continue.py"), DEMO, "0.5", "The old man", env=found)
+    check(text == wanted, f"examples/continue.py: {text!r}, wanted {wanted!r}")
+    for words in ([program], [os.path.join(examples, "continue.py")]):
+        done = subprocess.run([*words, "no-such.gguf", "1", "x"], capture_output=True, text=True, env=found)
+        check(done.returncode == 1 and "no-such.gguf" in done.stderr, f"a missing model: {done}")
+        done = subprocess.run([*words, DEMO, "0.001", "x"], capture_output=True, text=True, env=found)
+        check(done.returncode == 1 and "ceiling" in done.stderr, f"a ceiling that is too small: {done}")
+    os.environ["WEIR_LIBRARY"] = os.path.join(prefix, "lib", "libweir.so")
+    check_layout(folder, prefix, example_module(os.path.join(examples, "continue.py")))
+
+
 def main():
     for compiler, _, _ in LANGUAGES.values():
         if shutil.which(compiler) is None:
@@ -113,6 +157,7 @@ def main():
         check_exports(prefix)
         for language in LANGUAGES:
             build_and_run(folder, prefix, language, is_static=False)
+        check_examples(folder, prefix)
         # With both libraries there a linker takes the shared one; who wants the static one has it alone.
         for name in os.listdir(os.path.join(prefix, "lib")):
             if name.startswith("libweir.so"):
