@@ -59,6 +59,7 @@ struct weir_tensor {
     /* Of a tensor of scales, whose type is that of the codes: what they are stored as, and what one
      * is for, in rows and columns of the weight; 0: as many as the shapes say. */
     bool is_scales;
+    bool has_zeros, is_zeros; /* codes whose zero points are a tensor; that tensor (quant/i4.h) */
     enum weir_scale_type scale_type;
     uint32_t group_rows, group_cols;
     const float *values; /* [dims[0]] of a vector that is in no file; NULL: it is in one */

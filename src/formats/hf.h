@@ -133,6 +133,7 @@ struct hf_config {
     uint64_t first_guess; /* the first of the layers that guess further tokens; 0: there are none */
     const struct hf_packing *packing; /* hf_packing.h; NULL: weights are whole */
     uint32_t group_rows, group_cols;  /* of a scale; 0: the shapes say it */
+    bool has_zeros;                   /* all codes have zero points */
     /* [rope_set_count][rope_factor_count], the caller's to free; NULL: there are none. Two sets are
      * those of long texts and of short ones. */
     float *rope_factors;

@@ -44,9 +44,7 @@ static const struct hf_packing packings[] = {
      .pieces = {{.suffix = ".weight_packed", .kind = HF_CODES, .dtype = "I32", .code_count = 8},
                 {.suffix = ".weight_scale", .kind = HF_SCALES},
                 {.suffix = ".weight_shape", .kind = HF_NOTE}, /* the codes' own shape says it */
-                {.suffix = ".weight_zero_point",
-                 .kind = HF_REFUSED,
-                 .what = "codes with zero points (symmetric: false)"},
+                {.suffix = ".weight_zero_point", .kind = HF_ZEROS, .dtype = "I32"},
                 {.suffix = ".weight_g_idx",
                  .kind = HF_REFUSED,
                  .what = "columns in another order (actorder)"}}},
@@ -148,6 +146,14 @@ static enum weir_status read_group_size(struct hf_config *config, struct weir_js
     return WEIR_OK;
 }
 
+static bool packs_zeros(const struct hf_packing *packing)
+{
+    for (size_t row = 0; row < HF_PIECE_MAX; row++)
+        if (packing->pieces[row].suffix != NULL && packing->pieces[row].kind == HF_ZEROS)
+            return true;
+    return false;
+}
+
 /* One of config_groups: what is said about weights. */
 static enum weir_status read_group(struct hf_config *config, struct weir_json group)
 {
@@ -161,7 +167,7 @@ static enum weir_status read_group(struct hf_config *config, struct weir_json gr
     const enum weir_status unsupported = WEIR_ERR_UNSUPPORTED;
     char wanted[16];
     uint64_t count = 0;
-    bool flag = false;
+    bool flag = true;
     snprintf(wanted, sizeof(wanted), "%u", packing->bits);
     if (weir_json_kind(format) > WEIR_JSON_NULL && !weir_json_is(format, packing->format))
         return refuse(config, unsupported, "format of a group", packing->format, format);
@@ -170,9 +176,12 @@ static enum weir_status read_group(struct hf_config *config, struct weir_json gr
         return refuse(config, unsupported, "num_bits", wanted, bits);
     if (weir_json_kind(number) > WEIR_JSON_NULL && !weir_json_is(number, packing->number))
         return refuse(config, unsupported, "type", packing->number, number);
-    if (weir_json_kind(symmetric) > WEIR_JSON_NULL && !(weir_json_bool(symmetric, &flag) && flag))
-        return refuse(config, unsupported, "symmetric", "true (zero points are not built in)",
+    if (weir_json_kind(symmetric) > WEIR_JSON_NULL && !weir_json_bool(symmetric, &flag))
+        return refuse(config, WEIR_ERR_FORMAT, "symmetric", "true or false", symmetric);
+    if (!flag && !packs_zeros(packing))
+        return refuse(config, unsupported, "symmetric", "true (floats have no zero points)",
                       symmetric);
+    config->has_zeros = config->has_zeros && !flag;
     if (weir_json_is(order, "group") || weir_json_is(order, "dynamic"))
         return refuse(config, unsupported, "actorder", "columns in their order", order);
     WEIR_TRY(read_block(config, weights, "block_structure"));
@@ -206,8 +215,11 @@ enum weir_status weir_hf_packing_read(struct hf_config *config)
     config->group_rows = config->group_cols != 0 ? 1 : 0;
     WEIR_TRY(read_block(config, quantized, "weight_block_size"));
     struct weir_json_walk walk = weir_json_walk(weir_json_member(quantized, "config_groups"));
-    while (config->packing->number != NULL && weir_json_next(&walk))
+    config->has_zeros = packs_zeros(config->packing);
+    uint32_t group_count = 0;
+    for (; config->packing->number != NULL && weir_json_next(&walk); group_count++)
         WEIR_TRY(read_group(config, walk.value));
+    config->has_zeros = config->has_zeros && group_count > 0;
     return WEIR_OK;
 }
 
@@ -290,6 +302,7 @@ enum weir_status weir_hf_piece_apply(const struct hf_config *config, const struc
 {
     static const char *const words[] = {[HF_CODES] = ".weight",
                                         [HF_SCALES] = ".scales",
+                                        [HF_ZEROS] = ".zeros",
                                         [HF_FACTOR] = ".scale",
                                         [HF_DIVISOR] = ".scale"};
     const enum weir_type type = config->packing->type;
@@ -297,8 +310,10 @@ enum weir_status weir_hf_piece_apply(const struct hf_config *config, const struc
     if (piece->dtype != NULL && strcmp(raw->dtype->name, piece->dtype) != 0)
         return WEIR_FAIL(config->err, WEIR_ERR_UNSUPPORTED,
                          "%s: tensor %s: wanted %s stored as %s, found %s", path, raw->name,
-                         piece->kind == HF_CODES ? "codes" : "scales", piece->dtype,
-                         raw->dtype->name);
+                         piece->kind == HF_CODES   ? "codes"
+                         : piece->kind == HF_ZEROS ? "zero points"
+                                                   : "scales",
+                         piece->dtype, raw->dtype->name);
     if (word != NULL)
         snprintf(word, capacity - (size_t)(word - name), "%s", words[piece->kind]);
     if (piece->kind == HF_DIVISOR)
@@ -309,9 +324,13 @@ enum weir_status weir_hf_piece_apply(const struct hf_config *config, const struc
     tensor->known = true;
     if (piece->kind == HF_CODES) {
         tensor->type_name = weir_quant_info(type)->name;
+        tensor->has_zeros = config->has_zeros;
         return shape_codes(config, piece, raw, path, tensor);
     }
-    tensor->is_scales = true;
+    tensor->is_scales = piece->kind == HF_SCALES;
+    tensor->is_zeros = piece->kind == HF_ZEROS;
+    if (tensor->is_zeros)
+        return WEIR_OK;
     tensor->known = find_scale_type(piece, raw->dtype->name, &tensor->scale_type);
     tensor->group_rows = config->group_rows;
     tensor->group_cols = config->group_cols;

@@ -8,6 +8,7 @@
 enum hf_piece_kind {
     HF_CODES,
     HF_SCALES,
+    HF_ZEROS,   /* zero points of codes */
     HF_FACTOR,  /* one value: the weight is multiplied by it */
     HF_DIVISOR, /* one value: it is divided by it */
     HF_NOTE,    /* of no use here */

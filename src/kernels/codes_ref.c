@@ -1,10 +1,10 @@
 /* codes_ref.c - y = W x of codes whose scales are another tensor's, in plain C. */
 #include "kernels/scales.h"
 #include "quant/f4_e2m1.h"
-#include "quant/i4.h"
 
-static float f8_at(const uint8_t *w, size_t col)
+static float f8_at(const uint8_t *w, size_t col, int zero)
 {
+    (void)zero;
     return weir_f8_e4m3_to_f32(w[col]);
 }
 
@@ -13,14 +13,15 @@ static uint8_t nibble_at(const uint8_t *w, size_t col)
     return col % 2 == 0 ? w[col / 2] & 15 : w[col / 2] >> 4;
 }
 
-static float f4_at(const uint8_t *w, size_t col)
+static float f4_at(const uint8_t *w, size_t col, int zero)
 {
+    (void)zero;
     return 0.5f * (float)weir_f4_e2m1_steps[nibble_at(w, col)];
 }
 
-static float i4_at(const uint8_t *w, size_t col)
+static float i4_at(const uint8_t *w, size_t col, int zero)
 {
-    return (float)(nibble_at(w, col) - WEIR_I4_ZERO);
+    return (float)(nibble_at(w, col) - zero);
 }
 
 /* Sum over groups of scale * (sum over the group of code * x). */
@@ -31,11 +32,12 @@ static float i4_at(const uint8_t *w, size_t col)
         float sum = 0.0f;                                                                          \
         for (size_t group = 0, col = 0; col < cols; group++) {                                     \
             const size_t end = weir_scale_end(scales, group, cols);                                \
+            const int zero = weir_zero_at(scales, group);                                          \
             float part = 0.0f;                                                                     \
             for (; col < end; col++) {                                                             \
                 float value;                                                                       \
                 memcpy(&value, x + col * sizeof(value), sizeof(value));                            \
-                part += type##_at(w, col) * value;                                                 \
+                part += type##_at(w, col, zero) * value;                                           \
             }                                                                                      \
             sum += weir_scale_at(scales, group) * part;                                            \
         }                                                                                          \

@@ -66,10 +66,12 @@ struct weir_act_q8_256 {
 
 /* What the codes of W are multiplied by, where their scales are another tensor: one number for
  * group_rows rows by group_cols columns of it. A row of numbers has one for each group of columns,
- * the last perhaps of fewer columns; data is that of row 0, at any alignment. */
+ * the last perhaps of fewer columns; data is that of row 0, at any alignment. zeros: zero points of
+ * I4 (quant/i4.h) for the same groups of columns, zero_row_bytes from one eight rows to the next,
+ * those of row 0 first; NULL: there are none. */
 struct weir_scales {
-    const void *data;
-    size_t row_bytes;
+    const void *data, *zeros;
+    size_t row_bytes, zero_row_bytes;
     size_t group_rows, group_cols;
     enum weir_scale_type type;
 };

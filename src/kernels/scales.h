@@ -6,12 +6,15 @@
 
 #include "kernels/kernels_internal.h"
 #include "quant/f8_e4m3.h"
+#include "quant/i4.h"
 
 /* The scales of one row. */
 struct weir_scale_row {
     const uint8_t *data; /* NULL: all are 1, and the row is one group */
     enum weir_scale_type type;
     size_t group_cols;
+    const uint8_t *zeros; /* the byte that has the row's first zero point; NULL: there are none */
+    int zero_shift;       /* of its bits in it */
 };
 
 WEIR_INLINE struct weir_scale_row weir_scale_row_of(const struct weir_scales *scales, size_t row)
@@ -22,7 +25,20 @@ WEIR_INLINE struct weir_scale_row weir_scale_row_of(const struct weir_scales *sc
         .data = (const uint8_t *)scales->data + row / scales->group_rows * scales->row_bytes,
         .type = scales->type,
         .group_cols = scales->group_cols,
+        .zeros = scales->zeros == NULL ? NULL
+                                       : (const uint8_t *)scales->zeros +
+                                             row / WEIR_I4_ZERO_ROWS * scales->zero_row_bytes +
+                                             row % WEIR_I4_ZERO_ROWS / 2,
+        .zero_shift = row % 2 == 0 ? 0 : 4,
     };
+}
+
+/* What codes of I4 are too large by. */
+WEIR_INLINE int weir_zero_at(const struct weir_scale_row *scales, size_t group)
+{
+    if (scales->zeros == NULL)
+        return WEIR_I4_ZERO;
+    return scales->zeros[group * WEIR_I4_ZERO_BYTES] >> scales->zero_shift & 15;
 }
 
 /* The column behind the last one of a group. */

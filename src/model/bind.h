@@ -43,7 +43,7 @@ struct weir_found weir_role_locate(const struct weir_binding *binding,
 enum weir_status weir_bind_bytes(struct weir_binding *binding, const struct weir_role *role,
                                  const struct weir_found *found, uint64_t count,
                                  uint64_t matrix_bytes, struct weir_err *err);
-/* X.scales, X.bias and X.scale of the role's matrix X.weight, which was found. */
+/* X.scales, X.zeros, X.bias and X.scale of the role's matrix X.weight, which was found. */
 enum weir_status weir_bind_companions(struct weir_binding *binding, const struct weir_role *role,
                                       const struct weir_found *found, struct weir_weight *weight,
                                       struct weir_err *err);

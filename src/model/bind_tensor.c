@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "model/bind.h"
+#include "quant/i4.h"
 
 const char *weir_tensor_name(const struct weir_binding *binding, const char *suffix, char *out)
 {
@@ -408,10 +409,11 @@ static enum weir_status check_groups(const struct weir_weight *weight,
                      scales->tensor->name, scales->group_rows, (unsigned long long)found->first);
 }
 
-static void place_scales(struct weir_scale_stack *scales, const struct weir_found *found)
+static void place_scales(struct weir_scale_stack *scales, const struct weir_found *found,
+                         uint64_t scale_bytes)
 {
     const struct weir_tensor *tensor = scales->tensor;
-    const uint64_t row_bytes = tensor->dims[0] * weir_scale_bytes(scales->type);
+    const uint64_t row_bytes = tensor->dims[0] * scale_bytes;
     const uint64_t first_bytes = found->first / scales->group_rows * row_bytes;
     scales->cols = tensor->dims[0];
     scales->rows = (found->extent + scales->group_rows - 1) / scales->group_rows;
@@ -449,8 +451,58 @@ static enum weir_status bind_scales(struct weir_binding *binding, const struct w
     for (uint32_t index = 0; index < WEIR_COUNT(wanted); index++)
         WEIR_TRY(check_dim(tensor, index, wanted[index], err));
     WEIR_TRY(check_groups(weight, found, err));
-    place_scales(scales, found);
+    place_scales(scales, found, weir_scale_bytes(scales->type));
     return weir_bind_bytes(binding, role, &of_scales, weight->count, scales->matrix_bytes, err);
+}
+
+/* Zero points are for the groups of columns that have scales, eight rows' in a word, so that a
+ * matrix begins with a word and its scales are of one row each. */
+static enum weir_status check_zeros(const struct weir_weight *weight,
+                                    const struct weir_found *found, struct weir_err *err)
+{
+    const struct weir_tensor *tensor = weight->zeros.tensor;
+    const uint64_t wanted[] = {weight->scales.cols,
+                               (found->total + WEIR_I4_ZERO_ROWS - 1) / WEIR_I4_ZERO_ROWS,
+                               weight->count, 1};
+    if (weight->type != WEIR_TYPE_I4 || !tensor->is_zeros)
+        return WEIR_FAIL(err, WEIR_ERR_FORMAT,
+                         "tensor %s: wanted zero points in words beside codes of type I4, found %s "
+                         "beside %s",
+                         tensor->name, tensor->type_name, found->tensor->type_name);
+    for (uint32_t index = 0; index < WEIR_COUNT(wanted); index++)
+        WEIR_TRY(check_dim(tensor, index, wanted[index], err));
+    if (weight->scales.group_rows == 1 && found->step == 1 && found->first % WEIR_I4_ZERO_ROWS == 0)
+        return WEIR_OK;
+    return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
+                     "tensor %s: wanted zero points for one row each of a matrix that begins at a "
+                     "multiple of %d rows, found them for %u rows of one that begins at row %llu",
+                     tensor->name, WEIR_I4_ZERO_ROWS, weight->scales.group_rows,
+                     (unsigned long long)found->first);
+}
+
+/* What codes are too large by, where that is a tensor. */
+static enum weir_status bind_zeros(struct weir_binding *binding, const struct weir_role *role,
+                                   const struct weir_found *found, struct weir_weight *weight,
+                                   struct weir_err *err)
+{
+    const struct weir_found of_zeros = locate_companion(binding, role, found, "zeros");
+    struct weir_scale_stack *zeros = &weight->zeros;
+    if (of_zeros.tensor == NULL && found->tensor->has_zeros)
+        return WEIR_FAIL(err, WEIR_ERR_FORMAT,
+                         "tensor %s has codes with zero points (symmetric: false), and no tensor "
+                         "of them (weight_zero_point)",
+                         found->tensor->name);
+    if (of_zeros.tensor == NULL)
+        return WEIR_OK;
+    if ((role->parts & WEIR_PART_JOINT_HEADS) != 0)
+        return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED, "tensor %s goes with %s, which is not built in",
+                         of_zeros.tensor->name, found->tensor->name);
+    zeros->tensor = of_zeros.tensor;
+    WEIR_TRY(check_zeros(weight, found, err));
+    zeros->group_rows = WEIR_I4_ZERO_ROWS;
+    zeros->group_cols = weight->scales.group_cols;
+    place_scales(zeros, found, WEIR_I4_ZERO_BYTES);
+    return weir_bind_bytes(binding, role, &of_zeros, weight->count, zeros->matrix_bytes, err);
 }
 
 enum weir_status weir_bind_companions(struct weir_binding *binding, const struct weir_role *role,
@@ -460,6 +512,7 @@ enum weir_status weir_bind_companions(struct weir_binding *binding, const struct
     /* How activations were scaled where they are not what they are here: of no consequence. */
     locate_companion(binding, role, found, "input_scale");
     WEIR_TRY(bind_scales(binding, role, found, weight, err));
+    WEIR_TRY(bind_zeros(binding, role, found, weight, err));
     WEIR_TRY(bind_bias(binding, role, found, weight, err));
     return bind_scale(binding, role, found, weight, err);
 }
@@ -482,7 +535,7 @@ static bool is_role_name(const char *suffix, bool is_layer, weir_parts parts)
 
 bool weir_is_bound_name(const char *suffix, bool is_layer, weir_parts parts)
 {
-    static const char *const words[] = {"bias", "scale", "scales", "input_scale"};
+    static const char *const words[] = {"bias", "scale", "scales", "zeros", "input_scale"};
     const char *dot = strrchr(suffix, '.');
     if (is_role_name(suffix, is_layer, parts))
         return true;

@@ -96,7 +96,7 @@ static void apply_head(const struct block *block, const struct weir_weight *weig
     const uint8_t *matrix = weight->data + index * weight->stride_bytes;
     const bool is_codes = weight->scales.tensor != NULL;
     const struct weir_scales scales = weir_scales_of(
-        weight, is_codes ? weight->scales.data + index * weight->scales.stride_bytes : NULL);
+        weight, is_codes ? weight->scales.data + index * weight->scales.stride_bytes : NULL, NULL);
     const struct weir_matmul job = {
         .w = matrix,
         .w_row_bytes = weight->row_bytes,

@@ -44,7 +44,7 @@ void weir_matmul_rows(const struct weir_forward *forward, const struct weir_matr
     const size_t row_bytes = plain ? act->cols * sizeof(float) : act->row_bytes[format];
     const uint8_t *rows = plain ? (const uint8_t *)act->f32 : act->rows[format];
     WEIR_ASSERT(rows != NULL && act->cols == weight->cols);
-    const struct weir_scales scales = weir_scales_of(weight, matrix->scales);
+    const struct weir_scales scales = weir_scales_of(weight, matrix->scales, matrix->zeros);
     const struct weir_matmul job = {
         .w = matrix->data,
         .w_row_bytes = weight->row_bytes,

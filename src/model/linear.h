@@ -61,20 +61,25 @@ struct weir_matrix {
     const struct weir_weight *weight;
     const uint8_t *data;   /* row 0 */
     const uint8_t *scales; /* row 0 of them, of a format of codes */
+    const uint8_t *zeros;  /* the same of zero points; NULL: there are none */
     uint32_t index;        /* in its stack */
 };
 static inline struct weir_matrix weir_trunk_matrix(const struct weir_weight *weight)
 {
-    return (struct weir_matrix){
-        .weight = weight, .data = weight->data, .scales = weight->scales.data};
+    return (struct weir_matrix){.weight = weight,
+                                .data = weight->data,
+                                .scales = weight->scales.data,
+                                .zeros = weight->zeros.data};
 }
-/* The scales of one matrix, which begin at data. */
+/* The scales of one matrix, which begin at data, and its zero points. */
 static inline struct weir_scales weir_scales_of(const struct weir_weight *weight,
-                                                const uint8_t *data)
+                                                const uint8_t *data, const uint8_t *zeros)
 {
     const struct weir_scale_stack *scales = &weight->scales;
     return (struct weir_scales){.data = data,
+                                .zeros = zeros,
                                 .row_bytes = (size_t)scales->row_bytes,
+                                .zero_row_bytes = (size_t)weight->zeros.row_bytes,
                                 .group_rows = scales->group_rows,
                                 .group_cols = scales->group_cols,
                                 .type = scales->type};

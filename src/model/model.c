@@ -57,15 +57,21 @@ struct layout_visitor {
     struct weir_mem *mem;
 };
 
+/* What goes with codes, where there is any. */
+static void place_beside(struct weir_mem *mem, uint64_t count, struct weir_scale_stack *stack)
+{
+    if (stack->tensor != NULL)
+        stack->data =
+            weir_mem_alloc(mem, WEIR_MEM_TRUNK, count * stack->matrix_bytes, WEIGHT_ALIGN);
+}
+
 static void place_weight(struct weir_trunk_visitor *self, struct weir_weight *weight)
 {
     struct layout_visitor *visitor = (struct layout_visitor *)self;
     weight->data = weir_mem_alloc(visitor->mem, WEIR_MEM_TRUNK,
                                   weight->count * weight->matrix_bytes, WEIGHT_ALIGN);
-    if (weight->scales.tensor != NULL)
-        weight->scales.data =
-            weir_mem_alloc(visitor->mem, WEIR_MEM_TRUNK,
-                           weight->count * weight->scales.matrix_bytes, WEIGHT_ALIGN);
+    place_beside(visitor->mem, weight->count, &weight->scales);
+    place_beside(visitor->mem, weight->count, &weight->zeros);
 }
 
 static void place_vector(struct weir_trunk_visitor *self, struct weir_vector *vector)
@@ -127,17 +133,23 @@ static void load_bytes(struct load_visitor *visitor, uint32_t file, uint64_t off
     }
 }
 
+static void load_beside(struct load_visitor *visitor, uint64_t count,
+                        const struct weir_scale_stack *stack)
+{
+    void *dst;
+    memcpy(&dst, &stack->data, sizeof(dst));
+    if (stack->tensor != NULL)
+        load_bytes(visitor, stack->file, stack->offset, count * stack->matrix_bytes, dst);
+}
+
 static void load_weight(struct weir_trunk_visitor *self, struct weir_weight *weight)
 {
     struct load_visitor *visitor = (struct load_visitor *)self;
-    const struct weir_scale_stack *scales = &weight->scales;
     void *dst;
     memcpy(&dst, &weight->data, sizeof(dst)); /* ours to write until the load is done */
     load_bytes(visitor, weight->file, weight->offset, weight->count * weight->matrix_bytes, dst);
-    memcpy(&dst, &scales->data, sizeof(dst));
-    if (scales->tensor != NULL)
-        load_bytes(visitor, scales->file, scales->offset, weight->count * scales->matrix_bytes,
-                   dst);
+    load_beside(visitor, weight->count, &weight->scales);
+    load_beside(visitor, weight->count, &weight->zeros);
 }
 
 /* Bytes of a tensor that lies in one piece, from a distance on. */
@@ -312,7 +324,7 @@ void weir_model_parameters(const struct weir_model *model, uint64_t *all, uint64
     const uint32_t tensor_count = weir_manifest_tensor_count(model->manifest);
     for (uint32_t index = 0; index < tensor_count; index++) {
         const struct weir_tensor *tensor = weir_manifest_tensor_at(model->manifest, index);
-        if (weir_model_skips(model, tensor->name) || tensor->is_scales)
+        if (weir_model_skips(model, tensor->name) || tensor->is_scales || tensor->is_zeros)
             continue;
         *all += tensor->dims[0] * tensor->dims[1] * tensor->dims[2] * tensor->dims[3];
     }

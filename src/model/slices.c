@@ -1,6 +1,7 @@
 /* slices.c - what of an expert is read by itself: a slice of its record each.
  *
- * Codes are one, their scales another. Matrices whose rows take turns are one slice together.
+ * Codes are one, their scales another, their zero points a third. Matrices whose rows take turns
+ * are one slice together.
  *
  * I1  Slices are in the order in which they are needed: gate's and up's before down's. */
 #include "model/linear.h"
@@ -25,6 +26,8 @@ void weir_slices_number(struct weir_network *network)
         weight->slice = is_there ? before->slice : next++;
         if (weight->scales.tensor != NULL)
             weight->scales.slice = is_there ? before->scales.slice : next++;
+        if (weight->zeros.tensor != NULL)
+            weight->zeros.slice = is_there ? before->zeros.slice : next++;
     }
 }
 
@@ -35,22 +38,27 @@ static void put_slice(struct weir_store_layer *layer, uint32_t index,
     layer->slice_count = (uint32_t)weir_max(layer->slice_count, index + 1);
 }
 
+static void put_beside(struct weir_store_layer *layer, const struct weir_scale_stack *stack)
+{
+    const struct weir_slice slice = {.offset = stack->offset,
+                                     .stride_bytes = stack->stride_bytes,
+                                     .bytes = (uint32_t)stack->matrix_bytes,
+                                     .file = stack->file,
+                                     .places = stack->places};
+    if (stack->tensor != NULL)
+        put_slice(layer, stack->slice, &slice);
+}
+
 static void put_weight(struct weir_store_layer *layer, const struct weir_weight *weight)
 {
-    const struct weir_scale_stack *scales = &weight->scales;
     const struct weir_slice of_codes = {.offset = weight->offset,
                                         .stride_bytes = weight->stride_bytes,
                                         .bytes = (uint32_t)weight->matrix_bytes,
                                         .file = weight->file,
                                         .places = weight->places};
-    const struct weir_slice of_scales = {.offset = scales->offset,
-                                         .stride_bytes = scales->stride_bytes,
-                                         .bytes = (uint32_t)scales->matrix_bytes,
-                                         .file = scales->file,
-                                         .places = scales->places};
     put_slice(layer, weight->slice, &of_codes);
-    if (scales->tensor != NULL)
-        put_slice(layer, scales->slice, &of_scales);
+    put_beside(layer, &weight->scales);
+    put_beside(layer, &weight->zeros);
 }
 
 void weir_model_store_layer(const struct weir_model *model, uint32_t layer,
@@ -67,14 +75,20 @@ void weir_model_store_layer(const struct weir_model *model, uint32_t layer,
     put_weight(out, &network->expert_down);
 }
 
+/* Row 0 of one that goes with codes; NULL: there is none. */
+static const uint8_t *beside(const struct weir_scale_stack *stack, const struct weir_lease *lease)
+{
+    return stack->tensor == NULL ? NULL : lease->slice[stack->slice] + stack->lead_bytes;
+}
+
 struct weir_matrix weir_expert_matrix(const struct weir_weight *weight,
                                       const struct weir_lease *lease)
 {
-    const struct weir_scale_stack *scales = &weight->scales;
     return (struct weir_matrix){
         .weight = weight,
         .data = lease->slice[weight->slice] + weight->lead_bytes,
-        .scales = scales->tensor == NULL ? NULL : lease->slice[scales->slice] + scales->lead_bytes,
+        .scales = beside(&weight->scales, lease),
+        .zeros = beside(&weight->zeros, lease),
         .index = lease->record,
     };
 }

@@ -48,6 +48,8 @@ struct weir_weight {
     struct weir_vector bias;  /* [count][rows], where there is one */
     struct weir_vector scale; /* one value, or one for each of a stack, where there is one */
     struct weir_scale_stack scales;
+    /* Of I4, where there are any: rows of words, group_rows rows of codes in each. */
+    struct weir_scale_stack zeros;
 };
 
 #endif

@@ -285,7 +285,7 @@ static void take_slice(struct weir_store *store, const struct weir_io_done *done
         if (is_of_step)
             keep_failure(store, done);
     }
-    at->arrived |= (uint8_t)(1u << slice);
+    at->arrived |= (uint16_t)(1u << slice);
     if (at->state == WEIR_SLOT_READING && !at->failed && (at->arrived & head) == head) {
         at->state = WEIR_SLOT_READY;
         if (at->is_wanted)

@@ -39,7 +39,7 @@
 enum {
     WEIR_STORE_BUDGET_BYTES = 32 << 20,
     WEIR_STORE_AHEAD_BYTES = 2 << 20, /* in flight for guesses; one slice if that is more */
-    WEIR_SLICE_MAX = 6,
+    WEIR_SLICE_MAX = 9,
     WEIR_RECORD_MAX = 4096,
     WEIR_STORE_LAYER_MAX = 512,
     WEIR_SLICE_BYTES_MAX = 1 << 30,

@@ -10,7 +10,7 @@ enum weir_slot_state { WEIR_SLOT_EMPTY, WEIR_SLOT_READING, WEIR_SLOT_READY, WEIR
 #define WEIR_LAYER_ANY UINT32_MAX
 #define WEIR_GUESS_PARTS 8
 
-_Static_assert((int)WEIR_SLICE_MAX <= 8, "a slot's slices are bits of a byte");
+_Static_assert((int)WEIR_SLICE_MAX <= 16, "a slot's slices are bits of two bytes");
 
 /* Why a slice is read. */
 enum weir_read_class {
@@ -28,7 +28,7 @@ struct weir_slot {
     enum weir_slot_state state;
     enum weir_read_class class; /* of the slices that are submitted next */
     uint8_t submitted;          /* slices whose reads were submitted: so many, the first ones */
-    uint8_t arrived;            /* mask of the slices whose reads came back */
+    uint16_t arrived;           /* mask of the slices whose reads came back */
     bool failed;                /* one of them came back with an error */
     bool is_wanted;             /* the running step, or fill, will use it and has not leased it */
     bool is_ahead;              /* read ahead, and its layer's step has not begun */

@@ -151,8 +151,9 @@ static void logits_equal_the_gguf_file(void **state)
 static void logits_are_near_those_of_a_gguf_file_of_the_same_values(void **state)
 {
     (void)state;
-    static const char *const names[] = {"qwen3moe-int4", "qwen3moe-int4-rows", "qwen3moe-nvfp4",
-                                        "qwen3moe-modelopt", "gpt-oss"};
+    static const char *const names[] = {"qwen3moe-int4",       "qwen3moe-int4-rows",
+                                        "qwen3moe-int4-zeros", "qwen3moe-nvfp4",
+                                        "qwen3moe-modelopt",   "gpt-oss"};
     for (size_t index = 0; index < sizeof(names) / sizeof(names[0]); index++) {
         struct golden golden;
         char path[256];
@@ -172,11 +173,21 @@ static void logits_are_near_those_of_a_gguf_file_of_the_same_values(void **state
 static void streamed_equals_resident(void **state)
 {
     (void)state;
-    static const char *const names[] = {"qwen3moe-narrow",    "olmoe",          "qwen3moe-bf16",
-                                        "qwen3moe-fp8",       "qwen35moe",      "gemma4",
-                                        "granitemoe-shared",  "deepseek2",      "qwen3moe-int4",
-                                        "qwen3moe-nvfp4",     "qwen3moe-mxfp4", "qwen3moe-modelopt",
-                                        "qwen3moe-int4-rows", "gpt-oss"};
+    static const char *const names[] = {"qwen3moe-narrow",
+                                        "olmoe",
+                                        "qwen3moe-bf16",
+                                        "qwen3moe-fp8",
+                                        "qwen35moe",
+                                        "gemma4",
+                                        "granitemoe-shared",
+                                        "deepseek2",
+                                        "qwen3moe-int4",
+                                        "qwen3moe-nvfp4",
+                                        "qwen3moe-mxfp4",
+                                        "qwen3moe-modelopt",
+                                        "qwen3moe-int4-rows",
+                                        "qwen3moe-int4-zeros",
+                                        "gpt-oss"};
     for (size_t index = 0; index < sizeof(names) / sizeof(names[0]); index++) {
         struct golden golden;
         open_directory(&golden, names[index]);

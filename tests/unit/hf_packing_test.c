@@ -6,6 +6,7 @@
 #define FOLDER "tests/golden/directories/"
 #define CODES "model.layers.0.self_attn.q_proj.weight_packed"
 #define SCALES "model.layers.0.self_attn.q_proj.weight_scale"
+#define K_PROJ "model.layers.0.self_attn.k_proj."
 #define EXPERT "model.layers.0.mlp.experts.1.gate_proj.weight_scale"
 
 static char text[TOY_BYTES_MAX];
@@ -226,6 +227,34 @@ static void shapes_that_disagree_are_named(void **state)
                       WORDS("expert 1 of", "blk.0.ffn_gate_exps.scales is missing"));
 }
 
+/* A tensor of zero points for all codes, or for none. */
+static void zero_points_are_beside_their_codes(void **state)
+{
+    (void)state;
+    const enum weir_status format = WEIR_ERR_FORMAT;
+    struct weir_model *model;
+    weir_manifest *manifest;
+    struct weir_err err;
+    load("qwen3moe-int4-zeros");
+    assert_int_equal(describe(&manifest, &model, &err), WEIR_OK);
+    are_dims(manifest, "blk.0.attn_k.zeros", 4, 2, 1);
+    are_dims(manifest, "blk.1.ffn_down_exps.zeros", 2, 4, 5);
+    assert_int_equal(model->layers[0].network.expert_down.zeros.slice, 8);
+    weir_model_destroy(&model);
+    weir_manifest_close(&manifest);
+    is_header_refused("qwen3moe-int4-zeros", K_PROJ "weight_zero_point", "weight_zero_point",
+                      "weight_shape_of_it", WEIR_ERR_UNSUPPORTED, WORDS("no use"));
+    is_config_refused("\"symmetric\": true", "\"symmetric\": false", format,
+                      WORDS("blk.0.ffn_gate_exps.weight", "no tensor of them"));
+    load("qwen3moe-mxfp4");
+    change_config("\"symmetric\": true", "\"symmetric\": false");
+    is_refused(WEIR_ERR_UNSUPPORTED, WORDS("symmetric", "floats have no zero points"));
+    is_header_refused("qwen3moe-int4-zeros", K_PROJ "weight_zero_point", "[2,4]", "[4,2]", format,
+                      WORDS("blk.0.attn_k.zeros", "dimension 0 must be 4, found 2"));
+    is_header_refused("qwen3moe-int4-zeros", K_PROJ "weight_zero_point", "[2,4]", "[1,8]", format,
+                      WORDS("blk.0.attn_k.zeros", "dimension 0 must be 4, found 8"));
+}
+
 static void types_that_are_not_the_packings_are_named(void **state)
 {
     (void)state;
@@ -238,7 +267,7 @@ static void types_that_are_not_the_packings_are_named(void **state)
                       WORDS("experts.1.gate_proj.weight_scale", "I16"));
     is_header_refused("qwen3moe-int4-rows", "model.layers.0.mlp.experts.1.gate_proj.weight_shape",
                       "weight_shape", "weight_zero_point", unsupported,
-                      WORDS("gate_proj.weight_zero_point", "zero points"));
+                      WORDS("gate_proj.weight_zero_point", "zero points stored as I32", "I64"));
     is_header_refused("qwen3moe-int4-rows", "model.layers.0.mlp.experts.1.gate_proj.weight_shape",
                       "weight_shape", "weight_g_idx", unsupported,
                       WORDS("gate_proj.weight_g_idx", "another order"));
@@ -252,8 +281,8 @@ static void what_quantization_config_says_is_read_or_refused(void **state)
                       WORDS("num_bits", "wanted 4, found 8"));
     is_config_refused("\"type\": \"int\"", "\"type\": \"float\"", unsupported,
                       WORDS("type", "wanted int, found \"float\""));
-    is_config_refused("\"symmetric\": true", "\"symmetric\": false", unsupported,
-                      WORDS("symmetric", "zero points"));
+    is_config_refused("\"symmetric\": true", "\"symmetric\": 1", WEIR_ERR_FORMAT,
+                      WORDS("symmetric", "wanted true or false"));
     is_config_refused("\"dynamic\": false", "\"actorder\": \"group\"", unsupported,
                       WORDS("actorder", "\"group\""));
     is_config_refused("\"group_size\": null", "\"group_size\": 7", WEIR_ERR_FORMAT,
@@ -277,6 +306,7 @@ int main(void)
         cmocka_unit_test(rows_that_take_turns_are_one_slice),
         cmocka_unit_test(what_gpt_oss_may_not_have_is_named),
         cmocka_unit_test(shapes_that_disagree_are_named),
+        cmocka_unit_test(zero_points_are_beside_their_codes),
         cmocka_unit_test(types_that_are_not_the_packings_are_named),
         cmocka_unit_test(what_quantization_config_says_is_read_or_refused),
     };

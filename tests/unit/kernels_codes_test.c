@@ -1,28 +1,37 @@
 /* kernels_codes_test.c - matmuls of codes whose scales are another tensor's: every level against
  * the formula, on guard pages. */
 #include "kernels_test.h"
+#include "quant/i4.h"
 
-enum { ROWS = 11, TOKENS = 9, COLS_MAX = 700 };
+enum { ROWS = 11, TOKENS = 9, COLS_MAX = 700, ZERO_ROWS = 2 };
 
 /* How the formats that use them group their scales. */
 static const struct grouping {
     enum weir_type type;
     enum weir_scale_type scale_type;
     size_t rows, cols;
+    bool has_zeros;
 } groupings[] = {
-    {WEIR_TYPE_F8_E4M3, WEIR_SCALE_F32, 128, 128},    {WEIR_TYPE_F8_E4M3, WEIR_SCALE_BF16, 4, 128},
-    {WEIR_TYPE_F8_E4M3, WEIR_SCALE_F16, 1, COLS_MAX}, {WEIR_TYPE_F8_E4M3, WEIR_SCALE_E8M0, 3, 20},
-    {WEIR_TYPE_F4_E2M1, WEIR_SCALE_F8_E4M3, 1, 16},   {WEIR_TYPE_F4_E2M1, WEIR_SCALE_E8M0, 1, 32},
-    {WEIR_TYPE_I4, WEIR_SCALE_BF16, 1, 32},           {WEIR_TYPE_I4, WEIR_SCALE_F16, 1, 128},
-    {WEIR_TYPE_I4, WEIR_SCALE_F32, ROWS, COLS_MAX},
+    {WEIR_TYPE_F8_E4M3, WEIR_SCALE_F32, 128, 128, false},
+    {WEIR_TYPE_F8_E4M3, WEIR_SCALE_BF16, 4, 128, false},
+    {WEIR_TYPE_F8_E4M3, WEIR_SCALE_F16, 1, COLS_MAX, false},
+    {WEIR_TYPE_F8_E4M3, WEIR_SCALE_E8M0, 3, 20, false},
+    {WEIR_TYPE_F4_E2M1, WEIR_SCALE_F8_E4M3, 1, 16, false},
+    {WEIR_TYPE_F4_E2M1, WEIR_SCALE_E8M0, 1, 32, false},
+    {WEIR_TYPE_I4, WEIR_SCALE_BF16, 1, 32, false},
+    {WEIR_TYPE_I4, WEIR_SCALE_F16, 1, 128, false},
+    {WEIR_TYPE_I4, WEIR_SCALE_F32, ROWS, COLS_MAX, false},
+    {WEIR_TYPE_I4, WEIR_SCALE_BF16, 1, 32, true},
+    {WEIR_TYPE_I4, WEIR_SCALE_F16, 1, 8, true},
+    {WEIR_TYPE_I4, WEIR_SCALE_F32, 1, COLS_MAX, true},
 };
 static const size_t widths[] = {2, 14, 16, 18, 32, 46, 128, 130, 254, 384, 642};
 
-/* W, its scales and x, each against an unreadable page. */
+/* W, its scales, its zero points and x, each against an unreadable page. */
 struct problem {
     struct grouping grouping;
-    size_t cols, row_bytes, scale_row_bytes;
-    struct guarded w, scales, x;
+    size_t cols, row_bytes, scale_row_bytes, zero_row_bytes;
+    struct guarded w, scales, zeros, x;
 };
 
 /* Codes and scales of ordinary size that are finite. */
@@ -61,6 +70,10 @@ static void make_problem(struct problem *problem, size_t index, size_t cols, boo
     problem->w = guarded_alloc(ROWS * problem->row_bytes, at_end);
     problem->scales = guarded_alloc(
         (ROWS + grouping.rows - 1) / grouping.rows * problem->scale_row_bytes, at_end);
+    problem->zero_row_bytes = (cols + grouping.cols - 1) / grouping.cols * WEIR_I4_ZERO_BYTES;
+    problem->zeros = guarded_alloc(ZERO_ROWS * problem->zero_row_bytes, at_end);
+    for (size_t at = 0; at < ZERO_ROWS * problem->zero_row_bytes; at++)
+        problem->zeros.start[at] = (uint8_t)weir_random_next(&test_seed);
     problem->x = guarded_alloc(TOKENS * cols * sizeof(float), at_end);
     fill_codes(problem);
     for (size_t at = 0; at < TOKENS * cols; at++) {
@@ -73,6 +86,7 @@ static void free_problem(struct problem *problem)
 {
     guarded_free(&problem->w);
     guarded_free(&problem->scales);
+    guarded_free(&problem->zeros);
     guarded_free(&problem->x);
 }
 
@@ -80,6 +94,9 @@ static void run(const struct weir_kernels *kernels, const struct problem *proble
                 float *y, size_t row_begin, size_t row_end, size_t first, size_t n_token)
 {
     const struct weir_scales scales = {.data = problem->scales.start,
+                                       .zeros = problem->grouping.has_zeros ? problem->zeros.start
+                                                                            : NULL,
+                                       .zero_row_bytes = problem->zero_row_bytes,
                                        .row_bytes = problem->scale_row_bytes,
                                        .group_rows = problem->grouping.rows,
                                        .group_cols = problem->grouping.cols,
@@ -101,7 +118,18 @@ static void run(const struct weir_kernels *kernels, const struct problem *proble
     kernels->matmul[problem->grouping.type](&job);
 }
 
-/* The formula in double, and what its tolerance is made of. */
+/* The zero point of a code, eight rows' in a word, the first in the lowest bits. */
+static int zero_of(const struct problem *problem, size_t row, size_t col)
+{
+    uint32_t word;
+    memcpy(&word,
+           problem->zeros.start + row / 8 * problem->zero_row_bytes +
+               col / problem->grouping.cols * sizeof(word),
+           sizeof(word));
+    return word >> row % 8 * 4 & 15;
+}
+
+/* The formula in double, and what its tolerance is made of: of codes with zero points both. */
 static double exact_dot(const struct problem *problem, bool is_scaled, size_t row, size_t token,
                         double *magnitude)
 {
@@ -118,8 +146,11 @@ static double exact_dot(const struct problem *problem, bool is_scaled, size_t ro
         const double scale = is_scaled ? (double)weir_scale_decode(grouping->scale_type, scales,
                                                                    col / grouping->cols)
                                        : 1.0;
-        sum += scale * (double)codes[col] * (double)x;
-        *magnitude += fabs(scale * (double)codes[col] * (double)x);
+        const bool has_zero = is_scaled && grouping->has_zeros;
+        const double code = (double)codes[col] + (has_zero ? 8 : 0);
+        const double zero = has_zero ? zero_of(problem, row, col) : 0.0;
+        sum += scale * (code - zero) * (double)x;
+        *magnitude += fabs(scale * (double)x) * (fabs(code) + zero);
     }
     return sum;
 }

@@ -256,7 +256,7 @@ static void create_refuses_what_is_past_its_limits(void **state)
     assert_int_equal(create_with(io, layer, 4, &err), WEIR_ERR_ARG);
     layer.slice_count = WEIR_SLICE_MAX + 1;
     assert_int_equal(create_with(io, layer, 4, &err), WEIR_ERR_ARG);
-    assert_non_null(strstr(err.text, "found 7"));
+    assert_non_null(strstr(err.text, "found 10"));
     layer = fine;
     layer.head_count = 3;
     assert_int_equal(create_with(io, layer, 4, &err), WEIR_ERR_ARG);

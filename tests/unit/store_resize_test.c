@@ -81,7 +81,8 @@ static void what_is_given_back_is_with_the_kernel(void **state)
             run_step(&toy, 2, 2);
         const uint64_t before = resident_pages(&toy);
         const uint64_t given_bytes = weir_store_shrink(toy.store, 100000);
-        assert_true(given_bytes >= 100000 && given_bytes < 100000 + 4 * (SLICE_BYTES + 2 * PAGE));
+        assert_true(given_bytes >= 100000 &&
+                    given_bytes < 100000 + WEIR_SLICE_MAX * (SLICE_BYTES + 2 * PAGE));
         assert_int_equal(before - resident_pages(&toy), given_bytes / PAGE);
         for (int step = 0; step < 40; step++)
             run_step(&toy, 2, 2);

@@ -206,7 +206,7 @@ def llama3_divisors(config):
     return divisors.astype(np.float32)
 
 
-def write_gguf(path, name, net, vocab, family, used):
+def write_gguf(path, name, net, vocab, family, used=None):
     config = net.config
     writer = golden_models.open_writer(path, name, family)
     writer.add_block_count(config.num_hidden_layers)

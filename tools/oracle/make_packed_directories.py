@@ -32,6 +32,8 @@ QWEN_MOE = dict(
     config=dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=8,
                 intermediate_size=32, moe_intermediate_size=16, num_experts=5, num_experts_per_tok=2, rms_norm_eps=1e-3,
                 rope_parameters=dict(rope_type="default", rope_theta=10000.0)))
+# Keys and values of 12 rows: the last words of zero points are not full.
+ODD_MOE = QWEN_MOE | dict(config=QWEN_MOE["config"] | dict(head_dim=6))
 WIDE_MOE = QWEN_MOE | dict(config=QWEN_MOE["config"] | dict(moe_intermediate_size=64, num_experts=3))
 OSS = make_attention_models.MODELS["gpt-oss"]
 OSS = OSS | dict(
@@ -62,6 +64,10 @@ DIRECTORIES = {
     "gpt-oss": dict(
         model=OSS, pack="mxfp4", shard="90KB",
         why="gpt-oss: experts of a layer in one tensor, rows of gate and up in turn, sinks, windows, exact YaRN, biases"),
+    "qwen3moe-int4-zeros": dict(
+        model=ODD_MOE, pack="pack-quantized",
+        args=dict(num_bits=4, type="int", strategy="group", group_size=8, symmetric=False),
+        why="compressed-tensors int4 with zero points, eight rows' in a word, as llm-compressor writes AWQ"),
 }
 STEPS = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6, 0, -0.5, -1, -1.5, -2, -3, -4, -6], dtype=torch.float64)
 
@@ -75,7 +81,12 @@ def pack_linear(weight, row):
     size = args.group_size or cols
     most = weight.float().reshape(rows, cols // size, size).abs().amax(-1)
     state = {"weight": weight.float()}
-    if args.type == "int":
+    if not args.symmetric:
+        groups = weight.float().reshape(rows, cols // size, size)
+        low, high = groups.amin(-1).clamp(max=0), groups.amax(-1).clamp(min=0)
+        state["weight_scale"] = ((high - low) / 15).bfloat16()
+        state["weight_zero_point"] = torch.round(-8 - low / state["weight_scale"].float()).clamp(-8, 7).to(torch.int8)
+    elif args.type == "int":
         state["weight_scale"] = (most / 7.5).bfloat16()
     elif size == 32:
         state["weight_scale"] = 2.0 ** torch.round(torch.log2(most / 6))
@@ -91,6 +102,8 @@ def pack_linear(weight, row):
         divisor = pieces.get("weight_global_scale")
         meant = dequantize(codes, scale, args=args, dtype=torch.float64, global_scale=None if divisor is None else divisor.double())
     assert meant.dtype == torch.float64
+    if not args.symmetric:
+        check_zeros(pieces, meant, size)
     if row.get("modelopt"):
         pieces = {"weight": pieces["weight_packed"], "weight_scale": pieces["weight_scale"],
                   "weight_scale_2": 1 / pieces["weight_global_scale"], "input_scale": torch.ones(1)}
@@ -98,6 +111,18 @@ def pack_linear(weight, row):
     elif "weight_global_scale" in pieces:
         pieces["input_global_scale"] = torch.ones(1)
     return pieces, meant
+
+
+def check_zeros(pieces, meant, size):
+    """A second judge: what the format's description says of the bytes, in numpy. Nibbles of a word are eight columns of codes, or
+    eight rows of zero points, the first in the lowest bits."""
+    rows, cols = meant.shape
+    shifts = np.arange(0, 32, 4)
+    codes = (pieces["weight_packed"].numpy()[:, :, None] >> shifts & 15).reshape(rows, -1)[:, :cols]
+    zeros = (pieces["weight_zero_point"].numpy()[:, None, :] >> shifts[:, None] & 15).reshape(-1, cols // size)[:rows]
+    scales = pieces["weight_scale"].double().numpy()
+    assert (((codes - zeros.repeat(size, 1)) * scales.repeat(size, 1)) == meant.numpy()).all()
+    assert len(np.unique(zeros)) > 3
 
 
 def pack_qwen(net, row):

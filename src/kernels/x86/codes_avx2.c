@@ -14,14 +14,14 @@ struct factor {
     __m256 below;
 };
 
-WEIR_INLINE struct factor factor_of(float scale, const enum weir_type type)
+WEIR_INLINE struct factor factor_of(float scale, int zero, const enum weir_type type)
 {
     struct factor factor = {_mm256_set1_ps(scale), _mm256_setzero_ps()};
     if (type == WEIR_TYPE_F4_E2M1)
         factor.values = _mm256_mul_ps(
             factor.values, _mm256_setr_ps(0.0f, 0.5f, 1.0f, 1.5f, 2.0f, 3.0f, 4.0f, 6.0f));
     else if (type == WEIR_TYPE_I4)
-        factor.below = _mm256_set1_ps(scale * 8.0f);
+        factor.below = _mm256_set1_ps(scale * (float)zero);
     else /* as halves, codes are 256 times smaller */
         factor.values = _mm256_set1_ps(scale * 256.0f);
     return factor;

@@ -11,7 +11,7 @@ struct factor {
     __m512 values;
 };
 
-WEIR_INLINE struct factor factor_of(float scale, const enum weir_type type)
+WEIR_INLINE struct factor factor_of(float scale, int zero, const enum weir_type type)
 {
     switch (type) {
     case WEIR_TYPE_F4_E2M1:
@@ -20,10 +20,11 @@ WEIR_INLINE struct factor factor_of(float scale, const enum weir_type type)
                                          -0.5f, -1.0f, -1.5f, -2.0f, -3.0f, -4.0f, -6.0f),
                           _mm512_set1_ps(scale))};
     case WEIR_TYPE_I4:
-        return (struct factor){
-            _mm512_mul_ps(_mm512_setr_ps(-8.0f, -7.0f, -6.0f, -5.0f, -4.0f, -3.0f, -2.0f, -1.0f,
-                                         0.0f, 1.0f, 2.0f, 3.0f, 4.0f, 5.0f, 6.0f, 7.0f),
-                          _mm512_set1_ps(scale))};
+        return (struct factor){_mm512_mul_ps(
+            _mm512_sub_ps(_mm512_setr_ps(0.0f, 1.0f, 2.0f, 3.0f, 4.0f, 5.0f, 6.0f, 7.0f, 8.0f, 9.0f,
+                                         10.0f, 11.0f, 12.0f, 13.0f, 14.0f, 15.0f),
+                          _mm512_set1_ps((float)zero)),
+            _mm512_set1_ps(scale))};
     default: /* as halves, codes are 256 times smaller */
         return (struct factor){_mm512_set1_ps(scale * 256.0f)};
     }

@@ -3,8 +3,8 @@
  * Weights are codes times their group's scale before any token meets them, so that a group of 16
  * columns costs a token no more than a long one. Several rows or tokens at once are what the
  * multiply-adds wait for. Whoever includes it names the floats of a register (floats_avx2.h), and
- * says factor_of(scale, type), load_f8(codes, count), a 256th of them, load_weights(w, i, count,
- * factor, type), sum_of(lanes) and how many rows and tokens go together.
+ * says factor_of(scale, zero, type), load_f8(codes, count), a 256th of them, load_weights(w, i,
+ * count, factor, type), sum_of(lanes) and how many rows and tokens go together.
  *
  * I1  One output is summed in LANES lanes, so many columns after the others from the left, a
  *     group's last ones perhaps fewer: lanes = fma(code * scale, x, lanes), whatever the number of
@@ -80,7 +80,9 @@ WEIR_INLINE void dots(const struct weir_matmul *job, size_t row, const int row_c
             const size_t end = left <= group_cols ? job->cols : i + group_cols;
             struct factor factors[ROWS_ALONE];
             for (int r = 0; r < row_count; r++)
-                factors[r] = factor_of(scales[r][at], type);
+                factors[r] = factor_of(
+                    scales[r][at],
+                    type == WEIR_TYPE_I4 ? weir_zero_at(&rows[r].scales, first + at) : 0, type);
             for (; i + LANES <= end; i += LANES)
                 add_step(rows, factors, row_count, i, LANES, x, n, sums, type);
             if (i < end)
