@@ -86,6 +86,21 @@ static const char *grammar_path(const struct weir_cli_options *options)
     return options->grammar != NULL ? options->grammar : options->json_schema;
 }
 
+/* A mistake in the grammar is told before a model is loaded, which may take long. Where the ceiling
+ * is so low that reading the grammar could break it, the plan decides first. */
+static bool check_early(const struct weir_cli_sampling *sampling, const struct weir_config *config)
+{
+    struct weir_err err = {0};
+    if (config->mem_bytes != 0 && config->caller_bytes > config->mem_bytes / 2)
+        return true;
+    if (weir_grammar_check(sampling->grammar_text.bytes, sampling->grammar_text.length,
+                           sampling->options->json_schema != NULL, grammar_path(sampling->options),
+                           &err) == WEIR_OK)
+        return true;
+    weir_cli_fail(&err);
+    return false;
+}
+
 bool weir_cli_sampling_plan(struct weir_cli_sampling *sampling, struct weir_config *config)
 {
     /* The automaton with its states and masks; of a token its bytes in the trie, and what sorts
@@ -103,7 +118,7 @@ bool weir_cli_sampling_plan(struct weir_cli_sampling *sampling, struct weir_conf
         WEIR_GRAMMAR_BYTES_MAX, sampling->options->grammar != NULL ? length : length * GROWTH);
     config->caller_bytes += AUTOMATON_BYTES + written * TREE_BYTES +
                             sampling->grammar_text.capacity + (uint64_t)info.n_vocab * TOKEN_BYTES;
-    return true;
+    return check_early(sampling, config);
 }
 
 void weir_cli_sampling_free(struct weir_cli_sampling *sampling)

@@ -534,6 +534,9 @@ WEIR_API enum weir_status weir_grammar_create(weir_grammar **out, weir_tokenizer
 WEIR_API enum weir_status weir_grammar_from_schema(weir_grammar **out, weir_tokenizer *tokenizer,
                                                    const char *schema, size_t length,
                                                    const char *name, struct weir_err *err);
+/* What the two would say of the text itself: for before a model is loaded. */
+WEIR_API enum weir_status weir_grammar_check(const char *text, size_t length, bool is_schema,
+                                             const char *name, struct weir_err *err);
 WEIR_API void weir_grammar_destroy(weir_grammar **grammar);
 
 /* ---- sampling ------------------------------------------------------------------------------ */

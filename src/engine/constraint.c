@@ -99,6 +99,19 @@ enum weir_status weir_grammar_from_schema(weir_grammar **out, weir_tokenizer *to
     return create(out, tokenizer, weir_schema_compile, schema, length, name, err);
 }
 
+enum weir_status weir_grammar_check(const char *text, size_t length, bool is_schema,
+                                    const char *name, struct weir_err *err)
+{
+    struct weir_program *program = NULL;
+    WEIR_NEED(text, err);
+    WEIR_NEED(name, err);
+    const enum weir_status status = is_schema
+                                        ? weir_schema_compile(&program, text, length, name, err)
+                                        : weir_gbnf_compile(&program, text, length, name, err);
+    weir_program_destroy(&program);
+    return status;
+}
+
 void weir_grammar_destroy(weir_grammar **grammar)
 {
     if (grammar == NULL || *grammar == NULL)

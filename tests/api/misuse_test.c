@@ -188,6 +188,8 @@ static void a_missing_argument_is_named(void **state)
     EXPECT_MISSING("tokenizer", weir_grammar_create(&grammar, NULL, "x", 1, "g", &err));
     EXPECT_MISSING("text", weir_grammar_create(&grammar, NULL, NULL, 1, "g", &err));
     EXPECT_MISSING("schema", weir_grammar_from_schema(&grammar, NULL, NULL, 1, "g", &err));
+    EXPECT_MISSING("text", weir_grammar_check(NULL, 1, false, "g", &err));
+    EXPECT_MISSING("name", weir_grammar_check("x", 1, true, NULL, &err));
     EXPECT_MISSING("out", weir_stops_create(NULL, NULL, 0, &err));
     EXPECT_MISSING("strings", weir_stops_create(&stops, NULL, 1, &err));
     EXPECT_MISSING("calibration", weir_calibrate(NULL, &no_path, NULL, NULL, &err));
