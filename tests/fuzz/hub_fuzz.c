@@ -33,11 +33,11 @@ static void check_file(const struct weir_cli_remote_file *file)
 static void take_list(const char *json, size_t length, const char *wanted)
 {
     struct weir_cli_remote remote = {.repository = REPOSITORY};
-    const bool ok = weir_cli_remote_list(&remote, HUB, "main", json, length) &&
-                    weir_cli_remote_choose(&remote, wanted);
-    require(remote.count <= WEIR_CLI_REMOTE_MAX && (!ok || remote.count > 0));
+    const bool ok = weir_cli_remote_list(&remote, HUB, "main", json, length);
+    require(remote.count <= WEIR_CLI_REMOTE_MAX);
     for (size_t index = 0; ok && index < remote.count; index++)
         check_file(&remote.files[index]);
+    require(!ok || !weir_cli_remote_choose(&remote, wanted) || remote.count > 0);
     weir_cli_remote_free(&remote);
 }
 
