@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/heap.h"
+#include "past.h"
 #include "talk.h"
 
 enum { ANSWER_SHARE = 4 /* of the context is kept free for an answer */ };
@@ -318,6 +319,8 @@ static void keep_figures(struct turn *turn, uint64_t end_ns, size_t prompt_count
         report->decode_evals > 0 ? (double)(end_ns - turn->first_ns) * 1e-9 : WEIR_CLI_NONE;
     weir_engine_stats_get(talk->rig.engine, &report->whole);
     talk->has_report = true;
+    if (talk->rig.kept.path[0] != '\0')
+        weir_cli_past_save(report, &talk->options);
 }
 
 /* ---- the turn ------------------------------------------------------------------------------ */

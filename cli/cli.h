@@ -163,8 +163,10 @@ void weir_cli_plan_print(FILE *file, const struct weir_plan *plan);
 json_t *weir_cli_expected_json(const struct weir_expected *expected);
 /* Where the speeds come from; null for NULL. */
 json_t *weir_cli_calibration_note(const struct weir_cli_calibration *kept);
-/* On standard output, a line a figure; calibration is the one behind expected, or NULL. */
-void weir_cli_expected_print(const struct weir_expected *expected, const struct weir_plan *plan,
+/* On standard output, a line a figure, and one number each; calibration is the one behind expected,
+ * or NULL. */
+void weir_cli_expected_print(const struct weir_expected *expected, double decode_tps,
+                             const struct weir_plan *plan,
                              const struct weir_calibration *calibration);
 /* The forecast for what the report tells of, and which of its figures held. */
 json_t *weir_cli_outcome_json(const struct weir_cli_report *report);

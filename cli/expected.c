@@ -44,49 +44,41 @@ json_t *weir_cli_calibration_note(const struct weir_cli_calibration *kept)
 
 /* ---- lines for people ---------------------------------------------------------------------- */
 
-/* "6.2 to 11.8", "118 to 240" */
-static const char *format_band(struct weir_band band, char *out, size_t capacity)
+/* The middle of a band: its ends are in --json. */
+static double middle(struct weir_band band)
 {
-    const int digits = band.high < 100.0 ? 1 : 0;
-    snprintf(out, capacity, "%.*f to %.*f", digits, band.low, digits, band.high);
-    return out;
+    return (band.low + band.high) / 2.0;
 }
 
-static void print_decode(const struct weir_expected *expected,
+static void print_decode(const struct weir_expected *expected, double tps,
                          const struct weir_calibration *calibration)
 {
-    const struct weir_band *bytes = &expected->decode_read_bytes;
-    const struct weir_band *compute_s = &expected->decode_compute_s;
-    char speed[64];
-    char low[32];
-    char high[32];
-    printf("decode    %s tokens/s  (", format_band(expected->decode_tps, speed, sizeof(speed)));
-    if (bytes->high > 0.0)
-        printf("reads %s to %s a token at %.2f to %.2f GB/s",
-               weir_format_size((uint64_t)bytes->low, low, sizeof(low)),
-               weir_format_size((uint64_t)bytes->high, high, sizeof(high)),
-               fmin(calibration->read.low, calibration->burst.low) * 1e-9,
-               fmax(calibration->read.high, calibration->burst.high) * 1e-9);
+    char size[32];
+    printf("decode    about %.*f tokens/s  (", tps < 3.0 ? 1 : 0, tps);
+    if (expected->decode_read_bytes.high > 0.0)
+        printf("a token reads about %s at about %.2f GB/s",
+               weir_format_size((uint64_t)middle(expected->decode_read_bytes), size, sizeof(size)),
+               middle(calibration->burst) * 1e-9);
     else
         printf("reads nothing");
-    printf("; compute %.1f to %.1f ms)\n", compute_s->low * 1e3, compute_s->high * 1e3);
+    printf("; computes for about %.1f ms)\n", middle(expected->decode_compute_s) * 1e3);
 }
 
-void weir_cli_expected_print(const struct weir_expected *expected, const struct weir_plan *plan,
+void weir_cli_expected_print(const struct weir_expected *expected, double decode_tps,
+                             const struct weir_plan *plan,
                              const struct weir_calibration *calibration)
 {
     const struct weir_band hits = expected->hit_rate_band;
-    char speed[64];
-    if (isfinite(hits.low) && hits.low < hits.high)
-        printf("hit rate  %.1f to %.1f %%  (uniform routing, to routing as in other models)\n",
-               100.0 * hits.low, 100.0 * hits.high);
-    else if (isfinite(hits.low))
-        printf("hit rate  %.1f %%\n", 100.0 * hits.low);
+    const double prefill_tps = sqrt(expected->prefill_tps.low * expected->prefill_tps.high);
+    if (isfinite(hits.low))
+        printf("hit rate  %s%.0f %%\n", hits.low < hits.high ? "about " : "",
+               100.0 * expected->hit_rate);
     if (!isfinite(expected->decode_tps.low))
         return;
-    print_decode(expected, calibration);
-    printf("prefill   %s tokens/s  (%u tokens together, %.0f billion operations a second)\n",
-           format_band(expected->prefill_tps, speed, sizeof(speed)), plan->n_chunk,
+    print_decode(expected, decode_tps, calibration);
+    printf("prefill   about %.*f tokens/s  (%u tokens together, %.0f billion operations a "
+           "second)\n",
+           prefill_tps < 3.0 ? 1 : 0, prefill_tps, plan->n_chunk,
            calibration->prefill_ops_per_s * 1e-9);
 }
 

@@ -11,16 +11,15 @@
 enum { EXPERTS_MAX = 4096 };
 #define FIRST_LINE "weir kept experts, version 1: layer, expert\n"
 
-/* A file that was written anew is another model. */
-static bool name_file(char *path, size_t capacity, const char *model_path)
+bool weir_cli_kept_name(char *path, size_t capacity, const char *what, const char *model_path)
 {
     char folder[WEIR_CLI_PATH_MAX - 96];
     struct stat facts;
     if (!weir_cli_cache_folder(folder, sizeof(folder)) || stat(model_path, &facts) != 0)
         return false;
     const int length =
-        snprintf(path, capacity, "%s/experts-%" PRIxMAX "-%" PRIxMAX "-%" PRIxMAX "-%" PRIxMAX,
-                 folder, (uintmax_t)facts.st_dev, (uintmax_t)facts.st_ino, (uintmax_t)facts.st_size,
+        snprintf(path, capacity, "%s/%s-%" PRIxMAX "-%" PRIxMAX "-%" PRIxMAX "-%" PRIxMAX, folder,
+                 what, (uintmax_t)facts.st_dev, (uintmax_t)facts.st_ino, (uintmax_t)facts.st_size,
                  (uintmax_t)facts.st_mtime);
     return length > 0 && (size_t)length < capacity;
 }
@@ -29,7 +28,7 @@ bool weir_cli_kept_load(struct weir_cli_kept *kept, const char *model_path)
 {
     char line[64];
     *kept = (struct weir_cli_kept){0};
-    if (!name_file(kept->path, sizeof(kept->path), model_path))
+    if (!weir_cli_kept_name(kept->path, sizeof(kept->path), "experts", model_path))
         return false;
     FILE *file = fopen(kept->path, "re");
     if (file == NULL)

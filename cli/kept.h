@@ -21,6 +21,9 @@ struct weir_cli_kept {
 /* Where weir keeps what it has learned of models and machines. False when the environment names no
  * folder. The XDG base directory specification: a path that is not absolute is ignored. */
 bool weir_cli_cache_folder(char *folder, size_t capacity);
+/* The file there that has what is known of a model; one that was written anew is another model.
+ * False: there is no folder, or no such model. */
+bool weir_cli_kept_name(char *path, size_t capacity, const char *what, const char *model_path);
 /* False: nothing is known. */
 bool weir_cli_kept_load(struct weir_cli_kept *kept, const char *model_path);
 /* Where the experts do not all fit; else nothing is written. */

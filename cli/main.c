@@ -42,9 +42,9 @@ static const struct weir_cli_command commands[] = {
      "what memory would be used and how fast it would be, without loading",
      "  MODEL may be elsewhere too, hf:ORG/REPO[/FILE] or a URL: a few MiB of it are read.\n"
      "  The forecast uses what weir calibrate has kept; without that, it measures for a second.\n"
-     "  Its low end takes routing without habits, the disk's slow moments and no overlap, its "
-     "high\n"
-     "  end routing as in other models, the fast moments and full overlap; caches are warm.\n",
+     "  Earlier runs of the model here narrow it. --json has its ends: the low one takes routing\n"
+     "  without habits, the disk's slow moments and no overlap, the high one routing as in other\n"
+     "  models, the fast moments and full overlap; caches are warm.\n",
      "  weir plan model.gguf\n"
      "  weir plan model.gguf --mem 3G --ctx 4096\n"
      "  weir plan hf:unsloth/Qwen3-30B-A3B-GGUF --mem 8G\n"

@@ -12,6 +12,7 @@ struct forecast {
     bool is_calibrated;
     double hit_rate; /* of --routing */
     struct weir_expected expected;
+    struct weir_cli_foretold told;
 };
 
 /* ---- the forecast -------------------------------------------------------------------------- */
@@ -108,6 +109,13 @@ static bool make_forecast(struct forecast *forecast, const struct weir_cli_optio
     weir_plan_expect(&forecast->expected, plan,
                      forecast->is_calibrated ? &forecast->calibration.found : NULL, 0,
                      forecast->hit_rate);
+    struct weir_cli_foretold *told = &forecast->told;
+    told->config = config;
+    told->calibration = forecast->is_calibrated ? &forecast->calibration.found : NULL;
+    /* A text whose hit rate is known is not like those of earlier runs. */
+    if (options->routing == NULL)
+        weir_cli_past_load(&told->past, options->argument);
+    told->guess = weir_cli_past_guess(&told->past, plan, told->calibration, forecast->hit_rate);
     return !weir_cli_stop_asked();
 }
 
@@ -117,7 +125,11 @@ static json_t *describe_forecast(const struct forecast *forecast)
 {
     const struct weir_band none = {WEIR_CLI_NONE, WEIR_CLI_NONE};
     const struct weir_expected nothing = {WEIR_CLI_NONE, none, none, none, none, none};
-    return weir_cli_expected_json(forecast == NULL ? &nothing : &forecast->expected);
+    const struct weir_cli_guess unknown = {WEIR_CLI_NONE, WEIR_CLI_NONE, 0};
+    json_t *object = weir_cli_expected_json(forecast == NULL ? &nothing : &forecast->expected);
+    json_object_set_new(object, "decode_likely",
+                        weir_cli_guess_json(forecast == NULL ? &unknown : &forecast->told.guess));
+    return object;
 }
 
 /* What a text leaves in memory, by kind. */
@@ -231,17 +243,15 @@ static void print_forecast(const struct forecast *forecast, const struct weir_pl
             kept->found.measured_s);
     else
         printf("\nForecast with a warm cache, as weir calibrate measured on %.10s\n", kept->date);
-    weir_cli_expected_print(&forecast->expected, plan,
+    weir_cli_expected_print(&forecast->expected, forecast->told.guess.tps, plan,
                             forecast->is_calibrated ? &kept->found : NULL);
 }
 
-static void print_plan(const struct weir_plan *plan, const struct forecast *forecast,
-                       const struct weir_config *config)
+static void print_plan(const struct weir_plan *plan, const struct forecast *forecast)
 {
     char size[32];
     char other[32];
-    weir_cli_plan_words(plan, config, &forecast->expected,
-                        forecast->is_calibrated ? &forecast->calibration.found : NULL);
+    weir_cli_plan_words(plan, &forecast->told);
     printf("Memory in bytes\n");
     weir_cli_plan_print(stdout, plan);
     printf("\n");
@@ -298,7 +308,7 @@ int weir_cli_plan(const struct weir_cli_options *options)
                                  "standard output"))
             return WEIR_CLI_FAILURE;
     } else if (fits) {
-        print_plan(&plan, &forecast, &config);
+        print_plan(&plan, &forecast);
     } else {
         print_ceilings(&plan);
     }

@@ -22,12 +22,6 @@ const char *weir_cli_typed_size(uint64_t bytes, char *out, size_t capacity)
     return out;
 }
 
-/* One number for a band: as far from its ends, as a factor. */
-static double middle(struct weir_band band)
-{
-    return sqrt(band.low * band.high);
-}
-
 /* "about 5", "about 0.4": no digit that nobody can know. */
 static const char *format_speed(double speed, char *out, size_t capacity)
 {
@@ -40,27 +34,23 @@ static double first_word_s(const struct weir_plan *plan, const struct weir_calib
 {
     struct weir_expected expected;
     weir_plan_expect(&expected, plan, calibration, FIRST_PROMPT, WEIR_CLI_NONE);
-    return (double)plan->cost.trunk_bytes / middle(calibration->read) +
-           FIRST_PROMPT / middle(expected.prefill_tps);
+    return (double)plan->cost.trunk_bytes / weir_cli_middle(calibration->read) +
+           FIRST_PROMPT / weir_cli_middle(expected.prefill_tps);
 }
 
 /* The speed under another ceiling; NONE when nothing can be said. */
-static double speed_at(const struct weir_config *config, const struct weir_calibration *calibration,
-                       uint64_t mem_bytes)
+static double speed_at(const struct weir_cli_foretold *told, uint64_t mem_bytes)
 {
-    struct weir_config other = *config;
+    struct weir_config other = *told->config;
     struct weir_plan plan;
-    struct weir_expected expected;
     other.mem_bytes = mem_bytes;
     other.notice = NULL; /* the file's oddities were told */
     if (weir_plan_make(&plan, &other, NULL) != WEIR_OK)
         return WEIR_CLI_NONE;
-    weir_plan_expect(&expected, &plan, calibration, 0, WEIR_CLI_NONE);
-    return middle(expected.decode_tps);
+    return weir_cli_past_guess(&told->past, &plan, told->calibration, WEIR_CLI_NONE).tps;
 }
 
-static void print_larger(const struct weir_plan *plan, const struct weir_config *config,
-                         const struct weir_calibration *calibration)
+static void print_larger(const struct weir_plan *plan, const struct weir_cli_foretold *told)
 {
     char size[32];
     char speed[32];
@@ -72,22 +62,31 @@ static void print_larger(const struct weir_plan *plan, const struct weir_config 
         const uint64_t bytes = (uint64_t)round_sizes[index] << 30;
         if (4 * bytes < 5 * plan->budget_bytes || bytes >= plan->resident_bytes)
             continue;
-        const double found = speed_at(config, calibration, bytes);
+        const double found = speed_at(told, bytes);
         if (isfinite(found))
             printf("%s %uG, about %s", count++ == 0 ? "" : ";", round_sizes[index],
                    format_speed(found, speed, sizeof(speed)));
     }
     printf("%s all in memory with %s", count == 0 ? "" : ";",
            weir_cli_typed_size(plan->resident_bytes, size, sizeof(size)));
-    const double found = speed_at(config, calibration, plan->resident_bytes);
+    const double found = speed_at(told, plan->resident_bytes);
     if (isfinite(found))
         printf(", about %s", format_speed(found, speed, sizeof(speed)));
     printf("\n");
 }
 
-void weir_cli_plan_words(const struct weir_plan *plan, const struct weir_config *config,
-                         const struct weir_expected *expected,
-                         const struct weir_calibration *calibration)
+/* How far to trust the number. */
+static void print_error(const struct weir_cli_guess *guess)
+{
+    if (guess->run_count > 0)
+        printf("The speed is likely within %.0f %% of that: %u earlier run%s measured here\n",
+               ceil(100.0 * (guess->factor - 1.0)), guess->run_count,
+               guess->run_count == 1 ? " was" : "s were");
+    else
+        printf("The speed may be up to %.1f times more or less\n", guess->factor);
+}
+
+void weir_cli_plan_words(const struct weir_plan *plan, const struct weir_cli_foretold *told)
 {
     char model[32];
     char ceiling[32];
@@ -96,15 +95,15 @@ void weir_cli_plan_words(const struct weir_plan *plan, const struct weir_config 
     printf("Fits: a %s model, ceiling %s",
            weir_format_size(plan->cost.trunk_bytes + expert_bytes, model, sizeof(model)),
            weir_cli_typed_size(plan->budget_bytes, ceiling, sizeof(ceiling)));
-    if (calibration == NULL || !isfinite(expected->decode_tps.low)) {
+    if (told->calibration == NULL || !isfinite(told->guess.tps)) {
         printf("; how fast is not known\n\n");
         return;
     }
-    const double tps = middle(expected->decode_tps);
-    const double first_s = fmax(first_word_s(plan, calibration), 0.1); /* a program begins, too */
+    const double first_s =
+        fmax(first_word_s(plan, told->calibration), 0.1); /* a program begins, too */
     printf(", about %s tokens/s, first word after about %.*f s\n",
-           format_speed(tps, speed, sizeof(speed)), first_s < 3.0 ? 1 : 0, first_s);
-    printf("The speed may be up to %.1f times more or less\n", expected->decode_tps.high / tps);
-    print_larger(plan, config, calibration);
+           format_speed(told->guess.tps, speed, sizeof(speed)), first_s < 3.0 ? 1 : 0, first_s);
+    print_error(&told->guess);
+    print_larger(plan, told);
     printf("\n");
 }

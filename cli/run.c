@@ -6,6 +6,7 @@
 
 #include "base/heap.h"
 #include "chat.h"
+#include "past.h"
 #include "sampling.h"
 #include "source.h"
 #include "trace.h"
@@ -377,6 +378,8 @@ static int finish(struct run *run)
     say_cut(run);
     if (run->stop == STOP_FAILED && run->id_count == 0)
         return WEIR_CLI_FAILURE;
+    if (run->rig.kept.path[0] != '\0')
+        weir_cli_past_save(&run->report, options);
     if (!options->json)
         weir_cli_report_print(&run->report);
     if (!options->json && !options->quiet && stop_words[run->stop] != NULL)

@@ -128,6 +128,46 @@ def check_run(path, cache):
     in_cache(cache)
 
 
+def check_past(cache):
+    """What earlier runs of the model measured narrows the forecast to about their speed; other threads' runs do not."""
+    name = next(name for name in cache_files(cache) if "/runs-" in name)
+    with open(name) as file:
+        title, *lines = file.read().splitlines(keepends=True)
+    threads, isa = lines[0].split()[1:3]
+    plan, _ = plan_json(*SHARE)
+    wide = plan["expected"]["decode_tps"]
+    tps = wide[1] * 0.9  # not the middle
+
+    def likely(*speeds, threads=threads, share=SHARE):
+        with open(name, "w") as file:
+            file.write(title + "".join(f"{plan['slots_total']} {threads} {isa} {speed}\n" for speed in speeds))
+        return plan_json(*share)[0]["expected"]["decode_likely"]
+
+    alone, four, spread = likely(tps), likely(*[tps] * 4), likely(tps, tps, tps / 2, tps * 2)
+    width = lambda found: found["band"][1] / found["tps"]
+    check(four["runs"] == 4 and abs(four["tps"] / tps - 1) < 0.01 and width(four) < 1.1, f"{four}, wanted about {tps}")
+    check(width(four) < width(alone) < wide[1] / alone["tps"] * 1.01 or width(alone) < 1.2, f"{alone}, {four}, {wide}")
+    check(width(spread) > width(four), f"runs that differ say less: {spread}, {four}")
+    words = weir("plan", DEMO, *SHARE).stdout.splitlines()
+    check("4 earlier runs were measured here" in words[1] and f"about {four['tps']:.0f} " in "".join(words[0]) or tps < 3, f"{words[:2]}")
+    far = likely(*[tps] * 4, share=["--expert-share", 0.9])
+    check(far["runs"] == 0 or width(far) > width(four), f"slots far from those of the runs: {far}")
+    other = likely(*[tps] * 4, threads=int(threads) + 1)
+    check(other["runs"] == 0, f"runs with other threads: {other}")
+    for broken in ("", "x\n", title + "1 2\n", title + f"3 {threads} {isa} nan\n", title + "9" * 500):
+        with open(name, "w") as file:
+            file.write(broken)
+        check(plan_json(*SHARE)[0]["expected"]["decode_likely"]["runs"] == 0, f"of {broken!r}")
+    likely(*[tps] * 16)
+    run = ["run", DEMO, "-p", "The", "-n", 40, "--ignore-eos", "--temp", 0, *SHARE]
+    weir(*run, "--no-warm-up")
+    check(open(name).read().count(f" {tps}") == 16, "--no-warm-up keeps nothing")
+    weir(*run)
+    lines = open(name).read().splitlines()
+    check(len(lines) == 17 and str(tps) not in lines[-1], f"the oldest run makes room: {lines}")
+    os.remove(name)
+
+
 def check_broken(path):
     """Whatever the file holds: a warning that names it, and a plan that measures for itself."""
     with open(path) as file:
@@ -232,6 +272,7 @@ def main():
         path = calibrate(cache)
         check_plan(path)
         check_run(path, cache)
+        check_past(cache)
         check_broken(path)
         check_routing(folder)
         check_other_files(folder, cache)
