@@ -188,6 +188,27 @@ static enum weir_status read_group(struct hf_config *config, struct weir_json gr
     return read_group_size(config, weights);
 }
 
+/* Methods that people meet, of which no packing can be read in place: why, and what to take. */
+static enum weir_status refuse_other(const struct hf_config *config, struct weir_json method)
+{
+    static const struct {
+        const char *method, *why;
+    } others[] = {
+        {"awq", "a word has eight rows' codes of one column, in an order of its own (gemm)"},
+        {"gptq", "codes lie column by column, and columns may be in another order (g_idx)"},
+        {"bitsandbytes", "codes lie apart from the shapes of their matrices"},
+    };
+    for (size_t row = 0; row < WEIR_COUNT(others); row++)
+        if (weir_json_is(method, others[row].method))
+            return WEIR_FAIL(config->err, WEIR_ERR_UNSUPPORTED,
+                             "%s: quantization_config: quant_method %s is not built in: %s, and "
+                             "weights are read where they lie. Take a GGUF file of the model "
+                             "(Q4_K_M is about as large), or one in 4 bits by compressed-tensors "
+                             "(pack-quantized, which llm-compressor writes for AWQ and GPTQ too)",
+                             config->path, others[row].method, others[row].why);
+    return WEIR_OK;
+}
+
 enum weir_status weir_hf_packing_read(struct hf_config *config)
 {
     struct weir_json quantized = weir_hf_member(config, "quantization_config");
@@ -203,6 +224,8 @@ enum weir_status weir_hf_packing_read(struct hf_config *config)
         if (weir_json_is(method, packings[row].method) &&
             (packings[row].format == NULL || weir_json_is(format, packings[row].format)))
             config->packing = &packings[row];
+    if (config->packing == NULL)
+        WEIR_TRY(refuse_other(config, method));
     if (config->packing == NULL)
         return WEIR_FAIL(config->err, WEIR_ERR_UNSUPPORTED,
                          "%s: quantization_config: wanted quant_method fp8, mxfp4, modelopt with "

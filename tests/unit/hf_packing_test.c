@@ -273,6 +273,19 @@ static void types_that_are_not_the_packings_are_named(void **state)
                       WORDS("gate_proj.weight_g_idx", "another order"));
 }
 
+/* Those of the hub's most usual files: why, and what runs in their place. */
+static void methods_that_cannot_be_read_in_place_say_what_to_take(void **state)
+{
+    (void)state;
+    static const char *const methods[] = {"awq", "gptq", "bitsandbytes"};
+    for (size_t index = 0; index < WEIR_COUNT(methods); index++) {
+        char changed[64];
+        snprintf(changed, sizeof(changed), "\"%s\"", methods[index]);
+        is_config_refused("\"compressed-tensors\"", changed, WEIR_ERR_UNSUPPORTED,
+                          WORDS(methods[index], "GGUF file", "pack-quantized"));
+    }
+}
+
 static void what_quantization_config_says_is_read_or_refused(void **state)
 {
     (void)state;
@@ -308,6 +321,7 @@ int main(void)
         cmocka_unit_test(shapes_that_disagree_are_named),
         cmocka_unit_test(zero_points_are_beside_their_codes),
         cmocka_unit_test(types_that_are_not_the_packings_are_named),
+        cmocka_unit_test(methods_that_cannot_be_read_in_place_say_what_to_take),
         cmocka_unit_test(what_quantization_config_says_is_read_or_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -497,8 +497,8 @@ static void codes_without_their_scales_are_refused(void **state)
     is_not_described(WEIR_ERR_FORMAT, WORDS("blk.0.attn_q.scales", "dimension 1 must be 1"));
     make_codes("[1, 2]", 8); /* then what is missing is the next tensor */
     is_not_described(WEIR_ERR_FORMAT, WORDS("blk.0.attn_k.weight is missing"));
-    make_config(", \"quantization_config\": {\"quant_method\": \"gptq\"}");
-    toy_is_refused(WEIR_ERR_UNSUPPORTED, WORDS("quantization_config", "\"gptq\"", "format none"));
+    make_config(", \"quantization_config\": {\"quant_method\": \"hqq\"}");
+    toy_is_refused(WEIR_ERR_UNSUPPORTED, WORDS("quantization_config", "\"hqq\"", "format none"));
     make_config(", \"quantization_config\": {\"quant_method\": \"fp8\", "
                 "\"weight_block_size\": [128, 0]}");
     toy_is_refused(WEIR_ERR_FORMAT, WORDS("weight_block_size", "[128, 0]"));
