@@ -13,7 +13,7 @@ CC       := $(if $(filter default,$(origin CC)),gcc,$(CC))
 AR       := $(if $(filter default,$(origin AR)),$(or $(shell $(CC) -print-prog-name=ar 2>/dev/null),ar),$(AR))
 lib_pkgs := liburing libpcre2-8 libutf8proc
 cli_pkgs := jansson libedit
-pkgs     := $(lib_pkgs) $(cli_pkgs) libcurl nettle
+pkgs     := $(lib_pkgs) $(cli_pkgs) libcurl nettle libmicrohttpd
 
 # Where a library is missing, say which Debian package brings it before the compiler says less.
 quiet_goals := help clean check-arm format format-check tidy dist
@@ -43,13 +43,13 @@ weir_ld.tsan   := -fsanitize=thread
 weir_ld.fuzz   := -fsanitize=fuzzer,address,undefined
 weir_ld        := -pthread $(shell pkg-config --libs $(lib_pkgs) 2>/dev/null) -lm $(weir_ld.$(CONFIG))
 cli_ld         := $(shell pkg-config --libs $(cli_pkgs) 2>/dev/null)
-net_ld         := $(shell pkg-config --libs nettle 2>/dev/null) # libcurl is loaded when it is needed
+net_ld         := $(shell pkg-config --libs nettle 2>/dev/null) # libcurl and libmicrohttpd are loaded when they are needed
 
 arch.x86_64  := x86
 arch.aarch64 := arm
 arch      := $(arch.$(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2>/dev/null))))
 lib_src   := $(sort $(foreach room,$(ROOMS),$(wildcard src/$(room)/*.c $(addprefix src/$(room)/,$(arch:=/*.c)))))
-cli_src   := $(sort $(wildcard cli/*.c))
+cli_src   := $(sort $(wildcard cli/*.c src/serve/*.c)) # the program's own: no library has the server
 fuzz_src  := $(sort $(wildcard tests/fuzz/*_fuzz.c))
 # K: the folder of the build whose vector kernels are taken over, for these take a minute to compile.
 K         ?= $B
@@ -81,7 +81,7 @@ soname    := libweir.so.$(basename $(version)) # below 1.0 each 0.N may break wh
 shared    := libweir.so.$(version)
 $B/$(shared): $(call obj,$(lib_src)) $B/files
 	$(link) -shared -Wl,-soname,$(soname) -Wl,-z,defs -Wl,--as-needed $(weir_ld) $(LDFLAGS)
-# What a fuzz target may want of the command line.
+# What tests and fuzz targets may want of the command line and the server.
 $B/libcli.a: $(call obj,$(filter-out cli/main.c,$(cli_src))) $B/files
 	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
 $B/weir: $(call obj,$(cli_src)) $B/libweir.a $B/files
@@ -113,7 +113,7 @@ $B/flags $B/files: ;
 
 $B/libencode.a: $(call obj,$(sort $(wildcard tools/encode/*.c)))
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
-$B/tests/%: $B/obj/tests/unit/%.o $B/libencode.a $B/libweir.a
+$B/tests/%: $B/obj/tests/unit/%.o $B/libencode.a $B/libcli.a $B/libweir.a
 	$(link) -lcmocka $(cli_ld) $(weir_ld) $(LDFLAGS)
 $B/tests/%: $B/obj/tests/api/%.o $B/libweir.a
 	$(link) -lcmocka $(weir_ld) $(LDFLAGS)

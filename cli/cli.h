@@ -28,6 +28,7 @@ enum weir_cli_exit { WEIR_CLI_OK = 0, WEIR_CLI_FAILURE = 1, WEIR_CLI_USAGE = 2 }
 
 int weir_cli_run(const struct weir_cli_options *options);
 int weir_cli_chat(const struct weir_cli_options *options);
+int weir_cli_serve(const struct weir_cli_options *options);
 int weir_cli_info(const struct weir_cli_options *options);
 int weir_cli_plan(const struct weir_cli_options *options);
 int weir_cli_calibrate(const struct weir_cli_options *options);

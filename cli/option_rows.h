@@ -54,7 +54,7 @@
     X(think, CHOICE, "--think", NULL, "on|off|hide", "on", 0, 0, WEIR_CLI_CHATTERS, COMMON,        \
       "reasoning: shown, asked of the template to be left out, or not shown")                      \
     X(template, TEXT, "--template", NULL, "FILE|NAME", NULL, 0, 0,                                 \
-      WEIR_CLI_CHATTERS | WEIR_CLI_TEMPLATE, COMMON,                                               \
+      WEIR_CLI_CHATTERS | WEIR_CLI_SERVE | WEIR_CLI_TEMPLATE, COMMON,                              \
       "a Jinja file, or a known format, instead of the model's own chat template; formats are")    \
     X(messages, TEXT, "--messages", NULL, "FILE", NULL, 0, 0, WEIR_CLI_TEMPLATE, COMMON,           \
       "the conversation, a JSON array of objects with role and content; - reads standard input")   \
@@ -65,6 +65,38 @@
     X(no_generation_prompt, FLAG, "--no-generation-prompt", NULL, NULL, false, 0, 0,               \
       WEIR_CLI_TEMPLATE, COMMON,                                                                   \
       "end behind the last message, not with the beginning of an answer")                          \
+    X(host, TEXT, "--host", NULL, "ADDRESS", "127.0.0.1", 0, 0, WEIR_CLI_SERVE, COMMON,            \
+      "listen at this address; any but this machine's own wants a key, or --insecure")             \
+    X(port, COUNT, "--port", NULL, "N", 8080, 0, 65535, WEIR_CLI_SERVE, COMMON,                    \
+      "listen at this port; 0: one that is free")                                                  \
+    X(alias, TEXT, "--alias", "-a", "NAME", NULL, 0, 0, WEIR_CLI_SERVE, COMMON,                    \
+      "what clients call the model (the file's name)")                                             \
+    X(api_key_file, TEXT, "--api-key-file", NULL, "FILE", NULL, 0, 0, WEIR_CLI_SERVE, COMMON,      \
+      "clients must show one of the keys in FILE, one a line (WEIR_API_KEY)")                      \
+    X(insecure, FLAG, "--insecure", NULL, NULL, false, 0, 0, WEIR_CLI_SERVE, RARE,                 \
+      "let everybody in who reaches the address")                                                  \
+    X(parallel, COUNT, "--parallel", "-np", "N", 4, 1, 1024, WEIR_CLI_SERVE, COMMON,               \
+      "texts that are written at the same time, as far as memory goes")                            \
+    X(queue, COUNT, "--queue", NULL, "N", 32, 0, 65536, WEIR_CLI_SERVE, COMMON,                    \
+      "texts that wait beside them; who comes then is told when to ask again")                     \
+    X(answer_tokens, COUNT, "-n", "--n-predict --predict", "N", 0, 1, 1e9, WEIR_CLI_SERVE, COMMON, \
+      "tokens that a request may ask for (what the context holds)")                                \
+    X(connections, COUNT, "--connections", NULL, "N", 128, 1, 65536, WEIR_CLI_SERVE, RARE,         \
+      "connections that may be open")                                                              \
+    X(grammars, COUNT, "--grammars", NULL, "N", 2, 0, 1024, WEIR_CLI_SERVE, RARE,                  \
+      "schemas and grammars that may be in use; each takes some 15 MiB of --mem")                  \
+    X(body_bytes, SIZE, "--body-bytes", NULL, "SIZE", 0, 1024, 1073741824.0, WEIR_CLI_SERVE, RARE, \
+      "bytes of a request (64 for each position of the context)")                                  \
+    X(request_time, COUNT, "--request-time", NULL, "S", 60, 1, 86400, WEIR_CLI_SERVE, RARE,        \
+      "seconds in which a connection has to bring a request, and to take what it is sent")         \
+    X(answer_time, COUNT, "--answer-time", NULL, "S", 3600, 0, 1e9, WEIR_CLI_SERVE, RARE,          \
+      "seconds in which an answer has to end; 0: as long as it takes")                             \
+    X(gap, COUNT, "--gap", NULL, "MS", 250, 1, 600000, WEIR_CLI_SERVE, RARE,                       \
+      "between two tokens of others while a prompt is computed, as far as the disk lets it")       \
+    X(drain_time, COUNT, "--drain-time", NULL, "S", 30, 0, 86400, WEIR_CLI_SERVE, RARE,            \
+      "after a signal to stop, seconds in which answers may still end")                            \
+    X(log_json, FLAG, "--log-json", NULL, NULL, false, 0, 0, WEIR_CLI_SERVE, RARE,                 \
+      "the log's lines are JSON")                                                                  \
     X(mem, SIZE, "--mem", NULL, "SIZE", 0, 1, WEIR_CLI_EXACT_MAX, WEIR_CLI_PLANNERS, COMMON,       \
       "ceiling of the whole process: 3G, 512M, bytes (what is free)")                              \
     X(output, TEXT, "-o", NULL, "FILE", NULL, 0, 0, WEIR_CLI_RECORD | WEIR_CLI_SHOW |              \
@@ -121,7 +153,7 @@
     X(threads, COUNT, "--threads", "-t", "N", 0, 1, 256, WEIR_CLI_PLANNERS | WEIR_CLI_CALIBRATE,   \
       COMMON, "compute threads (the CPUs this process may use)")                                   \
     X(ctx, COUNT, "--ctx", "--ctx-size -c", "N", 0, 1, 16777216, WEIR_CLI_SAMPLERS |               \
-      WEIR_CLI_BENCH | WEIR_CLI_PLAN, COMMON,                                                      \
+      WEIR_CLI_BENCH | WEIR_CLI_PLAN | WEIR_CLI_SERVE, COMMON,                                     \
       "positions of the context (the model's own, at most 4096; bench: what it needs)")            \
     X(chunk, COUNT, "--chunk", NULL, "N", 0, 1, 65536, WEIR_CLI_PLANNERS, RARE,                    \
       "prompt tokens computed together (what the plan affords, at most 512)")                      \
@@ -172,8 +204,8 @@
       "add the tokens that the model wants around a text")                                         \
     X(plain, FLAG, "--plain", NULL, NULL, false, 0, 0, WEIR_CLI_TOKENIZE, RARE,                    \
       "read the names of special tokens as ordinary text")                                         \
-    X(stats, TEXT, "--stats", NULL, "FILE", NULL, 0, 0, WEIR_CLI_OPENERS & ~WEIR_CLI_CHAT, RARE,   \
-      "write the JSON object to FILE")                                                             \
+    X(stats, TEXT, "--stats", NULL, "FILE", NULL, 0, 0, WEIR_CLI_OPENERS & ~(WEIR_CLI_CHAT |       \
+      WEIR_CLI_SERVE), RARE, "write the JSON object to FILE")                                      \
     X(timeline, TEXT, "--trace", NULL, "FILE", NULL, 0, 0, WEIR_CLI_TIMERS, RARE,                  \
       "write what threads and device did to FILE, for ui.perfetto.dev or chrome://tracing")        \
     X(timeline_events, COUNT, "--trace-events", NULL, "N", 131072, 1, 1e9, WEIR_CLI_TIMERS,        \
@@ -184,8 +216,10 @@
       WEIR_CLI_SHOW | WEIR_CLI_DOCTOR), RARE,                                                      \
       "where models are kept (WEIR_MODELS, or ~/.local/share/weir/models)")                        \
     X(json, FLAG, "--json", NULL, NULL, false, 0, 0, WEIR_CLI_ALL & ~(WEIR_CLI_TEMPLATE |          \
-      WEIR_CLI_CHAT), COMMON, "one JSON object on standard output, and nothing else")              \
-    X(no_warm_up, FLAG, "--no-warm-up", NULL, NULL, false, 0, 0, WEIR_CLI_CHATTERS, RARE,          \
+      WEIR_CLI_CHAT | WEIR_CLI_SERVE), COMMON,                                                     \
+      "one JSON object on standard output, and nothing else")                                      \
+    X(no_warm_up, FLAG, "--no-warm-up", NULL, NULL, false, 0, 0, WEIR_CLI_CHATTERS |               \
+      WEIR_CLI_SERVE, RARE,                                                                        \
       "begin with empty slots: do not read what the last run kept, and keep nothing")              \
     X(verbose, FLAG, "--verbose", "-v", NULL, false, 0, 0, WEIR_CLI_ALL & ~(WEIR_CLI_TOKENIZE |    \
       WEIR_CLI_REPLAY | WEIR_CLI_SHOW | WEIR_CLI_CALIBRATE | WEIR_CLI_TEMPLATE | WEIR_CLI_PULL |   \

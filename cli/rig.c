@@ -96,7 +96,8 @@ bool weir_cli_config_fill(struct weir_config *config, struct weir_bench_config *
 static bool has_habits(const struct weir_cli_options *options)
 {
     return !options->no_warm_up &&
-           (strcmp(options->command, "run") == 0 || strcmp(options->command, "chat") == 0);
+           (strcmp(options->command, "run") == 0 || strcmp(options->command, "chat") == 0 ||
+            strcmp(options->command, "serve") == 0);
 }
 
 int weir_cli_rig_open(struct weir_cli_rig *rig, const struct weir_config *config,

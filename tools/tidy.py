@@ -35,12 +35,14 @@ SYSTEM_HEADERS = [
     (r"arm_neon\.h", ["src/kernels/arm/"]),
     (r"cpuid\.h", ["src/kernels/"]),
     (r"pcre2\.h|utf8proc\.h", ["src/text/"]),
-    (r"jansson\.h", ["cli/", "tests/"]),
+    (r"jansson\.h", ["cli/", "src/serve/", "tests/"]),
+    (r"microhttpd\.h", ["src/serve/"]),
     (r"histedit\.h|curl/curl\.h|nettle/.*", ["cli/"]),
     (r"cmocka\.h", ["tests/"]),
 ]
 # The command line talks to the terminal, and tests may use all that tests need.
-HEADER_GUESTS = {"cli/": [r"sys/ioctl\.h", r"sys/stat\.h", r"sys/statvfs\.h", r"sys/types\.h"],
+HEADER_GUESTS = {"src/serve/": [r"sys/socket\.h"],
+                 "cli/": [r"sys/ioctl\.h", r"sys/stat\.h", r"sys/statvfs\.h", r"sys/types\.h"],
                  "tests/": [r"(sys|linux)/.*"], "bench/": [r"(sys|linux)/.*"], "tools/": [r"(sys|linux)/.*"]}
 
 # Calls that belong to rooms: names, where they are allowed, what to use instead.

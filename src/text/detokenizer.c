@@ -3,6 +3,9 @@
 
 #include "text/text_parts.h"
 
+/* A thread's own, so that one may give ids their text while another encodes. */
+static _Thread_local char scratch[WEIR_PIECE_MAX];
+
 struct weir_bytes weir_text_piece(weir_text *text, uint32_t id, bool with_special)
 {
     if (id >= text->vocab.n_vocab)
@@ -18,14 +21,14 @@ struct weir_bytes weir_text_piece(weir_text *text, uint32_t id, bool with_specia
         break;
     }
     if (text->model->has_alphabet)
-        return (struct weir_bytes){
-            text->piece, weir_text_byte_level_decode(&text->alphabet, token, text->piece)};
+        return (struct weir_bytes){scratch,
+                                   weir_text_byte_level_decode(&text->alphabet, token, scratch)};
     const int byte = weir_text_token_byte(text, id);
     if (byte >= 0) {
-        text->piece[0] = (char)byte;
-        return (struct weir_bytes){text->piece, 1};
+        scratch[0] = (char)byte;
+        return (struct weir_bytes){scratch, 1};
     }
-    return (struct weir_bytes){text->piece, weir_text_decode_marks(token, text->piece)};
+    return (struct weir_bytes){scratch, weir_text_decode_marks(token, scratch)};
 }
 
 void weir_detokenizer_init(struct weir_detokenizer *detokenizer, weir_text *text, bool with_special)

@@ -6,7 +6,8 @@
  * Shapes    ids are in [0, n_vocab).
  * Owns      weir_text owns its tables; it borrows the bytes of struct weir_vocab, which must live
  *           as long.
- * Threads   One thread at a time per weir_text and its encoders (they share scratch).
+ * Threads   One thread at a time per weir_text and its encoders (they share scratch). What gives
+ *           ids their text or kind (pieces, detokenizers, is_...) may run beside it, on any thread.
  * Errors    WEIR_ERR_FORMAT: the vocabulary contradicts itself, or lacks what texts need.
  *           WEIR_ERR_UNSUPPORTED: an unknown model or pre-tokenizer, named. WEIR_ERR_NOMEM.
  * Limits    A text of at most 1 GiB in one call.
@@ -179,7 +180,7 @@ enum weir_status weir_text_tokenize(weir_text *text, const char *bytes, size_t l
 
 /* The bytes a token stands for. Control tokens give their text when with_special, else nothing; an
  * id that the vocabulary has no token for (an embedding may have more rows) gives nothing.
- * Borrowed until the next call on text. The leading-space rule of SentencePiece (the first token
+ * Borrowed until the thread's next call. The leading-space rule of SentencePiece (the first token
  * of a text drops the space that was added) is the detokenizer's, below. */
 struct weir_bytes weir_text_piece(weir_text *text, uint32_t id, bool with_special);
 

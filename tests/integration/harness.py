@@ -19,6 +19,7 @@ HELDOUT = os.path.join(ROOT, "models", "demo", "heldout.txt")
 MODELS = os.path.join(ROOT, "build", "models")
 VENV = os.path.join(ROOT, "build", "venv")
 JUDGE = "tokenizers==0.23.3"
+CLIENT = "openai==3.57.0"
 LONG = os.environ.get("WEIR_TESTS") == "long"  # ./run-tests long: every variant
 
 # What the user has calibrated and set must not change what tests see, nor one test another: where no folder can be nothing is kept.
@@ -110,17 +111,27 @@ def make_model(name, *args):
     return path
 
 
-def venv_python():
-    """The Python that has the judge of tokenizers; makes its environment once."""
-    python = os.path.join(VENV, "bin", "python3")
-    with alone(VENV):
-        if os.path.exists(python) and subprocess.run([python, "-c", "import tokenizers"], capture_output=True).returncode == 0:
+def python_with(folder, package, module):
+    """A Python that has the package; makes its environment once. Skips where it cannot be had."""
+    python = os.path.join(folder, "bin", "python3")
+    with alone(folder):
+        if os.path.exists(python) and subprocess.run([python, "-c", f"import {module}"], capture_output=True).returncode == 0:
             return python
-        for command in ([sys.executable, "-m", "venv", VENV], [python, "-m", "pip", "install", "-q", JUDGE]):
+        for command in ([sys.executable, "-m", "venv", folder], [python, "-m", "pip", "install", "-q", package]):
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode != 0:
-                skip(f"the Python package tokenizers cannot be had: {(done.stderr or done.stdout).strip()[-200:]}")
+                skip(f"the Python package {module} cannot be had: {(done.stderr or done.stdout).strip()[-200:]}")
     return python
+
+
+def venv_python():
+    """The Python that has the judge of tokenizers."""
+    return python_with(VENV, JUDGE, "tokenizers")
+
+
+def client_python():
+    """The Python that has OpenAI's own client."""
+    return python_with(os.path.join(ROOT, "build", "venv-openai"), CLIENT, "openai")
 
 
 class MemoryGroup:

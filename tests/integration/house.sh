@@ -43,7 +43,7 @@ check "others are asked for no password when all is there" $?
 ! on_fake_machine 1000 no there && grep -q 'neither root nor sudo.*apt-get install there' "$scratch/said"
 check "without sudo it says what to install, and fails" $?
 
-! PKG_CONFIG_LIBDIR=$scratch make B="$scratch/none" >"$scratch/said" 2>&1 && grep -q 'apt-get install liburing-dev libpcre2-dev libutf8proc-dev libjansson-dev libedit-dev libcurl4-gnutls-dev nettle-dev' "$scratch/said"
+! PKG_CONFIG_LIBDIR=$scratch make B="$scratch/none" >"$scratch/said" 2>&1 && grep -q 'apt-get install liburing-dev libpcre2-dev libutf8proc-dev libjansson-dev libedit-dev libcurl4-gnutls-dev nettle-dev libmicrohttpd-dev' "$scratch/said"
 check "make names the packages that pkg-config does not find" $?
 PKG_CONFIG_LIBDIR=$scratch make help >/dev/null
 check "make help needs no packages" $?

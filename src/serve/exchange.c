@@ -1,0 +1,145 @@
+/* exchange.c - one HTTP request and its answer, between the client's thread and the workers'. */
+#include "serve/exchange.h"
+
+#include <poll.h>
+#include <string.h>
+
+#include "base/heap.h"
+#include "serve/mhd_load.h"
+#include "serve/request.h"
+#include "serve/server.h"
+
+struct weir_exchange *weir_exchange_create(struct weir_serve *serve)
+{
+    struct weir_exchange *exchange = weir_heap_alloc(sizeof(*exchange));
+    if (exchange == NULL)
+        return NULL;
+    exchange->serve = serve;
+    exchange->fd = -1;
+    exchange->begin_ns = weir_now_ns();
+    pthread_mutex_init(&exchange->lock, NULL);
+    atomic_init(&exchange->references, 1);
+    return exchange;
+}
+
+void weir_exchange_hold(struct weir_exchange *exchange)
+{
+    atomic_fetch_add_explicit(&exchange->references, 1, memory_order_relaxed);
+}
+
+void weir_exchange_release(struct weir_exchange *exchange)
+{
+    /* Acquire and release: whoever frees it sees what the other side did. */
+    if (atomic_fetch_sub_explicit(&exchange->references, 1, memory_order_acq_rel) > 1)
+        return;
+    weir_serve_log_exchange(exchange);
+    weir_serve_places_give(exchange->serve, exchange->place_count);
+    weir_serve_body_give(exchange->serve, exchange->body_counted);
+    weir_request_destroy(&exchange->request);
+    weir_writer_free(&exchange->body);
+    weir_writer_free(&exchange->answer);
+    pthread_mutex_destroy(&exchange->lock);
+    weir_heap_free(exchange);
+}
+
+/* With the lock held: the client's side has something to do. */
+static void resume(struct weir_exchange *exchange)
+{
+    if (!exchange->is_suspended || exchange->connection == NULL)
+        return;
+    exchange->is_suspended = false;
+    weir_mhd()->MHD_resume_connection(exchange->connection);
+}
+
+void weir_problem_write(const struct weir_problem *problem, struct weir_writer *writer)
+{
+    weir_writer_text(writer, "{\"error\":{\"message\":");
+    weir_writer_string(writer, problem->text, strlen(problem->text));
+    weir_writer_text(writer, ",\"type\":");
+    weir_writer_string(writer, problem->type, strlen(problem->type));
+    weir_writer_text(writer, ",\"param\":");
+    if (problem->field[0] == '\0')
+        weir_writer_text(writer, "null");
+    else
+        weir_writer_string(writer, problem->field, strlen(problem->field));
+    weir_writer_text(writer, ",\"code\":");
+    weir_writer_string(writer, problem->code, strlen(problem->code));
+    weir_writer_text(writer, "}}");
+}
+
+void weir_exchange_reply(struct weir_exchange *exchange, unsigned status, const char *type)
+{
+    pthread_mutex_lock(&exchange->lock);
+    exchange->status = exchange->answer.failed ? 500 : status;
+    exchange->type = type;
+    exchange->is_ready = exchange->is_finished = true;
+    resume(exchange);
+    pthread_mutex_unlock(&exchange->lock);
+}
+
+void weir_exchange_refuse(struct weir_exchange *exchange)
+{
+    weir_writer_clear(&exchange->answer);
+    weir_problem_write(&exchange->problem, &exchange->answer);
+    weir_exchange_reply(exchange, exchange->problem.status, "application/json");
+}
+
+void weir_exchange_begin_stream(struct weir_exchange *exchange)
+{
+    pthread_mutex_lock(&exchange->lock);
+    exchange->status = 200;
+    exchange->type = "text/event-stream";
+    exchange->is_ready = exchange->is_stream = true;
+    resume(exchange);
+    pthread_mutex_unlock(&exchange->lock);
+}
+
+void weir_exchange_send(struct weir_exchange *exchange, const struct weir_writer *piece)
+{
+    pthread_mutex_lock(&exchange->lock);
+    if (exchange->connection != NULL) {
+        if (exchange->sent > 0) {
+            exchange->answer.length -= exchange->sent;
+            memmove(exchange->answer.bytes, exchange->answer.bytes + exchange->sent,
+                    exchange->answer.length);
+            exchange->sent = 0;
+        }
+        weir_writer_put(&exchange->answer, piece->bytes, piece->length);
+        exchange->answer.failed |= piece->failed;
+        resume(exchange);
+    }
+    pthread_mutex_unlock(&exchange->lock);
+}
+
+void weir_exchange_finish(struct weir_exchange *exchange)
+{
+    pthread_mutex_lock(&exchange->lock);
+    exchange->is_finished = true;
+    resume(exchange);
+    pthread_mutex_unlock(&exchange->lock);
+}
+
+/* With the lock held. A client that has closed its side does not wait for an answer. */
+static bool has_left(const struct weir_exchange *exchange)
+{
+    struct pollfd peer = {.fd = exchange->fd, .events = POLLRDHUP};
+    if (exchange->connection == NULL || exchange->answer.failed)
+        return true;
+    return poll(&peer, 1, 0) > 0 && (peer.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
+enum weir_job_look weir_exchange_look(struct weir_exchange *exchange)
+{
+    const uint32_t answer_s = weir_serve_limits_of(exchange->serve)->answer_s;
+    enum weir_job_look look = WEIR_JOB_WANTED;
+    pthread_mutex_lock(&exchange->lock);
+    exchange->has_left = has_left(exchange);
+    if (exchange->has_left ||
+        (answer_s > 0 && weir_now_ns() - exchange->begin_ns > answer_s * 1000000000ull))
+        look = WEIR_JOB_LEAVES;
+    else if (exchange->is_stream &&
+             exchange->answer.length - exchange->sent > WEIR_EXCHANGE_BACKLOG_BYTES)
+        look = WEIR_JOB_WAITS;
+    pthread_mutex_unlock(&exchange->lock);
+    return look;
+}

@@ -1,0 +1,71 @@
+/* exchange.h - one HTTP request and its answer, between the thread that talks to the client and the
+ * threads that work on it.
+ *
+ * Owns      Its body, its answer, its request. Both sides hold a reference; the last one frees it.
+ * Threads   The client's side is libmicrohttpd's thread, the worker's side one thread at a time;
+ *           what they share is guarded by the lock.
+ */
+#ifndef WEIR_SERVE_EXCHANGE_H
+#define WEIR_SERVE_EXCHANGE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "serve/fields.h"
+#include "serve/scheduler.h"
+#include "serve/writer.h"
+
+struct MHD_Connection;
+struct weir_request;
+struct weir_route;
+
+enum { WEIR_EXCHANGE_BACKLOG_BYTES = 64 << 10 /* that a client has not taken: its text waits */ };
+
+struct weir_exchange {
+    struct weir_serve *serve;
+    const struct weir_route *route;
+    struct weir_exchange *next; /* in the desk's queue */
+    struct weir_request *request;
+    struct weir_writer body; /* the client's side, until it is whole */
+    size_t body_counted;     /* bytes of it in the server's sum */
+    struct weir_problem problem;
+    uint64_t begin_ns, first_ns; /* of the first token */
+    uint32_t prompt_tokens, cached_tokens, written_tokens;
+    uint32_t place_count; /* of the server's places for texts */
+    bool has_left;        /* its client, before the end */
+    atomic_uint references;
+
+    pthread_mutex_t lock;
+    struct MHD_Connection *connection; /* NULL: the client's side is over */
+    int fd;
+    bool is_suspended; /* the client's side waits for the worker's */
+    bool is_ready;     /* status and type are known */
+    bool is_stream;    /* more of the answer comes while it is sent */
+    bool is_finished;  /* nothing more comes */
+    bool is_asked;     /* the request is whole: a worker has it, or had */
+    unsigned status;
+    uint32_t retry_s; /* 0: it does not say when */
+    const char *type; /* of the answer */
+    struct weir_writer answer;
+    size_t sent; /* of the answer, and given away with the next piece */
+};
+
+/* NULL: no memory. One reference is the caller's. */
+struct weir_exchange *weir_exchange_create(struct weir_serve *serve);
+void weir_exchange_hold(struct weir_exchange *exchange);
+void weir_exchange_release(struct weir_exchange *exchange);
+
+/* The worker's side: the whole answer is in `answer`, or the problem is the answer. */
+void weir_exchange_reply(struct weir_exchange *exchange, unsigned status, const char *type);
+void weir_exchange_refuse(struct weir_exchange *exchange);
+/* An answer that comes in pieces: a stream of events. */
+void weir_exchange_begin_stream(struct weir_exchange *exchange);
+void weir_exchange_send(struct weir_exchange *exchange, const struct weir_writer *piece);
+void weir_exchange_finish(struct weir_exchange *exchange);
+/* Whether its client is there, and takes what it gets. */
+enum weir_job_look weir_exchange_look(struct weir_exchange *exchange);
+
+/* The error as OpenAI's API has it. */
+void weir_problem_write(const struct weir_problem *problem, struct weir_writer *writer);
+
+#endif

@@ -1,0 +1,498 @@
+/* http.c - requests from connections, and answers to them, over libmicrohttpd.
+ *
+ * One thread of libmicrohttpd's serves all connections. Whoever waits for a worker is suspended:
+ * then nobody looks at its socket but weir_exchange_look().
+ *
+ * I1  A connection is suspended only under its exchange's lock, and only while is_suspended. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/heap.h"
+#include "base/thread.h"
+#include "serve/mhd_load.h"
+#include "serve/server.h"
+
+enum {
+    CONNECTION_BYTES = 16 << 10, /* of libmicrohttpd's for a connection: its headers fit in */
+    SOCKET_BYTES = 16 << 10,     /* of the kernel's, which doubles it, each way */
+    BLOCK_BYTES = 4 << 10,       /* of a stream, at once */
+    CROWDED_S = 2,               /* where all places are taken an idle connection stays so long */
+};
+
+/* An open connection, in the list of all. */
+struct link {
+    struct link *next, *before;
+    uint64_t since_ns; /* when it was opened, or its last answer ended */
+    int fd;
+    bool is_busy; /* its request is whole: it waits for us */
+};
+
+struct weir_http {
+    struct weir_serve *serve;
+    struct MHD_Daemon *daemon;
+    uint16_t port;
+    bool is_drained;
+    pthread_mutex_t lock; /* guards the list */
+    struct link *first;
+    struct sockaddr_storage address;
+    int start_errno;
+};
+
+/* ---- connections --------------------------------------------------------------------------- */
+
+static int descriptor_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        weir_mhd()->MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    return info == NULL ? -1 : info->connect_fd;
+}
+
+static void open_link(struct weir_http *http, struct MHD_Connection *connection, void **socket)
+{
+    const int bytes = SOCKET_BYTES;
+    struct link *link = weir_heap_alloc(sizeof(*link));
+    *socket = link;
+    if (link == NULL)
+        return;
+    link->fd = descriptor_of(connection);
+    link->since_ns = weir_now_ns();
+    /* Refused, the kernel keeps its own sizes: a connection then costs more than was planned. */
+    setsockopt(link->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+    setsockopt(link->fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+    pthread_mutex_lock(&http->lock);
+    link->next = http->first;
+    if (link->next != NULL)
+        link->next->before = link;
+    http->first = link;
+    pthread_mutex_unlock(&http->lock);
+    atomic_fetch_add_explicit(&http->serve->counts.connections, 1, memory_order_relaxed);
+}
+
+static void close_link(struct weir_http *http, void **socket)
+{
+    struct link *link = *socket;
+    if (link == NULL)
+        return;
+    pthread_mutex_lock(&http->lock);
+    if (link->before != NULL)
+        link->before->next = link->next;
+    else
+        http->first = link->next;
+    if (link->next != NULL)
+        link->next->before = link->before;
+    pthread_mutex_unlock(&http->lock);
+    weir_heap_free(link);
+    *socket = NULL;
+    atomic_fetch_sub_explicit(&http->serve->counts.connections, 1, memory_order_relaxed);
+}
+
+static void notify_connection(void *user, struct MHD_Connection *connection, void **socket,
+                              enum MHD_ConnectionNotificationCode code)
+{
+    if (code == MHD_CONNECTION_NOTIFY_STARTED)
+        open_link(user, connection, socket);
+    else
+        close_link(user, socket);
+}
+
+/* Its request is whole, or its answer is over. */
+static void mark_link(struct weir_http *http, struct MHD_Connection *connection, bool is_busy)
+{
+    const union MHD_ConnectionInfo *info =
+        weir_mhd()->MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct link *link = info == NULL ? NULL : info->socket_context;
+    if (link == NULL)
+        return;
+    pthread_mutex_lock(&http->lock);
+    link->is_busy = is_busy;
+    link->since_ns = weir_now_ns();
+    pthread_mutex_unlock(&http->lock);
+}
+
+void weir_http_tick(struct weir_http *http)
+{
+    const struct weir_serve_limits *limits = weir_serve_limits_of(http->serve);
+    const bool is_crowded = atomic_load_explicit(&http->serve->counts.connections,
+                                                 memory_order_relaxed) >= limits->connection_max;
+    const uint64_t most_ns = (is_crowded ? CROWDED_S : limits->request_s) * 1000000000ull;
+    const uint64_t now_ns = weir_now_ns();
+    pthread_mutex_lock(&http->lock);
+    for (struct link *link = http->first; link != NULL; link = link->next)
+        if (!link->is_busy && now_ns - link->since_ns > most_ns)
+            shutdown(link->fd, SHUT_RDWR); /* libmicrohttpd then closes it */
+    pthread_mutex_unlock(&http->lock);
+}
+
+/* ---- answers ------------------------------------------------------------------------------- */
+
+static void add_header(struct MHD_Response *response, const char *name, const char *value)
+{
+    weir_mhd()->MHD_add_response_header(response, name, value);
+}
+
+static enum MHD_Result queue(struct weir_exchange *exchange, struct MHD_Connection *connection,
+                             struct MHD_Response *response)
+{
+    char seconds[16];
+    if (response == NULL)
+        return MHD_NO;
+    add_header(response, "Content-Type", exchange->type);
+    add_header(response, "Cache-Control", "no-store");
+    add_header(response, "X-Content-Type-Options", "nosniff");
+    if (exchange->is_stream)
+        add_header(response, "X-Accel-Buffering", "no");
+    if (exchange->status == 401)
+        add_header(response, "WWW-Authenticate", "Bearer");
+    if (exchange->retry_s > 0) {
+        snprintf(seconds, sizeof(seconds), "%u", exchange->retry_s);
+        add_header(response, "Retry-After", seconds);
+    }
+    if (atomic_load(&exchange->serve->is_draining) || !exchange->is_asked)
+        add_header(response, "Connection", "close");
+    const enum MHD_Result result =
+        weir_mhd()->MHD_queue_response(connection, exchange->status, response);
+    weir_mhd()->MHD_destroy_response(response);
+    return result;
+}
+
+/* The next bytes of a stream, as libmicrohttpd wants them. */
+static ssize_t read_stream(void *user, uint64_t position, char *out, size_t most)
+{
+    struct weir_exchange *exchange = user;
+    ssize_t count = 0;
+    (void)position;
+    pthread_mutex_lock(&exchange->lock);
+    const size_t left = exchange->answer.length - exchange->sent;
+    const bool was_full = left > WEIR_EXCHANGE_BACKLOG_BYTES;
+    if (exchange->answer.failed) {
+        count = MHD_CONTENT_READER_END_WITH_ERROR;
+    } else if (left > 0) {
+        count = (ssize_t)weir_min(left, most);
+        memcpy(out, exchange->answer.bytes + exchange->sent, (size_t)count);
+        exchange->sent += (size_t)count;
+    } else if (exchange->is_finished) {
+        count = MHD_CONTENT_READER_END_OF_STREAM;
+    } else {
+        exchange->is_suspended = true; /* keeps I1 */
+        weir_mhd()->MHD_suspend_connection(exchange->connection);
+    }
+    pthread_mutex_unlock(&exchange->lock);
+    if (was_full)
+        weir_scheduler_wake(exchange->serve->scheduler);
+    return count;
+}
+
+static enum MHD_Result answer(struct weir_exchange *exchange, struct MHD_Connection *connection)
+{
+    if (exchange->is_stream)
+        return queue(exchange, connection,
+                     weir_mhd()->MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES,
+                                                                   read_stream, exchange, NULL));
+    return queue(exchange, connection,
+                 weir_mhd()->MHD_create_response_from_buffer(
+                     exchange->answer.length, exchange->answer.bytes, MHD_RESPMEM_PERSISTENT));
+}
+
+static enum MHD_Result refuse(struct weir_exchange *exchange, struct MHD_Connection *connection)
+{
+    weir_exchange_refuse(exchange);
+    return answer(exchange, connection);
+}
+
+/* ---- requests ------------------------------------------------------------------------------ */
+
+static const char *header(struct MHD_Connection *connection, const char *name)
+{
+    return weir_mhd()->MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
+}
+
+static bool has_key(const struct weir_serve *serve, struct MHD_Connection *connection)
+{
+    static const char scheme[] = "Bearer ";
+    const char *bearer = header(connection, "Authorization");
+    const char *key = header(connection, "x-api-key");
+    if (serve->config.key_count == 0)
+        return true;
+    if (bearer != NULL && strncmp(bearer, scheme, sizeof(scheme) - 1) == 0)
+        key = bearer + sizeof(scheme) - 1;
+    return key != NULL && weir_keys_match(serve->keys, serve->config.key_count, key);
+}
+
+/* Where no key is asked for, a page of the web must not reach us under a name of its own. */
+static bool is_local_name(const char *host)
+{
+    static const char *const names[] = {"localhost", "127.0.0.1", "[::1]"};
+    for (size_t index = 0; index < WEIR_COUNT(names); index++) {
+        const size_t length = strlen(names[index]);
+        if (strncasecmp(host, names[index], length) == 0 &&
+            (host[length] == '\0' || host[length] == ':'))
+            return true;
+    }
+    return false;
+}
+
+static bool is_loopback(const struct sockaddr_storage *address)
+{
+    const struct sockaddr_in *four = (const void *)address;
+    const struct sockaddr_in6 *six = (const void *)address;
+    return address->ss_family == AF_INET ? ntohl(four->sin_addr.s_addr) >> 24 == 127
+                                         : IN6_IS_ADDR_LOOPBACK(&six->sin6_addr);
+}
+
+static bool is_json(const char *type)
+{
+    static const char wanted[] = "application/json";
+    return type != NULL && strncasecmp(type, wanted, sizeof(wanted) - 1) == 0 &&
+           (type[sizeof(wanted) - 1] == '\0' || type[sizeof(wanted) - 1] == ';' ||
+            type[sizeof(wanted) - 1] == ' ');
+}
+
+/* Whatever can be said before the body comes. */
+static void check_head(struct weir_http *http, struct weir_exchange *exchange,
+                       struct MHD_Connection *connection, const char *url, const char *method)
+{
+    const struct weir_serve *serve = http->serve;
+    struct weir_problem *problem = &exchange->problem;
+    const char *length = header(connection, "Content-Length");
+    const char *host = header(connection, "Host");
+    bool other_method = false;
+    exchange->route = weir_route_find(method, url, &other_method);
+    if (serve->config.key_count == 0 && is_loopback(&http->address) && host != NULL &&
+        !is_local_name(host))
+        weir_problem_set(problem, 403, "invalid_request_error", "forbidden", NULL,
+                         "this server is called localhost, and has no key that would let in "
+                         "requests under other names");
+    if (exchange->route == NULL && other_method)
+        weir_problem_set(problem, 405, "invalid_request_error", "method_not_allowed", NULL,
+                         "the path has no such method");
+    if (exchange->route == NULL)
+        weir_problem_set(problem, 404, "invalid_request_error", "not_found", NULL,
+                         "there is no such path here");
+    if (exchange->route != NULL && !exchange->route->is_open && !has_key(serve, connection))
+        weir_problem_set(problem, 401, "authentication_error", "invalid_api_key", NULL,
+                         "wanted a key of this server: Authorization: Bearer KEY");
+    if (exchange->route == NULL || exchange->route->read == NULL)
+        return;
+    if (!is_json(header(connection, "Content-Type")))
+        weir_problem_set(problem, 415, "invalid_request_error", "unsupported_media_type", NULL,
+                         "wanted Content-Type: application/json");
+    if (length != NULL && strtoull(length, NULL, 10) > serve->limits.body_bytes)
+        weir_problem_set(problem, 413, "invalid_request_error", "request_too_large", NULL,
+                         "the body: wanted at most %llu bytes",
+                         (unsigned long long)serve->limits.body_bytes);
+    if (atomic_load(&serve->is_draining))
+        weir_problem_set(problem, 503, "server_error", "stopping", NULL,
+                         "the server is being stopped");
+}
+
+static enum MHD_Result begin(struct weir_http *http, struct MHD_Connection *connection,
+                             const char *url, const char *method, void **state)
+{
+    struct weir_exchange *exchange = weir_exchange_create(http->serve);
+    if (exchange == NULL)
+        return MHD_NO;
+    atomic_fetch_add_explicit(&http->serve->open_count, 1, memory_order_relaxed);
+    *state = exchange;
+    exchange->connection = connection;
+    exchange->fd = descriptor_of(connection);
+    check_head(http, exchange, connection, url, method);
+    return exchange->problem.status == 0 ? MHD_YES : refuse(exchange, connection);
+}
+
+/* What is too much is dropped: the answer comes when all has been read. */
+static void take_body(struct weir_exchange *exchange, const char *bytes, size_t count)
+{
+    const struct weir_serve_limits *limits = weir_serve_limits_of(exchange->serve);
+    if (exchange->problem.status != 0)
+        return;
+    if (exchange->route->read == NULL || exchange->body.length + count > limits->body_bytes) {
+        weir_problem_set(&exchange->problem, 413, "invalid_request_error", "request_too_large",
+                         NULL, "the body: wanted at most %llu bytes",
+                         exchange->route->read == NULL ? 0
+                                                       : (unsigned long long)limits->body_bytes);
+    } else if (!weir_serve_body_take(exchange->serve, count)) {
+        weir_serve_problem_full(exchange->serve, exchange);
+    } else {
+        exchange->body_counted += count;
+        weir_writer_put(&exchange->body, bytes, count);
+    }
+}
+
+/* The request is whole: the desk gets it, and the connection waits. */
+static enum MHD_Result ask(struct weir_http *http, struct weir_exchange *exchange,
+                           struct MHD_Connection *connection)
+{
+    exchange->is_asked = true;
+    mark_link(http, connection, true);
+    if (exchange->problem.status != 0 || exchange->body.failed) {
+        weir_problem_set(&exchange->problem, 500, "server_error", "no_memory", NULL,
+                         "no memory for the body");
+        return refuse(exchange, connection);
+    }
+    if (exchange->route->tell != NULL) {
+        exchange->route->tell(exchange);
+        return answer(exchange, connection);
+    }
+    pthread_mutex_lock(&exchange->lock);
+    exchange->is_suspended = true; /* keeps I1 */
+    weir_mhd()->MHD_suspend_connection(connection);
+    pthread_mutex_unlock(&exchange->lock);
+    weir_exchange_hold(exchange);
+    if (weir_desk_submit(http->serve->desk, exchange))
+        return MHD_YES;
+    weir_problem_set(&exchange->problem, 503, "server_error", "stopping", NULL,
+                     "the server is being stopped");
+    weir_exchange_refuse(exchange);
+    weir_exchange_release(exchange);
+    return MHD_YES;
+}
+
+static enum MHD_Result handle(void *user, struct MHD_Connection *connection, const char *url,
+                              const char *method, const char *version, const char *bytes,
+                              size_t *count, void **state)
+{
+    struct weir_http *http = user;
+    struct weir_exchange *exchange = *state;
+    (void)version;
+    if (exchange == NULL)
+        return begin(http, connection, url, method, state);
+    if (*count > 0) {
+        take_body(exchange, bytes, *count);
+        *count = 0;
+        return MHD_YES;
+    }
+    if (!exchange->is_asked)
+        return ask(http, exchange, connection);
+    pthread_mutex_lock(&exchange->lock);
+    const bool is_ready = exchange->is_ready;
+    pthread_mutex_unlock(&exchange->lock);
+    return is_ready ? answer(exchange, connection) : MHD_NO;
+}
+
+static void complete(void *user, struct MHD_Connection *connection, void **state,
+                     enum MHD_RequestTerminationCode code)
+{
+    struct weir_http *http = user;
+    struct weir_exchange *exchange = *state;
+    if (exchange == NULL)
+        return;
+    *state = NULL;
+    mark_link(http, connection, false);
+    pthread_mutex_lock(&exchange->lock);
+    exchange->connection = NULL;
+    exchange->has_left |= code != MHD_REQUEST_TERMINATED_COMPLETED_OK;
+    pthread_mutex_unlock(&exchange->lock);
+    weir_exchange_release(exchange);
+}
+
+/* ---- the daemon ---------------------------------------------------------------------------- */
+
+static enum weir_status read_address(struct weir_http *http, const char *host, uint16_t port,
+                                     struct weir_err *err)
+{
+    struct sockaddr_in *four = (void *)&http->address;
+    struct sockaddr_in6 *six = (void *)&http->address;
+    if (inet_pton(AF_INET, host, &four->sin_addr) == 1) {
+        four->sin_family = AF_INET;
+        four->sin_port = htons(port);
+        return WEIR_OK;
+    }
+    if (inet_pton(AF_INET6, host, &six->sin6_addr) == 1) {
+        six->sin6_family = AF_INET6;
+        six->sin6_port = htons(port);
+        return WEIR_OK;
+    }
+    return WEIR_FAIL(err, WEIR_ERR_ARG, "wanted an address such as 127.0.0.1 or ::1, found \"%s\"",
+                     host);
+}
+
+bool weir_serve_is_loopback(const char *host)
+{
+    struct weir_http http = {0};
+    return read_address(&http, host, 0, NULL) == WEIR_OK && is_loopback(&http.address);
+}
+
+/* On a thread that no signal reaches, so that libmicrohttpd's inherits that. */
+static void *start(void *argument)
+{
+    struct weir_http *http = argument;
+    const struct weir_serve_limits *limits = weir_serve_limits_of(http->serve);
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME;
+    if (http->address.ss_family == AF_INET6)
+        flags |= MHD_USE_IPv6;
+    errno = 0;
+    http->daemon = weir_mhd()->MHD_start_daemon(
+        flags, http->serve->config.port, NULL, NULL, handle, http, MHD_OPTION_SOCK_ADDR,
+        (struct sockaddr *)(void *)&http->address, MHD_OPTION_NOTIFY_COMPLETED, complete, http,
+        MHD_OPTION_NOTIFY_CONNECTION, notify_connection, http, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)limits->connection_max, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)limits->request_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
+        MHD_OPTION_END);
+    http->start_errno = errno;
+    return NULL;
+}
+
+enum weir_status weir_http_open(struct weir_http **out, struct weir_serve *serve,
+                                struct weir_err *err)
+{
+    enum { STACK_BYTES = 256 << 10 };
+    enum weir_status status = WEIR_OK;
+    pthread_t thread;
+    WEIR_TRY(weir_mhd_load(err));
+    struct weir_http *http = weir_heap_alloc(sizeof(*http));
+    if (http == NULL)
+        return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a server");
+    http->serve = serve;
+    pthread_mutex_init(&http->lock, NULL);
+    WEIR_TRY_GOTO(read_address(http, serve->host, serve->config.port, err));
+    int os_errno = weir_thread_start(&thread, STACK_BYTES, start, http);
+    if (os_errno == 0)
+        pthread_join(thread, NULL);
+    if (http->daemon == NULL) {
+        os_errno = os_errno != 0 ? os_errno : http->start_errno;
+        status = WEIR_FAIL_OS(err, os_errno, "cannot listen at %s port %u", serve->host,
+                              serve->config.port);
+        goto fail;
+    }
+    const union MHD_DaemonInfo *info =
+        weir_mhd()->MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_BIND_PORT);
+    http->port = info == NULL ? serve->config.port : info->port;
+    *out = http;
+    return WEIR_OK;
+
+fail:
+    weir_http_close(&http);
+    return status;
+}
+
+uint16_t weir_http_port(const struct weir_http *http)
+{
+    return http->port;
+}
+
+void weir_http_drain(struct weir_http *http)
+{
+    if (http->is_drained)
+        return;
+    http->is_drained = true;
+    const MHD_socket socket = weir_mhd()->MHD_quiesce_daemon(http->daemon);
+    if (socket != MHD_INVALID_SOCKET)
+        close(socket);
+}
+
+void weir_http_close(struct weir_http **http)
+{
+    if (*http == NULL)
+        return;
+    if ((*http)->daemon != NULL)
+        weir_mhd()->MHD_stop_daemon((*http)->daemon);
+    pthread_mutex_destroy(&(*http)->lock);
+    weir_heap_free(*http);
+    *http = NULL;
+}

@@ -1,0 +1,53 @@
+/* limits.c - what a server may hold, planned before a model is loaded. */
+#include "serve/server.h"
+
+enum {
+    CONNECTION_BYTES = (16 << 10) + (2 << 10), /* its buffers (http.c), and libmicrohttpd's words */
+    SOCKET_BYTES = 64 << 10,                   /* the kernel's buffers (http.c) */
+    LIBRARY_BYTES = 6 << 20, /* libmicrohttpd, GnuTLS and what they load; three threads */
+    TEXT_BYTES_MIN = 64 << 10,
+    POSITION_BYTES = 32, /* of text, many more than most tokens have */
+    BODY_COUNT = 4,      /* full ones at once, on their way or waiting for the desk */
+    JSON_COPIES = 24,    /* of a body, as jansson's values may take */
+    ANSWER_COPIES = 3,   /* of an answer: what it grows by, and the JSON made of it */
+    SAMPLER_BYTES = 24,  /* of an id */
+    GRAMMAR_BYTES = 14 << 20,
+    GRAMMAR_TOKEN_BYTES = 96,
+};
+
+void weir_serve_limits_fill(struct weir_serve_limits *limits)
+{
+    if (limits->body_bytes == 0)
+        limits->body_bytes = TEXT_BYTES_MIN + 2ull * POSITION_BYTES * limits->n_ctx;
+}
+
+uint64_t weir_serve_answer_bytes(const struct weir_serve_limits *limits)
+{
+    return TEXT_BYTES_MIN + (uint64_t)POSITION_BYTES * limits->n_ctx;
+}
+
+uint64_t weir_serve_json_bytes(const struct weir_serve_limits *limits)
+{
+    return JSON_COPIES * limits->body_bytes;
+}
+
+uint64_t weir_serve_bodies_bytes(const struct weir_serve_limits *limits)
+{
+    return BODY_COUNT * limits->body_bytes;
+}
+
+uint64_t weir_serve_bytes(const struct weir_serve_limits *limits)
+{
+    const uint64_t places = (uint64_t)limits->parallel + limits->queue_max;
+    const uint64_t id_bytes = limits->n_ctx * sizeof(uint32_t);
+    const uint64_t connections =
+        (uint64_t)limits->connection_max * (CONNECTION_BYTES + SOCKET_BYTES);
+    const uint64_t texts =
+        places * (id_bytes + ANSWER_COPIES * weir_serve_answer_bytes(limits)) +
+        limits->parallel * (id_bytes + (uint64_t)limits->n_vocab * SAMPLER_BYTES);
+    const uint64_t desk = weir_serve_json_bytes(limits) + limits->render_bytes_max;
+    const uint64_t grammars =
+        limits->grammar_max *
+        (GRAMMAR_BYTES + (uint64_t)limits->n_vocab * GRAMMAR_TOKEN_BYTES + limits->body_bytes);
+    return LIBRARY_BYTES + connections + texts + desk + weir_serve_bodies_bytes(limits) + grammars;
+}

@@ -1,0 +1,69 @@
+/* metrics.c - /metrics: the server's numbers in Prometheus's text format. */
+#include "serve/server.h"
+
+static void put(struct weir_writer *writer, const char *name, const char *type, const char *help,
+                double value)
+{
+    weir_writer_format(writer, "# HELP weir_%s %s\n# TYPE weir_%s %s\nweir_%s %.17g\n", name, help,
+                       name, type, name, value);
+}
+
+static void put_texts(struct weir_writer *writer, const struct weir_scheduler_stats *stats)
+{
+    put(writer, "texts_running", "gauge", "Texts that are being written.", stats->running);
+    put(writer, "texts_waiting", "gauge", "Texts that wait for their turn.", stats->waiting);
+    put(writer, "prompt_tokens_total", "counter", "Tokens of prompts.",
+        (double)stats->prompt_tokens);
+    put(writer, "cached_tokens_total", "counter", "Of them, those that were computed before.",
+        (double)stats->cached_tokens);
+    put(writer, "written_tokens_total", "counter", "Tokens that were written.",
+        (double)stats->written_tokens);
+    put(writer, "steps_total", "counter", "Steps of the engine.", (double)stats->steps);
+    put(writer, "preempted_total", "counter", "Texts that had to make room and begin again.",
+        (double)stats->preempted);
+    put(writer, "state_bytes", "gauge", "What running texts may come to remember.",
+        (double)stats->state_bytes);
+    put(writer, "state_bytes_max", "gauge", "Of which others are let in.",
+        (double)stats->state_bytes_max);
+}
+
+static void put_engine(struct weir_writer *writer, const struct weir_scheduler_stats *stats)
+{
+    put(writer, "expert_uses_total", "counter", "Experts that tokens wanted.",
+        (double)stats->engine.expert_uses);
+    put(writer, "expert_hits_total", "counter", "Of them, those that were in memory.",
+        (double)stats->engine.expert_hits);
+    put(writer, "read_bytes_total", "counter", "Bytes read from the device.",
+        (double)stats->engine.read_bytes);
+    put(writer, "io_wait_seconds_total", "counter", "Time in which the engine waited for reads.",
+        stats->engine.io_wait_s);
+    put(writer, "peak_bytes", "gauge", "Most memory that the process has had.",
+        (double)stats->peak_bytes);
+}
+
+static double read_count(atomic_uint_least64_t *count)
+{
+    return (double)atomic_load_explicit(count, memory_order_relaxed);
+}
+
+void weir_metrics_tell(struct weir_exchange *exchange)
+{
+    struct weir_serve *serve = exchange->serve;
+    struct weir_writer *writer = &exchange->answer;
+    struct weir_scheduler_stats stats;
+    weir_scheduler_stats_get(serve->scheduler, &stats);
+    put(writer, "requests_total", "counter", "Requests.", read_count(&serve->counts.requests));
+    put(writer, "requests_refused_total", "counter", "Of them, those that were wrong or too many.",
+        read_count(&serve->counts.refused));
+    put(writer, "requests_failed_total", "counter", "Of them, those that the server failed.",
+        read_count(&serve->counts.failed));
+    put(writer, "requests_left_total", "counter", "Of them, those that their clients left.",
+        read_count(&serve->counts.left));
+    put(writer, "connections", "gauge", "Connections that are open.",
+        (double)atomic_load_explicit(&serve->counts.connections, memory_order_relaxed));
+    put(writer, "memory_bytes_max", "gauge", "The ceiling.",
+        (double)weir_engine_plan(serve->config.engine)->budget_bytes);
+    put_texts(writer, &stats);
+    put_engine(writer, &stats);
+    weir_exchange_reply(exchange, 200, "text/plain; version=0.0.4");
+}

@@ -1,0 +1,354 @@
+/* request.c - a request for texts: from its choices to jobs, and from their tokens to an answer. */
+#include "serve/request.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/heap.h"
+#include "serve/server.h"
+
+/* ---- a request ----------------------------------------------------------------------------- */
+
+struct weir_request *weir_request_create(struct weir_exchange *exchange,
+                                         const struct weir_dialect *dialect)
+{
+    struct weir_request *request = weir_heap_alloc(sizeof(*request));
+    if (request == NULL) {
+        weir_problem_set(&exchange->problem, 500, "server_error", "no_memory", NULL,
+                         "no memory for a request");
+        return NULL;
+    }
+    request->exchange = exchange;
+    request->dialect = dialect;
+    request->answer_count = 1;
+    request->created_s =
+        exchange->serve->begin_s + (weir_now_ns() - exchange->serve->config_ns) / 1000000000;
+    weir_serve_name(exchange->serve, dialect->name_kind, request->name);
+    exchange->request = request;
+    return request;
+}
+
+static void free_choice(struct weir_choice_text *choice)
+{
+    weir_heap_free(choice->job.ids);
+    weir_reply_destroy(&choice->reply);
+    weir_decoder_destroy(&choice->decoder);
+    weir_stops_destroy(&choice->stops);
+    weir_writer_free(&choice->content);
+    weir_writer_free(&choice->reasoning);
+    weir_writer_free(&choice->logprobs);
+}
+
+void weir_request_destroy(struct weir_request **request)
+{
+    if (*request == NULL)
+        return;
+    for (uint32_t index = 0; index < (*request)->choice_count; index++)
+        free_choice(&(*request)->choices[index]);
+    weir_heap_free((*request)->choices);
+    weir_heap_free((*request)->biases);
+    weir_grammars_give_back((*request)->grammar);
+    weir_writer_free(&(*request)->piece);
+    weir_heap_free(*request);
+    *request = NULL;
+}
+
+uint32_t weir_request_n_vocab(const struct weir_request *request)
+{
+    return weir_serve_limits_of(request->exchange->serve)->n_vocab;
+}
+
+weir_tokenizer *weir_request_tokenizer(const struct weir_request *request)
+{
+    return request->exchange->serve->tokenizer;
+}
+
+const char *weir_request_model(const struct weir_request *request)
+{
+    return request->exchange->serve->model_id;
+}
+
+void weir_request_write_usage(const struct weir_request *request, struct weir_writer *writer)
+{
+    const struct weir_exchange *exchange = request->exchange;
+    weir_writer_format(
+        writer,
+        ",\"usage\":{\"prompt_tokens\":%u,\"completion_tokens\":%u,\"total_tokens\":%u,"
+        "\"prompt_tokens_details\":{\"cached_tokens\":%u}}",
+        exchange->prompt_tokens, exchange->written_tokens,
+        exchange->prompt_tokens + exchange->written_tokens, exchange->cached_tokens);
+}
+
+/* ---- what a choice tells ------------------------------------------------------------------- */
+
+/* The choice has something new: in a stream it goes out now. */
+static void flush(struct weir_choice_text *choice)
+{
+    struct weir_request *request = choice->request;
+    if (!request->is_stream)
+        return;
+    weir_writer_clear(&request->piece);
+    request->dialect->write_event(choice, &request->piece);
+    choice->has_begun = true;
+    weir_writer_clear(&choice->content);
+    weir_writer_clear(&choice->reasoning);
+    weir_writer_clear(&choice->logprobs);
+    weir_exchange_send(request->exchange, &request->piece);
+}
+
+static void add_content(struct weir_choice_text *choice, const char *bytes, size_t length)
+{
+    char certain[WEIR_STOP_BYTES_MAX + WEIR_TOKEN_BYTES_MAX];
+    while (length > 0) { /* a reply may tell more at once than one token has */
+        const size_t part = weir_min(length, WEIR_TOKEN_BYTES_MAX);
+        const size_t count = weir_stops_push(choice->stops, bytes, part, certain);
+        weir_writer_put(&choice->content, certain, count);
+        bytes += part;
+        length -= part;
+    }
+}
+
+static void tell_part(void *user, const struct weir_reply_event *event)
+{
+    struct weir_choice_text *choice = user;
+    if (event->kind == WEIR_REPLY_REASONING)
+        weir_writer_put(&choice->reasoning, event->bytes, event->length);
+    else if (event->kind == WEIR_REPLY_ANSWER)
+        add_content(choice, event->bytes, event->length);
+}
+
+static void push_id(struct weir_choice_text *choice, uint32_t id)
+{
+    char piece[WEIR_TOKEN_BYTES_MAX];
+    if (choice->reply != NULL)
+        weir_reply_push(choice->reply, id, tell_part, choice);
+    else
+        add_content(choice, piece, weir_decoder_push(choice->decoder, id, piece));
+}
+
+static void push_end(struct weir_choice_text *choice)
+{
+    char piece[WEIR_TOKEN_BYTES_MAX];
+    char last[WEIR_STOP_BYTES_MAX];
+    if (choice->reply != NULL)
+        weir_reply_end(choice->reply, tell_part, choice);
+    else if (choice->decoder != NULL)
+        add_content(choice, piece, weir_decoder_flush(choice->decoder, piece));
+    weir_writer_put(&choice->content, last, weir_stops_flush(choice->stops, last));
+}
+
+/* ---- the job's sink ------------------------------------------------------------------------ */
+
+static enum weir_job_look look(void *user)
+{
+    const struct weir_choice_text *choice = user;
+    return weir_exchange_look(choice->request->exchange);
+}
+
+static bool begin(void *user, uint32_t cached_count)
+{
+    struct weir_choice_text *choice = user;
+    struct weir_request *request = choice->request;
+    weir_tokenizer *tokenizer = weir_request_tokenizer(request);
+    if (choice->index % request->answer_count == 0)
+        request->exchange->cached_tokens += cached_count;
+    const struct weir_reply_config reply = {.ids = choice->job.ids,
+                                            .id_count = choice->job.id_count};
+    if (request->dialect->is_chat)
+        return weir_reply_create(&choice->reply, tokenizer, &reply, NULL) == WEIR_OK;
+    return weir_decoder_create(&choice->decoder, tokenizer, true, NULL) == WEIR_OK;
+}
+
+/* Whether what is held of an answer that is not streamed has become too much. */
+static bool is_too_long(const struct weir_choice_text *choice)
+{
+    const uint64_t held =
+        choice->content.length + choice->reasoning.length + choice->logprobs.length;
+    return held > weir_serve_answer_bytes(weir_serve_limits_of(choice->request->exchange->serve)) ||
+           choice->content.failed || choice->reasoning.failed || choice->logprobs.failed;
+}
+
+static bool take_token(void *user, uint32_t id, const float *logits)
+{
+    struct weir_choice_text *choice = user;
+    struct weir_request *request = choice->request;
+    struct weir_exchange *exchange = request->exchange;
+    if (exchange->first_ns == 0)
+        exchange->first_ns = weir_now_ns();
+    choice->token_count++;
+    exchange->written_tokens++;
+    if (request->wants_logprobs)
+        request->dialect->write_logprob(choice, id, logits);
+    push_id(choice, id);
+    choice->is_cut = is_too_long(choice);
+    if (choice->content.length + choice->reasoning.length > 0)
+        flush(choice);
+    return !choice->is_cut && weir_stops_found(choice->stops) == SIZE_MAX;
+}
+
+/* Nothing more comes of any choice. */
+static void finish(struct weir_request *request)
+{
+    struct weir_exchange *exchange = request->exchange;
+    weir_writer_clear(&request->piece);
+    if (request->is_stream && request->has_failed) {
+        weir_writer_text(&request->piece, "data: ");
+        weir_problem_write(&exchange->problem, &request->piece);
+        weir_writer_text(&request->piece, "\n\n");
+    } else if (request->is_stream) {
+        request->dialect->write_last(request, &request->piece);
+    }
+    if (request->is_stream) {
+        weir_exchange_send(exchange, &request->piece);
+        weir_exchange_finish(exchange);
+    } else if (request->has_failed) {
+        weir_exchange_refuse(exchange);
+    } else {
+        request->dialect->write_whole(request, &exchange->answer);
+        weir_exchange_reply(exchange, 200, "application/json");
+    }
+    weir_exchange_release(exchange);
+}
+
+static void fail(struct weir_request *request, enum weir_job_end end, const struct weir_err *err)
+{
+    struct weir_problem *problem = &request->exchange->problem;
+    request->has_failed = true;
+    if (end == WEIR_JOB_FAILED)
+        weir_problem_set(problem, 500, "server_error", "engine_error", NULL, "%s", err->text);
+    else
+        weir_problem_set(problem, 503, "server_error", "stopped", NULL,
+                         "the answer took too long, or the server is being stopped");
+}
+
+static void end_choice(void *user, enum weir_job_end end, const struct weir_err *err)
+{
+    struct weir_choice_text *choice = user;
+    struct weir_request *request = choice->request;
+    if (end == WEIR_JOB_FAILED || end == WEIR_JOB_CANCELLED)
+        fail(request, end, err);
+    choice->is_over = true;
+    choice->why_over = end == WEIR_JOB_LENGTH || choice->is_cut ? "length" : "stop";
+    push_end(choice);
+    if (!request->has_failed)
+        flush(choice);
+    if (++request->over_count == request->choice_count)
+        finish(request);
+}
+
+static const struct weir_job_sink sink = {
+    .look = look, .begin = begin, .token = take_token, .end = end_choice};
+
+/* ---- the desk's part ----------------------------------------------------------------------- */
+
+static bool add_choice(struct weir_request *request, const uint32_t *ids, uint32_t count,
+                       uint32_t token_max)
+{
+    struct weir_choice_text *choice = &request->choices[request->choice_count];
+    choice->request = request;
+    choice->index = request->choice_count++;
+    choice->job = (struct weir_job){
+        .ids = weir_heap_array((size_t)count + token_max, sizeof(*ids)),
+        .id_count = count,
+        .token_max = token_max,
+        .choice = request->sampling,
+        .sink = &sink,
+        .user = choice,
+    };
+    if (choice->job.ids == NULL || weir_stops_create(&choice->stops, request->stop_strings,
+                                                     request->stop_count, NULL) != WEIR_OK)
+        return false;
+    memcpy(choice->job.ids, ids, count * sizeof(*ids));
+    choice->job.choice.seed += choice->index;
+    choice->job.choice.biases = request->biases;
+    choice->job.choice.grammar = weir_shared_grammar(request->grammar);
+    choice->job.choice.whole_within = request->grammar == NULL ? 0 : token_max;
+    return true;
+}
+
+bool weir_request_reserve(struct weir_request *request, size_t prompt_count)
+{
+    struct weir_exchange *exchange = request->exchange;
+    const struct weir_serve_limits *limits = weir_serve_limits_of(exchange->serve);
+    const uint64_t count = prompt_count * request->answer_count;
+    if (exchange->problem.status != 0)
+        return false;
+    if (count > (uint64_t)limits->parallel + limits->queue_max) {
+        WEIR_PROBLEM(&exchange->problem, "n",
+                     "wanted at most %u texts (n for each prompt), found %llu",
+                     limits->parallel + limits->queue_max, (unsigned long long)count);
+        return false;
+    }
+    if (!weir_serve_places_take(exchange->serve, (uint32_t)count)) {
+        weir_serve_problem_full(exchange->serve, exchange);
+        return false;
+    }
+    exchange->place_count = (uint32_t)count;
+    request->choices = weir_heap_array(count, sizeof(*request->choices));
+    if (request->choices == NULL)
+        weir_problem_set(&exchange->problem, 500, "server_error", "no_memory", NULL,
+                         "no memory for %llu texts", (unsigned long long)count);
+    return request->choices != NULL;
+}
+
+bool weir_request_add_prompt(struct weir_request *request, const uint32_t *ids, size_t count)
+{
+    struct weir_exchange *exchange = request->exchange;
+    const uint32_t n_ctx = weir_serve_limits_of(exchange->serve)->n_ctx;
+    if (count == 0 || count >= n_ctx) {
+        weir_problem_set(&exchange->problem, 400, "invalid_request_error",
+                         count == 0 ? "empty_prompt" : "context_length_exceeded",
+                         request->dialect->is_chat ? "messages" : "prompt",
+                         "the prompt has %zu tokens: wanted at least 1, and fewer than the %u that "
+                         "the context holds",
+                         count, n_ctx);
+        return false;
+    }
+    const uint32_t left = n_ctx - (uint32_t)count;
+    const uint32_t token_max =
+        request->token_max == 0 ? left : (uint32_t)weir_min(request->token_max, left);
+    exchange->prompt_tokens += (uint32_t)count;
+    for (uint32_t answer = 0; answer < request->answer_count; answer++)
+        if (!add_choice(request, ids, (uint32_t)count, token_max)) {
+            weir_problem_set(&exchange->problem, 500, "server_error", "no_memory", NULL,
+                             "no memory for a prompt of %zu tokens", count);
+            return false;
+        }
+    return true;
+}
+
+void weir_request_start(struct weir_request *request)
+{
+    struct weir_exchange *exchange = request->exchange;
+    const uint32_t count = request->choice_count;
+    if (request->is_stream)
+        weir_exchange_begin_stream(exchange);
+    weir_exchange_hold(exchange); /* until the last choice is over */
+    for (uint32_t index = 0; index < count; index++)
+        weir_scheduler_submit(exchange->serve->scheduler, &request->choices[index].job);
+}
+
+/* ---- logprobs ------------------------------------------------------------------------------ */
+
+void weir_logprobs_find(const float *logits, uint32_t n_vocab, uint32_t id,
+                        struct weir_logprob *own, struct weir_logprob *best, uint32_t count)
+{
+    float most = logits[0];
+    double sum = 0.0;
+    uint32_t filled = 0;
+    for (uint32_t at = 1; at < n_vocab; at++)
+        most = fmaxf(most, logits[at]);
+    for (uint32_t at = 0; at < n_vocab; at++)
+        sum += exp((double)logits[at] - (double)most);
+    const double base = (double)most + log(sum);
+    *own = (struct weir_logprob){id, (double)logits[id] - base};
+    for (uint32_t at = 0; at < n_vocab && count > 0; at++) {
+        const double logprob = (double)logits[at] - base;
+        if (filled == count && logprob <= best[filled - 1].logprob)
+            continue;
+        uint32_t place = filled < count ? filled++ : filled - 1;
+        for (; place > 0 && best[place - 1].logprob < logprob; place--)
+            best[place] = best[place - 1];
+        best[place] = (struct weir_logprob){at, logprob};
+    }
+}

@@ -1,0 +1,112 @@
+/* request.h - a request for texts: what was asked, and the texts as they come.
+ *
+ * A request has choices, each a job of the scheduler's. What a choice has to tell is collected and
+ * written in the way of the API that was asked (struct weir_dialect): piece by piece in a stream,
+ * or all at the end.
+ *
+ * Threads   The desk makes it; from then on it is the scheduler's.
+ */
+#ifndef WEIR_SERVE_REQUEST_H
+#define WEIR_SERVE_REQUEST_H
+
+#include "serve/exchange.h"
+#include "serve/grammars.h"
+#include "serve/scheduler.h"
+#include "weir.h"
+
+enum { WEIR_TOP_LOGPROBS_MAX = 20, WEIR_BIAS_MAX = 300 };
+
+struct weir_choice_text {
+    struct weir_request *request;
+    uint32_t index;
+    struct weir_job job;
+    weir_reply *reply;     /* of a chat, or */
+    weir_decoder *decoder; /* of a text that goes on */
+    weir_stops *stops;
+    struct weir_writer content, reasoning; /* bytes that are not written yet */
+    struct weir_writer logprobs;           /* the same, as JSON */
+    uint32_t token_count;
+    uint64_t byte_count; /* that all of it has taken so far */
+    bool is_cut;         /* it takes no more bytes */
+    bool has_begun;      /* something was sent */
+    bool is_over;
+    const char *why_over; /* finish_reason, once it is over */
+};
+
+struct weir_dialect {
+    const char *name_kind; /* "chatcmpl" */
+    bool is_chat;
+    /* What a token's logprob looks like. */
+    void (*write_logprob)(struct weir_choice_text *choice, uint32_t id, const float *logits);
+    /* An event with what the choice has now. */
+    void (*write_event)(struct weir_choice_text *choice, struct weir_writer *writer);
+    /* Behind the last choice's end, in a stream; and the whole answer, out of one. */
+    void (*write_last)(struct weir_request *request, struct weir_writer *writer);
+    void (*write_whole)(struct weir_request *request, struct weir_writer *writer);
+};
+
+struct weir_request {
+    struct weir_exchange *exchange; /* borrowed: it owns the request */
+    const struct weir_dialect *dialect;
+    char name[64];
+    uint64_t created_s;
+    bool is_stream, wants_usage;
+    bool wants_logprobs;
+    uint32_t top_logprobs;
+    uint32_t choice_count, over_count;
+    struct weir_choice_text *choices; /* [choice_count] */
+    struct weir_sampler_config sampling;
+    struct weir_logit_bias *biases;          /* [sampling.bias_count] */
+    struct weir_shared_grammar *grammar;     /* NULL: any text */
+    const char *stop_strings[WEIR_STOP_MAX]; /* of the JSON, while it is there */
+    size_t stop_count;
+    uint32_t token_max;       /* 0: what the context leaves */
+    uint32_t answer_count;    /* n */
+    struct weir_writer piece; /* the event that is being written */
+    bool has_failed;          /* the exchange's problem says why */
+};
+
+/* NULL: no memory, which is the exchange's problem. */
+struct weir_request *weir_request_create(struct weir_exchange *exchange,
+                                         const struct weir_dialect *dialect);
+void weir_request_destroy(struct weir_request **request);
+
+/* ---- members that chat and completions share (sampling_fields.c) ---------------------------- */
+
+void weir_sampling_read(struct weir_request *request, const struct weir_fields *fields);
+/* Check members: those of this API, ended by NULL, and the shared ones. */
+void weir_request_check(const struct weir_fields *fields, const char *const *names);
+/* The texts are of this grammar or schema; field is where it stands. */
+void weir_request_set_grammar(struct weir_request *request, const char *field,
+                              enum weir_grammar_kind kind, const char *text, size_t length);
+
+/* ---- from prompts to jobs (request.c) ------------------------------------------------------- */
+
+/* Places and memory for the answers to so many prompts; then one prompt after the other, for each
+ * of which answer_count choices are made. False: there is a problem. */
+bool weir_request_reserve(struct weir_request *request, size_t prompt_count);
+bool weir_request_add_prompt(struct weir_request *request, const uint32_t *ids, size_t count);
+/* All choices are there: the scheduler gets them. */
+void weir_request_start(struct weir_request *request);
+
+/* {"token", "logprob", "bytes"} of an id, without the closing brace; and the best ids. */
+struct weir_logprob {
+    uint32_t id;
+    double logprob;
+};
+/* The id's own first, then the count best; logits [n_vocab]. */
+void weir_logprobs_find(const float *logits, uint32_t n_vocab, uint32_t id,
+                        struct weir_logprob *own, struct weir_logprob *best, uint32_t count);
+uint32_t weir_request_n_vocab(const struct weir_request *request);
+weir_tokenizer *weir_request_tokenizer(const struct weir_request *request);
+const char *weir_request_model(const struct weir_request *request);
+/* ,"usage":{...} */
+void weir_request_write_usage(const struct weir_request *request, struct weir_writer *writer);
+
+/* Dialects: what their routes read. */
+void weir_openai_chat_read(struct weir_exchange *exchange, json_t *root);
+void weir_openai_completions_read(struct weir_exchange *exchange, json_t *root);
+void weir_tokenize_read(struct weir_exchange *exchange, json_t *root);
+void weir_detokenize_read(struct weir_exchange *exchange, json_t *root);
+
+#endif

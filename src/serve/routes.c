@@ -1,0 +1,73 @@
+/* routes.c - what a server answers to, and what it tells of itself. */
+#include <string.h>
+
+#include "serve/request.h"
+#include "serve/server.h"
+
+static void tell_health(struct weir_exchange *exchange)
+{
+    const bool is_draining = atomic_load(&exchange->serve->is_draining);
+    weir_writer_text(&exchange->answer,
+                     is_draining ? "{\"status\":\"draining\"}" : "{\"status\":\"ok\"}");
+    weir_exchange_reply(exchange, is_draining ? 503 : 200, "application/json");
+}
+
+static void tell_models(struct weir_exchange *exchange)
+{
+    const struct weir_serve *serve = exchange->serve;
+    struct weir_writer *writer = &exchange->answer;
+    weir_writer_text(writer, "{\"object\":\"list\",\"data\":[{\"id\":");
+    weir_writer_string(writer, serve->model_id, strlen(serve->model_id));
+    weir_writer_format(writer,
+                       ",\"object\":\"model\",\"created\":%llu,\"owned_by\":\"weir\","
+                       "\"context_length\":%u}]}",
+                       (unsigned long long)serve->begin_s, serve->limits.n_ctx);
+    weir_exchange_reply(exchange, 200, "application/json");
+}
+
+static void tell_props(struct weir_exchange *exchange)
+{
+    const struct weir_serve *serve = exchange->serve;
+    const struct weir_serve_limits *limits = &serve->limits;
+    const struct weir_model_info *model = weir_engine_model(serve->config.engine);
+    const struct weir_plan *plan = weir_engine_plan(serve->config.engine);
+    struct weir_writer *writer = &exchange->answer;
+    weir_writer_text(writer, "{\"model\":");
+    weir_writer_string(writer, serve->model_id, strlen(serve->model_id));
+    weir_writer_text(writer, ",\"family\":");
+    weir_writer_string(writer, model->family, strlen(model->family));
+    weir_writer_text(writer, ",\"version\":\"" WEIR_VERSION "\"");
+    weir_writer_format(writer, ",\"n_ctx\":%u,\"n_vocab\":%u,\"parallel\":%u,\"queue\":%u",
+                       limits->n_ctx, limits->n_vocab, limits->parallel, limits->queue_max);
+    weir_writer_format(writer, ",\"connections\":%u,\"body_bytes\":%llu,\"token_max\":%u",
+                       limits->connection_max, (unsigned long long)limits->body_bytes,
+                       limits->token_max);
+    weir_writer_format(writer, ",\"budget_bytes\":%llu,\"planned_bytes\":%llu,\"slots\":%u}",
+                       (unsigned long long)plan->budget_bytes,
+                       (unsigned long long)plan->planned_bytes, plan->n_slot_total);
+    weir_exchange_reply(exchange, 200, "application/json");
+}
+
+static const struct weir_route routes[] = {
+    {"GET", "/health", tell_health, NULL, true},
+    {"GET", "/v1/models", tell_models, NULL, false},
+    {"GET", "/props", tell_props, NULL, false},
+    {"GET", "/metrics", weir_metrics_tell, NULL, false},
+    {"POST", "/v1/chat/completions", NULL, weir_openai_chat_read, false},
+    {"POST", "/v1/completions", NULL, weir_openai_completions_read, false},
+    {"POST", "/tokenize", NULL, weir_tokenize_read, false},
+    {"POST", "/detokenize", NULL, weir_detokenize_read, false},
+};
+
+const struct weir_route *weir_route_find(const char *method, const char *path, bool *other_method)
+{
+    *other_method = false;
+    for (size_t index = 0; index < WEIR_COUNT(routes); index++) {
+        if (strcmp(routes[index].path, path) != 0)
+            continue;
+        if (strcmp(routes[index].method, method) == 0)
+            return &routes[index];
+        *other_method = true;
+    }
+    return NULL;
+}

@@ -1,0 +1,194 @@
+/* sampling_fields.c - how tokens are chosen and when a text ends, as a request says it. */
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/heap.h"
+#include "serve/request.h"
+#include "serve/server.h"
+
+static const char *const shared_names[] = {
+    "model",
+    "stream",
+    "stream_options",
+    "n",
+    "seed",
+    "stop",
+    "max_tokens",
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "typical_p",
+    "repeat_penalty",
+    "frequency_penalty",
+    "presence_penalty",
+    "logit_bias",
+    "grammar",
+    "user",
+    "metadata",
+    "store",
+    "service_tier",
+    NULL,
+};
+
+void weir_request_check(const struct weir_fields *fields, const char *const *names)
+{
+    const char *all[64];
+    size_t count = 0;
+    for (size_t at = 0; shared_names[at] != NULL; at++)
+        all[count++] = shared_names[at];
+    for (size_t at = 0; names[at] != NULL; at++)
+        all[count++] = names[at];
+    WEIR_ASSERT(count < WEIR_COUNT(all));
+    all[count] = NULL;
+    weir_fields_check(fields, all);
+}
+
+static void read_model(const struct weir_request *request, const struct weir_fields *fields)
+{
+    const char *served = weir_request_model(request);
+    const char *model = weir_field_text(fields, "model");
+    if (model != NULL && strcmp(model, served) != 0)
+        weir_problem_set(fields->problem, 404, "invalid_request_error", "model_not_found", "model",
+                         "\"model\": this server has \"%s\" and no other", served);
+}
+
+static void read_stream(struct weir_request *request, const struct weir_fields *fields)
+{
+    static const char *const names[] = {"include_usage", "include_obfuscation", NULL};
+    request->is_stream = weir_field_flag(fields, "stream", false);
+    const struct weir_fields more = {weir_field_object(fields, "stream_options"), fields->problem};
+    if (more.object == NULL)
+        return;
+    weir_fields_check(&more, names);
+    request->wants_usage = weir_field_flag(&more, "include_usage", false);
+    weir_field_only(&more, "include_obfuscation", "false");
+    if (!request->is_stream)
+        WEIR_PROBLEM(fields->problem, "stream_options",
+                     "\"stream_options\": wanted \"stream\": true with it");
+}
+
+static void add_stop(struct weir_request *request, const struct weir_fields *fields, json_t *value)
+{
+    const char *text = json_string_value(value);
+    const size_t length = json_string_length(value);
+    if (text == NULL || length == 0 || length > WEIR_STOP_BYTES_MAX ||
+        request->stop_count == WEIR_STOP_MAX)
+        WEIR_PROBLEM(fields->problem, "stop",
+                     "\"stop\": wanted at most %d strings of 1 to %d bytes", WEIR_STOP_MAX,
+                     WEIR_STOP_BYTES_MAX);
+    else
+        request->stop_strings[request->stop_count++] = text;
+}
+
+static void read_stop(struct weir_request *request, const struct weir_fields *fields)
+{
+    json_t *stop = weir_field(fields, "stop");
+    size_t index = 0;
+    json_t *value = NULL;
+    if (json_is_array(stop)) {
+        json_array_foreach(stop, index, value) add_stop(request, fields, value);
+    } else if (stop != NULL) {
+        add_stop(request, fields, stop);
+    }
+}
+
+/* OpenAI's -100 is never that token. */
+static void read_biases(struct weir_request *request, const struct weir_fields *fields)
+{
+    enum { MOST = 100 };
+    json_t *object = weir_field_object(fields, "logit_bias");
+    const char *name = NULL;
+    json_t *value = NULL;
+    const size_t count = json_object_size(object);
+    if (count == 0)
+        return;
+    if (count <= WEIR_BIAS_MAX)
+        request->biases = weir_heap_array(count, sizeof(*request->biases));
+    if (request->biases == NULL) {
+        WEIR_PROBLEM(fields->problem, "logit_bias", "\"logit_bias\": wanted at most %d ids",
+                     WEIR_BIAS_MAX);
+        return;
+    }
+    json_object_foreach(object, name, value)
+    {
+        char *end = NULL;
+        const unsigned long long id = strtoull(name, &end, 10);
+        const double bias = json_is_number(value) ? json_number_value(value) : (double)NAN;
+        if (name[0] < '0' || name[0] > '9' || *end != '\0' || id >= weir_request_n_vocab(request) ||
+            !(bias >= -MOST && bias <= MOST)) {
+            WEIR_PROBLEM(fields->problem, "logit_bias",
+                         "\"logit_bias\": wanted ids below %u with numbers from -%d to %d",
+                         weir_request_n_vocab(request), MOST, MOST);
+            return;
+        }
+        request->biases[request->sampling.bias_count++] =
+            (struct weir_logit_bias){(uint32_t)id, bias <= -MOST ? -INFINITY : (float)bias};
+    }
+}
+
+static void read_grammar(struct weir_request *request, const struct weir_fields *fields)
+{
+    const char *text = weir_field_text(fields, "grammar");
+    if (text != NULL)
+        weir_request_set_grammar(request, "grammar", WEIR_GRAMMAR_TEXT, text, strlen(text));
+}
+
+void weir_request_set_grammar(struct weir_request *request, const char *field,
+                              enum weir_grammar_kind kind, const char *text, size_t length)
+{
+    struct weir_exchange *exchange = request->exchange;
+    struct weir_err err = {0};
+    if (exchange->problem.status != 0)
+        return;
+    if (request->grammar != NULL) {
+        WEIR_PROBLEM(&exchange->problem, field, "wanted a grammar or a response format, not both");
+        return;
+    }
+    const enum weir_status status =
+        weir_grammars_find(exchange->serve->grammars, kind, text, length, &request->grammar, &err);
+    if (status == WEIR_ERR_ARG || status == WEIR_ERR_NOMEM) {
+        exchange->retry_s = weir_serve_retry_s(exchange->serve);
+        weir_problem_set(&exchange->problem, 429, "rate_limit_error", "server_full", field, "%s",
+                         err.text);
+    } else if (status != WEIR_OK) {
+        WEIR_PROBLEM(&exchange->problem, field, "\"%s\": %s", field, err.text);
+    }
+}
+
+void weir_sampling_read(struct weir_request *request, const struct weir_fields *fields)
+{
+    const struct weir_serve_limits *limits = weir_serve_limits_of(request->exchange->serve);
+    const int64_t token_limit = limits->token_max > 0 ? limits->token_max : INT32_MAX;
+    struct weir_sampler_config *sampling = &request->sampling;
+    read_model(request, fields);
+    read_stream(request, fields);
+    read_stop(request, fields);
+    read_biases(request, fields);
+    read_grammar(request, fields);
+    request->answer_count = (uint32_t)weir_field_count(fields, "n", 1, limits->parallel, 1);
+    request->token_max = (uint32_t)weir_field_count(fields, "max_tokens", 1, token_limit, 0);
+    if (request->token_max == 0)
+        request->token_max = limits->token_max;
+    sampling->temperature = (float)weir_field_real(fields, "temperature", 0, 2, 1);
+    /* Here 0 is the smallest share, which the likeliest has alone; to the library it is off. */
+    sampling->top_p = fmaxf((float)weir_field_real(fields, "top_p", 0, 1, 1), FLT_MIN);
+    sampling->top_k = (uint32_t)weir_field_count(fields, "top_k", 0, INT32_MAX, 0);
+    sampling->min_p = (float)weir_field_real(fields, "min_p", 0, 1, 0);
+    sampling->typical_p = fmaxf((float)weir_field_real(fields, "typical_p", 0, 1, 1), FLT_MIN);
+    sampling->repeat_penalty =
+        (float)weir_field_real(fields, "repeat_penalty", 0.01, WEIR_REPEAT_PENALTY_MAX, 1);
+    sampling->frequency_penalty = (float)weir_field_real(fields, "frequency_penalty", -2, 2, 0);
+    sampling->presence_penalty = (float)weir_field_real(fields, "presence_penalty", -2, 2, 0);
+    sampling->repeat_last = (uint32_t)weir_min(limits->n_ctx, WEIR_REPEAT_LAST_MAX);
+    if (weir_field(fields, "seed") != NULL)
+        sampling->seed = (uint64_t)weir_field_count(fields, "seed", INT64_MIN, INT64_MAX, 0);
+    else
+        sampling->seed = weir_serve_random(request->exchange->serve);
+    weir_field_text(fields, "user"); /* whose it is changes nothing of an answer */
+    weir_field_object(fields, "metadata");
+    weir_field_only(fields, "store", "false");
+    weir_field_only(fields, "service_tier", "\"auto\"|\"default\"");
+}

@@ -1,0 +1,91 @@
+/* scheduler.h - many texts written together on one engine.
+ *
+ * A job is a prompt and how to go on with it. Each step of the engine computes one token of every
+ * text that is being written, and beside them a piece of the prompts: a new job joins at the next
+ * step, one that has ended leaves at once. What a text has computed stays with its session until
+ * another job takes it, so that a conversation's next turn computes only what is new.
+ *
+ * Threads   Callbacks run on the scheduler's own thread. Everything else: any thread.
+ */
+#ifndef WEIR_SERVE_SCHEDULER_H
+#define WEIR_SERVE_SCHEDULER_H
+
+#include "base/base.h"
+#include "weir.h"
+
+enum weir_job_look {
+    WEIR_JOB_WANTED,
+    WEIR_JOB_WAITS,  /* nobody takes its text at the moment */
+    WEIR_JOB_LEAVES, /* nobody wants it any more */
+};
+
+enum weir_job_end {
+    WEIR_JOB_STOPPED, /* an end token, a stop string, or the grammar's end */
+    WEIR_JOB_LENGTH,
+    WEIR_JOB_CANCELLED,
+    WEIR_JOB_FAILED, /* err says why */
+};
+
+struct weir_job;
+
+/* Whoever submits a job. */
+struct weir_job_sink {
+    /* Before each step. */
+    enum weir_job_look (*look)(void *user);
+    /* Before its first token: what was known of the prompt already. False: it cannot go on. */
+    bool (*begin)(void *user, uint32_t cached_count);
+    /* The next token, and the logits that it was chosen from. False: the text ends here. */
+    bool (*token)(void *user, uint32_t id, const float *logits);
+    /* The scheduler is done with the job, which may be freed. */
+    void (*end)(void *user, enum weir_job_end end, const struct weir_err *err);
+};
+
+struct weir_job {
+    uint32_t *ids; /* [id_count + token_max] the prompt; the scheduler takes them over */
+    uint32_t id_count;
+    uint32_t token_max;                /* at least 1; with the prompt no more than the context */
+    struct weir_sampler_config choice; /* its arrays and grammar live until the end */
+    const struct weir_job_sink *sink;
+    void *user;
+
+    /* The scheduler's own. */
+    struct weir_job *next; /* in the queue */
+    weir_sampler *sampler;
+    struct weir_seat *seat;
+    uint32_t length; /* ids that are there: the prompt and what was written */
+    bool has_begun;
+    bool is_waiting; /* is left out of the next step */
+};
+
+typedef struct weir_scheduler weir_scheduler;
+
+struct weir_scheduler_config {
+    weir_engine *engine;
+    uint32_t parallel; /* jobs at the same time */
+    uint32_t gap_ms;   /* between two tokens of others while a prompt is computed */
+};
+
+/* Numbers since the beginning, and of now. */
+struct weir_scheduler_stats {
+    uint32_t running, waiting;
+    uint64_t prompt_tokens, cached_tokens, written_tokens, steps, preempted;
+    uint64_t state_bytes, state_bytes_max; /* of what runs; of which others may be let in */
+    struct weir_stats engine;
+    uint64_t peak_bytes;
+};
+
+/* Errors: ARG (a model without a vocabulary), NOMEM. */
+enum weir_status weir_scheduler_create(weir_scheduler **out,
+                                       const struct weir_scheduler_config *config,
+                                       struct weir_err *err);
+/* Every job that is left ends CANCELLED. */
+void weir_scheduler_destroy(weir_scheduler **scheduler);
+/* Its end is told in every case. */
+void weir_scheduler_submit(weir_scheduler *scheduler, struct weir_job *job);
+/* What look() would say has changed. */
+void weir_scheduler_wake(weir_scheduler *scheduler);
+void weir_scheduler_stats_get(weir_scheduler *scheduler, struct weir_scheduler_stats *stats);
+/* How many jobs run at most: parallel, or what a step of the engine holds. */
+uint32_t weir_scheduler_parallel(const weir_scheduler *scheduler);
+
+#endif

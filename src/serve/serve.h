@@ -1,0 +1,77 @@
+/* serve.h - an HTTP server for one engine: OpenAI's API over a queue of many users' texts.
+ *
+ * Job       Requests in, answers out; all texts that are being written share each step of the
+ *           engine.
+ * Not here  Options, signals, printing (cli/); templates, grammars, tokens (behind weir.h).
+ * Owns      A weir_serve owns its threads, connections and sessions; it borrows the engine and
+ *           the conversation's format, which must live longer.
+ * Threads   Three of its own: HTTP (libmicrohttpd's), the desk, which reads one request at a time,
+ *           and the engine's, which alone calls into the engine while the server is open. The
+ *           functions below belong to the thread that opened it.
+ * Errors    ARG, NOMEM, IO (the address cannot be had), UNSUPPORTED (no libmicrohttpd). What is
+ *           wrong with a request is told to its client.
+ * Limits    struct weir_serve_limits; weir_serve_bytes() is what a server may hold with them.
+ * Source    OpenAI's API reference (platform.openai.com/docs/api-reference), Prometheus's text
+ *           format 0.0.4, the event stream of HTML (server-sent events).
+ */
+#ifndef WEIR_SERVE_H
+#define WEIR_SERVE_H
+
+#include "base/base.h"
+#include "weir.h"
+
+typedef struct weir_serve weir_serve;
+
+struct weir_serve_limits {
+    uint32_t parallel;         /* texts that are written at the same time */
+    uint32_t queue_max;        /* that wait beside them */
+    uint32_t connection_max;   /* connections that are open */
+    uint32_t grammar_max;      /* schemas and grammars that are ready for use; 0: none are taken */
+    uint32_t token_max;        /* that a request may ask for; 0: what the context holds */
+    uint32_t request_s;        /* in which a connection has to bring a whole request */
+    uint32_t answer_s;         /* in which an answer has to end; 0: as long as it takes */
+    uint32_t gap_ms;           /* between two tokens of others while a prompt is computed */
+    uint64_t body_bytes;       /* of a request; 0: what a full context takes */
+    uint32_t n_ctx, n_vocab;   /* the model's */
+    uint64_t render_bytes_max; /* struct weir_chat_config.memory_max */
+};
+
+/* A finished request, or a word about the server itself, as one line without its end. Called on any
+ * thread, one at a time. */
+typedef void weir_serve_log_fn(void *user, const char *line);
+
+struct weir_serve_config {
+    const char *host; /* an address in numbers, of IPv4 or IPv6 */
+    uint16_t port;    /* 0: any that is free */
+    const char *model_id;
+    const char *const *keys; /* [key_count] one of which clients must show; none: anybody may ask */
+    size_t key_count;
+    struct weir_serve_limits limits;
+    bool log_json;
+    weir_serve_log_fn *log;
+    void *log_user;
+    weir_engine *engine;
+    const weir_chat *chat;
+};
+
+/* Where body_bytes is left open: it follows from the context. */
+void weir_serve_limits_fill(struct weir_serve_limits *limits);
+/* The most that a server with these limits holds beside the engine: for weir_config.caller_bytes.
+ */
+uint64_t weir_serve_bytes(const struct weir_serve_limits *limits);
+
+enum weir_status weir_serve_open(weir_serve **out, const struct weir_serve_config *config,
+                                 struct weir_err *err);
+/* Whether only this machine reaches that address. */
+bool weir_serve_is_loopback(const char *host);
+uint16_t weir_serve_port(const weir_serve *serve);
+/* Now and then, such as ten times a second: ends connections whose time is over. */
+void weir_serve_tick(weir_serve *serve);
+/* From now on nobody new is heard. */
+void weir_serve_drain(weir_serve *serve);
+/* Requests that are not answered yet. */
+uint32_t weir_serve_open_count(weir_serve *serve);
+/* Ends what still runs, and all of it. */
+void weir_serve_close(weir_serve **serve);
+
+#endif

@@ -1,0 +1,244 @@
+/* server.c - the whole server: opening, places, names, the log, closing. */
+#include "serve/server.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/heap.h"
+#include "base/utf8.h"
+#include "serve/grammars.h"
+
+const struct weir_serve_limits *weir_serve_limits_of(const struct weir_serve *serve)
+{
+    return &serve->limits;
+}
+
+/* ---- places -------------------------------------------------------------------------------- */
+
+bool weir_serve_places_take(struct weir_serve *serve, uint32_t count)
+{
+    const uint32_t most = serve->limits.parallel + serve->limits.queue_max;
+    unsigned taken = atomic_load_explicit(&serve->places, memory_order_relaxed);
+    do {
+        if (taken + count > most)
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(&serve->places, &taken, taken + count,
+                                                    memory_order_relaxed, memory_order_relaxed));
+    return true;
+}
+
+void weir_serve_places_give(struct weir_serve *serve, uint32_t count)
+{
+    atomic_fetch_sub_explicit(&serve->places, count, memory_order_relaxed);
+}
+
+bool weir_serve_body_take(struct weir_serve *serve, size_t bytes)
+{
+    const uint64_t most = weir_serve_bodies_bytes(&serve->limits);
+    if (atomic_fetch_add_explicit(&serve->body_bytes, bytes, memory_order_relaxed) + bytes <= most)
+        return true;
+    weir_serve_body_give(serve, bytes);
+    return false;
+}
+
+void weir_serve_body_give(struct weir_serve *serve, size_t bytes)
+{
+    atomic_fetch_sub_explicit(&serve->body_bytes, bytes, memory_order_relaxed);
+}
+
+/* The time that an answer takes on average, for each round of those that wait. */
+uint32_t weir_serve_retry_s(const struct weir_serve *serve)
+{
+    enum { MOST_S = 60 };
+    const uint64_t count = atomic_load_explicit(&serve->counts.answered, memory_order_relaxed);
+    const uint64_t took_ns = atomic_load_explicit(&serve->counts.answered_ns, memory_order_relaxed);
+    const unsigned places = atomic_load_explicit(&serve->places, memory_order_relaxed);
+    const double mean_s = count == 0 ? 1.0 : (double)took_ns * 1e-9 / (double)count;
+    const double rounds = (double)places / serve->limits.parallel;
+    const double seconds = mean_s * rounds / 2.0 + 1.0;
+    return seconds < MOST_S ? (uint32_t)seconds : MOST_S;
+}
+
+void weir_serve_problem_full(const struct weir_serve *serve, struct weir_exchange *exchange)
+{
+    exchange->retry_s = weir_serve_retry_s(serve);
+    weir_problem_set(&exchange->problem, 429, "rate_limit_error", "server_full", NULL,
+                     "%u texts are written and %u wait, as many as this server takes: try again in "
+                     "%u s",
+                     serve->limits.parallel, serve->limits.queue_max, exchange->retry_s);
+}
+
+uint64_t weir_serve_random(struct weir_serve *serve)
+{
+    uint64_t value = 0;
+    uint64_t state = atomic_fetch_add_explicit(&serve->id_state, 1, memory_order_relaxed);
+    if (getentropy(&value, sizeof(value)) != 0)
+        value = weir_random_next(&state);
+    return value;
+}
+
+void weir_serve_name(struct weir_serve *serve, const char *kind, char out[64])
+{
+    snprintf(out, 64, "%s-%016llx%08x", kind, (unsigned long long)weir_serve_random(serve),
+             (unsigned)weir_serve_random(serve));
+}
+
+/* ---- the log ------------------------------------------------------------------------------- */
+
+static void count_exchange(struct weir_serve *serve, const struct weir_exchange *exchange,
+                           uint64_t took_ns)
+{
+    struct weir_serve_counts *counts = &serve->counts;
+    const unsigned status =
+        exchange->problem.status != 0 ? exchange->problem.status : exchange->status;
+    atomic_fetch_add_explicit(&counts->requests, 1, memory_order_relaxed);
+    if (exchange->has_left)
+        atomic_fetch_add_explicit(&counts->left, 1, memory_order_relaxed);
+    else if (status >= 500)
+        atomic_fetch_add_explicit(&counts->failed, 1, memory_order_relaxed);
+    else if (status >= 400)
+        atomic_fetch_add_explicit(&counts->refused, 1, memory_order_relaxed);
+    else if (exchange->place_count > 0) {
+        atomic_fetch_add_explicit(&counts->answered, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&counts->answered_ns, took_ns, memory_order_relaxed);
+    }
+}
+
+static void tell(struct weir_serve *serve, const char *line)
+{
+    pthread_mutex_lock(&serve->log_lock);
+    serve->config.log(serve->config.log_user, line);
+    pthread_mutex_unlock(&serve->log_lock);
+}
+
+void weir_serve_log_exchange(const struct weir_exchange *exchange)
+{
+    struct weir_serve *serve = exchange->serve;
+    const uint64_t end_ns = weir_now_ns();
+    const double took_s = (double)(end_ns - exchange->begin_ns) * 1e-9;
+    const double first_s =
+        exchange->first_ns == 0 ? 0.0 : (double)(exchange->first_ns - exchange->begin_ns) * 1e-9;
+    const unsigned status =
+        exchange->problem.status != 0 ? exchange->problem.status : exchange->status;
+    const char *path = exchange->route == NULL ? "-" : exchange->route->path;
+    const char *name = exchange->has_left              ? "left"
+                       : exchange->problem.status != 0 ? exchange->problem.code
+                                                       : "ok";
+    char line[512], when[32];
+    struct tm parts;
+    const time_t now = time(NULL);
+    count_exchange(serve, exchange, end_ns - exchange->begin_ns);
+    atomic_fetch_sub_explicit(&serve->open_count, 1, memory_order_relaxed);
+    if (serve->config.log == NULL)
+        return;
+    gmtime_r(&now, &parts);
+    strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &parts);
+    snprintf(line, sizeof(line),
+             serve->config.log_json
+                 ? "{\"time\":\"%s\",\"path\":\"%s\",\"status\":%u,\"end\":\"%s\","
+                   "\"prompt_tokens\":%u,\"cached_tokens\":%u,\"tokens\":%u,\"first_s\":%.3f,"
+                   "\"took_s\":%.3f}"
+                 : "%s %s %u %s prompt %u cached %u written %u first %.3f s whole %.3f s",
+             when, path, status, name, exchange->prompt_tokens, exchange->cached_tokens,
+             exchange->written_tokens, first_s, took_s);
+    tell(serve, line);
+}
+
+/* ---- opening and closing ------------------------------------------------------------------- */
+
+static enum weir_status copy_config(struct weir_serve *serve,
+                                    const struct weir_serve_config *config, struct weir_err *err)
+{
+    serve->config = *config;
+    serve->limits = config->limits;
+    weir_serve_limits_fill(&serve->limits);
+    serve->begin_s = (uint64_t)time(NULL);
+    serve->config_ns = weir_now_ns();
+    serve->tokenizer = weir_engine_tokenizer(config->engine);
+    serve->host = weir_heap_text(config->host);
+    serve->model_id = weir_heap_text(config->model_id);
+    serve->keys = weir_heap_array(config->key_count, sizeof(char *));
+    bool ok = serve->host != NULL && serve->model_id != NULL && serve->keys != NULL;
+    for (size_t index = 0; ok && index < config->key_count; index++) {
+        serve->keys[index] = weir_heap_text(config->keys[index]);
+        ok = serve->keys[index] != NULL;
+    }
+    return ok ? WEIR_OK : WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a server");
+}
+
+enum weir_status weir_serve_open(weir_serve **out, const struct weir_serve_config *config,
+                                 struct weir_err *err)
+{
+    enum weir_status status = WEIR_OK;
+    weir_serve *serve = weir_heap_alloc(sizeof(*serve));
+    if (serve == NULL)
+        return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a server");
+    pthread_mutex_init(&serve->log_lock, NULL);
+    weir_fields_init();
+    WEIR_TRY_GOTO(copy_config(serve, config, err));
+    const struct weir_scheduler_config scheduler = {.engine = config->engine,
+                                                    .parallel = serve->limits.parallel,
+                                                    .gap_ms = serve->limits.gap_ms};
+    WEIR_TRY_GOTO(weir_scheduler_create(&serve->scheduler, &scheduler, err));
+    serve->limits.parallel = weir_scheduler_parallel(serve->scheduler);
+    serve->grammars = weir_grammars_create(serve->tokenizer, serve->limits.grammar_max);
+    if (serve->grammars == NULL) {
+        status = WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a server");
+        goto fail;
+    }
+    WEIR_TRY_GOTO(weir_desk_create(&serve->desk, serve, err));
+    WEIR_TRY_GOTO(weir_http_open(&serve->http, serve, err));
+    *out = serve;
+    return WEIR_OK;
+
+fail:
+    weir_serve_close(&serve);
+    return status;
+}
+
+uint16_t weir_serve_port(const weir_serve *serve)
+{
+    return weir_http_port(serve->http);
+}
+
+void weir_serve_tick(weir_serve *serve)
+{
+    weir_http_tick(serve->http);
+}
+
+void weir_serve_drain(weir_serve *serve)
+{
+    atomic_store(&serve->is_draining, true);
+    weir_http_drain(serve->http);
+}
+
+uint32_t weir_serve_open_count(weir_serve *serve)
+{
+    return atomic_load_explicit(&serve->open_count, memory_order_relaxed);
+}
+
+void weir_serve_close(weir_serve **serve)
+{
+    if (*serve == NULL)
+        return;
+    weir_serve *closing = *serve;
+    if (closing->http != NULL)
+        weir_serve_drain(closing);
+    if (closing->desk != NULL)
+        weir_desk_stop(closing->desk);
+    if (closing->scheduler != NULL)
+        weir_scheduler_destroy(&closing->scheduler);
+    weir_http_close(&closing->http);
+    weir_desk_destroy(&closing->desk);
+    weir_grammars_destroy(&closing->grammars);
+    for (size_t index = 0; closing->keys != NULL && index < closing->config.key_count; index++)
+        weir_heap_free(closing->keys[index]);
+    weir_heap_free(closing->keys);
+    weir_heap_free(closing->host);
+    weir_heap_free(closing->model_id);
+    pthread_mutex_destroy(&closing->log_lock);
+    weir_heap_free(closing);
+    *serve = NULL;
+}

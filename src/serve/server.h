@@ -1,0 +1,95 @@
+/* server.h - what the files of room serve share. */
+#ifndef WEIR_SERVE_SERVER_H
+#define WEIR_SERVE_SERVER_H
+
+#include "serve/exchange.h"
+#include "serve/serve.h"
+
+/* Since the server was opened; each is written by several threads, and orders nothing. */
+struct weir_serve_counts {
+    atomic_uint_least64_t requests, refused, failed, left; /* left: by their clients */
+    atomic_uint_least64_t answered_ns, answered;           /* time and number of whole answers */
+    atomic_uint connections;
+};
+
+struct weir_serve {
+    struct weir_serve_limits limits;
+    struct weir_serve_config config;
+    char *host, *model_id;
+    char **keys;
+    uint64_t begin_s, config_ns; /* when it was opened: since 1970, and by weir_now_ns() */
+    weir_tokenizer *tokenizer;
+    weir_scheduler *scheduler;
+    struct weir_desk *desk;
+    struct weir_http *http;
+    struct weir_grammars *grammars;
+    struct weir_serve_counts counts;
+    atomic_uint places;     /* texts that run, wait, or whose answer is not taken yet */
+    atomic_uint open_count; /* requests of which the same holds */
+    atomic_uint_least64_t body_bytes;
+    atomic_uint_least64_t id_state; /* of random names */
+    atomic_bool is_draining;
+    pthread_mutex_t log_lock;
+};
+
+const struct weir_serve_limits *weir_serve_limits_of(const struct weir_serve *serve);
+/* Bytes that an answer holds until it is whole. */
+uint64_t weir_serve_answer_bytes(const struct weir_serve_limits *limits);
+/* What the values of one body may take, and all bodies together. */
+uint64_t weir_serve_json_bytes(const struct weir_serve_limits *limits);
+uint64_t weir_serve_bodies_bytes(const struct weir_serve_limits *limits);
+/* False: there is no room for so many texts. */
+bool weir_serve_places_take(struct weir_serve *serve, uint32_t count);
+void weir_serve_places_give(struct weir_serve *serve, uint32_t count);
+/* The same of bytes of bodies. */
+bool weir_serve_body_take(struct weir_serve *serve, size_t bytes);
+void weir_serve_body_give(struct weir_serve *serve, size_t bytes);
+/* Seconds after which a client that found no room may ask again. */
+uint32_t weir_serve_retry_s(const struct weir_serve *serve);
+uint64_t weir_serve_random(struct weir_serve *serve);
+/* A name such as chatcmpl-..., which nobody can guess. */
+void weir_serve_name(struct weir_serve *serve, const char *kind, char out[64]);
+void weir_serve_log_exchange(const struct weir_exchange *exchange);
+/* 429: the server is full. */
+void weir_serve_problem_full(const struct weir_serve *serve, struct weir_exchange *exchange);
+
+/* ---- the desk (desk.c): one thread that reads requests, one after the other ---------------- */
+
+enum weir_status weir_desk_create(struct weir_desk **out, struct weir_serve *serve,
+                                  struct weir_err *err);
+/* What it has is still read, and nothing more is taken. */
+void weir_desk_stop(struct weir_desk *desk);
+void weir_desk_destroy(struct weir_desk **desk);
+/* Takes over a reference; false: it is stopped, and takes none. */
+bool weir_desk_submit(struct weir_desk *desk, struct weir_exchange *exchange);
+
+/* ---- HTTP (http.c) ------------------------------------------------------------------------- */
+
+enum weir_status weir_http_open(struct weir_http **out, struct weir_serve *serve,
+                                struct weir_err *err);
+uint16_t weir_http_port(const struct weir_http *http);
+void weir_http_tick(struct weir_http *http);
+void weir_http_drain(struct weir_http *http);
+void weir_http_close(struct weir_http **http);
+
+/* ---- routes (routes.c) --------------------------------------------------------------------- */
+
+struct weir_route {
+    const char *method, *path;
+    /* Answers at once, on the HTTP thread ... */
+    void (*tell)(struct weir_exchange *exchange);
+    /* ... or with the body, on the desk's; the answer comes then or later. */
+    void (*read)(struct weir_exchange *exchange, json_t *root);
+    bool is_open; /* to those without a key too */
+};
+
+/* NULL: there is none; *other_method: but it is there for another method. */
+const struct weir_route *weir_route_find(const char *method, const char *path, bool *other_method);
+void weir_metrics_tell(struct weir_exchange *exchange);
+
+/* ---- keys (keys.c) ------------------------------------------------------------------------- */
+
+/* Whether text is one of the keys; takes the same time whichever it is. */
+bool weir_keys_match(char *const *keys, size_t count, const char *text);
+
+#endif

@@ -1,0 +1,89 @@
+/* tokens.c - /tokenize and /detokenize: texts to token ids and back. */
+#include <string.h>
+
+#include "base/heap.h"
+#include "serve/request.h"
+#include "serve/server.h"
+
+static void reply(struct weir_exchange *exchange)
+{
+    if (exchange->problem.status == 0)
+        weir_exchange_reply(exchange, 200, "application/json");
+    else
+        weir_exchange_refuse(exchange);
+}
+
+void weir_tokenize_read(struct weir_exchange *exchange, json_t *root)
+{
+    static const char *const names[] = {"content", "add_special", "parse_special", NULL};
+    const struct weir_fields fields = {root, &exchange->problem};
+    struct weir_err err = {0};
+    uint32_t *ids = NULL;
+    size_t count = 0;
+    weir_fields_check(&fields, names);
+    const char *text = weir_field_text(&fields, "content");
+    const unsigned flags =
+        (weir_field_flag(&fields, "add_special", false) ? (unsigned)WEIR_TEXT_ADD_SPECIAL : 0u) |
+        (weir_field_flag(&fields, "parse_special", true) ? (unsigned)WEIR_TEXT_PARSE_SPECIAL : 0u);
+    if (text == NULL)
+        WEIR_PROBLEM(&exchange->problem, "content", "\"content\": wanted a string");
+    else if (weir_tokenizer_encode(exchange->serve->tokenizer, text,
+                                   json_string_length(json_object_get(root, "content")), flags,
+                                   &ids, &count, &err) != WEIR_OK)
+        WEIR_PROBLEM(&exchange->problem, "content", "\"content\": %s", err.text);
+    weir_writer_text(&exchange->answer, "{\"tokens\":[");
+    for (size_t index = 0; index < count; index++)
+        weir_writer_format(&exchange->answer, "%s%u", index > 0 ? "," : "", ids[index]);
+    weir_writer_format(&exchange->answer, "],\"count\":%zu}", count);
+    weir_ids_free(&ids);
+    reply(exchange);
+}
+
+/* The text of ids, which mean nothing until they are checked. */
+static void put_ids(struct weir_exchange *exchange, const json_t *array, struct weir_writer *text)
+{
+    const uint32_t n_vocab = weir_serve_limits_of(exchange->serve)->n_vocab;
+    const uint64_t text_max = weir_serve_answer_bytes(weir_serve_limits_of(exchange->serve));
+    char piece[WEIR_TOKEN_BYTES_MAX];
+    weir_decoder *decoder = NULL;
+    const size_t count = json_array_size(array);
+    if (weir_decoder_create(&decoder, exchange->serve->tokenizer, false, NULL) != WEIR_OK) {
+        weir_problem_set(&exchange->problem, 500, "server_error", "no_memory", NULL, "no memory");
+        return;
+    }
+    for (size_t index = 0; index < count && exchange->problem.status == 0; index++) {
+        const json_t *value = json_array_get(array, index);
+        const json_int_t id = json_is_integer(value) ? json_integer_value(value) : -1;
+        if (id < 0 || id >= n_vocab)
+            WEIR_PROBLEM(&exchange->problem, "tokens",
+                         "\"tokens\": wanted token ids from 0 to %u, found something else at place "
+                         "%zu",
+                         n_vocab - 1, index);
+        else
+            weir_writer_put(text, piece, weir_decoder_push(decoder, (uint32_t)id, piece));
+        if (text->length > text_max)
+            WEIR_PROBLEM(&exchange->problem, "tokens",
+                         "\"tokens\": wanted a text of at most %llu bytes, found more",
+                         (unsigned long long)text_max);
+    }
+    weir_writer_put(text, piece, weir_decoder_flush(decoder, piece));
+    weir_decoder_destroy(&decoder);
+}
+
+void weir_detokenize_read(struct weir_exchange *exchange, json_t *root)
+{
+    static const char *const names[] = {"tokens", NULL};
+    const struct weir_fields fields = {root, &exchange->problem};
+    struct weir_writer text = {0};
+    weir_fields_check(&fields, names);
+    const json_t *array = weir_field_array(&fields, "tokens");
+    if (array == NULL)
+        WEIR_PROBLEM(&exchange->problem, "tokens", "\"tokens\": wanted an array of token ids");
+    else
+        put_ids(exchange, array, &text);
+    weir_writer_text(&exchange->answer, "{\"content\":");
+    weir_writer_string(&exchange->answer, text.bytes, text.length);
+    weir_writer_text(&exchange->answer, "}");
+    weir_writer_free(&text);
+    reply(exchange);
+}

@@ -1,0 +1,308 @@
+#!/usr/bin/env python3
+"""serve.py - weir serve: OpenAI's own Python client over the demo model, and clients that mean ill.
+
+With the client: chat, streams, usage, n, stop, seeds, logprobs, JSON by a schema, and eight at once who get what each gets
+alone. By hand: wrong requests, limits, a full server, clients that leave or dawdle, keys, signals. `serve.py --client PORT` is
+the first part, which runs in a Python of its own.
+"""
+import concurrent.futures
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from harness import DEMO, WEIR, check, client_python, remove, scratch_folder
+
+PROMPTS = ["The old man", "Once upon a time", "She opened the door", "In the morning", "The sea was", "He said that", "A house",
+           "Nobody knew"]
+WAIT_S = 60
+
+
+class Server:
+    """weir serve on a port of its own, with what it said so far."""
+
+    def __init__(self, *args, environment=None, model=DEMO):
+        self.process = subprocess.Popen([WEIR, "serve", model, "--port", "0", "--alias", "demo", "--template", "chatml", "--mem",
+                                         "192M", *map(str, args)], stderr=subprocess.PIPE, text=True,
+                                        env={**os.environ, **(environment or {})})
+        self.said = ""
+        while "/v1" not in self.said:
+            line = self.process.stderr.readline()
+            check(line != "", f"weir serve {args} ended before it listened: {self.said}")
+            self.said += line
+        self.port = int(re.search(r":(\d+)/v1", self.said).group(1))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.process.stderr.close()
+
+    def stop(self, number=signal.SIGTERM, status=143):
+        self.process.send_signal(number)
+        self.said += self.process.stderr.read()
+        found = self.process.wait(WAIT_S)
+        check(found == status, f"a server that is told to stop: wanted status {status}, found {found}: {self.said}")
+        return self.said
+
+    def ask(self, method, path, body=None, **headers):
+        """Status, headers and JSON (or text) of one request."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=WAIT_S)
+        if body is not None:
+            headers = {"Content-Type": "application/json", **headers}
+            body = body if isinstance(body, bytes) else json.dumps(body).encode()
+        connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+        answer = connection.getresponse()
+        text = answer.read()
+        connection.close()
+        is_json = answer.getheader("Content-Type", "").startswith("application/json")
+        return answer.status, answer.headers, json.loads(text) if is_json else text.decode()
+
+    def metric(self, name):
+        return float(re.search(rf"^weir_{name} (\S+)$", self.ask("GET", "/metrics")[2], re.M).group(1))
+
+    def wait_for(self, name, wanted):
+        for _ in range(WAIT_S * 20):
+            if wanted(self.metric(name)):
+                return
+            time.sleep(0.05)
+        check(False, f"weir_{name} is {self.metric(name)}")
+
+
+# ---- with OpenAI's client --------------------------------------------------------------------
+
+
+def client_part(port):
+    import openai
+    client = openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none", max_retries=0)
+    asked = [{"role": "user", "content": "The old man"}]
+
+    def chat(**more):
+        return client.chat.completions.create(**{"model": "demo", "messages": asked, "temperature": 0, "max_tokens": 12, **more})
+
+    check([model.id for model in client.models.list()] == ["demo"], "the list of models")
+    whole = chat()
+    text = whole.choices[0].message.content
+    check(text and whole.choices[0].finish_reason == "length", f"chat: {whole}")
+    check(whole.usage.completion_tokens == 12 and whole.usage.total_tokens == 12 + whole.usage.prompt_tokens, f"usage: {whole.usage}")
+    check(chat().usage.prompt_tokens_details.cached_tokens > 0, "the same prompt again is known")
+
+    events = list(chat(stream=True, stream_options={"include_usage": True}))
+    streamed = "".join(event.choices[0].delta.content or "" for event in events if event.choices)
+    check(streamed == text, f"a stream: wanted {text!r}, found {streamed!r}")
+    check(events[0].choices[0].delta.role == "assistant" and len(events) > 4, "a stream begins with the role and has many events")
+    check(events[-1].usage.completion_tokens == 12 and not events[-1].choices, "a stream ends with usage")
+    check([event.choices[0].finish_reason for event in events if event.choices][-1] == "length", "a stream says why it ended")
+
+    answers = chat(n=3, temperature=1.0, seed=7).choices
+    check(len({answer.message.content for answer in answers}) > 1, "three answers of one seed differ")
+    again = chat(n=3, temperature=1.0, seed=7).choices
+    check([one.message.content for one in answers] == [one.message.content for one in again], "the same seed, the same answers")
+    cut = text[len(text) // 2:len(text) // 2 + 3]
+    stopped = chat(stop=[cut]).choices[0]
+    check(stopped.finish_reason == "stop" and stopped.message.content == text[:text.index(cut)], f"stop {cut!r}: {stopped}")
+
+    told = chat(logprobs=True, top_logprobs=3).choices[0].logprobs.content
+    check(len(told) == 12 and all(len(one.top_logprobs) == 3 for one in told), "logprobs of each token")
+    check(all(one.top_logprobs[0].logprob == one.logprob <= 0 for one in told), "greedy takes the best logprob")
+    check(b"".join(bytes(one.bytes) for one in told).decode() .lstrip().startswith(text.lstrip()), "logprobs spell the text")
+
+    schema = {"type": "object", "properties": {"name": {"type": "string", "maxLength": 8}, "age": {"type": "integer", "maximum": 99,
+              "minimum": 0}}, "required": ["name", "age"], "additionalProperties": False}
+    made = chat(max_tokens=60, response_format={"type": "json_schema", "json_schema": {"name": "person", "schema": schema}})
+    found = json.loads(made.choices[0].message.content)
+    check(set(found) == {"name", "age"} and 0 <= found["age"] <= 99, f"JSON by a schema: {found}")
+    check(isinstance(json.loads(chat(max_tokens=40, response_format={"type": "json_object"}).choices[0].message.content), dict), "JSON")
+
+    banned = told[0].top_logprobs[0]
+    ids = client.post("/../tokenize", body={"content": bytes(banned.bytes).decode()}, cast_to=object)["tokens"]
+    other = chat(logit_bias={str(ids[0]): -100}, logprobs=True).choices[0].logprobs.content[0]
+    check(other.token != banned.token, f"a banned token comes all the same: {other.token!r}")
+
+    one = client.completions.create(model="demo", prompt="The old man", max_tokens=6, temperature=0, logprobs=2)
+    check("".join(one.choices[0].logprobs.tokens) == one.choices[0].text, f"a completion's logprobs: {one}")
+    both = client.completions.create(model="demo", prompt=["The old man", "The sea was"], max_tokens=6, temperature=0)
+    check(len(both.choices) == 2 and both.choices[0].text == one.choices[0].text, "two prompts, two texts")
+
+    for wrong, kind in (({"temperature": 3}, "temperature"), ({"model": "gpt-4"}, "model"), ({"extra_body": {"best": 1}}, "best"),
+                        ({"top_logprobs": 2}, "top_logprobs"), ({"messages": []}, "messages"),
+                        ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}, "messages")):
+        try:
+            chat(**wrong)
+            check(False, f"{wrong} was accepted")
+        except (openai.BadRequestError, openai.NotFoundError) as error:
+            check(error.param == kind, f"{wrong}: wanted param {kind}, found {error.body}")
+
+    def write(prompt):
+        return client.completions.create(model="demo", prompt=prompt, max_tokens=16, temperature=0).choices[0].text
+
+    alone = [write(prompt) for prompt in PROMPTS]
+    with concurrent.futures.ThreadPoolExecutor(len(PROMPTS)) as pool:
+        together = list(pool.map(write, PROMPTS))
+    check(together == alone, f"eight at once: wanted {alone}, found {together}")
+    print(json.dumps(alone))
+
+
+def openais_client(server):
+    done = subprocess.run([client_python(), os.path.abspath(__file__), "--client", str(server.port)], capture_output=True, text=True)
+    check(done.returncode == 0, f"OpenAI's client: {done.stdout} {done.stderr}")
+    alone = json.loads(done.stdout.splitlines()[-1])
+    ran = subprocess.run([WEIR, "run", DEMO, "-p", PROMPTS[0], "-n", "16", "--temp", "0", "--json"], capture_output=True, text=True)
+    check(json.loads(ran.stdout)["text"] == alone[0], f"weir run writes {ran.stdout}, the server {alone[0]!r}")
+
+
+# ---- by hand ---------------------------------------------------------------------------------
+
+
+def wrong_requests_are_refused(server):
+    chat = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2}
+    for path, body, status, code in (
+            ("/v1/chat/completions", b"{", 400, "invalid_json"), ("/v1/chat/completions", b"\xff\xfe", 400, "invalid_json"),
+            ("/v1/chat/completions", b'{"messages": [{"role": "user", "content": "\xc3("}]}', 400, "invalid_json"),
+            ("/v1/chat/completions", b'{"a": 1, "a": 2}', 400, "invalid_json"), ("/v1/chat/completions", b"[]", 400, "invalid_json"),
+            ("/v1/chat/completions", b"[" * 100000, 400, "invalid_json"), ("/v1/chat/completions", b"", 400, "invalid_json"),
+            ("/v1/chat/completions", b'{"messages":[' + b"[]," * 42000 + b"0]}", 413, "request_too_large"),
+            ("/v1/chat/completions", {**chat, "frobnicate": 1}, 400, "unknown_parameter"),
+            ("/v1/chat/completions", {**chat, "n": 0}, 400, "invalid_value"),
+            ("/v1/chat/completions", {**chat, "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": 3}}},
+             400, "invalid_value"),
+            ("/v1/chat/completions", {**chat, "messages": [{"role": "user", "content": "word " * 1100}]}, 400,
+             "context_length_exceeded"),
+            ("/v1/completions", {"prompt": [1, -1]}, 400, "invalid_value"), ("/v1/completions", {"prompt": []}, 400, "invalid_value"),
+            ("/v1/completions", {"prompt": "", "grammar": "root ::= ("}, 400, "invalid_value"),
+            ("/detokenize", {"tokens": [1e9]}, 400, "invalid_value"), ("/nowhere", {}, 404, "not_found"),
+            ("/health", {}, 405, "method_not_allowed"), ("/v1/completions", b" " * 400000, 413, "request_too_large")):
+        found = server.ask("POST", path, body)
+        check(found[0] == status and found[2]["error"]["code"] == code and set(found[2]["error"]) == {"message", "type", "param", "code"},
+              f"{path} {body if len(body) < 200 else len(body)}: wanted {status} {code}, found {found[0]} {found[2]}")
+    check(server.ask("POST", "/tokenize", {"content": "x"}, Content_Type="text/plain")[0] == 415, "a body that is not called JSON")
+    check(server.ask("GET", "/v1/models", Host="evil.example")[0] == 403, "a name that is not ours")
+    ids = server.ask("POST", "/tokenize", {"content": "The old man"})[2]["tokens"]
+    check(server.ask("POST", "/detokenize", {"tokens": ids})[2]["content"] == "The old man", "ids and back")
+    check(server.ask("GET", "/props")[2]["n_ctx"] == 1024, "what the server is")
+
+
+def open_socket(server, head, body=b""):
+    peer = socket.create_connection(("127.0.0.1", server.port), timeout=WAIT_S)
+    peer.sendall(head.encode() + body)
+    return peer
+
+
+def start_text(server, tokens, stream=False):
+    body = json.dumps({"prompt": "The", "max_tokens": tokens, "stream": stream, "logit_bias": {}}).encode()
+    return open_socket(server, "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                               f"Content-Length: {len(body)}\r\n\r\n", body)
+
+
+def clients_that_leave_make_room(server):
+    for stream in (False, True):
+        left = server.metric("requests_left_total")
+        peer = start_text(server, 900, stream)
+        server.wait_for("texts_running", lambda count: count == 1)
+        peer.close()
+        server.wait_for("texts_running", lambda count: count == 0)
+        server.wait_for("requests_left_total", lambda count: count == left + 1)
+
+
+def a_full_server_says_when_to_ask_again():
+    with Server("--parallel", 1, "--queue", 1) as server:
+        peers = [start_text(server, 900), start_text(server, 900)]
+        server.wait_for("texts_waiting", lambda count: count == 1)
+        status, headers, body = server.ask("POST", "/v1/completions", {"prompt": "The"})
+        check(status == 429 and int(headers["Retry-After"]) > 0 and body["error"]["type"] == "rate_limit_error", f"full: {status} {body}")
+        check(server.ask("GET", "/health")[0] == 200, "a full server is healthy")
+        for peer in peers:
+            peer.close()
+        server.wait_for("texts_running", lambda count: count == 0)
+        check(server.ask("POST", "/v1/completions", {"prompt": "The", "max_tokens": 1})[0] == 200, "there is room again")
+        peer = start_text(server, 900)
+        server.wait_for("texts_running", lambda count: count == 1)
+        said = server.stop(signal.SIGINT, 130)
+        check("stopping: 1 requests" in said and re.search(r"completions 200 ok .* written [1-9]", said),
+              f"an answer that runs when the server is told to stop ends: {said}")
+        peer.close()
+
+
+def dawdlers_are_let_go():
+    with Server("--request-time", 1, "--connections", 8) as server:
+        slow = open_socket(server, "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n")
+        begin = time.time()
+        closed = False
+        while not closed and time.time() - begin < WAIT_S:
+            try:
+                slow.sendall(b"X-Slow: 1\r\n")
+                slow.settimeout(0.2)
+                closed = slow.recv(1) == b""
+            except TimeoutError:
+                continue
+            except OSError:
+                closed = True
+        check(closed and time.time() - begin < 10, "a client that sends a header at a time is let go")
+        crowd = [open_socket(server, "") for _ in range(40)]
+        check(server.ask("GET", "/health")[0] == 200, "a crowd that says nothing does not keep others out")
+        for peer in crowd:
+            peer.close()
+        large = open_socket(server, "GET /health HTTP/1.1\r\nHost: localhost\r\nX: " + "x" * 40000 + "\r\n\r\n")
+        check(re.match(rb"HTTP/1.1 4(13|31)", large.recv(100)), "headers that are too long are refused")
+        junk = open_socket(server, "\x00\xff junk\r\n\r\n" * 20)
+        junk.recv(100)
+        check(server.ask("GET", "/health")[0] == 200, "a server that was sent junk goes on")
+
+
+def keys_are_asked_for(folder):
+    path = os.path.join(folder, "keys")
+    with open(path, "w", encoding="ascii") as file:
+        file.write("# mine\nsecret-secret-secret\n")
+    with Server("--api-key-file", path, "--log-json") as server:
+        body = {"content": "x"}
+        check(server.ask("POST", "/tokenize", body)[0] == 401, "no key")
+        check(server.ask("POST", "/tokenize", body, Authorization="Bearer secret-secret-secreT")[0] == 401, "a wrong key")
+        check(server.ask("POST", "/tokenize", body, Authorization="Bearer secret-secret-secret")[0] == 200, "the key")
+        check(server.ask("POST", "/tokenize", body, x_api_key="secret-secret-secret")[0] == 200, "the key as Anthropic's clients send it")
+        check(server.ask("GET", "/health")[0] == 200, "health needs no key")
+        lines = [json.loads(line) for line in server.stop().splitlines() if line.startswith("{")]
+        check(len(lines) == 5 and lines[0]["status"] == 401, f"a log of JSON: {lines}")
+    for args, environment, words in ((["--host", "0.0.0.0"], {}, "--api-key-file"), (["--host", "nowhere"], {"WEIR_API_KEY": "k" * 20}, "address"),
+                                     ([], {"WEIR_API_KEY": "short"}, "16 characters")):
+        done = subprocess.run([WEIR, "serve", DEMO, "--port", "0", *args], capture_output=True, text=True, timeout=WAIT_S,
+                              env={**os.environ, **environment})
+        check(done.returncode in (1, 2) and words in done.stderr, f"serve {args}: {done.returncode} {done.stderr}")
+
+
+def nothing_of_a_prompt_is_logged(server):
+    server.ask("POST", "/v1/completions", {"prompt": "xyzzy plugh", "max_tokens": 1})
+    server.ask("POST", "/v1/completions", {"prompt": "xyzzy plugh", "xyzzy": 1})
+    check("xyzzy" not in server.stop(), "a log has no words of clients")
+
+
+def main():
+    if sys.argv[1:2] == ["--client"]:
+        client_part(int(sys.argv[2]))
+        return
+    folder = scratch_folder()
+    try:
+        keys_are_asked_for(folder)
+    finally:
+        remove(folder)
+    a_full_server_says_when_to_ask_again()
+    dawdlers_are_let_go()
+    with Server("--parallel", 8) as server:
+        wrong_requests_are_refused(server)
+        clients_that_leave_make_room(server)
+        try:
+            openais_client(server)
+        finally:
+            nothing_of_a_prompt_is_logged(server)
+
+
+if __name__ == "__main__":
+    main()
