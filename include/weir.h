@@ -9,6 +9,7 @@
  *           destroyed first. What a function hands out is borrowed unless it says "take".
  * Threads   One thread at a time, any thread, calls into an engine and its sessions;
  *           weir_session_cancel() may be called from any thread and from a signal handler.
+ *           Ids become text (pieces, decoders, replies) on any thread, while another one encodes.
  *           While one call runs, a callback of it or another thread that would change the engine
  *           or a session of it gets WEIR_ERR_ARG: eval, create, fork, adopt, rewind, close.
  * Errors    Every status has a struct weir_err that names the thing, the wanted and the found.

@@ -49,9 +49,13 @@ printf 'Source: weir\n\nPackage: weir\nArchitecture: any\n' >"$folder/debian/con
 depends=$(cd "$folder" && dpkg-shlibdeps -O -e weir/usr/bin/weir -e "weir/usr/lib/libweir.so.$version" 2>shlibdeps.log |
     sed -n 's/^shlibs:Depends=//p')
 [ -n "$depends" ] || fail "dpkg-shlibdeps: $(cat "$folder/shlibdeps.log")"
-loaded=$(sed -n 's/^static const char \*const names\[\] = {"\([^"]*\)".*/\1/p' cli/curl_load.c)
-recommends=$(dpkg-query -S "*/$loaded" 2>"$folder/query.log" | sed -n '1s/:.*//p')
-[ -n "$recommends" ] || fail "no package has $loaded, which the program loads for downloads: $(cat "$folder/query.log")"
+recommends=
+for source in cli/curl_load.c src/serve/mhd_load.c; do
+    loaded=$(sed -n 's/^static const char \*const names\[\] = {"\([^"]*\)".*/\1/p' "$source")
+    found=$(dpkg-query -S "*/$loaded" 2>"$folder/query.log" | sed -n '1s/:.*//p')
+    [ -n "$found" ] || fail "no package has $loaded, which the program loads when it needs it: $(cat "$folder/query.log")"
+    recommends="$recommends$found, "
+done
 
 cat >"$stage/DEBIAN/control" <<CONTROL
 Package: weir
@@ -62,7 +66,7 @@ Section: science
 Priority: optional
 Installed-Size: $(du -sk "$stage/usr" | cut -f 1)
 Depends: $depends
-Recommends: $recommends, ca-certificates
+Recommends: ${recommends}ca-certificates
 Suggests: pkg-config, liburing-dev, libpcre2-dev, libutf8proc-dev
 Description: run Mixture-of-Experts language models that are larger than memory
  weir keeps the experts of a GGUF model on the SSD, and in memory what every

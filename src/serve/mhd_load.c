@@ -4,6 +4,9 @@
 #include <dlfcn.h>
 #include <string.h>
 
+/* As distributions call it. */
+static const char *const names[] = {"libmicrohttpd.so.12"};
+
 /* Written by the first load, before any other thread of the server runs. */
 static struct weir_mhd calls;
 static bool is_loaded;
@@ -12,7 +15,7 @@ enum weir_status weir_mhd_load(struct weir_err *err)
 {
     if (is_loaded)
         return WEIR_OK;
-    void *library = dlopen("libmicrohttpd.so.12", RTLD_NOW | RTLD_LOCAL);
+    void *library = dlopen(names[0], RTLD_NOW | RTLD_LOCAL);
     if (library == NULL)
         return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
                          "a server needs libmicrohttpd, which is not here (on Debian: apt-get "
