@@ -26,20 +26,30 @@ make -s install DESTDIR="$PWD/$stage" PREFIX=/usr
 version=$(sed -n 's/^#define WEIR_VERSION "\(.*\)"/\1/p' include/weir.h)
 architecture=$(dpkg --print-architecture)
 
+maintainer="${DEBFULLNAME:-authors of weir} <${DEBEMAIL:-weir@localhost}>"
+year=$(date -u -d "@${SOURCE_DATE_EPOCH:-$(date +%s)}" +%Y)
+
 # As Debian's policy has it: stripped, pages and changes compressed, the licence named and not copied.
 strip "$stage/usr/bin/weir"
 strip --strip-unneeded "$stage"/usr/lib/libweir.so.*.*.*
 strip --strip-debug "$stage/usr/lib/libweir.a"
 gzip -9n "$stage"/usr/share/man/man1/*.1
 mv "$doc/CHANGELOG.md" "$doc/changelog"
-gzip -9n "$doc/changelog"
+cat >"$doc/changelog.Debian" <<CHANGES
+weir ($version-1) unstable; urgency=medium
+
+  * changelog.gz says what is new.
+
+ -- $maintainer  $(LC_ALL=C date -u -R -d "@${SOURCE_DATE_EPOCH:-$(date +%s)}")
+CHANGES
+gzip -9n "$doc/changelog" "$doc/changelog.Debian"
 rm "$doc/LICENSE"
-cat >"$doc/copyright" <<'COPYRIGHT'
+cat >"$doc/copyright" <<COPYRIGHT
 Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
 Upstream-Name: weir
 
 Files: *
-Copyright: the authors of weir
+Copyright: $year the authors of weir
 License: Apache-2.0
  The full text is in /usr/share/common-licenses/Apache-2.0.
 COPYRIGHT
@@ -59,9 +69,9 @@ done
 
 cat >"$stage/DEBIAN/control" <<CONTROL
 Package: weir
-Version: $version
+Version: $version-1
 Architecture: $architecture
-Maintainer: ${DEBFULLNAME:-authors of weir} <${DEBEMAIL:-weir@localhost}>
+Maintainer: $maintainer
 Section: science
 Priority: optional
 Installed-Size: $(du -sk "$stage/usr" | cut -f 1)
@@ -76,11 +86,12 @@ Description: run Mixture-of-Experts language models that are larger than memory
  The library, its header and weir.pc are in this package too; to link with
  the static library, or to ask pkg-config, install what it suggests.
 CONTROL
+echo "libweir ${version%.*} weir (>= $version)" >"$stage/DEBIAN/shlibs"
 echo 'activate-noawait ldconfig' >"$stage/DEBIAN/triggers"
 (cd "$stage" && find usr -type f -exec md5sum '{}' +) | LC_ALL=C sort -k 2 >"$stage/DEBIAN/md5sums"
 chmod 644 "$stage"/DEBIAN/*
 
-package=build/weir_${version}_$architecture.deb
+package=build/weir_$version-1_$architecture.deb
 dpkg-deb --root-owner-group -Zxz --build "$stage" "$package" >/dev/null
 rm -rf "$folder"
 echo "  DEB  $package"

@@ -12,7 +12,7 @@ from harness import DEMO, ROOT, WEIR, alone, check, remove, scratch_folder, skip
 
 NEEDED = ["usr/bin/weir", "usr/lib/libweir.so.0.2", "usr/lib/libweir.a", "usr/include/weir.h", "usr/lib/pkgconfig/weir.pc", "usr/share/man/man1/weir.1.gz",
           "usr/share/man/man1/weir-trace-record.1.gz", "usr/share/bash-completion/completions/weir", "usr/share/zsh/vendor-completions/_weir",
-          "usr/share/fish/vendor_completions.d/weir.fish", "usr/share/doc/weir/copyright", "usr/share/doc/weir/changelog.gz", "usr/share/doc/weir/README.md"]
+          "usr/share/fish/vendor_completions.d/weir.fish", "usr/share/doc/weir/copyright", "usr/share/doc/weir/changelog.gz", "usr/share/doc/weir/changelog.Debian.gz", "usr/share/doc/weir/README.md"]
 
 
 def run(*words, **more):
@@ -32,7 +32,7 @@ def check_control(deb, root):
     fields = dict(re.findall(r"^([A-Z][\w-]*): (.*)$", run("dpkg-deb", "--field", deb), re.M))
     with open(os.path.join(ROOT, "include", "weir.h"), encoding="utf-8") as file:
         version = re.search(r'WEIR_VERSION "(.*)"', file.read()).group(1)
-    check(fields["Version"] == version and fields["Package"] == "weir", f"{fields}")
+    check(fields["Version"] == version + "-1" and fields["Package"] == "weir", f"{fields}")
     depends = set(re.findall(r"[\w.+-]+(?= \(|,|$)", fields["Depends"]))
     for name in ("usr/bin/weir", f"usr/lib/libweir.so.{version}"):
         for library in re.findall(r"NEEDED.*\[(.*)\]", run("readelf", "-d", os.path.join(root, name))):
