@@ -538,6 +538,27 @@ WEIR_API enum weir_status weir_grammar_from_schema(weir_grammar **out, weir_toke
 /* What the two would say of the text itself: for before a model is loaded. */
 WEIR_API enum weir_status weir_grammar_check(const char *text, size_t length, bool is_schema,
                                              const char *name, struct weir_err *err);
+
+/* What a reply must be: calls, or an answer that is JSON, or either where both are wished. */
+struct weir_reply_rules {
+    const weir_chat *chat; /* how its model writes, as in struct weir_reply_config */
+    const char *format;    /* instead, a way by name; NULL */
+    const char *tools;     /* [tools_length] calls of these, with arguments that are valid by their
+                              schemas; NULL: no calls */
+    size_t tools_length;
+    const char *tool;   /* this one only; NULL: any */
+    bool one_call;      /* and not several */
+    const char *schema; /* [schema_length] an answer that is valid by it; NULL: no answer */
+    size_t schema_length;
+    const uint32_t *ids; /* [id_count] the prompt: where it begins reasoning, that goes on first */
+    size_t id_count;
+};
+/* The same of a reply, as the family writes it; its control tokens come where it has them, and only
+ * there. Reasoning may come first where the template knows of it. Errors: also ARG (neither tools
+ * nor schema, no such tool), UNSUPPORTED (of a schema, or no way to call tools is known). */
+WEIR_API enum weir_status weir_grammar_of_reply(weir_grammar **out, weir_tokenizer *tokenizer,
+                                                const struct weir_reply_rules *rules,
+                                                struct weir_err *err);
 WEIR_API void weir_grammar_destroy(weir_grammar **grammar);
 
 /* ---- sampling ------------------------------------------------------------------------------ */

@@ -100,6 +100,13 @@ uint32_t weir_tool_kinds(struct weir_json schema, const char *key, size_t length
 uint32_t weir_schema_kinds(struct weir_json root, struct weir_json schema);
 enum { WEIR_KINDS_ALL = (1 << (WEIR_JSON_OBJECT + 1)) - 2 };
 
+/* ---- grammars: call_grammar.c --------------------------------------------------------------- */
+
+struct weir_program;
+/* weir_grammar_of_reply() of weir.h without the tokens. text NULL: marks are no control tokens. */
+enum weir_status weir_reply_program(struct weir_program **out, weir_text *text,
+                                    const struct weir_reply_rules *rules, struct weir_err *err);
+
 /* ---- values: call_value.c ------------------------------------------------------------------- */
 
 enum weir_dialect { WEIR_DIALECT_JSON, WEIR_DIALECT_BARE, WEIR_DIALECT_PYTHON };

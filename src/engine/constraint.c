@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/heap.h"
+#include "chat/call_parts.h"
 #include "engine/engine_internal.h"
 
 _Static_assert((int)WEIR_GRAMMAR_BYTES_MAX == (int)WEIR_GRAMMAR_TEXT_MAX, "one limit, two names");
@@ -15,20 +16,38 @@ struct weir_grammar {
     struct weir_trie *trie;
 };
 
-/* Copies each token's bytes as a text that goes on has them. *bytes_used with bytes NULL: how many
- * there are. Special tokens are no text. Where a special token makes the next one lose its space,
- * those of the user are none either: what comes out would not be what the grammar has seen. */
+/* As a text that goes on has them. Special tokens are no text: they have a mark, by which a grammar
+ * names them, and whose first byte is in no other token. Where a special token makes the next one
+ * lose its space, those of the user are none either: what comes out would not be what the grammar
+ * has seen. */
+static struct weir_bytes token_bytes(const struct weir_tokenizer *tokenizer, uint32_t id,
+                                     char mark[WEIR_GRAMMAR_MARK_BYTES])
+{
+    const struct weir_vocab *vocab = tokenizer->vocab;
+    const bool is_lossy = vocab->add_space_prefix && vocab->types != NULL &&
+                          vocab->types[id] == WEIR_TOKEN_USER_DEFINED;
+    if (is_lossy || weir_text_is_end(tokenizer->text, id))
+        return (struct weir_bytes){0};
+    const struct weir_bytes piece = weir_text_piece(tokenizer->text, id, false);
+    if (!weir_text_is_control(tokenizer->text, id) || id > WEIR_GRAMMAR_ID_MAX)
+        return piece.length > 0 && memchr(piece.start, 0xff, piece.length) != NULL
+                   ? (struct weir_bytes){0}
+                   : piece;
+    weir_grammar_mark(id, mark);
+    return (struct weir_bytes){mark, WEIR_GRAMMAR_MARK_BYTES};
+}
+
+/* Copies each token's bytes. *bytes_used with bytes NULL: how many there are. */
 static void collect_tokens(const struct weir_tokenizer *tokenizer, struct weir_trie_token *tokens,
                            char *bytes, size_t *bytes_used)
 {
     const struct weir_vocab *vocab = tokenizer->vocab;
     *bytes_used = 0;
     for (uint32_t id = 0; id < vocab->n_vocab; id++) {
-        const bool is_lossy = vocab->add_space_prefix && vocab->types != NULL &&
-                              vocab->types[id] == WEIR_TOKEN_USER_DEFINED;
+        char mark[WEIR_GRAMMAR_MARK_BYTES];
         const bool is_end = weir_text_is_end(tokenizer->text, id);
-        const struct weir_bytes piece = weir_text_piece(tokenizer->text, id, false);
-        const size_t length = is_lossy || is_end ? 0 : piece.length;
+        const struct weir_bytes piece = token_bytes(tokenizer, id, mark);
+        const size_t length = piece.length;
         if (bytes != NULL && length > 0)
             memcpy(bytes + *bytes_used, piece.start, length);
         if (tokens != NULL)
@@ -57,6 +76,12 @@ static enum weir_status make_trie(struct weir_trie **out, const struct weir_toke
     weir_heap_free(bytes);
     return status;
 }
+
+/* What a reply's grammar is made of. */
+struct reply_wish {
+    weir_text *text;
+    const struct weir_reply_rules *rules;
+};
 
 typedef enum weir_status compile_fn(struct weir_program **out, const char *text, size_t length,
                                     const char *what, struct weir_err *err);
@@ -91,6 +116,15 @@ enum weir_status weir_grammar_create(weir_grammar **out, weir_tokenizer *tokeniz
     return create(out, tokenizer, weir_gbnf_compile, text, length, name, err);
 }
 
+static enum weir_status compile_reply(struct weir_program **out, const char *text, size_t length,
+                                      const char *what, struct weir_err *err)
+{
+    const struct reply_wish *wish = (const void *)text;
+    (void)length;
+    (void)what;
+    return weir_reply_program(out, wish->text, wish->rules, err);
+}
+
 enum weir_status weir_grammar_from_schema(weir_grammar **out, weir_tokenizer *tokenizer,
                                           const char *schema, size_t length, const char *name,
                                           struct weir_err *err)
@@ -110,6 +144,15 @@ enum weir_status weir_grammar_check(const char *text, size_t length, bool is_sch
                                         : weir_gbnf_compile(&program, text, length, name, err);
     weir_program_destroy(&program);
     return status;
+}
+
+enum weir_status weir_grammar_of_reply(weir_grammar **out, weir_tokenizer *tokenizer,
+                                       const struct weir_reply_rules *rules, struct weir_err *err)
+{
+    WEIR_NEED(tokenizer, err);
+    WEIR_NEED(rules, err);
+    const struct reply_wish wish = {tokenizer->text, rules};
+    return create(out, tokenizer, compile_reply, (const char *)&wish, sizeof(wish), "reply", err);
 }
 
 void weir_grammar_destroy(weir_grammar **grammar)
@@ -188,8 +231,8 @@ bool weir_constraint_accept(struct weir_constraint *constraint, uint32_t id)
             constraint->has_ended = true;
             return true;
         }
-    const struct weir_bytes piece =
-        weir_text_piece(constraint->grammar->tokenizer->text, id, false);
+    char mark[WEIR_GRAMMAR_MARK_BYTES];
+    const struct weir_bytes piece = token_bytes(constraint->grammar->tokenizer, id, mark);
     return weir_matcher_push(constraint->matcher, piece.start, piece.length, &constraint->why) ==
            WEIR_OK;
 }

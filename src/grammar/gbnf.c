@@ -2,7 +2,7 @@
  *
  * rule     name ::= choice, to the end of the line
  * choice   sequence | sequence ...; a line may end behind the bar, and anywhere in parentheses
- * item     "text"  [a-z]  [^a-z]  .  name  (choice), and * + ? {m} {m,} {m,n} behind it
+ * item     "text"  [a-z]  [^a-z]  .  name  (choice)  <[id]>, and * + ? {m} {m,} {m,n} behind it
  * escapes  \n \r \t \\ \" \[ \] \- \^ \xHH \uHHHH \UHHHHHHHH
  * comments go from # to the end of the line
  */
@@ -269,6 +269,31 @@ static enum weir_status parse_class(struct reader *reader, uint32_t *out)
     return add_node(reader, node, out);
 }
 
+/* A token by its id, in brackets. */
+static enum weir_status parse_token(struct reader *reader, uint32_t *out)
+{
+    struct weir_tree *tree = reader->tree;
+    const struct weir_tree_node node = {
+        .kind = WEIR_TREE_LITERAL, .from = tree->bytes.count, .count = WEIR_GRAMMAR_MARK_BYTES};
+    const char *start = reader->at;
+    uint32_t id = 0;
+    if (!takes(reader, '['))
+        return refuse(reader, "a token's id in brackets, as <[7]>");
+    const char *digits = reader->at;
+    while (reader->at < reader->end && *reader->at >= '0' && *reader->at <= '9' &&
+           id <= WEIR_GRAMMAR_ID_MAX)
+        id = id * 10 + (uint32_t)(*reader->at++ - '0');
+    if (reader->at == digits)
+        return refuse(reader, "a token's id");
+    if (id > WEIR_GRAMMAR_ID_MAX)
+        return refuse_at(reader, start, "an id up to 16777215");
+    if (!takes(reader, ']') || !takes(reader, '>'))
+        return refuse(reader, "]>");
+    WEIR_TRY(weir_tree_grow(tree, &tree->bytes, WEIR_GRAMMAR_MARK_BYTES, 1));
+    weir_grammar_mark(id, (char *)tree->bytes.items + node.from);
+    return add_node(reader, node, out);
+}
+
 static enum weir_status parse_count(struct reader *reader, uint32_t *count)
 {
     const char *start = reader->at;
@@ -327,6 +352,8 @@ static enum weir_status parse_item(struct reader *reader, uint32_t *out)
         WEIR_TRY(parse_text(reader, out));
     } else if (takes(reader, '[')) {
         WEIR_TRY(parse_class(reader, out));
+    } else if (takes(reader, '<')) {
+        WEIR_TRY(parse_token(reader, out));
     } else if (takes(reader, '.')) {
         node = (struct weir_tree_node){
             .kind = WEIR_TREE_CHARS, .from = reader->tree->ranges.count, .count = 1};

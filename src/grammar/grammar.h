@@ -21,7 +21,7 @@
 #ifndef WEIR_GRAMMAR_ROOM_H
 #define WEIR_GRAMMAR_ROOM_H
 
-#include "base/base.h"
+#include "formats/json.h"
 
 enum {
     WEIR_GRAMMAR_TEXT_MAX = 1 << 20,   /* bytes of a grammar */
@@ -84,6 +84,40 @@ enum weir_status weir_schema_compile(struct weir_program **out, const char *text
 void weir_program_destroy(struct weir_program **program);
 /* The name of the rule that an instruction is of. */
 const char *weir_program_rule_name(const struct weir_program *program, uint32_t pc);
+
+/* ---- grammars that are put together: rules.c ------------------------------------------------ */
+
+/* GBNF in the making: the caller's rules, and those of JSON schemas. What fails first is kept, and
+ * told by compile. Rules `object` and `any` are there. Each begins at the beginning of a line. */
+typedef struct weir_rules weir_rules;
+/* Where schemas come from, for messages. */
+struct weir_rules_text {
+    const char *what, *bytes;
+    size_t length;
+};
+enum weir_status weir_rules_create(weir_rules **out, struct weir_err *err);
+void weir_rules_destroy(weir_rules **rules);
+/* At most 511 bytes. */
+void weir_rules_write(weir_rules *rules, const char *format, ...) WEIR_PRINTF(2, 3);
+void weir_rules_write_literal(weir_rules *rules, const char *bytes, size_t length);
+void weir_rules_refuse(weir_rules *rules, enum weir_status status, const char *format, ...)
+    WEIR_PRINTF(3, 4);
+/* A schema within `root`, where its references begin, as rule rN; returns N. Both lie in text,
+ * which must live as long as the rules. Not within a line. */
+uint32_t weir_rules_add_schema(weir_rules *rules, const struct weir_rules_text *text,
+                               struct weir_json root, struct weir_json value);
+/* Errors: also those of schemas, and what was refused. */
+enum weir_status weir_rules_compile(struct weir_program **out, const weir_rules *rules,
+                                    struct weir_err *err);
+
+/* A token as a grammar's <[id]> has it: bytes that no character begins with. */
+enum { WEIR_GRAMMAR_MARK_BYTES = 4, WEIR_GRAMMAR_ID_MAX = (1 << 24) - 1 };
+static inline void weir_grammar_mark(uint32_t id, char mark[WEIR_GRAMMAR_MARK_BYTES])
+{
+    mark[0] = (char)0xff;
+    for (uint32_t at = 1; at < WEIR_GRAMMAR_MARK_BYTES; at++)
+        mark[at] = (char)(uint8_t)(id >> 8 * (WEIR_GRAMMAR_MARK_BYTES - 1 - at));
+}
 
 /* ---- tries --------------------------------------------------------------------------------- */
 

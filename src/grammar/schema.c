@@ -21,8 +21,7 @@ static const char common[] =
     "array ::= \"[\" ws (any (\",\" ws any)*)? ws \"]\"\n"
     "pair ::= text \":\" ws any\n"
     "object ::= \"{\" ws (pair (\",\" ws pair)*)? ws \"}\"\n"
-    "any ::= object | array | text | number | \"true\" | \"false\" | \"null\"\n"
-    "root ::= r0\n";
+    "any ::= object | array | text | number | \"true\" | \"false\" | \"null\"\n";
 
 enum { VALUE_NAME_MAX = 64 };
 
@@ -302,20 +301,31 @@ static void write_place(struct weir_schema *schema, uint32_t number, struct weir
 
 /* ---- the whole ----------------------------------------------------------------------------- */
 
+void weir_schema_begin(struct weir_schema *schema)
+{
+    weir_schema_write_grammar(schema, common);
+}
+
+/* Each rule may add others behind it; those that are beside one are written with it. */
+void weir_schema_write_rules(struct weir_schema *schema)
+{
+    for (; schema->written < schema->rules.count && schema->status == WEIR_OK; schema->written++) {
+        const struct weir_schema_rule next =
+            ((const struct weir_schema_rule *)schema->rules.items)[schema->written];
+        if (!next.is_beside)
+            write_place(schema, schema->written, next);
+    }
+}
+
 static enum weir_status write_grammar(struct weir_schema *schema)
 {
     const struct weir_json none = {0};
     schema->status =
         weir_json_parse(&schema->root, schema->text, schema->length, schema->what, schema->err);
-    weir_schema_write_grammar(schema, common);
+    weir_schema_begin(schema);
+    weir_schema_write_grammar(schema, "root ::= r0\n");
     weir_schema_rule_of(schema, schema->root, none);
-    /* Each rule may add others behind it; those that are beside one are written with it. */
-    for (uint32_t rule = 0; rule < schema->rules.count && schema->status == WEIR_OK; rule++) {
-        const struct weir_schema_rule next =
-            ((const struct weir_schema_rule *)schema->rules.items)[rule];
-        if (!next.is_beside)
-            write_place(schema, rule, next);
-    }
+    weir_schema_write_rules(schema);
     return schema->status;
 }
 

@@ -22,6 +22,7 @@ struct weir_schema {
     enum weir_status status;
     struct weir_tree_array grammar; /* bytes */
     struct weir_tree_array rules;   /* struct weir_schema_rule */
+    uint32_t written;               /* of the rules; the first ones */
     uint64_t looked_at;             /* bytes that names and values have been looked for in */
 };
 
@@ -73,6 +74,9 @@ struct weir_schema_place {
     uint32_t types;
 };
 
+/* The rules that all schemas use; then, whenever rules were asked for, these and theirs. */
+void weir_schema_begin(struct weir_schema *schema);
+void weir_schema_write_rules(struct weir_schema *schema);
 /* Each sets schema->status once; at is the value that is meant. */
 void weir_schema_refuse(struct weir_schema *schema, struct weir_json at, enum weir_status status,
                         const char *format, ...) WEIR_PRINTF(4, 5);

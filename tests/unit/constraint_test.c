@@ -192,6 +192,40 @@ static void where_nothing_is_left_it_is_said(void **state)
     weir_grammar_destroy(&grammar);
 }
 
+/* What the tokens say is a call. */
+static void replies_are_held_to_calls(void **state)
+{
+    static const char tools[] = "[{\"name\":\"wx\",\"parameters\":{\"type\":\"object\","
+                                "\"properties\":{\"on\":{\"type\":\"boolean\"}}}}]";
+    const struct weir_reply_config config = {
+        .format = "hermes", .tools = tools, .tools_length = sizeof(tools) - 1};
+    const struct weir_reply_rules rules = {
+        .format = "hermes", .tools = tools, .tools_length = sizeof(tools) - 1, .one_call = true};
+    uint64_t random_state = 4;
+    weir_grammar *grammar = NULL;
+    struct weir_err err = {0};
+    (void)state;
+    assert_int_equal(weir_grammar_of_reply(&grammar, NULL, &rules, NULL), WEIR_ERR_ARG);
+    assert_int_equal(weir_grammar_of_reply(&grammar, tokenizer, &rules, &err), WEIR_OK);
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        weir_sampler *sampler = make_sampler(grammar, seed);
+        weir_reply *reply = NULL;
+        assert_int_equal(weir_reply_create(&reply, tokenizer, &config, NULL), WEIR_OK);
+        for (uint32_t turn = 0; turn < TOKENS_MAX; turn++) {
+            shuffle_logits(&random_state);
+            const uint32_t id = weir_sampler_pick(sampler, logits);
+            if (id == WEIR_ID_NONE)
+                break;
+            weir_reply_push(reply, id, NULL, NULL);
+        }
+        weir_reply_end(reply, NULL, NULL);
+        assert_int_equal(weir_reply_call_count(reply), 1);
+        weir_reply_destroy(&reply);
+        weir_sampler_destroy(&sampler);
+    }
+    weir_grammar_destroy(&grammar);
+}
+
 static void grammars_and_schemas_that_are_wrong_are_refused(void **state)
 {
     weir_grammar *grammar = NULL;
@@ -216,6 +250,7 @@ int main(void)
         cmocka_unit_test(a_text_ends_in_time),
         cmocka_unit_test(a_prompt_is_no_part_of_the_text),
         cmocka_unit_test(where_nothing_is_left_it_is_said),
+        cmocka_unit_test(replies_are_held_to_calls),
         cmocka_unit_test(grammars_and_schemas_that_are_wrong_are_refused),
     };
     return cmocka_run_group_tests(tests, open_tokenizer, close_tokenizer);
