@@ -30,14 +30,17 @@ root=$PWD/build/arm/root
 libraries=$root/usr/lib/aarch64-linux-gnu
 tests=build/arm/tests
 export PKG_CONFIG_LIBDIR="$libraries/pkgconfig" PKG_CONFIG_SYSROOT_DIR="$root"
+# Libraries that need others have these in two folders.
 make -j"$(nproc)" CONFIG=release CC=aarch64-linux-gnu-gcc B=build/arm WERROR=1 \
-    CFLAGS="-g -isystem $root/usr/include" build/arm/weir \
+    CFLAGS="-g -isystem $root/usr/include" \
+    LDFLAGS="-Wl,-rpath-link,$libraries:$root/lib/aarch64-linux-gnu" build/arm/weir \
     $tests/kernels_vector_test $tests/kernels_finite_test $tests/kernels_matmul_test $tests/model_golden_test || exit 1
 
 emulate() { # CPU PROGRAM...
     cpu=$1
     shift
-    qemu-aarch64 -cpu "$cpu" -L /usr/aarch64-linux-gnu -E LD_LIBRARY_PATH="$libraries" "$@" 2>&1
+    qemu-aarch64 -cpu "$cpu" -L /usr/aarch64-linux-gnu \
+        -E LD_LIBRARY_PATH="$libraries:$root/lib/aarch64-linux-gnu" "$@" 2>&1
 }
 
 run_demo() { # CPU OPTIONS...
