@@ -25,6 +25,8 @@ enum hf_carry {
     HF_LAYERS,      /* of layers: true where it is the word, false where it is full_attention */
     HF_LEAD,        /* of layers: how many before the first one without the word */
     HF_TWICE_LAST,  /* of each layer: the number, and in the last ones, the other many, twice it */
+    HF_WINDOWED,    /* of each layer: the number, and in layers with a window the other */
+    HF_REALS,       /* an array of a number or null, 0, for each layer: f32 */
     HF_FULL,        /* what layers of full attention have for the other: u32 */
     HF_FULL_LAYERS, /* the same, of each layer: an array of u32 */
 };
@@ -73,6 +75,7 @@ struct hf_family {
     bool has_half_pairs;      /* rope turns pairs half a head apart, where GGUF has neighbours */
     bool has_grouped_heads;   /* value heads of delta nets are in groups, where GGUF has turns */
     bool scales_scores;       /* YaRN's mscale_all_dim is of the scores (hf_rope.c) */
+    bool rope_is_half;        /* the loader turns half of a head in layers without a window */
     bool rope_is_exact;       /* YaRN's corners are not rounded: what its GGUF files mean */
     double rope_base;         /* what absence means; 0: 10000 */
     double rope_share;        /* of a head that is turned: the same; 0: 1 */
@@ -114,6 +117,8 @@ enum weir_status weir_hf_put_counts(struct hf_key_writer *writer, const char *su
                                     const uint32_t *values, uint64_t count);
 enum weir_status weir_hf_put_flags(struct hf_key_writer *writer, const char *suffix,
                                    const uint8_t *values, uint64_t count);
+enum weir_status weir_hf_put_reals(struct hf_key_writer *writer, const char *suffix,
+                                   const float *values, uint64_t count);
 /* What was put, a u32; 0 when it is no such thing. */
 uint32_t weir_hf_key_count(const struct hf_key_writer *writer, const char *suffix);
 /* The manifest has its keys, and their memory; or the writer gives it back. */

@@ -30,18 +30,29 @@ static enum weir_status refuse_word(const struct hf_config *config, const struct
                      weir_hf_show(found, text));
 }
 
+/* Entries of an array that are about layers: behind them may be those of layers that guess. */
+static uint64_t count_layers(const struct hf_config *config, struct weir_json array)
+{
+    const uint64_t count = weir_json_count(array);
+    uint64_t n_layer = 0;
+    uint64_t n_guess = 0;
+    weir_json_u64(weir_hf_member(config, "num_hidden_layers"), &n_layer);
+    weir_json_u64(weir_hf_member(config, "num_nextn_predict_layers"), &n_guess);
+    return n_layer > 0 && count > n_layer && count - n_layer == n_guess ? n_layer : count;
+}
+
 static enum weir_status carry_words(const struct hf_config *config, struct hf_key_writer *writer,
                                     const struct hf_key *row, struct weir_json value)
 {
     enum weir_status status = WEIR_OK;
-    const uint64_t count = weir_json_count(value);
+    const uint64_t count = count_layers(config, value);
     if (weir_json_kind(value) != WEIR_JSON_ARRAY || count == 0)
         return weir_hf_refuse(config, row->name, "an array of words", value);
     uint8_t *flags = weir_heap_array(count, sizeof(*flags));
     if (flags == NULL)
         return no_memory(config, count);
     for (struct weir_json_walk walk = weir_json_walk(value);
-         status == WEIR_OK && weir_json_next(&walk);) {
+         status == WEIR_OK && weir_json_next(&walk) && walk.index < count;) {
         flags[walk.index] = weir_json_is(walk.value, row->word);
         if (flags[walk.index] == 0 && !weir_json_is(walk.value, full_word))
             status = refuse_word(config, row, walk.value);
@@ -93,6 +104,52 @@ static enum weir_status read_count(const struct hf_config *config, const char *n
         (weir_json_u64(value, number) && *number <= UINT32_MAX))
         return WEIR_OK;
     return weir_hf_refuse(config, name, "a whole number", value);
+}
+
+static enum weir_status carry_windowed(const struct hf_config *config, struct hf_key_writer *writer,
+                                       const struct hf_key *row)
+{
+    const struct weir_json types = weir_hf_member(config, "layer_types");
+    const uint64_t count = count_layers(config, types);
+    uint64_t full = 0;
+    WEIR_TRY(read_count(config, row->name, &full));
+    uint64_t windowed = full;
+    WEIR_TRY(read_count(config, row->other, &windowed));
+    if (windowed == full || count == 0)
+        return weir_hf_put_count(writer, row->key, full);
+    uint32_t *numbers = weir_heap_array(count, sizeof(*numbers));
+    if (numbers == NULL)
+        return no_memory(config, count);
+    for (struct weir_json_walk walk = weir_json_walk(types);
+         weir_json_next(&walk) && walk.index < count;)
+        numbers[walk.index] = (uint32_t)(weir_json_is(walk.value, full_word) ? full : windowed);
+    const enum weir_status status = weir_hf_put_counts(writer, row->key, numbers, count);
+    weir_heap_free(numbers);
+    return status;
+}
+
+static enum weir_status carry_reals(const struct hf_config *config, struct hf_key_writer *writer,
+                                    const struct hf_key *row, struct weir_json value)
+{
+    const uint64_t count = count_layers(config, value);
+    bool is_right = weir_json_kind(value) == WEIR_JSON_ARRAY && count > 0;
+    if (!is_right)
+        return weir_hf_refuse(config, row->name, "an array of numbers", value);
+    float *numbers = weir_heap_array(count, sizeof(*numbers));
+    if (numbers == NULL)
+        return no_memory(config, count);
+    for (struct weir_json_walk walk = weir_json_walk(value);
+         is_right && weir_json_next(&walk) && walk.index < count;) {
+        double number = 0.0;
+        is_right =
+            weir_json_kind(walk.value) == WEIR_JSON_NULL || weir_json_f64(walk.value, &number);
+        numbers[walk.index] = (float)number;
+    }
+    const enum weir_status status =
+        is_right ? weir_hf_put_reals(writer, row->key, numbers, count)
+                 : weir_hf_refuse(config, row->name, "an array of numbers or null", value);
+    weir_heap_free(numbers);
+    return status;
 }
 
 static enum weir_status carry_twice(const struct hf_config *config, struct hf_key_writer *writer,
@@ -260,6 +317,10 @@ enum weir_status weir_hf_carry_layers(const struct hf_config *config, struct hf_
         return carry_words(config, writer, row, value);
     if (row->carry == HF_TWICE_LAST)
         return carry_twice(config, writer, row);
+    if (row->carry == HF_WINDOWED)
+        return carry_windowed(config, writer, row);
+    if (row->carry == HF_REALS)
+        return carry_reals(config, writer, row, value);
     if (row->carry == HF_LEAD)
         return carry_lead(config, writer, row, value);
     if (row->carry == HF_EVERY)

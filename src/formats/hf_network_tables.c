@@ -291,3 +291,78 @@ const struct hf_tensor weir_hf_oss_tensors[] = {
     {LAYER "mlp.experts.down_proj", NULL, HF_TURNED},
     {0},
 };
+
+/* ---- step3p5 --------------------------------------------------------------------------------- */
+
+#define OTHER "attention_other_setting" /* of layers with a window */
+
+const struct hf_key weir_hf_step_keys[] = {
+    {.name = "num_attention_heads",
+     .carry = HF_WINDOWED,
+     .other = OTHER ".num_attention_heads",
+     .key = "attention.head_count"},
+    {.name = "num_attention_groups",
+     .carry = HF_WINDOWED,
+     .other = OTHER ".num_attention_groups",
+     .key = "attention.head_count_kv"},
+    {.name = OTHER}, /* its members, which are read here: */
+    {.name = OTHER ".attention_type", .carry = HF_WORD, .word = "sliding_attention"},
+    {.name = OTHER ".head_dim", .carry = HF_COUNT, .key = "attention.key_length_swa"},
+    {.name = OTHER ".head_dim", .carry = HF_COUNT, .key = "attention.value_length_swa"},
+    {.name = OTHER ".true_head_dim", .carry = HF_COUNT, .key = "attention.key_length_swa"},
+    {.name = "layer_types",
+     .carry = HF_LAYERS,
+     .key = "attention.sliding_window_pattern",
+     .word = "sliding_attention"},
+    {.name = "sliding_window", .carry = HF_COUNT, .key = "attention.sliding_window"},
+    {.name = "rope_theta"}, /* hf_rope.c, of each kind of layers */
+    {.name = "partial_rotary_factors"},
+    {.name = "yarn_only_types", .carry = HF_WORD, .word = "full_attention"},
+    {.name = "use_rope_layers", .carry = HF_OFF},
+    {.name = "att_impl_type", .carry = HF_WORD, .word = "GQA"},
+    {.name = "use_mfa", .carry = HF_OFF},
+    {.name = "sink", .carry = HF_OFF},
+    {.name = "zero_centered", .carry = HF_ON},
+    {.name = "use_head_wise_attn_gate"}, /* the tensors say these */
+    {.name = "use_moe_router_bias"},
+    {.name = "moe_layers_enum"},
+    {.name = "moe_layer_offset"},
+    {.name = "moe_every_n_layer"},
+    {.name = "use_moe"},
+    {.name = "max_seq_len"},
+    {.name = "need_fp32_gate"}, /* routers are floats in any case */
+    {.name = "moe_num_experts", .carry = HF_COUNT, .key = "expert_count"},
+    {.name = "moe_top_k", .carry = HF_COUNT, .key = "expert_used_count"},
+    {.name = "share_expert_dim", .carry = HF_COUNT, .key = "expert_shared_feed_forward_length"},
+    {.name = "share_expert_dims", .carry = HF_COUNT, .key = "expert_shared_feed_forward_length"},
+    {.name = "moe_router_scaling_factor", .carry = HF_REAL, .key = "expert_weights_scale"},
+    {.name = "moe_router_activation",
+     .carry = HF_CHOICE,
+     .word = "softmax|sigmoid",
+     .key = "expert_gating_func"},
+    FALLBACK("norm_expert_weight", HF_FLAG, "expert_weights_norm", 1),
+    {.name = "swiglu_limits", .carry = HF_REALS, .key = "swiglu_clamp_exp"},
+    {.name = "swiglu_limits_shared", .carry = HF_REALS, .key = "swiglu_clamp_shexp"},
+    {.name = "per_layer_config", .carry = HF_OFF},
+    {0},
+};
+
+const struct hf_tensor weir_hf_step_tensors[] = {
+    {"model.norm.weight", "output_norm.weight", HF_PLUS_ONE},
+    {LAYER "input_layernorm.weight", BLOCK "attn_norm.weight", HF_PLUS_ONE},
+    {LAYER "post_attention_layernorm.weight", BLOCK "ffn_norm.weight", HF_PLUS_ONE},
+    {LAYER "self_attn.q_norm.weight", BLOCK "attn_q_norm.weight", HF_PLUS_ONE},
+    {LAYER "self_attn.k_norm.weight", BLOCK "attn_k_norm.weight", HF_PLUS_ONE},
+    {LAYER "self_attn.g_proj.weight", BLOCK "attn_gate.weight", HF_PLAIN},
+    {LAYER "moe.gate.weight", BLOCK "ffn_gate_inp.weight", HF_PLAIN},
+    {LAYER "moe.router_bias", BLOCK "exp_probs_b.bias", HF_PLAIN},
+    {LAYER "moe.gate_proj.weight", BLOCK "ffn_gate_exps.weight", HF_PLAIN},
+    {LAYER "moe.up_proj.weight", BLOCK "ffn_up_exps.weight", HF_PLAIN},
+    {LAYER "moe.down_proj.weight", BLOCK "ffn_down_exps.weight", HF_PLAIN},
+    {LAYER "share_expert.gate_proj.weight", BLOCK "ffn_gate_shexp.weight", HF_PLAIN},
+    {LAYER "share_expert.up_proj.weight", BLOCK "ffn_up_shexp.weight", HF_PLAIN},
+    {LAYER "share_expert.down_proj.weight", BLOCK "ffn_down_shexp.weight", HF_PLAIN},
+    {"vision_model.*", NULL, HF_SKIP},
+    {"vit_large_projector.*", NULL, HF_SKIP},
+    {0},
+};

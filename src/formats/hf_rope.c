@@ -54,6 +54,8 @@ static const struct rope_row {
     {"dynamic", "mscale_all_dim", HF_IDLE, NULL},
 };
 
+static const char full_kind[] = "full_attention";
+
 struct rope {
     struct hf_config *config;
     struct hf_key_writer *writer;
@@ -187,6 +189,35 @@ static enum weir_status need_number(const struct rope *rope, const char *name, d
                      rope->place, name, *value);
 }
 
+/* A number of the file, or of an array with one for each layer the one that all layers of a kind
+ * have; *value stays where there is none. */
+static enum weir_status read_of_kind(const struct hf_config *config, const char *name,
+                                     const char *kind, double *value)
+{
+    const struct weir_json all = weir_hf_member(config, name);
+    struct weir_json_walk types = weir_json_walk(weir_hf_member(config, "layer_types"));
+    bool is_there = false;
+    if (weir_json_kind(all) != WEIR_JSON_ARRAY)
+        return weir_hf_number(config, name, &is_there, value);
+    for (struct weir_json_walk walk = weir_json_walk(all);
+         weir_json_next(&walk) && weir_json_next(&types);) {
+        double number = 0.0;
+        if (!weir_json_f64(walk.value, &number))
+            return weir_hf_refuse(config, name, "numbers", walk.value);
+        if (!weir_json_is(types.value, kind))
+            continue;
+        if (is_there && number != *value)
+            return WEIR_FAIL(config->err, WEIR_ERR_UNSUPPORTED,
+                             "%s: %s: only what all layers of %s have alike is built in: wanted "
+                             "%g, found %g in layer %llu",
+                             config->path, name, kind, *value, number,
+                             (unsigned long long)walk.index);
+        is_there = true;
+        *value = number;
+    }
+    return WEIR_OK;
+}
+
 /* How much of a head is turned, and by which base. */
 struct turn {
     double d_head, n_rot, base, share;
@@ -202,9 +233,10 @@ static enum weir_status read_turn(const struct rope *rope, struct turn *turn)
     turn->d_head = weir_hf_key_count(rope->writer, "attention.key_length");
     if (turn->d_head == 0.0 && n_head > 0)
         turn->d_head = weir_hf_key_count(rope->writer, "embedding_length") / n_head;
-    WEIR_TRY(weir_hf_number(rope->config, "rope_theta", &is_there, &turn->base));
+    WEIR_TRY(read_of_kind(rope->config, "rope_theta", full_kind, &turn->base));
     WEIR_TRY(read_number(rope, "rope_theta", &turn->base));
     WEIR_TRY(weir_hf_number(rope->config, "partial_rotary_factor", &is_there, &turn->share));
+    WEIR_TRY(read_of_kind(rope->config, "partial_rotary_factors", full_kind, &turn->share));
     WEIR_TRY(read_number(rope, "partial_rotary_factor", &turn->share));
     turn->n_rot = floor(turn->d_head * turn->share);
     return WEIR_OK;
@@ -262,7 +294,8 @@ static enum weir_status make_llama3(const struct rope *rope, const struct turn *
                          "%s: %s: wanted a base above 0 and low_freq_factor below "
                          "high_freq_factor, found %g, %g and %g",
                          config->path, rope->place, turn->base, low, high);
-    WEIR_TRY(make_room(config, rope, turn->n_rot, 1));
+    /* As long as the widest rope: the pairs past those that are turned are not read. */
+    WEIR_TRY(make_room(config, rope, config->family->rope_is_half ? turn->d_head : turn->n_rot, 1));
     for (uint32_t pair = 0; pair < config->rope_factor_count; pair++) {
         const double tau = 6.283185307179586;
         const double wave = tau * pow(turn->base, 2.0 * pair / turn->n_rot);
@@ -402,6 +435,9 @@ static enum weir_status read_window(struct rope *rope)
                          config->path, rope->place, rope->type);
     WEIR_TRY(carry_members(rope));
     WEIR_TRY(weir_hf_number(config, "rope_local_base_freq", &is_there, &base));
+    if (weir_json_kind(weir_hf_member(config, "rope_theta")) == WEIR_JSON_ARRAY)
+        WEIR_TRY(read_of_kind(config, "rope_theta", "sliding_attention", &base));
+    WEIR_TRY(read_of_kind(config, "partial_rotary_factors", "sliding_attention", &share));
     WEIR_TRY(read_number(rope, "rope_theta", &base));
     WEIR_TRY(read_number(rope, "partial_rotary_factor", &share));
     if (base != 0.0)
@@ -490,7 +526,12 @@ enum weir_status weir_hf_rope_read(struct hf_config *config, struct hf_key_write
         WEIR_TRY(grow_base(&rope, &turn));
     WEIR_TRY(weir_hf_put_real(writer, "rope.freq_base", turn.base));
     const bool is_whole = turn.share == 1.0 || strcmp(rope.type, "proportional") == 0;
-    if (!is_whole)
+    if (config->family->rope_is_half && turn.share != 0.5)
+        return WEIR_FAIL(config->err, WEIR_ERR_UNSUPPORTED,
+                         "%s: partial_rotary_factors: wanted 0.5 in layers of full attention of "
+                         "family %s, found %g",
+                         config->path, config->family->model_type, turn.share);
+    if (!is_whole && !config->family->rope_is_half)
         WEIR_TRY(weir_hf_put_count(writer, "rope.dimension_count", count_of(turn.n_rot)));
     WEIR_TRY(put_scaling(&rope, &turn));
     return read_window(&rope);

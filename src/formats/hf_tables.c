@@ -432,6 +432,11 @@ static const struct hf_family families[] = {
      .rope_base = 2000000.0,
      .keys = {weir_hf_smollm3_keys, common_keys, head_keys, no_window_keys},
      .tensors = {common_tensors}},
+    {.model_type = "step3p5",
+     .architecture = "step35",
+     .rope_is_half = true,
+     .keys = {weir_hf_step_keys, common_keys, head_keys, routed_keys},
+     .tensors = {weir_hf_step_tensors, common_tensors}},
 };
 
 /* Models that see or hear whose text is one of several families, by the model_type of that part. */
@@ -459,7 +464,6 @@ static const struct {
     {"phimoe", "routing by a sparse mixer, and norms with biases"},
     {"qwen3_vl_moe", "experts that are stored column by column"},
     {"qwen4_exp", "sparse attention by an indexer and hyper-connections"},
-    {"step3p5", "heads and ropes that are said for each layer"},
 };
 
 static bool has_class(struct weir_json root, const char *name)

@@ -119,6 +119,12 @@ enum weir_status weir_hf_put_flags(struct hf_key_writer *writer, const char *suf
     return put_values(writer, suffix, GGUF_BOOL, values, count, true, count);
 }
 
+enum weir_status weir_hf_put_reals(struct hf_key_writer *writer, const char *suffix,
+                                   const float *values, uint64_t count)
+{
+    return put_values(writer, suffix, GGUF_F32, values, count * sizeof(*values), true, count);
+}
+
 enum weir_status weir_hf_put_count(struct hf_key_writer *writer, const char *suffix, uint64_t value)
 {
     const uint32_t narrow = (uint32_t)value;

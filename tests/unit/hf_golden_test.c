@@ -112,6 +112,7 @@ static const struct {
     {"bailingmoe2", false},
     {"afmoe", false},
     {"cohere2moe", false},
+    {"step35", false},
     {"llama-rope-llama3", true},
     {"qwen35moe", true},
     {"qwen35", true},

@@ -208,6 +208,50 @@ static void a_row_wants_what_its_family_computes(void **state)
     weir_manifest_close(&manifest);
 }
 
+#define STEP                                                                                       \
+    "{\"model_type\": \"step3p5\", \"head_dim\": 8, \"num_attention_heads\": 4, "                  \
+    "\"num_hidden_layers\": 2, \"num_nextn_predict_layers\": 1, \"layer_types\": "                 \
+    "[\"sliding_attention\", \"full_attention\", \"full_attention\"], "
+
+/* Arrays have entries for the layers that guess too, which are not run. */
+static void what_layers_differ_in_may_be_said_for_each(void **state)
+{
+    (void)state;
+    make_config(STEP "\"rope_theta\": [1e4, 5e6, 5e6], \"partial_rotary_factors\": [1, 0.5, 0.5], "
+                     "\"attention_other_setting\": {\"num_attention_heads\": 6}, "
+                     "\"swiglu_limits\": [null, 7.5, 3]}");
+    weir_manifest *manifest = toy_accepted();
+    uint64_t count = 0;
+    assert_true(weir_manifest_array_count(manifest, "step35.attention.head_count", &count));
+    assert_int_equal(count, 2);
+    assert_true(element_of(manifest, "step35.attention.head_count", 0) == 6.0);
+    assert_true(element_of(manifest, "step35.attention.head_count", 1) == 4.0);
+    assert_true(weir_manifest_array_count(manifest, "step35.swiglu_clamp_exp", &count));
+    assert_int_equal(count, 2);
+    assert_true(element_of(manifest, "step35.swiglu_clamp_exp", 0) == 0.0);
+    assert_true(element_of(manifest, "step35.swiglu_clamp_exp", 1) == 7.5);
+    assert_true(real_of(manifest, "step35.rope.freq_base") == 5e6);
+    assert_true(real_of(manifest, "step35.rope.freq_base_swa") == 1e4);
+    assert_false(weir_manifest_has(manifest, "step35.rope.dimension_count"));
+    weir_manifest_close(&manifest);
+    is_config_refused(STEP "\"rope_theta\": [1e4, 5e6, 6e6]}", WEIR_ERR_UNSUPPORTED,
+                      WORDS("rope_theta", "wanted 5e+06, found 6e+06 in layer 2"));
+    is_config_refused(STEP "\"rope_theta\": [1e4, \"5e6\"]}", WEIR_ERR_FORMAT,
+                      WORDS("rope_theta", "numbers"));
+    is_config_refused(STEP "\"partial_rotary_factors\": [1, 0.25, 0.25]}", WEIR_ERR_UNSUPPORTED,
+                      WORDS("partial_rotary_factors", "wanted 0.5", "found 0.25"));
+    is_config_refused(STEP "\"partial_rotary_factors\": [0.5, 0.5, 0.5]}", WEIR_ERR_UNSUPPORTED,
+                      WORDS("partial_rotary_factor", "wanted 1, found 0.5"));
+    is_config_refused(STEP "\"swiglu_limits\": [1, true, 3]}", WEIR_ERR_FORMAT,
+                      WORDS("swiglu_limits", "an array of numbers or null"));
+    is_config_refused(STEP "\"swiglu_limits\": 7}", WEIR_ERR_FORMAT,
+                      WORDS("swiglu_limits", "an array of numbers"));
+    is_config_refused(STEP "\"attention_other_setting\": {\"num_attention_heads\": -1}}",
+                      WEIR_ERR_FORMAT, WORDS("attention_other_setting.num_attention_heads"));
+    is_config_refused(STEP "\"attention_other_setting\": {\"head_dim\": 8, \"true_head_dim\": 4}}",
+                      WEIR_ERR_FORMAT, WORDS("key_length_swa"));
+}
+
 #define TURNED                                                                                     \
     "{\"model_type\": \"phi3\", \"hidden_size\": 16, \"num_attention_heads\": 2, "                 \
     "\"max_position_embeddings\": 256, \"original_max_position_embeddings\": 32, "
@@ -280,6 +324,7 @@ int main(void)
         cmocka_unit_test(a_model_that_is_not_built_in_is_refused_in_words),
         cmocka_unit_test(what_a_file_leaves_out_is_as_the_family_has_it),
         cmocka_unit_test(layers_differ_as_their_words_say),
+        cmocka_unit_test(what_layers_differ_in_may_be_said_for_each),
         cmocka_unit_test(a_row_wants_what_its_family_computes),
         cmocka_unit_test(rope_by_factors_of_the_file),
         cmocka_unit_test(scores_are_scaled_where_the_family_says_so),

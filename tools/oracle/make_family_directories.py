@@ -159,6 +159,48 @@ def older_bailing_config(config):
         "rope_scaling": None, "norm_head": False, "norm_softmax": False, "use_bias": False, "use_qkv_bias": False}
 
 
+def step_config(config):
+    """As the published ones: a number for each layer where layers differ, those of the block that guesses behind them."""
+    kept = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "head_dim", "moe_intermediate_size",
+            "share_expert_dim", "moe_router_scaling_factor", "rms_norm_eps", "vocab_size", "max_position_embeddings",
+            "sliding_window", "swiglu_limits", "swiglu_limits_shared")
+    rope = config["rope_parameters"]
+    full = rope["full_attention"]
+    kinds = config["layer_types"] + ["sliding_attention"]
+    found = {name: config[name] for name in kept} | {
+        "model_type": "step3p5", "architectures": ["Step3p5ForCausalLM"], "num_attention_groups": config["num_key_value_heads"],
+        "attention_other_setting": {"attention_type": "sliding_attention", "num_attention_heads": config["num_sliding_attention_heads"],
+                                    "num_attention_groups": config["num_key_value_heads"], "head_dim": config["head_dim"],
+                                    "true_head_dim": config["head_dim"]},
+        "moe_num_experts": config["n_routed_experts"], "moe_top_k": config["num_experts_per_tok"], "moe_layers_enum": "1,2,3",
+        "moe_router_activation": "sigmoid", "norm_expert_weight": True, "use_moe_router_bias": True, "need_fp32_gate": True,
+        "use_head_wise_attn_gate": True, "use_qk_norm": True, "zero_centered": True, "att_impl_type": "GQA", "use_mfa": False,
+        "sink": False, "use_moe": True, "use_rope_layers": [], "num_nextn_predict_layers": 1, "layer_types": kinds,
+        "rope_theta": [rope[kind]["rope_theta"] for kind in kinds],
+        "partial_rotary_factors": [rope[kind].get("partial_rotary_factor", 1.0) for kind in kinds],
+        "yarn_only_types": ["full_attention"], "tie_word_embeddings": False,
+        "rope_scaling": {name: value for name, value in full.items() if name not in ("rope_theta", "partial_rotary_factor")}}
+    for name in ("swiglu_limits", "swiglu_limits_shared"):
+        found[name] = found[name] + [None]
+    return found
+
+
+def step_names(tensors):
+    """What the published model calls them, by transformers' conversion_mapping.py."""
+    found = {}
+    for name, value in tensors.items():
+        for ours, theirs in (("mlp.gate.weight", "moe.gate.weight"), ("mlp.gate.e_score_correction_bias", "moe.router_bias"),
+                             ("mlp.experts.down_proj", "moe.down_proj.weight"), ("mlp.shared_experts.", "share_expert.")):
+            name = name.replace(ours, theirs)
+        if not name.endswith("mlp.experts.gate_up_proj"):
+            found[name] = value
+            continue
+        stem = name[:-len("mlp.experts.gate_up_proj")]
+        for part, rows in zip(("gate", "up"), value.chunk(2, 1)):
+            found[f"{stem}moe.{part}_proj.weight"] = rows.contiguous()
+    return found
+
+
 # config: what is done to config.json. tensors: what is done to the tensors. shard: as in make_directories.py.
 DIRECTORIES = {
     "qwen35moe": dict(config=with_pictures("qwen3_5_moe", "Qwen3_5MoeForConditionalGeneration"), tensors=behind_language_model, why="delta nets in a model that sees"),
@@ -198,6 +240,7 @@ DIRECTORIES = {
     "deepseek": dict(config=put(model_type="deepseek", architectures=["DeepseekForCausalLM"]), tensors=one_by_one, why="its first generation"),
     "afmoe": dict(config=put(route_norm=True, score_func="sigmoid"), why="a gate on each attended value"),
     "cohere2moe": dict(why="LayerNorm, networks beside mixers"),
+    "step35": dict(config=step_config, tensors=chain(step_names, guessing(4)), why="step3p5: what layers differ in, said for each of them"),
 }
 
 
@@ -240,6 +283,16 @@ def finish(folder, name):
     print(f"{name:20} {size / 1024:.0f} KiB  {' '.join(sorted(os.listdir(folder)))}")
 
 
+def save(net, folder, row):
+    """As the judge saves it, if it is a model of the judge's, and not one that is made of a part of one."""
+    if hasattr(net, "save_pretrained"):
+        net.save_pretrained(folder, max_shard_size=row.get("shard", "1GB"))
+        return
+    os.makedirs(folder)
+    net.config.save_pretrained(folder)
+    safetensors.torch.save_file(net.state_dict(), os.path.join(folder, "model.safetensors"), {"format": "pt"})
+
+
 def rewrite(folder, row):
     path = os.path.join(folder, "config.json")
     with open(path) as file:
@@ -265,7 +318,7 @@ def make(out, name, row):
     assert np.abs(logits - wanted).max() < 1e-5, np.abs(logits - wanted).max()
     folder = os.path.join(out, "directories", name)
     shutil.rmtree(folder, ignore_errors=True)
-    copy.deepcopy(net).float().save_pretrained(folder, max_shard_size=row.get("shard", "1GB"))
+    save(copy.deepcopy(net).float(), folder, row)
     rewrite(folder, row)
     vocab.judge().save(os.path.join(folder, "tokenizer.json"))
     finish(folder, name)
