@@ -96,12 +96,21 @@ static const struct weir_cli_option_row *find_option(const struct line *line, co
     return NULL;
 }
 
-/* The first part of what it does: a shell has little room. */
+/* The first part of what an option does: a shell has little room. */
+static size_t first_part(const char *text)
+{
+    int depth = 0;
+    size_t at = 0;
+    for (; text[at] != '\0' && (text[at] != ';' || depth > 0); at++)
+        depth += (text[at] == '(') - (text[at] == ')');
+    return at;
+}
+
 static bool offer_option(const struct line *line, const struct weir_cli_option_row *row,
                          const char *name, size_t length)
 {
     char about[WEIR_CLI_DESCRIPTION_MAX];
-    snprintf(about, sizeof(about), "%.*s", (int)strcspn(row->help, ";"), row->help);
+    snprintf(about, sizeof(about), "%.*s", (int)first_part(row->help), row->help);
     return offer(line, name, length, about);
 }
 

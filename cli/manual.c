@@ -17,9 +17,13 @@ static const struct entry environment[] = {
     {"WEIR_MEM, WEIR_THREADS", "the same as --mem and --threads"},
     {"WEIR_MODELS", "the folder of models that weir pull fills (~/.local/share/weir/models)"},
     {"NO_COLOR", "no colours on terminals"},
-    {"HF_TOKEN", "for private repositories of huggingface.co"},
-    {"XDG_CONFIG_HOME, XDG_CACHE_HOME, XDG_DATA_HOME",
-     "where settings, measurements and models are kept"},
+    {"WEIR_API_KEY", "the key that clients of weir serve must show"},
+    {"HF_TOKEN, HF_TOKEN_PATH, HF_HOME", "a token for private repositories, the file that has it, "
+                                         "or the folder in which hf auth login keeps it"},
+    {"HF_ENDPOINT", "another server than https://huggingface.co"},
+    {"XDG_CONFIG_HOME, XDG_CACHE_HOME, XDG_DATA_HOME, XDG_STATE_HOME",
+     "where settings, measurements, models and what was typed are kept"},
+    {"TMPDIR", "where the heads of a model that is not here are kept for a moment"},
 };
 
 static const struct entry files[] = {
@@ -28,6 +32,7 @@ static const struct entry files[] = {
      "words of the command line and the environment come before them"},
     {"~/.cache/weir", "what weir calibrate measured, and which experts the last runs used most"},
     {"~/.local/share/weir/models", "what weir pull has brought"},
+    {"~/.local/state/weir/chat_history", "the lines that were typed in weir chat"},
 };
 
 static const struct entry statuses[] = {

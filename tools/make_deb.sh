@@ -2,7 +2,7 @@
 # make_deb.sh - a Debian package of what `make install` brings: build/weir_VERSION_ARCHITECTURE.deb. For `make deb`.
 #
 # What it depends on is read from the program and the library; what the program loads only when it
-# is needed (cli/curl_load.c) is recommended. DEBFULLNAME and DEBEMAIL say who maintains it,
+# is needed (libcurl, libmicrohttpd) is recommended. DEBFULLNAME and DEBEMAIL say who maintains it,
 # SOURCE_DATE_EPOCH how old its files are.
 set -eu
 CDPATH='' cd -- "$(dirname -- "$0")/.."

@@ -48,6 +48,8 @@ def test_options():
             check(name in candidates(*command.split(), name), f"{command} {name} is not completed: {candidates(*command.split(), name)}")
     check(candidates("run", "--te") == ["--text", "--template", "--temp"], f"--te: {candidates('run', '--te')}")
     check(candidates("run", "--ctx-s") == ["--ctx-size"], "a name that others use")
+    about = subprocess.run([harness.WEIR, "--complete", "run", "--ctx"], capture_output=True, text=True).stdout
+    check(about.startswith("--ctx\tpositions of the context (") and about.endswith(")\n"), f"cut within parentheses: {about}")
     check(candidates("run", "--fake") == [], "an option for tests")
     check("--temp" not in candidates("run", "--temp", "1", "-") and "--stop" in candidates("run", "--stop", "x", "-"), "given once, or more than once")
     check("--json-schema" not in candidates("run", "--grammar", "g", "--js"), "what may not stand beside another")

@@ -38,10 +38,11 @@ def check_control(deb, root):
         for library in re.findall(r"NEEDED.*\[(.*)\]", run("readelf", "-d", os.path.join(root, name))):
             owners = {line.split(":")[0] for line in run("dpkg-query", "-S", f"*/{library}").splitlines()}
             check(owners & depends, f"{name} needs {library} of {owners}, the package depends on {depends}")
-    with open(os.path.join(ROOT, "cli", "curl_load.c"), encoding="utf-8") as file:
-        loaded = re.search(r'names\[\] = \{"(.*?)"', file.read()).group(1)
-    owner = run("dpkg-query", "-S", f"*/{loaded}").split(":")[0]
-    check(owner in fields["Recommends"], f"the program loads {loaded} of {owner}, recommended is {fields['Recommends']}")
+    for source in ("cli/curl_load.c", "src/serve/mhd_load.c"):
+        with open(os.path.join(ROOT, source), encoding="utf-8") as file:
+            loaded = re.search(r'names\[\] = \{"(.*?)"', file.read()).group(1)
+        owner = run("dpkg-query", "-S", f"*/{loaded}").split(":")[0]
+        check(owner in fields["Recommends"], f"{source} loads {loaded} of {owner}, recommended is {fields['Recommends']}")
 
 
 def check_contents(deb, root):

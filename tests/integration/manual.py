@@ -49,6 +49,16 @@ def check_page(command, folder):
     return page
 
 
+def check_environment(overview):
+    """Each variable that the program reads, but those of every program."""
+    read = set()
+    for name in os.listdir(os.path.join(ROOT, "cli")):
+        with open(os.path.join(ROOT, "cli", name), encoding="utf-8") as file:
+            read.update(re.findall(r'"((?:WEIR|HF|XDG)_[A-Z_]+|NO_COLOR|TMPDIR)"', file.read()))
+    missing = [name for name in read if not re.search(rf"\b{name}\b", overview)]
+    check(len(read) > 8 and not missing, f"weir(1) lacks {missing}")
+
+
 def main():
     if not os.path.exists(harness.WEIR):
         skip(f"{harness.WEIR} is not built")
@@ -62,6 +72,7 @@ def main():
         check_lint([os.path.join(folder, name) for name in sorted(os.listdir(folder))])
         overview = shown(os.path.join(folder, "weir.1"))
         check(all(page + "(1)" in overview for page in pages), f"weir(1) lacks a page: {overview}")
+        check_environment(overview)
         with open(os.path.join(ROOT, "CHANGELOG.md"), encoding="utf-8") as file:
             version, day = re.search(r"^## ([0-9.]+) \((.*)\)$", file.read(), re.M).groups()
         check(f"weir {version}" in overview and day in overview, f"weir(1) is not of {version}, {day}: {overview[-200:]}")
