@@ -75,8 +75,8 @@ struct weir_cli_out {
     char target[WEIR_CLI_PATH_MAX];    /* the path behind links */
     char temporary[WEIR_CLI_PATH_MAX]; /* what is written until then; empty: path itself */
 };
-/* Whether each output is a file that is neither an input nor another output; argument names what
- * the command reads. False: it has been said. */
+/* Whether each output is a file that is neither an input nor another output, and standard input is
+ * read once; argument names what the command reads. False: it has been said. */
 bool weir_cli_outputs_check(const struct weir_cli_options *options, const char *argument);
 bool weir_cli_out_open(struct weir_cli_out *out, const char *path);
 /* Every folder of the path, for its owner alone; those that are there already do no harm. */

@@ -150,6 +150,37 @@ static const char *find_input(const struct weir_cli_options *options, const stru
     return is_same(place, &input) ? "standard input" : NULL;
 }
 
+/* Standard input ends when the first of them has read it. */
+static bool check_input(const struct weir_cli_options *options, const char *argument)
+{
+    const struct {
+        const char *name, *path;
+    } inputs[] = {{argument, options->argument},
+                  {"-p", options->prompt},
+                  {"--text", options->text},
+                  {"--tokens", options->tokens},
+                  {"--routing", options->routing},
+                  {"--grammar", options->grammar},
+                  {"--json-schema", options->json_schema},
+                  {"--template", options->template},
+                  {"--messages", options->messages},
+                  {"--tools", options->tools},
+                  {"--vars", options->variables}};
+    const char *first = NULL;
+    for (size_t index = 0; index < WEIR_COUNT(inputs); index++) {
+        if (inputs[index].path == NULL || strcmp(inputs[index].path, "-") != 0)
+            continue;
+        if (first != NULL) {
+            weir_cli_misuse(options->command,
+                            "wanted standard input (-) for one thing, found it for %s and for %s",
+                            first, inputs[index].name);
+            return false;
+        }
+        first = inputs[index].name;
+    }
+    return true;
+}
+
 bool weir_cli_outputs_check(const struct weir_cli_options *options, const char *argument)
 {
     const struct {
@@ -159,6 +190,8 @@ bool weir_cli_outputs_check(const struct weir_cli_options *options, const char *
                    {"--logits", options->logits},
                    {"-o", options->output}};
     struct place places[WEIR_COUNT(outputs)];
+    if (!check_input(options, argument))
+        return false;
     for (size_t index = 0; index < WEIR_COUNT(outputs); index++) {
         places[index] = (struct place){0};
         if (outputs[index].path == NULL)

@@ -1,6 +1,7 @@
 /* blueprint.c - what a model file says, before anything is loaded. */
 #include "engine/engine_internal.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -116,6 +117,41 @@ static void tell_warnings(const struct weir_warnings *warnings, const struct wei
     config->notice(config->notice_user, text);
 }
 
+static void tell(const struct weir_config *config, const char *format, ...) WEIR_PRINTF(2, 3);
+static void tell(const struct weir_config *config, const char *format, ...)
+{
+    char text[WEIR_WARNING_TEXT_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    config->notice(config->notice_user, text);
+}
+
+/* What was asked for and this machine does not have. */
+static void tell_beyond(const struct weir_config *config)
+{
+    struct weir_sys_memory memory;
+    char wanted[32];
+    char found[32];
+    const uint32_t n_cpu = weir_sys_cpu_count();
+    if (config->notice == NULL)
+        return;
+    weir_sys_memory_get(&memory);
+    const uint64_t total = memory.total_bytes == 0 ? UINT64_MAX : memory.total_bytes;
+    const uint64_t most_bytes = weir_min(total, memory.cgroup_limit_bytes);
+    if (config->mem_bytes > most_bytes)
+        tell(config, "the ceiling of %s is more memory than %s has, %s",
+             weir_format_size(config->mem_bytes, wanted, sizeof(wanted)),
+             total <= memory.cgroup_limit_bytes ? "this machine" : "our control group",
+             weir_format_size(most_bytes, found, sizeof(found)));
+    if (config->n_thread > n_cpu)
+        tell(config,
+             "%u threads are more than the %u CPU%s that this process may use: they wait "
+             "for each other, which is slower",
+             config->n_thread, n_cpu, n_cpu == 1 ? "" : "s");
+}
+
 /* A setting that is one of an enum's values, 0 to most. */
 static enum weir_status check_choice(const char *what, unsigned found, unsigned most,
                                      struct weir_err *err)
@@ -150,6 +186,7 @@ enum weir_status weir_blueprint_open(struct weir_blueprint *blueprint,
     WEIR_TRY_GOTO(open_tokenizer(blueprint, err));
     blueprint->description_bytes = weir_heap_bytes() - heap_bytes;
     tell_warnings(weir_manifest_warnings(blueprint->manifest), config);
+    tell_beyond(config);
     return WEIR_OK;
 
 fail:

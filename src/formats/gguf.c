@@ -272,8 +272,9 @@ static enum weir_status read_header(struct parser *parser, uint64_t *tensor_coun
     WEIR_TRY(read_u32(parser, "the magic number", &magic));
     if (magic != MAGIC)
         return WEIR_FAIL(parser->err, WEIR_ERR_FORMAT,
-                         "%s is not a GGUF file: wanted \"GGUF\" at its start, found %08x", file,
-                         magic);
+                         "%s is not a GGUF file: wanted \"GGUF\" at its start, found %08x; %s",
+                         file, magic,
+                         weir_strange_text(parser->source->bytes, parser->source->length));
     WEIR_TRY(read_u32(parser, "the version", &version));
     if (version == __builtin_bswap32(2) || version == __builtin_bswap32(3))
         return WEIR_FAIL(parser->err, WEIR_ERR_UNSUPPORTED,

@@ -115,8 +115,8 @@ static enum weir_status read_folder(struct weir_manifest *manifest,
     config.path = path;
     if (!weir_hf_file_exists(folder, "config.json")) {
         status = WEIR_FAIL(err, WEIR_ERR_FORMAT,
-                           "%s is a directory without config.json: wanted a GGUF file, or a "
-                           "directory of a Hugging Face model",
+                           "%s is a directory without config.json: wanted a GGUF file (name the "
+                           "file, not its directory), or a directory of a Hugging Face model",
                            folder->path);
         goto fail;
     }

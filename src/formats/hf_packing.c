@@ -212,6 +212,14 @@ static enum weir_status refuse_other(const struct hf_config *config, struct weir
 enum weir_status weir_hf_packing_read(struct hf_config *config)
 {
     struct weir_json quantized = weir_hf_member(config, "quantization_config");
+    /* As mlx-lm writes it, alone or beside a copy under the usual name. */
+    const struct weir_json mlx = weir_json_member(config->root, "quantization");
+    if (weir_json_kind(weir_json_member(mlx, "group_size")) != WEIR_JSON_NONE &&
+        weir_json_kind(weir_json_member(mlx, "bits")) != WEIR_JSON_NONE)
+        return WEIR_FAIL(config->err, WEIR_ERR_UNSUPPORTED,
+                         "%s: quantization: its weights are packed for MLX, which is not built "
+                         "in; get a GGUF file of the model, or its directory as first published",
+                         config->path);
     if (weir_json_kind(quantized) == WEIR_JSON_NONE)
         quantized = weir_json_member(config->root, "quantization_config");
     if (weir_json_kind(quantized) <= WEIR_JSON_NULL)
@@ -231,7 +239,8 @@ enum weir_status weir_hf_packing_read(struct hf_config *config)
                          "%s: quantization_config: wanted quant_method fp8, mxfp4, modelopt with "
                          "NVFP4, or compressed-tensors with format float-quantized, "
                          "pack-quantized, nvfp4-pack-quantized or mxfp4-pack-quantized, found %.*s "
-                         "with format %.*s",
+                         "with format %.*s; a GGUF file of the model, or its directory as first "
+                         "published, may run",
                          config->path, show_length(method), show(method), show_length(format),
                          show(format));
     config->group_cols = config->packing->group_cols;

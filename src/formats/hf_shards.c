@@ -217,6 +217,13 @@ static void check_total(const struct shards *shards, const struct weir_raw_list 
                   (unsigned long long)wanted, (unsigned long long)found);
 }
 
+static bool has_pickles(const struct weir_hf_folder *folder)
+{
+    return weir_hf_file_exists(folder, "pytorch_model.bin") ||
+           weir_hf_file_exists(folder, "pytorch_model.bin.index.json") ||
+           weir_hf_file_exists(folder, "consolidated.00.pth");
+}
+
 static enum weir_status read_all(struct shards *shards, struct weir_raw_list *list)
 {
     struct gguf_source source = {.fd = -1};
@@ -236,8 +243,12 @@ static enum weir_status read_all(struct shards *shards, struct weir_raw_list *li
             status = list_shards(shards, weight_map);
     } else {
         status = WEIR_FAIL(shards->err, WEIR_ERR_FORMAT,
-                           "%s: wanted " ONE_FILE " or " INDEX_FILE ", found neither",
-                           shards->folder->path);
+                           "%s: wanted " ONE_FILE " or " INDEX_FILE ", found neither%s",
+                           shards->folder->path,
+                           has_pickles(shards->folder)
+                               ? ": its weights are pickles of PyTorch, which weir does not read; "
+                                 "get the model's safetensors, or a GGUF file of it"
+                               : "");
     }
     if (status == WEIR_OK)
         status = read_shards(shards, list);

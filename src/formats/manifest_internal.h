@@ -98,6 +98,8 @@ void weir_gguf_source_close(struct gguf_source *source);
 /* Make [0, end) of the file available. WEIR_ERR_FORMAT when the file is shorter. */
 enum weir_status weir_gguf_source_need(struct gguf_source *source, uint64_t end, const char *what,
                                        struct weir_err *err);
+/* What a file that begins so is, being none of ours, and what to do about it: half a sentence. */
+const char *weir_strange_text(const uint8_t *bytes, uint64_t length);
 /* Parse everything before the tensor data into manifest, which takes the source's buffer. */
 enum weir_status weir_gguf_parse(struct weir_manifest *manifest, struct gguf_source *source,
                                  struct weir_err *err);
