@@ -9,7 +9,7 @@ enum {
     POSITION_BYTES = 32, /* of text, many more than most tokens have */
     BODY_COUNT = 4,      /* full ones at once, on their way or waiting for the desk */
     JSON_COPIES = 24,    /* of a body, as jansson's values may take */
-    ANSWER_COPIES = 3,   /* of an answer: what it grows by, and the JSON made of it */
+    ANSWER_COPIES = 4,   /* of an answer: what it grows by, its calls, the JSON made of it */
     SAMPLER_BYTES = 24,  /* of an id */
     GRAMMAR_BYTES = 14 << 20,
     GRAMMAR_TOKEN_BYTES = 96,
@@ -24,6 +24,11 @@ void weir_serve_limits_fill(struct weir_serve_limits *limits)
 uint64_t weir_serve_answer_bytes(const struct weir_serve_limits *limits)
 {
     return TEXT_BYTES_MIN + (uint64_t)POSITION_BYTES * limits->n_ctx;
+}
+
+uint64_t weir_serve_tools_bytes(const struct weir_serve_limits *limits)
+{
+    return limits->body_bytes / 2;
 }
 
 uint64_t weir_serve_json_bytes(const struct weir_serve_limits *limits)
@@ -43,7 +48,8 @@ uint64_t weir_serve_bytes(const struct weir_serve_limits *limits)
     const uint64_t connections =
         (uint64_t)limits->connection_max * (CONNECTION_BYTES + SOCKET_BYTES);
     const uint64_t texts =
-        places * (id_bytes + ANSWER_COPIES * weir_serve_answer_bytes(limits)) +
+        places * (id_bytes + ANSWER_COPIES * weir_serve_answer_bytes(limits) +
+                  2 * weir_serve_tools_bytes(limits)) +
         limits->parallel * (id_bytes + (uint64_t)limits->n_vocab * SAMPLER_BYTES);
     const uint64_t desk = weir_serve_json_bytes(limits) + limits->render_bytes_max;
     const uint64_t grammars =

@@ -4,6 +4,7 @@
 #include "base/heap.h"
 #include "serve/request.h"
 #include "serve/server.h"
+#include "serve/tools.h"
 
 /* ---- the answer ---------------------------------------------------------------------------- */
 
@@ -94,13 +95,19 @@ static void write_delta(const struct weir_choice_text *choice, struct weir_write
     if (choice->content.length > 0) {
         weir_writer_format(writer, "%s\"content\":", between);
         weir_writer_string(writer, choice->content.bytes, choice->content.length);
+        between = ",";
+    }
+    if (choice->calls.length > 0) {
+        weir_writer_format(writer, "%s\"tool_calls\":[", between);
+        weir_writer_put(writer, choice->calls.bytes, choice->calls.length);
+        weir_writer_text(writer, "]");
     }
 }
 
 static void write_event(struct weir_choice_text *choice, struct weir_writer *writer)
 {
     if (!choice->has_begun || choice->content.length + choice->reasoning.length > 0 ||
-        choice->logprobs.length > 0) {
+        choice->calls.length + choice->logprobs.length > 0) {
         open_chunk(choice, writer);
         write_delta(choice, writer);
         weir_writer_text(writer, "}");
@@ -135,7 +142,15 @@ static void write_whole(struct weir_request *request, struct weir_writer *writer
         weir_writer_format(writer,
                            "%s{\"index\":%u,\"message\":{\"role\":\"assistant\",\"content\":",
                            index > 0 ? "," : "", index);
-        weir_writer_string(writer, choice->content.bytes, choice->content.length);
+        if (choice->content.length == 0 && choice->calls.length > 0)
+            weir_writer_text(writer, "null");
+        else
+            weir_writer_string(writer, choice->content.bytes, choice->content.length);
+        if (choice->calls.length > 0) {
+            weir_writer_text(writer, ",\"tool_calls\":[");
+            weir_writer_put(writer, choice->calls.bytes, choice->calls.length);
+            weir_writer_text(writer, "]");
+        }
         if (choice->reasoning.length > 0) {
             weir_writer_text(writer, ",\"reasoning_content\":");
             weir_writer_string(writer, choice->reasoning.bytes, choice->reasoning.length);
@@ -189,7 +204,7 @@ static void join_parts(json_t *message, json_t *parts, struct weir_problem *prob
     weir_writer_free(&text);
 }
 
-static void check_message(json_t *message, struct weir_problem *problem)
+static void check_message(json_t *message, bool wants_text, struct weir_problem *problem)
 {
     static const char *const names[] = {
         "role",         "content",           "name",      "tool_calls",
@@ -216,6 +231,7 @@ static void check_message(json_t *message, struct weir_problem *problem)
                      "\"messages\": \"content\": wanted a string or an array of parts");
     else if (content == NULL && json_object_get(message, "tool_calls") == NULL)
         WEIR_PROBLEM(problem, "messages", "\"messages\": a message has no \"content\"");
+    weir_tools_check_calls(message, wants_text, problem);
 }
 
 /* ---- what else is asked -------------------------------------------------------------------- */
@@ -325,6 +341,8 @@ static void encode(struct weir_request *request, const struct weir_fields *field
             .messages_length = strlen(messages),
             .variables = more,
             .variables_length = strlen(more),
+            .tools = request->tools,
+            .tools_length = request->tools == NULL ? 0 : strlen(request->tools),
         };
         const enum weir_status status =
             weir_chat_encode(chat, exchange->serve->tokenizer, &rendered, &ids, &count, &err);
@@ -344,33 +362,30 @@ static void encode(struct weir_request *request, const struct weir_fields *field
     weir_heap_free(more);
 }
 
-static void read_messages(const struct weir_fields *fields)
+static void read_messages(const struct weir_serve *serve, const struct weir_fields *fields)
 {
     json_t *messages = weir_field_array(fields, "messages");
     json_t *message = NULL;
     size_t index = 0;
     if (json_array_size(messages) == 0)
         WEIR_PROBLEM(fields->problem, "messages", "\"messages\": wanted at least one message");
-    json_array_foreach(messages, index, message) check_message(message, fields->problem);
+    json_array_foreach(messages, index, message)
+        check_message(message, serve->takes_text, fields->problem);
 }
 
 void weir_openai_chat_read(struct weir_exchange *exchange, json_t *root)
 {
-    static const char *const names[] = {"messages",
-                                        "max_completion_tokens",
-                                        "response_format",
-                                        "logprobs",
-                                        "top_logprobs",
-                                        "chat_template_kwargs",
-                                        "reasoning_effort",
-                                        "modalities",
-                                        NULL};
+    static const char *const names[] = {
+        "messages",     "max_completion_tokens", "response_format",     "logprobs",
+        "top_logprobs", "chat_template_kwargs",  "reasoning_effort",    "modalities",
+        "tools",        "tool_choice",           "parallel_tool_calls", NULL};
     const struct weir_fields fields = {root, &exchange->problem};
     struct weir_request *request = weir_request_create(exchange, &dialect);
     if (request != NULL) {
         weir_request_check(&fields, names);
         weir_field_only(&fields, "modalities", "[\"text\"]");
-        read_messages(&fields);
+        read_messages(exchange->serve, &fields);
+        weir_tools_read(request, &fields);
         weir_sampling_read(request, &fields);
         read_limit(request, &fields);
         read_logprobs(request, &fields);

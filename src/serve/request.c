@@ -6,6 +6,7 @@
 
 #include "base/heap.h"
 #include "serve/server.h"
+#include "serve/tools.h"
 
 /* ---- a request ----------------------------------------------------------------------------- */
 
@@ -37,6 +38,8 @@ static void free_choice(struct weir_choice_text *choice)
     weir_writer_free(&choice->content);
     weir_writer_free(&choice->reasoning);
     weir_writer_free(&choice->logprobs);
+    weir_writer_free(&choice->calls);
+    weir_writer_free(&choice->arguments);
 }
 
 void weir_request_destroy(struct weir_request **request)
@@ -47,6 +50,7 @@ void weir_request_destroy(struct weir_request **request)
         free_choice(&(*request)->choices[index]);
     weir_heap_free((*request)->choices);
     weir_heap_free((*request)->biases);
+    weir_heap_free((*request)->tools);
     weir_grammars_give_back((*request)->grammar);
     weir_writer_free(&(*request)->piece);
     weir_heap_free(*request);
@@ -93,6 +97,7 @@ static void flush(struct weir_choice_text *choice)
     weir_writer_clear(&choice->content);
     weir_writer_clear(&choice->reasoning);
     weir_writer_clear(&choice->logprobs);
+    weir_writer_clear(&choice->calls);
     weir_exchange_send(request->exchange, &request->piece);
 }
 
@@ -115,6 +120,8 @@ static void tell_part(void *user, const struct weir_reply_event *event)
         weir_writer_put(&choice->reasoning, event->bytes, event->length);
     else if (event->kind == WEIR_REPLY_ANSWER)
         add_content(choice, event->bytes, event->length);
+    else
+        weir_tools_hear(choice, event);
 }
 
 static void push_id(struct weir_choice_text *choice, uint32_t id)
@@ -152,8 +159,19 @@ static bool begin(void *user, uint32_t cached_count)
     weir_tokenizer *tokenizer = weir_request_tokenizer(request);
     if (choice->index % request->answer_count == 0)
         request->exchange->cached_tokens += cached_count;
-    const struct weir_reply_config reply = {.ids = choice->job.ids,
-                                            .id_count = choice->job.id_count};
+    const struct weir_reply_config reply = {
+        .chat = request->exchange->serve->config.chat,
+        .tools = request->tools,
+        .tools_length = request->tools == NULL ? 0 : strlen(request->tools),
+        .ids = choice->job.ids,
+        .id_count = choice->job.id_count,
+        .id_seed = weir_serve_random(request->exchange->serve),
+        .call_max = request->is_one_call,
+        .call_bytes_max = (uint32_t)weir_min(
+            weir_serve_answer_bytes(weir_serve_limits_of(request->exchange->serve)) / 8,
+            UINT32_MAX),
+        .whole_calls = true,
+    };
     if (request->dialect->is_chat)
         return weir_reply_create(&choice->reply, tokenizer, &reply, NULL) == WEIR_OK;
     return weir_decoder_create(&choice->decoder, tokenizer, true, NULL) == WEIR_OK;
@@ -162,10 +180,11 @@ static bool begin(void *user, uint32_t cached_count)
 /* Whether what is held of an answer that is not streamed has become too much. */
 static bool is_too_long(const struct weir_choice_text *choice)
 {
-    const uint64_t held =
-        choice->content.length + choice->reasoning.length + choice->logprobs.length;
+    const uint64_t held = choice->content.length + choice->reasoning.length +
+                          choice->logprobs.length + choice->calls.length;
     return held > weir_serve_answer_bytes(weir_serve_limits_of(choice->request->exchange->serve)) ||
-           choice->content.failed || choice->reasoning.failed || choice->logprobs.failed;
+           choice->content.failed || choice->reasoning.failed || choice->logprobs.failed ||
+           choice->calls.failed || choice->arguments.failed;
 }
 
 static bool take_token(void *user, uint32_t id, const float *logits)
@@ -181,7 +200,7 @@ static bool take_token(void *user, uint32_t id, const float *logits)
         request->dialect->write_logprob(choice, id, logits);
     push_id(choice, id);
     choice->is_cut = is_too_long(choice);
-    if (choice->content.length + choice->reasoning.length > 0)
+    if (choice->content.length + choice->reasoning.length + choice->calls.length > 0)
         flush(choice);
     return !choice->is_cut && weir_stops_found(choice->stops) == SIZE_MAX;
 }
@@ -230,6 +249,8 @@ static void end_choice(void *user, enum weir_job_end end, const struct weir_err 
     choice->is_over = true;
     choice->why_over = end == WEIR_JOB_LENGTH || choice->is_cut ? "length" : "stop";
     push_end(choice);
+    if (end == WEIR_JOB_STOPPED && weir_reply_call_count(choice->reply) > 0)
+        choice->why_over = "tool_calls";
     if (!request->has_failed)
         flush(choice);
     if (++request->over_count == request->choice_count)

@@ -24,6 +24,8 @@ struct weir_choice_text {
     weir_decoder *decoder; /* of a text that goes on */
     weir_stops *stops;
     struct weir_writer content, reasoning; /* bytes that are not written yet */
+    struct weir_writer calls;              /* of tools, as JSON; the same */
+    struct weir_writer arguments;          /* of the call that is being told */
     struct weir_writer logprobs;           /* the same, as JSON */
     uint32_t token_count;
     uint64_t byte_count; /* that all of it has taken so far */
@@ -60,6 +62,8 @@ struct weir_request {
     struct weir_shared_grammar *grammar;     /* NULL: any text */
     const char *stop_strings[WEIR_STOP_MAX]; /* of the JSON, while it is there */
     size_t stop_count;
+    char *tools;              /* JSON; NULL: none may be called */
+    bool is_one_call;         /* an answer has one call at most */
     uint32_t token_max;       /* 0: what the context leaves */
     uint32_t answer_count;    /* n */
     struct weir_writer piece; /* the event that is being written */

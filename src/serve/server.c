@@ -9,6 +9,7 @@
 #include "base/heap.h"
 #include "base/utf8.h"
 #include "serve/grammars.h"
+#include "serve/tools.h"
 
 const struct weir_serve_limits *weir_serve_limits_of(const struct weir_serve *serve)
 {
@@ -157,6 +158,7 @@ static enum weir_status copy_config(struct weir_serve *serve,
     serve->begin_s = (uint64_t)time(NULL);
     serve->config_ns = weir_now_ns();
     serve->tokenizer = weir_engine_tokenizer(config->engine);
+    serve->takes_text = weir_tools_take_text(config->chat);
     serve->host = weir_heap_text(config->host);
     serve->model_id = weir_heap_text(config->model_id);
     serve->keys = weir_heap_array(config->key_count, sizeof(char *));

@@ -19,6 +19,7 @@ struct weir_serve {
     char **keys;
     uint64_t begin_s, config_ns; /* when it was opened: since 1970, and by weir_now_ns() */
     weir_tokenizer *tokenizer;
+    bool takes_text; /* as weir_tools_take_text() */
     weir_scheduler *scheduler;
     struct weir_desk *desk;
     struct weir_http *http;
@@ -35,6 +36,8 @@ struct weir_serve {
 const struct weir_serve_limits *weir_serve_limits_of(const struct weir_serve *serve);
 /* Bytes that an answer holds until it is whole. */
 uint64_t weir_serve_answer_bytes(const struct weir_serve_limits *limits);
+/* That the tools of a request may have. */
+uint64_t weir_serve_tools_bytes(const struct weir_serve_limits *limits);
 /* What the values of one body may take, and all bodies together. */
 uint64_t weir_serve_json_bytes(const struct weir_serve_limits *limits);
 uint64_t weir_serve_bodies_bytes(const struct weir_serve_limits *limits);

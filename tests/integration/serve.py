@@ -2,8 +2,8 @@
 """serve.py - weir serve: OpenAI's own Python client over the demo model, and clients that mean ill.
 
 With the client: chat, streams, usage, n, stop, seeds, logprobs, JSON by a schema, and eight at once who get what each gets
-alone. By hand: wrong requests, limits, a full server, clients that leave or dawdle, keys, signals. `serve.py --client PORT` is
-the first part, which runs in a Python of its own.
+alone. By hand: wrong requests, limits, a full server, clients that leave or dawdle, keys, signals. What uses the client
+runs in a Python of its own: `serve.py --client PORT`, `--tools PORT`.
 """
 import concurrent.futures
 import http.client
@@ -27,10 +27,9 @@ WAIT_S = 60
 class Server:
     """weir serve on a port of its own, with what it said so far."""
 
-    def __init__(self, *args, environment=None, model=DEMO):
-        self.process = subprocess.Popen([WEIR, "serve", model, "--port", "0", "--alias", "demo", "--template", "chatml", "--mem",
-                                         "192M", *map(str, args)], stderr=subprocess.PIPE, text=True,
-                                        env={**os.environ, **(environment or {})})
+    def __init__(self, *args, template="chatml"):
+        self.process = subprocess.Popen([WEIR, "serve", DEMO, "--port", "0", "--alias", "demo", "--template", template, "--mem",
+                                         "192M", *map(str, args)], stderr=subprocess.PIPE, text=True)
         self.said = ""
         while "/v1" not in self.said:
             line = self.process.stderr.readline()
@@ -152,9 +151,64 @@ def client_part(port):
     print(json.dumps(alone))
 
 
-def openais_client(server):
-    done = subprocess.run([client_python(), os.path.abspath(__file__), "--client", str(server.port)], capture_output=True, text=True)
+def tools_part(port):
+    """The demo model knows no tools: a grammar writes its calls, so what is looked at is their way to the client and back."""
+    import openai
+    client = openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none", max_retries=0)
+    tools = [{"type": "function", "function": {"name": "add", "description": "adds", "parameters": {
+        "type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "string"}}}}}]
+    one = '"<tool_call>\\n{\\"name\\": \\"add\\", \\"arguments\\": {\\"a\\": " [0-9] ", \\"b\\": \\"\\\\n\\"}}\\n</tool_call>"'
+    messages = [{"role": "user", "content": "Add"}]
+
+    def chat(calls, **more):
+        return client.chat.completions.create(**{"model": "demo", "messages": messages, "temperature": 0, "max_tokens": 160, "tools": tools,
+                                                 "extra_body": {"grammar": f"root ::= {calls}"}, **more})
+
+    choice = chat(f'"Hm. " {one} "\\n" {one}').choices[0]
+    calls = choice.message.tool_calls
+    check(choice.finish_reason == "tool_calls" and len(calls) == 2 and (choice.message.content or "").strip() == "Hm.", f"calls: {choice}")
+    check(all(call.function.name == "add" and json.loads(call.function.arguments)["b"] == "\n" for call in calls), f"calls: {calls}")
+    check(calls[0].id != calls[1].id, "calls have ids of their own")
+    deltas = [event.choices[0] for event in chat(one, stream=True) if event.choices]
+    told = [call for delta in deltas for call in delta.delta.tool_calls or []]
+    check(deltas[-1].finish_reason == "tool_calls" and told[0].index == 0 and told[0].function.name == "add", f"a stream of calls: {told}")
+    check("a" in json.loads("".join(call.function.arguments or "" for call in told)), f"a stream of calls: {told}")
+    plain = chat(one, tool_choice="none").choices[0]
+    check(plain.finish_reason == "stop" and not plain.message.tool_calls and "<tool_call>" in plain.message.content, f"none: {plain}")
+    check(len(chat(f'{one} "\\n" {one}', parallel_tool_calls=False).choices[0].message.tool_calls) == 1, "one call at most")
+    messages += [choice.message.model_dump(), {"role": "tool", "tool_call_id": calls[0].id, "content": "3"}]
+    after = chat('"3"').choices[0]
+    check(after.message.content == "3" and after.finish_reason == "stop", f"behind a call's result: {after}")
+    for wrong in ({"tool_choice": "required"}, {"tools": [{"type": "function"}]}, {"tools": [{"type": "web_search"}]}):
+        try:
+            chat('"x"', **wrong)
+            check(False, f"{wrong} was accepted")
+        except openai.BadRequestError as error:
+            check(error.param in ("tools", "tool_choice", "type"), f"{wrong}: {error.body}")
+
+
+TEMPLATE = """{% if tools %}{{ tools | tojson }} answer with <tool_call> {"name": ..., "arguments": ...} </tool_call>{% endif %}
+{%- for m in messages %}<|{{ m.role }}|>{{ m.content }}{% for call in m.tool_calls or [] %}<tool_call>
+{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}
+</tool_call>{% endfor %}{% endfor %}<|assistant|>"""
+
+
+def run_client(part, server):
+    done = subprocess.run([client_python(), os.path.abspath(__file__), part, str(server.port)], capture_output=True, text=True)
     check(done.returncode == 0, f"OpenAI's client: {done.stdout} {done.stderr}")
+    return done
+
+
+def tools_are_called(folder):
+    path = os.path.join(folder, "tools.jinja")
+    with open(path, "w", encoding="ascii") as file:
+        file.write(TEMPLATE)
+    with Server(template=path) as server:
+        run_client("--tools", server)
+
+
+def openais_client(server):
+    done = run_client("--client", server)
     alone = json.loads(done.stdout.splitlines()[-1])
     ran = subprocess.run([WEIR, "run", DEMO, "-p", PROMPTS[0], "-n", "16", "--temp", "0", "--json"], capture_output=True, text=True)
     check(json.loads(ran.stdout)["text"] == alone[0], f"weir run writes {ran.stdout}, the server {alone[0]!r}")
@@ -288,9 +342,13 @@ def main():
     if sys.argv[1:2] == ["--client"]:
         client_part(int(sys.argv[2]))
         return
+    if sys.argv[1:2] == ["--tools"]:
+        tools_part(int(sys.argv[2]))
+        return
     folder = scratch_folder()
     try:
         keys_are_asked_for(folder)
+        tools_are_called(folder)
     finally:
         remove(folder)
     a_full_server_says_when_to_ask_again()

@@ -1,0 +1,173 @@
+/* tools.c - tools in a chat: what may be called, and calls in what was said before. */
+#include "serve/tools.h"
+
+#include <string.h>
+
+#include "base/heap.h"
+#include "serve/server.h"
+
+/* ---- the request --------------------------------------------------------------------------- */
+
+static void check_tool(json_t *tool, struct weir_problem *problem)
+{
+    static const char *const names[] = {"type", "function", NULL};
+    static const char *const function_names[] = {"name", "description", "parameters", "strict",
+                                                 NULL};
+    const struct weir_fields fields = {tool, problem};
+    if (!json_is_object(tool)) {
+        WEIR_PROBLEM(problem, "tools", "\"tools\": wanted objects with \"type\" and \"function\"");
+        return;
+    }
+    weir_fields_check(&fields, names);
+    weir_field_only(&fields, "type", "\"function\"");
+    const struct weir_fields function = {weir_field_object(&fields, "function"), problem};
+    if (function.object == NULL) {
+        WEIR_PROBLEM(problem, "tools", "\"tools\": a tool has no \"function\"");
+        return;
+    }
+    weir_fields_check(&function, function_names);
+    if (weir_field_text(&function, "name") == NULL)
+        WEIR_PROBLEM(problem, "tools", "\"tools\": a function has no \"name\"");
+    weir_field_text(&function, "description");
+    weir_field_object(&function, "parameters");
+    /* What a model writes is read, not forced: nobody may count on more. */
+    weir_field_only(&function, "strict", "false");
+}
+
+/* False: none is to be called. */
+static bool read_choice(const struct weir_fields *fields)
+{
+    const json_t *choice = weir_field(fields, "tool_choice");
+    const char *word = json_string_value(choice);
+    if (choice != NULL &&
+        (word == NULL || (strcmp(word, "auto") != 0 && strcmp(word, "none") != 0)))
+        weir_problem_set(fields->problem, 400, "invalid_request_error", "unsupported_value",
+                         "tool_choice",
+                         "\"tool_choice\": this server has \"auto\" and \"none\": it forces no "
+                         "call");
+    return word == NULL || strcmp(word, "none") != 0;
+}
+
+void weir_tools_read(struct weir_request *request, const struct weir_fields *fields)
+{
+    const weir_chat *chat = request->exchange->serve->config.chat;
+    const uint64_t tools_max =
+        weir_serve_tools_bytes(weir_serve_limits_of(request->exchange->serve));
+    json_t *tools = weir_field_array(fields, "tools");
+    json_t *tool = NULL;
+    size_t index = 0;
+    const bool may_call = read_choice(fields);
+    request->is_one_call = !weir_field_flag(fields, "parallel_tool_calls", true);
+    json_array_foreach(tools, index, tool) check_tool(tool, fields->problem);
+    if (json_array_size(tools) == 0 || !may_call || fields->problem->status != 0)
+        return;
+    if (weir_chat_calls(chat) == NULL || !weir_chat_mentions(chat, "tools")) {
+        weir_problem_set(fields->problem, 400, "invalid_request_error", "unsupported_value",
+                         "tools", "\"tools\": the model's chat template has no way to call them");
+        return;
+    }
+    request->tools = json_dumps(tools, JSON_COMPACT);
+    if (request->tools == NULL)
+        weir_problem_set(fields->problem, 500, "server_error", "no_memory", NULL,
+                         "no memory for the tools");
+    else if (strlen(request->tools) > tools_max)
+        weir_problem_set(fields->problem, 413, "invalid_request_error", "request_too_large",
+                         "tools", "\"tools\": wanted at most %llu bytes, found %zu",
+                         (unsigned long long)tools_max, strlen(request->tools));
+}
+
+/* ---- what was said before ------------------------------------------------------------------ */
+
+static void check_call(json_t *call, bool wants_text, struct weir_problem *problem)
+{
+    static const char *const names[] = {"id", "type", "function", "index", NULL};
+    static const char *const function_names[] = {"name", "arguments", NULL};
+    const struct weir_fields fields = {call, problem};
+    if (!json_is_object(call)) {
+        WEIR_PROBLEM(problem, "messages", "\"messages\": \"tool_calls\": wanted objects");
+        return;
+    }
+    weir_fields_check(&fields, names);
+    weir_field_only(&fields, "type", "\"function\"");
+    const struct weir_fields function = {weir_field_object(&fields, "function"), problem};
+    if (function.object == NULL) {
+        WEIR_PROBLEM(problem, "messages", "\"messages\": a call has no \"function\"");
+        return;
+    }
+    weir_fields_check(&function, function_names);
+    const char *arguments = weir_field_text(&function, "arguments");
+    if (weir_field_text(&function, "name") == NULL || arguments == NULL) {
+        WEIR_PROBLEM(problem, "messages",
+                     "\"messages\": a call wants a \"name\", and \"arguments\" as a string");
+        return;
+    }
+    if (wants_text)
+        return;
+    json_t *object = json_loads(arguments[0] == '\0' ? "{}" : arguments, 0, NULL);
+    if (json_is_object(object))
+        json_object_set(function.object, "arguments", object);
+    else
+        WEIR_PROBLEM(problem, "messages",
+                     "\"messages\": the \"arguments\" of a call are no JSON object");
+    json_decref(object);
+}
+
+void weir_tools_check_calls(json_t *message, bool wants_text, struct weir_problem *problem)
+{
+    const struct weir_fields fields = {message, problem};
+    json_t *calls = weir_field_array(&fields, "tool_calls");
+    json_t *call = NULL;
+    size_t index = 0;
+    json_array_foreach(calls, index, call) check_call(call, wants_text, problem);
+}
+
+bool weir_tools_take_text(const weir_chat *chat)
+{
+    static const char text[] = "{\"needle\": 1}";
+    static const char messages[] =
+        "[{\"role\":\"user\",\"content\":\"1\"},{\"role\":\"assistant\",\"content\":\"\","
+        "\"tool_calls\":[{\"id\":\"call00000\",\"type\":\"function\",\"function\":{\"name\":\"f\","
+        "\"arguments\":\"{\\\"needle\\\": 1}\"}}]}]";
+    const struct weir_chat_request request = {.messages = messages,
+                                              .messages_length = sizeof(messages) - 1,
+                                              .no_generation_prompt = true};
+    char *rendered = NULL;
+    size_t length = 0;
+    const bool takes = weir_chat_render(chat, &request, &rendered, &length, NULL) == WEIR_OK &&
+                       memmem(rendered, length, text, sizeof(text) - 1) != NULL;
+    weir_chat_text_free(&rendered);
+    return takes;
+}
+
+/* ---- the answer ---------------------------------------------------------------------------- */
+
+/* Calls are told whole: name, arguments and end come one after the other. */
+void weir_tools_hear(struct weir_choice_text *choice, const struct weir_reply_event *event)
+{
+    struct weir_writer *calls = &choice->calls;
+    switch (event->kind) {
+    case WEIR_REPLY_CALL:
+        weir_writer_text(calls, calls->length > 0 ? ",{" : "{");
+        if (choice->request->is_stream)
+            weir_writer_format(calls, "\"index\":%u,", event->call);
+        weir_writer_text(calls, "\"id\":");
+        weir_writer_string(calls, event->id, strlen(event->id));
+        weir_writer_text(calls, ",\"type\":\"function\",\"function\":{\"name\":");
+        weir_writer_string(calls, event->bytes, event->length);
+        weir_writer_clear(&choice->arguments);
+        break;
+    case WEIR_REPLY_ARGUMENTS:
+        weir_writer_put(&choice->arguments, event->bytes, event->length);
+        break;
+    case WEIR_REPLY_CALL_END:
+        weir_writer_text(calls, ",\"arguments\":");
+        weir_writer_string(calls, choice->arguments.bytes, choice->arguments.length);
+        weir_writer_text(calls, "}}");
+        break;
+    case WEIR_REPLY_ANSWER:
+    case WEIR_REPLY_REASONING:
+    case WEIR_REPLY_CALL_BROKEN:
+    case WEIR_REPLY_NOTE:
+        break;
+    }
+}
