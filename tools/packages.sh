@@ -3,7 +3,7 @@
 
 weir_build_packages="build-essential pkg-config liburing-dev libpcre2-dev libutf8proc-dev libjansson-dev libedit-dev
     libcurl4-gnutls-dev nettle-dev libmicrohttpd-dev"
-weir_test_packages="libcmocka-dev python3 python3-pip python3-venv clang libclang-rt-dev clang-format xz-utils tmux
+weir_test_packages="libcmocka-dev python3 python3-pip clang libclang-rt-dev clang-format xz-utils tmux
     mandoc zsh fish"
 
 # For tests/integration/arm.sh: a cross compiler and an emulator, and what the compiler's target links.

@@ -17,9 +17,6 @@ MKSHAPE = os.path.join(BUILD, "tools", "mkshape")
 DEMO = os.path.join(ROOT, "models", "demo", "weir-demo.gguf")
 HELDOUT = os.path.join(ROOT, "models", "demo", "heldout.txt")
 MODELS = os.path.join(ROOT, "build", "models")
-VENV = os.path.join(ROOT, "build", "venv")
-JUDGE = "tokenizers==0.23.3"
-CLIENT = "openai==3.57.0"
 LONG = os.environ.get("WEIR_TESTS") == "long"  # ./run-tests long: every variant
 
 # What the user has calibrated and set must not change what tests see, nor one test another: where no folder can be nothing is kept.
@@ -111,27 +108,24 @@ def make_model(name, *args):
     return path
 
 
-def python_with(folder, package, module):
-    """A Python that has the package; makes its environment once. Skips where it cannot be had."""
-    python = os.path.join(folder, "bin", "python3")
+def use_package(wanted, *more):
+    """A Python package, as name==version, that `import` finds from here on, in programs started from here too: fetched once,
+    with what it asks for, and without any environment, which takes longer to make. more: options of pip."""
+    folder = os.path.join(ROOT, "build", "judges", wanted)
     with alone(folder):
-        if os.path.exists(python) and subprocess.run([python, "-c", f"import {module}"], capture_output=True).returncode == 0:
-            return python
-        for command in ([sys.executable, "-m", "venv", folder], [python, "-m", "pip", "install", "-q", package]):
-            done = subprocess.run(command, capture_output=True, text=True)
+        if not os.path.exists(os.path.join(folder, "whole")):
+            done = subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-compile", "--target", folder, *more, wanted],
+                                  capture_output=True, text=True)
             if done.returncode != 0:
-                skip(f"the Python package {module} cannot be had: {(done.stderr or done.stdout).strip()[-200:]}")
-    return python
+                skip(f"the Python package {wanted} cannot be had: {(done.stderr or done.stdout).strip()[-200:]}")
+            open(os.path.join(folder, "whole"), "w").close()
+    sys.path.insert(0, folder)
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")]))
 
 
-def venv_python():
-    """The Python that has the judge of tokenizers."""
-    return python_with(VENV, JUDGE, "tokenizers")
-
-
-def client_python():
-    """The Python that has OpenAI's own client."""
-    return python_with(os.path.join(ROOT, "build", "venv-openai"), CLIENT, "openai")
+def use_tokenizers():
+    """The judge of tokenizers; what it asks for is how it gets files from the network."""
+    use_package("tokenizers==0.23.3", "--no-deps")
 
 
 class MemoryGroup:

@@ -17,7 +17,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import DEMO, WEIR, check, client_python, remove, scratch_folder
+from harness import DEMO, WEIR, check, remove, scratch_folder, use_package
 
 PROMPTS = ["The old man", "Once upon a time", "She opened the door", "In the morning", "The sea was", "He said that", "A house",
            "Nobody knew"]

@@ -2,7 +2,7 @@
 """schemas.py - random JSON schemas: all that the demo model writes under one is valid, says Python's jsonschema.
 
 20 schemas, with `./run-tests long` 1,000. SEED names other ones; COUNT another number; WEIR another program than
-build/release/weir. The judge is Python's own jsonschema, else one in a virtual environment under build/.
+build/release/weir. The judge is a Python package that is put below build/.
 """
 import json
 import os
@@ -11,11 +11,10 @@ import subprocess
 import sys
 import tempfile
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
+from harness import DEMO, ROOT, use_package
+
 WEIR = os.environ.get("WEIR", os.path.join(ROOT, "build", "release", "weir"))
-DEMO = os.path.join(ROOT, "models", "demo", "weir-demo.gguf")
-VENV = os.path.join(ROOT, "build", "venv-schemas")
-JUDGE = "jsonschema==4.26.0"
 COUNT = int(os.environ.get("COUNT", "1000" if os.environ.get("WEIR_TESTS") == "long" else "20"))
 TOKENS = 300
 
@@ -26,25 +25,9 @@ PATTERNS = ["^[a-z]{2,6}$", "^(yes|no)$", "[0-9]{3}", "^\\d{2}-\\w+$", "^[^a-z\"
 FORMATS = ["date", "time", "date-time", "uuid", "ipv4", "hostname"]
 
 
-def skip(reason):
-    print(f"skipped: {reason}")
-    sys.exit(77)
-
-
 def fail(sentence):
     print(f"FAILED: {sentence}")
     sys.exit(1)
-
-
-def with_judge():
-    """This program again, in an environment that has the judge."""
-    python = os.path.join(VENV, "bin", "python")
-    if subprocess.run(["sh", "-c", f"{python} -c 'import jsonschema'"], capture_output=True).returncode != 0:
-        for command in ([sys.executable, "-m", "venv", VENV], [python, "-m", "pip", "install", "--quiet", JUDGE]):
-            done = subprocess.run(command, capture_output=True, text=True)
-            if done.returncode != 0:
-                skip(f"{JUDGE} cannot be installed: {done.stderr.strip()[-200:]}")
-    os.execv(python, [python, *sys.argv])
 
 
 class Maker:
@@ -188,10 +171,8 @@ def write(path, seed):
 
 
 def main():
-    try:
-        import jsonschema
-    except ImportError:
-        with_judge()
+    use_package("jsonschema==4.26.0")
+    import jsonschema
     first = int(os.environ.get("SEED", "1"))
     steered = 0
     with tempfile.TemporaryDirectory() as folder:

@@ -2,8 +2,8 @@
 """templates.py - chat templates: weir renders them byte for byte as Python's jinja2, set up as transformers does, or refuses as it does.
 
 Small templates of every construct (tests/oracle/templates.txt), and where they lie beside the checkout real ones
-($WEIR_SHARED_DATA/templates, else ../shared/data/templates), over conversations of every kind. The judge is put into a virtual
-environment under build/.
+($WEIR_SHARED_DATA/templates, else ../shared/data/templates), over conversations of every kind. The judge is a Python package
+that is put below build/.
 """
 import datetime
 import glob
@@ -13,47 +13,25 @@ import os
 import subprocess
 import sys
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
+from harness import ROOT, use_package
+
+use_package("jinja2==3.1.6")
+import jinja2
+import jinja2.ext
+import jinja2.sandbox
+import jinja2.utils
+
 RENDER = os.path.join(ROOT, "build", "release", "tools", "render")
 SHARED = os.environ.get("WEIR_SHARED_DATA", os.path.join(ROOT, "..", "shared", "data"))
 FOLDER = os.path.join(ROOT, "build", "oracle-templates")
 SMALL = os.path.join(ROOT, "tests", "oracle", "templates.txt")
-VENV = os.path.join(ROOT, "build", "venv")
-JUDGE = "3.1.6"
 NOW = datetime.datetime(2026, 7, 4, 12, 30, 5)
-
-
-def skip(reason):
-    print(f"skipped: {reason}")
-    sys.exit(77)
 
 
 def fail(sentence):
     print(f"FAILED: {sentence}")
     sys.exit(1)
-
-
-def enter_venv():
-    """Go on as the Python that has the judge; its environment is made once."""
-    python = os.path.join(VENV, "bin", "python3")
-    if os.environ.get("WEIR_IN_VENV"):
-        skip("jinja2 is not in its environment")
-    for command in ([sys.executable, "-m", "venv", VENV], [python, "-m", "pip", "install", "-q", f"jinja2=={JUDGE}"]):
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode != 0:
-            skip(f"the Python package jinja2 cannot be had: {(done.stderr or done.stdout).strip()[-200:]}")
-    os.execve(python, [python, *sys.argv], os.environ | {"WEIR_IN_VENV": "1"})
-
-
-try:
-    import jinja2
-    import jinja2.ext
-    import jinja2.sandbox
-    import jinja2.utils
-    if jinja2.__version__ != JUDGE:
-        raise ImportError
-except ImportError:
-    enter_venv()
 
 
 class Generation(jinja2.ext.Extension):

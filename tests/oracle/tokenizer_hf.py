@@ -2,7 +2,7 @@
 """tokenizer_hf.py - a megabyte of mixed text through Qwen3's real tokenizer: weir's ids are those of Hugging Face tokenizers.
 
 The tokenizer is not in this repository: $WEIR_SHARED_DATA/tokenizers, else ../shared/data/tokenizers. The judge is a Python package
-put into a virtual environment under build/. WEIR names another program than build/release/weir; SEED another text than the first.
+that is put below build/. WEIR names another program than build/release/weir; SEED another text than the first.
 """
 import json
 import os
@@ -11,7 +11,7 @@ import sys
 import unicodedata
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
-from harness import ROOT, skip, venv_python
+from harness import ROOT, skip, use_tokenizers
 
 WEIR = os.environ.get("WEIR", os.path.join(ROOT, "build", "release", "weir"))
 SHARED = os.environ.get("WEIR_SHARED_DATA", os.path.join(ROOT, "..", "shared", "data"))
@@ -19,7 +19,7 @@ TOKENIZER = os.path.join(SHARED, "tokenizers", "qwen3.tokenizer.json.xz")
 FOLDER = os.path.join(ROOT, "build", "oracle-text")
 BYTES = 1 << 20
 
-# Runs inside the virtual environment: tokenizer.json and a text in, ids on standard output.
+# Runs by itself: tokenizer.json and a text in, ids on standard output.
 ASK = """
 import json, lzma, sys, tokenizers
 with lzma.open(sys.argv[1], "rt", encoding="utf-8") as file:
@@ -53,12 +53,12 @@ def weir_ids(model, path, text):
     return answer["ids"], answer["pieces"]
 
 
-def compare(name, python, model, seed, *more):
+def compare(name, model, seed, *more):
     path = os.path.join(FOLDER, name + ".txt")
     tool("mixed_text.py", path, "--bytes", str(BYTES), "--seed", str(seed), *more)
     with open(path, "rb") as file:
         text = file.read().decode()
-    done = subprocess.run([python, "-c", ASK, TOKENIZER, path], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", ASK, TOKENIZER, path], capture_output=True, text=True)
     if done.returncode != 0:
         fail(f"the judge: {done.stderr[-300:]}")
     wanted = json.loads(done.stdout)
@@ -76,13 +76,13 @@ def main():
         skip(f"no {TOKENIZER} (set WEIR_SHARED_DATA)")
     if not os.access(WEIR, os.X_OK):
         fail(f"no program {WEIR}: run make")
-    python = venv_python()
+    use_tokenizers()
     os.makedirs(FOLDER, exist_ok=True)
     model = os.path.join(FOLDER, "qwen3.gguf")
     tool("tokenizer_to_gguf.py", TOKENIZER, model, "--pre", "qwen2")
     seed = int(os.environ.get("SEED", "1"))
-    compare("mixed", python, model, seed)
-    compare("mixed-nfc", python, model, seed + 1000, "--nfc")
+    compare("mixed", model, seed)
+    compare("mixed-nfc", model, seed + 1000, "--nfc")
 
 
 main()

