@@ -95,16 +95,17 @@ static void find_base(char *base, size_t capacity, const struct weir_cli_options
 {
     char place[WEIR_CLI_PATH_MAX];
     const char *temporary = getenv("TMPDIR");
+    const bool is_usable = temporary != NULL && temporary[0] == '/' && strlen(temporary) < capacity;
     bool found = weir_cli_library_place(place, options) && place[0] == '/';
     while (found && access(place, F_OK) != 0) {
         char *slash = strrchr(place, '/');
         slash[slash == place] = '\0';
     }
     found = found && strlen(place) < capacity && access(place, W_OK) == 0;
-    snprintf(base, capacity, "%s",
-             found                                      ? place
-             : temporary != NULL && temporary[0] == '/' ? temporary
-                                                        : "/tmp");
+    snprintf(base, capacity, "%.*s", (int)capacity - 1,
+             found       ? place
+             : is_usable ? temporary
+                         : "/tmp");
 }
 
 static bool make_folder(const struct weir_cli_options *options)
