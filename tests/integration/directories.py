@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import ROOT, WEIR, check, remove, scratch_folder
+from harness import ROOT, WEIR, ceilings, check, remove, scratch_folder
 
 GOLDEN = os.path.join(ROOT, "tests", "golden", "directories")
 NAMES = ["qwen3moe-bf16", "qwen3moe-fp8", "qwen3moe-int4", "qwen3moe-nvfp4", "qwen3moe-mxfp4", "gpt-oss"]
@@ -47,8 +47,7 @@ def test_eval(model, folder):
     streamed, logits = eval_logits(model, folder, "--slots", 3, "--chunk", 7)
     check(logits == resident and streamed["nll"] == found["nll"], f"{model}: streamed is not resident")
     # A ceiling under which no more than a few experts fit.
-    plan = the_object("plan", model)
-    _, logits = eval_logits(model, folder, "--mem", plan["min_bytes"])
+    _, logits = eval_logits(model, folder, "--mem", ceilings(model)["min_bytes"])
     check(logits == resident, f"{model}: other logits at the smallest ceiling")
 
 
@@ -81,6 +80,7 @@ def main():
     for name in NAMES:
         test_eval(os.path.join(GOLDEN, name), folder)
         test_text(os.path.join(GOLDEN, name), folder)
+    check(the_object("plan", os.path.join(GOLDEN, "qwen3moe-fp8"))["fits"], "a plan of a directory")
     test_bench(os.path.join(GOLDEN, "qwen3moe-int4"))
     test_calibrate(os.path.join(GOLDEN, "qwen3moe-nvfp4"), folder)
     remove(folder)

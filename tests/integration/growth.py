@@ -10,7 +10,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import LONG, WEIR, MemoryGroup, check, make_model, weir_json
+from harness import LONG, WEIR, MemoryGroup, ceilings, check, make_model, weir_json
 import json
 
 CTX = 2048
@@ -32,7 +32,7 @@ def main():
     model = make_model("growth", "--family", "olmoe", "--layers", 6, "--d-model", 512, "--heads", 8, "--kv-heads", 8,
                        "--d-head", 128, "--experts", 32, "--experts-used", 4, "--d-ffn-expert", 512, "--vocab", 32768,
                        "--ctx", CTX, "--type", "Q8_0", "--seed", 7)
-    whole = weir_json("plan", model, "--ctx", CTX)
+    whole = ceilings(model, "--ctx", CTX)
     middle = (whole["min_bytes"] + whole["resident_bytes"]) // 2
     for ceiling in (whole["min_bytes"], middle, whole["resident_bytes"] - (40 << 20)) if LONG else (middle,):
         plan = weir_json("plan", model, "--ctx", CTX, "--mem", ceiling)

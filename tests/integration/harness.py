@@ -88,6 +88,14 @@ def weir_json(*args, ok=True):
     return json.loads(done.stdout)
 
 
+def ceilings(model, *args):
+    """The object of a plan with its three ceilings, min_bytes and so on: of one that does not fit, which forecasts nothing, for that
+    takes a second of measuring."""
+    done = subprocess.run([WEIR, "plan", model, *map(str, args), "--mem", "1", "--json"], capture_output=True, text=True)
+    check(done.returncode == 1 and done.stdout, f"weir plan {model} {args} --mem 1: exit {done.returncode}: {done.stderr}")
+    return json.loads(done.stdout)
+
+
 @contextlib.contextmanager
 def alone(path):
     """Several scripts run at once; what they share is made by one of them."""

@@ -32,7 +32,7 @@ def printing_commands(folder):
         done = quietly("trace", "record", DEMO, "-p", "The old man", "-n", 20, "-o", trace, capture_output=True)
         check(done.returncode == 0, f"trace record: {done.stderr}")
     return [[*RUN, "-n", "8"], [*RUN, "-n", "8", "--json"], ["info", DEMO, "--verbose"], ["info", DEMO, "--json"],
-            ["plan", DEMO], ["plan", DEMO, "--json"], ["tokenize", DEMO, "-p", "The old man"],
+            ["plan", DEMO], ["tokenize", DEMO, "-p", "The old man"],
             ["tokenize", DEMO, "--decode", "40 41 42"], ["doctor"],
             ["bench", DEMO, "--prompt", "8", "--gen", "4", "--repeat", "1", "--json"],
             ["eval", DEMO, "--text", harness.HELDOUT, "--chunks", "1", "--ctx", "32"],

@@ -7,7 +7,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness
-from harness import DEMO, HELDOUT, check, remove, scratch_folder, weir_json
+from harness import DEMO, HELDOUT, ceilings, check, remove, scratch_folder, weir_json
 
 N_LAYER = 12  # of the demo, all of them with experts
 N_TOKEN = 12
@@ -82,7 +82,7 @@ def check_steps(timeline, run):
 def test_trace_of_a_streamed_run(folder):
     path = os.path.join(folder, "run.json")
     plain = weir_json(*RUN)
-    least = weir_json("plan", DEMO, "--threads", 3)["min_bytes"]
+    least = ceilings(DEMO, "--threads", 3)["min_bytes"]
     for io in ("auto", "threads"):
         ceiling = least + 131072 * 48 + (1 << 20)
         run = weir_json(*RUN, "--mem", ceiling, "--io", io, "--trace", path)
@@ -111,7 +111,7 @@ def test_resident_run_fills(folder):
 def test_room_is_planned(folder):
     """The ceiling counts the timeline; without room for all events the first ones are kept."""
     path = os.path.join(folder, "full.json")
-    least = weir_json("plan", DEMO)["min_bytes"]
+    least = ceilings(DEMO)["min_bytes"]
     status, text = weir_json(*RUN, "--mem", least, "--trace", path, ok=False)
     check(status == 1 and "smallest that does" in text, f"{least} bytes with a timeline: {status} {text}")
     check(not os.path.exists(path), "a refused run leaves no file")

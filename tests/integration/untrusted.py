@@ -93,7 +93,7 @@ def written_text(folder):
 def main():
     with tempfile.TemporaryDirectory(dir=os.path.dirname(WEIR)) as folder:
         evil_model(os.path.join(folder.encode(), NAME))
-        for command in (["info"], ["info", "--verbose"], ["info", "--json", "--verbose"], ["plan"], ["plan", "--json"],
+        for command in (["info"], ["info", "--verbose"], ["info", "--json", "--verbose"], ["plan"], ["plan", "--json", "--mem", "1M"],
                         ["plan", "--mem", "1M"], ["doctor"], ["doctor", "--json"], ["tokenize", "-p", "a"],
                         ["run", "-p", "a", "-n", "1"], ["run", "--ids", "1 2", "-n", "4"],
                         ["bench", "--prompt", "2", "--gen", "2", "--repeat", "1", "--json"],
