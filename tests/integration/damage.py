@@ -177,7 +177,8 @@ def damage_each(gguf, path, ids, isas, names, count):
 
 def overflow_each(gguf, path, ids, isas, cases):
     """Weights that are finite, and too large for what is computed from them."""
-    for (name, value, word), isa in itertools.product(cases, isas):
+    pairs = itertools.product(cases, isas) if LONG else zip(cases, itertools.cycle(isas))
+    for (name, value, word), isa in pairs:
         with open(path, "wb") as file:
             file.write(gguf.enlarged(name, value))
         said = refused(path, ids, False, ["--isa", isa])
@@ -202,9 +203,10 @@ def main():
         for kind in ("Q4_0", "Q4_K", "Q8_0", "F32"):
             gguf = model_of(kind, "qwen3moe")
             damage_each(gguf, path, ids, isas, roles(gguf), TIMES)
-        for kind in ("F16", "BF16", "Q4_1", "Q5_0", "Q5_1", "IQ4_NL", "MXFP4", "Q2_K", "Q3_K", "Q5_K", "Q6_K", "IQ4_XS",
-                     "IQ2_XXS", "IQ3_S", "TQ1_0", "NVFP4", "Q2_0"):
-            damage_each(model_of(kind, "olmoe"), path, ids, isas[::-1], FEW, 1)
+        for at, kind in enumerate(("F16", "BF16", "Q4_1", "Q5_0", "Q5_1", "IQ4_NL", "MXFP4", "Q2_K", "Q3_K", "Q5_K", "Q6_K",
+                                   "IQ4_XS", "IQ2_XXS", "IQ3_S", "TQ1_0", "NVFP4", "Q2_0")):
+            names = FEW if LONG else [FEW[at % len(FEW)]]
+            damage_each(model_of(kind, "olmoe"), path, ids, isas[at % len(isas):], names, 1)
         shared = model_of("Q4_0", "qwen2moe")
         damage_each(shared, path, ids, isas, roles(shared), TIMES)
         latent = Gguf(make_model("damage-latent", SHAPE, "--type", "Q4_0"))
@@ -215,7 +217,7 @@ def main():
             damage_each(delta, path, ids, isas, roles(delta), TIMES)
         overflow_each(delta, path, ids, isas, [(LAYER + "attn_qkv.weight", 1e38, "layer 1: the gated delta net")])
         dense = model_of("F32", "llama")
-        damage_each(dense, path, ids, isas, roles(dense), 2)
+        damage_each(dense, path, ids, isas, roles(dense), TIMES)
         overflow_each(dense, path, ids, isas, [
             (LAYER + "attn_k.weight", 1e4, "f16 ends at 65504"), (LAYER + "attn_v.weight", 1e4, "f16 ends at 65504"),
             (LAYER + "attn_q.weight", 1e38, "layer 1: attention"), (LAYER + "ffn_up.weight", 1e38, "layer 1: the feed"),
