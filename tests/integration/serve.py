@@ -194,7 +194,8 @@ TEMPLATE = """{% if tools %}{{ tools | tojson }} answer with <tool_call> {"name"
 
 
 def run_client(part, server):
-    done = subprocess.run([client_python(), os.path.abspath(__file__), part, str(server.port)], capture_output=True, text=True)
+    use_package("openai==3.57.0")
+    done = subprocess.run([sys.executable, os.path.abspath(__file__), part, str(server.port)], capture_output=True, text=True)
     check(done.returncode == 0, f"OpenAI's client: {done.stdout} {done.stderr}")
     return done
 
