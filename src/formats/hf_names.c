@@ -265,7 +265,9 @@ static enum weir_status check_use(const struct binder *binder, const struct weir
         return WEIR_OK;
     if (row->layout == HF_TURNED)
         return WEIR_FAIL(binder->err, WEIR_ERR_UNSUPPORTED,
-                         "%s: tensor %s: matrices that lie columns by rows are not built in",
+                         "%s: tensor %s: matrices that lie columns by rows are not built in: take "
+                         "a GGUF file of the model, or one that has a tensor for each expert "
+                         "(FP8, int4)",
                          path_of(binder, raw), raw->name);
     if (piece != NULL && piece->kind == HF_REFUSED)
         return WEIR_FAIL(binder->err, WEIR_ERR_UNSUPPORTED, "%s: tensor %s: %s: not built in",

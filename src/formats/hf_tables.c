@@ -92,6 +92,12 @@ static const struct hf_key norm_keys[] = {
     {0},
 };
 
+/* They do, whatever a file of Qwen3-VL says. */
+static const struct hf_key vl_keys[] = {
+    {.name = "norm_topk_prob", .carry = HF_ON},
+    {0},
+};
+
 static const struct hf_key olmoe_keys[] = {
     {.name = "clip_qkv", .carry = HF_REAL, .key = "attention.clamp_kqv"},
     {0},
@@ -194,6 +200,13 @@ static const struct hf_tensor expert_tensors[] = {
     {LAYER "mlp.experts.@.down_proj.weight", BLOCK "ffn_down_exps.weight", HF_EXPERT},
     {LAYER "mlp.experts.gate_up_proj", BLOCK "ffn_gate_up_exps.weight", HF_PLAIN},
     {LAYER "mlp.experts.down_proj", BLOCK "ffn_down_exps.weight", HF_PLAIN},
+    {0},
+};
+
+/* Whole experts as one tensor, [expert][cols][rows]: of codes they are one by one. */
+static const struct hf_tensor turned_tensors[] = {
+    {LAYER "mlp.experts.gate_up_proj", NULL, HF_TURNED},
+    {LAYER "mlp.experts.down_proj", NULL, HF_TURNED},
     {0},
 };
 
@@ -425,6 +438,11 @@ static const struct hf_family families[] = {
      .rope_share = 0.25,
      .keys = {weir_hf_delta_keys, common_keys, head_keys, expert_keys, qwen_moe_keys},
      .tensors = {weir_hf_delta_tensors, common_tensors, expert_tensors, shared_tensors}},
+    {.model_type = "qwen3_vl_moe",
+     .text_type = "qwen3_vl_moe_text",
+     .architecture = "qwen3vlmoe",
+     .keys = {vl_keys, common_keys, head_keys, no_window_keys, expert_keys, qwen_moe_keys},
+     .tensors = {turned_tensors, common_tensors, expert_tensors}},
     {.model_type = "smollm3",
      .architecture = "smollm3",
      .is_tied = true,
@@ -462,7 +480,6 @@ static const struct {
     {"minimax_m3", "attention to chosen blocks"},
     {"nemotron_h", "Mamba-2"},
     {"phimoe", "routing by a sparse mixer, and norms with biases"},
-    {"qwen3_vl_moe", "experts that are stored column by column"},
     {"qwen4_exp", "sparse attention by an indexer and hyper-connections"},
 };
 

@@ -113,6 +113,7 @@ static const struct {
     {"afmoe", false},
     {"cohere2moe", false},
     {"step35", false},
+    {"qwen3vlmoe", false},
     {"llama-rope-llama3", true},
     {"qwen35moe", true},
     {"qwen35", true},

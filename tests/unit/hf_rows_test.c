@@ -84,6 +84,9 @@ static void a_model_that_is_not_built_in_is_refused_in_words(void **state)
     (void)state;
     is_config_refused("{\"model_type\": \"llama4\"}", WEIR_ERR_UNSUPPORTED,
                       WORDS("\"llama4\"", "stored column by column"));
+    is_config_refused("{\"model_type\": \"qwen3_vl_moe\", \"text_config\": {\"model_type\": "
+                      "\"qwen3_vl_moe_text\", \"norm_topk_prob\": false}}",
+                      WEIR_ERR_UNSUPPORTED, WORDS("norm_topk_prob", "wanted true"));
     is_config_refused("{\"model_type\": \"nemotron_h\"}", WEIR_ERR_UNSUPPORTED, WORDS("Mamba-2"));
     is_config_refused("{\"model_type\": \"none\"}", WEIR_ERR_UNSUPPORTED,
                       WORDS("\"none\"", "the nearest name that is: ", "docs/FAMILIES.md has all"));

@@ -240,6 +240,10 @@ DIRECTORIES = {
     "deepseek": dict(config=put(model_type="deepseek", architectures=["DeepseekForCausalLM"]), tensors=one_by_one, why="its first generation"),
     "afmoe": dict(config=put(route_norm=True, score_func="sigmoid"), why="a gate on each attended value"),
     "cohere2moe": dict(why="LayerNorm, networks beside mixers"),
+    "qwen3vlmoe": dict(config=chain(older_rope, put(model_type="qwen3_vl_moe_text", rope_scaling={
+        "mrope_interleaved": True, "mrope_section": [2, 1, 1], "rope_type": "default"}),
+                                    with_pictures("qwen3_vl_moe", "Qwen3VLMoeForConditionalGeneration")),
+                       tensors=chain(one_by_one, behind_language_model), why="qwen3_vl_moe with a tensor for each expert"),
     "step35": dict(config=step_config, tensors=chain(step_names, guessing(4)), why="step3p5: what layers differ in, said for each of them"),
 }
 
