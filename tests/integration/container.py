@@ -89,9 +89,8 @@ def run(*words, **more):
 def inside(root, command, folder="/"):
     """A shell's command with the root as all that there is, /proc with it."""
     kept = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "DEBIAN_FRONTEND": "noninteractive"}
-    script = 'mount -t proc proc "$1/proc" && exec chroot "$1" /bin/sh -c "cd $2 && $3"'
-    kept["WEIR_COMMAND"] = command
-    return run("unshare", "--mount", "sh", "-c", script, "sh", root, folder, 'eval \\"\\$WEIR_COMMAND\\"', env={**kept, "DEMO_TOKENS": "40"})
+    script = 'mount -t proc proc "$1/proc" && exec chroot "$1" /bin/sh -c "cd \\"\\$0\\" && eval \\"\\$1\\"" "$2" "$3"'
+    return run("unshare", "--mount", "sh", "-c", script, "sh", root, folder, command, env={**kept, "DEMO_TOKENS": "40"})
 
 
 def make_root(folder):
