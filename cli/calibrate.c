@@ -26,8 +26,8 @@ static void print_speed(const char *what, struct weir_band speed, const char *ho
 
 static void print_memory(const struct weir_calibration *found)
 {
-    printf("  %-16s %6.1f GB/s read by %u threads\n", "memory", found->dram_bytes_per_s * 1e-9,
-           found->n_thread);
+    printf("  %-16s %6.1f GB/s read by %u thread%s\n", "memory", found->dram_bytes_per_s * 1e-9,
+           found->n_thread, found->n_thread == 1 ? "" : "s");
     printf("  %-16s %6.1f GB/s of memory beside %.2f GB/s of disk\n", "both at once",
            found->both_dram_bytes_per_s * 1e-9, found->both_read_bytes_per_s * 1e-9);
     if (found->decode_bytes_per_s <= 0.0)

@@ -30,7 +30,9 @@ static const struct entry files[] = {
     {"~/.config/weir/config",
      "settings, a line each: the long name of an option, =, and its value, such as mem = 8G; "
      "words of the command line and the environment come before them"},
-    {"~/.cache/weir", "what weir calibrate measured, and which experts the last runs used most"},
+    {"~/.cache/weir",
+     "what weir calibrate measured, how fast the last runs of a model were, and which experts "
+     "they used most"},
     {"~/.local/share/weir/models", "what weir pull has brought"},
     {"~/.local/state/weir/chat_history", "the lines that were typed in weir chat"},
 };

@@ -220,6 +220,39 @@ static void a_file_that_shrinks_or_cannot_be_read_is_named(void **state)
     assert_int_equal(remove(path), 0);
 }
 
+/* What is there is told from what is missing, whatever stands behind it; enough is asked for, and
+ * in the end no more than the head. */
+static void a_head_that_comes_in_pieces_is_known_when_it_is_whole(void **state)
+{
+    (void)state;
+    make_small(3);
+    weir_manifest *manifest = accepted();
+    const uint64_t head_bytes = manifest->head_bytes;
+    weir_manifest_close(&manifest);
+    const uint64_t heap_bytes = weir_heap_bytes();
+    for (uint64_t there = 1; there <= image.length; there++) {
+        uint64_t wanted = 0;
+        write_image();
+        const int fd = open(path, O_WRONLY | O_CLOEXEC);
+        assert_true(fd >= 0 && ftruncate(fd, (off_t)there) == 0);
+        assert_true(ftruncate(fd, (off_t)image.length) == 0 && close(fd) == 0);
+        assert_int_equal(weir_manifest_head_check(path, there, &wanted, NULL), WEIR_OK);
+        assert_true(there < head_bytes ? wanted > there && wanted <= head_bytes : wanted == 0);
+    }
+    struct weir_err err = {0};
+    uint64_t wanted = 7;
+    image.bytes[0] = 'X';
+    write_image();
+    assert_int_equal(weir_manifest_head_check(path, 8, &wanted, &err), WEIR_ERR_FORMAT);
+    says(&err, WEIR_ERR_FORMAT, WORDS(path, "is not a GGUF file"));
+    assert_int_equal(remove(path), 0);
+    memset(&err, 0, sizeof(err));
+    assert_int_equal(weir_manifest_head_check(path, 8, &wanted, &err), WEIR_ERR_IO);
+    says(&err, WEIR_ERR_IO, WORDS("open", path));
+    assert_int_equal(wanted, 7);
+    assert_int_equal(weir_heap_bytes(), heap_bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -229,6 +262,7 @@ int main(void)
         cmocka_unit_test(a_file_is_read_as_memory_is),
         cmocka_unit_test(a_long_head_is_read_in_steps_and_no_data_is_kept),
         cmocka_unit_test(what_is_no_file_is_named),
+        cmocka_unit_test(a_head_that_comes_in_pieces_is_known_when_it_is_whole),
         cmocka_unit_test(a_file_that_shrinks_or_cannot_be_read_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
