@@ -114,7 +114,7 @@ static bool convert(struct weir_reply *reply, enum weir_dialect dialect)
         at++;
     bool is_whole = step == WEIR_VALUE_MORE ? weir_value_end(&value) : step != WEIR_VALUE_FAIL;
     is_whole = is_whole && at == call->text.length && out.length > 0 && !out.failed;
-    const struct weir_json made = {out.bytes, out.bytes + out.length};
+    const struct weir_json made = {out.bytes, is_whole ? out.bytes + out.length : NULL};
     if (is_whole && (call->kinds >> weir_json_kind(made) & 1) != 0)
         weir_call_put(reply, out.bytes, out.length);
     else
