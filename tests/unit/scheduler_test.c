@@ -1,0 +1,198 @@
+/* scheduler_test.c - jobs that share steps write what each writes alone; who leaves is gone. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/heap.h"
+#include "serve/scheduler.h"
+
+enum { JOBS = 8, TOKENS = 6, PROMPT_MAX = 200 };
+
+static weir_engine *engine;
+
+/* A job of a test's, and what became of it. */
+struct probe {
+    struct weir_job job;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    uint32_t ids[64];
+    uint32_t count, cached, leaves_at; /* leaves_at: with so many tokens; 0: never */
+    bool has_ended;
+    enum weir_job_end end;
+};
+
+static enum weir_job_look look(void *user)
+{
+    struct probe *probe = user;
+    return probe->leaves_at > 0 && probe->count >= probe->leaves_at ? WEIR_JOB_LEAVES
+                                                                    : WEIR_JOB_WANTED;
+}
+
+static bool begin(void *user, uint32_t cached_count)
+{
+    ((struct probe *)user)->cached = cached_count;
+    return true;
+}
+
+static bool take_token(void *user, uint32_t id, const float *logits)
+{
+    struct probe *probe = user;
+    assert_non_null(logits);
+    assert_true(probe->count < 64);
+    probe->ids[probe->count++] = id;
+    return true;
+}
+
+static void end(void *user, enum weir_job_end how, const struct weir_err *err)
+{
+    struct probe *probe = user;
+    (void)err;
+    pthread_mutex_lock(&probe->lock);
+    probe->end = how;
+    probe->has_ended = true;
+    pthread_cond_signal(&probe->changed);
+    pthread_mutex_unlock(&probe->lock);
+}
+
+static const struct weir_job_sink sink = {
+    .look = look, .begin = begin, .token = take_token, .end = end};
+
+/* Prompts of different lengths, some of which begin alike. */
+static void begin_probe(struct probe *probe, weir_scheduler *scheduler, uint32_t number)
+{
+    const uint32_t length = 3 + number * 23 % PROMPT_MAX;
+    memset(probe, 0, sizeof(*probe));
+    pthread_mutex_init(&probe->lock, NULL);
+    pthread_cond_init(&probe->changed, NULL);
+    probe->job = (struct weir_job){.ids = weir_heap_array(length + TOKENS, sizeof(uint32_t)),
+                                   .id_count = length,
+                                   .token_max = TOKENS,
+                                   .sink = &sink,
+                                   .user = probe};
+    for (uint32_t at = 0; at < length; at++)
+        probe->job.ids[at] = 300 + (at * 7 + (at > 40 ? number : 0)) % 1000;
+    weir_scheduler_submit(scheduler, &probe->job);
+}
+
+static void wait_for(struct probe *probe)
+{
+    pthread_mutex_lock(&probe->lock);
+    while (!probe->has_ended)
+        pthread_cond_wait(&probe->changed, &probe->lock);
+    pthread_mutex_unlock(&probe->lock);
+}
+
+static weir_scheduler *open_scheduler(uint32_t parallel)
+{
+    const struct weir_scheduler_config config = {
+        .engine = engine, .parallel = parallel, .gap_ms = 50};
+    struct weir_err err = {0};
+    weir_scheduler *scheduler = NULL;
+    if (weir_scheduler_create(&scheduler, &config, &err) != WEIR_OK)
+        fail_msg("%s", err.text);
+    return scheduler;
+}
+
+/* Each in an engine's only seat, one after the other. */
+static void write_alone(struct probe probes[JOBS])
+{
+    for (uint32_t number = 0; number < JOBS; number++) {
+        weir_scheduler *scheduler = open_scheduler(1);
+        begin_probe(&probes[number], scheduler, number);
+        wait_for(&probes[number]);
+        weir_scheduler_destroy(&scheduler);
+    }
+}
+
+static void test_together_as_alone(void **state)
+{
+    static struct probe alone[JOBS], together[JOBS];
+    (void)state;
+    write_alone(alone);
+    for (uint32_t parallel = JOBS; parallel > 2; parallel /= 2) { /* the others wait */
+        weir_scheduler *scheduler = open_scheduler(parallel);
+        for (uint32_t number = 0; number < JOBS; number++)
+            begin_probe(&together[number], scheduler, number);
+        for (uint32_t number = 0; number < JOBS; number++) {
+            wait_for(&together[number]);
+            assert_int_equal(together[number].end, alone[number].end);
+            assert_int_equal(together[number].count, alone[number].count);
+            assert_memory_equal(together[number].ids, alone[number].ids,
+                                sizeof(together[number].ids));
+        }
+        struct weir_scheduler_stats stats;
+        weir_scheduler_stats_get(scheduler, &stats);
+        assert_int_equal(stats.waiting, 0);
+        weir_scheduler_destroy(&scheduler);
+    }
+}
+
+static void test_a_conversation_goes_on(void **state)
+{
+    static struct probe first, again;
+    (void)state;
+    weir_scheduler *scheduler = open_scheduler(2);
+    begin_probe(&first, scheduler, 7);
+    wait_for(&first);
+    begin_probe(&again, scheduler, 7);
+    wait_for(&again);
+    assert_memory_equal(first.ids, again.ids, sizeof(first.ids));
+    assert_int_equal(again.cached, 3 + 7 * 23 % PROMPT_MAX - 1);
+    weir_scheduler_destroy(&scheduler);
+}
+
+static void test_who_leaves_is_gone(void **state)
+{
+    static struct probe leaves, stays;
+    (void)state;
+    weir_scheduler *scheduler = open_scheduler(2);
+    begin_probe(&stays, scheduler, 1);
+    begin_probe(&leaves, scheduler, 2);
+    leaves.leaves_at = 2;
+    wait_for(&leaves);
+    wait_for(&stays);
+    assert_int_equal(leaves.end, WEIR_JOB_CANCELLED);
+    assert_int_equal(leaves.count, 2);
+    assert_int_equal(stays.end, WEIR_JOB_LENGTH);
+    weir_scheduler_destroy(&scheduler);
+}
+
+static void test_an_end_tells_all(void **state)
+{
+    static struct probe probes[JOBS];
+    (void)state;
+    weir_scheduler *scheduler = open_scheduler(2);
+    for (uint32_t number = 0; number < JOBS; number++)
+        begin_probe(&probes[number], scheduler, number);
+    weir_scheduler_destroy(&scheduler);
+    for (uint32_t number = 0; number < JOBS; number++)
+        assert_true(probes[number].has_ended);
+    assert_int_equal(probes[JOBS - 1].end, WEIR_JOB_CANCELLED);
+}
+
+int main(void)
+{
+    const struct weir_config config = {.model_path = "models/demo/weir-demo.gguf",
+                                       .n_thread = 2,
+                                       .n_ctx = 256,
+                                       .mem_bytes = 128 << 20};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_together_as_alone),
+        cmocka_unit_test(test_a_conversation_goes_on),
+        cmocka_unit_test(test_who_leaves_is_gone),
+        cmocka_unit_test(test_an_end_tells_all),
+    };
+    struct weir_err err = {0};
+    if (weir_engine_open(&engine, &config, &err) != WEIR_OK) {
+        print_error("%s\n", err.text);
+        return 1;
+    }
+    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    return weir_engine_close(&engine) == WEIR_OK ? failed : 1;
+}
