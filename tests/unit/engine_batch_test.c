@@ -151,7 +151,7 @@ static void company_changes_no_bit(void **state)
                                         "directories/gpt-oss",
                                         "directories/qwen3moe-nvfp4"};
     (void)state;
-    for (size_t index = 0; index < WEIR_COUNT(names); index += pace_step(4)) {
+    for (size_t index = 0; index < WEIR_COUNT(names); index += pace_step(5)) {
         struct golden golden;
         struct weir_model_info info;
         static struct text texts[TEXTS];

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/heap.h"
+#include "pace.h"
 #include "template/template.h"
 
 /* A second, and much more where sanitizers check each access. */
@@ -225,7 +226,7 @@ static void work_on_long_texts_is_counted(void **state)
                                         "x.split()",
                                         "x | int",
                                         "z | trim"};
-    for (size_t work = 0; work < sizeof(works) / sizeof(works[0]); work++) {
+    for (size_t work = 0; work < sizeof(works) / sizeof(works[0]); work += pace_step(4)) {
         char source[512];
         snprintf(
             source, sizeof(source),
