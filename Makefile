@@ -133,6 +133,7 @@ $B/replay/%: $B/obj/tests/fuzz/%.o $B/obj/tests/fuzz/replay.o $B/libcli.a $B/lib
 lib: $B/libweir.a $B/$(shared) ## the libraries, static and shared: build/CONFIG/libweir.a, libweir.so.VERSION
 tools: $(patsubst tools/%.c,$B/tools/%,$(wildcard tools/*.c)) ## the helper programs of tools/, such as mkmodel
 tests: $(tests) ## build the unit and api tests, without running them
+sources: $(call obj,$(lib_src) $(cli_src)) ## compile the library and the program, link nothing
 objects: $(call obj,$(lib_src) $(cli_src) $(test_src) $(fuzz_src) $(wildcard tools/*.c tools/encode/*.c bench/*.c)) ## compile all, link nothing
 bench: $(patsubst bench/%.c,$B/bench/%,$(wildcard bench/*.c)) all tools ## build the measuring programs; N=peer runs bench/peer.py
 	$(if $(N),bench/$(N).py)
@@ -184,7 +185,7 @@ help: ## this list
 clean: ## remove build/
 	rm -rf build
 
-.PHONY: all lib tools tests objects bench check check-arm check-api symbols tidy format format-check lint fuzz fuzz-run fuzz-replay man install dist deb help clean
+.PHONY: all lib tools tests objects sources bench check check-arm check-api symbols tidy format format-check lint fuzz fuzz-run fuzz-replay man install dist deb help clean
 .SECONDARY:
 ifneq ($(filter-out $(quiet_goals),$(or $(MAKECMDGOALS),all)),)
 -include $(shell find $B/obj -name '*.d' 2>/dev/null)
