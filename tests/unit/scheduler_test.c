@@ -14,8 +14,13 @@
 
 #include "pace.h"
 
-/* Some prompts are longer than what they have in common, 40 ids. */
-enum { JOBS = 8, TOKENS = 6, LONGER = IS_SANITIZED ? 9 : 23 };
+/* Some prompts are longer than what they have in common. */
+enum {
+    JOBS = IS_SANITIZED ? 4 : 8,
+    TOKENS = IS_SANITIZED ? 4 : 6,
+    COMMON = 40, /* more than what a text goes back for */
+    LONGER = IS_SANITIZED ? 16 : 23,
+};
 
 static weir_engine *engine;
 
@@ -67,10 +72,12 @@ static const struct weir_job_sink sink = {
     .look = look, .begin = begin, .token = take_token, .end = end};
 
 /* Prompts of different lengths, some of which begin alike. */
-static void begin_probe(struct probe *probe, weir_scheduler *scheduler, uint32_t number)
+static void begin_leaving(struct probe *probe, weir_scheduler *scheduler, uint32_t number,
+                          uint32_t leaves_at)
 {
     const uint32_t length = 3 + number * LONGER;
     memset(probe, 0, sizeof(*probe));
+    probe->leaves_at = leaves_at;
     pthread_mutex_init(&probe->lock, NULL);
     pthread_cond_init(&probe->changed, NULL);
     probe->job = (struct weir_job){.ids = weir_heap_array(length + TOKENS, sizeof(uint32_t)),
@@ -79,8 +86,13 @@ static void begin_probe(struct probe *probe, weir_scheduler *scheduler, uint32_t
                                    .sink = &sink,
                                    .user = probe};
     for (uint32_t at = 0; at < length; at++)
-        probe->job.ids[at] = 300 + (at * 7 + (at > 40 ? number : 0)) % 1000;
+        probe->job.ids[at] = 300 + (at * 7 + (at > COMMON ? number : 0)) % 1000;
     weir_scheduler_submit(scheduler, &probe->job);
+}
+
+static void begin_probe(struct probe *probe, weir_scheduler *scheduler, uint32_t number)
+{
+    begin_leaving(probe, scheduler, number, 0);
 }
 
 static void wait_for(struct probe *probe)
@@ -118,7 +130,7 @@ static void test_together_as_alone(void **state)
     static struct probe alone[JOBS], together[JOBS];
     (void)state;
     write_alone(alone);
-    for (uint32_t parallel = JOBS; parallel > 2; parallel /= 2) { /* the others wait */
+    for (uint32_t parallel = JOBS; parallel > JOBS / 4; parallel /= 2) { /* the others wait */
         weir_scheduler *scheduler = open_scheduler(parallel);
         for (uint32_t number = 0; number < JOBS; number++)
             begin_probe(&together[number], scheduler, number);
@@ -141,12 +153,12 @@ static void test_a_conversation_goes_on(void **state)
     static struct probe first, again;
     (void)state;
     weir_scheduler *scheduler = open_scheduler(2);
-    begin_probe(&first, scheduler, 7);
+    begin_probe(&first, scheduler, JOBS - 1);
     wait_for(&first);
-    begin_probe(&again, scheduler, 7);
+    begin_probe(&again, scheduler, JOBS - 1);
     wait_for(&again);
     assert_memory_equal(first.ids, again.ids, sizeof(first.ids));
-    assert_int_equal(again.cached, 3 + 7 * LONGER - 1);
+    assert_int_equal(again.cached, 3 + (JOBS - 1) * LONGER - 1);
     weir_scheduler_destroy(&scheduler);
 }
 
@@ -156,8 +168,7 @@ static void test_who_leaves_is_gone(void **state)
     (void)state;
     weir_scheduler *scheduler = open_scheduler(2);
     begin_probe(&stays, scheduler, 1);
-    begin_probe(&leaves, scheduler, 2);
-    leaves.leaves_at = 2;
+    begin_leaving(&leaves, scheduler, 2, 2);
     wait_for(&leaves);
     wait_for(&stays);
     assert_int_equal(leaves.end, WEIR_JOB_CANCELLED);
