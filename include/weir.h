@@ -451,6 +451,10 @@ WEIR_API void weir_reply_push_text(weir_reply *reply, const char *bytes, size_t 
 WEIR_API void weir_reply_end(weir_reply *reply, weir_reply_fn *tell, void *user);
 /* Whole ones so far. */
 WEIR_API uint32_t weir_reply_call_count(const weir_reply *reply);
+/* The mark of reasoning with which a prompt ends, so that a reply to it begins with reasoning;
+ * NULL: there is none. */
+WEIR_API const char *weir_reply_mark_before(weir_tokenizer *tokenizer, const uint32_t *ids,
+                                            size_t count);
 
 /* ---- session ------------------------------------------------------------------------------- */
 

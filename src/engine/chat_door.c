@@ -1,6 +1,7 @@
 /* chat_door.c - what room chat does with an engine's or a file's tokenizer. */
 #include "chat/chat.h"
 
+#include "chat/call_parts.h"
 #include "engine/engine_internal.h"
 
 enum weir_status weir_chat_encode(const weir_chat *chat, weir_tokenizer *tokenizer,
@@ -23,4 +24,12 @@ enum weir_status weir_reply_create(weir_reply **out, weir_tokenizer *tokenizer,
         WEIR_NEED(tokenizer, err);
     }
     return weir_reply_create_by(out, tokenizer == NULL ? NULL : tokenizer->text, config, err);
+}
+
+const char *weir_reply_mark_before(weir_tokenizer *tokenizer, const uint32_t *ids, size_t count)
+{
+    char tail[WEIR_PROMPT_TAIL_MAX];
+    const size_t length = weir_prompt_tail(tokenizer->text, ids, count, tail);
+    const struct weir_reasoning_marks *marks = weir_reasoning_open(tail, length);
+    return marks == NULL ? NULL : marks->begin;
 }

@@ -51,7 +51,7 @@ static void resume(struct weir_exchange *exchange)
     weir_mhd()->MHD_resume_connection(exchange->connection);
 }
 
-void weir_problem_write(const struct weir_problem *problem, struct weir_writer *writer)
+static void write_openai(const struct weir_problem *problem, struct weir_writer *writer)
 {
     weir_writer_text(writer, "{\"error\":{\"message\":");
     weir_writer_string(writer, problem->text, strlen(problem->text));
@@ -67,6 +67,32 @@ void weir_problem_write(const struct weir_problem *problem, struct weir_writer *
     weir_writer_text(writer, "}}");
 }
 
+/* By the status, for nothing else is known of most problems. */
+static void write_anthropic(const struct weir_problem *problem, struct weir_writer *writer)
+{
+    static const struct {
+        unsigned status;
+        const char *type;
+    } types[] = {{401, "authentication_error"}, {403, "permission_error"},
+                 {404, "not_found_error"},      {413, "request_too_large"},
+                 {429, "rate_limit_error"},     {503, "overloaded_error"}};
+    const char *type = problem->status < 500 ? "invalid_request_error" : "api_error";
+    for (size_t row = 0; row < WEIR_COUNT(types); row++)
+        if (types[row].status == problem->status)
+            type = types[row].type;
+    weir_writer_format(writer, "{\"type\":\"error\",\"error\":{\"type\":\"%s\",\"message\":", type);
+    weir_writer_string(writer, problem->text, strlen(problem->text));
+    weir_writer_text(writer, "}}");
+}
+
+void weir_exchange_write_problem(const struct weir_exchange *exchange, struct weir_writer *writer)
+{
+    if (exchange->route != NULL && exchange->route->is_anthropic)
+        write_anthropic(&exchange->problem, writer);
+    else
+        write_openai(&exchange->problem, writer);
+}
+
 void weir_exchange_reply(struct weir_exchange *exchange, unsigned status, const char *type)
 {
     pthread_mutex_lock(&exchange->lock);
@@ -80,7 +106,7 @@ void weir_exchange_reply(struct weir_exchange *exchange, unsigned status, const 
 void weir_exchange_refuse(struct weir_exchange *exchange)
 {
     weir_writer_clear(&exchange->answer);
-    weir_problem_write(&exchange->problem, &exchange->answer);
+    weir_exchange_write_problem(exchange, &exchange->answer);
     weir_exchange_reply(exchange, exchange->problem.status, "application/json");
 }
 

@@ -65,7 +65,7 @@ void weir_exchange_finish(struct weir_exchange *exchange);
 /* Whether its client is there, and takes what it gets. */
 enum weir_job_look weir_exchange_look(struct weir_exchange *exchange);
 
-/* The error as OpenAI's API has it. */
-void weir_problem_write(const struct weir_problem *problem, struct weir_writer *writer);
+/* The problem as the API that was asked has it. */
+void weir_exchange_write_problem(const struct weir_exchange *exchange, struct weir_writer *writer);
 
 #endif

@@ -1,16 +1,15 @@
-/* grammars.c - schemas and grammars in use: each is made ready once, and shared. */
+/* grammars.c - grammars in use: each is made ready once, and shared. */
 #include "serve/grammars.h"
 
 #include <stdatomic.h>
 #include <string.h>
 
 #include "base/heap.h"
+#include "serve/writer.h"
 
 struct weir_shared_grammar {
-    weir_grammar *grammar; /* NULL: the place is empty */
-    enum weir_grammar_kind kind;
-    char *text; /* [length] */
-    size_t length;
+    weir_grammar *grammar;  /* NULL: the place is empty */
+    struct weir_writer key; /* two wishes with one key have one grammar */
     uint64_t used;
     atomic_uint users;
 };
@@ -38,8 +37,7 @@ struct weir_grammars *weir_grammars_create(weir_tokenizer *tokenizer, uint32_t c
 static void empty(struct weir_shared_grammar *place)
 {
     weir_grammar_destroy(&place->grammar);
-    weir_heap_free(place->text);
-    place->text = NULL;
+    weir_writer_free(&place->key);
 }
 
 void weir_grammars_destroy(struct weir_grammars **grammars)
@@ -56,52 +54,89 @@ static bool is_free(struct weir_shared_grammar *place)
     return atomic_load_explicit(&place->users, memory_order_acquire) == 0;
 }
 
-static enum weir_status fill(struct weir_grammars *grammars, struct weir_shared_grammar *place,
-                             enum weir_grammar_kind kind, const char *text, size_t length,
-                             struct weir_err *err)
+static void put_part(struct weir_writer *key, const char *bytes, size_t length)
 {
-    empty(place);
-    place->text = weir_heap_alloc(length);
-    if (place->text == NULL)
-        return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a schema of %zu bytes", length);
-    memcpy(place->text, text, length);
-    place->length = length;
-    place->kind = kind;
-    return kind == WEIR_GRAMMAR_SCHEMA
-               ? weir_grammar_from_schema(&place->grammar, grammars->tokenizer, text, length,
-                                          "schema", err)
-               : weir_grammar_create(&place->grammar, grammars->tokenizer, text, length, "grammar",
-                                     err);
+    weir_writer_format(key, "%c%zu:", bytes == NULL ? '-' : '+', length);
+    weir_writer_put(key, bytes, length);
 }
 
-enum weir_status weir_grammars_find(struct weir_grammars *grammars, enum weir_grammar_kind kind,
-                                    const char *text, size_t length,
-                                    struct weir_shared_grammar **out, struct weir_err *err)
+/* All that a grammar depends on: of a prompt that is only the mark with which it ends. */
+static void write_key(const struct weir_grammars *grammars, const struct weir_grammar_wish *wish,
+                      struct weir_writer *key)
+{
+    const struct weir_reply_rules *rules = wish->rules;
+    put_part(key, wish->text, wish->length);
+    if (wish->text != NULL)
+        return;
+    const char *mark = weir_reply_mark_before(grammars->tokenizer, rules->ids, rules->id_count);
+    weir_writer_text(key, rules->one_call ? "1" : "n");
+    put_part(key, rules->tools, rules->tools_length);
+    put_part(key, rules->tool, rules->tool == NULL ? 0 : strlen(rules->tool));
+    put_part(key, rules->schema, rules->schema_length);
+    put_part(key, mark, mark == NULL ? 0 : strlen(mark));
+}
+
+static bool is_of(const struct weir_shared_grammar *place, const struct weir_writer *key)
+{
+    return place->grammar != NULL && place->key.length == key->length &&
+           memcmp(place->key.bytes, key->bytes, key->length) == 0;
+}
+
+static enum weir_status fill(struct weir_grammars *grammars, struct weir_shared_grammar *place,
+                             const struct weir_grammar_wish *wish, struct weir_err *err)
+{
+    return wish->text != NULL
+               ? weir_grammar_create(&place->grammar, grammars->tokenizer, wish->text, wish->length,
+                                     "grammar", err)
+               : weir_grammar_of_reply(&place->grammar, grammars->tokenizer, wish->rules, err);
+}
+
+/* The place with that key, or else the one that was free for the longest time; NULL: none is. */
+static struct weir_shared_grammar *choose(struct weir_grammars *grammars,
+                                          const struct weir_writer *key)
 {
     struct weir_shared_grammar *place = NULL;
     for (uint32_t index = 0; index < grammars->count; index++) {
         struct weir_shared_grammar *other = &grammars->places[index];
-        if (other->grammar != NULL && other->kind == kind && other->length == length &&
-            memcmp(other->text, text, length) == 0) {
-            place = other;
-            break;
-        }
+        if (is_of(other, key))
+            return other;
         if (is_free(other) && (place == NULL || other->used < place->used))
             place = other;
     }
-    if (place == NULL)
-        return WEIR_FAIL(err, WEIR_ERR_ARG,
-                         "%u schemas or grammars are in use, as many as this server holds "
-                         "(--grammars)",
-                         grammars->count);
-    const bool is_there = place->grammar != NULL && place->kind == kind &&
-                          place->length == length && memcmp(place->text, text, length) == 0;
-    if (!is_there)
-        WEIR_TRY(fill(grammars, place, kind, text, length, err));
+    return place;
+}
+
+enum weir_status weir_grammars_find(struct weir_grammars *grammars,
+                                    const struct weir_grammar_wish *wish,
+                                    struct weir_shared_grammar **out, struct weir_err *err)
+{
+    struct weir_writer key = {0};
+    enum weir_status status = WEIR_OK;
+    write_key(grammars, wish, &key);
+    if (key.failed) {
+        status = WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a grammar");
+        goto fail;
+    }
+    struct weir_shared_grammar *place = choose(grammars, &key);
+    if (place == NULL) {
+        status = WEIR_FAIL(err, WEIR_ERR_NOMEM,
+                           "%u schemas or grammars are in use, as many as this server holds "
+                           "(--grammars)",
+                           grammars->count);
+        goto fail;
+    }
+    if (!is_of(place, &key)) {
+        empty(place);
+        WEIR_TRY_GOTO(fill(grammars, place, wish, err));
+        place->key = key;
+        key = (struct weir_writer){0};
+    }
     place->used = ++grammars->clock;
     atomic_fetch_add_explicit(&place->users, 1, memory_order_relaxed);
     *out = place;
-    return WEIR_OK;
+fail:
+    weir_writer_free(&key);
+    return status;
 }
 
 void weir_grammars_give_back(struct weir_shared_grammar *grammar)

@@ -1,4 +1,4 @@
-/* grammars.h - schemas and grammars in use: each is made ready once, and shared.
+/* grammars.h - grammars in use: each is made ready once, and shared.
  *
  * Threads   find: the desk's. Giving back: any.
  */
@@ -8,7 +8,12 @@
 #include "base/base.h"
 #include "weir.h"
 
-enum weir_grammar_kind { WEIR_GRAMMAR_SCHEMA, WEIR_GRAMMAR_TEXT };
+/* What a text is to be: of a grammar, or a reply by rules of the one chat that is served. */
+struct weir_grammar_wish {
+    const char *text; /* [length] in GBNF; NULL: */
+    size_t length;
+    const struct weir_reply_rules *rules;
+};
 
 struct weir_shared_grammar;
 struct weir_grammars;
@@ -16,10 +21,10 @@ struct weir_grammars;
 /* Room for count of them; NULL: no memory. */
 struct weir_grammars *weir_grammars_create(weir_tokenizer *tokenizer, uint32_t count);
 void weir_grammars_destroy(struct weir_grammars **grammars);
-/* The grammar of that text, held until it is given back. Errors: those of weir_grammar_create() and
- * weir_grammar_from_schema(); ARG: all places are in use. */
-enum weir_status weir_grammars_find(struct weir_grammars *grammars, enum weir_grammar_kind kind,
-                                    const char *text, size_t length,
+/* The grammar of that wish, held until it is given back. Errors: those of weir_grammar_create() and
+ * weir_grammar_of_reply(); NOMEM also: all places are in use. */
+enum weir_status weir_grammars_find(struct weir_grammars *grammars,
+                                    const struct weir_grammar_wish *wish,
                                     struct weir_shared_grammar **out, struct weir_err *err);
 void weir_grammars_give_back(struct weir_shared_grammar *grammar);
 const weir_grammar *weir_shared_grammar(const struct weir_shared_grammar *grammar);

@@ -9,8 +9,10 @@ enum {
     POSITION_BYTES = 32, /* of text, many more than most tokens have */
     BODY_COUNT = 4,      /* full ones at once, on their way or waiting for the desk */
     JSON_COPIES = 24,    /* of a body, as jansson's values may take */
-    ANSWER_COPIES = 4,   /* of an answer: what it grows by, its calls, the JSON made of it */
-    SAMPLER_BYTES = 24,  /* of an id */
+    JSON_BODIES = 2,     /* as it came, and as OpenAI's API would have it */
+    STOP_BYTES = WEIR_STOP_MAX * (WEIR_STOP_BYTES_MAX + 64), /* with jansson's own for each */
+    ANSWER_COPIES = 4,  /* of an answer: what it grows by, its calls, the JSON made of it */
+    SAMPLER_BYTES = 24, /* of an id */
     GRAMMAR_BYTES = 14 << 20,
     GRAMMAR_TOKEN_BYTES = 96,
 };
@@ -49,9 +51,9 @@ uint64_t weir_serve_bytes(const struct weir_serve_limits *limits)
         (uint64_t)limits->connection_max * (CONNECTION_BYTES + SOCKET_BYTES);
     const uint64_t texts =
         places * (id_bytes + ANSWER_COPIES * weir_serve_answer_bytes(limits) +
-                  2 * weir_serve_tools_bytes(limits)) +
+                  2 * weir_serve_tools_bytes(limits) + STOP_BYTES) +
         limits->parallel * (id_bytes + (uint64_t)limits->n_vocab * SAMPLER_BYTES);
-    const uint64_t desk = weir_serve_json_bytes(limits) + limits->render_bytes_max;
+    const uint64_t desk = JSON_BODIES * weir_serve_json_bytes(limits) + limits->render_bytes_max;
     const uint64_t grammars =
         limits->grammar_max *
         (GRAMMAR_BYTES + (uint64_t)limits->n_vocab * GRAMMAR_TOKEN_BYTES + limits->body_bytes);

@@ -1,10 +1,7 @@
-/* openai_chat.c - /v1/chat/completions: messages in, an answer out. */
+/* openai_chat.c - /v1/chat/completions: the fields of a request, and the answer. */
 #include <string.h>
 
-#include "base/heap.h"
-#include "serve/request.h"
-#include "serve/server.h"
-#include "serve/tools.h"
+#include "serve/chat_fields.h"
 
 /* ---- the answer ---------------------------------------------------------------------------- */
 
@@ -104,6 +101,21 @@ static void write_delta(const struct weir_choice_text *choice, struct weir_write
     }
 }
 
+static void write_call(struct weir_choice_text *choice)
+{
+    struct weir_writer *calls = &choice->calls;
+    weir_writer_text(calls, calls->length > 0 ? ",{" : "{");
+    if (choice->request->is_stream)
+        weir_writer_format(calls, "\"index\":%u,", choice->call_index);
+    weir_writer_text(calls, "\"id\":");
+    weir_writer_string(calls, choice->call_id.bytes, choice->call_id.length);
+    weir_writer_text(calls, ",\"type\":\"function\",\"function\":{\"name\":");
+    weir_writer_string(calls, choice->call_name.bytes, choice->call_name.length);
+    weir_writer_text(calls, ",\"arguments\":");
+    weir_writer_string(calls, choice->arguments.bytes, choice->arguments.length);
+    weir_writer_text(calls, "}}");
+}
+
 static void write_event(struct weir_choice_text *choice, struct weir_writer *writer)
 {
     if (!choice->has_begun || choice->content.length + choice->reasoning.length > 0 ||
@@ -167,211 +179,18 @@ static void write_whole(struct weir_request *request, struct weir_writer *writer
 static const struct weir_dialect dialect = {
     .name_kind = "chatcmpl",
     .is_chat = true,
+    .stop_name = "stop",
+    .format_name = "response_format",
+    .effort_name = "reasoning_effort",
+    .problem_head = "data: ",
+    .write_call = write_call,
     .write_logprob = write_logprob,
     .write_event = write_event,
     .write_last = write_last,
     .write_whole = write_whole,
 };
 
-/* ---- messages ------------------------------------------------------------------------------ */
-
-/* Parts that are text become one text: templates know little else. */
-static void join_parts(json_t *message, json_t *parts, struct weir_problem *problem)
-{
-    static const char *const names[] = {"type", "text", NULL};
-    struct weir_writer text = {0};
-    size_t index = 0;
-    json_t *part = NULL;
-    json_array_foreach(parts, index, part)
-    {
-        const struct weir_fields fields = {part, problem};
-        const char *type = json_string_value(json_object_get(part, "type"));
-        if (type == NULL || (strcmp(type, "text") != 0 && strcmp(type, "input_text") != 0)) {
-            WEIR_PROBLEM(problem, "messages",
-                         "\"messages\": a part of a content: wanted \"type\": \"text\"; this "
-                         "server takes no pictures, sounds or files");
-            break;
-        }
-        weir_fields_check(&fields, names);
-        const char *words = weir_field_text(&fields, "text");
-        if (words == NULL)
-            WEIR_PROBLEM(problem, "messages", "\"messages\": a part has no \"text\"");
-        else
-            weir_writer_put(&text, words, json_string_length(json_object_get(part, "text")));
-    }
-    json_object_set_new(message, "content",
-                        json_stringn(text.bytes == NULL ? "" : text.bytes, text.length));
-    weir_writer_free(&text);
-}
-
-static void check_message(json_t *message, bool wants_text, struct weir_problem *problem)
-{
-    static const char *const names[] = {
-        "role",         "content",           "name",      "tool_calls",
-        "tool_call_id", "reasoning_content", "reasoning", NULL};
-    static const char *const roles[] = {"system", "developer", "user", "assistant", "tool"};
-    const struct weir_fields fields = {message, problem};
-    if (!json_is_object(message)) {
-        WEIR_PROBLEM(problem, "messages", "\"messages\": wanted objects with role and content");
-        return;
-    }
-    weir_fields_check(&fields, names);
-    const char *role = weir_field_text(&fields, "role");
-    size_t at = 0;
-    while (role != NULL && at < WEIR_COUNT(roles) && strcmp(roles[at], role) != 0)
-        at++;
-    if (role == NULL || at == WEIR_COUNT(roles))
-        WEIR_PROBLEM(problem, "messages",
-                     "\"messages\": \"role\": wanted system, developer, user, assistant or tool");
-    json_t *content = weir_field(&fields, "content");
-    if (json_is_array(content))
-        join_parts(message, content, problem);
-    else if (content != NULL && !json_is_string(content))
-        WEIR_PROBLEM(problem, "messages",
-                     "\"messages\": \"content\": wanted a string or an array of parts");
-    else if (content == NULL && json_object_get(message, "tool_calls") == NULL)
-        WEIR_PROBLEM(problem, "messages", "\"messages\": a message has no \"content\"");
-    weir_tools_check_calls(message, wants_text, problem);
-}
-
-/* ---- what else is asked -------------------------------------------------------------------- */
-
-static void read_format(struct weir_request *request, const struct weir_fields *fields)
-{
-    static const char any_object[] = "{\"type\":\"object\"}";
-    static const char *const names[] = {"type", "json_schema", NULL};
-    static const char *const schema_names[] = {"name", "description", "schema", "strict", NULL};
-    const struct weir_fields format = {weir_field_object(fields, "response_format"),
-                                       fields->problem};
-    if (format.object == NULL)
-        return;
-    weir_fields_check(&format, names);
-    const char *type = weir_field_text(&format, "type");
-    const struct weir_fields outer = {weir_field_object(&format, "json_schema"), fields->problem};
-    if (type == NULL || (strcmp(type, "text") != 0 && strcmp(type, "json_object") != 0 &&
-                         strcmp(type, "json_schema") != 0)) {
-        WEIR_PROBLEM(fields->problem, "response_format",
-                     "\"response_format\": \"type\": wanted text, json_object or json_schema");
-    } else if (strcmp(type, "json_object") == 0) {
-        weir_request_set_grammar(request, "response_format", WEIR_GRAMMAR_SCHEMA, any_object,
-                                 sizeof(any_object) - 1);
-    } else if (strcmp(type, "json_schema") == 0) {
-        json_t *schema = outer.object == NULL ? NULL : json_object_get(outer.object, "schema");
-        if (outer.object != NULL)
-            weir_fields_check(&outer, schema_names);
-        char *text = schema == NULL ? NULL : json_dumps(schema, JSON_COMPACT | JSON_ENCODE_ANY);
-        if (text == NULL)
-            WEIR_PROBLEM(fields->problem, "response_format",
-                         "\"response_format\": wanted \"json_schema\" with a \"schema\"");
-        else
-            weir_request_set_grammar(request, "response_format", WEIR_GRAMMAR_SCHEMA, text,
-                                     strlen(text));
-        weir_heap_free(text);
-    }
-}
-
-static void read_logprobs(struct weir_request *request, const struct weir_fields *fields)
-{
-    request->wants_logprobs = weir_field_flag(fields, "logprobs", false);
-    request->top_logprobs =
-        (uint32_t)weir_field_count(fields, "top_logprobs", 0, WEIR_TOP_LOGPROBS_MAX, 0);
-    request->top_logprobs =
-        (uint32_t)weir_min(request->top_logprobs, weir_request_n_vocab(request));
-    if (request->top_logprobs > 0 && !request->wants_logprobs)
-        WEIR_PROBLEM(fields->problem, "top_logprobs",
-                     "\"top_logprobs\": wanted \"logprobs\": true with it");
-}
-
-/* The template's own words for how much it is to think. NULL: nothing is asked. The caller owns the
- * object. */
-static json_t *read_variables(const weir_chat *chat, const struct weir_fields *fields)
-{
-    static const char *const efforts[] = {"none", "minimal", "low", "medium", "high"};
-    json_t *given = weir_field_object(fields, "chat_template_kwargs");
-    const char *effort = weir_field_text(fields, "reasoning_effort");
-    json_t *variables = json_object();
-    json_object_update(variables, given);
-    if (effort == NULL)
-        return variables;
-    size_t at = 0;
-    while (at < WEIR_COUNT(efforts) && strcmp(efforts[at], effort) != 0)
-        at++;
-    if (at == WEIR_COUNT(efforts))
-        WEIR_PROBLEM(fields->problem, "reasoning_effort",
-                     "\"reasoning_effort\": wanted none, minimal, low, medium or high");
-    else if (weir_chat_mentions(chat, "reasoning_effort"))
-        json_object_set_new(variables, "reasoning_effort", json_string(effort));
-    else if (weir_chat_mentions(chat, "enable_thinking"))
-        json_object_set_new(variables, "enable_thinking", json_boolean(at > 0));
-    else
-        WEIR_PROBLEM(fields->problem, "reasoning_effort",
-                     "\"reasoning_effort\": the model's chat template has no way to ask for it");
-    return variables;
-}
-
-static void read_limit(struct weir_request *request, const struct weir_fields *fields)
-{
-    const uint32_t limit = weir_serve_limits_of(request->exchange->serve)->token_max;
-    const uint32_t asked = (uint32_t)weir_field_count(fields, "max_completion_tokens", 1,
-                                                      limit > 0 ? limit : INT32_MAX, 0);
-    if (asked > 0 && weir_field(fields, "max_tokens") != NULL)
-        WEIR_PROBLEM(fields->problem, "max_tokens",
-                     "wanted \"max_tokens\" or \"max_completion_tokens\", found both");
-    if (asked > 0)
-        request->token_max = asked;
-}
-
 /* ---- the request --------------------------------------------------------------------------- */
-
-/* The prompt of the messages. */
-static void encode(struct weir_request *request, const struct weir_fields *fields)
-{
-    struct weir_exchange *exchange = request->exchange;
-    const weir_chat *chat = exchange->serve->config.chat;
-    struct weir_err err = {0};
-    uint32_t *ids = NULL;
-    size_t count = 0;
-    json_t *variables = read_variables(chat, fields);
-    char *messages = json_dumps(json_object_get(fields->object, "messages"), JSON_COMPACT);
-    char *more = json_dumps(variables, JSON_COMPACT);
-    json_decref(variables);
-    if (fields->problem->status == 0 && messages != NULL && more != NULL) {
-        const struct weir_chat_request rendered = {
-            .messages = messages,
-            .messages_length = strlen(messages),
-            .variables = more,
-            .variables_length = strlen(more),
-            .tools = request->tools,
-            .tools_length = request->tools == NULL ? 0 : strlen(request->tools),
-        };
-        const enum weir_status status =
-            weir_chat_encode(chat, exchange->serve->tokenizer, &rendered, &ids, &count, &err);
-        if (status == WEIR_ERR_NOMEM)
-            weir_problem_set(fields->problem, 413, "invalid_request_error", "request_too_large",
-                             "messages", "%s", err.text);
-        else if (status != WEIR_OK)
-            WEIR_PROBLEM(fields->problem, "messages", "%s", err.text);
-        else if (weir_request_reserve(request, 1))
-            weir_request_add_prompt(request, ids, count);
-    } else {
-        weir_problem_set(fields->problem, 500, "server_error", "no_memory", NULL,
-                         "no memory for the messages");
-    }
-    weir_ids_free(&ids);
-    weir_heap_free(messages);
-    weir_heap_free(more);
-}
-
-static void read_messages(const struct weir_serve *serve, const struct weir_fields *fields)
-{
-    json_t *messages = weir_field_array(fields, "messages");
-    json_t *message = NULL;
-    size_t index = 0;
-    if (json_array_size(messages) == 0)
-        WEIR_PROBLEM(fields->problem, "messages", "\"messages\": wanted at least one message");
-    json_array_foreach(messages, index, message)
-        check_message(message, serve->takes_text, fields->problem);
-}
 
 void weir_openai_chat_read(struct weir_exchange *exchange, json_t *root)
 {
@@ -384,13 +203,7 @@ void weir_openai_chat_read(struct weir_exchange *exchange, json_t *root)
     if (request != NULL) {
         weir_request_check(&fields, names);
         weir_field_only(&fields, "modalities", "[\"text\"]");
-        read_messages(exchange->serve, &fields);
-        weir_tools_read(request, &fields);
-        weir_sampling_read(request, &fields);
-        read_limit(request, &fields);
-        read_logprobs(request, &fields);
-        read_format(request, &fields);
-        encode(request, &fields);
+        weir_chat_read(request, &fields);
     }
     if (exchange->problem.status == 0)
         weir_request_start(request);

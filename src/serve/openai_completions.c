@@ -126,6 +126,8 @@ static void write_whole(struct weir_request *request, struct weir_writer *writer
 
 static const struct weir_dialect dialect = {
     .name_kind = "cmpl",
+    .stop_name = "stop",
+    .problem_head = "data: ",
     .write_logprob = write_logprob,
     .write_event = write_event,
     .write_last = write_last,

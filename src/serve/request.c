@@ -39,6 +39,8 @@ static void free_choice(struct weir_choice_text *choice)
     weir_writer_free(&choice->reasoning);
     weir_writer_free(&choice->logprobs);
     weir_writer_free(&choice->calls);
+    weir_writer_free(&choice->call_id);
+    weir_writer_free(&choice->call_name);
     weir_writer_free(&choice->arguments);
 }
 
@@ -51,6 +53,9 @@ void weir_request_destroy(struct weir_request **request)
     weir_heap_free((*request)->choices);
     weir_heap_free((*request)->biases);
     weir_heap_free((*request)->tools);
+    weir_heap_free((*request)->tool);
+    weir_heap_free((*request)->schema);
+    json_decref((*request)->stops);
     weir_grammars_give_back((*request)->grammar);
     weir_writer_free(&(*request)->piece);
     weir_heap_free(*request);
@@ -101,13 +106,27 @@ static void flush(struct weir_choice_text *choice)
     weir_exchange_send(request->exchange, &request->piece);
 }
 
+/* More of one kind is told: in a stream what there is of others goes out before it. */
+static void turn_to(struct weir_choice_text *choice, const struct weir_writer *part)
+{
+    if (choice->content.length + choice->reasoning.length + choice->calls.length > part->length)
+        flush(choice);
+}
+
+static void put_content(struct weir_choice_text *choice, const char *bytes, size_t length)
+{
+    if (length > 0)
+        turn_to(choice, &choice->content);
+    weir_writer_put(&choice->content, bytes, length);
+}
+
 static void add_content(struct weir_choice_text *choice, const char *bytes, size_t length)
 {
     char certain[WEIR_STOP_BYTES_MAX + WEIR_TOKEN_BYTES_MAX];
     while (length > 0) { /* a reply may tell more at once than one token has */
         const size_t part = weir_min(length, WEIR_TOKEN_BYTES_MAX);
         const size_t count = weir_stops_push(choice->stops, bytes, part, certain);
-        weir_writer_put(&choice->content, certain, count);
+        put_content(choice, certain, count);
         bytes += part;
         length -= part;
     }
@@ -116,12 +135,17 @@ static void add_content(struct weir_choice_text *choice, const char *bytes, size
 static void tell_part(void *user, const struct weir_reply_event *event)
 {
     struct weir_choice_text *choice = user;
-    if (event->kind == WEIR_REPLY_REASONING)
+    if (event->kind == WEIR_REPLY_REASONING) {
+        turn_to(choice, &choice->reasoning);
         weir_writer_put(&choice->reasoning, event->bytes, event->length);
-    else if (event->kind == WEIR_REPLY_ANSWER)
+    } else if (event->kind == WEIR_REPLY_ANSWER) {
         add_content(choice, event->bytes, event->length);
-    else
+    } else if (event->kind == WEIR_REPLY_CALL) {
+        turn_to(choice, &choice->calls);
         weir_tools_hear(choice, event);
+    } else {
+        weir_tools_hear(choice, event);
+    }
 }
 
 static void push_id(struct weir_choice_text *choice, uint32_t id)
@@ -141,7 +165,7 @@ static void push_end(struct weir_choice_text *choice)
         weir_reply_end(choice->reply, tell_part, choice);
     else if (choice->decoder != NULL)
         add_content(choice, piece, weir_decoder_flush(choice->decoder, piece));
-    weir_writer_put(&choice->content, last, weir_stops_flush(choice->stops, last));
+    put_content(choice, last, weir_stops_flush(choice->stops, last));
 }
 
 /* ---- the job's sink ------------------------------------------------------------------------ */
@@ -184,7 +208,8 @@ static bool is_too_long(const struct weir_choice_text *choice)
                           choice->logprobs.length + choice->calls.length;
     return held > weir_serve_answer_bytes(weir_serve_limits_of(choice->request->exchange->serve)) ||
            choice->content.failed || choice->reasoning.failed || choice->logprobs.failed ||
-           choice->calls.failed || choice->arguments.failed;
+           choice->calls.failed || choice->call_id.failed || choice->call_name.failed ||
+           choice->arguments.failed;
 }
 
 static bool take_token(void *user, uint32_t id, const float *logits)
@@ -211,8 +236,8 @@ static void finish(struct weir_request *request)
     struct weir_exchange *exchange = request->exchange;
     weir_writer_clear(&request->piece);
     if (request->is_stream && request->has_failed) {
-        weir_writer_text(&request->piece, "data: ");
-        weir_problem_write(&exchange->problem, &request->piece);
+        weir_writer_text(&request->piece, request->dialect->problem_head);
+        weir_exchange_write_problem(exchange, &request->piece);
         weir_writer_text(&request->piece, "\n\n");
     } else if (request->is_stream) {
         request->dialect->write_last(request, &request->piece);
@@ -246,9 +271,9 @@ static void end_choice(void *user, enum weir_job_end end, const struct weir_err 
     struct weir_request *request = choice->request;
     if (end == WEIR_JOB_FAILED || end == WEIR_JOB_CANCELLED)
         fail(request, end, err);
+    push_end(choice);
     choice->is_over = true;
     choice->why_over = end == WEIR_JOB_LENGTH || choice->is_cut ? "length" : "stop";
-    push_end(choice);
     if (end == WEIR_JOB_STOPPED && weir_reply_call_count(choice->reply) > 0)
         choice->why_over = "tool_calls";
     if (!request->has_failed)
@@ -283,6 +308,7 @@ static bool add_choice(struct weir_request *request, const uint32_t *ids, uint32
     choice->job.choice.seed += choice->index;
     choice->job.choice.biases = request->biases;
     choice->job.choice.grammar = weir_shared_grammar(request->grammar);
+    choice->job.ends_whole = request->must_call || request->schema != NULL;
     choice->job.choice.whole_within = request->grammar == NULL ? 0 : token_max;
     return true;
 }

@@ -24,23 +24,32 @@ struct weir_choice_text {
     weir_decoder *decoder; /* of a text that goes on */
     weir_stops *stops;
     struct weir_writer content, reasoning; /* bytes that are not written yet */
-    struct weir_writer calls;              /* of tools, as JSON; the same */
-    struct weir_writer arguments;          /* of the call that is being told */
-    struct weir_writer logprobs;           /* the same, as JSON */
+    struct weir_writer calls;              /* of tools, as write_call() has them; the same */
+    struct weir_writer call_id, call_name, arguments; /* of the call that is being told */
+    uint32_t call_index;
+    struct weir_writer logprobs; /* the same, as JSON */
     uint32_t token_count;
     uint64_t byte_count; /* that all of it has taken so far */
     bool is_cut;         /* it takes no more bytes */
     bool has_begun;      /* something was sent */
     bool is_over;
     const char *why_over; /* finish_reason, once it is over */
+    /* Where a stream has blocks: how many began, and the one that is open. */
+    uint32_t block_count, block_index;
+    const char *block_type; /* NULL: none is open */
 };
 
 struct weir_dialect {
     const char *name_kind; /* "chatcmpl" */
     bool is_chat;
+    /* What the members that all read are called: stop, response_format, reasoning_effort. */
+    const char *stop_name, *format_name, *effort_name;
+    const char *problem_head; /* what comes before a problem in a stream */
     /* What a token's logprob looks like. */
     void (*write_logprob)(struct weir_choice_text *choice, uint32_t id, const float *logits);
-    /* An event with what the choice has now. */
+    /* The call that was told, behind those that the choice has. */
+    void (*write_call)(struct weir_choice_text *choice);
+    /* An event with what the choice has now: in a stream only one of reasoning, content, calls. */
     void (*write_event)(struct weir_choice_text *choice, struct weir_writer *writer);
     /* Behind the last choice's end, in a stream; and the whole answer, out of one. */
     void (*write_last)(struct weir_request *request, struct weir_writer *writer);
@@ -58,12 +67,16 @@ struct weir_request {
     uint32_t choice_count, over_count;
     struct weir_choice_text *choices; /* [choice_count] */
     struct weir_sampler_config sampling;
-    struct weir_logit_bias *biases;          /* [sampling.bias_count] */
-    struct weir_shared_grammar *grammar;     /* NULL: any text */
-    const char *stop_strings[WEIR_STOP_MAX]; /* of the JSON, while it is there */
+    struct weir_logit_bias *biases;      /* [sampling.bias_count] */
+    struct weir_shared_grammar *grammar; /* NULL: any text */
+    json_t *stops;                       /* holds the strings */
+    const char *stop_strings[WEIR_STOP_MAX];
     size_t stop_count;
     char *tools;              /* JSON; NULL: none may be called */
+    char *tool;               /* the one that must be called; NULL: any may */
+    bool must_call;           /* an answer is calls and nothing else */
     bool is_one_call;         /* an answer has one call at most */
+    char *schema;             /* JSON, of the answer; NULL: it is any text */
     uint32_t token_max;       /* 0: what the context leaves */
     uint32_t answer_count;    /* n */
     struct weir_writer piece; /* the event that is being written */
@@ -78,11 +91,13 @@ void weir_request_destroy(struct weir_request **request);
 /* ---- members that chat and completions share (sampling_fields.c) ---------------------------- */
 
 void weir_sampling_read(struct weir_request *request, const struct weir_fields *fields);
+/* The model that is asked for is the one that is served. */
+void weir_request_check_model(const struct weir_request *request, const struct weir_fields *fields);
 /* Check members: those of this API, ended by NULL, and the shared ones. */
 void weir_request_check(const struct weir_fields *fields, const char *const *names);
-/* The texts are of this grammar or schema; field is where it stands. */
+/* The texts are as wished; field is where that stands. */
 void weir_request_set_grammar(struct weir_request *request, const char *field,
-                              enum weir_grammar_kind kind, const char *text, size_t length);
+                              const struct weir_grammar_wish *wish);
 
 /* ---- from prompts to jobs (request.c) ------------------------------------------------------- */
 
@@ -110,6 +125,8 @@ void weir_request_write_usage(const struct weir_request *request, struct weir_wr
 /* Dialects: what their routes read. */
 void weir_openai_chat_read(struct weir_exchange *exchange, json_t *root);
 void weir_openai_completions_read(struct weir_exchange *exchange, json_t *root);
+void weir_anthropic_messages_read(struct weir_exchange *exchange, json_t *root);
+void weir_anthropic_count_read(struct weir_exchange *exchange, json_t *root);
 void weir_tokenize_read(struct weir_exchange *exchange, json_t *root);
 void weir_detokenize_read(struct weir_exchange *exchange, json_t *root);
 

@@ -49,14 +49,16 @@ static void tell_props(struct weir_exchange *exchange)
 }
 
 static const struct weir_route routes[] = {
-    {"GET", "/health", tell_health, NULL, true},
-    {"GET", "/v1/models", tell_models, NULL, false},
-    {"GET", "/props", tell_props, NULL, false},
-    {"GET", "/metrics", weir_metrics_tell, NULL, false},
-    {"POST", "/v1/chat/completions", NULL, weir_openai_chat_read, false},
-    {"POST", "/v1/completions", NULL, weir_openai_completions_read, false},
-    {"POST", "/tokenize", NULL, weir_tokenize_read, false},
-    {"POST", "/detokenize", NULL, weir_detokenize_read, false},
+    {"GET", "/health", tell_health, NULL, true, false},
+    {"GET", "/v1/models", tell_models, NULL, false, false},
+    {"GET", "/props", tell_props, NULL, false, false},
+    {"GET", "/metrics", weir_metrics_tell, NULL, false, false},
+    {"POST", "/v1/chat/completions", NULL, weir_openai_chat_read, false, false},
+    {"POST", "/v1/completions", NULL, weir_openai_completions_read, false, false},
+    {"POST", "/v1/messages", NULL, weir_anthropic_messages_read, false, true},
+    {"POST", "/v1/messages/count_tokens", NULL, weir_anthropic_count_read, false, true},
+    {"POST", "/tokenize", NULL, weir_tokenize_read, false, false},
+    {"POST", "/detokenize", NULL, weir_detokenize_read, false, false},
 };
 
 const struct weir_route *weir_route_find(const char *method, const char *path, bool *other_method)

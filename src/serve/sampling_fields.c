@@ -46,7 +46,7 @@ void weir_request_check(const struct weir_fields *fields, const char *const *nam
     weir_fields_check(fields, all);
 }
 
-static void read_model(const struct weir_request *request, const struct weir_fields *fields)
+void weir_request_check_model(const struct weir_request *request, const struct weir_fields *fields)
 {
     const char *served = weir_request_model(request);
     const char *model = weir_field_text(fields, "model");
@@ -72,20 +72,20 @@ static void read_stream(struct weir_request *request, const struct weir_fields *
 
 static void add_stop(struct weir_request *request, const struct weir_fields *fields, json_t *value)
 {
+    const char *name = request->dialect->stop_name;
     const char *text = json_string_value(value);
     const size_t length = json_string_length(value);
     if (text == NULL || length == 0 || length > WEIR_STOP_BYTES_MAX ||
         request->stop_count == WEIR_STOP_MAX)
-        WEIR_PROBLEM(fields->problem, "stop",
-                     "\"stop\": wanted at most %d strings of 1 to %d bytes", WEIR_STOP_MAX,
-                     WEIR_STOP_BYTES_MAX);
+        WEIR_PROBLEM(fields->problem, name, "\"%s\": wanted at most %d strings of 1 to %d bytes",
+                     name, WEIR_STOP_MAX, WEIR_STOP_BYTES_MAX);
     else
         request->stop_strings[request->stop_count++] = text;
 }
 
 static void read_stop(struct weir_request *request, const struct weir_fields *fields)
 {
-    json_t *stop = weir_field(fields, "stop");
+    json_t *stop = weir_field(fields, request->dialect->stop_name);
     size_t index = 0;
     json_t *value = NULL;
     if (json_is_array(stop)) {
@@ -93,6 +93,8 @@ static void read_stop(struct weir_request *request, const struct weir_fields *fi
     } else if (stop != NULL) {
         add_stop(request, fields, stop);
     }
+    if (fields->problem->status == 0)
+        request->stops = json_incref(stop);
 }
 
 /* OpenAI's -100 is never that token. */
@@ -129,27 +131,16 @@ static void read_biases(struct weir_request *request, const struct weir_fields *
     }
 }
 
-static void read_grammar(struct weir_request *request, const struct weir_fields *fields)
-{
-    const char *text = weir_field_text(fields, "grammar");
-    if (text != NULL)
-        weir_request_set_grammar(request, "grammar", WEIR_GRAMMAR_TEXT, text, strlen(text));
-}
-
 void weir_request_set_grammar(struct weir_request *request, const char *field,
-                              enum weir_grammar_kind kind, const char *text, size_t length)
+                              const struct weir_grammar_wish *wish)
 {
     struct weir_exchange *exchange = request->exchange;
     struct weir_err err = {0};
     if (exchange->problem.status != 0)
         return;
-    if (request->grammar != NULL) {
-        WEIR_PROBLEM(&exchange->problem, field, "wanted a grammar or a response format, not both");
-        return;
-    }
     const enum weir_status status =
-        weir_grammars_find(exchange->serve->grammars, kind, text, length, &request->grammar, &err);
-    if (status == WEIR_ERR_ARG || status == WEIR_ERR_NOMEM) {
+        weir_grammars_find(exchange->serve->grammars, wish, &request->grammar, &err);
+    if (status == WEIR_ERR_NOMEM) {
         exchange->retry_s = weir_serve_retry_s(exchange->serve);
         weir_problem_set(&exchange->problem, 429, "rate_limit_error", "server_full", field, "%s",
                          err.text);
@@ -158,12 +149,20 @@ void weir_request_set_grammar(struct weir_request *request, const char *field,
     }
 }
 
+static void read_grammar(struct weir_request *request, const struct weir_fields *fields)
+{
+    const char *text = weir_field_text(fields, "grammar");
+    if (text != NULL)
+        weir_request_set_grammar(request, "grammar",
+                                 &(struct weir_grammar_wish){.text = text, .length = strlen(text)});
+}
+
 void weir_sampling_read(struct weir_request *request, const struct weir_fields *fields)
 {
     const struct weir_serve_limits *limits = weir_serve_limits_of(request->exchange->serve);
     const int64_t token_limit = limits->token_max > 0 ? limits->token_max : INT32_MAX;
     struct weir_sampler_config *sampling = &request->sampling;
-    read_model(request, fields);
+    weir_request_check_model(request, fields);
     read_stream(request, fields);
     read_stop(request, fields);
     read_biases(request, fields);

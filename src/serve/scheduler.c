@@ -317,6 +317,12 @@ static void adapt_rows(struct weir_scheduler *scheduler, uint64_t took_ns)
     scheduler->beside_rows = (uint32_t)weir_max(weir_min(rows, scheduler->n_chunk), ROWS_MIN);
 }
 
+/* With its last token the text is all that it had to be. */
+static bool is_whole(const struct weir_job *job)
+{
+    return job->ends_whole && weir_sampler_bytes_left(job->sampler) == 0;
+}
+
 /* Logits are there: choose, tell, and see whether the text goes on. */
 static void write_token(struct weir_scheduler *scheduler, struct weir_job *job)
 {
@@ -338,7 +344,7 @@ static void write_token(struct weir_scheduler *scheduler, struct weir_job *job)
     }
     job->ids[job->length++] = id;
     if (job->length == job->id_count + job->token_max)
-        end_job(scheduler, job, WEIR_JOB_LENGTH, NULL);
+        end_job(scheduler, job, is_whole(job) ? WEIR_JOB_STOPPED : WEIR_JOB_LENGTH, NULL);
 }
 
 /* Memory is short: what is only kept goes, then whoever came last has to begin again. False: there

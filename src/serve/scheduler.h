@@ -43,7 +43,8 @@ struct weir_job_sink {
 struct weir_job {
     uint32_t *ids; /* [id_count + token_max] the prompt; the scheduler takes them over */
     uint32_t id_count;
-    uint32_t token_max;                /* at least 1; with the prompt no more than the context */
+    uint32_t token_max; /* at least 1; with the prompt no more than the context */
+    bool ends_whole;    /* where its grammar lets it end at the last token, it has not been cut */
     struct weir_sampler_config choice; /* its arrays and grammar live until the end */
     const struct weir_job_sink *sink;
     void *user;

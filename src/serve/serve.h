@@ -1,4 +1,5 @@
-/* serve.h - an HTTP server for one engine: OpenAI's API over a queue of many users' texts.
+/* serve.h - an HTTP server for one engine: OpenAI's API, and Anthropic's, over a queue of many
+ * users' texts.
  *
  * Job       Requests in, answers out; all texts that are being written share each step of the
  *           engine.
@@ -11,7 +12,8 @@
  * Errors    ARG, NOMEM, IO (the address cannot be had), UNSUPPORTED (no libmicrohttpd). What is
  *           wrong with a request is told to its client.
  * Limits    struct weir_serve_limits; weir_serve_bytes() is what a server may hold with them.
- * Source    OpenAI's API reference (platform.openai.com/docs/api-reference), Prometheus's text
+ * Source    OpenAI's API reference (platform.openai.com/docs/api-reference),
+ *           Anthropic's Messages API (platform.claude.com/docs/api/messages), Prometheus's text
  *           format 0.0.4, the event stream of HTML (server-sent events).
  */
 #ifndef WEIR_SERVE_H

@@ -83,7 +83,8 @@ struct weir_route {
     void (*tell)(struct weir_exchange *exchange);
     /* ... or with the body, on the desk's; the answer comes then or later. */
     void (*read)(struct weir_exchange *exchange, json_t *root);
-    bool is_open; /* to those without a key too */
+    bool is_open;      /* to those without a key too */
+    bool is_anthropic; /* problems have the shape of Anthropic's API */
 };
 
 /* NULL: there is none; *other_method: but it is there for another method. */

@@ -30,22 +30,58 @@ static void check_tool(json_t *tool, struct weir_problem *problem)
         WEIR_PROBLEM(problem, "tools", "\"tools\": a function has no \"name\"");
     weir_field_text(&function, "description");
     weir_field_object(&function, "parameters");
-    /* What a model writes is read, not forced: nobody may count on more. */
+    /* Unless a call must come what a model writes is read, not forced: nobody may count on it. */
     weir_field_only(&function, "strict", "false");
 }
 
-/* False: none is to be called. */
-static bool read_choice(const struct weir_fields *fields)
+/* The function that must be called, which has to be one of the tools. */
+static void read_name(struct weir_request *request, const struct weir_fields *choice,
+                      const json_t *tools)
 {
-    const json_t *choice = weir_field(fields, "tool_choice");
-    const char *word = json_string_value(choice);
-    if (choice != NULL &&
-        (word == NULL || (strcmp(word, "auto") != 0 && strcmp(word, "none") != 0)))
-        weir_problem_set(fields->problem, 400, "invalid_request_error", "unsupported_value",
-                         "tool_choice",
-                         "\"tool_choice\": this server has \"auto\" and \"none\": it forces no "
-                         "call");
-    return word == NULL || strcmp(word, "none") != 0;
+    static const char *const names[] = {"type", "function", NULL};
+    static const char *const function_names[] = {"name", NULL};
+    const struct weir_fields function = {weir_field_object(choice, "function"), choice->problem};
+    size_t index = 0;
+    json_t *tool = NULL;
+    weir_fields_check(choice, names);
+    weir_field_only(choice, "type", "\"function\"");
+    if (function.object != NULL)
+        weir_fields_check(&function, function_names);
+    const char *name = function.object == NULL ? NULL : weir_field_text(&function, "name");
+    json_array_foreach(tools, index, tool)
+    {
+        const json_t *other = json_object_get(json_object_get(tool, "function"), "name");
+        if (name != NULL && request->tool == NULL && json_is_string(other) &&
+            strcmp(json_string_value(other), name) == 0)
+            request->tool = weir_heap_text(name);
+    }
+    if (request->tool == NULL)
+        WEIR_PROBLEM(
+            choice->problem, "tool_choice",
+            "\"tool_choice\": wanted {\"type\": \"function\", \"function\": {\"name\": one of "
+            "\"tools\"}}");
+}
+
+/* False: none is to be called. */
+static bool read_choice(struct weir_request *request, const struct weir_fields *fields,
+                        const json_t *tools)
+{
+    json_t *choice = weir_field(fields, "tool_choice");
+    const char *word = json_is_string(choice) ? json_string_value(choice) : "";
+    if (choice == NULL || strcmp(word, "auto") == 0)
+        return true;
+    if (strcmp(word, "none") == 0)
+        return false;
+    request->must_call = true;
+    if (json_is_object(choice))
+        read_name(request, &(struct weir_fields){choice, fields->problem}, tools);
+    else if (strcmp(word, "required") != 0)
+        WEIR_PROBLEM(fields->problem, "tool_choice",
+                     "\"tool_choice\": wanted auto, none, required, or a function");
+    if (json_array_size(tools) == 0)
+        WEIR_PROBLEM(fields->problem, "tool_choice",
+                     "\"tool_choice\": wanted \"tools\" with it, found none");
+    return true;
 }
 
 void weir_tools_read(struct weir_request *request, const struct weir_fields *fields)
@@ -56,7 +92,7 @@ void weir_tools_read(struct weir_request *request, const struct weir_fields *fie
     json_t *tools = weir_field_array(fields, "tools");
     json_t *tool = NULL;
     size_t index = 0;
-    const bool may_call = read_choice(fields);
+    const bool may_call = read_choice(request, fields, tools);
     request->is_one_call = !weir_field_flag(fields, "parallel_tool_calls", true);
     json_array_foreach(tools, index, tool) check_tool(tool, fields->problem);
     if (json_array_size(tools) == 0 || !may_call || fields->problem->status != 0)
@@ -144,25 +180,20 @@ bool weir_tools_take_text(const weir_chat *chat)
 /* Calls are told whole: name, arguments and end come one after the other. */
 void weir_tools_hear(struct weir_choice_text *choice, const struct weir_reply_event *event)
 {
-    struct weir_writer *calls = &choice->calls;
     switch (event->kind) {
     case WEIR_REPLY_CALL:
-        weir_writer_text(calls, calls->length > 0 ? ",{" : "{");
-        if (choice->request->is_stream)
-            weir_writer_format(calls, "\"index\":%u,", event->call);
-        weir_writer_text(calls, "\"id\":");
-        weir_writer_string(calls, event->id, strlen(event->id));
-        weir_writer_text(calls, ",\"type\":\"function\",\"function\":{\"name\":");
-        weir_writer_string(calls, event->bytes, event->length);
+        weir_writer_clear(&choice->call_id);
+        weir_writer_clear(&choice->call_name);
         weir_writer_clear(&choice->arguments);
+        weir_writer_text(&choice->call_id, event->id);
+        weir_writer_put(&choice->call_name, event->bytes, event->length);
+        choice->call_index = event->call;
         break;
     case WEIR_REPLY_ARGUMENTS:
         weir_writer_put(&choice->arguments, event->bytes, event->length);
         break;
     case WEIR_REPLY_CALL_END:
-        weir_writer_text(calls, ",\"arguments\":");
-        weir_writer_string(calls, choice->arguments.bytes, choice->arguments.length);
-        weir_writer_text(calls, "}}");
+        choice->request->dialect->write_call(choice);
         break;
     case WEIR_REPLY_ANSWER:
     case WEIR_REPLY_REASONING:

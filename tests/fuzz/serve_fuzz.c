@@ -42,9 +42,10 @@ static void open_server(struct weir_serve *serve)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static void (*const paths[])(struct weir_exchange *,
-                                 json_t *) = {weir_openai_chat_read, weir_openai_completions_read,
-                                              weir_tokenize_read, weir_detokenize_read};
+    static const char *const paths[] = {
+        "/v1/chat/completions", "/v1/completions", "/tokenize",
+        "/detokenize",          "/v1/messages",    "/v1/messages/count_tokens"};
+    bool other_method = false;
     static struct weir_serve serve;
     static char model_id[] = "demo";
     if (size < 2 || size > BODY_BYTES_MAX)
@@ -54,13 +55,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     serve.model_id = model_id;
     struct weir_exchange *exchange = weir_exchange_create(&serve);
     must(exchange != NULL);
+    exchange->route = weir_route_find("POST", paths[data[0] % WEIR_COUNT(paths)], &other_method);
+    must(exchange->route != NULL && exchange->route->read != NULL);
     json_t *root =
         weir_fields_parse((const char *)data + 1, size - 1, MEMORY_MAX, &exchange->problem);
     must((root == NULL) == (exchange->problem.status != 0));
     if (root == NULL)
         weir_exchange_refuse(exchange);
     else
-        paths[data[0] % 4](exchange, root);
+        exchange->route->read(exchange, root);
     must(exchange->is_finished && exchange->answer.length > 0);
     json_decref(root);
     weir_exchange_release(exchange);

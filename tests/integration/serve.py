@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""serve.py - weir serve: OpenAI's own Python client over the demo model, and clients that mean ill.
+"""serve.py - weir serve: OpenAI's and Anthropic's own Python clients over the demo model, and clients that mean ill.
 
-With the client: chat, streams, usage, n, stop, seeds, logprobs, JSON by a schema, and eight at once who get what each gets
-alone. By hand: wrong requests, limits, a full server, clients that leave or dawdle, keys, signals. What uses the client
-runs in a Python of its own: `serve.py --client PORT`, `--tools PORT`.
+With the clients: chat, streams, usage, n, stop, seeds, logprobs, JSON by a schema, and eight at once who get what each gets
+alone. By hand: wrong requests, limits, a full server, clients that leave or dawdle, keys, signals. What uses a client
+runs in a Python of its own: `serve.py --client PORT`, `--tools PORT`, `--anthropic PORT`.
 """
 import concurrent.futures
 import http.client
@@ -179,24 +179,131 @@ def tools_part(port):
     messages += [choice.message.model_dump(), {"role": "tool", "tool_call_id": calls[0].id, "content": "3"}]
     after = chat('"3"').choices[0]
     check(after.message.content == "3" and after.finish_reason == "stop", f"behind a call's result: {after}")
-    for wrong in ({"tool_choice": "required"}, {"tools": [{"type": "function"}]}, {"tools": [{"type": "web_search"}]}):
+    for wrong in ({"tool_choice": "required"}, {"tool_choice": {"type": "function", "function": {"name": "sub"}}}, {"tool_choice": "some"},
+                  {"tools": [], "tool_choice": "required"}, {"tools": [{"type": "function"}]}, {"tools": [{"type": "web_search"}]}):
         try:
             chat('"x"', **wrong)
             check(False, f"{wrong} was accepted")
         except openai.BadRequestError as error:
             check(error.param in ("tools", "tool_choice", "type"), f"{wrong}: {error.body}")
+    forced_part(client, tools)
+
+
+def forced_part(client, tools):
+    """Calls that must come, and answers by a schema behind reasoning, without a grammar of the client's."""
+    colors = {"type": "object", "properties": {"color": {"enum": ["red", "green"]}}, "required": ["color"], "additionalProperties": False}
+    tools = tools + [{"type": "function", "function": {"name": "paint", "parameters": colors}}]
+    form = {"type": "json_schema", "json_schema": {"name": "color", "schema": colors}}
+
+    def chat(think=False, **more):
+        return client.chat.completions.create(**{
+            "model": "demo", "messages": [{"role": "user", "content": "Add"}], "temperature": 0, "max_tokens": 120,
+            "extra_body": {"chat_template_kwargs": {"enable_thinking": think}}, **more})
+
+    named = {"type": "function", "function": {"name": "paint"}}
+    for choice, names in (("required", {"add", "paint"}), (named, {"paint"})):
+        for think in (False, True):
+            told = chat(think, tools=tools, tool_choice=choice, parallel_tool_calls=False).choices[0]
+            calls = told.message.tool_calls or []
+            check(told.finish_reason == "tool_calls" and len(calls) == 1 and not told.message.content, f"{choice}: {told}")
+            check(calls[0].function.name in names, f"{choice}: {told}")
+            arguments = json.loads(calls[0].function.arguments)
+            check(calls[0].function.name != "paint" or arguments["color"] in ("red", "green"), f"{choice}: {told}")
+            check(not think or getattr(told.message, "reasoning_content", None), f"reasoning before a call that must come: {told}")
+    deltas = [event.choices[0] for event in chat(tools=tools, tool_choice=named, stream=True) if event.choices]
+    told = [call for delta in deltas for call in delta.delta.tool_calls or []]
+    check(deltas[-1].finish_reason == "tool_calls" and {call.function.name for call in told} == {"paint"}, f"a stream: {told}")
+    for think in (False, True):
+        told = chat(think, response_format=form, max_tokens=80).choices[0]  # which reasoning uses up
+        answer = told.message
+        check(told.finish_reason == "stop", f"an answer by a schema is whole: {told}")
+        check(json.loads(answer.content)["color"] in ("red", "green"), f"an answer by a schema: {answer}")
+        check(bool(getattr(answer, "reasoning_content", None)) == think, f"reasoning before an answer by a schema: {answer}")
+    either = chat(tools=tools, response_format=form).choices[0].message
+    check(either.tool_calls or json.loads(either.content)["color"], f"calls, or an answer by a schema: {either}")
+
+
+def anthropic_part(port):
+    import anthropic
+    client = anthropic.Anthropic(base_url=f"http://127.0.0.1:{port}", api_key="none", max_retries=0)
+    colors = {"type": "object", "properties": {"color": {"enum": ["red", "green"]}}, "required": ["color"], "additionalProperties": False}
+    tools = [{"name": "paint", "description": "paints", "input_schema": colors, "cache_control": {"type": "ephemeral"}}]
+    asked = {"model": "demo", "messages": [{"role": "user", "content": "The old man"}], "system": "Tell of the sea and of those who live by it. " * 4}
+
+    def ask(**more):
+        return client.messages.create(**{**asked, "max_tokens": 12, "extra_body": {"temperature": 0}, **more})
+
+    def stream(**more):
+        with client.messages.stream(**{**asked, "max_tokens": 12, "extra_body": {"temperature": 0}, **more}) as events:
+            return events.get_final_message()
+
+    whole = ask()
+    text = whole.content[0].text
+    check(text and whole.stop_reason == "max_tokens" and whole.role == "assistant" and whole.model == "demo", f"a message: {whole}")
+    count = client.messages.count_tokens(**asked).input_tokens
+    check(whole.usage.output_tokens == 12 and whole.usage.input_tokens + whole.usage.cache_read_input_tokens == count > 0,
+          f"{count} tokens are counted: {whole.usage}")
+    again = stream()
+    check(again.content[0].text == text and again.stop_reason == "max_tokens" and again.usage.output_tokens == 12, f"a stream: {again}")
+    check(again.usage.cache_read_input_tokens > 0 and again.usage.input_tokens + again.usage.cache_read_input_tokens == count,
+          f"the same prompt again is known: {again.usage}")
+    blocks = ask(system=[{"type": "text", "text": asked["system"][:3], "cache_control": {"type": "ephemeral"}},
+                         {"type": "text", "text": asked["system"][3:]}],
+                 messages=[{"role": "user", "content": [{"type": "text", "text": "The old man"}]}], metadata={"user_id": "me"})
+    check(blocks.content[0].text == text, f"the same in blocks: {blocks}")
+    cut = text[len(text) // 2:len(text) // 2 + 3]
+    for told in (ask(stop_sequences=["zzzz", cut]), stream(stop_sequences=["zzzz", cut])):
+        check(told.stop_reason == "stop_sequence" and told.stop_sequence == cut and told.content[0].text == text[:text.index(cut)],
+              f"a stop sequence: {told}")
+
+    for think in ("disabled", "adaptive"):
+        for told in (ask(tools=tools, tool_choice={"type": "any", "disable_parallel_tool_use": True}, thinking={"type": think}, max_tokens=120),
+                     stream(tools=tools, tool_choice={"type": "tool", "name": "paint", "disable_parallel_tool_use": True},
+                            thinking={"type": think}, max_tokens=120)):
+            kinds = [block.type for block in told.content]
+            check(told.stop_reason == "tool_use" and kinds == ["thinking"] * (think == "adaptive") + ["tool_use"], f"a call: {told}")
+            check(told.content[-1].name == "paint" and told.content[-1].input["color"] in ("red", "green"), f"a call: {told}")
+            check(kinds[0] != "thinking" or told.content[0].thinking, f"a thought: {told}")
+    result = {"type": "tool_result", "tool_use_id": told.content[-1].id, "content": [{"type": "text", "text": "done"}]}
+    turns = [*asked["messages"], {"role": "assistant", "content": told.content},
+             {"role": "user", "content": [{**result, "is_error": True}, {"type": "text", "text": "And?"}]}]
+    after = ask(messages=turns, tools=tools, tool_choice={"type": "none"})
+    check(after.content and after.content[0].type == "text", f"behind a call's result: {after}")
+    counts = [client.messages.count_tokens(model="demo", messages=messages, tools=tools).input_tokens for messages in (turns[:1], turns)]
+    check(counts[0] < counts[1], f"results count: {counts}")
+    form = ask(output_config={"format": {"type": "json_schema", "schema": colors}}, max_tokens=120, thinking={"type": "adaptive"})
+    check(json.loads(form.content[-1].text)["color"] in ("red", "green") and form.content[0].type == "thinking", f"JSON: {form}")
+
+    picture = [{"role": "user", "content": [{"type": "image", "source": {"type": "url", "url": "http://x"}}]}]
+    for wrong, word in (({"extra_body": {"container": "c"}}, "container"), ({"messages": picture}, "pictures"), ({"max_tokens": 0}, "max_tokens"),
+                        ({"thinking": {"type": "enabled", "budget_tokens": 1024}}, "budget"), ({"stop_sequences": [""]}, "stop_sequences"),
+                        ({"messages": [*asked["messages"], {"role": "assistant", "content": "He"}]}, "at the end"),
+                        ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "custom"), ({"messages": []}, "messages"),
+                        ({"tools": tools, "tool_choice": {"type": "tool", "name": "sing"}}, "tool_choice"), ({"model": "other"}, "model"),
+                        ({"output_config": {"format": {"type": "json_schema", "schema": {"not": {}}}}}, "output_config.format")):
+        for way in (ask, lambda **more: client.messages.count_tokens(**{**asked, **more})):
+            if way is not ask and not {"messages", "model"} & set(wrong):
+                continue
+            try:
+                way(**wrong)
+                check(False, f"{wrong} was accepted")
+            except (anthropic.BadRequestError, anthropic.NotFoundError) as error:
+                kind = "not_found_error" if word == "model" else "invalid_request_error"
+                check(error.body["type"] == "error" and error.body["error"]["type"] == kind, f"{wrong}: {error.body}")
+                check(word in error.body["error"]["message"], f"{wrong}: {error.body}")
 
 
 TEMPLATE = """{% if tools %}{{ tools | tojson }} answer with <tool_call> {"name": ..., "arguments": ...} </tool_call>{% endif %}
 {%- for m in messages %}<|{{ m.role }}|>{{ m.content }}{% for call in m.tool_calls or [] %}<tool_call>
 {"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}
-</tool_call>{% endfor %}{% endfor %}<|assistant|>"""
+</tool_call>{% endfor %}{% endfor %}<|assistant|>{% if enable_thinking %}<think>
+{% endif %}"""
 
 
-def run_client(part, server):
-    use_package("openai==3.57.0")
+def run_client(part, server, package="openai==3.57.0"):
+    use_package(package)
     done = subprocess.run([sys.executable, os.path.abspath(__file__), part, str(server.port)], capture_output=True, text=True)
-    check(done.returncode == 0, f"OpenAI's client: {done.stdout} {done.stderr}")
+    check(done.returncode == 0, f"the client {package}: {done.stdout} {done.stderr}")
     return done
 
 
@@ -206,6 +313,18 @@ def tools_are_called(folder):
         file.write(TEMPLATE)
     with Server(template=path) as server:
         run_client("--tools", server)
+        run_client("--anthropic", server, "anthropic==2.14.0")
+        events_have_names(server)
+
+
+def events_have_names(server):
+    """What Anthropic's client hides: the names of events, and that each says its own."""
+    told = server.ask("POST", "/v1/messages", {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2, "stream": True})[2]
+    events = re.findall(r"event: (\w+)\ndata: (.*)\n\n", told)
+    names = [name for name, _ in events]
+    check(names[:3] == ["message_start", "ping", "content_block_start"] and set(names[3:-3]) == {"content_block_delta"} and
+          names[-3:] == ["content_block_stop", "message_delta", "message_stop"], f"events: {told}")
+    check(names == [json.loads(data)["type"] for _, data in events], f"events: {told}")
 
 
 def openais_client(server):
@@ -320,12 +439,13 @@ def keys_are_asked_for(folder):
     with Server("--api-key-file", path, "--log-json") as server:
         body = {"content": "x"}
         check(server.ask("POST", "/tokenize", body)[0] == 401, "no key")
+        check(server.ask("POST", "/v1/messages", body, x_api_key="wrong")[2]["error"]["type"] == "authentication_error", "no key of Anthropic's")
         check(server.ask("POST", "/tokenize", body, Authorization="Bearer secret-secret-secreT")[0] == 401, "a wrong key")
         check(server.ask("POST", "/tokenize", body, Authorization="Bearer secret-secret-secret")[0] == 200, "the key")
         check(server.ask("POST", "/tokenize", body, x_api_key="secret-secret-secret")[0] == 200, "the key as Anthropic's clients send it")
         check(server.ask("GET", "/health")[0] == 200, "health needs no key")
         lines = [json.loads(line) for line in server.stop().splitlines() if line.startswith("{")]
-        check(len(lines) == 5 and lines[0]["status"] == 401, f"a log of JSON: {lines}")
+        check(len(lines) == 6 and lines[0]["status"] == 401, f"a log of JSON: {lines}")
     for args, environment, words in ((["--host", "0.0.0.0"], {}, "--api-key-file"), (["--host", "nowhere"], {"WEIR_API_KEY": "k" * 20}, "address"),
                                      ([], {"WEIR_API_KEY": "short"}, "16 characters")):
         done = subprocess.run([WEIR, "serve", DEMO, "--port", "0", *args], capture_output=True, text=True, timeout=WAIT_S,
@@ -345,6 +465,9 @@ def main():
         return
     if sys.argv[1:2] == ["--tools"]:
         tools_part(int(sys.argv[2]))
+        return
+    if sys.argv[1:2] == ["--anthropic"]:
+        anthropic_part(int(sys.argv[2]))
         return
     folder = scratch_folder()
     try:

@@ -226,6 +226,26 @@ static void replies_are_held_to_calls(void **state)
     weir_grammar_destroy(&grammar);
 }
 
+static void a_prompt_may_end_with_a_mark(void **state)
+{
+    static const struct {
+        const char *prompt, *mark;
+    } rows[] = {{"so <think>\n", "<think>"}, {"<think> so", NULL}, {"so [THINK]", "[THINK]"}};
+    (void)state;
+    for (size_t row = 0; row < WEIR_COUNT(rows); row++) {
+        uint32_t *ids = NULL;
+        size_t count = 0;
+        assert_int_equal(weir_tokenizer_encode(tokenizer, rows[row].prompt,
+                                               strlen(rows[row].prompt), 0, &ids, &count, NULL),
+                         WEIR_OK);
+        const char *mark = weir_reply_mark_before(tokenizer, ids, count);
+        assert_true((mark == NULL) == (rows[row].mark == NULL));
+        assert_true(mark == NULL || strcmp(mark, rows[row].mark) == 0);
+        weir_ids_free(&ids);
+    }
+    assert_null(weir_reply_mark_before(tokenizer, NULL, 0));
+}
+
 static void grammars_and_schemas_that_are_wrong_are_refused(void **state)
 {
     weir_grammar *grammar = NULL;
@@ -251,6 +271,7 @@ int main(void)
         cmocka_unit_test(a_prompt_is_no_part_of_the_text),
         cmocka_unit_test(where_nothing_is_left_it_is_said),
         cmocka_unit_test(replies_are_held_to_calls),
+        cmocka_unit_test(a_prompt_may_end_with_a_mark),
         cmocka_unit_test(grammars_and_schemas_that_are_wrong_are_refused),
     };
     return cmocka_run_group_tests(tests, open_tokenizer, close_tokenizer);

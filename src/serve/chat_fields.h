@@ -1,0 +1,13 @@
+/* chat_fields.h - what a chat asks for, as OpenAI's API writes it. */
+#ifndef WEIR_SERVE_CHAT_FIELDS_H
+#define WEIR_SERVE_CHAT_FIELDS_H
+
+#include "serve/request.h"
+
+/* All members: the request is ready to start, or there is a problem. Whoever calls has looked at
+ * their names (weir_request_check()). */
+void weir_chat_read(struct weir_request *request, const struct weir_fields *fields);
+/* Only how many tokens its prompt has. */
+size_t weir_chat_count(struct weir_request *request, const struct weir_fields *fields);
+
+#endif
