@@ -94,6 +94,8 @@ static bool plan(struct service *service, struct weir_config *config)
         .body_bytes = options->body_bytes,
         .n_ctx = config->n_ctx,
         .n_vocab = info.n_vocab,
+        .n_layer = info.n_layer,
+        .n_expert = info.n_expert,
         .render_bytes_max = weir_cli_chat_render_max(config->n_ctx),
     };
     weir_serve_limits_fill(&service->limits);

@@ -268,6 +268,18 @@ WEIR_API const struct weir_model_info *weir_engine_model(const weir_engine *engi
  * at most count into experts. Returns how many; 0 also while a call to this engine runs. */
 WEIR_API uint32_t weir_engine_kept_experts(weir_engine *engine, struct weir_expert *experts,
                                            uint32_t count);
+
+/* What is so of an expert between two evals; bits. */
+enum weir_expert_mark {
+    WEIR_EXPERT_RESIDENT = 1,
+    WEIR_EXPERT_READING = 2, /* or it has landed since the last eval */
+    WEIR_EXPERT_USED = 4,    /* by what its layer computed last */
+    WEIR_EXPERT_ABSENT = 8,  /* the layer has no such expert */
+};
+/* marks [count], which is [n_layer][n_expert] of weir_engine_model(): enum weir_expert_mark. It
+ * changes nothing, and nothing is kept for it. False, and marks untouched: count is another, the
+ * model has no experts, or a call to this engine runs. */
+WEIR_API bool weir_engine_experts_look(weir_engine *engine, uint8_t *marks, size_t count);
 WEIR_API const struct weir_mode *weir_engine_mode(const weir_engine *engine);
 
 /* ---- text ---------------------------------------------------------------------------------- */

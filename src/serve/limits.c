@@ -15,6 +15,8 @@ enum {
     SAMPLER_BYTES = 24, /* of an id */
     GRAMMAR_BYTES = 14 << 20,
     GRAMMAR_TOKEN_BYTES = 96,
+    WATCH_BYTES = 4 << 10, /* of /v1/watch, its map of experts apart */
+    MAP_COPIES = 3,        /* of the map: the scheduler has two, the HTTP thread one */
 };
 
 void weir_serve_limits_fill(struct weir_serve_limits *limits)
@@ -43,12 +45,20 @@ uint64_t weir_serve_bodies_bytes(const struct weir_serve_limits *limits)
     return BODY_COUNT * limits->body_bytes;
 }
 
+/* /v1/watch tells each connection of every expert. */
+uint64_t weir_serve_watch_bytes(const struct weir_serve_limits *limits)
+{
+    const uint64_t per_layer = (uint64_t)limits->n_expert + 4; /* a character each, and quotes */
+    return WATCH_BYTES + limits->n_layer * per_layer;
+}
+
 uint64_t weir_serve_bytes(const struct weir_serve_limits *limits)
 {
     const uint64_t places = (uint64_t)limits->parallel + limits->queue_max;
     const uint64_t id_bytes = limits->n_ctx * sizeof(uint32_t);
-    const uint64_t connections =
-        (uint64_t)limits->connection_max * (CONNECTION_BYTES + SOCKET_BYTES);
+    const uint64_t connections = (uint64_t)limits->connection_max *
+                                 (CONNECTION_BYTES + SOCKET_BYTES + weir_serve_watch_bytes(limits));
+    const uint64_t map = MAP_COPIES * (uint64_t)limits->n_layer * limits->n_expert;
     const uint64_t texts =
         places * (id_bytes + ANSWER_COPIES * weir_serve_answer_bytes(limits) +
                   2 * weir_serve_tools_bytes(limits) + STOP_BYTES) +
@@ -57,5 +67,6 @@ uint64_t weir_serve_bytes(const struct weir_serve_limits *limits)
     const uint64_t grammars =
         limits->grammar_max *
         (GRAMMAR_BYTES + (uint64_t)limits->n_vocab * GRAMMAR_TOKEN_BYTES + limits->body_bytes);
-    return LIBRARY_BYTES + connections + texts + desk + weir_serve_bodies_bytes(limits) + grammars;
+    return LIBRARY_BYTES + connections + map + texts + desk + weir_serve_bodies_bytes(limits) +
+           grammars;
 }

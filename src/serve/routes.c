@@ -49,6 +49,7 @@ static void tell_props(struct weir_exchange *exchange)
 }
 
 static const struct weir_route routes[] = {
+    {"GET", "/v1/watch", weir_watch_tell, NULL, false, false},
     {"GET", "/health", tell_health, NULL, true, false},
     {"GET", "/v1/models", tell_models, NULL, false, false},
     {"GET", "/props", tell_props, NULL, false, false},

@@ -9,6 +9,7 @@
 
 #include "base/heap.h"
 #include "base/thread.h"
+#include "serve/expert_map.h"
 #include "serve/seats.h"
 
 enum {
@@ -29,6 +30,7 @@ struct weir_scheduler {
     uint32_t running_count;
     uint32_t beside_rows; /* of prompts in a step with tokens of others */
     struct weir_scheduler_stats counts;
+    struct weir_expert_map map;
     pthread_t thread;
     bool has_thread;
 
@@ -414,6 +416,7 @@ static void tell_stats(struct weir_scheduler *scheduler)
     counts->running = scheduler->running_count;
     counts->state_bytes = running_bytes(scheduler);
     counts->peak_bytes = weir_peak_bytes();
+    weir_expert_map_take(&scheduler->map, scheduler->engine);
     pthread_mutex_lock(&scheduler->lock);
     scheduler->stats = *counts;
     pthread_mutex_unlock(&scheduler->lock);
@@ -497,7 +500,8 @@ enum weir_status weir_scheduler_create(weir_scheduler **out,
     const uint32_t parallel = scheduler->config.parallel;
     scheduler->running = weir_heap_array(parallel, sizeof(struct weir_job *));
     scheduler->evals = weir_heap_array(parallel, sizeof(*scheduler->evals));
-    if (!weir_seats_init(&scheduler->seats, config->engine, parallel) ||
+    const bool has_map = weir_expert_map_init(&scheduler->map, config->engine);
+    if (!has_map || !weir_seats_init(&scheduler->seats, config->engine, parallel) ||
         scheduler->running == NULL || scheduler->evals == NULL) {
         status = WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for %u texts at once", parallel);
         goto fail;
@@ -531,6 +535,7 @@ void weir_scheduler_destroy(weir_scheduler **scheduler)
         weir_seats_deinit(&ending->seats);
     pthread_cond_destroy(&ending->changed);
     pthread_mutex_destroy(&ending->lock);
+    weir_expert_map_deinit(&ending->map);
     weir_heap_free(ending->running);
     weir_heap_free(ending->evals);
     weir_heap_free(ending);
@@ -551,6 +556,12 @@ void weir_scheduler_stats_get(weir_scheduler *scheduler, struct weir_scheduler_s
     *stats = scheduler->stats;
     stats->waiting = scheduler->waiting;
     pthread_mutex_unlock(&scheduler->lock);
+}
+
+void weir_scheduler_map_get(weir_scheduler *scheduler, uint8_t *marks)
+{
+    weir_expert_map_get(&scheduler->map, marks);
+    weir_scheduler_wake(scheduler);
 }
 
 uint32_t weir_scheduler_parallel(const weir_scheduler *scheduler)

@@ -86,6 +86,9 @@ void weir_scheduler_submit(weir_scheduler *scheduler, struct weir_job *job);
 /* What look() would say has changed. */
 void weir_scheduler_wake(weir_scheduler *scheduler);
 void weir_scheduler_stats_get(weir_scheduler *scheduler, struct weir_scheduler_stats *stats);
+/* Where experts were before the last step or, where nothing runs, when this was called the last
+ * time: marks [n_layer][n_expert] as weir_engine_experts_look() has them. One thread at a time. */
+void weir_scheduler_map_get(weir_scheduler *scheduler, uint8_t *marks);
 /* How many jobs run at most: parallel, or what a step of the engine holds. */
 uint32_t weir_scheduler_parallel(const weir_scheduler *scheduler);
 

@@ -35,6 +35,8 @@ struct weir_serve_limits {
     uint32_t gap_ms;           /* between two tokens of others while a prompt is computed */
     uint64_t body_bytes;       /* of a request; 0: what a full context takes */
     uint32_t n_ctx, n_vocab;   /* the model's */
+    uint32_t n_layer;          /* the same */
+    uint32_t n_expert;         /* the same: of a layer; 0: it has none */
     uint64_t render_bytes_max; /* struct weir_chat_config.memory_max */
 };
 
@@ -67,7 +69,8 @@ enum weir_status weir_serve_open(weir_serve **out, const struct weir_serve_confi
 /* Whether only this machine reaches that address. */
 bool weir_serve_is_loopback(const char *host);
 uint16_t weir_serve_port(const weir_serve *serve);
-/* Now and then, such as ten times a second: ends connections whose time is over. */
+/* Now and then, such as ten times a second: ends connections whose time is over, and keeps what
+ * happened in the last seconds. */
 void weir_serve_tick(weir_serve *serve);
 /* From now on nobody new is heard. */
 void weir_serve_drain(weir_serve *serve);

@@ -131,6 +131,8 @@ void weir_serve_log_exchange(const struct weir_exchange *exchange)
     struct tm parts;
     const time_t now = time(NULL);
     count_exchange(serve, exchange, end_ns - exchange->begin_ns);
+    if (exchange->first_ns != 0)
+        weir_pace_add(&serve->pace, first_s);
     atomic_fetch_sub_explicit(&serve->open_count, 1, memory_order_relaxed);
     if (serve->config.log == NULL)
         return;
@@ -162,7 +164,10 @@ static enum weir_status copy_config(struct weir_serve *serve,
     serve->host = weir_heap_text(config->host);
     serve->model_id = weir_heap_text(config->model_id);
     serve->keys = weir_heap_array(config->key_count, sizeof(char *));
-    bool ok = serve->host != NULL && serve->model_id != NULL && serve->keys != NULL;
+    const struct weir_model_info *model = weir_engine_model(config->engine);
+    serve->marks = weir_heap_array((size_t)model->n_layer + 1, (size_t)model->n_expert + 1);
+    bool ok = serve->host != NULL && serve->model_id != NULL && serve->keys != NULL &&
+              serve->marks != NULL;
     for (size_t index = 0; ok && index < config->key_count; index++) {
         serve->keys[index] = weir_heap_text(config->keys[index]);
         ok = serve->keys[index] != NULL;
@@ -178,6 +183,7 @@ enum weir_status weir_serve_open(weir_serve **out, const struct weir_serve_confi
     if (serve == NULL)
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a server");
     pthread_mutex_init(&serve->log_lock, NULL);
+    pthread_mutex_init(&serve->pace.lock, NULL);
     weir_fields_init();
     WEIR_TRY_GOTO(copy_config(serve, config, err));
     const struct weir_scheduler_config scheduler = {.engine = config->engine,
@@ -190,6 +196,7 @@ enum weir_status weir_serve_open(weir_serve **out, const struct weir_serve_confi
         status = WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a server");
         goto fail;
     }
+    weir_pace_tick(serve); /* what comes from now on has something to be compared with */
     WEIR_TRY_GOTO(weir_desk_create(&serve->desk, serve, err));
     WEIR_TRY_GOTO(weir_http_open(&serve->http, serve, err));
     *out = serve;
@@ -208,6 +215,7 @@ uint16_t weir_serve_port(const weir_serve *serve)
 void weir_serve_tick(weir_serve *serve)
 {
     weir_http_tick(serve->http);
+    weir_pace_tick(serve);
 }
 
 void weir_serve_drain(weir_serve *serve)
@@ -240,6 +248,8 @@ void weir_serve_close(weir_serve **serve)
     weir_heap_free(closing->keys);
     weir_heap_free(closing->host);
     weir_heap_free(closing->model_id);
+    weir_heap_free(closing->marks);
+    pthread_mutex_destroy(&closing->pace.lock);
     pthread_mutex_destroy(&closing->log_lock);
     weir_heap_free(closing);
     *serve = NULL;

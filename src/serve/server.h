@@ -12,6 +12,22 @@ struct weir_serve_counts {
     atomic_uint connections;
 };
 
+enum { WEIR_PACE_SAMPLES = 6, WEIR_PACE_ANSWERS = 8 };
+
+/* What counters were at a time. */
+struct weir_pace_sample {
+    uint64_t at_ns, written_tokens, prompt_tokens, expert_uses, expert_hits, read_bytes;
+};
+
+/* The last seconds, and the last answers. */
+struct weir_serve_pace {
+    pthread_mutex_t lock;                               /* guards all of it */
+    struct weir_pace_sample samples[WEIR_PACE_SAMPLES]; /* a ring, one a second */
+    uint32_t sample_count;                              /* that were taken so far */
+    double first_s[WEIR_PACE_ANSWERS];                  /* a ring: until an answer's first token */
+    uint32_t answer_count;
+};
+
 struct weir_serve {
     struct weir_serve_limits limits;
     struct weir_serve_config config;
@@ -25,6 +41,8 @@ struct weir_serve {
     struct weir_http *http;
     struct weir_grammars *grammars;
     struct weir_serve_counts counts;
+    struct weir_serve_pace pace;
+    uint8_t *marks;         /* [n_layer][n_expert] of experts; the HTTP thread's */
     atomic_uint places;     /* texts that run, wait, or whose answer is not taken yet */
     atomic_uint open_count; /* requests of which the same holds */
     atomic_uint_least64_t body_bytes;
@@ -38,6 +56,8 @@ const struct weir_serve_limits *weir_serve_limits_of(const struct weir_serve *se
 uint64_t weir_serve_answer_bytes(const struct weir_serve_limits *limits);
 /* That the tools of a request may have. */
 uint64_t weir_serve_tools_bytes(const struct weir_serve_limits *limits);
+/* That an answer of /v1/watch may have. */
+uint64_t weir_serve_watch_bytes(const struct weir_serve_limits *limits);
 /* What the values of one body may take, and all bodies together. */
 uint64_t weir_serve_json_bytes(const struct weir_serve_limits *limits);
 uint64_t weir_serve_bodies_bytes(const struct weir_serve_limits *limits);
@@ -90,6 +110,14 @@ struct weir_route {
 /* NULL: there is none; *other_method: but it is there for another method. */
 const struct weir_route *weir_route_find(const char *method, const char *path, bool *other_method);
 void weir_metrics_tell(struct weir_exchange *exchange);
+
+/* ---- what the machine does now (watch_route.c) --------------------------------------------- */
+
+/* Count time: as often as weir_serve_tick(). */
+void weir_pace_tick(struct weir_serve *serve);
+/* An answer had its first token after so long. */
+void weir_pace_add(struct weir_serve_pace *pace, double first_s);
+void weir_watch_tell(struct weir_exchange *exchange);
 
 /* ---- keys (keys.c) ------------------------------------------------------------------------- */
 

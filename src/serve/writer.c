@@ -33,6 +33,11 @@ static bool reserve(struct weir_writer *writer, size_t more)
     return true;
 }
 
+void weir_writer_reserve(struct weir_writer *writer, size_t more)
+{
+    reserve(writer, more);
+}
+
 void weir_writer_put(struct weir_writer *writer, const char *bytes, size_t length)
 {
     if (length == 0 || !reserve(writer, length))

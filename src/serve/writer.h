@@ -14,6 +14,8 @@ struct weir_writer {
 void weir_writer_free(struct weir_writer *writer);
 /* Empty again; the memory stays. */
 void weir_writer_clear(struct weir_writer *writer);
+/* Room for so many more bytes, at once. */
+void weir_writer_reserve(struct weir_writer *writer, size_t more);
 void weir_writer_put(struct weir_writer *writer, const char *bytes, size_t length);
 void weir_writer_text(struct weir_writer *writer, const char *text);
 void weir_writer_format(struct weir_writer *writer, const char *format, ...) WEIR_PRINTF(2, 3);

@@ -202,6 +202,16 @@ typedef bool weir_store_progress_fn(void *user, uint64_t done_bytes, uint64_t to
 enum weir_status weir_store_fill(weir_store *store, weir_store_progress_fn *progress, void *user,
                                  struct weir_err *err);
 
+/* What is so of a record now; bits. */
+enum weir_record_mark {
+    WEIR_RECORD_WHOLE = 1,   /* all of it is in a slot */
+    WEIR_RECORD_READING = 2, /* it has a slot, and some of it was not collected yet */
+    WEIR_RECORD_USED = 4,    /* by its layer's last step */
+    WEIR_RECORD_ABSENT = 8,  /* the layer has no such record */
+};
+/* Of the layer's first records; marks [count]. Changes nothing. */
+void weir_store_marks_get(const weir_store *store, uint32_t layer, uint8_t *marks, uint32_t count);
+
 /* From now on, whenever the device has nothing to do, read the first of these records that has no
  * slot into an empty one, until no slot is empty or none of these is left. It takes nobody's slot,
  * and at most one record is under way that nobody waits for. records [count]: distinct, borrowed

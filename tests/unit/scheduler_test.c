@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/heap.h"
 #include "serve/scheduler.h"
@@ -177,6 +178,40 @@ static void test_who_leaves_is_gone(void **state)
     weir_scheduler_destroy(&scheduler);
 }
 
+/* A look is taken between steps, and only for those who ask. */
+static uint32_t count_marks(weir_scheduler *scheduler, unsigned wanted)
+{
+    const struct weir_model_info *model = weir_engine_model(engine);
+    const size_t size = (size_t)model->n_layer * model->n_expert;
+    uint8_t *marks = weir_heap_alloc(size);
+    uint32_t count = 0;
+    assert_non_null(marks);
+    weir_scheduler_map_get(scheduler, marks); /* asks for the look ... */
+    usleep(100000);
+    weir_scheduler_map_get(scheduler, marks); /* ... that this finds */
+    for (size_t at = 0; at < size; at++)
+        count += (marks[at] & wanted) == wanted;
+    weir_heap_free(marks);
+    return count;
+}
+
+static void test_the_map_shows_what_was_used(void **state)
+{
+    static struct probe probe;
+    const struct weir_model_info *model = weir_engine_model(engine);
+    uint8_t marks[1];
+    (void)state;
+    weir_scheduler *scheduler = open_scheduler(2);
+    begin_probe(&probe, scheduler, 3);
+    wait_for(&probe);
+    assert_int_equal(count_marks(scheduler, WEIR_EXPERT_USED), model->expert_uses);
+    assert_true(count_marks(scheduler, WEIR_EXPERT_RESIDENT) >= model->expert_uses);
+    assert_int_equal(count_marks(scheduler, WEIR_EXPERT_ABSENT), 0);
+    weir_scheduler_destroy(&scheduler);
+    assert_false(weir_engine_experts_look(engine, marks, 1)); /* another size than the model's */
+    assert_false(weir_engine_experts_look(NULL, marks, 1));
+}
+
 static void test_an_end_tells_all(void **state)
 {
     static struct probe probes[JOBS];
@@ -200,6 +235,7 @@ int main(void)
         cmocka_unit_test(test_together_as_alone),
         cmocka_unit_test(test_a_conversation_goes_on),
         cmocka_unit_test(test_who_leaves_is_gone),
+        cmocka_unit_test(test_the_map_shows_what_was_used),
         cmocka_unit_test(test_an_end_tells_all),
     };
     struct weir_err err = {0};

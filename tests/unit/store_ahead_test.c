@@ -232,6 +232,38 @@ static void warm_up(struct toy *toy)
         wait_for_reads(toy);
 }
 
+static void marks_say_where_records_are(void **state)
+{
+    enum { COUNT = 16 };
+    struct toy toy;
+    uint8_t marks[COUNT];
+    const uint32_t first[] = {0, 1}, second[] = {1, 3};
+    (void)state;
+    open_plain(&toy);
+    weir_store_marks_get(toy.store, 0, marks, COUNT);
+    for (uint32_t record = 0; record < COUNT; record++)
+        assert_int_equal(marks[record],
+                         record < toy.layers[0].record_count ? 0 : (unsigned)WEIR_RECORD_ABSENT);
+    assert_true(run_step(&toy, 0, first, 2, NULL, 0));
+    assert_true(run_step(&toy, 0, second, 2, NULL, 0));
+    weir_store_marks_get(toy.store, 0, marks, COUNT);
+    assert_int_equal(marks[0], WEIR_RECORD_WHOLE);
+    assert_int_equal(marks[1], WEIR_RECORD_WHOLE | WEIR_RECORD_USED);
+    assert_int_equal(marks[2], 0);
+    assert_int_equal(marks[3], WEIR_RECORD_WHOLE | WEIR_RECORD_USED);
+    const struct weir_record_name name = {0, 2};
+    weir_store_warm_up(toy.store, &name, 1);
+    weir_store_poll(toy.store); /* submits it; nobody has collected it yet */
+    weir_store_marks_get(toy.store, 0, marks, COUNT);
+    assert_int_equal(marks[2], WEIR_RECORD_READING);
+    weir_store_marks_get(toy.store, 99, marks, 1); /* no such layer */
+    assert_int_equal(marks[0], WEIR_RECORD_ABSENT);
+    warm_up(&toy);
+    weir_store_marks_get(toy.store, 0, marks, COUNT);
+    assert_int_equal(marks[2], WEIR_RECORD_WHOLE);
+    close_toy(&toy);
+}
+
 static void a_warm_up_fills_empty_slots_in_order_and_takes_no_others(void **state)
 {
     struct toy toy;
@@ -550,6 +582,7 @@ int main(void)
         cmocka_unit_test(reads_ahead_never_change_a_lease),
         cmocka_unit_test(each_read_is_on_the_timeline_with_its_class),
         cmocka_unit_test(a_warm_up_never_changes_a_lease),
+        cmocka_unit_test(marks_say_where_records_are),
         cmocka_unit_test(a_warm_up_fills_empty_slots_in_order_and_takes_no_others),
         cmocka_unit_test(a_step_takes_over_what_a_warm_up_reads),
         cmocka_unit_test(a_warm_up_keeps_what_it_reads_when_a_step_of_it_failed),
