@@ -113,6 +113,7 @@ $B/obj/%.o: %.c Makefile $B/flags
 	@mkdir -p $(@D)
 	@echo "  CC   $<"
 	$(Q)$(CC) $(weir_c) $(weir_c.$(CONFIG)) $(call isa_of,$<) $(weir_extra) $(CFLAGS) -c $< -o $@
+$B/obj/src/serve/page.o: $(wildcard src/serve/page/*)
 $B/flags $B/files: ;
 
 $B/libencode.a: $(call obj,$(sort $(wildcard tools/encode/*.c)))

@@ -158,8 +158,9 @@ static int open_service(struct service *service)
     if (weir_serve_open(&service->serve, &config, &err) != WEIR_OK)
         return weir_cli_fail(&err);
     const bool is_six = strchr(options->host, ':') != NULL;
-    weir_cli_say("%s answers at http://%s%s%s:%u/v1", config.model_id, is_six ? "[" : "",
-                 options->host, is_six ? "]" : "", weir_serve_port(service->serve));
+    weir_cli_say("%s answers at http://%s%s%s:%u/v1, and without /v1 there is a page",
+                 config.model_id, is_six ? "[" : "", options->host, is_six ? "]" : "",
+                 weir_serve_port(service->serve));
     return WEIR_CLI_OK;
 }
 

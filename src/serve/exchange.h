@@ -16,6 +16,7 @@
 #include "serve/writer.h"
 
 struct MHD_Connection;
+struct weir_page_file;
 struct weir_request;
 struct weir_route;
 
@@ -44,8 +45,9 @@ struct weir_exchange {
     bool is_finished;  /* nothing more comes */
     bool is_asked;     /* the request is whole: a worker has it, or had */
     unsigned status;
-    uint32_t retry_s; /* 0: it does not say when */
-    const char *type; /* of the answer */
+    uint32_t retry_s;                  /* 0: it does not say when */
+    const char *type;                  /* of the answer */
+    const struct weir_page_file *page; /* what is sent instead of the answer; NULL: the answer */
     struct weir_writer answer;
     size_t sent; /* of the answer, and given away with the next piece */
 };

@@ -143,7 +143,10 @@ static enum MHD_Result queue(struct weir_exchange *exchange, struct MHD_Connecti
     if (response == NULL)
         return MHD_NO;
     add_header(response, "Content-Type", exchange->type);
-    add_header(response, "Cache-Control", "no-store");
+    if (exchange->page != NULL)
+        weir_page_head(exchange->page, response);
+    else
+        add_header(response, "Cache-Control", "no-store");
     add_header(response, "X-Content-Type-Options", "nosniff");
     if (exchange->is_stream)
         add_header(response, "X-Accel-Buffering", "no");
@@ -194,6 +197,8 @@ static enum MHD_Result answer(struct weir_exchange *exchange, struct MHD_Connect
         return queue(exchange, connection,
                      weir_mhd()->MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES,
                                                                    read_stream, exchange, NULL));
+    if (exchange->page != NULL)
+        return queue(exchange, connection, weir_page_body(exchange->page, exchange->status));
     return queue(exchange, connection,
                  weir_mhd()->MHD_create_response_from_buffer(
                      exchange->answer.length, exchange->answer.bytes, MHD_RESPMEM_PERSISTENT));

@@ -49,11 +49,19 @@ static void tell_props(struct weir_exchange *exchange)
 }
 
 static const struct weir_route routes[] = {
-    {"GET", "/v1/watch", weir_watch_tell, NULL, false, false},
     {"GET", "/health", tell_health, NULL, true, false},
+    {"GET", "/", weir_page_tell, NULL, true, false},
+    {"GET", "/page.css", weir_page_tell, NULL, true, false},
+    {"GET", "/icon.svg", weir_page_tell, NULL, true, false},
+    {"GET", "/page.js", weir_page_tell, NULL, true, false},
+    {"GET", "/threads.js", weir_page_tell, NULL, true, false},
+    {"GET", "/client.js", weir_page_tell, NULL, true, false},
+    {"GET", "/markdown.js", weir_page_tell, NULL, true, false},
+    {"GET", "/machine.js", weir_page_tell, NULL, true, false},
     {"GET", "/v1/models", tell_models, NULL, false, false},
     {"GET", "/props", tell_props, NULL, false, false},
     {"GET", "/metrics", weir_metrics_tell, NULL, false, false},
+    {"GET", "/v1/watch", weir_watch_tell, NULL, false, false},
     {"POST", "/v1/chat/completions", NULL, weir_openai_chat_read, false, false},
     {"POST", "/v1/completions", NULL, weir_openai_completions_read, false, false},
     {"POST", "/v1/messages", NULL, weir_anthropic_messages_read, false, true},

@@ -12,6 +12,8 @@ struct weir_serve_counts {
     atomic_uint connections;
 };
 
+struct MHD_Response;
+
 enum { WEIR_PACE_SAMPLES = 6, WEIR_PACE_ANSWERS = 8 };
 
 /* What counters were at a time. */
@@ -118,6 +120,13 @@ void weir_pace_tick(struct weir_serve *serve);
 /* An answer had its first token after so long. */
 void weir_pace_add(struct weir_serve_pace *pace, double first_s);
 void weir_watch_tell(struct weir_exchange *exchange);
+
+/* ---- the page (page.c) --------------------------------------------------------------------- */
+
+void weir_page_tell(struct weir_exchange *exchange);
+/* What is said of the file beside its type, and its bytes, none where the status is 304. */
+void weir_page_head(const struct weir_page_file *file, struct MHD_Response *response);
+struct MHD_Response *weir_page_body(const struct weir_page_file *file, unsigned status);
 
 /* ---- keys (keys.c) ------------------------------------------------------------------------- */
 
