@@ -26,7 +26,8 @@ static const struct weir_cli_command commands[] = {
      "  weir chat model.gguf --system \"You are terse.\" --think hide\n"
      "  weir chat base-model.gguf --template chatml\n"
      "  printf 'Who are you?\\n/save chat.json\\n' | weir chat model.gguf\n"},
-    {"serve", WEIR_CLI_SERVE, weir_cli_serve, "MODEL", "answer the OpenAI API over HTTP",
+    {"serve", WEIR_CLI_SERVE, weir_cli_serve, "MODEL",
+     "answer the OpenAI and Anthropic APIs over HTTP",
      "  Several clients are answered at the same time, each step of the model being computed for\n"
      "  all of them. Requests wait in a queue; SIGTERM and Ctrl-C let answers end, then stop.\n"
      "  docs/SERVER.md lists paths, fields and limits. One line a request goes to standard "

@@ -1,4 +1,4 @@
-/* serve.c - weir serve: a model behind the OpenAI API. */
+/* serve.c - weir serve: a model behind the APIs of OpenAI and Anthropic. */
 #include "serve/serve.h"
 
 #include <stdio.h>
