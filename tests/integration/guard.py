@@ -20,8 +20,8 @@ MIB = 1 << 20
 CEILING = 320 * MIB
 LIMIT = 400 * MIB
 STEP = 8 * MIB
-PACE_S = 0.1
-PATIENCE_S = 10
+PACE_S = 0.2  # of weir's processor time: so it has looked in between, however busy the machine is
+PATIENCE_S = 120  # a busy machine fills the slots slowly
 RUN = ["--ids", "17 48 79 110", "--ctx", 4096, "--temp", 0, "--ignore-eos", "--mem", CEILING]
 TOKEN_MAX = 4000
 # What weir may give beyond need: the margin twice, and as much again for the growth it saw.
@@ -45,15 +45,26 @@ class Run:
         self.model = model
         self.process = group.start([WEIR, "run", model, *RUN, "-n", TOKEN_MAX, "--json"])
         self.wait_for(lambda: group.usage_bytes() > 0.9 * CEILING, "weir has loaded")
-        time.sleep(0.5)
+        self.let_work(0.5)
         self.usage = group.usage_bytes()
 
     def wait_for(self, is_so, what):
         end = time.monotonic() + PATIENCE_S
         while not is_so():
             self.check_runs(f"before {what}")
-            check(time.monotonic() < end, f"waited {PATIENCE_S} s in vain for {what}")
+            check(time.monotonic() < end,
+                  f"waited {PATIENCE_S} s in vain for {what}: {self.group.usage_bytes() / MIB:.1f} MiB are used")
             time.sleep(0.01)
+
+    def let_work(self, seconds):
+        """Until weir has used so many seconds of processors."""
+        end = self.worked_s() + seconds
+        self.wait_for(lambda: self.worked_s() >= end, f"weir has worked for {seconds} s")
+
+    def worked_s(self):
+        with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as stat:
+            user, system = stat.read().rsplit(")", 1)[1].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
     def check_runs(self, when):
         if self.process.poll() is not None:
@@ -63,7 +74,7 @@ class Run:
 
     def finish(self, name, needed):
         """What it has given back, after so many bytes less were left to it than it had."""
-        time.sleep(0.5)
+        self.let_work(0.5)
         self.check_runs("before it was interrupted")
         less = self.usage - self.group.usage_bytes()
         self.process.send_signal(signal.SIGINT)
@@ -99,7 +110,7 @@ def test_a_neighbour_grows(model):
             hog.stdin.flush()
             check(hog.stdout.readline() == "held\n", f"the neighbour was stopped: {group.oom_kills()} OOM kills")
             run.check_runs("while its neighbour grew")
-            time.sleep(PACE_S)
+            run.let_work(PACE_S)
         run.finish("a neighbour grows", over - STEP)
         hog.communicate()
 
@@ -114,7 +125,7 @@ def test_the_limit_is_lowered(model):
             limit -= STEP
             run.wait_for(lambda: group.set_limit(limit), f"the limit could be {limit}")
             run.check_runs("while the limit was lowered")
-            time.sleep(PACE_S)
+            run.let_work(PACE_S)
         less, given = run.finish("the limit lowered", run.usage - limit)
         check(less >= given - STEP, f"{given} bytes were given back, and the group is charged only {less} less")
 
