@@ -120,8 +120,8 @@ struct weir_cli_rig {
  * has been said. */
 bool weir_cli_config_fill(struct weir_config *config, struct weir_bench_config *bench,
                           const struct weir_cli_options *options, const char *command);
-/* Open --stats, --trace, the engine and a session. On failure it has been said and rig is closed;
- * returns an enum weir_cli_exit. */
+/* Open --stats, --trace, the engine and a session; progress is shown, unless config has a function
+ * for it. On failure it has been said and rig is closed; returns an enum weir_cli_exit. */
 int weir_cli_rig_open(struct weir_cli_rig *rig, const struct weir_config *config,
                       const struct weir_cli_options *options);
 /* NULL when none was kept that fits. */

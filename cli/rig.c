@@ -106,8 +106,10 @@ int weir_cli_rig_open(struct weir_cli_rig *rig, const struct weir_config *config
     struct weir_err err = {0};
     struct weir_cli_progress progress = {0};
     struct weir_config watched = *config;
-    watched.progress = weir_cli_progress_tell;
-    watched.progress_user = &progress;
+    if (watched.progress == NULL) {
+        watched.progress = weir_cli_progress_tell;
+        watched.progress_user = &progress;
+    }
     *rig = (struct weir_cli_rig){.start_ns = weir_now_ns()};
     rig->is_calibrated = weir_cli_calibration_load(&rig->calibration, config->model_path);
     if (rig->is_calibrated && watched.io_budget_bytes == 0)

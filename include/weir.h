@@ -723,6 +723,8 @@ struct weir_guard_stats {
 WEIR_API void weir_engine_guard_get(const weir_engine *engine, struct weir_guard_stats *stats);
 /* Peak memory of this process so far. */
 WEIR_API uint64_t weir_peak_bytes(void);
+/* Its memory now; 0 where /proc is not there. */
+WEIR_API uint64_t weir_memory_bytes(void);
 
 /* ---- how fast this machine reads a file ------------------------------------------------------ */
 

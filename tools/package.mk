@@ -24,6 +24,8 @@ install: $B/weir lib man ## program, libraries, headers, weir.pc, manual, comple
 	install -D -m 644 tools/completion/weir.bash $(share)/bash-completion/completions/weir
 	install -D -m 644 -t $(share)/zsh/$(zsh_folder) tools/completion/_weir
 	install -D -m 644 -t $(share)/fish/vendor_completions.d tools/completion/weir.fish
+	install -D -m 644 -t $(to)/lib/systemd/system tools/systemd/weir.socket
+	sed 's,@PREFIX@,$(PREFIX),' tools/systemd/weir.service | install -D -m 644 /dev/stdin $(to)/lib/systemd/system/weir.service
 	install -D -m 644 -t $(share)/doc/weir $(documents)
 	cd docs && find . -type f -exec install -D -m 644 '{}' '$(abspath $(share))/doc/weir/docs/{}' ';'
 	install -D -m 644 -t $(share)/doc/weir/examples examples/*.c

@@ -42,7 +42,7 @@ SYSTEM_HEADERS = [
 ]
 # The command line talks to the terminal, and tests may use all that tests need.
 HEADER_GUESTS = {"src/serve/": [r"sys/socket\.h"],
-                 "cli/": [r"sys/ioctl\.h", r"sys/stat\.h", r"sys/statvfs\.h", r"sys/types\.h"],
+                 "cli/": [r"sys/socket\.h", r"sys/un\.h", r"sys/ioctl\.h", r"sys/stat\.h", r"sys/statvfs\.h", r"sys/types\.h"],
                  "tests/": [r"(sys|linux)/.*"], "bench/": [r"(sys|linux)/.*"], "tools/": [r"(sys|linux)/.*"]}
 
 # Calls that belong to rooms: names, where they are allowed, what to use instead.

@@ -456,3 +456,8 @@ uint64_t weir_peak_bytes(void)
 {
     return weir_sys_peak_rss_bytes();
 }
+
+uint64_t weir_memory_bytes(void)
+{
+    return weir_sys_rss_bytes();
+}

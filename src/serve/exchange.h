@@ -27,8 +27,9 @@ struct weir_exchange {
     const struct weir_route *route;
     struct weir_exchange *next; /* in the desk's queue */
     struct weir_request *request;
-    struct weir_writer body; /* the client's side, until it is whole */
-    size_t body_counted;     /* bytes of it in the server's sum */
+    struct weir_party *party; /* of the key that was shown; NULL: none is asked for */
+    struct weir_writer body;  /* the client's side, until it is whole */
+    size_t body_counted;      /* bytes of it in the server's sum */
     struct weir_problem problem;
     uint64_t begin_ns, first_ns; /* of the first token */
     uint32_t prompt_tokens, cached_tokens, written_tokens;

@@ -217,8 +217,11 @@ static const char *header(struct MHD_Connection *connection, const char *name)
     return weir_mhd()->MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
 }
 
-static bool has_key(const struct weir_serve *serve, struct MHD_Connection *connection)
+/* Whoever shows a key is known by it. */
+static bool find_party(struct weir_exchange *exchange, struct MHD_Connection *connection)
 {
+    const struct weir_serve *serve = exchange->serve;
+    size_t which = 0;
     static const char scheme[] = "Bearer ";
     const char *bearer = header(connection, "Authorization");
     const char *key = header(connection, "x-api-key");
@@ -226,7 +229,10 @@ static bool has_key(const struct weir_serve *serve, struct MHD_Connection *conne
         return true;
     if (bearer != NULL && strncmp(bearer, scheme, sizeof(scheme) - 1) == 0)
         key = bearer + sizeof(scheme) - 1;
-    return key != NULL && weir_keys_match(serve->keys, serve->config.key_count, key);
+    if (key == NULL || !weir_keys_match(serve->keys, serve->config.key_count, key, &which))
+        return false;
+    exchange->party = &serve->parties[which];
+    return true;
 }
 
 /* Where no key is asked for, a page of the web must not reach us under a name of its own. */
@@ -246,8 +252,9 @@ static bool is_loopback(const struct sockaddr_storage *address)
 {
     const struct sockaddr_in *four = (const void *)address;
     const struct sockaddr_in6 *six = (const void *)address;
-    return address->ss_family == AF_INET ? ntohl(four->sin_addr.s_addr) >> 24 == 127
-                                         : IN6_IS_ADDR_LOOPBACK(&six->sin6_addr);
+    return address->ss_family == AF_UNIX ||
+           (address->ss_family == AF_INET ? ntohl(four->sin_addr.s_addr) >> 24 == 127
+                                          : IN6_IS_ADDR_LOOPBACK(&six->sin6_addr));
 }
 
 static bool is_json(const char *type)
@@ -266,6 +273,7 @@ static void check_head(struct weir_http *http, struct weir_exchange *exchange,
     struct weir_problem *problem = &exchange->problem;
     const char *length = header(connection, "Content-Length");
     const char *host = header(connection, "Host");
+    const char *type = header(connection, "Content-Type");
     bool other_method = false;
     exchange->route = weir_route_find(method, url, &other_method);
     if (serve->config.key_count == 0 && is_loopback(&http->address) && host != NULL &&
@@ -279,14 +287,18 @@ static void check_head(struct weir_http *http, struct weir_exchange *exchange,
     if (exchange->route == NULL)
         weir_problem_set(problem, 404, "invalid_request_error", "not_found", NULL,
                          "there is no such path here");
-    if (exchange->route != NULL && !exchange->route->is_open && !has_key(serve, connection))
+    if (exchange->route != NULL && !exchange->route->is_open && !find_party(exchange, connection))
         weir_problem_set(problem, 401, "authentication_error", "invalid_api_key", NULL,
                          "wanted a key of this server: Authorization: Bearer KEY");
+    if (exchange->route != NULL && !exchange->route->is_open && !weir_serve_is_served(http->serve))
+        weir_serve_problem_loading(http->serve, exchange);
     if (exchange->route == NULL || exchange->route->read == NULL)
         return;
-    if (!is_json(header(connection, "Content-Type")))
+    if (!is_json(type))
         weir_problem_set(problem, 415, "invalid_request_error", "unsupported_media_type", NULL,
-                         "wanted Content-Type: application/json");
+                         "wanted Content-Type: application/json, found %s; to a curl -d add "
+                         "-H 'Content-Type: application/json'",
+                         type == NULL ? "none" : "another one");
     if (length != NULL && strtoull(length, NULL, 10) > serve->limits.body_bytes)
         weir_problem_set(problem, 413, "invalid_request_error", "request_too_large", NULL,
                          "the body: wanted at most %llu bytes",
@@ -417,6 +429,32 @@ static enum weir_status read_address(struct weir_http *http, const char *host, u
                      host);
 }
 
+static enum weir_status read_socket(struct weir_http *http, int socket, struct weir_err *err)
+{
+    socklen_t size = sizeof(http->address);
+    int is_listening = 0;
+    socklen_t flag_size = sizeof(is_listening);
+    if (getsockname(socket, (struct sockaddr *)(void *)&http->address, &size) != 0 ||
+        getsockopt(socket, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &flag_size) != 0)
+        return WEIR_FAIL_OS(err, errno, "the socket that the server was given");
+    const int family = http->address.ss_family;
+    if (!is_listening || (family != AF_INET && family != AF_INET6 && family != AF_UNIX))
+        return WEIR_FAIL(err, WEIR_ERR_ARG,
+                         "wanted a socket of streams that listens (ListenStream=), found another");
+    const struct sockaddr_in *four = (const void *)&http->address;
+    const struct sockaddr_in6 *six = (const void *)&http->address;
+    http->port = family == AF_UNIX ? 0 : ntohs(family == AF_INET ? four->sin_port : six->sin6_port);
+    return WEIR_OK;
+}
+
+enum weir_status weir_serve_socket_check(int socket, bool *is_local, struct weir_err *err)
+{
+    struct weir_http http = {0};
+    WEIR_TRY(read_socket(&http, socket, err));
+    *is_local = is_loopback(&http.address);
+    return WEIR_OK;
+}
+
 bool weir_serve_is_loopback(const char *host)
 {
     struct weir_http http = {0};
@@ -428,17 +466,20 @@ static void *start(void *argument)
 {
     struct weir_http *http = argument;
     const struct weir_serve_limits *limits = weir_serve_limits_of(http->serve);
+    const int given = http->serve->config.socket;
+    const struct MHD_OptionItem where[] = {
+        {given > 0 ? MHD_OPTION_LISTEN_SOCKET : MHD_OPTION_SOCK_ADDR, given, &http->address},
+        {MHD_OPTION_END, 0, NULL}};
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME;
     if (http->address.ss_family == AF_INET6)
         flags |= MHD_USE_IPv6;
     errno = 0;
     http->daemon = weir_mhd()->MHD_start_daemon(
-        flags, http->serve->config.port, NULL, NULL, handle, http, MHD_OPTION_SOCK_ADDR,
-        (struct sockaddr *)(void *)&http->address, MHD_OPTION_NOTIFY_COMPLETED, complete, http,
-        MHD_OPTION_NOTIFY_CONNECTION, notify_connection, http, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)limits->connection_max, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)limits->request_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
-        MHD_OPTION_END);
+        flags, http->serve->config.port, NULL, NULL, handle, http, MHD_OPTION_ARRAY, where,
+        MHD_OPTION_NOTIFY_COMPLETED, complete, http, MHD_OPTION_NOTIFY_CONNECTION,
+        notify_connection, http, MHD_OPTION_CONNECTION_LIMIT, (unsigned)limits->connection_max,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)limits->request_s,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_END);
     http->start_errno = errno;
     return NULL;
 }
@@ -455,7 +496,10 @@ enum weir_status weir_http_open(struct weir_http **out, struct weir_serve *serve
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a server");
     http->serve = serve;
     pthread_mutex_init(&http->lock, NULL);
-    WEIR_TRY_GOTO(read_address(http, serve->host, serve->config.port, err));
+    if (serve->config.socket > 0)
+        WEIR_TRY_GOTO(read_socket(http, serve->config.socket, err));
+    else
+        WEIR_TRY_GOTO(read_address(http, serve->host, serve->config.port, err));
     int os_errno = weir_thread_start(&thread, STACK_BYTES, start, http);
     if (os_errno == 0)
         pthread_join(thread, NULL);
@@ -467,7 +511,8 @@ enum weir_status weir_http_open(struct weir_http **out, struct weir_serve *serve
     }
     const union MHD_DaemonInfo *info =
         weir_mhd()->MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_BIND_PORT);
-    http->port = info == NULL ? serve->config.port : info->port;
+    if (serve->config.socket <= 0)
+        http->port = info == NULL ? serve->config.port : info->port;
     *out = http;
     return WEIR_OK;
 

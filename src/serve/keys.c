@@ -15,10 +15,13 @@ static bool is_same(const char *key, const char *text)
     return differs == 0;
 }
 
-bool weir_keys_match(char *const *keys, size_t count, const char *text)
+bool weir_keys_match(char *const *keys, size_t count, const char *text, size_t *which)
 {
-    bool found = false;
-    for (size_t index = 0; index < count; index++)
-        found |= is_same(keys[index], text);
-    return found;
+    size_t found = 0; /* one more than its index */
+    for (size_t index = 0; index < count; index++) {
+        const size_t mask = 0 - (size_t)is_same(keys[index], text);
+        found = (found & ~mask) | ((index + 1) & mask);
+    }
+    *which = found == 0 ? 0 : found - 1;
+    return found > 0;
 }

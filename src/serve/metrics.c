@@ -21,6 +21,8 @@ static void put_texts(struct weir_writer *writer, const struct weir_scheduler_st
     put(writer, "steps_total", "counter", "Steps of the engine.", (double)stats->steps);
     put(writer, "preempted_total", "counter", "Texts that had to make room and begin again.",
         (double)stats->preempted);
+    put(writer, "set_aside_total", "counter", "Times that a text waited for those of others.",
+        (double)stats->set_aside);
     put(writer, "state_bytes", "gauge", "What running texts may come to remember.",
         (double)stats->state_bytes);
     put(writer, "state_bytes_max", "gauge", "Of which others are let in.",
@@ -37,6 +39,8 @@ static void put_engine(struct weir_writer *writer, const struct weir_scheduler_s
         (double)stats->engine.read_bytes);
     put(writer, "io_wait_seconds_total", "counter", "Time in which the engine waited for reads.",
         stats->engine.io_wait_s);
+    put(writer, "memory_bytes", "gauge", "Memory that the process has.",
+        (double)weir_memory_bytes());
     put(writer, "peak_bytes", "gauge", "Most memory that the process has had.",
         (double)stats->peak_bytes);
 }

@@ -371,8 +371,11 @@ void weir_request_start(struct weir_request *request)
     if (request->is_stream)
         weir_exchange_begin_stream(exchange);
     weir_exchange_hold(exchange); /* until the last choice is over */
-    for (uint32_t index = 0; index < count; index++)
+    for (uint32_t index = 0; index < count; index++) {
+        request->choices[index].job.party =
+            exchange->party != NULL ? exchange->party : &request->party;
         weir_scheduler_submit(exchange->serve->scheduler, &request->choices[index].job);
+    }
 }
 
 /* ---- logprobs ------------------------------------------------------------------------------ */

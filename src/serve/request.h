@@ -58,6 +58,7 @@ struct weir_dialect {
 
 struct weir_request {
     struct weir_exchange *exchange; /* borrowed: it owns the request */
+    struct weir_party party;        /* where no keys are asked for: each request has turns */
     const struct weir_dialect *dialect;
     char name[64];
     uint64_t created_s;

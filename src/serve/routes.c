@@ -6,10 +6,8 @@
 
 static void tell_health(struct weir_exchange *exchange)
 {
-    const bool is_draining = atomic_load(&exchange->serve->is_draining);
-    weir_writer_text(&exchange->answer,
-                     is_draining ? "{\"status\":\"draining\"}" : "{\"status\":\"ok\"}");
-    weir_exchange_reply(exchange, is_draining ? 503 : 200, "application/json");
+    const bool is_well = weir_serve_write_health(exchange->serve, &exchange->answer);
+    weir_exchange_reply(exchange, is_well ? 200 : 503, "application/json");
 }
 
 static void tell_models(struct weir_exchange *exchange)
@@ -61,6 +59,7 @@ static const struct weir_route routes[] = {
     {"GET", "/v1/models", tell_models, NULL, false, false},
     {"GET", "/props", tell_props, NULL, false, false},
     {"GET", "/metrics", weir_metrics_tell, NULL, false, false},
+    {"GET", "/slots", weir_texts_tell, NULL, false, false},
     {"GET", "/v1/watch", weir_watch_tell, NULL, false, false},
     {"POST", "/v1/chat/completions", NULL, weir_openai_chat_read, false, false},
     {"POST", "/v1/completions", NULL, weir_openai_completions_read, false, false},

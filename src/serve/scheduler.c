@@ -1,7 +1,4 @@
-/* scheduler.c - many texts written together on one engine.
- *
- * I1  Only this thread calls into the engine.
- * I2  A job is in the queue, or runs (it has a seat), or has ended. */
+/* scheduler.c - many texts written together on one engine. */
 #include "serve/scheduler.h"
 
 #include <string.h>
@@ -9,8 +6,8 @@
 
 #include "base/heap.h"
 #include "base/thread.h"
-#include "serve/expert_map.h"
-#include "serve/seats.h"
+#include "serve/scheduler_internal.h"
+#include "serve/text_bytes.h"
 
 enum {
     STACK_BYTES = 1 << 20,
@@ -18,237 +15,6 @@ enum {
     LOOK_MS = 20, /* between two looks at jobs that nobody takes text from */
     NS_PER_MS = 1000000,
 };
-
-struct weir_scheduler {
-    weir_engine *engine;
-    weir_tokenizer *tokenizer;
-    struct weir_scheduler_config config;
-    uint32_t n_chunk, n_vocab;
-    struct weir_seats seats;
-    struct weir_job **running; /* [parallel] in the order in which they came */
-    struct weir_eval *evals;   /* [parallel] */
-    uint32_t running_count;
-    uint32_t beside_rows; /* of prompts in a step with tokens of others */
-    struct weir_scheduler_stats counts;
-    struct weir_expert_map map;
-    pthread_t thread;
-    bool has_thread;
-
-    pthread_mutex_t lock; /* guards what follows */
-    pthread_cond_t changed;
-    struct weir_job *first, *last; /* the queue */
-    uint32_t waiting;
-    struct weir_scheduler_stats stats; /* counts as they were before the last step */
-    bool is_awake;                     /* somebody has called since the last step */
-    bool is_ending;
-};
-
-/* ---- bytes of state ------------------------------------------------------------------------ */
-
-/* What a text of so many positions remembers. */
-static uint64_t state_bytes(const weir_engine *engine, uint64_t n_position)
-{
-    const struct weir_token_cost *cost = &weir_engine_plan(engine)->cost;
-    uint64_t bytes = 0;
-    for (uint32_t index = 0; index < cost->state_count; index++) {
-        const struct weir_state_cost *state = &cost->states[index];
-        const uint64_t held = state->window > 0 ? weir_min(n_position, state->window) : n_position;
-        bytes += state->fixed_bytes + state->position_bytes * held;
-    }
-    return bytes;
-}
-
-static uint64_t job_bytes(const struct weir_scheduler *scheduler, const struct weir_job *job)
-{
-    const uint64_t logit_bytes = scheduler->n_vocab * sizeof(float);
-    return state_bytes(scheduler->engine, (uint64_t)job->id_count + job->token_max) + logit_bytes;
-}
-
-/* One full context, what the plan leaves, and half of what slots have beyond one token's experts:
- * the other half is what makes them fast. */
-static uint64_t most_state_bytes(const weir_engine *engine)
-{
-    const struct weir_plan *plan = weir_engine_plan(engine);
-    const uint64_t floor = (uint64_t)plan->cost.n_expert_used * plan->cost.n_moe_layer;
-    const uint64_t more = plan->n_slot_total - weir_min(plan->n_slot_total, floor);
-    return state_bytes(engine, plan->n_ctx) + (plan->budget_bytes - plan->planned_bytes) +
-           more / 2 * plan->cost.record_bytes;
-}
-
-/* ---- jobs ---------------------------------------------------------------------------------- */
-
-static void drop_running(struct weir_scheduler *scheduler, struct weir_job *job)
-{
-    uint32_t at = 0;
-    while (scheduler->running[at] != job)
-        at++;
-    scheduler->running_count--;
-    memmove(&scheduler->running[at], &scheduler->running[at + 1],
-            (scheduler->running_count - at) * sizeof(scheduler->running[0]));
-}
-
-static void end_job(struct weir_scheduler *scheduler, struct weir_job *job, enum weir_job_end end,
-                    const struct weir_err *err)
-{
-    if (job->seat != NULL) {
-        drop_running(scheduler, job);
-        weir_seats_leave(&scheduler->seats, job->seat);
-    }
-    weir_sampler_destroy(&job->sampler);
-    weir_heap_free(job->ids);
-    job->ids = NULL;
-    job->sink->end(job->user, end, err);
-}
-
-static struct weir_job *take_first(struct weir_scheduler *scheduler)
-{
-    struct weir_job *job = scheduler->first;
-    scheduler->first = job->next;
-    if (scheduler->first == NULL)
-        scheduler->last = NULL;
-    job->next = NULL;
-    scheduler->waiting--;
-    return job;
-}
-
-static void put_first(struct weir_scheduler *scheduler, struct weir_job *job)
-{
-    job->next = scheduler->first;
-    scheduler->first = job;
-    if (scheduler->last == NULL)
-        scheduler->last = job;
-    scheduler->waiting++;
-}
-
-void weir_scheduler_submit(weir_scheduler *scheduler, struct weir_job *job)
-{
-    job->next = NULL;
-    job->length = job->id_count;
-    pthread_mutex_lock(&scheduler->lock);
-    if (scheduler->last != NULL)
-        scheduler->last->next = job;
-    else
-        scheduler->first = job;
-    scheduler->last = job;
-    scheduler->waiting++;
-    scheduler->is_awake = true;
-    pthread_cond_signal(&scheduler->changed);
-    pthread_mutex_unlock(&scheduler->lock);
-}
-
-/* Those that nobody wants any more leave the queue. */
-static void look_at_queue(struct weir_scheduler *scheduler)
-{
-    pthread_mutex_lock(&scheduler->lock);
-    struct weir_job *job = scheduler->first;
-    scheduler->first = scheduler->last = NULL;
-    scheduler->waiting = 0;
-    pthread_mutex_unlock(&scheduler->lock);
-    struct weir_job *kept = NULL;
-    while (job != NULL) {
-        struct weir_job *next = job->next;
-        if (job->sink->look(job->user) == WEIR_JOB_LEAVES) {
-            end_job(scheduler, job, WEIR_JOB_CANCELLED, NULL);
-        } else {
-            job->next = kept;
-            kept = job;
-        }
-        job = next;
-    }
-    pthread_mutex_lock(&scheduler->lock);
-    while (kept != NULL) { /* the last of them first, before those that came meanwhile */
-        struct weir_job *next = kept->next;
-        put_first(scheduler, kept);
-        kept = next;
-    }
-    pthread_mutex_unlock(&scheduler->lock);
-}
-
-static void look_at_running(struct weir_scheduler *scheduler)
-{
-    for (uint32_t index = 0; index < scheduler->running_count;) {
-        struct weir_job *job = scheduler->running[index];
-        const enum weir_job_look look = job->sink->look(job->user);
-        job->is_waiting = look == WEIR_JOB_WAITS;
-        if (look == WEIR_JOB_LEAVES)
-            end_job(scheduler, job, WEIR_JOB_CANCELLED, NULL);
-        else
-            index++;
-    }
-}
-
-/* ---- letting in ---------------------------------------------------------------------------- */
-
-static uint64_t running_bytes(const struct weir_scheduler *scheduler)
-{
-    uint64_t bytes = 0;
-    for (uint32_t index = 0; index < scheduler->running_count; index++)
-        bytes += job_bytes(scheduler, scheduler->running[index]);
-    return bytes;
-}
-
-static bool may_enter(const struct weir_scheduler *scheduler, const struct weir_job *job)
-{
-    const uint64_t bytes = running_bytes(scheduler) + job_bytes(scheduler, job);
-    return scheduler->running_count == 0 ||
-           (scheduler->running_count < scheduler->config.parallel &&
-            bytes <= scheduler->counts.state_bytes_max &&
-            !weir_seats_is_under_way(&scheduler->seats, job));
-}
-
-/* A job's first seat also brings its sampler. */
-static enum weir_status begin_job(struct weir_scheduler *scheduler, struct weir_job *job,
-                                  struct weir_err *err)
-{
-    const uint32_t cached = weir_session_position(job->seat->session);
-    if (job->has_begun)
-        return WEIR_OK;
-    WEIR_TRY(weir_sampler_create(&job->sampler, &job->choice, scheduler->n_vocab, err));
-    for (uint32_t at = 0; at < job->id_count; at++)
-        weir_sampler_accept(job->sampler, job->ids[at]);
-    if (!job->sink->begin(job->user, cached))
-        return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for an answer");
-    job->has_begun = true;
-    scheduler->counts.cached_tokens += cached;
-    scheduler->counts.prompt_tokens += job->id_count;
-    return WEIR_OK;
-}
-
-/* False: it has to wait. */
-static bool let_in(struct weir_scheduler *scheduler, struct weir_job *job)
-{
-    struct weir_err err = {0};
-    if (!may_enter(scheduler, job))
-        return false;
-    if (weir_seats_take(&scheduler->seats, job) == NULL) {
-        if (scheduler->running_count > 0)
-            return false;
-        WEIR_FAIL(&err, WEIR_ERR_NOMEM, "no room under the ceiling for a text");
-        end_job(scheduler, job, WEIR_JOB_FAILED, &err);
-        return true;
-    }
-    scheduler->running[scheduler->running_count++] = job;
-    if (begin_job(scheduler, job, &err) != WEIR_OK)
-        end_job(scheduler, job, WEIR_JOB_FAILED, &err);
-    return true;
-}
-
-static void let_all_in(struct weir_scheduler *scheduler)
-{
-    for (;;) {
-        pthread_mutex_lock(&scheduler->lock);
-        struct weir_job *job = scheduler->first == NULL ? NULL : take_first(scheduler);
-        pthread_mutex_unlock(&scheduler->lock);
-        if (job == NULL)
-            return;
-        if (let_in(scheduler, job))
-            continue;
-        pthread_mutex_lock(&scheduler->lock);
-        put_first(scheduler, job);
-        pthread_mutex_unlock(&scheduler->lock);
-        return;
-    }
-}
 
 /* ---- a step -------------------------------------------------------------------------------- */
 
@@ -276,33 +42,53 @@ static void add_eval(struct weir_scheduler *scheduler, uint32_t *count, struct w
     };
 }
 
-/* Every text's next token, and an equal share of the rows that are left to each prompt. *has_both:
- * the step has prompts beside tokens. */
-static uint32_t compose(struct weir_scheduler *scheduler, bool *has_both)
+/* Every text's next token. How many there are; and what prompts want, in their parties. */
+static uint32_t add_tokens(struct weir_scheduler *scheduler, uint32_t *prompts)
 {
-    uint32_t count = 0, prompts = 0;
+    uint32_t count = 0;
+    *prompts = 0;
+    for (uint32_t index = 0; index < scheduler->running_count; index++) {
+        struct weir_party *party = scheduler->running[index]->party;
+        party->wanted = party->prompts = 0;
+    }
     for (uint32_t index = 0; index < scheduler->running_count; index++) {
         struct weir_job *job = scheduler->running[index];
-        if (!job->is_waiting && is_written(job))
+        if (job->is_waiting)
+            continue;
+        if (is_written(job)) {
             add_eval(scheduler, &count, job, 1);
-        else
-            prompts += !job->is_waiting;
+            weir_fair_charge(&scheduler->fair, job->party);
+        } else {
+            job->party->wanted += count_pending(job);
+            job->party->prompts++;
+            ++*prompts;
+        }
     }
-    *has_both = count > 0 && prompts > 0;
+    return count;
+}
+
+/* Every text's next token, and of the rows that are left what is dealt to each party, an equal
+ * share to each of its prompts. *has_both: the step has prompts beside tokens. */
+static uint32_t compose(struct weir_scheduler *scheduler, bool *has_both)
+{
+    uint32_t prompts = 0;
+    uint32_t count = add_tokens(scheduler, &prompts);
     uint32_t rows = scheduler->n_chunk - count;
+    *has_both = count > 0 && prompts > 0;
     if (count > 0)
         rows = (uint32_t)weir_min(rows, scheduler->beside_rows);
+    weir_fair_deal(&scheduler->fair, rows);
     for (uint32_t index = 0; index < scheduler->running_count && prompts > 0; index++) {
         struct weir_job *job = scheduler->running[index];
+        struct weir_party *party = job->party;
         if (job->is_waiting || is_written(job))
             continue;
-        const uint32_t share = (uint32_t)weir_max(rows / prompts, 1);
+        const uint32_t share = (party->given + party->prompts - 1) / party->prompts;
         const uint32_t taken = (uint32_t)weir_min(share, count_pending(job));
-        prompts--;
-        if (rows == 0)
-            break;
-        rows -= taken;
-        add_eval(scheduler, &count, job, taken);
+        party->given -= taken;
+        party->prompts--;
+        if (taken > 0)
+            add_eval(scheduler, &count, job, taken);
     }
     return count;
 }
@@ -335,18 +121,18 @@ static void write_token(struct weir_scheduler *scheduler, struct weir_job *job)
         const char *why = weir_sampler_why(job->sampler);
         if (why != NULL)
             WEIR_FAIL(&err, WEIR_ERR_FORMAT, "%s", why);
-        end_job(scheduler, job, why == NULL ? WEIR_JOB_STOPPED : WEIR_JOB_FAILED, &err);
+        weir_jobs_end(scheduler, job, why == NULL ? WEIR_JOB_STOPPED : WEIR_JOB_FAILED, &err);
         return;
     }
     scheduler->counts.written_tokens++;
     if (weir_tokenizer_is_end(scheduler->tokenizer, id) ||
         !job->sink->token(job->user, id, logits)) {
-        end_job(scheduler, job, WEIR_JOB_STOPPED, NULL);
+        weir_jobs_end(scheduler, job, WEIR_JOB_STOPPED, NULL);
         return;
     }
     job->ids[job->length++] = id;
     if (job->length == job->id_count + job->token_max)
-        end_job(scheduler, job, is_whole(job) ? WEIR_JOB_STOPPED : WEIR_JOB_LENGTH, NULL);
+        weir_jobs_end(scheduler, job, is_whole(job) ? WEIR_JOB_STOPPED : WEIR_JOB_LENGTH, NULL);
 }
 
 /* Memory is short: what is only kept goes, then whoever came last has to begin again. False: there
@@ -358,12 +144,9 @@ static bool make_room(struct weir_scheduler *scheduler)
     if (scheduler->running_count < 2)
         return false;
     struct weir_job *job = scheduler->running[scheduler->running_count - 1];
-    drop_running(scheduler, job);
-    weir_seats_give_up(job->seat);
-    pthread_mutex_lock(&scheduler->lock);
-    put_first(scheduler, job);
+    weir_jobs_put_back(scheduler, job);
+    weir_seats_give_up(&scheduler->seats, job->seat);
     scheduler->counts.preempted++;
-    pthread_mutex_unlock(&scheduler->lock);
     return true;
 }
 
@@ -373,7 +156,7 @@ static void heed_evals(struct weir_scheduler *scheduler, uint32_t count, const s
         const struct weir_eval *eval = &scheduler->evals[index];
         struct weir_job *job = eval->user;
         if (eval->status != WEIR_OK && eval->status != WEIR_ERR_NOMEM)
-            end_job(scheduler, job, WEIR_JOB_FAILED, err);
+            weir_jobs_end(scheduler, job, WEIR_JOB_FAILED, err);
         else if (eval->status == WEIR_OK && count_pending(job) == 0)
             write_token(scheduler, job);
     }
@@ -395,7 +178,7 @@ static void run_step(struct weir_scheduler *scheduler)
     heed_evals(scheduler, count, &err);
     if (status == WEIR_ERR_NOMEM && !make_room(scheduler))
         while (scheduler->running_count > 0)
-            end_job(scheduler, scheduler->running[0], WEIR_JOB_FAILED, &err);
+            weir_jobs_end(scheduler, scheduler->running[0], WEIR_JOB_FAILED, &err);
 }
 
 /* ---- the thread ---------------------------------------------------------------------------- */
@@ -414,11 +197,12 @@ static void tell_stats(struct weir_scheduler *scheduler)
     struct weir_scheduler_stats *counts = &scheduler->counts;
     weir_engine_stats_get(scheduler->engine, &counts->engine);
     counts->running = scheduler->running_count;
-    counts->state_bytes = running_bytes(scheduler);
+    counts->state_bytes = weir_jobs_bytes(scheduler);
     counts->peak_bytes = weir_peak_bytes();
     weir_expert_map_take(&scheduler->map, scheduler->engine);
     pthread_mutex_lock(&scheduler->lock);
     scheduler->stats = *counts;
+    weir_jobs_tell(scheduler);
     pthread_mutex_unlock(&scheduler->lock);
 }
 
@@ -426,11 +210,15 @@ static void tell_stats(struct weir_scheduler *scheduler)
 static bool wait_for_work(struct weir_scheduler *scheduler)
 {
     tell_stats(scheduler);
+    atomic_fetch_add_explicit(&scheduler->beats, 1, memory_order_relaxed);
     pthread_mutex_lock(&scheduler->lock);
     while (!scheduler->is_ending && !scheduler->is_awake && !is_busy(scheduler)) {
         struct timespec until;
-        if (scheduler->running_count == 0 && scheduler->first == NULL) {
+        if (scheduler->running_count == 0 &&
+            atomic_load_explicit(&scheduler->waiting, memory_order_relaxed) == 0) {
+            atomic_store_explicit(&scheduler->is_idle, true, memory_order_relaxed);
             pthread_cond_wait(&scheduler->changed, &scheduler->lock);
+            atomic_store_explicit(&scheduler->is_idle, false, memory_order_relaxed);
             continue;
         }
         clock_gettime(CLOCK_REALTIME, &until);
@@ -451,22 +239,16 @@ static void *run(void *argument)
     struct weir_scheduler *scheduler = argument;
     weir_thread_name("steps", 0);
     while (wait_for_work(scheduler)) {
-        look_at_queue(scheduler);
-        look_at_running(scheduler);
-        let_all_in(scheduler);
+        weir_jobs_take_new(scheduler);
+        weir_jobs_weed(scheduler, false);
+        weir_jobs_look(scheduler);
+        weir_jobs_let_in(scheduler);
         run_step(scheduler);
     }
     while (scheduler->running_count > 0)
-        end_job(scheduler, scheduler->running[0], WEIR_JOB_CANCELLED, NULL);
-    pthread_mutex_lock(&scheduler->lock);
-    struct weir_job *job = scheduler->first;
-    scheduler->first = scheduler->last = NULL;
-    pthread_mutex_unlock(&scheduler->lock);
-    while (job != NULL) {
-        struct weir_job *next = job->next;
-        end_job(scheduler, job, WEIR_JOB_CANCELLED, NULL);
-        job = next;
-    }
+        weir_jobs_end(scheduler, scheduler->running[0], WEIR_JOB_CANCELLED, NULL);
+    weir_jobs_take_new(scheduler);
+    weir_jobs_weed(scheduler, true);
     weir_seats_deinit(&scheduler->seats);
     return NULL;
 }
@@ -496,7 +278,7 @@ enum weir_status weir_scheduler_create(weir_scheduler **out,
     scheduler->config.parallel =
         (uint32_t)weir_max(weir_min(config->parallel, plan->n_chunk - 1), 1);
     scheduler->beside_rows = (uint32_t)weir_min(4 * ROWS_MIN, plan->n_chunk);
-    scheduler->counts.state_bytes_max = most_state_bytes(config->engine);
+    scheduler->counts.state_bytes_max = weir_text_bytes_max(config->engine);
     const uint32_t parallel = scheduler->config.parallel;
     scheduler->running = weir_heap_array(parallel, sizeof(struct weir_job *));
     scheduler->evals = weir_heap_array(parallel, sizeof(*scheduler->evals));
@@ -542,6 +324,25 @@ void weir_scheduler_destroy(weir_scheduler **scheduler)
     *scheduler = NULL;
 }
 
+void weir_scheduler_submit(weir_scheduler *scheduler, struct weir_job *job)
+{
+    job->next = NULL;
+    job->length = job->id_count;
+    job->came_ns = weir_now_ns();
+    if (job->party == NULL)
+        job->party = &job->own;
+    atomic_fetch_add_explicit(&scheduler->waiting, 1, memory_order_relaxed);
+    pthread_mutex_lock(&scheduler->lock);
+    if (scheduler->last != NULL)
+        scheduler->last->next = job;
+    else
+        scheduler->first = job;
+    scheduler->last = job;
+    scheduler->is_awake = true;
+    pthread_cond_signal(&scheduler->changed);
+    pthread_mutex_unlock(&scheduler->lock);
+}
+
 void weir_scheduler_wake(weir_scheduler *scheduler)
 {
     pthread_mutex_lock(&scheduler->lock);
@@ -554,14 +355,30 @@ void weir_scheduler_stats_get(weir_scheduler *scheduler, struct weir_scheduler_s
 {
     pthread_mutex_lock(&scheduler->lock);
     *stats = scheduler->stats;
-    stats->waiting = scheduler->waiting;
     pthread_mutex_unlock(&scheduler->lock);
+    stats->waiting = atomic_load_explicit(&scheduler->waiting, memory_order_relaxed);
+}
+
+uint32_t weir_scheduler_texts_get(weir_scheduler *scheduler,
+                                  struct weir_text_state states[WEIR_TEXT_STATES])
+{
+    pthread_mutex_lock(&scheduler->lock);
+    const uint32_t count = scheduler->text_count;
+    memcpy(states, scheduler->texts, count * sizeof(states[0]));
+    pthread_mutex_unlock(&scheduler->lock);
+    return count;
 }
 
 void weir_scheduler_map_get(weir_scheduler *scheduler, uint8_t *marks)
 {
     weir_expert_map_get(&scheduler->map, marks);
     weir_scheduler_wake(scheduler);
+}
+
+uint64_t weir_scheduler_beats(const weir_scheduler *scheduler, bool *is_idle)
+{
+    *is_idle = atomic_load_explicit(&scheduler->is_idle, memory_order_relaxed);
+    return atomic_load_explicit(&scheduler->beats, memory_order_relaxed);
 }
 
 uint32_t weir_scheduler_parallel(const weir_scheduler *scheduler)

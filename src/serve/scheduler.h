@@ -2,7 +2,8 @@
  *
  * A job is a prompt and how to go on with it. Each step of the engine computes one token of every
  * text that is being written, and beside them a piece of the prompts: a new job joins at the next
- * step, one that has ended leaves at once. What a text has computed stays with its session until
+ * step, one that has ended leaves at once. Who is let in, and whose prompts get how much of a step,
+ * follows from whose turn it is (fair.h). What a text has computed stays with its session until
  * another job takes it, so that a conversation's next turn computes only what is new.
  *
  * Threads   Callbacks run on the scheduler's own thread. Everything else: any thread.
@@ -11,6 +12,7 @@
 #define WEIR_SERVE_SCHEDULER_H
 
 #include "base/base.h"
+#include "serve/fair.h"
 #include "weir.h"
 
 enum weir_job_look {
@@ -48,12 +50,17 @@ struct weir_job {
     struct weir_sampler_config choice; /* its arrays and grammar live until the end */
     const struct weir_job_sink *sink;
     void *user;
+    struct weir_party *party; /* whose turn is used up; NULL: its own; borrowed until the end */
 
     /* The scheduler's own. */
     struct weir_job *next; /* in the queue */
     weir_sampler *sampler;
     struct weir_seat *seat;
-    uint32_t length; /* ids that are there: the prompt and what was written */
+    struct weir_party own; /* where it has no other */
+    uint64_t came_ns;
+    uint32_t cost;     /* tokens that are not computed yet, as they were counted last */
+    bool is_set_aside; /* it has a seat, and waits: others are next */
+    uint32_t length;   /* ids that are there: the prompt and what was written */
     bool has_begun;
     bool is_waiting; /* is left out of the next step */
 };
@@ -70,10 +77,27 @@ struct weir_scheduler_config {
 struct weir_scheduler_stats {
     uint32_t running, waiting;
     uint64_t prompt_tokens, cached_tokens, written_tokens, steps, preempted;
+    uint64_t set_aside;                    /* texts that others with fewer were let in before */
     uint64_t state_bytes, state_bytes_max; /* of what runs; of which others may be let in */
     struct weir_stats engine;
     uint64_t peak_bytes;
 };
+
+enum weir_text_phase {
+    WEIR_TEXT_WAITS,
+    WEIR_TEXT_IS_ASIDE, /* it waits, and has its session */
+    WEIR_TEXT_IS_READ,
+    WEIR_TEXT_IS_WRITTEN,
+};
+
+/* How far a text is. */
+struct weir_text_state {
+    enum weir_text_phase phase;
+    uint32_t prompt_tokens, computed_tokens, written_tokens; /* computed: of the prompt */
+    uint64_t came_ns;
+};
+
+enum { WEIR_TEXT_STATES = 32 };
 
 /* Errors: ARG (a model without a vocabulary), NOMEM. */
 enum weir_status weir_scheduler_create(weir_scheduler **out,
@@ -86,6 +110,13 @@ void weir_scheduler_submit(weir_scheduler *scheduler, struct weir_job *job);
 /* What look() would say has changed. */
 void weir_scheduler_wake(weir_scheduler *scheduler);
 void weir_scheduler_stats_get(weir_scheduler *scheduler, struct weir_scheduler_stats *stats);
+/* The first of those that run and then of those that wait, as they were before the last step; how
+ * many. */
+uint32_t weir_scheduler_texts_get(weir_scheduler *scheduler,
+                                  struct weir_text_state states[WEIR_TEXT_STATES]);
+/* How often its thread has come round, which it does at least once a step; *is_idle: it waits, for
+ * there is nothing to do. */
+uint64_t weir_scheduler_beats(const weir_scheduler *scheduler, bool *is_idle);
 /* Where experts were before the last step or, where nothing runs, when this was called the last
  * time: marks [n_layer][n_expert] as weir_engine_experts_look() has them. One thread at a time. */
 void weir_scheduler_map_get(weir_scheduler *scheduler, uint8_t *marks);

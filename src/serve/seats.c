@@ -14,8 +14,8 @@ enum {
 
 bool weir_seats_init(struct weir_seats *seats, weir_engine *engine, uint32_t count)
 {
-    *seats = (struct weir_seats){.engine = engine, .count = count};
-    seats->seats = weir_heap_array(count, sizeof(*seats->seats));
+    *seats = (struct weir_seats){.engine = engine, .count = 2 * count, .most = count};
+    seats->seats = weir_heap_array(seats->count, sizeof(*seats->seats));
     return seats->seats != NULL;
 }
 
@@ -49,7 +49,7 @@ bool weir_seats_is_under_way(const struct weir_seats *seats, const struct weir_j
 {
     for (uint32_t index = 0; index < seats->count; index++) {
         const struct weir_job *other = seats->seats[index].job;
-        if (other == NULL)
+        if (other == NULL || other->is_set_aside)
             continue;
         const uint32_t position = weir_session_position(seats->seats[index].session);
         const uint32_t most = (uint32_t)weir_min(other->length, job->length);
@@ -63,12 +63,17 @@ bool weir_seats_is_under_way(const struct weir_seats *seats, const struct weir_j
     return false;
 }
 
+/* NULL: as many have sessions as may. */
 static struct weir_seat *find_empty(struct weir_seats *seats)
 {
-    for (uint32_t index = 0; index < seats->count; index++)
-        if (seats->seats[index].session == NULL)
-            return &seats->seats[index];
-    return NULL;
+    struct weir_seat *empty = NULL;
+    uint32_t used = 0;
+    for (uint32_t index = 0; index < seats->count; index++) {
+        used += seats->seats[index].session != NULL;
+        if (seats->seats[index].session == NULL && empty == NULL)
+            empty = &seats->seats[index];
+    }
+    return used - seats->aside_count < seats->most ? empty : NULL;
 }
 
 static struct weir_seat *find_oldest(struct weir_seats *seats)
@@ -83,7 +88,35 @@ static struct weir_seat *find_oldest(struct weir_seats *seats)
     return oldest;
 }
 
-static struct weir_seat *find_nearest(struct weir_seats *seats, const struct weir_job *job,
+/* Whose job is set aside; NULL: none. */
+static struct weir_seat *find_aside(struct weir_seats *seats)
+{
+    for (uint32_t index = 0; index < seats->count; index++)
+        if (seats->seats[index].job != NULL && seats->seats[index].job->is_set_aside)
+            return &seats->seats[index];
+    return NULL;
+}
+
+/* The session that is missed least; NULL: all are in use. */
+static struct weir_seat *find_spare(struct weir_seats *seats)
+{
+    struct weir_seat *oldest = find_oldest(seats);
+    return oldest != NULL ? oldest : find_aside(seats);
+}
+
+/* Its session goes, and its job, where it has one, begins again. */
+static void give_up(struct weir_seats *seats, struct weir_seat *seat)
+{
+    if (seat->job != NULL) {
+        seats->aside_count -= seat->job->is_set_aside;
+        seat->job->is_set_aside = false;
+        seat->job->cost = seat->job->length;
+        seat->job->seat = NULL;
+    }
+    clear(seat);
+}
+
+static struct weir_seat *find_nearest(const struct weir_seats *seats, const struct weir_job *job,
                                       uint32_t *common)
 {
     struct weir_seat *nearest = NULL;
@@ -97,6 +130,15 @@ static struct weir_seat *find_nearest(struct weir_seats *seats, const struct wei
         }
     }
     return nearest;
+}
+
+uint32_t weir_seats_known(const struct weir_seats *seats, const struct weir_job *job)
+{
+    uint32_t common = 0;
+    if (job->seat != NULL)
+        return weir_session_position(job->seat->session);
+    find_nearest(seats, job, &common);
+    return common;
 }
 
 /* A session that begins as another one does, or an empty one that takes over what pages hold. */
@@ -121,8 +163,20 @@ static struct weir_seat *sit(struct weir_seat *seat, struct weir_job *job)
     return seat;
 }
 
+/* Its job is next. */
+static struct weir_seat *take_back(struct weir_seats *seats, struct weir_job *job)
+{
+    if (find_empty(seats) == NULL && find_oldest(seats) != NULL)
+        clear(find_oldest(seats));
+    job->is_set_aside = false;
+    seats->aside_count--;
+    return job->seat;
+}
+
 struct weir_seat *weir_seats_take(struct weir_seats *seats, struct weir_job *job)
 {
+    if (job->is_set_aside)
+        return take_back(seats, job);
     uint32_t common = 0;
     struct weir_seat *nearest = find_nearest(seats, job, &common);
     struct weir_seat *seat = find_empty(seats);
@@ -139,12 +193,12 @@ struct weir_seat *weir_seats_take(struct weir_seats *seats, struct weir_job *job
     }
     while (!open_session(seats, seat, job, nearest, common)) {
         clear(seat);
-        struct weir_seat *oldest = find_oldest(seats);
-        if (oldest == NULL)
+        struct weir_seat *spare = find_spare(seats);
+        if (spare == NULL)
             return NULL;
-        if (oldest == nearest)
+        if (spare == nearest)
             nearest = NULL;
-        clear(oldest);
+        give_up(seats, spare);
     }
     return sit(seat, job);
 }
@@ -152,6 +206,8 @@ struct weir_seat *weir_seats_take(struct weir_seats *seats, struct weir_job *job
 void weir_seats_leave(struct weir_seats *seats, struct weir_seat *seat)
 {
     struct weir_job *job = seat->job;
+    seats->aside_count -= job->is_set_aside;
+    job->is_set_aside = false;
     seat->ids = job->ids;
     seat->id_count = weir_session_position(seat->session);
     seat->used = ++seats->clock;
@@ -160,18 +216,25 @@ void weir_seats_leave(struct weir_seats *seats, struct weir_seat *seat)
     job->seat = NULL;
 }
 
-void weir_seats_give_up(struct weir_seat *seat)
+bool weir_seats_set_aside(struct weir_seats *seats, struct weir_job *job)
 {
-    seat->job->seat = NULL;
-    seat->job = NULL;
-    clear(seat);
+    if (seats->aside_count == seats->most)
+        return false;
+    seats->aside_count++;
+    job->is_set_aside = true;
+    return true;
+}
+
+void weir_seats_give_up(struct weir_seats *seats, struct weir_seat *seat)
+{
+    give_up(seats, seat);
 }
 
 bool weir_seats_forget_oldest(struct weir_seats *seats)
 {
-    struct weir_seat *oldest = find_oldest(seats);
-    if (oldest == NULL)
+    struct weir_seat *spare = find_spare(seats);
+    if (spare == NULL)
         return false;
-    clear(oldest);
+    give_up(seats, spare);
     return true;
 }

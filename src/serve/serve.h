@@ -44,18 +44,25 @@ struct weir_serve_limits {
  * thread, one at a time. */
 typedef void weir_serve_log_fn(void *user, const char *line);
 
+struct weir_serve_key {
+    const char *text;
+    uint32_t weight; /* tokens that its requests get for each of a key with weight 1; at least 1 */
+};
+
 struct weir_serve_config {
     const char *host; /* an address in numbers, of IPv4 or IPv6 */
     uint16_t port;    /* 0: any that is free */
+    int socket;       /* one that listens already, instead of both; it is taken over. 0: none */
     const char *model_id;
-    const char *const *keys; /* [key_count] one of which clients must show; none: anybody may ask */
+    const struct weir_serve_key *keys; /* [key_count] one of which clients must show; none: anybody
+                                          may ask */
     size_t key_count;
     struct weir_serve_limits limits;
     bool log_json;
     weir_serve_log_fn *log;
     void *log_user;
-    weir_engine *engine;
-    const weir_chat *chat;
+    weir_engine *engine;   /* NULL: it comes with weir_serve_begin() */
+    const weir_chat *chat; /* the same */
 };
 
 /* Where body_bytes is left open: it follows from the context. */
@@ -66,8 +73,22 @@ uint64_t weir_serve_bytes(const struct weir_serve_limits *limits);
 
 enum weir_status weir_serve_open(weir_serve **out, const struct weir_serve_config *config,
                                  struct weir_err *err);
+/* While the model is loaded: the server listens and says how far that is, from 0 to 1. */
+void weir_serve_progress(weir_serve *serve, double share);
+/* The model is there, and requests are heard. Where the configuration of weir_serve_open() had it,
+ * that has been done. Errors: NOMEM. */
+enum weir_status weir_serve_begin(weir_serve *serve, weir_engine *engine, const weir_chat *chat,
+                                  struct weir_err *err);
 /* Whether only this machine reaches that address. */
 bool weir_serve_is_loopback(const char *host);
+/* The same of a socket. Errors: ARG (it does not listen), IO (it is none). */
+enum weir_status weir_serve_socket_check(int socket, bool *is_local, struct weir_err *err);
+/* Whether the engine's thread has come round since this was asked the last time, or has nothing to
+ * do. */
+bool weir_serve_is_alive(weir_serve *serve);
+/* What it does now, in a few words. */
+void weir_serve_status(weir_serve *serve, char *out, size_t capacity);
+/* 0: it listens at no port. */
 uint16_t weir_serve_port(const weir_serve *serve);
 /* Now and then, such as ten times a second: ends connections whose time is over, and keeps what
  * happened in the last seconds. */

@@ -9,7 +9,6 @@
 #include "base/heap.h"
 #include "base/utf8.h"
 #include "serve/grammars.h"
-#include "serve/tools.h"
 
 const struct weir_serve_limits *weir_serve_limits_of(const struct weir_serve *serve)
 {
@@ -159,17 +158,17 @@ static enum weir_status copy_config(struct weir_serve *serve,
     weir_serve_limits_fill(&serve->limits);
     serve->begin_s = (uint64_t)time(NULL);
     serve->config_ns = weir_now_ns();
-    serve->tokenizer = weir_engine_tokenizer(config->engine);
-    serve->takes_text = weir_tools_take_text(config->chat);
     serve->host = weir_heap_text(config->host);
     serve->model_id = weir_heap_text(config->model_id);
     serve->keys = weir_heap_array(config->key_count, sizeof(char *));
-    const struct weir_model_info *model = weir_engine_model(config->engine);
-    serve->marks = weir_heap_array((size_t)model->n_layer + 1, (size_t)model->n_expert + 1);
+    serve->parties = weir_heap_array(config->key_count, sizeof(*serve->parties));
+    serve->marks =
+        weir_heap_array((size_t)config->limits.n_layer + 1, (size_t)config->limits.n_expert + 1);
     bool ok = serve->host != NULL && serve->model_id != NULL && serve->keys != NULL &&
-              serve->marks != NULL;
+              serve->parties != NULL && serve->marks != NULL;
     for (size_t index = 0; ok && index < config->key_count; index++) {
-        serve->keys[index] = weir_heap_text(config->keys[index]);
+        serve->keys[index] = weir_heap_text(config->keys[index].text);
+        serve->parties[index].weight = config->keys[index].weight;
         ok = serve->keys[index] != NULL;
     }
     return ok ? WEIR_OK : WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a server");
@@ -186,19 +185,10 @@ enum weir_status weir_serve_open(weir_serve **out, const struct weir_serve_confi
     pthread_mutex_init(&serve->pace.lock, NULL);
     weir_fields_init();
     WEIR_TRY_GOTO(copy_config(serve, config, err));
-    const struct weir_scheduler_config scheduler = {.engine = config->engine,
-                                                    .parallel = serve->limits.parallel,
-                                                    .gap_ms = serve->limits.gap_ms};
-    WEIR_TRY_GOTO(weir_scheduler_create(&serve->scheduler, &scheduler, err));
-    serve->limits.parallel = weir_scheduler_parallel(serve->scheduler);
-    serve->grammars = weir_grammars_create(serve->tokenizer, serve->limits.grammar_max);
-    if (serve->grammars == NULL) {
-        status = WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a server");
-        goto fail;
-    }
-    weir_pace_tick(serve); /* what comes from now on has something to be compared with */
-    WEIR_TRY_GOTO(weir_desk_create(&serve->desk, serve, err));
+    atomic_store_explicit(&serve->load_begin_ns, weir_now_ns(), memory_order_relaxed);
     WEIR_TRY_GOTO(weir_http_open(&serve->http, serve, err));
+    if (config->engine != NULL)
+        WEIR_TRY_GOTO(weir_serve_begin(serve, config->engine, config->chat, err));
     *out = serve;
     return WEIR_OK;
 
@@ -215,7 +205,8 @@ uint16_t weir_serve_port(const weir_serve *serve)
 void weir_serve_tick(weir_serve *serve)
 {
     weir_http_tick(serve->http);
-    weir_pace_tick(serve);
+    if (weir_serve_is_served(serve))
+        weir_pace_tick(serve);
 }
 
 void weir_serve_drain(weir_serve *serve)
@@ -238,14 +229,14 @@ void weir_serve_close(weir_serve **serve)
         weir_serve_drain(closing);
     if (closing->desk != NULL)
         weir_desk_stop(closing->desk);
-    if (closing->scheduler != NULL)
-        weir_scheduler_destroy(&closing->scheduler);
+    weir_scheduler_destroy(&closing->scheduler);
     weir_http_close(&closing->http);
     weir_desk_destroy(&closing->desk);
     weir_grammars_destroy(&closing->grammars);
     for (size_t index = 0; closing->keys != NULL && index < closing->config.key_count; index++)
         weir_heap_free(closing->keys[index]);
     weir_heap_free(closing->keys);
+    weir_heap_free(closing->parties);
     weir_heap_free(closing->host);
     weir_heap_free(closing->model_id);
     weir_heap_free(closing->marks);

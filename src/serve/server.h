@@ -34,7 +34,8 @@ struct weir_serve {
     struct weir_serve_limits limits;
     struct weir_serve_config config;
     char *host, *model_id;
-    char **keys;
+    char **keys;                 /* [config.key_count] */
+    struct weir_party *parties;  /* the same: whose turn is used up; the scheduler's */
     uint64_t begin_s, config_ns; /* when it was opened: since 1970, and by weir_now_ns() */
     weir_tokenizer *tokenizer;
     bool takes_text; /* as weir_tools_take_text() */
@@ -50,6 +51,10 @@ struct weir_serve {
     atomic_uint_least64_t body_bytes;
     atomic_uint_least64_t id_state; /* of random names */
     atomic_bool is_draining;
+    atomic_bool is_served;               /* there is a model: see served.c */
+    atomic_uint_least64_t load_begin_ns; /* when its load began */
+    atomic_uint loaded_permille;         /* of its bytes, of 1000 */
+    uint64_t beats_seen;                 /* of the scheduler, when last asked */
     pthread_mutex_t log_lock;
 };
 
@@ -75,6 +80,14 @@ uint64_t weir_serve_random(struct weir_serve *serve);
 /* A name such as chatcmpl-..., which nobody can guess. */
 void weir_serve_name(struct weir_serve *serve, const char *kind, char out[64]);
 void weir_serve_log_exchange(const struct weir_exchange *exchange);
+/* ---- the model (served.c) ------------------------------------------------------------------ */
+
+bool weir_serve_is_served(const struct weir_serve *serve);
+/* 503: its load is under way. */
+void weir_serve_problem_loading(struct weir_serve *serve, struct weir_exchange *exchange);
+/* What there is to say of it in /health, and whether that is well. */
+bool weir_serve_write_health(struct weir_serve *serve, struct weir_writer *writer);
+
 /* 429: the server is full. */
 void weir_serve_problem_full(const struct weir_serve *serve, struct weir_exchange *exchange);
 
@@ -120,6 +133,8 @@ void weir_pace_tick(struct weir_serve *serve);
 /* An answer had its first token after so long. */
 void weir_pace_add(struct weir_serve_pace *pace, double first_s);
 void weir_watch_tell(struct weir_exchange *exchange);
+/* How far texts are (texts_route.c). */
+void weir_texts_tell(struct weir_exchange *exchange);
 
 /* ---- the page (page.c) --------------------------------------------------------------------- */
 
@@ -130,7 +145,7 @@ struct MHD_Response *weir_page_body(const struct weir_page_file *file, unsigned 
 
 /* ---- keys (keys.c) ------------------------------------------------------------------------- */
 
-/* Whether text is one of the keys; takes the same time whichever it is. */
-bool weir_keys_match(char *const *keys, size_t count, const char *text);
+/* Whether text is one of the keys, and which; takes the same time whichever it is. */
+bool weir_keys_match(char *const *keys, size_t count, const char *text, size_t *which);
 
 #endif

@@ -128,7 +128,10 @@ void weir_watch_tell(struct weir_exchange *exchange)
                        (unsigned long long)stats.engine.expert_uses,
                        (unsigned long long)stats.engine.expert_hits,
                        (unsigned long long)stats.engine.read_bytes);
-    weir_writer_format(writer, ",\"memory_bytes\":%llu,\"memory_bytes_max\":%llu,\"slots\":%u",
+    weir_writer_format(writer,
+                       ",\"memory_bytes\":%llu,\"memory_bytes_peak\":%llu,"
+                       "\"memory_bytes_max\":%llu,\"slots\":%u",
+                       (unsigned long long)weir_memory_bytes(),
                        (unsigned long long)stats.peak_bytes, (unsigned long long)plan->budget_bytes,
                        plan->n_slot_total);
     put_map(serve, writer);

@@ -12,7 +12,7 @@ from harness import DEMO, ROOT, WEIR, alone, check, remove, scratch_folder, skip
 
 NEEDED = ["usr/bin/weir", "usr/lib/libweir.so.0.2", "usr/lib/libweir.a", "usr/include/weir.h", "usr/lib/pkgconfig/weir.pc", "usr/share/man/man1/weir.1.gz",
           "usr/share/man/man1/weir-trace-record.1.gz", "usr/share/bash-completion/completions/weir", "usr/share/zsh/vendor-completions/_weir",
-          "usr/share/fish/vendor_completions.d/weir.fish", "usr/share/doc/weir/copyright", "usr/share/doc/weir/changelog.gz", "usr/share/doc/weir/changelog.Debian.gz", "usr/share/doc/weir/README.md"]
+          "usr/share/fish/vendor_completions.d/weir.fish", "usr/lib/systemd/system/weir.service", "usr/lib/systemd/system/weir.socket", "usr/share/doc/weir/copyright", "usr/share/doc/weir/changelog.gz", "usr/share/doc/weir/changelog.Debian.gz", "usr/share/doc/weir/README.md"]
 
 
 def run(*words, **more):

@@ -46,10 +46,12 @@ def check_files(prefix):
     version = re.search(r'WEIR_VERSION "(.*)"', header_text()).group(1)
     soname = "libweir.so." + version.rsplit(".", 1)[0]
     wanted = ["bin/weir", "include/weir.h", "include/weir_status.h", "lib/libweir.a", "lib/libweir.so", f"lib/{soname}",
-              f"lib/libweir.so.{version}", "lib/pkgconfig/weir.pc"]
+              f"lib/libweir.so.{version}", "lib/pkgconfig/weir.pc", "lib/systemd/system/weir.service", "lib/systemd/system/weir.socket"]
     share = [name for name in found if name.startswith("share/")]
     check(sorted(set(found) - set(share)) == sorted(wanted), f"installed {found}, wanted {sorted(wanted)}")
     check_share(prefix, share)
+    with open(os.path.join(prefix, "lib", "systemd", "system", "weir.service"), encoding="utf-8") as file:
+        check(re.search(r"^ExecStart=(\S+)", file.read(), re.M).group(1).endswith("/bin/weir"), "what the service starts")
     lib = os.path.join(prefix, "lib")
     check(os.readlink(os.path.join(lib, "libweir.so")) == soname, f"libweir.so is no link to {soname}")
     check(os.readlink(os.path.join(lib, soname)) == f"libweir.so.{version}", f"{soname} is no link to the library")

@@ -21,6 +21,7 @@ enum {
     TOKENS = IS_SANITIZED ? 4 : 6,
     COMMON = 40, /* more than what a text goes back for */
     LONGER = IS_SANITIZED ? 16 : 23,
+    CHUNK = 32, /* of the engine's: the longest prompts take several steps */
 };
 
 static weir_engine *engine;
@@ -34,7 +35,21 @@ struct probe {
     uint32_t count, cached, leaves_at; /* leaves_at: with so many tokens; 0: never */
     bool has_ended;
     enum weir_job_end end;
+    weir_scheduler *scheduler;
+    struct probe *followers; /* [follower_count] come as soon as this one has begun */
+    uint32_t follower_count;
+    uint64_t came_at, first_at; /* in steps */
+    bool is_held;               /* its first token is told, and waits to be let go */
+    bool holds;                 /* it does so */
 };
+
+static void submit(struct probe *probe)
+{
+    struct weir_scheduler_stats stats;
+    weir_scheduler_stats_get(probe->scheduler, &stats);
+    probe->came_at = stats.steps;
+    weir_scheduler_submit(probe->scheduler, &probe->job);
+}
 
 static enum weir_job_look look(void *user)
 {
@@ -45,8 +60,21 @@ static enum weir_job_look look(void *user)
 
 static bool begin(void *user, uint32_t cached_count)
 {
-    ((struct probe *)user)->cached = cached_count;
+    struct probe *probe = user;
+    probe->cached = cached_count;
+    for (uint32_t index = 0; index < probe->follower_count; index++)
+        submit(&probe->followers[index]);
     return true;
+}
+
+static void hold(struct probe *probe)
+{
+    pthread_mutex_lock(&probe->lock);
+    probe->is_held = true;
+    pthread_cond_broadcast(&probe->changed);
+    while (probe->holds)
+        pthread_cond_wait(&probe->changed, &probe->lock);
+    pthread_mutex_unlock(&probe->lock);
 }
 
 static bool take_token(void *user, uint32_t id, const float *logits)
@@ -54,6 +82,12 @@ static bool take_token(void *user, uint32_t id, const float *logits)
     struct probe *probe = user;
     assert_non_null(logits);
     assert_true(probe->count < 64);
+    if (probe->count == 0) {
+        struct weir_scheduler_stats stats;
+        weir_scheduler_stats_get(probe->scheduler, &stats);
+        probe->first_at = stats.steps;
+        hold(probe);
+    }
     probe->ids[probe->count++] = id;
     return true;
 }
@@ -65,7 +99,7 @@ static void end(void *user, enum weir_job_end how, const struct weir_err *err)
     pthread_mutex_lock(&probe->lock);
     probe->end = how;
     probe->has_ended = true;
-    pthread_cond_signal(&probe->changed);
+    pthread_cond_broadcast(&probe->changed);
     pthread_mutex_unlock(&probe->lock);
 }
 
@@ -73,22 +107,30 @@ static const struct weir_job_sink sink = {
     .look = look, .begin = begin, .token = take_token, .end = end};
 
 /* Prompts of different lengths, some of which begin alike. */
-static void begin_leaving(struct probe *probe, weir_scheduler *scheduler, uint32_t number,
-                          uint32_t leaves_at)
+static void make_probe(struct probe *probe, weir_scheduler *scheduler, uint32_t number,
+                       struct weir_party *party)
 {
     const uint32_t length = 3 + number * LONGER;
     memset(probe, 0, sizeof(*probe));
-    probe->leaves_at = leaves_at;
+    probe->scheduler = scheduler;
     pthread_mutex_init(&probe->lock, NULL);
     pthread_cond_init(&probe->changed, NULL);
     probe->job = (struct weir_job){.ids = weir_heap_array(length + TOKENS, sizeof(uint32_t)),
                                    .id_count = length,
                                    .token_max = TOKENS,
                                    .sink = &sink,
-                                   .user = probe};
+                                   .user = probe,
+                                   .party = party};
     for (uint32_t at = 0; at < length; at++)
         probe->job.ids[at] = 300 + (at * 7 + (at > COMMON ? number : 0)) % 1000;
-    weir_scheduler_submit(scheduler, &probe->job);
+}
+
+static void begin_leaving(struct probe *probe, weir_scheduler *scheduler, uint32_t number,
+                          uint32_t leaves_at)
+{
+    make_probe(probe, scheduler, number, NULL);
+    probe->leaves_at = leaves_at;
+    submit(probe);
 }
 
 static void begin_probe(struct probe *probe, weir_scheduler *scheduler, uint32_t number)
@@ -178,6 +220,79 @@ static void test_who_leaves_is_gone(void **state)
     weir_scheduler_destroy(&scheduler);
 }
 
+/* Six long texts of one key, two at a time; another key's short one comes when two of them run. It
+ * is answered after the step that is under way and one of its own, and they write what they do
+ * alone. */
+static void test_a_heavy_client_lets_others_by(void **state)
+{
+    enum { HEAVY = 6 };
+    static struct probe alone, probes[HEAVY + 1];
+    struct probe *light = &probes[HEAVY];
+    struct weir_party many = {0}, few = {0};
+    struct weir_scheduler_stats stats;
+    (void)state;
+    weir_scheduler *scheduler = open_scheduler(1);
+    begin_probe(&alone, scheduler, JOBS - 1);
+    wait_for(&alone);
+    weir_scheduler_destroy(&scheduler);
+
+    scheduler = open_scheduler(2);
+    make_probe(light, scheduler, 0, &few);
+    for (uint32_t number = 0; number < HEAVY; number++) {
+        make_probe(&probes[number], scheduler, JOBS - 1, &many);
+        const uint32_t other = number == 1 ? 0 : number + 1; /* they have nothing in common */
+        for (uint32_t at = 0; at < probes[number].job.id_count; at++)
+            probes[number].job.ids[at] += other;
+    }
+    probes[0].followers = &probes[1];
+    probes[0].follower_count = 1;
+    probes[1].followers = &probes[2];
+    probes[1].follower_count = HEAVY - 1;
+    submit(&probes[0]);
+    for (uint32_t number = 0; number < HEAVY + 1; number++) {
+        wait_for(&probes[number]);
+        assert_int_equal(probes[number].end, WEIR_JOB_LENGTH);
+    }
+    assert_true(light->first_at - light->came_at <= 2);
+    assert_memory_equal(probes[1].ids, alone.ids, sizeof(alone.ids)); /* it was set aside */
+    weir_scheduler_stats_get(scheduler, &stats);
+    assert_int_equal(stats.preempted, 0);
+    assert_int_equal(stats.set_aside, 1);
+    weir_scheduler_destroy(&scheduler);
+    assert_null(many.next);
+    assert_null(few.next);
+}
+
+/* The thread that should compute is stuck; then it goes on, and then has nothing to do. */
+static void test_whether_it_comes_round(void **state)
+{
+    static struct probe probe;
+    bool is_idle = true;
+    (void)state;
+    weir_scheduler *scheduler = open_scheduler(1);
+    make_probe(&probe, scheduler, 1, NULL);
+    probe.holds = true;
+    submit(&probe);
+    pthread_mutex_lock(&probe.lock);
+    while (!probe.is_held)
+        pthread_cond_wait(&probe.changed, &probe.lock);
+    pthread_mutex_unlock(&probe.lock);
+    const uint64_t beats = weir_scheduler_beats(scheduler, &is_idle);
+    assert_false(is_idle);
+    usleep(1000);
+    assert_int_equal(weir_scheduler_beats(scheduler, &is_idle), beats);
+    pthread_mutex_lock(&probe.lock);
+    probe.holds = false;
+    pthread_cond_broadcast(&probe.changed);
+    pthread_mutex_unlock(&probe.lock);
+    wait_for(&probe);
+    while (!is_idle) {
+        usleep(1000);
+        assert_true(weir_scheduler_beats(scheduler, &is_idle) > beats);
+    }
+    weir_scheduler_destroy(&scheduler);
+}
+
 /* A look is taken between steps, and only for those who ask. */
 static void look_at_map(weir_scheduler *scheduler, uint8_t *marks)
 {
@@ -237,11 +352,14 @@ int main(void)
     const struct weir_config config = {.model_path = "models/demo/weir-demo.gguf",
                                        .n_thread = 2,
                                        .n_ctx = 256,
+                                       .n_chunk = CHUNK,
                                        .mem_bytes = 128 << 20};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_together_as_alone),
         cmocka_unit_test(test_a_conversation_goes_on),
         cmocka_unit_test(test_who_leaves_is_gone),
+        cmocka_unit_test(test_a_heavy_client_lets_others_by),
+        cmocka_unit_test(test_whether_it_comes_round),
         cmocka_unit_test(test_the_map_shows_what_was_used),
         cmocka_unit_test(test_an_end_tells_all),
     };

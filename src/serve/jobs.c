@@ -1,0 +1,225 @@
+/* jobs.c - jobs as they come, are let in, wait, and end; and how far they are. */
+#include <string.h>
+
+#include "base/heap.h"
+#include "serve/scheduler_internal.h"
+#include "serve/text_bytes.h"
+
+/* ---- jobs ---------------------------------------------------------------------------------- */
+
+static void drop_running(struct weir_scheduler *scheduler, struct weir_job *job)
+{
+    uint32_t at = 0;
+    while (scheduler->running[at] != job)
+        at++;
+    scheduler->running_count--;
+    memmove(&scheduler->running[at], &scheduler->running[at + 1],
+            (scheduler->running_count - at) * sizeof(scheduler->running[0]));
+}
+
+void weir_jobs_end(struct weir_scheduler *scheduler, struct weir_job *job, enum weir_job_end end,
+                   const struct weir_err *err)
+{
+    if (job->seat != NULL && !job->is_set_aside) {
+        drop_running(scheduler, job);
+        weir_fair_leave(&scheduler->fair, job);
+    }
+    if (job->seat != NULL)
+        weir_seats_leave(&scheduler->seats, job->seat);
+    weir_sampler_destroy(&job->sampler);
+    weir_heap_free(job->ids);
+    job->ids = NULL;
+    job->sink->end(job->user, end, err);
+}
+
+void weir_jobs_put_back(struct weir_scheduler *scheduler, struct weir_job *job)
+{
+    drop_running(scheduler, job);
+    job->cost = job->length - weir_session_position(job->seat->session);
+    weir_fair_wait_first(&scheduler->fair, job); /* before it leaves: who has a text owes on */
+    weir_fair_leave(&scheduler->fair, job);
+    atomic_fetch_add_explicit(&scheduler->waiting, 1, memory_order_relaxed);
+}
+
+void weir_jobs_take_new(struct weir_scheduler *scheduler)
+{
+    pthread_mutex_lock(&scheduler->lock);
+    struct weir_job *job = scheduler->first;
+    scheduler->first = scheduler->last = NULL;
+    pthread_mutex_unlock(&scheduler->lock);
+    while (job != NULL) {
+        struct weir_job *next = job->next;
+        job->cost = job->length - weir_seats_known(&scheduler->seats, job);
+        weir_fair_wait(&scheduler->fair, job);
+        job = next;
+    }
+}
+
+static bool is_wanted(const struct weir_job *job)
+{
+    return job->sink->look(job->user) != WEIR_JOB_LEAVES;
+}
+
+static bool is_never_wanted(const struct weir_job *job)
+{
+    (void)job;
+    return false;
+}
+
+void weir_jobs_weed(struct weir_scheduler *scheduler, bool is_the_end)
+{
+    struct weir_job *job =
+        weir_fair_weed(&scheduler->fair, is_the_end ? is_never_wanted : is_wanted);
+    while (job != NULL) {
+        struct weir_job *next = job->next;
+        atomic_fetch_sub_explicit(&scheduler->waiting, 1, memory_order_relaxed);
+        weir_jobs_end(scheduler, job, WEIR_JOB_CANCELLED, NULL);
+        job = next;
+    }
+}
+
+void weir_jobs_look(struct weir_scheduler *scheduler)
+{
+    for (uint32_t index = 0; index < scheduler->running_count;) {
+        struct weir_job *job = scheduler->running[index];
+        const enum weir_job_look look = job->sink->look(job->user);
+        job->is_waiting = look == WEIR_JOB_WAITS;
+        if (look == WEIR_JOB_LEAVES)
+            weir_jobs_end(scheduler, job, WEIR_JOB_CANCELLED, NULL);
+        else
+            index++;
+    }
+}
+
+/* ---- letting in ---------------------------------------------------------------------------- */
+
+/* That the job may come to remember. */
+static uint64_t job_bytes(const struct weir_scheduler *scheduler, const struct weir_job *job)
+{
+    const uint64_t logit_bytes = scheduler->n_vocab * sizeof(float);
+    return weir_text_bytes(scheduler->engine, (uint64_t)job->id_count + job->token_max) +
+           logit_bytes;
+}
+
+uint64_t weir_jobs_bytes(const struct weir_scheduler *scheduler)
+{
+    uint64_t bytes = 0;
+    for (uint32_t index = 0; index < scheduler->running_count; index++)
+        bytes += job_bytes(scheduler, scheduler->running[index]);
+    return bytes;
+}
+
+/* Whether the job could run beside the others: what it begins with is not being computed. */
+static bool may_be_next(const void *user, const struct weir_job *job)
+{
+    const struct weir_scheduler *scheduler = user;
+    return scheduler->running_count == 0 || job->is_set_aside ||
+           !weir_seats_is_under_way(&scheduler->seats, job);
+}
+
+static bool has_room(const struct weir_scheduler *scheduler, const struct weir_job *job)
+{
+    const uint64_t bytes = weir_jobs_bytes(scheduler) + job_bytes(scheduler, job);
+    return scheduler->running_count == 0 ||
+           (scheduler->running_count < scheduler->config.parallel &&
+            bytes <= scheduler->counts.state_bytes_max);
+}
+
+/* A text of a party that has more of them than it would have to waits, so that the job need not:
+ * the one that was let in last. False: there is none. */
+static bool set_aside(struct weir_scheduler *scheduler, const struct weir_job *job)
+{
+    const struct weir_party *party = weir_fair_debtor(&scheduler->fair, job);
+    uint32_t at = scheduler->running_count;
+    while (party != NULL && at > 0 && scheduler->running[at - 1]->party != party)
+        at--;
+    if (party == NULL || at == 0)
+        return false;
+    struct weir_job *last = scheduler->running[at - 1];
+    weir_jobs_put_back(scheduler, last);
+    if (!weir_seats_set_aside(&scheduler->seats, last))
+        weir_seats_give_up(&scheduler->seats, last->seat);
+    scheduler->counts.set_aside++;
+    return true;
+}
+
+/* A job's first seat also brings its sampler. */
+static enum weir_status begin_job(struct weir_scheduler *scheduler, struct weir_job *job,
+                                  struct weir_err *err)
+{
+    const uint32_t cached = weir_session_position(job->seat->session);
+    if (job->has_begun)
+        return WEIR_OK;
+    WEIR_TRY(weir_sampler_create(&job->sampler, &job->choice, scheduler->n_vocab, err));
+    for (uint32_t at = 0; at < job->id_count; at++)
+        weir_sampler_accept(job->sampler, job->ids[at]);
+    if (!job->sink->begin(job->user, cached))
+        return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for an answer");
+    job->has_begun = true;
+    scheduler->counts.cached_tokens += cached;
+    scheduler->counts.prompt_tokens += job->id_count;
+    return WEIR_OK;
+}
+
+/* False: it has to wait. */
+static bool let_in(struct weir_scheduler *scheduler, struct weir_job *job)
+{
+    struct weir_err err = {0};
+    while (!has_room(scheduler, job))
+        if (!set_aside(scheduler, job))
+            return false;
+    if (weir_seats_take(&scheduler->seats, job) == NULL && scheduler->running_count > 0)
+        return false;
+    weir_fair_enter(&scheduler->fair, job);
+    atomic_fetch_sub_explicit(&scheduler->waiting, 1, memory_order_relaxed);
+    if (job->seat == NULL) {
+        weir_fair_leave(&scheduler->fair, job);
+        WEIR_FAIL(&err, WEIR_ERR_NOMEM, "no room under the ceiling for a text");
+        weir_jobs_end(scheduler, job, WEIR_JOB_FAILED, &err);
+        return true;
+    }
+    scheduler->running[scheduler->running_count++] = job;
+    if (begin_job(scheduler, job, &err) != WEIR_OK)
+        weir_jobs_end(scheduler, job, WEIR_JOB_FAILED, &err);
+    return true;
+}
+
+void weir_jobs_let_in(struct weir_scheduler *scheduler)
+{
+    struct weir_job *job = NULL;
+    do
+        job = weir_fair_next(&scheduler->fair, may_be_next, scheduler);
+    while (job != NULL && let_in(scheduler, job));
+}
+
+/* ---- how far they are ---------------------------------------------------------------------- */
+
+static void tell_job(struct weir_scheduler *scheduler, const struct weir_job *job)
+{
+    const uint32_t position = job->seat == NULL ? 0 : weir_session_position(job->seat->session);
+    const bool runs = job->seat != NULL && !job->is_set_aside;
+    if (scheduler->text_count == WEIR_TEXT_STATES)
+        return;
+    scheduler->texts[scheduler->text_count++] = (struct weir_text_state){
+        .phase = !runs ? (job->is_set_aside ? WEIR_TEXT_IS_ASIDE : WEIR_TEXT_WAITS)
+                 : position < job->id_count ? WEIR_TEXT_IS_READ
+                                            : WEIR_TEXT_IS_WRITTEN,
+        .prompt_tokens = job->id_count,
+        .computed_tokens = (uint32_t)weir_min(position, job->id_count),
+        .written_tokens = job->length - job->id_count,
+        .came_ns = job->came_ns,
+    };
+}
+
+void weir_jobs_tell(struct weir_scheduler *scheduler)
+{
+    const struct weir_party *party = scheduler->fair.turn;
+    scheduler->text_count = 0;
+    for (uint32_t index = 0; index < scheduler->running_count; index++)
+        tell_job(scheduler, scheduler->running[index]);
+    while (party != NULL && scheduler->text_count < WEIR_TEXT_STATES) {
+        for (const struct weir_job *job = party->first; job != NULL; job = job->next)
+            tell_job(scheduler, job);
+        party = party->next == scheduler->fair.turn ? NULL : party->next;
+    }
+}
