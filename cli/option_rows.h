@@ -95,6 +95,8 @@
       "between two tokens of others while a prompt is computed, as far as the disk lets it")       \
     X(drain_time, COUNT, "--drain-time", NULL, "S", 30, 0, 86400, WEIR_CLI_SERVE, RARE,            \
       "after a signal to stop, seconds in which answers may still end")                            \
+    X(idle_time, COUNT, "--idle-time", NULL, "S", 0, 0, 1e9, WEIR_CLI_SERVE, RARE,                 \
+      "seconds without a text after which the model is unloaded until it is asked for; 0: never")  \
     X(log_json, FLAG, "--log-json", NULL, NULL, false, 0, 0, WEIR_CLI_SERVE, RARE,                 \
       "the log's lines are JSON")                                                                  \
     X(mem, SIZE, "--mem", NULL, "SIZE", 0, 1, WEIR_CLI_EXACT_MAX, WEIR_CLI_PLANNERS, COMMON,       \

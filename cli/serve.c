@@ -1,4 +1,4 @@
-/* serve.c - weir serve: a model behind the APIs of OpenAI and Anthropic. */
+/* serve.c - weir serve: models behind the APIs of OpenAI and Anthropic. */
 #include "serve/serve.h"
 
 #include <stdio.h>
@@ -8,11 +8,11 @@
 #include "chat.h"
 #include "client_keys.h"
 #include "manager.h"
-#include "serve_limits.h"
+#include "serve_models.h"
 
 enum {
     TICK_MS = 100,
-    CTX_DEFAULT_MAX = 4096, /* as the engine chooses */
+    CHAT_BYTES = 2 << 20, /* of a template that is ready, at most about */
 };
 
 struct service {
@@ -20,12 +20,13 @@ struct service {
     struct weir_cli_manager manager;
     struct weir_cli_client_keys keys;
     int socket; /* that the service manager opened; 0: none */
-    struct weir_cli_serve_limits chosen;
+    struct weir_cli_serve_models models;
+    weir_serve *serve;
+    /* Of the model that is here, or on its way. */
     struct weir_cli_chat chat;
     struct weir_cli_rig rig;
     struct weir_cli_progress progress;
-    char name[WEIR_CLI_PATH_MAX]; /* of the model, to clients */
-    weir_serve *serve;
+    uint64_t busy_ns; /* when it last had something to do */
 };
 
 /* ---- who may ask --------------------------------------------------------------------------- */
@@ -61,25 +62,6 @@ static int check_safety(const struct service *service)
                            is_given ? "" : options->host);
 }
 
-/* ---- memory -------------------------------------------------------------------------------- */
-
-static bool plan(struct service *service, struct weir_config *config)
-{
-    const struct weir_cli_options *options = service->options;
-    struct weir_model_info info = {0};
-    if (!weir_cli_model_info(&info, config->model_path))
-        return false;
-    config->n_ctx = options->ctx > 0 ? (uint32_t)options->ctx
-                                     : (uint32_t)weir_min(info.n_ctx_train, CTX_DEFAULT_MAX);
-    if (!weir_cli_chat_open(&service->chat, options, weir_cli_chat_render_max(config->n_ctx)))
-        return false;
-    const uint64_t own_bytes = service->chat.heap_bytes + service->keys.text.capacity;
-    if (!weir_cli_serve_limits_choose(&service->chosen, config, &info, own_bytes, options))
-        return false;
-    config->caller_bytes += own_bytes + weir_serve_bytes(&service->chosen.limits);
-    return true;
-}
-
 /* ---- opening ------------------------------------------------------------------------------- */
 
 static void log_line(void *user, const char *line)
@@ -88,36 +70,20 @@ static void log_line(void *user, const char *line)
     fprintf(stderr, "%s\n", line);
 }
 
-/* The file's name without its end, or the folder's. */
-static void name_model(const char *path, char *out, size_t capacity)
-{
-    static const char end[] = ".gguf";
-    size_t length = strlen(path);
-    while (length > 1 && path[length - 1] == '/')
-        length--;
-    size_t begin = length;
-    while (begin > 0 && path[begin - 1] != '/')
-        begin--;
-    if (length - begin > sizeof(end) - 1 &&
-        strncmp(path + length - (sizeof(end) - 1), end, sizeof(end) - 1) == 0)
-        length -= sizeof(end) - 1;
-    snprintf(out, capacity, "%.*s", (int)(length - begin), path + begin);
-}
-
 /* From here on it listens, and says how far the model is. */
 static int open_door(struct service *service)
 {
     const struct weir_cli_options *options = service->options;
     struct weir_err err = {0};
-    name_model(options->argument, service->name, sizeof(service->name));
     const struct weir_serve_config config = {
         .host = options->host,
         .port = (uint16_t)options->port,
         .socket = service->socket,
-        .model_id = options->alias != NULL ? options->alias : service->name,
+        .models = service->models.models,
+        .model_count = service->models.count,
         .keys = service->keys.keys,
         .key_count = service->keys.count,
-        .limits = service->chosen.limits,
+        .limits = service->models.chosen.limits,
         .log_json = options->log_json,
         .log = weir_cli_is_quiet() ? NULL : log_line,
     };
@@ -125,52 +91,57 @@ static int open_door(struct service *service)
                                                                       : weir_cli_fail(&err);
 }
 
-static void tell_status(struct service *service)
+/* The server is ready: where it answers, and for what. */
+static void say_address(struct service *service)
+{
+    const struct weir_cli_options *options = service->options;
+    const uint16_t port = weir_serve_port(service->serve);
+    const bool is_six = strchr(options->host, ':') != NULL;
+    char names[64], limits[256];
+    if (weir_cli_serve_models_are_many(options))
+        snprintf(names, sizeof(names), "%zu models, brought when they are asked for, answer",
+                 service->models.count);
+    else
+        snprintf(names, sizeof(names), "%.48s answers", service->models.models[0].id);
+    weir_cli_serve_limits_words(&service->models.chosen, limits, sizeof(limits));
+    if (service->socket > 0)
+        weir_cli_say("%s at the socket of the service manager, port %u%s", names, port, limits);
+    else
+        weir_cli_say("%s at http://%s%s%s:%u/v1, and without /v1 there is a page%s", names,
+                     is_six ? "[" : "", options->host, is_six ? "]" : "", port, limits);
+    weir_cli_manager_tell(&service->manager, "READY=1");
+}
+
+static void tell_manager(struct service *service)
 {
     char status[128];
+    if (weir_cli_manager_wants_beat(&service->manager))
+        weir_cli_manager_beat(&service->manager, weir_serve_is_alive(service->serve));
     if (!weir_cli_manager_wants_status(&service->manager))
         return;
     weir_serve_status(service->serve, status, sizeof(status));
     weir_cli_manager_status(&service->manager, status);
 }
 
+/* ---- models that come and go --------------------------------------------------------------- */
+
 static bool tell_progress(void *user, const char *what, uint64_t done_bytes, uint64_t total_bytes)
 {
     struct service *service = user;
     if (total_bytes > 0)
         weir_serve_progress(service->serve, (double)done_bytes / (double)total_bytes);
-    tell_status(service);
+    tell_manager(service);
     return weir_cli_progress_tell(&service->progress, what, done_bytes, total_bytes);
 }
 
-static int load(struct service *service, struct weir_config *config)
+static void close_model(struct service *service)
 {
-    config->progress = tell_progress;
-    config->progress_user = service;
-    const int code = weir_cli_rig_open(&service->rig, config, service->options);
-    if (code != WEIR_CLI_OK && service->chosen.is_too_much && !weir_cli_stop_asked())
-        weir_cli_serve_limits_advise(&service->chosen);
-    return code;
+    weir_cli_chat_close(&service->chat);
+    weir_cli_rig_close(&service->rig);
 }
 
-static void say_address(const struct service *service)
-{
-    const struct weir_cli_options *options = service->options;
-    const char *name = options->alias != NULL ? options->alias : service->name;
-    const uint16_t port = weir_serve_port(service->serve);
-    const bool is_six = strchr(options->host, ':') != NULL;
-    char limits[256];
-    weir_cli_serve_limits_words(&service->chosen, limits, sizeof(limits));
-    if (service->socket > 0)
-        weir_cli_say("%s answers at the socket of the service manager, port %u%s", name, port,
-                     limits);
-    else
-        weir_cli_say("%s answers at http://%s%s%s:%u/v1, and without /v1 there is a page%s", name,
-                     is_six ? "[" : "", options->host, is_six ? "]" : "", port, limits);
-}
-
-/* The model is there: the server takes it over. */
-static int begin(struct service *service)
+/* The model is loaded: the server takes it over. */
+static int begin(struct service *service, size_t index)
 {
     struct weir_err err = {0};
     weir_engine *engine = service->rig.engine;
@@ -180,11 +151,56 @@ static int begin(struct service *service)
     /* The server has sessions of its own, on a thread of its own. */
     weir_cli_signals_watch(NULL);
     weir_session_destroy(&service->rig.session);
-    if (weir_serve_begin(service->serve, engine, service->chat.chat, &err) != WEIR_OK)
-        return weir_cli_fail(&err);
-    say_address(service);
-    weir_cli_manager_tell(&service->manager, "READY=1");
-    return WEIR_CLI_OK;
+    service->busy_ns = weir_now_ns();
+    return weir_serve_begin(service->serve, index, engine, service->chat.chat, &err) == WEIR_OK
+               ? WEIR_CLI_OK
+               : weir_cli_fail(&err);
+}
+
+/* On failure it has been said, and nothing is here. */
+static int bring_model(struct service *service, size_t index)
+{
+    const struct weir_cli_serve_models *models = &service->models;
+    struct weir_cli_options named = *service->options;
+    struct weir_config config;
+    struct weir_bench_config bench_config;
+    named.argument = models->paths[index];
+    if (!weir_cli_config_fill(&config, &bench_config, &named, named.command))
+        return WEIR_CLI_USAGE;
+    config.n_ctx = models->models[index].n_ctx;
+    config.progress = tell_progress;
+    config.progress_user = service;
+    if (!weir_cli_chat_open(&service->chat, &named, weir_cli_chat_render_max(config.n_ctx)))
+        return WEIR_CLI_FAILURE;
+    config.caller_bytes += service->chat.heap_bytes + service->keys.text.capacity +
+                           weir_serve_bytes(&models->chosen.limits);
+    int code = weir_cli_rig_open(&service->rig, &config, &named);
+    if (code != WEIR_CLI_OK && models->chosen.is_too_much && !weir_cli_stop_asked())
+        weir_cli_serve_limits_advise(&models->chosen);
+    if (code == WEIR_CLI_OK)
+        code = begin(service, index);
+    if (code != WEIR_CLI_OK)
+        close_model(service);
+    return code;
+}
+
+/* The one that is wanted comes, when the one that is here has no more to do; one that has had
+ * nothing to do for so long goes. */
+static void change_model(struct service *service)
+{
+    const uint64_t idle_s = service->options->idle_time;
+    const size_t wanted = weir_serve_wanted(service->serve);
+    const bool is_idle = weir_serve_is_idle(service->serve);
+    if (!is_idle)
+        service->busy_ns = weir_now_ns();
+    const bool is_old = idle_s > 0 && weir_now_ns() - service->busy_ns > idle_s * 1000000000ull;
+    if (is_idle && (wanted != SIZE_MAX || is_old) && weir_serve_end(service->serve))
+        close_model(service);
+    if (wanted == SIZE_MAX || service->rig.engine != NULL)
+        return;
+    weir_cli_say("%s is wanted", service->models.models[wanted].id);
+    if (bring_model(service, wanted) != WEIR_CLI_OK)
+        weir_serve_give_up(service->serve, wanted);
 }
 
 /* ---- serving ------------------------------------------------------------------------------- */
@@ -199,9 +215,8 @@ static void tick(struct service *service)
 {
     pause_ms(TICK_MS);
     weir_serve_tick(service->serve);
-    if (weir_cli_manager_wants_beat(&service->manager))
-        weir_cli_manager_beat(&service->manager, weir_serve_is_alive(service->serve));
-    tell_status(service);
+    change_model(service);
+    tell_manager(service);
 }
 
 /* Until a signal; then as long as answers may take to end. */
@@ -222,33 +237,43 @@ static void serve(struct service *service)
     weir_cli_say("stopped");
 }
 
+/* What can be found wrong before anything is loaded. */
+static int prepare(struct service *service)
+{
+    const struct weir_cli_options *options = service->options;
+    if (options->argument == NULL && !options->given[WEIR_CLI_OPTION_models])
+        return weir_cli_misuse("serve", "wanted MODEL, or --models DIR for all that are in it");
+    if (weir_cli_serve_models_are_many(options) && options->alias != NULL)
+        return weir_cli_misuse("serve", "--alias: the models of --models have their own names");
+    weir_cli_manager_open(&service->manager);
+    int code = weir_cli_manager_socket(&service->socket) ? read_keys(service) : WEIR_CLI_FAILURE;
+    if (code == WEIR_CLI_OK)
+        code = check_safety(service);
+    const uint64_t own_bytes = CHAT_BYTES + service->keys.text.capacity;
+    if (code == WEIR_CLI_OK && !weir_cli_serve_models_find(&service->models, own_bytes, options))
+        code = WEIR_CLI_FAILURE;
+    return code;
+}
+
 int weir_cli_serve(const struct weir_cli_options *options)
 {
     static struct service service; /* too large for a stack */
-    struct weir_config config;
-    struct weir_bench_config bench_config;
     service.options = options;
-    if (!weir_cli_config_fill(&config, &bench_config, options, options->command))
-        return WEIR_CLI_USAGE;
-    weir_cli_manager_open(&service.manager);
-    int code = weir_cli_manager_socket(&service.socket) ? read_keys(&service) : WEIR_CLI_FAILURE;
-    if (code == WEIR_CLI_OK)
-        code = check_safety(&service);
-    if (code == WEIR_CLI_OK && !plan(&service, &config))
-        code = WEIR_CLI_FAILURE;
+    int code = prepare(&service);
     if (code == WEIR_CLI_OK)
         code = open_door(&service);
-    if (code == WEIR_CLI_OK)
-        code = load(&service, &config);
-    if (code == WEIR_CLI_OK)
-        code = begin(&service);
+    if (code == WEIR_CLI_OK && weir_cli_serve_models_are_many(options))
+        weir_serve_wait_for_requests(service.serve);
+    else if (code == WEIR_CLI_OK)
+        code = bring_model(&service, 0);
     if (code == WEIR_CLI_OK) {
+        say_address(&service);
         serve(&service);
         code = WEIR_CLI_FAILURE; /* a signal's: main makes its exit status of it */
     }
     weir_serve_close(&service.serve);
-    weir_cli_chat_close(&service.chat);
-    weir_cli_rig_close(&service.rig);
+    close_model(&service);
+    weir_cli_serve_models_free(&service.models);
     weir_cli_client_keys_free(&service.keys);
     weir_cli_manager_close(&service.manager);
     return code;

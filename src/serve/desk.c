@@ -1,23 +1,33 @@
 /* desk.c - one thread that reads requests, one after the other: JSON, template, tokens, grammars.
  *
  * What that takes in memory is held by one request at a time, and however long it takes, texts that
- * are being written go on. */
+ * are being written go on. Requests for a model that is not here wait in the lobby. */
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/heap.h"
 #include "base/thread.h"
+#include "serve/lobby.h"
 #include "serve/server.h"
 
-enum { STACK_BYTES = (2 << 20) - (64 << 10) /* JSON and templates are read by recursion */ };
+enum {
+    STACK_BYTES = (2 << 20) - (64 << 10), /* JSON and templates are read by recursion */
+    LOOK_MS = 100,                        /* between two looks at who waits in the lobby */
+};
 
 struct weir_desk {
     struct weir_serve *serve;
     pthread_t thread;
     bool has_thread;
-    pthread_mutex_t lock;
+    struct weir_lobby lobby; /* the thread's own */
+    pthread_mutex_t lock;    /* guards what follows */
     pthread_cond_t changed;
     struct weir_exchange *first, *last;
     bool is_ending;
+    bool is_paused, is_reading; /* paused: nothing more is read */
+    size_t absent;              /* a model that could not be loaded; SIZE_MAX: none */
+    char why[256];              /* not */
 };
 
 bool weir_desk_submit(struct weir_desk *desk, struct weir_exchange *exchange)
@@ -31,23 +41,72 @@ bool weir_desk_submit(struct weir_desk *desk, struct weir_exchange *exchange)
         desk->first = exchange;
     if (is_open)
         desk->last = exchange;
-    pthread_cond_signal(&desk->changed);
+    pthread_cond_broadcast(&desk->changed);
     pthread_mutex_unlock(&desk->lock);
     return is_open;
+}
+
+/* With the lock held: until something changes, or the lobby has to be looked at again. */
+static void wait(struct weir_desk *desk)
+{
+    struct timespec until;
+    if (desk->lobby.first == NULL) {
+        pthread_cond_wait(&desk->changed, &desk->lock);
+        return;
+    }
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += LOOK_MS * 1000000L;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_cond_timedwait(&desk->changed, &desk->lock, &until);
+}
+
+/* Who waits for a model that cannot be had is told so; who has left is let go. */
+static void tend_lobby(struct weir_desk *desk)
+{
+    char why[sizeof(desk->why)];
+    pthread_mutex_lock(&desk->lock);
+    const size_t absent = desk->absent;
+    memcpy(why, desk->why, sizeof(why));
+    desk->absent = SIZE_MAX;
+    pthread_mutex_unlock(&desk->lock);
+    if (absent != SIZE_MAX)
+        weir_lobby_refuse(&desk->lobby, absent, 503, why);
+    weir_lobby_weed(&desk->lobby);
+    atomic_store(&desk->serve->wanted, weir_lobby_wanted(&desk->lobby));
+    atomic_store_explicit(&desk->serve->lobby_count, desk->lobby.count, memory_order_relaxed);
+}
+
+/* With the lock held. NULL: there is none. */
+static struct weir_exchange *find_next(struct weir_desk *desk)
+{
+    struct weir_exchange *exchange = desk->is_paused ? NULL : weir_lobby_next(&desk->lobby);
+    if (exchange != NULL || desk->is_paused || desk->first == NULL)
+        return exchange;
+    exchange = desk->first;
+    desk->first = exchange->next;
+    if (desk->first == NULL)
+        desk->last = NULL;
+    return exchange;
 }
 
 /* NULL: the end. */
 static struct weir_exchange *take(struct weir_desk *desk)
 {
-    pthread_mutex_lock(&desk->lock);
-    while (desk->first == NULL && !desk->is_ending)
-        pthread_cond_wait(&desk->changed, &desk->lock);
-    struct weir_exchange *exchange = desk->first;
-    if (exchange != NULL)
-        desk->first = exchange->next;
-    if (desk->first == NULL)
-        desk->last = NULL;
-    pthread_mutex_unlock(&desk->lock);
+    struct weir_exchange *exchange = NULL;
+    bool goes_on = true;
+    while (exchange == NULL && goes_on) {
+        tend_lobby(desk);
+        pthread_mutex_lock(&desk->lock);
+        desk->is_reading = false;
+        pthread_cond_broadcast(&desk->changed);
+        exchange = find_next(desk);
+        goes_on = !desk->is_ending;
+        if (exchange == NULL && goes_on)
+            wait(desk);
+        desk->is_reading = exchange != NULL;
+        pthread_mutex_unlock(&desk->lock);
+    }
     return exchange;
 }
 
@@ -58,23 +117,29 @@ static void drop_body(struct weir_exchange *exchange)
     exchange->body_counted = 0;
 }
 
-static void read_request(struct weir_exchange *exchange)
+/* False: the lobby has it. */
+static bool read_request(struct weir_desk *desk, struct weir_exchange *exchange)
 {
     const struct weir_serve_limits *limits = weir_serve_limits_of(exchange->serve);
     if (weir_exchange_look(exchange) == WEIR_JOB_LEAVES) {
         weir_problem_set(&exchange->problem, 503, "server_error", "stopped", NULL,
                          "the request has waited too long");
         weir_exchange_refuse(exchange);
-        return;
+        return true;
     }
     json_t *root = weir_fields_parse(exchange->body.bytes, exchange->body.length,
                                      weir_serve_json_bytes(limits), &exchange->problem);
+    if (root != NULL && weir_lobby_take(&desk->lobby, exchange, root)) {
+        json_decref(root); /* it is read again */
+        return false;
+    }
     drop_body(exchange);
-    if (root == NULL)
+    if (root == NULL || exchange->problem.status != 0)
         weir_exchange_refuse(exchange);
     else
         exchange->route->read(exchange, root);
     json_decref(root);
+    return true;
 }
 
 static void *run(void *argument)
@@ -82,10 +147,10 @@ static void *run(void *argument)
     struct weir_desk *desk = argument;
     struct weir_exchange *exchange = NULL;
     weir_thread_name("desk", 0);
-    while ((exchange = take(desk)) != NULL) {
-        read_request(exchange);
-        weir_exchange_release(exchange);
-    }
+    while ((exchange = take(desk)) != NULL)
+        if (read_request(desk, exchange))
+            weir_exchange_release(exchange);
+    weir_lobby_refuse(&desk->lobby, SIZE_MAX, 503, "the server is being stopped");
     return NULL;
 }
 
@@ -95,7 +160,8 @@ enum weir_status weir_desk_create(struct weir_desk **out, struct weir_serve *ser
     struct weir_desk *desk = weir_heap_alloc(sizeof(*desk));
     if (desk == NULL)
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a desk");
-    desk->serve = serve;
+    desk->serve = desk->lobby.serve = serve;
+    desk->absent = SIZE_MAX;
     pthread_mutex_init(&desk->lock, NULL);
     pthread_cond_init(&desk->changed, NULL);
     const int os_errno = weir_thread_start(&desk->thread, STACK_BYTES, run, desk);
@@ -108,11 +174,38 @@ enum weir_status weir_desk_create(struct weir_desk **out, struct weir_serve *ser
     return WEIR_OK;
 }
 
+void weir_desk_pause(struct weir_desk *desk)
+{
+    pthread_mutex_lock(&desk->lock);
+    desk->is_paused = true;
+    while (desk->is_reading)
+        pthread_cond_wait(&desk->changed, &desk->lock);
+    pthread_mutex_unlock(&desk->lock);
+}
+
+void weir_desk_resume(struct weir_desk *desk)
+{
+    pthread_mutex_lock(&desk->lock);
+    desk->is_paused = false;
+    pthread_cond_broadcast(&desk->changed);
+    pthread_mutex_unlock(&desk->lock);
+}
+
+void weir_desk_give_up(struct weir_desk *desk, size_t model, const char *why)
+{
+    pthread_mutex_lock(&desk->lock);
+    desk->absent = model;
+    snprintf(desk->why, sizeof(desk->why), "%s", why);
+    pthread_cond_broadcast(&desk->changed);
+    pthread_mutex_unlock(&desk->lock);
+}
+
 void weir_desk_stop(struct weir_desk *desk)
 {
     pthread_mutex_lock(&desk->lock);
     desk->is_ending = true;
-    pthread_cond_signal(&desk->changed);
+    desk->is_paused = false;
+    pthread_cond_broadcast(&desk->changed);
     pthread_mutex_unlock(&desk->lock);
     if (desk->has_thread)
         pthread_join(desk->thread, NULL);

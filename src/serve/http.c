@@ -187,7 +187,7 @@ static ssize_t read_stream(void *user, uint64_t position, char *out, size_t most
     }
     pthread_mutex_unlock(&exchange->lock);
     if (was_full)
-        weir_scheduler_wake(exchange->serve->scheduler);
+        weir_serve_wake(exchange->serve);
     return count;
 }
 
@@ -290,7 +290,7 @@ static void check_head(struct weir_http *http, struct weir_exchange *exchange,
     if (exchange->route != NULL && !exchange->route->is_open && !find_party(exchange, connection))
         weir_problem_set(problem, 401, "authentication_error", "invalid_api_key", NULL,
                          "wanted a key of this server: Authorization: Bearer KEY");
-    if (exchange->route != NULL && !exchange->route->is_open && !weir_serve_is_served(http->serve))
+    if (exchange->route != NULL && !exchange->route->is_open && !weir_serve_is_open(http->serve))
         weir_serve_problem_loading(http->serve, exchange);
     if (exchange->route == NULL || exchange->route->read == NULL)
         return;
@@ -353,7 +353,9 @@ static enum MHD_Result ask(struct weir_http *http, struct weir_exchange *exchang
         return refuse(exchange, connection);
     }
     if (exchange->route->tell != NULL) {
+        weir_serve_hold_model(http->serve);
         exchange->route->tell(exchange);
+        weir_serve_let_go(http->serve);
         return answer(exchange, connection);
     }
     pthread_mutex_lock(&exchange->lock);

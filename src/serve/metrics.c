@@ -39,8 +39,6 @@ static void put_engine(struct weir_writer *writer, const struct weir_scheduler_s
         (double)stats->engine.read_bytes);
     put(writer, "io_wait_seconds_total", "counter", "Time in which the engine waited for reads.",
         stats->engine.io_wait_s);
-    put(writer, "memory_bytes", "gauge", "Memory that the process has.",
-        (double)weir_memory_bytes());
     put(writer, "peak_bytes", "gauge", "Most memory that the process has had.",
         (double)stats->peak_bytes);
 }
@@ -55,7 +53,6 @@ void weir_metrics_tell(struct weir_exchange *exchange)
     struct weir_serve *serve = exchange->serve;
     struct weir_writer *writer = &exchange->answer;
     struct weir_scheduler_stats stats;
-    weir_scheduler_stats_get(serve->scheduler, &stats);
     put(writer, "requests_total", "counter", "Requests.", read_count(&serve->counts.requests));
     put(writer, "requests_refused_total", "counter", "Of them, those that were wrong or too many.",
         read_count(&serve->counts.refused));
@@ -65,9 +62,18 @@ void weir_metrics_tell(struct weir_exchange *exchange)
         read_count(&serve->counts.left));
     put(writer, "connections", "gauge", "Connections that are open.",
         (double)atomic_load_explicit(&serve->counts.connections, memory_order_relaxed));
-    put(writer, "memory_bytes_max", "gauge", "The ceiling.",
-        (double)weir_engine_plan(serve->config.engine)->budget_bytes);
-    put_texts(writer, &stats);
-    put_engine(writer, &stats);
+    put(writer, "memory_bytes", "gauge", "Memory that the process has.",
+        (double)weir_memory_bytes());
+    put(writer, "requests_in_lobby", "gauge", "Requests that wait for another model.",
+        atomic_load_explicit(&serve->lobby_count, memory_order_relaxed));
+    put(writer, "model_loaded", "gauge", "1: a model is loaded, whose numbers follow.",
+        weir_serve_is_served(serve));
+    if (weir_serve_is_served(serve)) {
+        put(writer, "memory_bytes_max", "gauge", "The ceiling.",
+            (double)weir_engine_plan(serve->config.engine)->budget_bytes);
+        weir_scheduler_stats_get(serve->scheduler, &stats);
+        put_texts(writer, &stats);
+        put_engine(writer, &stats);
+    }
     weir_exchange_reply(exchange, 200, "text/plain; version=0.0.4");
 }

@@ -26,6 +26,7 @@ struct weir_request *weir_request_create(struct weir_exchange *exchange,
         exchange->serve->begin_s + (weir_now_ns() - exchange->serve->config_ns) / 1000000000;
     weir_serve_name(exchange->serve, dialect->name_kind, request->name);
     exchange->request = request;
+    atomic_fetch_add(&exchange->serve->request_count, 1);
     return request;
 }
 
@@ -58,6 +59,7 @@ void weir_request_destroy(struct weir_request **request)
     json_decref((*request)->stops);
     weir_grammars_give_back((*request)->grammar);
     weir_writer_free(&(*request)->piece);
+    atomic_fetch_sub(&(*request)->exchange->serve->request_count, 1);
     weir_heap_free(*request);
     *request = NULL;
 }
@@ -251,6 +253,7 @@ static void finish(struct weir_request *request)
         request->dialect->write_whole(request, &exchange->answer);
         weir_exchange_reply(exchange, 200, "application/json");
     }
+    weir_request_destroy(&exchange->request); /* the model need not stay until the client has it */
     weir_exchange_release(exchange);
 }
 

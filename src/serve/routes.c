@@ -14,12 +14,19 @@ static void tell_models(struct weir_exchange *exchange)
 {
     const struct weir_serve *serve = exchange->serve;
     struct weir_writer *writer = &exchange->answer;
-    weir_writer_text(writer, "{\"object\":\"list\",\"data\":[{\"id\":");
-    weir_writer_string(writer, serve->model_id, strlen(serve->model_id));
-    weir_writer_format(writer,
-                       ",\"object\":\"model\",\"created\":%llu,\"owned_by\":\"weir\","
-                       "\"context_length\":%u}]}",
-                       (unsigned long long)serve->begin_s, serve->limits.n_ctx);
+    const bool is_served = weir_serve_is_served(serve);
+    weir_writer_text(writer, "{\"object\":\"list\",\"data\":[");
+    for (size_t index = 0; index < serve->model_count; index++) {
+        const struct weir_serve_model *model = &serve->models[index];
+        weir_writer_text(writer, index == 0 ? "{\"id\":" : ",{\"id\":");
+        weir_writer_string(writer, model->id, strlen(model->id));
+        weir_writer_format(writer,
+                           ",\"object\":\"model\",\"created\":%llu,\"owned_by\":\"weir\","
+                           "\"context_length\":%u,\"loaded\":%s}",
+                           (unsigned long long)serve->begin_s, model->n_ctx,
+                           is_served && atomic_load(&serve->served) == index ? "true" : "false");
+    }
+    weir_writer_text(writer, "]}");
     weir_exchange_reply(exchange, 200, "application/json");
 }
 
@@ -27,6 +34,8 @@ static void tell_props(struct weir_exchange *exchange)
 {
     const struct weir_serve *serve = exchange->serve;
     const struct weir_serve_limits *limits = &serve->limits;
+    if (weir_serve_refuse_absent(exchange))
+        return;
     const struct weir_model_info *model = weir_engine_model(serve->config.engine);
     const struct weir_plan *plan = weir_engine_plan(serve->config.engine);
     struct weir_writer *writer = &exchange->answer;

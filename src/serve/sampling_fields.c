@@ -50,9 +50,12 @@ void weir_request_check_model(const struct weir_request *request, const struct w
 {
     const char *served = weir_request_model(request);
     const char *model = weir_field_text(fields, "model");
-    if (model != NULL && strcmp(model, served) != 0)
-        weir_problem_set(fields->problem, 404, "invalid_request_error", "model_not_found", "model",
-                         "\"model\": this server has \"%s\" and no other", served);
+    char names[256];
+    if (model == NULL || strcmp(model, served) == 0)
+        return;
+    weir_serve_write_names(request->exchange->serve, names, sizeof(names));
+    weir_problem_set(fields->problem, 404, "invalid_request_error", "model_not_found", "model",
+                     "\"model\": this server has %s and no other", names);
 }
 
 static void read_stream(struct weir_request *request, const struct weir_fields *fields)

@@ -381,6 +381,12 @@ uint64_t weir_scheduler_beats(const weir_scheduler *scheduler, bool *is_idle)
     return atomic_load_explicit(&scheduler->beats, memory_order_relaxed);
 }
 
+bool weir_scheduler_is_idle(const weir_scheduler *scheduler)
+{
+    /* First whether any has come: one that runs was waiting before, and keeps it from idling. */
+    return atomic_load(&scheduler->waiting) == 0 && atomic_load(&scheduler->is_idle);
+}
+
 uint32_t weir_scheduler_parallel(const weir_scheduler *scheduler)
 {
     return scheduler->config.parallel;

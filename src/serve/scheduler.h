@@ -117,6 +117,8 @@ uint32_t weir_scheduler_texts_get(weir_scheduler *scheduler,
 /* How often its thread has come round, which it does at least once a step; *is_idle: it waits, for
  * there is nothing to do. */
 uint64_t weir_scheduler_beats(const weir_scheduler *scheduler, bool *is_idle);
+/* Whether it has no job at all. */
+bool weir_scheduler_is_idle(const weir_scheduler *scheduler);
 /* Where experts were before the last step or, where nothing runs, when this was called the last
  * time: marks [n_layer][n_expert] as weir_engine_experts_look() has them. One thread at a time. */
 void weir_scheduler_map_get(weir_scheduler *scheduler, uint8_t *marks);

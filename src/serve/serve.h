@@ -44,6 +44,13 @@ struct weir_serve_limits {
  * thread, one at a time. */
 typedef void weir_serve_log_fn(void *user, const char *line);
 
+/* A model that can be asked for. */
+struct weir_serve_model {
+    const char *id;
+    uint32_t n_ctx, n_vocab, n_layer, n_expert; /* as in struct weir_serve_limits, which have the
+                                                   most of all models */
+};
+
 struct weir_serve_key {
     const char *text;
     uint32_t weight; /* tokens that its requests get for each of a key with weight 1; at least 1 */
@@ -53,7 +60,8 @@ struct weir_serve_config {
     const char *host; /* an address in numbers, of IPv4 or IPv6 */
     uint16_t port;    /* 0: any that is free */
     int socket;       /* one that listens already, instead of both; it is taken over. 0: none */
-    const char *model_id;
+    const struct weir_serve_model *models; /* [model_count] at least one; one is here at a time */
+    size_t model_count;
     const struct weir_serve_key *keys; /* [key_count] one of which clients must show; none: anybody
                                           may ask */
     size_t key_count;
@@ -61,8 +69,9 @@ struct weir_serve_config {
     bool log_json;
     weir_serve_log_fn *log;
     void *log_user;
-    weir_engine *engine;   /* NULL: it comes with weir_serve_begin() */
-    const weir_chat *chat; /* the same */
+    /* Of the model that is here: weir_serve_begin() fills them in. */
+    weir_engine *engine;
+    const weir_chat *chat;
 };
 
 /* Where body_bytes is left open: it follows from the context. */
@@ -73,12 +82,23 @@ uint64_t weir_serve_bytes(const struct weir_serve_limits *limits);
 
 enum weir_status weir_serve_open(weir_serve **out, const struct weir_serve_config *config,
                                  struct weir_err *err);
-/* While the model is loaded: the server listens and says how far that is, from 0 to 1. */
+/* While a model is loaded: the server listens, and says how far that is, from 0 to 1. */
 void weir_serve_progress(weir_serve *serve, double share);
-/* The model is there, and requests are heard. Where the configuration of weir_serve_open() had it,
- * that has been done. Errors: NOMEM. */
-enum weir_status weir_serve_begin(weir_serve *serve, weir_engine *engine, const weir_chat *chat,
-                                  struct weir_err *err);
+/* The model is here: requests for it are heard. The engine and the format of its chats are borrowed
+ * until weir_serve_end() or weir_serve_close(). Errors: NOMEM. */
+enum weir_status weir_serve_begin(weir_serve *serve, size_t model, weir_engine *engine,
+                                  const weir_chat *chat, struct weir_err *err);
+/* Models come when they are asked for, and nothing is refused because none is here yet. Without
+ * this, a server has to have its first one before it hears any request. */
+void weir_serve_wait_for_requests(weir_serve *serve);
+/* Which model has to come, once the one that is here has no more to do; SIZE_MAX: none. */
+size_t weir_serve_wanted(weir_serve *serve);
+/* The model that is here goes; requests wait, then. False: it has texts to write. */
+bool weir_serve_end(weir_serve *serve);
+/* It could not be loaded: who waits for it is told so. */
+void weir_serve_give_up(weir_serve *serve, size_t model);
+/* Whether a model is here, and has nothing to do. */
+bool weir_serve_is_idle(weir_serve *serve);
 /* Whether only this machine reaches that address. */
 bool weir_serve_is_loopback(const char *host);
 /* The same of a socket. Errors: ARG (it does not listen), IO (it is none). */

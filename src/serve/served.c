@@ -1,19 +1,33 @@
-/* served.c - the model that is served: how far its load is, and what there is once it is here.
+/* served.c - the model that is here: how far its load is, how it comes and goes, and who asks for
+ * another one.
  *
- * The server listens before it has a model. Until then nothing is made of requests but the answer
- * that says so: the desk, the scheduler and all that needs an engine come with it. */
+ * The thread that opened the server brings models and takes them away. The desk's thread uses the
+ * model while it reads, so it is paused meanwhile; the HTTP thread looks at it between hold and let
+ * go; the scheduler's thread is there only with a model.
+ *
+ * I1  Whatever of a model somebody has is counted: in readers, in request_count, or by the
+ *     scheduler as a job. It goes when all three are zero. */
 #include <stdio.h>
+#include <string.h>
+#include <time.h>
 
 #include "serve/server.h"
 #include "serve/tools.h"
 
 enum { RETRY_S_MAX = 60 };
 
-/* Acquire: with release in weir_serve_begin(), whoever sees it sees all that came before. */
+/* Whoever sees it sees all that weir_serve_begin() did before; and see weir_serve_hold_model(). */
 bool weir_serve_is_served(const struct weir_serve *serve)
 {
-    return atomic_load_explicit(&serve->is_served, memory_order_acquire);
+    return atomic_load(&serve->is_served);
 }
+
+bool weir_serve_is_open(const struct weir_serve *serve)
+{
+    return atomic_load_explicit(&serve->is_open, memory_order_acquire);
+}
+
+/* ---- its load ------------------------------------------------------------------------------ */
 
 void weir_serve_progress(weir_serve *serve, double share)
 {
@@ -48,36 +62,159 @@ void weir_serve_problem_loading(struct weir_serve *serve, struct weir_exchange *
 bool weir_serve_write_health(struct weir_serve *serve, struct weir_writer *writer)
 {
     const bool is_draining = atomic_load(&serve->is_draining);
-    const bool is_served = weir_serve_is_served(serve);
+    const bool is_open = weir_serve_is_open(serve);
     if (is_draining)
         weir_writer_text(writer, "{\"status\":\"draining\"}");
-    else if (is_served)
+    else if (is_open)
         weir_writer_text(writer, "{\"status\":\"ok\"}");
     else
         weir_writer_format(writer, "{\"status\":\"loading\",\"progress\":%.3f}",
                            read_permille(serve) / 1000.0);
-    return is_served && !is_draining;
+    return is_open && !is_draining;
 }
 
-enum weir_status weir_serve_begin(weir_serve *serve, weir_engine *engine, const weir_chat *chat,
-                                  struct weir_err *err)
+/* ---- it comes and goes --------------------------------------------------------------------- */
+
+/* What is said of the model's sizes is this one's from now on. */
+static void set_model(weir_serve *serve, size_t model, weir_engine *engine, const weir_chat *chat)
 {
-    const struct weir_scheduler_config scheduler = {
-        .engine = engine, .parallel = serve->limits.parallel, .gap_ms = serve->limits.gap_ms};
-    WEIR_ASSERT(!weir_serve_is_served(serve));
+    const struct weir_serve_model *row = &serve->models[model];
+    serve->model_id = row->id;
     serve->config.engine = engine;
     serve->config.chat = chat;
     serve->tokenizer = weir_engine_tokenizer(engine);
     serve->takes_text = weir_tools_take_text(chat);
+    serve->limits.n_ctx = row->n_ctx;
+    serve->limits.n_vocab = row->n_vocab;
+    serve->limits.n_layer = row->n_layer;
+    serve->limits.n_expert = row->n_expert;
+    atomic_store(&serve->served, model);
+}
+
+static enum weir_status make_parts(weir_serve *serve, struct weir_err *err)
+{
+    const struct weir_scheduler_config scheduler = {.engine = serve->config.engine,
+                                                    .parallel = serve->config.limits.parallel,
+                                                    .gap_ms = serve->limits.gap_ms};
     WEIR_TRY(weir_scheduler_create(&serve->scheduler, &scheduler, err));
     serve->limits.parallel = weir_scheduler_parallel(serve->scheduler);
     serve->grammars = weir_grammars_create(serve->tokenizer, serve->limits.grammar_max);
     if (serve->grammars == NULL)
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a server");
-    WEIR_TRY(weir_desk_create(&serve->desk, serve, err));
-    weir_pace_tick(serve); /* what comes from now on has something to be compared with */
-    atomic_store_explicit(&serve->is_served, true, memory_order_release);
     return WEIR_OK;
+}
+
+static void destroy_parts(weir_serve *serve)
+{
+    weir_scheduler_destroy(&serve->scheduler);
+    weir_grammars_destroy(&serve->grammars);
+}
+
+enum weir_status weir_serve_begin(weir_serve *serve, size_t model, weir_engine *engine,
+                                  const weir_chat *chat, struct weir_err *err)
+{
+    WEIR_ASSERT(!weir_serve_is_served(serve) && model < serve->model_count);
+    weir_desk_pause(serve->desk);
+    set_model(serve, model, engine, chat);
+    const enum weir_status status = make_parts(serve, err);
+    if (status == WEIR_OK) {
+        weir_pace_begin(serve);
+        atomic_fetch_add_explicit(&serve->generation, 1, memory_order_release);
+        atomic_store(&serve->is_served, true);
+        atomic_store_explicit(&serve->is_open, true, memory_order_release);
+    } else {
+        destroy_parts(serve);
+    }
+    weir_desk_resume(serve->desk);
+    return status;
+}
+
+bool weir_serve_is_idle(weir_serve *serve)
+{
+    return weir_serve_is_served(serve) && weir_scheduler_is_idle(serve->scheduler) &&
+           atomic_load(&serve->request_count) == 0;
+}
+
+bool weir_serve_end(weir_serve *serve)
+{
+    const struct timespec moment = {.tv_nsec = 1000000};
+    weir_desk_pause(serve->desk); /* so that nothing comes between looking and taking it away */
+    const bool goes = weir_serve_is_idle(serve);
+    if (goes) {
+        atomic_store(&serve->is_served, false);
+        while (atomic_load(&serve->readers) > 0) /* keeps I1; nobody looks for long */
+            nanosleep(&moment, NULL);
+        destroy_parts(serve);
+        serve->tokenizer = NULL;
+        serve->config.engine = NULL;
+        serve->config.chat = NULL;
+        atomic_store_explicit(&serve->load_begin_ns, weir_now_ns(), memory_order_relaxed);
+        atomic_store_explicit(&serve->loaded_permille, 0, memory_order_relaxed);
+    }
+    weir_desk_resume(serve->desk);
+    return goes;
+}
+
+void weir_serve_wait_for_requests(weir_serve *serve)
+{
+    atomic_store_explicit(&serve->is_open, true, memory_order_release);
+}
+
+size_t weir_serve_wanted(weir_serve *serve)
+{
+    const size_t wanted = atomic_load(&serve->wanted); /* as the desk saw it, perhaps a while ago */
+    const bool stays = weir_serve_is_served(serve) &&
+                       (atomic_load(&serve->served) == wanted || !weir_serve_is_idle(serve));
+    return stays ? SIZE_MAX : wanted;
+}
+
+void weir_serve_give_up(weir_serve *serve, size_t model)
+{
+    char why[256];
+    snprintf(why, sizeof(why), "%.200s cannot be loaded: the server's log says why",
+             serve->models[model].id);
+    weir_desk_give_up(serve->desk, model, why);
+}
+
+/* ---- who looks at it ----------------------------------------------------------------------- */
+
+/* In one order with weir_serve_end(): it sees the reader, or the reader sees that it is gone. */
+bool weir_serve_hold_model(struct weir_serve *serve)
+{
+    atomic_fetch_add(&serve->readers, 1);
+    return atomic_load(&serve->is_served);
+}
+
+void weir_serve_let_go(struct weir_serve *serve)
+{
+    atomic_fetch_sub(&serve->readers, 1);
+}
+
+bool weir_serve_refuse_absent(struct weir_exchange *exchange)
+{
+    if (weir_serve_is_served(exchange->serve))
+        return false;
+    exchange->retry_s = guess_rest_s(exchange->serve);
+    weir_problem_set(&exchange->problem, 503, "server_error", "model_not_loaded", NULL,
+                     "no model is loaded now: the next request for a text brings one");
+    weir_exchange_refuse(exchange);
+    return true;
+}
+
+void weir_serve_wake(struct weir_serve *serve)
+{
+    if (weir_serve_hold_model(serve))
+        weir_scheduler_wake(serve->scheduler);
+    weir_serve_let_go(serve);
+}
+
+void weir_serve_write_names(const struct weir_serve *serve, char *out, size_t capacity)
+{
+    size_t length = 0;
+    out[0] = '\0';
+    for (size_t index = 0; index < serve->model_count && length < capacity; index++)
+        length += (size_t)snprintf(out + length, capacity - length, "%s\"%s\"",
+                                   index > 0 ? ", " : "", serve->models[index].id);
 }
 
 bool weir_serve_is_alive(weir_serve *serve)
@@ -95,12 +232,16 @@ void weir_serve_status(weir_serve *serve, char *out, size_t capacity)
 {
     struct weir_scheduler_stats stats;
     if (!weir_serve_is_served(serve)) {
-        snprintf(out, capacity, "loading, %u %%", read_permille(serve) / 10);
+        const unsigned permille = read_permille(serve);
+        if (weir_serve_is_open(serve) && permille == 0)
+            snprintf(out, capacity, "no model is loaded until one is asked for");
+        else
+            snprintf(out, capacity, "loading, %u %%", permille / 10);
         return;
     }
     weir_scheduler_stats_get(serve->scheduler, &stats);
     snprintf(
-        out, capacity, "%u texts are written, %u wait; %llu requests so far", stats.running,
-        stats.waiting,
+        out, capacity, "%s: %u texts are written, %u wait; %llu requests so far", serve->model_id,
+        stats.running, stats.waiting,
         (unsigned long long)atomic_load_explicit(&serve->counts.requests, memory_order_relaxed));
 }

@@ -159,18 +159,26 @@ static enum weir_status copy_config(struct weir_serve *serve,
     serve->begin_s = (uint64_t)time(NULL);
     serve->config_ns = weir_now_ns();
     serve->host = weir_heap_text(config->host);
-    serve->model_id = weir_heap_text(config->model_id);
+    serve->models = weir_heap_array(config->model_count, sizeof(*serve->models));
+    atomic_init(&serve->wanted, SIZE_MAX);
     serve->keys = weir_heap_array(config->key_count, sizeof(char *));
     serve->parties = weir_heap_array(config->key_count, sizeof(*serve->parties));
     serve->marks =
         weir_heap_array((size_t)config->limits.n_layer + 1, (size_t)config->limits.n_expert + 1);
-    bool ok = serve->host != NULL && serve->model_id != NULL && serve->keys != NULL &&
+    bool ok = serve->host != NULL && serve->models != NULL && serve->keys != NULL &&
               serve->parties != NULL && serve->marks != NULL;
     for (size_t index = 0; ok && index < config->key_count; index++) {
         serve->keys[index] = weir_heap_text(config->keys[index].text);
         serve->parties[index].weight = config->keys[index].weight;
         ok = serve->keys[index] != NULL;
     }
+    for (size_t index = 0; ok && index < config->model_count; index++) {
+        serve->models[index] = config->models[index];
+        serve->models[index].id = weir_heap_text(config->models[index].id);
+        serve->model_count += serve->models[index].id != NULL;
+        ok = serve->models[index].id != NULL;
+    }
+    serve->model_id = ok ? serve->models[0].id : NULL;
     return ok ? WEIR_OK : WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a server");
 }
 
@@ -186,9 +194,8 @@ enum weir_status weir_serve_open(weir_serve **out, const struct weir_serve_confi
     weir_fields_init();
     WEIR_TRY_GOTO(copy_config(serve, config, err));
     atomic_store_explicit(&serve->load_begin_ns, weir_now_ns(), memory_order_relaxed);
+    WEIR_TRY_GOTO(weir_desk_create(&serve->desk, serve, err));
     WEIR_TRY_GOTO(weir_http_open(&serve->http, serve, err));
-    if (config->engine != NULL)
-        WEIR_TRY_GOTO(weir_serve_begin(serve, config->engine, config->chat, err));
     *out = serve;
     return WEIR_OK;
 
@@ -238,7 +245,9 @@ void weir_serve_close(weir_serve **serve)
     weir_heap_free(closing->keys);
     weir_heap_free(closing->parties);
     weir_heap_free(closing->host);
-    weir_heap_free(closing->model_id);
+    for (size_t index = 0; index < closing->model_count; index++)
+        weir_heap_free((void *)(uintptr_t)closing->models[index].id);
+    weir_heap_free(closing->models);
     weir_heap_free(closing->marks);
     pthread_mutex_destroy(&closing->pace.lock);
     pthread_mutex_destroy(&closing->log_lock);

@@ -33,7 +33,11 @@ struct weir_serve_pace {
 struct weir_serve {
     struct weir_serve_limits limits;
     struct weir_serve_config config;
-    char *host, *model_id;
+    char *host;
+    struct weir_serve_model *models; /* [model_count] */
+    size_t model_count;
+    const char *model_id;        /* of the one that is here, or was, or will be first */
+    atomic_size_t served;        /* which that is; orders nothing */
     char **keys;                 /* [config.key_count] */
     struct weir_party *parties;  /* the same: whose turn is used up; the scheduler's */
     uint64_t begin_s, config_ns; /* when it was opened: since 1970, and by weir_now_ns() */
@@ -51,6 +55,12 @@ struct weir_serve {
     atomic_uint_least64_t body_bytes;
     atomic_uint_least64_t id_state; /* of random names */
     atomic_bool is_draining;
+    atomic_bool is_open;                 /* requests are heard */
+    atomic_uint readers;                 /* who looks at the model now */
+    atomic_uint request_count;           /* requests that have something of it */
+    atomic_uint lobby_count;             /* requests that wait for another model */
+    atomic_uint generation;              /* how many models have come */
+    atomic_size_t wanted;                /* the model that has to come; SIZE_MAX: none */
     atomic_bool is_served;               /* there is a model: see served.c */
     atomic_uint_least64_t load_begin_ns; /* when its load began */
     atomic_uint loaded_permille;         /* of its bytes, of 1000 */
@@ -83,6 +93,18 @@ void weir_serve_log_exchange(const struct weir_exchange *exchange);
 /* ---- the model (served.c) ------------------------------------------------------------------ */
 
 bool weir_serve_is_served(const struct weir_serve *serve);
+/* Whether requests are heard: there was a model, or they may wait for one. */
+bool weir_serve_is_open(const struct weir_serve *serve);
+/* The model stays while somebody looks at it, which must not take long. False: there is none; it is
+ * let go in any case. */
+bool weir_serve_hold_model(struct weir_serve *serve);
+void weir_serve_let_go(struct weir_serve *serve);
+/* Whether there is none: then the exchange is told so. */
+bool weir_serve_refuse_absent(struct weir_exchange *exchange);
+/* What look() would say has changed. */
+void weir_serve_wake(struct weir_serve *serve);
+/* "a", "b", "c": what a client may ask for. */
+void weir_serve_write_names(const struct weir_serve *serve, char *out, size_t capacity);
 /* 503: its load is under way. */
 void weir_serve_problem_loading(struct weir_serve *serve, struct weir_exchange *exchange);
 /* What there is to say of it in /health, and whether that is well. */
@@ -95,6 +117,11 @@ void weir_serve_problem_full(const struct weir_serve *serve, struct weir_exchang
 
 enum weir_status weir_desk_create(struct weir_desk **out, struct weir_serve *serve,
                                   struct weir_err *err);
+/* Between these two nothing is read; what is being read has been. */
+void weir_desk_pause(struct weir_desk *desk);
+void weir_desk_resume(struct weir_desk *desk);
+/* A model could not be loaded: who waits for it is refused. */
+void weir_desk_give_up(struct weir_desk *desk, size_t model, const char *why);
 /* What it has is still read, and nothing more is taken. */
 void weir_desk_stop(struct weir_desk *desk);
 void weir_desk_destroy(struct weir_desk **desk);
@@ -128,6 +155,8 @@ void weir_metrics_tell(struct weir_exchange *exchange);
 
 /* ---- what the machine does now (watch_route.c) --------------------------------------------- */
 
+/* Another model's counters begin. */
+void weir_pace_begin(struct weir_serve *serve);
 /* Count time: as often as weir_serve_tick(). */
 void weir_pace_tick(struct weir_serve *serve);
 /* An answer had its first token after so long. */

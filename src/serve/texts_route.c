@@ -10,6 +10,8 @@ void weir_texts_tell(struct weir_exchange *exchange)
     struct weir_text_state states[WEIR_TEXT_STATES];
     struct weir_scheduler_stats stats;
     const uint64_t now_ns = weir_now_ns();
+    if (weir_serve_refuse_absent(exchange))
+        return;
     weir_scheduler_stats_get(serve->scheduler, &stats);
     const uint32_t count = weir_scheduler_texts_get(serve->scheduler, states);
     weir_writer_reserve(writer, weir_serve_watch_bytes(&serve->limits));

@@ -37,6 +37,14 @@ void weir_pace_tick(struct weir_serve *serve)
     pthread_mutex_unlock(&pace->lock);
 }
 
+void weir_pace_begin(struct weir_serve *serve)
+{
+    pthread_mutex_lock(&serve->pace.lock);
+    serve->pace.sample_count = 0;
+    pthread_mutex_unlock(&serve->pace.lock);
+    weir_pace_tick(serve); /* what comes from now on has something to be compared with */
+}
+
 void weir_pace_add(struct weir_serve_pace *pace, double first_s)
 {
     pthread_mutex_lock(&pace->lock);
@@ -113,6 +121,8 @@ void weir_watch_tell(struct weir_exchange *exchange)
 {
     struct weir_serve *serve = exchange->serve;
     struct weir_writer *writer = &exchange->answer;
+    if (weir_serve_refuse_absent(exchange))
+        return;
     const struct weir_plan *plan = weir_engine_plan(serve->config.engine);
     struct weir_scheduler_stats stats;
     weir_writer_reserve(writer, weir_serve_watch_bytes(&serve->limits));

@@ -27,9 +27,9 @@ WAIT_S = 60
 class Server:
     """weir serve on a port of its own, with what it said so far."""
 
-    def __init__(self, *args, template="chatml"):
-        self.process = subprocess.Popen([WEIR, "serve", DEMO, "--port", "0", "--alias", "demo", "--template", template, "--mem",
-                                         "192M", *map(str, args)], stderr=subprocess.PIPE, text=True)
+    def __init__(self, *args, template="chatml", model=(DEMO, "--alias", "demo")):
+        self.process = subprocess.Popen([WEIR, "serve", *model, "--port", "0", "--template", template, "--mem", "192M", *map(str, args)],
+                                        stderr=subprocess.PIPE, text=True)
         self.said = ""
         while "/v1" not in self.said:
             line = self.process.stderr.readline()

@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+"""serve_models.py - weir serve --models: models come when they are asked for, one at a time, and nobody waits for ever."""
+import os
+import shutil
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from harness import DEMO, check, remove, scratch_folder
+from serve import WAIT_S, Server
+from serve_limits import Stream, text_of
+
+
+def ask(server, model, prompt="The old man", **more):
+    body = {"prompt": prompt, "max_tokens": 4, "temperature": 0, **more}
+    return server.ask("POST", "/v1/completions", {**body, "model": model} if model else body)
+
+
+def loaded(server):
+    return [model["id"] for model in server.ask("GET", "/v1/models")[2]["data"] if model["loaded"]]
+
+
+def wait_until(is_so, what):
+    for _ in range(WAIT_S * 20):
+        if is_so():
+            return
+        time.sleep(0.05)
+    check(False, f"waited in vain for {what}")
+
+
+def in_turn(server):
+    listed = server.ask("GET", "/v1/models")[2]["data"]
+    check([model["id"] for model in listed] == ["one", "other"] and not loaded(server), f"none is here at first: {listed}")
+    check(server.ask("GET", "/health")[0] == 200, "it is ready all the same")
+    check([server.ask("GET", path)[0] for path in ("/props", "/v1/watch", "/slots")] == [503] * 3, "what a model would have to tell")
+    status, _, told = ask(server, "third")
+    check(status == 404 and '"one", "other"' in told["error"]["message"], f"a model that is not there: {status} {told}")
+    check(loaded(server) == ["one"], "and yet the first one came to say so")
+    texts = {}
+    for model in ("other", "one", None):
+        status, _, told = ask(server, model)
+        check(status == 200 and told["model"] == (model or "one") and loaded(server) == [model or "one"], f"{model}: {status} {told}")
+        texts[told["model"]] = told["choices"][0]["text"]
+    check(texts["one"] == texts["other"], f"the same model under two names: {texts}")
+    check(server.metric("model_loaded") == 1 and server.ask("GET", "/props")[2]["model"] == "one", "it tells of the one that is here")
+
+
+def nobody_is_passed_by(server):
+    """While a text of one is written, another model is asked for, and then the first one again: they answer in this order."""
+    ask(server, "one")
+    stream = Stream(server, model="one")
+    server.wait_for("texts_running", lambda count: count == 1)
+    done = []
+    threads = []
+    for number, model in enumerate(("other", "one", "other"), 1):
+        thread = threading.Thread(target=lambda number=number, model=model: done.append((number, ask(server, model)[0], model)))
+        thread.start()
+        threads.append(thread)
+        server.wait_for("requests_in_lobby", lambda count, number=number: count == number)
+    left = Stream(server, model="other")
+    server.wait_for("requests_in_lobby", lambda count: count == 4)
+    left.close()
+    server.wait_for("requests_in_lobby", lambda count: count == 3)
+    check(not done and loaded(server) == ["one"], f"they wait for the text: {done}")
+    check("[DONE]" in stream.read(), "which ends as if nobody waited")
+    for thread in threads:
+        thread.join()
+    order = [number for number, _, _ in done]
+    check(all(status == 200 for _, status, _ in done) and order[-1] == 2 and sorted(order) == [1, 2, 3], f"both of the other model's first: {done}")
+    check(loaded(server) == ["one"], "and then the first one's again")
+
+
+def what_cannot_be_loaded(server, folder):
+    ask(server, "one")
+    os.rename(os.path.join(folder, "other.gguf"), os.path.join(folder, "gone"))
+    status, _, told = ask(server, "other")
+    check(status == 503 and "cannot be loaded" in told["error"]["message"], f"it is gone: {status} {told}")
+    check(ask(server, "one")[0] == 200, "the one that is there answers")
+    os.rename(os.path.join(folder, "gone"), os.path.join(folder, "other.gguf"))
+    check(ask(server, "other")[0] == 200, "and so does the other one, once it is there again")
+
+
+def main():
+    folder = scratch_folder()
+    try:
+        for name in ("one.gguf", "other.gguf"):
+            shutil.copyfile(DEMO, os.path.join(folder, name))
+        with open(os.path.join(folder, "third.gguf"), "wb") as file:
+            file.write(b"GGUF, but nothing else")
+        with Server("--models", folder, model=()) as server:
+            check("2 models" in server.said and "third.gguf" in server.said, f"what it has: {server.said}")
+            in_turn(server)
+            nobody_is_passed_by(server)
+            what_cannot_be_loaded(server, folder)
+            server.stop()
+        with Server("--models", folder, "--idle-time", 1, model=("one",)) as server:
+            first = ask(server, None)[2]["choices"][0]["text"]
+            wait_until(lambda: not loaded(server), "a model that nobody asks for to go")
+            check(ask(server, "one")[2]["choices"][0]["text"] == first, "it comes again, and writes the same")
+    finally:
+        remove(folder)
+    print("serve_models: models come and go, in the order in which they are asked for")
+
+
+if __name__ == "__main__":
+    main()
