@@ -155,11 +155,31 @@ static bool evaluate(struct turn *turn, const uint32_t *ids, size_t count)
     return false;
 }
 
+/* The first prompt of a session: what the file of --prefix-cache has of it. */
+static bool recall(struct turn *turn, const uint32_t *ids, size_t count)
+{
+    struct weir_cli_talk *talk = turn->talk;
+    struct weir_err err = {0};
+    uint32_t recalled = 0;
+    if (talk->options.prefix_cache == NULL || talk->id_count > 0)
+        return true;
+    if (weir_session_recall(talk->rig.session, ids, count, &recalled, &err) != WEIR_OK) {
+        weir_cli_fail(&err);
+        turn->has_failed = true;
+        return false;
+    }
+    memcpy(talk->ids, ids, recalled * sizeof(*ids));
+    talk->id_count = recalled; /* keeps I1 */
+    return true;
+}
+
 /* What the session has already of the prompt stays; the last id gives the logits. */
 static bool evaluate_prompt(struct turn *turn, const uint32_t *ids, size_t count)
 {
     struct weir_cli_talk *talk = turn->talk;
     size_t common = 0;
+    if (!recall(turn, ids, count))
+        return false;
     while (common < talk->id_count && common + 1 < count && talk->ids[common] == ids[common])
         common++;
     if (weir_session_rewind(talk->rig.session, (uint32_t)common) != WEIR_OK) {
@@ -386,6 +406,9 @@ enum weir_cli_turn weir_cli_talk_answer(struct weir_cli_talk *talk)
     enum weir_cli_turn outcome = WEIR_CLI_TURN_FAILED;
     if (fit_prompt(talk, &ids, &count))
         outcome = answer(&turn, ids, count);
+    /* What cannot be kept is told by a notice, and costs the next run time only. */
+    if (talk->options.prefix_cache != NULL)
+        (void)weir_session_save(talk->rig.session, NULL);
     weir_ids_free(&ids);
     if (turn.sampler != NULL)
         weir_sampler_destroy(&turn.sampler);

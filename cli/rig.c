@@ -17,7 +17,7 @@ static bool read_fake_io(struct weir_bench_config *bench, const char *text)
         return false;
     if (*end == '\0')
         return true;
-    if (end[0] != ':' || end[1] < '0' || end[1] > '3' || end[2] != '\0')
+    if (end[0] != ':' || end[1] < '0' || end[1] > '4' || end[2] != '\0')
         return false;
     bench->fake_io_fault = (uint32_t)(end[1] - '0');
     return true;
@@ -65,6 +65,8 @@ bool weir_cli_config_fill(struct weir_config *config, struct weir_bench_config *
                                                               : WEIR_LOOKAHEAD_AUTO,
         .timeline_events = options->timeline == NULL ? 0 : (uint32_t)options->timeline_events,
         .buffered = options->buffered,
+        .text_folder = options->prefix_cache,
+        .text_bytes = options->prefix_bytes,
         .io_depth = (uint32_t)options->io_depth,
         .isa = strcmp(options->isa, "auto") == 0 ? NULL : options->isa,
         .io = strcmp(options->io, "uring") == 0     ? WEIR_ENGINE_IO_URING
@@ -85,7 +87,7 @@ bool weir_cli_config_fill(struct weir_config *config, struct weir_bench_config *
         return false;
     }
     if (options->fake_io != NULL && !read_fake_io(bench, options->fake_io)) {
-        weir_cli_misuse(command, "--fake-io: wanted SEED or SEED:FAULT (0 to 3), found \"%s\"",
+        weir_cli_misuse(command, "--fake-io: wanted SEED or SEED:FAULT (0 to 4), found \"%s\"",
                         options->fake_io);
         return false;
     }
@@ -100,6 +102,14 @@ static bool has_habits(const struct weir_cli_options *options)
             strcmp(options->command, "serve") == 0);
 }
 
+/* The folder of --prefix-cache, and those that it is in. */
+static void make_text_folder(const char *folder)
+{
+    char path[WEIR_CLI_PATH_MAX];
+    if (folder != NULL && snprintf(path, sizeof(path), "%s/", folder) < (int)sizeof(path))
+        weir_cli_folders_make(path);
+}
+
 int weir_cli_rig_open(struct weir_cli_rig *rig, const struct weir_config *config,
                       const struct weir_cli_options *options)
 {
@@ -111,6 +121,7 @@ int weir_cli_rig_open(struct weir_cli_rig *rig, const struct weir_config *config
         watched.progress_user = &progress;
     }
     *rig = (struct weir_cli_rig){.start_ns = weir_now_ns()};
+    make_text_folder(config->text_folder);
     rig->is_calibrated = weir_cli_calibration_load(&rig->calibration, config->model_path);
     if (rig->is_calibrated && watched.io_budget_bytes == 0)
         watched.io_budget_bytes = rig->calibration.found.io_budget_bytes;

@@ -11,7 +11,8 @@
  *           weir_session_cancel() may be called from any thread and from a signal handler.
  *           Ids become text (pieces, decoders, replies) on any thread, while another one encodes.
  *           While one call runs, a callback of it or another thread that would change the engine
- *           or a session of it gets WEIR_ERR_ARG: eval, create, fork, adopt, rewind, close.
+ *           or a session of it gets WEIR_ERR_ARG: eval, create, fork, adopt, recall, save, rewind,
+ *           close.
  * Errors    Every status has a struct weir_err that names the thing, the wanted and the found.
  *           A pointer that is NULL where none is allowed is WEIR_ERR_ARG; a function without a
  *           status then does nothing, and returns 0, NULL or WEIR_ID_NONE.
@@ -126,6 +127,10 @@ struct weir_config {
     const struct weir_expert *warm_up;
     uint32_t warm_up_count;
     const char *isa; /* at most this level, named as in struct weir_mode; NULL: best */
+    /* A folder on a disk for what texts remember (see "texts on disk"); NULL: nothing is kept. The
+     * file there has at most text_bytes; 0: 4 GiB. */
+    const char *text_folder;
+    uint64_t text_bytes;
     weir_progress_fn *progress;
     void *progress_user;
     weir_notice_fn *notice;
@@ -532,6 +537,50 @@ WEIR_API enum weir_status weir_session_rewind(weir_session *session, uint32_t po
 /* Any thread, or a signal handler: the running eval, or else the next one, returns CANCELLED at its
  * next layer; a session that others keep company at the end of the step. */
 WEIR_API void weir_session_cancel(weir_session *session);
+
+/* ---- texts on disk ------------------------------------------------------------------------- */
+
+/* With weir_config.text_folder: what sessions have computed is kept in one file for each model and
+ * layout (docs/formats/prefixes.md), beginnings that texts share once, and is there after a
+ * restart. What is read back is what was written, bit by bit, or it is computed again: torn pages
+ * and files of other models are found by checksums, told to weir_config.notice, and ignored. One
+ * process at a time has the file. Pages are written and read while others compute. */
+
+/* Begin to write what the session has and the file has not. Errors: ARG (no text_folder). A disk
+ * that is full or fails is no error: the notice tells. */
+WEIR_API enum weir_status weir_session_save(weir_session *session, struct weir_err *err);
+/* As weir_session_adopt(), and from the file too, when that has more and reading it is quicker than
+ * computing it. The session has *recalled positions at once; what is still on its way is waited for
+ * by the next call that needs it, and computed then should it not come. Errors: ARG (not empty),
+ * NOMEM (no room for its pages). */
+WEIR_API enum weir_status weir_session_recall(weir_session *session, const uint32_t *ids,
+                                              size_t count, uint32_t *recalled,
+                                              struct weir_err *err);
+/* Whether it waits for the disk. */
+WEIR_API bool weir_session_is_coming(const weir_session *session);
+/* Of weir_session_position(), how many need not be computed again by the next eval. */
+WEIR_API uint32_t weir_session_ready(const weir_session *session);
+/* How many of these ids the file has, fewer than count; 0 also while a call to this engine runs. */
+WEIR_API uint32_t weir_engine_saved(weir_engine *engine, const uint32_t *ids, size_t count);
+/* Where no eval runs: let the disk go on, and wait for something to be done, at most so long.
+ * Returns whether anything is still on its way. */
+WEIR_API bool weir_engine_disk_wait(weir_engine *engine, double seconds);
+
+/* Since the engine was opened, but for the first four. A page is one record of the file. */
+struct weir_saved_stats {
+    uint64_t disk_bytes, disk_bytes_max, pages; /* in the file now; what it may have */
+    uint32_t writing, reading;                  /* pages and texts that are on their way */
+    uint64_t written_bytes, write_calls, read_bytes, read_calls;
+    uint64_t reused_pages;  /* that were to be written, and were there */
+    uint64_t evicted_pages; /* that gave way to others */
+    uint64_t torn_pages, failed_reads, failed_writes, dropped_pages; /* dropped: not even tried */
+    uint64_t recalled_texts, recalled_tokens;
+    uint64_t computed_texts; /* that were there, and computed since that is quicker */
+    double wait_s;           /* in which nothing else could be done */
+    double read_bytes_per_s; /* as measured; 0: not yet */
+};
+/* False: there is no such file. */
+WEIR_API bool weir_engine_saved_get(const weir_engine *engine, struct weir_saved_stats *stats);
 
 /* ---- grammars ------------------------------------------------------------------------------ */
 

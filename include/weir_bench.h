@@ -31,15 +31,26 @@ enum weir_ablation {
     WEIR_ABLATE_GATE_UP_FIRST = 4, /* an expert is computed when all of it is there */
 };
 
+/* The same of texts on disk. */
+enum weir_swap_ablation {
+    WEIR_ABLATE_SWAP_REUSE = 1, /* what is in the file is written again */
+    WEIR_ABLATE_SWAP_ASYNC = 2, /* nothing is computed while a text is written or read */
+};
+
 /* Zero means what an engine does without it. weir_config.bench points here. */
 struct weir_bench_config {
     const char *policy;   /* which expert gives up its slot: weir_policy_name(); NULL: learned */
     bool pool;            /* all layers share their slots, which learned and edgemoe always do */
     uint32_t lookahead_m; /* experts guessed a token; 0: those that a token uses */
     enum weir_guess_by guess_by;
-    unsigned ablation;      /* enum weir_ablation */
+    unsigned ablation; /* enum weir_ablation */
+    /* Texts on disk, to measure what is worth what: bytes of a read or write at most (0: 4 MiB),
+     * and what is left out (enum weir_swap_ablation). */
+    uint32_t swap_piece_bytes;
+    unsigned swap_ablation;
     uint64_t fake_io_seed;  /* != 0: the seeded fake device over the file, for tests */
-    uint32_t fake_io_fault; /* with it: 0 none, 1 short reads and retries, 2 errors, 3 no answer */
+    uint32_t fake_io_fault; /* with it: 0 none, 1 short reads and retries, 2 errors, 3 no answer,
+                               4 a full disk */
 };
 
 /* ---- routing: watching it, and replaying it -------------------------------------------------- */

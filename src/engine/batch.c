@@ -321,10 +321,13 @@ static bool run_step(weir_engine *engine, struct weir_eval *evals, size_t count,
 {
     struct weir_batch *batch = &engine->batch;
     const uint64_t begin_ns = weir_timeline_now(engine->timeline);
+    const uint64_t step_ns = weir_now_ns();
     take_cancelled(evals, count, err);
     compose_step(engine, evals, count);
     if (batch->n_run == 0)
         return false;
+    if (engine->prefix != NULL)
+        (void)weir_prefix_poll(engine->prefix);
     enum weir_status status = weir_mem_check(&engine->mem, err);
     if (status == WEIR_OK)
         status = reserve_pages(engine, err);
@@ -337,6 +340,8 @@ static bool run_step(weir_engine *engine, struct weir_eval *evals, size_t count,
             batch->evals[index]->status = status;
     if (status == WEIR_OK)
         give_logits(engine, err);
+    if (status == WEIR_OK)
+        weir_engine_time_prompt(engine, step_ns);
     weir_timeline_add(engine->timeline,
                       (struct weir_event){.name = "step",
                                           .kind = WEIR_EVENT_STEP,
@@ -371,6 +376,8 @@ enum weir_status weir_engine_eval(weir_engine *engine, struct weir_eval *evals, 
     for (size_t index = 0; index < count && status == WEIR_OK; index++)
         status = check_eval(engine, evals, index, err);
     begin_all(evals, count, status);
+    for (size_t index = 0; index < count && status == WEIR_OK; index++)
+        weir_session_settle(evals[index].session);
     while (status == WEIR_OK && run_step(engine, evals, count, err))
         ;
     for (size_t index = 0; index < count && status == WEIR_OK; index++)

@@ -83,8 +83,10 @@ static enum weir_status open_io(struct weir_engine *engine, const struct weir_co
             .retry_rate = bench.fake_io_fault == 1 ? 0.1 : 0.0,
             .error_rate = bench.fake_io_fault == 2 ? 0.05 : 0.0,
             .lost_rate = bench.fake_io_fault == 3 ? 1.0 : 0.0,
+            .full_rate = bench.fake_io_fault == 4 ? 1.0 : 0.0,
         };
     }
+    engine->io_config = io_config;
     const weir_manifest *manifest = engine->blueprint.manifest;
     WEIR_TRY(weir_io_create(&engine->io, &io_config, err));
     WEIR_TRY(weir_files_open(engine->io, manifest, err));
@@ -301,6 +303,7 @@ enum weir_status weir_engine_open(weir_engine **out, const struct weir_config *c
     WEIR_TRY_GOTO(load(engine, config, err));
     WEIR_TRY_GOTO(weir_mem_open_end(&engine->mem, err));
     WEIR_TRY_GOTO(weir_state_populate_first(engine->state, err));
+    WEIR_TRY_GOTO(weir_engine_open_texts(engine, config, err));
     furnish_lookahead(engine, config);
     WEIR_TRY_GOTO(open_guard(engine, config, err));
     WEIR_TRY_GOTO(weir_engine_begin_warm_up(engine, config, err));
@@ -340,6 +343,7 @@ enum weir_status weir_engine_close(weir_engine **engine)
     }
     closing->is_closing = true;
     weir_guard_close(&closing->guard);
+    const bool texts_are_quiet = weir_prefix_close(&closing->prefix);
     if (closing->forward != NULL)
         weir_forward_destroy(&closing->forward);
     weir_state_destroy(&closing->state);
@@ -348,7 +352,7 @@ enum weir_status weir_engine_close(weir_engine **engine)
     if (closing->pool != NULL)
         weir_pool_destroy(&closing->pool);
     const bool rows_are_quiet = weir_io_destroy(&closing->row_io);
-    if (weir_io_destroy(&closing->io) && rows_are_quiet)
+    if (weir_io_destroy(&closing->io) && rows_are_quiet && texts_are_quiet)
         weir_mem_close(&closing->mem);
     else
         weir_mem_leave(&closing->mem);

@@ -10,6 +10,7 @@
 #include "io/io.h"
 #include "kernels/kernels.h"
 #include "model/forward.h"
+#include "prefix/prefix.h"
 #include "state/state.h"
 #include "store/cache.h"
 #include "store/store.h"
@@ -58,6 +59,7 @@ struct weir_choice {
     bool kv_f32;
     unsigned tables_on_disk; /* as in struct weir_model */
     uint64_t caller_bytes;
+    uint64_t text_bytes; /* of texts on disk; 0: none are kept */
     uint32_t timeline_events;
     struct weir_policy policy;
     enum weir_predictor predictor;
@@ -74,6 +76,9 @@ void weir_choice_state(const struct weir_blueprint *blueprint, const struct weir
 /* Bytes of what a sequence of n_position positions remembers, with all snapshots. */
 uint64_t weir_choice_state_bytes(const struct weir_blueprint *blueprint,
                                  const struct weir_choice *choice, uint32_t n_position);
+/* What the index of texts on disk takes; 0: there is none. */
+uint64_t weir_choice_index_bytes(const struct weir_blueprint *blueprint,
+                                 const struct weir_choice *choice);
 /* Run every layout against mem, PLANNING: afterwards mem knows what the choice needs. */
 enum weir_status weir_choice_layout(const struct weir_blueprint *blueprint,
                                     const struct weir_choice *choice, struct weir_mem *mem,
@@ -142,6 +147,7 @@ struct weir_session {
     void *watch_user;
     weir_guess_fn *watch_guess;
     void *watch_guess_user;
+    bool is_coming; /* its text is read from the disk; all its ids are owed until then */
     struct weir_prescription prescription; /* without experts: routers choose */
     _Atomic bool cancel; /* set from anywhere, cleared by the eval that it stops */
 };
@@ -161,7 +167,11 @@ struct weir_engine {
     weir_pool *pool;
     weir_timeline *timeline; /* in mem; NULL: nothing is recorded */
     weir_io *io;
-    weir_io *row_io;                  /* of rows of tables; NULL: they are in memory */
+    weir_io *row_io;                 /* of rows of tables; NULL: they are in memory */
+    struct weir_io_config io_config; /* of both, as it was asked for */
+    weir_prefix *prefix;             /* texts on disk; NULL: none are kept */
+    double prompt_row_s;             /* what a position of a prompt takes; 0: not yet measured */
+    uint64_t recalled_texts, computed_texts;
     weir_store *store;                /* NULL: a model without experts */
     struct weir_record_name *warm_up; /* the store's, on the heap; NULL: none */
     weir_forward *forward;
@@ -192,6 +202,15 @@ void weir_engine_leave(struct weir_engine *engine);
 enum weir_status weir_engine_room_for_pages(struct weir_engine *engine, uint32_t page_count,
                                             struct weir_err *err);
 enum weir_status weir_engine_room_for_session(struct weir_engine *engine, struct weir_err *err);
+/* Texts on disk (saved.c). Errors: as weir_prefix_open(). */
+enum weir_status weir_engine_open_texts(struct weir_engine *engine,
+                                        const struct weir_config *config, struct weir_err *err);
+/* Before a session is changed: until its text is here, and its block is written. */
+void weir_session_settle(weir_session *session);
+/* Wait until a page that is being written is free; false: none is. */
+bool weir_engine_wait_for_page(struct weir_engine *engine);
+/* A step has taken until now. */
+void weir_engine_time_prompt(struct weir_engine *engine, uint64_t begin_ns);
 /* Hand the store the config's list of experts to fill empty slots with. ARG, NOMEM. */
 enum weir_status weir_engine_begin_warm_up(struct weir_engine *engine,
                                            const struct weir_config *config, struct weir_err *err);

@@ -20,6 +20,7 @@ enum {
 };
 
 enum { CTX_DEFAULT_MAX = 4096, CHUNK_MAX = 512, CHUNK_MIN = 16 };
+#define TEXTS_ON_DISK_BYTES (UINT64_C(4) << 30)
 
 /* How far back a text is rewound without computing much again: windows keep so many positions more
  * than they see (of a short context a CONTEXT_PARTS-th), and recurrent state has a snapshot each so
@@ -171,6 +172,20 @@ enum weir_status weir_choice_layout(const struct weir_blueprint *blueprint,
     return WEIR_OK;
 }
 
+uint64_t weir_choice_index_bytes(const struct weir_blueprint *blueprint,
+                                 const struct weir_choice *choice)
+{
+    struct weir_state_layer layers[WEIR_LAYER_MAX];
+    struct weir_state_config config;
+    struct weir_state_shape shape;
+    if (choice->text_bytes == 0)
+        return 0;
+    weir_choice_state(blueprint, choice, layers, &config);
+    return weir_state_shape_plan(&config, &shape)
+               ? weir_prefix_memory_bytes(&shape, choice->text_bytes)
+               : 0;
+}
+
 static uint64_t fixed_bytes(const struct weir_blueprint *blueprint,
                             const struct weir_choice *choice)
 {
@@ -182,7 +197,8 @@ static uint64_t fixed_bytes(const struct weir_blueprint *blueprint,
     const uint64_t text_bytes = blueprint->tokenizer == NULL ? 0 : TEXT_BYTES;
     return PROGRAM_BYTES + text_bytes + id_bytes +
            (uint64_t)(choice->n_thread + IO_THREAD_COUNT) * THREAD_BYTES + sampler_bytes +
-           choice->caller_bytes + blueprint->description_bytes;
+           choice->caller_bytes + blueprint->description_bytes +
+           weir_choice_index_bytes(blueprint, choice);
 }
 
 /* Planned memory: what is mapped and populated, and the first pages of a sequence. */
@@ -251,6 +267,9 @@ static enum weir_status find_bounds(const struct weir_blueprint *blueprint,
                         : bench.guess_by == WEIR_GUESS_BY_GATE  ? WEIR_PREDICT_GATE
                                                                 : WEIR_PREDICT_RESIDUAL;
     choice->caller_bytes = config->caller_bytes;
+    choice->text_bytes = config->text_folder == NULL ? 0
+                         : config->text_bytes == 0   ? TEXTS_ON_DISK_BYTES
+                                                     : config->text_bytes;
     choice->timeline_events = config->timeline_events;
     WEIR_TRY(weir_policy_check(bench.policy, bench.pool, true, err));
     WEIR_TRY(weir_policy_choose(bench.policy, bench.pool, &choice->policy, err));
@@ -401,9 +420,12 @@ static enum weir_status fill_lines(const struct weir_blueprint *blueprint,
     struct weir_mem mem;
     WEIR_TRY(weir_choice_layout(blueprint, choice, &mem, err));
     add_line(plan, "program, libraries, threads, sampling",
-             fixed_bytes(blueprint, choice) - choice->caller_bytes - blueprint->description_bytes);
+             fixed_bytes(blueprint, choice) - choice->caller_bytes - blueprint->description_bytes -
+                 weir_choice_index_bytes(blueprint, choice));
     if (choice->caller_bytes > 0)
         add_line(plan, "texts and ids of the caller", choice->caller_bytes);
+    if (weir_choice_index_bytes(blueprint, choice) > 0)
+        add_line(plan, "index of texts on disk", weir_choice_index_bytes(blueprint, choice));
     add_line(plan, "model description, vocabulary", blueprint->description_bytes);
     const uint64_t first_bytes = weir_choice_state_bytes(blueprint, choice, choice->n_kv);
     add_line(plan, "page tables", page_table_bytes(opened_bytes(blueprint, choice, &mem)));

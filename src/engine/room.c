@@ -77,6 +77,8 @@ enum weir_status weir_engine_room_for_pages(struct weir_engine *engine, uint32_t
         const uint64_t missing_bytes = lack_bytes - have_bytes;
         if (shrink_slots(engine, missing_bytes) < missing_bytes) {
             char size[32];
+            if (weir_engine_wait_for_page(engine))
+                continue; /* a text that left has given its pages back by now */
             return WEIR_FAIL(err, WEIR_ERR_NOMEM,
                              "keys and values need %s more, and no expert slot can be given back: "
                              "the ceiling is too small for this text (--mem %llu would do), or the "
@@ -108,12 +110,13 @@ enum weir_status weir_engine_room_for_session(struct weir_engine *engine, struct
             trim_state(engine);
             continue;
         }
-        if (shrink_slots(engine, lack_bytes) < lack_bytes)
-            return WEIR_FAIL(err, WEIR_ERR_NOMEM,
-                             "no room under the ceiling for a session more beside %u: it lacks "
-                             "%llu bytes (--mem %llu would do)",
-                             engine->session_count, (unsigned long long)lack_bytes,
-                             ceiling_with(engine, lack_bytes));
+        if (shrink_slots(engine, lack_bytes) >= lack_bytes || weir_engine_wait_for_page(engine))
+            continue;
+        return WEIR_FAIL(err, WEIR_ERR_NOMEM,
+                         "no room under the ceiling for a session more beside %u: it lacks "
+                         "%llu bytes (--mem %llu would do)",
+                         engine->session_count, (unsigned long long)lack_bytes,
+                         ceiling_with(engine, lack_bytes));
     }
 }
 

@@ -48,6 +48,7 @@ enum weir_status weir_session_create(weir_session **out, weir_engine *engine, st
 static void destroy_inside(weir_session **session)
 {
     weir_engine *engine = (*session)->engine;
+    weir_session_settle(*session);
     weir_sequence_destroy(&(*session)->sequence);
     weir_heap_free((*session)->owed);
     weir_heap_free((*session)->logits);
@@ -154,6 +155,7 @@ static enum weir_status rewind_inside(weir_session *session, uint32_t position)
         return WEIR_ERR_ARG;
     if (position == weir_session_position(session))
         return WEIR_OK;
+    weir_session_settle(session);
     weir_session_keep(session, position);
     session->has_logits = false;
     if (position == 0)
@@ -170,10 +172,10 @@ enum weir_status weir_session_rewind(weir_session *session, uint32_t position)
     return status;
 }
 
-static enum weir_status fork_inside(weir_session **out, const weir_session *session,
-                                    struct weir_err *err)
+static enum weir_status fork_inside(weir_session **out, weir_session *session, struct weir_err *err)
 {
     weir_session *twin = NULL;
+    weir_session_settle(session);
     WEIR_TRY(create_inside(&twin, session->engine, err));
     weir_sequence *empty = twin->sequence;
     twin->sequence = NULL;
@@ -201,7 +203,8 @@ enum weir_status weir_session_fork(weir_session **out, const weir_session *sessi
     WEIR_NEED(out, err);
     WEIR_NEED(session, err);
     WEIR_TRY(weir_engine_enter(session->engine, err));
-    const enum weir_status status = fork_inside(out, session, err);
+    /* What is still on its way to the first one has to be there. */
+    const enum weir_status status = fork_inside(out, (weir_session *)(uintptr_t)session, err);
     weir_engine_leave(session->engine);
     return status;
 }
@@ -215,6 +218,7 @@ static enum weir_status adopt_inside(weir_session *session, const uint32_t *ids,
                          "only an empty session can take over what is known: this one has %u "
                          "positions",
                          length);
+    weir_session_settle(session);
     *adopted = weir_sequence_adopt(session->sequence, ids,
                                    (uint32_t)weir_min(count, session->engine->choice.n_ctx));
     return WEIR_OK;

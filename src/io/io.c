@@ -252,7 +252,7 @@ bool weir_io_queue(weir_io *io, const struct weir_read *read)
 
 bool weir_io_queue_write(weir_io *io, const struct weir_write *write)
 {
-    WEIR_ASSERT(write->file < io->file_count && io->files[write->file].is_scratch);
+    WEIR_ASSERT(write->file < io->file_count && io->files[write->file].is_writable);
     WEIR_ASSERT(write->offset % WEIR_IO_ALIGN == 0 && write->bytes % WEIR_IO_ALIGN == 0);
     WEIR_ASSERT((uintptr_t)write->src % WEIR_IO_ALIGN == 0 && write->bytes > 0);
     WEIR_ASSERT(write->offset + write->bytes <= io->files[write->file].file_bytes);
@@ -267,7 +267,7 @@ bool weir_io_queue_write(weir_io *io, const struct weir_write *write)
 
 bool weir_io_queue_barrier(weir_io *io, uint32_t file, uint64_t tag)
 {
-    WEIR_ASSERT(file < io->file_count && io->files[file].is_scratch);
+    WEIR_ASSERT(file < io->file_count && io->files[file].is_writable);
     return queue(io, &(struct weir_io_request){.op = WEIR_IO_BARRIER, .file = file, .tag = tag});
 }
 

@@ -17,7 +17,8 @@
  *           every later one, is told as ETIMEDOUT.
  *           create: WEIR_ERR_UNSUPPORTED when an engine asked for by name is refused.
  * Limits    WEIR_IO_DEPTH_MAX requests in flight, WEIR_IO_FILE_MAX files.
- * Source    io_uring(7), liburing 2.3; open(2) O_DIRECT, O_TMPFILE; fallocate(2), fdatasync(2).
+ * Source    io_uring(7), liburing 2.3; open(2) O_DIRECT, O_TMPFILE; fallocate(2), fdatasync(2);
+ *           fcntl(2) on locks of open file descriptions.
  */
 #ifndef WEIR_IO_H
 #define WEIR_IO_H
@@ -47,13 +48,13 @@ struct weir_read {
     struct weir_read_label label;
 };
 
-/* To a scratch file, within its bytes. */
+/* To a scratch file or a kept one, within its bytes. */
 struct weir_write {
     uint64_t offset; /* in the file; multiple of WEIR_IO_ALIGN */
     uint64_t tag;    /* returned untouched */
     const void *src; /* WEIR_IO_ALIGN aligned; the device's until reaped */
     uint32_t bytes;  /* multiple of WEIR_IO_ALIGN */
-    uint32_t file;   /* from weir_io_open_scratch() */
+    uint32_t file;   /* from weir_io_open_scratch() or weir_io_open_kept() */
 };
 
 struct weir_io_done {
@@ -147,6 +148,13 @@ enum weir_status weir_io_open(weir_io *io, const char *path, uint32_t *file, str
  * bytes reserved, so that a full disk is an error here (WEIR_ERR_IO, ENOSPC), not in the middle. */
 enum weir_status weir_io_open_scratch(weir_io *io, const char *folder, uint64_t bytes,
                                       uint32_t *file, struct weir_err *err);
+/* A file that stays when io goes: made where it is not there, for its owner alone, and locked, so
+ * that no two have it (WEIR_ERR_IO, EAGAIN: another one does). As long as it was found. */
+enum weir_status weir_io_open_kept(weir_io *io, const char *path, uint32_t *file,
+                                   struct weir_err *err);
+/* Make a kept file so long, a multiple of WEIR_IO_ALIGN. What is new is zero and takes no room on
+ * the disk until it is written, which may then fail with ENOSPC. */
+enum weir_status weir_io_resize(weir_io *io, uint32_t file, uint64_t bytes, struct weir_err *err);
 /* The path it was opened by, or a scratch file's folder; borrowed. */
 const char *weir_io_file_path(const weir_io *io, uint32_t file);
 uint64_t weir_io_file_bytes(const weir_io *io, uint32_t file);

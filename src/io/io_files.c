@@ -1,10 +1,12 @@
-/* io_files.c - files to read, and scratch files: direct where they can be, and why where not. */
+/* io_files.c - files to read, scratch files, kept ones: direct where they can be, and why where
+ * not. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/heap.h"
@@ -155,7 +157,39 @@ static enum weir_status open_scratch(weir_io *io, struct weir_io_file *file, con
     }
     os_errno = io->config.buffered ? EINVAL : make_direct(file->fd, room);
     file->direct = os_errno == 0;
-    file->is_scratch = true;
+    file->is_writable = true;
+    if (!file->direct)
+        use_page_cache(io, file->fd, os_errno);
+    return WEIR_OK;
+}
+
+/* Nobody else's: a second lock is refused, and this one goes with the descriptor. 0 or an errno. */
+static int lock_file(int fd)
+{
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    return fcntl(fd, F_OFD_SETLK, &whole) == 0 ? 0 : errno;
+}
+
+static enum weir_status open_kept(weir_io *io, struct weir_io_file *file, const char *path,
+                                  uint8_t *room, struct weir_err *err)
+{
+    struct stat facts;
+    file->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (file->fd < 0)
+        return WEIR_FAIL_OS(err, errno, "open %s", path);
+    int os_errno = fstat(file->fd, &facts) != 0 ? errno : 0;
+    if (os_errno == 0 && !S_ISREG(facts.st_mode))
+        os_errno = EINVAL;
+    if (os_errno == 0)
+        os_errno = lock_file(file->fd);
+    if (os_errno != 0) {
+        close(file->fd);
+        return WEIR_FAIL_OS(err, os_errno, "open %s as a file of this process alone", path);
+    }
+    file->file_bytes = (uint64_t)facts.st_size;
+    os_errno = io->config.buffered ? EINVAL : make_direct(file->fd, room);
+    file->direct = os_errno == 0;
+    file->is_writable = true;
     if (!file->direct)
         use_page_cache(io, file->fd, os_errno);
     return WEIR_OK;
@@ -197,6 +231,30 @@ enum weir_status weir_io_open_scratch(weir_io *io, const char *folder, uint64_t 
     WEIR_ASSERT(bytes > 0 && bytes % WEIR_IO_ALIGN == 0 && bytes <= INT64_MAX);
     return add_file(io, &(struct weir_io_file){.file_bytes = bytes}, open_scratch, folder, file,
                     err);
+}
+
+enum weir_status weir_io_open_kept(weir_io *io, const char *path, uint32_t *file,
+                                   struct weir_err *err)
+{
+    return add_file(io, &(struct weir_io_file){0}, open_kept, path, file, err);
+}
+
+enum weir_status weir_io_resize(weir_io *io, uint32_t file, uint64_t bytes, struct weir_err *err)
+{
+    struct rlimit limit;
+    char size[32];
+    struct weir_io_file *at = &io->files[file];
+    WEIR_ASSERT(file < io->file_count && at->is_writable && bytes % WEIR_IO_ALIGN == 0);
+    /* A write past the limit ends the process. */
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && bytes > limit.rlim_cur)
+        return WEIR_FAIL_OS(err, EFBIG, "%s: wanted %s, files may have %llu bytes (ulimit -f)",
+                            at->path, weir_format_size(bytes, size, sizeof(size)),
+                            (unsigned long long)limit.rlim_cur);
+    if (ftruncate(at->fd, (off_t)bytes) != 0)
+        return WEIR_FAIL_OS(err, errno, "%s: make it %s long", at->path,
+                            weir_format_size(bytes, size, sizeof(size)));
+    at->file_bytes = bytes;
+    return WEIR_OK;
 }
 
 const char *weir_io_file_path(const weir_io *io, uint32_t file)

@@ -34,7 +34,7 @@ struct weir_io_file {
     char *path;
     int fd;
     bool direct;
-    bool is_scratch; /* may be written */
+    bool is_writable;
     uint64_t file_bytes;
 };
 

@@ -54,17 +54,23 @@ struct weir_hash weir_hash_words(const uint8_t key[16], const uint64_t *words, s
     return hash;
 }
 
-struct weir_hash weir_hash_page(const struct weir_state *state, const struct weir_hash *before,
-                                const uint32_t *ids)
+struct weir_hash weir_hash_ids(const uint8_t key[16], const struct weir_hash *before,
+                               const uint32_t *ids, uint32_t count)
 {
     enum { PIECE_WORDS = 32 };
     struct weir_hash hash = *before;
     /* In pieces, each over the hash so far, so that a page of any length needs no buffer. */
-    for (uint32_t at = 0; at < state->page_length; at += 2 * PIECE_WORDS) {
-        const uint32_t count = (uint32_t)weir_min(state->page_length - at, 2 * PIECE_WORDS);
+    for (uint32_t at = 0; at < count; at += 2 * PIECE_WORDS) {
+        const uint32_t length = (uint32_t)weir_min(count - at, 2 * PIECE_WORDS);
         uint64_t words[2 + PIECE_WORDS] = {hash.word[0], hash.word[1]};
-        memcpy(words + 2, ids + at, count * sizeof(*ids));
-        hash = weir_hash_words(state->hash_key, words, 2 + (count + 1) / 2);
+        memcpy(words + 2, ids + at, length * sizeof(*ids));
+        hash = weir_hash_words(key, words, 2 + (length + 1) / 2);
     }
     return hash;
+}
+
+struct weir_hash weir_hash_page(const struct weir_state *state, const struct weir_hash *before,
+                                const uint32_t *ids)
+{
+    return weir_hash_ids(state->hash_key, before, ids, state->page_length);
 }

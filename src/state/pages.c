@@ -322,14 +322,14 @@ void weir_page_reopen(struct weir_state *state, uint32_t page)
 
 /* ---- blocks -------------------------------------------------------------------------------- */
 
-static uint8_t *block_at(const struct weir_state *state, uint32_t block)
+uint8_t *weir_block_memory(const struct weir_state *state, uint32_t block)
 {
     return state->block_base + block * state->block_stride_bytes;
 }
 
 void weir_block_clear(struct weir_state *state, uint32_t block)
 {
-    memset(block_at(state, block), 0, state->block_bytes);
+    memset(weir_block_memory(state, block), 0, state->block_bytes);
 }
 
 uint32_t weir_block_take(struct weir_state *state)
@@ -340,7 +340,8 @@ uint32_t weir_block_take(struct weir_state *state)
     if (state->block_is_populated[block] != 0) {
         weir_block_clear(state, block);
     } else {
-        if (!weir_mem_restore(state->mem, WEIR_MEM_KV, block_at(state, block), state->block_bytes))
+        if (!weir_mem_restore(state->mem, WEIR_MEM_KV, weir_block_memory(state, block),
+                              state->block_bytes))
             return WEIR_NO_BLOCK;
         state->block_is_populated[block] = 1;
         state->populated_bytes += state->block_bytes;
@@ -351,7 +352,8 @@ uint32_t weir_block_take(struct weir_state *state)
 
 void weir_block_give(struct weir_state *state, uint32_t block)
 {
-    if (weir_mem_discard(state->mem, WEIR_MEM_KV, block_at(state, block), state->block_bytes)) {
+    if (weir_mem_discard(state->mem, WEIR_MEM_KV, weir_block_memory(state, block),
+                         state->block_bytes)) {
         state->block_is_populated[block] = 0;
         state->populated_bytes -= state->block_bytes;
     }
@@ -361,7 +363,7 @@ void weir_block_give(struct weir_state *state, uint32_t block)
 
 void weir_block_copy(struct weir_state *state, uint32_t to, uint32_t from)
 {
-    memcpy(block_at(state, to), block_at(state, from), state->block_bytes);
+    memcpy(weir_block_memory(state, to), weir_block_memory(state, from), state->block_bytes);
 }
 
 /* One snapshot less, of the page that was kept the longest; false when no kept page has one. */
@@ -380,7 +382,8 @@ static bool drop_oldest_snapshot(struct weir_state *state)
 static bool drop_first_snapshot(struct weir_state *state, const uint32_t *pages, uint32_t count)
 {
     for (uint32_t place = 0; place < count; place++)
-        if (state->pages[pages[place]].snapshot != WEIR_NO_BLOCK) {
+        if (state->pages[pages[place]].snapshot != WEIR_NO_BLOCK &&
+            state->pages[pages[place]].holds == 0) {
             drop_snapshot(state, pages[place]);
             return true;
         }

@@ -376,3 +376,123 @@ uint32_t weir_sequence_adopt(weir_sequence *sequence, const uint32_t *ids, uint3
     WEIR_SEQUENCE_CHECK(sequence);
     return sequence->length;
 }
+
+/* ---- what comes from elsewhere -------------------------------------------------------------- */
+
+/* Whether page `place` has all that a text of so many positions looks at. */
+static bool is_wanted_whole(const struct weir_state *state, uint8_t classes, uint32_t place,
+                            uint32_t length)
+{
+    for (uint32_t class = 0; class < state->class_count; class ++)
+        if (place >= first_seen(state, class, length) && (classes >> class & 1) == 0)
+            return false;
+    return true;
+}
+
+/* Windows let go of all pages before the last run of those that have their class. */
+static void pass_lacking(weir_sequence *sequence, uint32_t class, const uint8_t *classes)
+{
+    const struct weir_state *state = sequence->state;
+    uint32_t first = sequence->page_count;
+    while (first > 0 && (classes[first - 1] >> class & 1) != 0)
+        first--;
+    if (state->classes[class].window > 0)
+        first = (uint32_t)weir_max(first,
+                                   weir_min(first_wanted(sequence, class), sequence->page_count));
+    pass_window(sequence, class, first);
+}
+
+uint32_t weir_sequence_lead(weir_sequence *sequence, const uint32_t *ids, uint32_t length)
+{
+    struct weir_state *state = sequence->state;
+    struct weir_hash hash = {{0, 0}};
+    WEIR_ASSERT(sequence->length == 0 && length <= state->n_ctx);
+    weir_sequence_rewind(sequence, 0); /* nothing is reserved any more */
+    while ((sequence->page_count + 1) * (uint64_t)state->page_length <= length) {
+        const uint32_t place = sequence->page_count;
+        const uint32_t *page_ids = ids + (size_t)place * state->page_length;
+        hash = weir_hash_page(state, &hash, page_ids);
+        const uint32_t page = weir_index_find(state, &hash, page_ids);
+        if (page == WEIR_STATE_NO_PAGE ||
+            !is_wanted_whole(state, state->pages[page].populated, place, length))
+            break;
+        weir_page_share(state, page);
+        sequence->pages[sequence->page_count++] = page;
+    }
+    for (uint32_t class = 0; class < state->class_count; class ++) {
+        uint32_t first = sequence->page_count;
+        while (first > 0 && (state->pages[sequence->pages[first - 1]].populated >> class & 1) != 0)
+            first--;
+        pass_window(sequence, class, first);
+    }
+    sequence->is_ahead = true;
+    WEIR_SEQUENCE_CHECK(sequence);
+    return sequence->page_count;
+}
+
+enum weir_status weir_sequence_expect(weir_sequence *sequence, uint32_t length,
+                                      struct weir_err *err)
+{
+    struct weir_state *state = sequence->state;
+    WEIR_ASSERT(sequence->length == 0 && length <= state->n_ctx);
+    while (sequence->page_count < weir_page_count(state, length)) {
+        const uint32_t page = weir_page_take(state);
+        if (page == WEIR_STATE_NO_PAGE)
+            return weir_page_refuse(state, err);
+        sequence->pages[sequence->page_count++] = page;
+    }
+    sequence->is_ahead = true;
+    WEIR_SEQUENCE_CHECK(sequence);
+    return WEIR_OK;
+}
+
+/* Whether a text of so many positions can go on from pages that have these classes. */
+static bool can_begin(const struct weir_state *state, uint32_t length, const uint8_t *classes)
+{
+    for (uint32_t place = 0; place < weir_page_count(state, length); place++)
+        if (!is_wanted_whole(state, classes[place], place, length))
+            return false;
+    return true;
+}
+
+/* A page that came has these ids; when it is full others find it. */
+static void name_page(weir_sequence *sequence, uint32_t place, const uint32_t *ids, uint32_t count)
+{
+    struct weir_state *state = sequence->state;
+    const uint32_t page = sequence->pages[place];
+    if (state->pages[page].is_indexed) /* it was here */
+        return;
+    memcpy(weir_page_ids(state, page), ids, count * sizeof(*ids));
+    if (count < state->page_length)
+        return;
+    const struct weir_hash before = hash_before(sequence, place);
+    weir_page_finish(state, page, &before);
+}
+
+uint32_t weir_sequence_arrive(weir_sequence *sequence, const uint32_t *ids, uint32_t length,
+                              const uint8_t *classes, bool has_block)
+{
+    struct weir_state *state = sequence->state;
+    const uint32_t page_length = state->page_length;
+    const uint32_t wanted = length;
+    WEIR_ASSERT(sequence->length == 0 && weir_page_count(state, length) <= sequence->page_count);
+    while (length > 0 && !can_begin(state, length, classes))
+        length = (length - 1) / page_length * page_length;
+    if (sequence->block != WEIR_NO_BLOCK && (length < wanted || !has_block))
+        length = 0;
+    if (sequence->block != WEIR_NO_BLOCK && length == 0)
+        weir_block_clear(state, sequence->block);
+    cut_table(sequence, weir_page_count(state, length));
+    for (uint32_t place = 0; place < sequence->page_count; place++)
+        name_page(sequence, place, ids + (size_t)place * page_length,
+                  (uint32_t)weir_min(page_length, length - place * page_length));
+    sequence->length = length;
+    sequence->is_ahead = false;
+    for (uint32_t class = 0; class < state->class_count; class ++) {
+        sequence->first_kept[class] =
+            (uint32_t)weir_min(sequence->first_kept[class], sequence->page_count);
+        pass_lacking(sequence, class, classes);
+    }
+    WEIR_SEQUENCE_CHECK(sequence);
+    return length;
+}

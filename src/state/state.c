@@ -1,7 +1,7 @@
 /* state.c - layout, create, destroy, and the memory that pages have.
  *
- * I1  A page is free (in one of two lists), in the tables of `refs` sequences, or kept: full,
- *     indexed and in no table.
+ * I1  A page is free (in one of two lists), in the tables of sequences and held, `refs` times in
+ *     all, or kept: full, indexed and in no table.
  * I2  populated_bytes is the sum over pages of the classes in their populated mask, and of blocks.
  * I3  A page in a table has memory in every class whose window still reaches it from some table.
  * I4  An indexed page is full, and its ids and its hash agree; no two indexed pages are equal.
@@ -10,7 +10,9 @@
  * I6  create asks mem for the same things in the same order, planning or opening: layout().
  * I7  A block is free, of a sequence, or a page's snapshot; at most snapshot_max are the latter.
  * I8  A table has the pages of all its sequence's positions, and each page that a window reaches
- *     has that class's memory, and counts this table among its users. */
+ *     has that class's memory, and counts this table among its users.
+ * I9  Of refs some are holds: of whoever carries a page away. A page with one keeps its memory and
+ *     its snapshot, and is not written in. */
 #include <string.h>
 
 #include "base/heap.h"
@@ -166,6 +168,34 @@ uint64_t weir_state_block_bytes(const struct weir_state_config *config)
     struct weir_state state;
     measure(&state, config);
     return arrange(&state, config, NULL) == config->layer_count ? state.block_bytes : 0;
+}
+
+static struct weir_state_shape shape_of(const struct weir_state *state)
+{
+    struct weir_state_shape shape = {.page_length = state->page_length,
+                                     .class_count = state->class_count,
+                                     .table_length = state->table_length,
+                                     .block_bytes = state->block_bytes};
+    for (uint32_t class = 0; class < state->class_count; class ++) {
+        shape.windows[class] = state->classes[class].window;
+        shape.class_bytes[class] = state->classes[class].page_bytes;
+    }
+    return shape;
+}
+
+bool weir_state_shape_plan(const struct weir_state_config *config, struct weir_state_shape *shape)
+{
+    struct weir_state state;
+    measure(&state, config);
+    if (arrange(&state, config, NULL) < config->layer_count)
+        return false;
+    *shape = shape_of(&state);
+    return true;
+}
+
+void weir_state_shape_get(const weir_state *state, struct weir_state_shape *shape)
+{
+    *shape = shape_of(state);
 }
 
 /* The most pages of a class that have memory at a time: before a step is committed, those that its

@@ -21,6 +21,7 @@ static uint64_t check_page(const struct weir_state *state, uint32_t page)
     const struct weir_page *at = &state->pages[page];
     uint64_t bytes = 0;
     WEIR_ASSERT(at->refs == 0 || !at->is_kept);                                /* I1 */
+    WEIR_ASSERT(at->holds <= at->refs);                                        /* I9 */
     WEIR_ASSERT(at->refs > 0 || at->is_kept == at->is_indexed);                /* I1 */
     WEIR_ASSERT(at->refs > 0 || at->is_kept || at->snapshot == WEIR_NO_BLOCK); /* I7 */
     for (uint32_t class = 0; class < state->class_count; class ++) {

@@ -6,10 +6,6 @@
 
 #define WEIR_NO_BLOCK UINT32_MAX
 
-struct weir_hash {
-    uint64_t word[2];
-};
-
 struct weir_page {
     struct weir_hash hash;                /* of all ids up to its end; once it is full */
     uint32_t refs;                        /* tables that it is in */
@@ -17,6 +13,7 @@ struct weir_page {
     uint32_t next;                        /* in its bucket, or in the list of free pages */
     uint32_t older, newer;                /* among kept pages */
     uint32_t snapshot;                    /* block as it was after the page's last position */
+    uint32_t holds;                       /* of refs, those that keep its snapshot too */
     uint8_t populated;                    /* mask of classes whose memory is there */
     bool is_indexed, is_kept;
 };
@@ -97,8 +94,6 @@ void weir_page_let_go(struct weir_state *state, uint32_t page, const uint32_t *f
 /* The window of a class has passed it, for one table. */
 void weir_page_pass(struct weir_state *state, uint32_t page, uint32_t class);
 
-/* SipHash-2-4 of count words. */
-struct weir_hash weir_hash_words(const uint8_t key[16], const uint64_t *words, size_t count);
 /* hash = H(before, ids[page_length]). */
 struct weir_hash weir_hash_page(const struct weir_state *state, const struct weir_hash *before,
                                 const uint32_t *ids);
@@ -118,6 +113,7 @@ void weir_page_reopen(struct weir_state *state, uint32_t page);
 
 /* A block with memory, zeroed; WEIR_NO_BLOCK when none is left or the kernel has no memory. */
 uint32_t weir_block_take(struct weir_state *state);
+uint8_t *weir_block_memory(const struct weir_state *state, uint32_t block);
 void weir_block_give(struct weir_state *state, uint32_t block);
 void weir_block_clear(struct weir_state *state, uint32_t block);
 void weir_block_copy(struct weir_state *state, uint32_t to, uint32_t from);

@@ -1,4 +1,4 @@
-/* filesystem.c - which file system holds a path, and how much it can still take. */
+/* filesystem.c - which file system holds a path, how much it can still take, a file's stamp. */
 #include "sys/sys.h"
 
 #include <linux/magic.h>
@@ -48,5 +48,15 @@ bool weir_sys_filesystem_get(const char *path, struct weir_sys_filesystem *files
             snprintf(filesystem->type, sizeof(filesystem->type), "%s", known_types[index].name);
     filesystem->device_id = (uint64_t)place.st_dev;
     filesystem->free_bytes = (uint64_t)facts.f_bavail * (uint64_t)facts.f_bsize;
+    return true;
+}
+
+bool weir_sys_file_stamp(const char *path, uint64_t *bytes, uint64_t *written_ns)
+{
+    struct stat facts;
+    if (stat(path, &facts) != 0)
+        return false;
+    *bytes = (uint64_t)facts.st_size;
+    *written_ns = (uint64_t)facts.st_mtim.tv_sec * 1000000000 + (uint64_t)facts.st_mtim.tv_nsec;
     return true;
 }

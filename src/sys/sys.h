@@ -101,6 +101,10 @@ struct weir_sys_filesystem {
 
 bool weir_sys_filesystem_get(const char *path, struct weir_sys_filesystem *filesystem);
 
+/* When a file was written last, in nanoseconds since 1970, and how long it is. False: it cannot be
+ * looked at. */
+bool weir_sys_file_stamp(const char *path, uint64_t *bytes, uint64_t *written_ns);
+
 typedef struct weir_pool weir_pool;
 
 /* Runs part [0, n_part) of a job; every part runs exactly once, on some thread of the pool. */

@@ -1,0 +1,295 @@
+/* saved.c - texts of sessions that are kept in a file, and come back from it.
+ *
+ * I1  While a session's text comes, all its ids are owed: whatever does not come is computed. */
+#include <errno.h>
+#include <string.h>
+
+#include "engine/engine_internal.h"
+
+/* ---- whose file it is ------------------------------------------------------------------------ */
+
+static void add_bytes(struct weir_hash *hash, const void *bytes, size_t length)
+{
+    static const uint8_t key[16] = "weir identities";
+    const uint64_t words[4] = {hash->word[0], hash->word[1], weir_prefix_sum(bytes, length),
+                               length};
+    *hash = weir_hash_words(key, words, WEIR_COUNT(words));
+}
+
+static void add_number(struct weir_hash *hash, uint64_t number)
+{
+    add_bytes(hash, &number, sizeof(number));
+}
+
+/* The files of the weights by length and time of writing, and what they say is in them: two that
+ * agree in all that are one model. */
+static enum weir_status identify_model(const weir_manifest *manifest, uint8_t out[16],
+                                       struct weir_err *err)
+{
+    struct weir_hash hash = {{0, 0}};
+    for (uint32_t file = 0; file < weir_manifest_file_count(manifest); file++) {
+        uint64_t bytes, written_ns;
+        const char *path = weir_manifest_file_path(manifest, file);
+        if (!weir_sys_file_stamp(path, &bytes, &written_ns))
+            return WEIR_FAIL_OS(err, errno, "look at %s", path);
+        add_number(&hash, bytes);
+        add_number(&hash, written_ns);
+    }
+    for (uint32_t index = 0; index < weir_manifest_tensor_count(manifest); index++) {
+        const struct weir_tensor *tensor = weir_manifest_tensor_at(manifest, index);
+        add_bytes(&hash, tensor->name, strlen(tensor->name));
+        add_bytes(&hash, tensor->dims, sizeof(tensor->dims));
+        add_number(&hash, tensor->ggml_type);
+        add_number(&hash, tensor->offset);
+    }
+    memcpy(out, &hash, sizeof(hash));
+    return WEIR_OK;
+}
+
+/* All that decides which bits a position leaves, and where. */
+static void identify_layout(const struct weir_engine *engine, uint8_t out[16])
+{
+    struct weir_hash hash = {{0, 0}};
+    struct weir_state_layer layers[WEIR_LAYER_MAX];
+    struct weir_state_config config;
+    const char *isa = engine->blueprint.kernels.isa;
+    weir_choice_state(&engine->blueprint, &engine->choice, layers, &config);
+    add_bytes(&hash, WEIR_VERSION, sizeof(WEIR_VERSION));
+    add_bytes(&hash, isa, strlen(isa));
+    add_number(&hash, WEIR_PREFIX_VERSION);
+    add_number(&hash, engine->choice.kv_f32);
+    add_number(&hash, config.n_ctx);
+    add_number(&hash, weir_state_page_length(&config));
+    for (uint32_t layer = 0; layer < config.layer_count; layer++) {
+        add_number(&hash, layers[layer].kind);
+        add_number(&hash, layers[layer].window);
+        add_number(&hash, layers[layer].bytes);
+    }
+    memcpy(out, &hash, sizeof(hash));
+}
+
+/* ---- opening --------------------------------------------------------------------------------- */
+
+/* What has come is owed no more; keeps I1. */
+static void take_arrived(void *user, uint32_t length)
+{
+    weir_session *session = user;
+    session->owed_count -= length;
+    memmove(session->owed, session->owed + length, session->owed_count * sizeof(*session->owed));
+    session->is_coming = false;
+}
+
+enum weir_status weir_engine_open_texts(struct weir_engine *engine,
+                                        const struct weir_config *config, struct weir_err *err)
+{
+    const struct weir_bench_config bench = weir_bench_of(config);
+    struct weir_prefix_config prefix = {
+        .folder = config->text_folder,
+        .disk_bytes = engine->choice.text_bytes,
+        .io = engine->io_config,
+        .say = config->notice,
+        .user = config->notice_user,
+        .arrived = take_arrived,
+        .piece_bytes = bench.swap_piece_bytes,
+        .writes_again = (bench.swap_ablation & WEIR_ABLATE_SWAP_REUSE) != 0,
+        .waits = (bench.swap_ablation & WEIR_ABLATE_SWAP_ASYNC) != 0,
+    };
+    if (config->text_folder == NULL)
+        return WEIR_OK;
+    WEIR_TRY(identify_model(engine->blueprint.manifest, prefix.identity.model, err));
+    identify_layout(engine, prefix.identity.layout);
+    return weir_prefix_open(&engine->prefix, engine->state, &prefix, err);
+}
+
+void weir_session_settle(weir_session *session)
+{
+    if (session->engine->prefix != NULL)
+        weir_prefix_settle(session->engine->prefix, session->sequence);
+}
+
+bool weir_engine_wait_for_page(struct weir_engine *engine)
+{
+    return engine->prefix != NULL && weir_prefix_wait_for_page(engine->prefix);
+}
+
+void weir_engine_time_prompt(struct weir_engine *engine, uint64_t begin_ns)
+{
+    enum { ROWS_MIN = 4 };
+    const struct weir_batch *batch = &engine->batch;
+    for (uint32_t run = 0; run < batch->n_run; run++)
+        if (batch->runs[run].phase != WEIR_PROMPT)
+            return;
+    if (batch->n_row < ROWS_MIN)
+        return;
+    const double row_s = (double)(weir_now_ns() - begin_ns) * 1e-9 / batch->n_row;
+    engine->prompt_row_s =
+        engine->prompt_row_s == 0.0 ? row_s : 0.75 * engine->prompt_row_s + 0.25 * row_s;
+}
+
+/* ---- saving ---------------------------------------------------------------------------------- */
+
+static enum weir_status need_texts(const struct weir_engine *engine, struct weir_err *err)
+{
+    return engine->prefix != NULL
+               ? WEIR_OK
+               : WEIR_FAIL(err, WEIR_ERR_ARG,
+                           "wanted weir_config.text_folder, a folder for texts, found none");
+}
+
+enum weir_status weir_session_save(weir_session *session, struct weir_err *err)
+{
+    WEIR_NEED(session, err);
+    struct weir_engine *engine = session->engine;
+    WEIR_TRY(need_texts(engine, err));
+    WEIR_TRY(weir_engine_enter(engine, err));
+    if (!session->is_coming)
+        weir_prefix_save(engine->prefix, session->sequence);
+    weir_engine_leave(engine);
+    return WEIR_OK;
+}
+
+/* ---- coming back ----------------------------------------------------------------------------- */
+
+/* Whether the pages that lack are read sooner than the positions behind `known` are computed, as
+ * far as both were measured. */
+static bool is_reading_quicker(const struct weir_engine *engine,
+                               const struct weir_prefix_find *found, uint32_t known)
+{
+    struct weir_prefix_counts counts;
+    weir_prefix_counts_get(engine->prefix, &counts);
+    if (counts.read_bytes_per_s == 0.0 || engine->prompt_row_s == 0.0)
+        return true;
+    const double bytes = (double)found->lack * (double)weir_prefix_unit_bytes(engine->prefix);
+    return bytes / counts.read_bytes_per_s < (found->length - known) * engine->prompt_row_s;
+}
+
+/* Reads begin for what recall_begin has found. */
+static enum weir_status begin_reads(weir_session *session, const uint32_t *ids,
+                                    const struct weir_prefix_find *found, struct weir_err *err)
+{
+    struct weir_engine *engine = session->engine;
+    memcpy(session->owed, ids, found->length * sizeof(*ids));
+    enum weir_status status = weir_engine_room_for_pages(engine, found->lack, err);
+    if (status == WEIR_OK) {
+        session->owed_count = found->length; /* keeps I1 */
+        session->is_coming = true;
+        status =
+            weir_prefix_recall_go(engine->prefix, session->sequence, session->owed, session, err);
+    }
+    if (status == WEIR_OK)
+        return WEIR_OK;
+    session->owed_count = 0;
+    session->is_coming = false;
+    weir_prefix_recall_drop(engine->prefix, session->sequence);
+    return status;
+}
+
+/* What pages in memory have of it stays the best there is, unless the file has more. */
+static enum weir_status recall_inside(weir_session *session, const uint32_t *ids, uint32_t count,
+                                      uint32_t *recalled, struct weir_err *err)
+{
+    struct weir_engine *engine = session->engine;
+    struct weir_prefix_find found = {.length = 0};
+    if (weir_session_position(session) > 0)
+        return WEIR_FAIL(err, WEIR_ERR_ARG,
+                         "only an empty session can take over a text: this one has %u positions",
+                         weir_session_position(session));
+    weir_session_settle(session);
+    const uint32_t known = weir_sequence_adopt(session->sequence, ids, count);
+    *recalled = known;
+    if (weir_prefix_find(engine->prefix, ids, count) <= known)
+        return WEIR_OK;
+    (void)weir_sequence_rewind(session->sequence, 0);
+    WEIR_TRY(weir_prefix_recall_begin(engine->prefix, session->sequence, ids, count, &found, err));
+    if (found.length > 0 && is_reading_quicker(engine, &found, known)) {
+        *recalled = 0;
+        WEIR_TRY(begin_reads(session, ids, &found, err));
+        *recalled = found.length;
+        engine->recalled_texts++;
+        return WEIR_OK;
+    }
+    if (found.length > 0)
+        weir_prefix_recall_drop(engine->prefix, session->sequence);
+    *recalled = weir_sequence_adopt(session->sequence, ids, count);
+    engine->computed_texts++;
+    return WEIR_OK;
+}
+
+enum weir_status weir_session_recall(weir_session *session, const uint32_t *ids, size_t count,
+                                     uint32_t *recalled, struct weir_err *err)
+{
+    WEIR_NEED(session, err);
+    WEIR_NEED(recalled, err);
+    if (count > 0)
+        WEIR_NEED(ids, err);
+    struct weir_engine *engine = session->engine;
+    if (engine->prefix == NULL)
+        return weir_session_adopt(session, ids, count, recalled, err);
+    WEIR_TRY(weir_engine_enter(engine, err));
+    const enum weir_status status =
+        recall_inside(session, ids, (uint32_t)weir_min(count, engine->choice.n_ctx), recalled, err);
+    weir_engine_leave(engine);
+    return status;
+}
+
+bool weir_session_is_coming(const weir_session *session)
+{
+    return session != NULL && session->is_coming;
+}
+
+uint32_t weir_session_ready(const weir_session *session)
+{
+    return session == NULL ? 0 : weir_sequence_length(session->sequence);
+}
+
+uint32_t weir_engine_saved(weir_engine *engine, const uint32_t *ids, size_t count)
+{
+    if (engine == NULL || engine->prefix == NULL || (ids == NULL && count > 0) ||
+        weir_engine_enter(engine, NULL) != WEIR_OK)
+        return 0;
+    const uint32_t length =
+        weir_prefix_find(engine->prefix, ids, (uint32_t)weir_min(count, engine->choice.n_ctx));
+    weir_engine_leave(engine);
+    return length;
+}
+
+bool weir_engine_disk_wait(weir_engine *engine, double seconds)
+{
+    if (engine == NULL || engine->prefix == NULL || weir_engine_enter(engine, NULL) != WEIR_OK)
+        return false;
+    const double bounded = seconds > 0.0 ? (seconds < 3600.0 ? seconds : 3600.0) : 0.0;
+    const bool is_more = weir_prefix_wait(engine->prefix, (int64_t)(bounded * 1e9));
+    weir_engine_leave(engine);
+    return is_more;
+}
+
+bool weir_engine_saved_get(const weir_engine *engine, struct weir_saved_stats *stats)
+{
+    struct weir_prefix_counts counts;
+    if (engine == NULL || stats == NULL || engine->prefix == NULL)
+        return false;
+    weir_prefix_counts_get(engine->prefix, &counts);
+    *stats = (struct weir_saved_stats){
+        .disk_bytes = counts.disk_bytes,
+        .disk_bytes_max = counts.disk_bytes_max,
+        .pages = counts.records,
+        .writing = counts.writing,
+        .reading = counts.reading,
+        .written_bytes = counts.written_bytes,
+        .write_calls = counts.write_calls,
+        .read_bytes = counts.read_bytes,
+        .read_calls = counts.read_calls,
+        .reused_pages = counts.reused_records,
+        .evicted_pages = counts.evicted_records,
+        .torn_pages = counts.torn_records,
+        .failed_reads = counts.failed_reads,
+        .failed_writes = counts.failed_writes,
+        .dropped_pages = counts.dropped_writes,
+        .recalled_texts = engine->recalled_texts,
+        .recalled_tokens = counts.found_tokens,
+        .computed_texts = engine->computed_texts,
+        .wait_s = (double)counts.wait_ns * 1e-9,
+        .read_bytes_per_s = counts.read_bytes_per_s,
+    };
+    return true;
+}

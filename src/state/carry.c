@@ -1,0 +1,51 @@
+/* carry.c - pages and blocks as whoever carries them elsewhere sees them. */
+#include "state/state_internal.h"
+
+uint8_t weir_state_page_classes(const weir_state *state, uint32_t page)
+{
+    return state->pages[page].populated;
+}
+
+void *weir_state_page_memory(const weir_state *state, uint32_t page, uint32_t class)
+{
+    WEIR_ASSERT((state->pages[page].populated >> class & 1) != 0);
+    return state->classes[class].base + page * state->classes[class].stride_bytes;
+}
+
+const uint32_t *weir_state_page_ids(const weir_state *state, uint32_t page)
+{
+    return weir_page_ids(state, page);
+}
+
+const void *weir_state_page_block(const weir_state *state, uint32_t page)
+{
+    const uint32_t block = state->pages[page].snapshot;
+    return block == WEIR_NO_BLOCK ? NULL : weir_block_memory(state, block);
+}
+
+void *weir_sequence_own_block(const weir_sequence *sequence)
+{
+    return sequence->block == WEIR_NO_BLOCK ? NULL
+                                            : weir_block_memory(sequence->state, sequence->block);
+}
+
+uint8_t weir_state_hold(weir_state *state, uint32_t page)
+{
+    struct weir_page *at = &state->pages[page];
+    WEIR_ASSERT(at->refs > 0);
+    at->refs++; /* keeps I9 */
+    at->holds++;
+    for (uint32_t class = 0; class < state->class_count; class ++)
+        at->users[class] += at->populated >> class & 1;
+    return at->populated;
+}
+
+void weir_state_release(weir_state *state, uint32_t page, uint8_t classes)
+{
+    uint32_t first_kept[WEIR_STATE_CLASS_MAX] = {0};
+    for (uint32_t class = 0; class < state->class_count; class ++)
+        first_kept[class] = (classes >> class & 1) == 0;
+    state->pages[page].holds--;
+    weir_page_let_go(state, page, first_kept, 0);
+    WEIR_STATE_CHECK(state);
+}
