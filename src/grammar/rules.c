@@ -35,13 +35,10 @@ void weir_rules_destroy(weir_rules **rules)
 
 void weir_rules_write(weir_rules *rules, const char *format, ...)
 {
-    char text[512];
     va_list arguments;
     va_start(arguments, format);
-    const int length = vsnprintf(text, sizeof(text), format, arguments);
+    weir_schema_write_list(&rules->schema, format, arguments);
     va_end(arguments);
-    WEIR_ASSERT(length >= 0 && (size_t)length < sizeof(text));
-    weir_schema_write_grammar(&rules->schema, text);
 }
 
 void weir_rules_write_literal(weir_rules *rules, const char *bytes, size_t length)

@@ -64,15 +64,20 @@ static void write_bytes(struct weir_schema *schema, const char *bytes, size_t le
         memcpy(to, bytes, length);
 }
 
-void weir_schema_write(struct weir_schema *schema, const char *format, ...)
+void weir_schema_write_list(struct weir_schema *schema, const char *format, va_list arguments)
 {
-    char text[256];
-    va_list arguments;
-    va_start(arguments, format);
+    char text[512];
     const int length = vsnprintf(text, sizeof(text), format, arguments);
-    va_end(arguments);
     WEIR_ASSERT(length >= 0 && (size_t)length < sizeof(text));
     write_bytes(schema, text, (size_t)length);
+}
+
+void weir_schema_write(struct weir_schema *schema, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    weir_schema_write_list(schema, format, arguments);
+    va_end(arguments);
 }
 
 void weir_schema_write_grammar(struct weir_schema *schema, const char *grammar)

@@ -2,6 +2,8 @@
 #ifndef WEIR_SCHEMA_H
 #define WEIR_SCHEMA_H
 
+#include <stdarg.h>
+
 #include "formats/json.h"
 #include "grammar/grammar_tree.h"
 
@@ -81,6 +83,7 @@ void weir_schema_write_rules(struct weir_schema *schema);
 void weir_schema_refuse(struct weir_schema *schema, struct weir_json at, enum weir_status status,
                         const char *format, ...) WEIR_PRINTF(4, 5);
 void weir_schema_write(struct weir_schema *schema, const char *format, ...) WEIR_PRINTF(2, 3);
+void weir_schema_write_list(struct weir_schema *schema, const char *format, va_list arguments);
 /* The same for a text of any length. */
 void weir_schema_write_grammar(struct weir_schema *schema, const char *grammar);
 /* The bytes as a text of GBNF. */
