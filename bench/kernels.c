@@ -38,7 +38,7 @@ enum {
 #define TOLERANCE 1e-4 /* of the largest output */
 
 static const char help[] =
-    "usage: kernels [--type NAME] [--threads N]\n"
+    "usage: kernels [--type NAME] [--threads N] [--layout rows|cols]\n"
     "\n"
     "How fast each weight type's matmul is at each instruction set of this CPU, with 1 token\n"
     "(decode), 16 and 128 tokens (prompt), over weights that stream from memory and over weights\n"
@@ -47,6 +47,7 @@ static const char help[] =
     "  --type NAME     only this type, such as Q4_K (default: all); F8_E4M3, F4_E2M1 and I4 are\n"
     "                  codes, whose scales are read too but not counted as bytes\n"
     "  --threads N     threads that compute (default: all CPUs)\n"
+    "  --layout cols   matrices that lie column by column (floats; default: rows)\n"
     "\n"
     "  GB/s      bytes of weights read in a second, the median of 7 rounds\n"
     "  GFLOP/s   two operations for each weight and token\n"
@@ -72,6 +73,7 @@ struct bench {
     float *y;
     size_t y_capacity;
     uint64_t cursor; /* the matrix that streams next */
+    bool by_cols;    /* matrices lie column by column */
 };
 
 /* One line of the table. */
@@ -88,7 +90,7 @@ struct sample {
 struct job {
     weir_matmul_fn *matmul;
     struct weir_matmul matrix; /* w is the first matrix; no rows chosen yet */
-    uint64_t matrix_rows;
+    uint64_t matrix_rows, matrix_bytes;
     uint64_t first, count, modulo; /* matrices first .. first + count, wrapped round at modulo */
 };
 
@@ -100,7 +102,7 @@ static void run_part(void *user, uint32_t part, uint32_t n_part)
     matmul.row_begin = job->matrix_rows * part / n_part;
     matmul.row_end = job->matrix_rows * (part + 1) / n_part;
     for (uint64_t index = job->first; index < job->first + job->count; index++) {
-        matmul.w = weights + index % job->modulo * job->matrix_rows * matmul.w_row_bytes;
+        matmul.w = weights + index % job->modulo * job->matrix_bytes;
         if (matmul.row_begin < matmul.row_end)
             job->matmul(&matmul);
     }
@@ -129,6 +131,21 @@ static struct weir_scales scales_of(const struct bench *bench, enum weir_type ty
     return scales;
 }
 
+static weir_matmul_fn *matmul_of(const struct bench *bench, const struct weir_kernels *kernels,
+                                 enum weir_type type)
+{
+    return bench->by_cols ? kernels->turned[type] : kernels->matmul[type];
+}
+
+/* How far apart the values of a matrix of so many rows are. */
+static void place_values(const struct bench *bench, enum weir_type type, uint64_t rows,
+                         struct weir_matmul *matrix)
+{
+    const size_t value_bytes = weir_quant_info(type)->block_bytes;
+    matrix->w_row_bytes = bench->by_cols ? value_bytes : weir_quant_row_bytes(type, COLS);
+    matrix->w_col_bytes = bench->by_cols ? rows * value_bytes : 0;
+}
+
 /* Time `count` matrices; returns ns. */
 static uint64_t time_matrices(struct bench *bench, const struct weir_kernels *kernels,
                               enum weir_type type, const struct sample *sample, uint64_t count)
@@ -139,7 +156,6 @@ static uint64_t time_matrices(struct bench *bench, const struct weir_kernels *ke
     struct job job = {
         .matmul = sample->matmul,
         .matrix = {.w = bench->weights,
-                   .w_row_bytes = row_bytes,
                    .x = bench->x,
                    .x_row_bytes = weir_act_row_bytes(kernels->act[type], COLS),
                    .y = bench->y,
@@ -148,11 +164,13 @@ static uint64_t time_matrices(struct bench *bench, const struct weir_kernels *ke
                    .n_token = sample->n_token,
                    .scales = has_codes(type) ? &scales : NULL},
         .matrix_rows = rows,
+        .matrix_bytes = rows * row_bytes,
         .first = sample->streams ? bench->cursor : 0,
         .count = count,
         .modulo = sample->streams ? bench->big_bytes / (rows * row_bytes) : 1,
     };
     WEIR_ASSERT(rows * sample->n_token <= bench->y_capacity && job.modulo > 0);
+    place_values(bench, type, rows, &job.matrix);
     if (sample->streams)
         bench->cursor = (bench->cursor + count) % job.modulo;
     const uint64_t start_ns = weir_now_ns();
@@ -240,7 +258,7 @@ static void fill_activations(struct bench *bench, const struct weir_kernels *ker
 }
 
 /* The levels of this CPU whose matmul is not the level's before. */
-static size_t list_samples(enum weir_type type, struct sample *samples)
+static size_t list_samples(const struct bench *bench, enum weir_type type, struct sample *samples)
 {
     static const unsigned masks[LEVEL_MAX] = {
         0, WEIR_CPU_AVX2, WEIR_CPU_AVX2 | WEIR_CPU_AVX512,
@@ -254,9 +272,9 @@ static size_t list_samples(enum weir_type type, struct sample *samples)
         if ((masks[level] & ~found) != 0)
             continue;
         weir_kernels_init(&kernels, masks[level] | (found & WEIR_CPU_IN_ORDER));
-        if (kernels.matmul[type] == before)
+        if (matmul_of(bench, &kernels, type) == before)
             continue;
-        before = kernels.matmul[type];
+        before = matmul_of(bench, &kernels, type);
         for (int streams = 1; streams >= 0; streams--)
             /* The reference would take seconds over a long prompt. */
             for (size_t at = 0; at < WEIR_COUNT(n_tokens) - (masks[level] == 0); at++)
@@ -280,7 +298,6 @@ static bool check_sample(const struct bench *bench, enum weir_type type,
     const struct weir_scales scales = scales_of(bench, type);
     weir_kernels_init(&ref, 0);
     struct weir_matmul job = {.w = bench->weights,
-                              .w_row_bytes = weir_quant_row_bytes(type, COLS),
                               .x = bench->x,
                               .x_row_bytes = weir_act_row_bytes(ref.act[type], COLS),
                               .y = wanted,
@@ -290,7 +307,8 @@ static bool check_sample(const struct bench *bench, enum weir_type type,
                               .n_token = weir_min(sample->n_token, CHECKED_TOKENS),
                               .scales = has_codes(type) ? &scales : NULL};
     const size_t count = CHECKED_ROWS * job.n_token;
-    ref.matmul[type](&job);
+    place_values(bench, type, CHECKED_ROWS, &job);
+    matmul_of(bench, &ref, type)(&job);
     job.y = found;
     sample->matmul(&job);
     for (size_t at = 0; at < count; at++)
@@ -312,7 +330,7 @@ static bool measure_type(struct bench *bench, enum weir_type type)
     struct sample samples[CASE_MAX];
     struct weir_kernels kernels;
     const size_t row_bytes = weir_quant_row_bytes(type, COLS);
-    const size_t count = list_samples(type, samples);
+    const size_t count = list_samples(bench, type, samples);
     double reads[ROUNDS];
     double peaks[CASE_MAX] = {0};
     weir_kernels_init(&kernels, weir_cpu_flags());
@@ -394,7 +412,14 @@ static void print_header(const struct bench *bench)
            "GFLOP/s", "of read", "of peak");
 }
 
-static int measure(uint32_t n_thread, int only)
+static bool is_built(const struct bench *bench, enum weir_type type)
+{
+    struct weir_kernels ref;
+    weir_kernels_init(&ref, 0);
+    return matmul_of(bench, &ref, type) != NULL;
+}
+
+static int measure(uint32_t n_thread, int only, bool by_cols)
 {
     /* Eight times the last cache, so that little of it is there when the walk comes round; some
      * virtual machines report the host's whole cache, hence the limit. */
@@ -404,6 +429,7 @@ static int measure(uint32_t n_thread, int only)
         .n_thread = n_thread,
         .big_bytes = weir_align_down(weir_min(wanted, weir_sys_free_bytes() / 2), 4096),
         .small_bytes = cache_bytes(_SC_LEVEL2_CACHE_SIZE, 512 << 10) / 2 * n_thread,
+        .by_cols = by_cols,
     };
     struct weir_mem mem;
     struct weir_err err = {0};
@@ -422,7 +448,7 @@ static int measure(uint32_t n_thread, int only)
     print_header(&bench);
     bool is_good = true;
     for (int type = 0; type < WEIR_TYPE_COUNT && is_good; type++)
-        if (only < 0 || type == only)
+        if ((only < 0 || type == only) && is_built(&bench, (enum weir_type)type))
             is_good = measure_type(&bench, (enum weir_type)type);
     weir_pool_destroy(&bench.pool);
     weir_mem_close(&mem);
@@ -433,6 +459,7 @@ int main(int argc, char **argv)
 {
     uint32_t n_thread = weir_sys_cpu_count();
     int only = -1;
+    bool by_cols = false;
     for (int at = 1; at < argc; at += 2) { /* every option has a value */
         const char *value = at + 1 < argc ? argv[at + 1] : NULL;
         enum weir_type type;
@@ -446,6 +473,9 @@ int main(int argc, char **argv)
                 return 2;
             }
             only = (int)type;
+        } else if (strcmp(argv[at], "--layout") == 0 && value != NULL &&
+                   (strcmp(value, "rows") == 0 || strcmp(value, "cols") == 0)) {
+            by_cols = strcmp(value, "cols") == 0;
         } else if (strcmp(argv[at], "--threads") == 0 && value != NULL) {
             char *end = NULL;
             const unsigned long number = strtoul(value, &end, 10);
@@ -460,5 +490,5 @@ int main(int argc, char **argv)
             return 2;
         }
     }
-    return measure(n_thread, only);
+    return measure(n_thread, only, by_cols);
 }

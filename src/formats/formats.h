@@ -56,6 +56,7 @@ struct weir_tensor {
     /* Rows of a matrix, or values of a vector, that several have together: in turn one of each, and
      * not all of one before all of the next. */
     bool takes_turns;
+    bool is_turned; /* a stack of floats whose matrices lie column by column; dims are as ever */
     /* Of a tensor of scales, whose type is that of the codes: what they are stored as, and what one
      * is for, in rows and columns of the weight; 0: as many as the shapes say. */
     bool is_scales;

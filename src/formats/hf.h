@@ -36,8 +36,8 @@ struct hf_key {
     enum hf_carry carry;
     const char *key; /* after "FAMILY." */
     const char *word, *other;
-    /* When the row says something: "a", member a is on; "!a", it is not; "a=b", it is the word b.
-     * NULL: always. */
+    /* When the row says something: "a", member a is on; "!a", it is not; "a=b", it is the word or
+     * number b. NULL: always. */
     const char *when;
     double off, on;
     bool has_fallback; /* what absence means, where the family's own code says it: */
@@ -46,16 +46,17 @@ struct hf_key {
 
 /* How a tensor's values lie, beside how GGUF has them. */
 enum hf_layout {
-    HF_PLAIN,     /* alike: the dimensions are named the other way round */
-    HF_VECTOR,    /* a matrix of one row or column is a vector there */
-    HF_SQUEEZE,   /* without the sides that are 1 */
-    HF_PLUS_ONE,  /* a vector; values there are larger by 1 */
-    HF_MINUS_EXP, /* a vector; values there are minus the exponential */
-    HF_EXPERT,    /* one of the matrices of a stack */
-    HF_OUTPUT,    /* left out where the output is tied to the embedding */
-    HF_SKIP,      /* of no use for text */
-    HF_TURNS,     /* of two matrices that GGUF has one after the other: in turn a row of each */
-    HF_TURNED,    /* refused: columns by rows */
+    HF_PLAIN,        /* alike: the dimensions are named the other way round */
+    HF_VECTOR,       /* a matrix of one row or column is a vector there */
+    HF_SQUEEZE,      /* without the sides that are 1 */
+    HF_PLUS_ONE,     /* a vector; values there are larger by 1 */
+    HF_MINUS_EXP,    /* a vector; values there are minus the exponential */
+    HF_EXPERT,       /* one of the matrices of a stack */
+    HF_OUTPUT,       /* left out where the output is tied to the embedding */
+    HF_SKIP,         /* of no use for text */
+    HF_TURNS,        /* of two matrices that GGUF has one after the other: in turn a row of each */
+    HF_TURNED,       /* matrices of floats that lie column by column */
+    HF_TURNED_TURNS, /* the same, and of two matrices in turn a row of each */
 };
 
 struct hf_tensor {

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/heap.h"
@@ -22,6 +23,19 @@ static bool is_nothing(struct weir_json value)
            (weir_json_count(value) == 0 && weir_json_kind(value) >= WEIR_JSON_ARRAY);
 }
 
+static bool is_number(struct weir_json value, double wanted)
+{
+    double number = 0.0;
+    return weir_json_f64(value, &number) && number == wanted;
+}
+
+static bool is_word_or_number(struct weir_json value, const char *wanted)
+{
+    char *end;
+    const double number = strtod(wanted, &end);
+    return weir_json_is(value, wanted) || (*end == '\0' && is_number(value, number));
+}
+
 /* Whether a row says something, by its condition. */
 static bool is_meant_here(const struct hf_config *config, const struct hf_key *row)
 {
@@ -35,14 +49,8 @@ static bool is_meant_here(const struct hf_config *config, const struct hf_key *r
         *word++ = '\0';
     const struct weir_json value = weir_hf_member(config, name);
     if (word != NULL)
-        return weir_json_is(value, word) != wants_none;
+        return is_word_or_number(value, word) != wants_none;
     return is_nothing(value) == wants_none;
-}
-
-static bool is_number(struct weir_json value, double wanted)
-{
-    double number = 0.0;
-    return weir_json_f64(value, &number) && number == wanted;
 }
 
 static bool is_off(const struct hf_key *row, struct weir_json value)

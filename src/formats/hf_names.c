@@ -125,6 +125,18 @@ static void squeeze(struct weir_tensor *tensor)
     tensor->n_dim = (uint32_t)weir_max(kept, 1);
 }
 
+static bool is_turned(enum hf_layout layout)
+{
+    return layout == HF_TURNED || layout == HF_TURNED_TURNS;
+}
+
+static bool is_float(const struct weir_raw_tensor *raw)
+{
+    const enum weir_type type = raw->dtype->type;
+    return raw->dtype->is_weight &&
+           (type == WEIR_TYPE_F32 || type == WEIR_TYPE_F16 || type == WEIR_TYPE_BF16);
+}
+
 /* Dimensions the other way round, those that are 1 at the end left out. */
 static enum weir_status shape_tensor(const struct binder *binder, const struct weir_raw_tensor *raw,
                                      enum hf_layout layout, struct weir_tensor *tensor)
@@ -146,6 +158,11 @@ static enum weir_status shape_tensor(const struct binder *binder, const struct w
                          path_of(binder, raw), raw->name);
     if (layout == HF_SQUEEZE)
         squeeze(tensor);
+    if (is_turned(layout)) {
+        const uint64_t rows = tensor->dims[0];
+        tensor->dims[0] = tensor->dims[1];
+        tensor->dims[1] = rows;
+    }
     if (layout != HF_VECTOR)
         return WEIR_OK;
     tensor->dims[0] = count;
@@ -263,12 +280,12 @@ static enum weir_status check_use(const struct binder *binder, const struct weir
                          path_of(binder, raw), raw->name, config->family->model_type);
     if (row->layout == HF_SKIP || (row->layout == HF_OUTPUT && config->is_tied))
         return WEIR_OK;
-    if (row->layout == HF_TURNED)
+    if (is_turned(row->layout) && (piece != NULL || !is_float(raw)))
         return WEIR_FAIL(binder->err, WEIR_ERR_UNSUPPORTED,
-                         "%s: tensor %s: matrices that lie columns by rows are not built in: take "
-                         "a GGUF file of the model, or one that has a tensor for each expert "
-                         "(FP8, int4)",
-                         path_of(binder, raw), raw->name);
+                         "%s: tensor %s: wanted F32, F16 or BF16 of matrices that lie column by "
+                         "column, found %s: take a GGUF file of the model, or one that has a "
+                         "tensor for each expert (FP8, int4)",
+                         path_of(binder, raw), raw->name, raw->dtype->name);
     if (piece != NULL && piece->kind == HF_REFUSED)
         return WEIR_FAIL(binder->err, WEIR_ERR_UNSUPPORTED, "%s: tensor %s: %s: not built in",
                          path_of(binder, raw), raw->name, piece->what);
@@ -298,7 +315,9 @@ static enum weir_status bind_tensor(struct binder *binder, const struct weir_raw
                                  .known = raw->dtype->is_weight,
                                  .type = raw->dtype->type,
                                  .change = change_of(row->layout),
-                                 .takes_turns = row->layout == HF_TURNS};
+                                 .takes_turns =
+                                     row->layout == HF_TURNS || row->layout == HF_TURNED_TURNS,
+                                 .is_turned = is_turned(row->layout)};
     WEIR_TRY(shape_tensor(binder, raw, row->layout, &tensor));
     make_name(row->gguf, numbers.layer, name);
     if (piece != NULL)

@@ -287,8 +287,47 @@ const struct hf_tensor weir_hf_oss_tensors[] = {
     {LAYER "mlp.experts.gate_up_proj_bias", BLOCK "ffn_gate_up_exps.bias", HF_TURNS},
     {LAYER "mlp.experts.down_proj_blocks", BLOCK "ffn_down_exps.weight", HF_PLAIN},
     {LAYER "mlp.experts.down_proj_bias", BLOCK "ffn_down_exps.bias", HF_PLAIN},
-    {LAYER "mlp.experts.gate_up_proj", NULL, HF_TURNED}, /* whole, as it is trained */
-    {LAYER "mlp.experts.down_proj", NULL, HF_TURNED},
+    {LAYER "mlp.experts.gate_up_proj", BLOCK "ffn_gate_up_exps.weight", HF_TURNED_TURNS},
+    {LAYER "mlp.experts.down_proj", BLOCK "ffn_down_exps.weight", HF_TURNED},
+    {0},
+};
+
+/* ---- llama4 ---------------------------------------------------------------------------------- */
+
+const struct hf_key weir_hf_llama4_keys[] = {
+    {.name = "intermediate_size_mlp", .carry = HF_COUNT, .key = "feed_forward_length"},
+    {.name = "intermediate_size", .carry = HF_COUNT, .key = "expert_feed_forward_length"},
+    {.name = "interleave_moe_layer_step", .carry = HF_COUNT, .key = "interleave_moe_layer_step"},
+    {.name = "moe_layers"}, /* the tensors say it */
+    {.name = "attention_chunk_size", .carry = HF_COUNT, .key = "attention.sliding_window"},
+    {.name = "layer_types",
+     .carry = HF_LAYERS,
+     .key = "attention.sliding_window_pattern",
+     .word = "chunked_attention"},
+    {.name = "no_rope_layers", .carry = HF_EVERY, .on = 4, .when = "no_rope_layers"},
+    {.name = "no_rope_layer_interval", .carry = HF_ON, .on = 4, .when = "!no_rope_layers"},
+    {.name = "attn_temperature_tuning", .carry = HF_ON, .on = 4},
+    {.name = "attn_scale", .carry = HF_ON, .on = 0.1},
+    {.name = "floor_scale", .carry = HF_COUNT, .key = "attention.temperature_length"},
+    /* What GGUF files mean by the number of experts: */
+    {.name = "use_qk_norm", .carry = HF_ON, .when = "!num_local_experts=128"},
+    {.name = "use_qk_norm", .carry = HF_OFF, .when = "num_local_experts=128"},
+    {.name = "cache_implementation"},
+    {.name = "for_llm_compressor"},
+    {0},
+};
+
+const struct hf_tensor weir_hf_llama4_tensors[] = {
+    {LAYER "feed_forward.router.weight", BLOCK "ffn_gate_inp.weight", HF_PLAIN},
+    {LAYER "feed_forward.experts.gate_up_proj", BLOCK "ffn_gate_up_exps.weight", HF_TURNED},
+    {LAYER "feed_forward.experts.down_proj", BLOCK "ffn_down_exps.weight", HF_TURNED},
+    {LAYER "feed_forward.shared_expert.gate_proj.weight", BLOCK "ffn_gate_shexp.weight", HF_PLAIN},
+    {LAYER "feed_forward.shared_expert.up_proj.weight", BLOCK "ffn_up_shexp.weight", HF_PLAIN},
+    {LAYER "feed_forward.shared_expert.down_proj.weight", BLOCK "ffn_down_shexp.weight", HF_PLAIN},
+    {LAYER "feed_forward.gate_proj.weight", BLOCK "ffn_gate.weight", HF_PLAIN},
+    {LAYER "feed_forward.up_proj.weight", BLOCK "ffn_up.weight", HF_PLAIN},
+    {LAYER "feed_forward.down_proj.weight", BLOCK "ffn_down.weight", HF_PLAIN},
+    {"vision_model.*", NULL, HF_SKIP},
     {0},
 };
 

@@ -205,8 +205,8 @@ static const struct hf_tensor expert_tensors[] = {
 
 /* Whole experts as one tensor, [expert][cols][rows]: of codes they are one by one. */
 static const struct hf_tensor turned_tensors[] = {
-    {LAYER "mlp.experts.gate_up_proj", NULL, HF_TURNED},
-    {LAYER "mlp.experts.down_proj", NULL, HF_TURNED},
+    {LAYER "mlp.experts.gate_up_proj", BLOCK "ffn_gate_up_exps.weight", HF_TURNED},
+    {LAYER "mlp.experts.down_proj", BLOCK "ffn_down_exps.weight", HF_TURNED},
     {0},
 };
 
@@ -368,6 +368,12 @@ static const struct hf_family families[] = {
      .has_half_pairs = true,
      .keys = {common_keys, head_keys},
      .tensors = {common_tensors}},
+    {.model_type = "llama4",
+     .text_type = "llama4_text",
+     .architecture = "llama4",
+     .rope_base = 500000.0,
+     .keys = {weir_hf_llama4_keys, common_keys, head_keys, expert_keys},
+     .tensors = {weir_hf_llama4_tensors, common_tensors}},
     {.model_type = "minimax_m2",
      .architecture = "minimax-m2",
      .rope_base = 5000000.0,
@@ -474,8 +480,6 @@ static const struct {
     {"jamba", "Mamba"},
     {"kimi_linear", "Kimi delta attention"},
     {"lfm2_moe", "short convolutions"},
-    {"llama4", "experts that are stored column by column"},
-    {"llama4_text", "experts that are stored column by column"},
     {"minimax", "lightning attention"},
     {"minimax_m3", "attention to chosen blocks"},
     {"nemotron_h", "Mamba-2"},

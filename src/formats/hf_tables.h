@@ -32,6 +32,7 @@ extern const struct hf_key weir_hf_bailing_keys[];
 extern const struct hf_key weir_hf_afmoe_keys[];
 extern const struct hf_key weir_hf_cohere_keys[];
 extern const struct hf_key weir_hf_oss_keys[];
+extern const struct hf_key weir_hf_llama4_keys[];
 extern const struct hf_key weir_hf_step_keys[];
 extern const struct hf_tensor weir_hf_granite_tensors[];
 extern const struct hf_tensor weir_hf_ernie_tensors[];
@@ -40,6 +41,7 @@ extern const struct hf_tensor weir_hf_exaone_tensors[];
 extern const struct hf_tensor weir_hf_bailing_tensors[];
 extern const struct hf_tensor weir_hf_afmoe_tensors[];
 extern const struct hf_tensor weir_hf_oss_tensors[];
+extern const struct hf_tensor weir_hf_llama4_tensors[];
 extern const struct hf_tensor weir_hf_step_tensors[];
 
 #define HF_LAYER "model.layers.#."

@@ -83,6 +83,8 @@ struct weir_scales {
  *   x   activations in the format's activation format, x_row_bytes apart
  *   y   f32, y_stride values apart; only [row_begin, row_end) of each token is written
  *
+ *   w_col_bytes  of the turned kernels: W lies column by column, value [row][col] at
+ *                row * w_row_bytes + col * w_col_bytes. Otherwise not looked at
  *   next  where the caller will read weights next, or NULL: a hint, nothing is read there
  *   scales  of a format of codes: what W is multiplied by, or NULL
  *
@@ -91,7 +93,7 @@ struct weir_scales {
  * activations: formats with minimums add them apart from their steps. */
 struct weir_matmul {
     const void *w;
-    size_t w_row_bytes;
+    size_t w_row_bytes, w_col_bytes;
     const void *x;
     size_t x_row_bytes;
     float *y;
@@ -188,7 +190,8 @@ typedef void weir_to_f16_fn(const float *src, uint16_t *dst, size_t count);
 
 struct weir_kernels {
     weir_matmul_fn *matmul[WEIR_TYPE_COUNT];
-    enum weir_act act[WEIR_TYPE_COUNT]; /* what matmul[type] wants as x */
+    weir_matmul_fn *turned[WEIR_TYPE_COUNT]; /* of F32, F16, BF16, x as for matmul; others NULL */
+    enum weir_act act[WEIR_TYPE_COUNT];      /* what matmul[type] wants as x */
     weir_act_fn *quantize[WEIR_ACT_COUNT];
     weir_rmsnorm_fn *rmsnorm;
     weir_glu_fn *glu[WEIR_GLU_COUNT];

@@ -65,6 +65,7 @@ void weir_kernels_init(struct weir_kernels *kernels, unsigned cpu_flags)
     if ((cpu_flags & WEIR_CPU_AVX2) == 0)
         return;
     weir_float_init_avx2(kernels);
+    weir_turned_init_avx2(kernels);
     weir_attention_init_avx2(kernels);
     weir_recurrent_init_avx2(kernels);
     weir_glu_init_avx2(kernels);
@@ -77,6 +78,7 @@ void weir_kernels_init(struct weir_kernels *kernels, unsigned cpu_flags)
     if ((cpu_flags & WEIR_CPU_AVX512) == 0)
         return;
     weir_float_init_avx512(kernels);
+    weir_turned_init_avx512(kernels);
     weir_attention_init_avx512(kernels);
     weir_recurrent_init_avx512(kernels);
     weir_glu_init_avx512(kernels);

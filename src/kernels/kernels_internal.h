@@ -35,6 +35,7 @@ weir_attention_fn weir_attention_ref;
 weir_softcap_fn weir_softcap_ref;
 #if defined(__x86_64__)
 void weir_float_init_avx2(struct weir_kernels *kernels);
+void weir_turned_init_avx2(struct weir_kernels *kernels);
 void weir_attention_init_avx2(struct weir_kernels *kernels);
 void weir_recurrent_init_avx2(struct weir_kernels *kernels);
 void weir_glu_init_avx2(struct weir_kernels *kernels);
@@ -48,6 +49,7 @@ weir_matmul_fn weir_iq1_s_avx2;
 weir_matmul_fn weir_iq1_m_avx2;
 weir_matmul_fn weir_iq2_xs_avx2;
 void weir_float_init_avx512(struct weir_kernels *kernels);
+void weir_turned_init_avx512(struct weir_kernels *kernels);
 void weir_codes_init_avx512(struct weir_kernels *kernels);
 void weir_grids_init_avx512(struct weir_kernels *kernels);
 void weir_attention_init_avx512(struct weir_kernels *kernels);

@@ -397,6 +397,31 @@ MATMUL(q6_k)
 MATMUL(iq4_xs)
 #undef MATMUL
 
+static float widen(enum weir_type type, const uint8_t *value)
+{
+    float wide;
+    uint16_t half;
+    memcpy(&half, value, sizeof(half));
+    if (type == WEIR_TYPE_F32)
+        memcpy(&wide, value, sizeof(wide));
+    else
+        wide = type == WEIR_TYPE_F16 ? weir_f16_to_f32(half) : weir_bf16_to_f32(half);
+    return wide;
+}
+
+static void run_turned(const struct weir_matmul *job, enum weir_type type)
+{
+    for (size_t token = 0; token < job->n_token; token++)
+        for (size_t row = job->row_begin; row < job->row_end; row++) {
+            const float *x = act_row(job, token);
+            const uint8_t *w = (const uint8_t *)job->w + row * job->w_row_bytes;
+            float sum = 0.0f;
+            for (size_t col = 0; col < job->cols; col++)
+                sum += widen(type, w + col * job->w_col_bytes) * x[col];
+            job->y[token * job->y_stride + row] = sum;
+        }
+}
+
 #define MATMUL(name, type, run_steps)                                                              \
     static void matmul_##name(const struct weir_matmul *job)                                       \
     {                                                                                              \
@@ -414,6 +439,9 @@ MATMUL(tq2_0, WEIR_TYPE_TQ2_0, run_steps_256)
 MATMUL(nvfp4, WEIR_TYPE_NVFP4, run_steps_32)
 MATMUL(q1_0, WEIR_TYPE_Q1_0, run_steps_32)
 MATMUL(q2_0, WEIR_TYPE_Q2_0, run_steps_32)
+MATMUL(turned_f32, WEIR_TYPE_F32, run_turned)
+MATMUL(turned_f16, WEIR_TYPE_F16, run_turned)
+MATMUL(turned_bf16, WEIR_TYPE_BF16, run_turned)
 #undef MATMUL
 
 void weir_matmul_init_ref(struct weir_kernels *kernels)
@@ -451,5 +479,8 @@ void weir_matmul_init_ref(struct weir_kernels *kernels)
         [WEIR_TYPE_Q1_0] = WEIR_ACT_Q8_32,     [WEIR_TYPE_Q2_0] = WEIR_ACT_Q8_32,
     };
     memcpy(kernels->matmul, matmuls, sizeof(matmuls));
+    kernels->turned[WEIR_TYPE_F32] = matmul_turned_f32;
+    kernels->turned[WEIR_TYPE_F16] = matmul_turned_f16;
+    kernels->turned[WEIR_TYPE_BF16] = matmul_turned_bf16;
     memcpy(kernels->act, acts, sizeof(acts));
 }

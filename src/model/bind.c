@@ -4,6 +4,17 @@
 
 #include "model/bind.h"
 
+/* A column has a value of every row, those of other matrices in the tensor too: all is read. */
+static void turn_weight(struct weir_weight *weight, const struct weir_found *found)
+{
+    const uint64_t value_bytes = weir_quant_info(weight->type)->block_bytes;
+    weight->row_bytes = found->step * value_bytes;
+    weight->col_bytes = found->tensor->dims[1] * value_bytes;
+    weight->lead_bytes = found->first * value_bytes;
+    weight->matrix_bytes = weight->cols * weight->col_bytes;
+    weight->offset = found->tensor->offset;
+}
+
 static void place_weight(struct weir_weight *weight, const struct weir_found *found)
 {
     const struct weir_tensor *tensor = found->tensor;
@@ -23,6 +34,8 @@ static void place_weight(struct weir_weight *weight, const struct weir_found *fo
     };
     weight->matrix_bytes = weight->rows * weight->row_bytes;
     weight->stride_bytes = tensor->dims[1] * row_bytes;
+    if (tensor->is_turned)
+        turn_weight(weight, found);
 }
 
 static void bind_vector(struct weir_binding *binding, const struct weir_role *role,

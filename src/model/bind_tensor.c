@@ -369,7 +369,8 @@ enum weir_status weir_bind_bytes(struct weir_binding *binding, const struct weir
                                  uint64_t matrix_bytes, struct weir_err *err)
 {
     struct weir_model *model = binding->model;
-    const bool is_counted = found->step == 1 || found->is_first;
+    const bool is_shared = found->step > 1 || found->tensor->is_turned; /* read once for all */
+    const bool is_counted = !is_shared || found->is_first;
     if (role->kind == WEIR_ROLE_EXPERTS && matrix_bytes > WEIR_SLICE_BYTES_MAX)
         return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
                          "tensor %s: one expert's part of it: wanted at most %d bytes, found %llu",

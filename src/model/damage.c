@@ -75,9 +75,24 @@ static bool search_vectors(struct search *search, const struct weir_vector *cons
     return false;
 }
 
+/* A row of a matrix that lies column by column. */
+static bool search_across(struct search *search, const struct weir_weight *weight,
+                          const uint8_t *row)
+{
+    for (uint64_t col = 0; col < weight->cols; col++) {
+        float value;
+        weir_quant_decode_row(weight->type, row + col * weight->col_bytes, &value, 1);
+        if (search_values(search, weight->tensor, &value, col, 1))
+            return true;
+    }
+    return false;
+}
+
 static bool search_row(struct search *search, const struct weir_weight *weight, const uint8_t *row)
 {
     const struct weir_type_info *info = weir_quant_info(weight->type);
+    if (weight->col_bytes > 0)
+        return search_across(search, weight, row);
     for (uint64_t first = 0; first < weight->cols; first += PIECE) {
         float values[PIECE];
         const size_t count = (size_t)weir_min(PIECE, weight->cols - first);

@@ -48,6 +48,7 @@ void weir_matmul_rows(const struct weir_forward *forward, const struct weir_matr
     const struct weir_matmul job = {
         .w = matrix->data,
         .w_row_bytes = weight->row_bytes,
+        .w_col_bytes = weight->col_bytes,
         .x = rows + first * row_bytes,
         .x_row_bytes = row_bytes,
         .y = y,
@@ -61,7 +62,8 @@ void weir_matmul_rows(const struct weir_forward *forward, const struct weir_matr
     };
     if (begin == end || n_row == 0)
         return;
-    forward->kernels->matmul[weight->type](&job);
+    (weight->col_bytes > 0 ? forward->kernels->turned
+                           : forward->kernels->matmul)[weight->type](&job);
     if (weight->scale.tensor != NULL || weight->bias.tensor != NULL)
         scale_and_bias(matrix, n_row, y, begin, end);
 }

@@ -35,6 +35,7 @@ struct weir_weight {
     uint32_t file;
     uint64_t cols, rows;   /* of one matrix */
     uint64_t row_bytes;    /* from one row to the next */
+    uint64_t col_bytes;    /* of floats that lie column by column: from one to the next; else 0 */
     uint64_t matrix_bytes; /* read for one: its rows, and those of others that lie between them */
     uint64_t lead_bytes;   /* of those, before row 0 */
     uint64_t stride_bytes; /* from one matrix of a stack to the next */

@@ -196,7 +196,7 @@ static void what_gpt_oss_may_not_have_is_named(void **state)
     is_header_refused("gpt-oss", scales, "[3,128,1]", "[3,64,2]", WEIR_ERR_FORMAT,
                       WORDS("blk.0.ffn_gate_up_exps.scales", "dimension 0 must be 1, found 2"));
     is_header_refused("gpt-oss", up, "_blocks", "", unsupported,
-                      WORDS("gate_up_proj", "columns by rows", "take a GGUF file"));
+                      WORDS("gate_up_proj", "column by column, found U8", "take a GGUF file"));
     load("gpt-oss");
     change_config("\"truncate\": false", "\"truncate\": true");
     is_refused(unsupported, WORDS("truncate", "wanted false, found true"));

@@ -82,8 +82,14 @@ static void architectures_tell_two_generations_apart(void **state)
 static void a_model_that_is_not_built_in_is_refused_in_words(void **state)
 {
     (void)state;
-    is_config_refused("{\"model_type\": \"llama4\"}", WEIR_ERR_UNSUPPORTED,
-                      WORDS("\"llama4\"", "stored column by column"));
+    is_config_refused("{\"model_type\": \"llama4_text\", \"attn_scale\": 0.2}",
+                      WEIR_ERR_UNSUPPORTED, WORDS("attn_scale", "wanted 0.1, found 0.2"));
+    is_config_refused("{\"model_type\": \"llama4_text\", \"num_local_experts\": 16, "
+                      "\"use_qk_norm\": false}",
+                      WEIR_ERR_UNSUPPORTED, WORDS("use_qk_norm", "wanted true"));
+    is_config_refused("{\"model_type\": \"llama4_text\", \"num_local_experts\": 128, "
+                      "\"use_qk_norm\": true}",
+                      WEIR_ERR_UNSUPPORTED, WORDS("use_qk_norm", "wanted false"));
     is_config_refused("{\"model_type\": \"qwen3_vl_moe\", \"text_config\": {\"model_type\": "
                       "\"qwen3_vl_moe_text\", \"norm_topk_prob\": false}}",
                       WEIR_ERR_UNSUPPORTED, WORDS("norm_topk_prob", "wanted true"));

@@ -201,7 +201,13 @@ def step_names(tensors):
     return found
 
 
-# config: what is done to config.json. tensors: what is done to the tensors. shard: as in make_directories.py.
+def turned(tensors):
+    """Experts column by column, as their authors have them; transformers turns them when it reads them."""
+    return {name: value.swapaxes(1, 2).contiguous() if ".mlp.experts." in name else value for name, value in tensors.items()}
+
+
+# config: what is done to config.json. tensors: what is done to the tensors. shard, dtype, fused, block: as in make_directories.py. of: the
+# model whose configuration is taken, for weights of its own; changed: what its configuration has otherwise.
 DIRECTORIES = {
     "qwen35moe": dict(config=with_pictures("qwen3_5_moe", "Qwen3_5MoeForConditionalGeneration"), tensors=behind_language_model, why="delta nets in a model that sees"),
     "qwen35": dict(why="dense, of text alone, output tied"),
@@ -244,39 +250,45 @@ DIRECTORIES = {
         "mrope_interleaved": True, "mrope_section": [2, 1, 1], "rope_type": "default"}),
                                     with_pictures("qwen3_vl_moe", "Qwen3VLMoeForConditionalGeneration")),
                        tensors=chain(one_by_one, behind_language_model), why="qwen3_vl_moe with a tensor for each expert"),
+    "llama4": dict(config=with_pictures("llama4", "Llama4ForConditionalGeneration"), tensors=behind_older_language_model,
+                   why="experts column by column, windows in chunks"),
+    "gpt-oss-bf16": dict(of="gpt-oss", dtype="bfloat16", why="whole experts column by column, columns of gate and up in turn"),
+    "qwen3vlmoe-f16": dict(of="qwen3vlmoe", dtype="float16", fused=True, config=put(model_type="qwen3_vl_moe"), tensors=chain(turned, behind_language_model),
+                           why="qwen3_vl_moe with the experts of a layer as one tensor, column by column"),
     "step35": dict(config=step_config, tensors=chain(step_names, guessing(4)), why="step3p5: what layers differ in, said for each of them"),
 }
 
 
 def run(maker, model, net, ids):
+    """Logits, and how near a choice of experts was to another; None where that is not known."""
     found = maker.run(model, net, ids) if maker is make_latent_models else maker.run(net, ids)
-    return found if isinstance(found, np.ndarray) else found[0]
+    return (found, None) if isinstance(found, np.ndarray) else found[:2]
 
 
-def make_packed(out, name, row):
-    """One of other weights than a golden file's: codes and scales."""
+def make_own(out, name, row):
+    """One of other weights than a golden file's: codes and scales, or rounded."""
     maker = next(maker for maker in MAKERS if row["of"] in maker.MODELS)
     model = maker.MODELS[row["of"]]
     folder = os.path.join(out, "directories", name)
-    shutil.rmtree(folder, ignore_errors=True)
-    with open(os.path.join(out, row["of"], "provenance.json")) as file:
+    twin = os.path.join(out, row["of"])
+    with open(os.path.join(twin, "provenance.json")) as file:
         seed = json.load(file)["seed"]
-    shutil.copytree(os.path.join(out, row["of"]), folder, ignore=shutil.ignore_patterns("*.gguf", "*.f32"))
-    with open(os.path.join(folder, "ids.txt")) as file:
+    with open(os.path.join(twin, "ids.txt")) as file:
         ids = [int(index) for index in file.read().split()]
     while True:
-        net, vocab = maker.build(model, seed, **row["changed"])
-        copy.deepcopy(net).float().save_pretrained(folder)
-        make_directories.quantize(net, folder, row["block"])
-        logits, gap = maker.run(model, net, ids)
-        if gap >= golden_models.GAP:
+        net, vocab = maker.build(model, seed, **row.get("changed", {}))
+        make_directories.store(net, folder, row)
+        logits, gap = run(maker, model, net, ids)
+        if gap is None or gap >= golden_models.GAP:
             break
         seed += 1
     rewrite(folder, row)
+    shutil.copy(os.path.join(twin, "ids.txt"), folder)
     vocab.judge().save(os.path.join(folder, "tokenizer.json"))
     drawn = golden_models.Drawn(seed, net, vocab, None, ids, logits, gap)
-    golden_models.write_directory(folder, name, row["why"], drawn, "weights float8_e4m3fn; computed in float64 from what they mean",
-                                  {"safetensors": safetensors.__version__}, changed=row["changed"])
+    golden_models.write_directory(folder, name, row["why"], drawn,
+                                  f"weights {row.get('dtype', 'float8_e4m3fn')}; computed in float64 from what they mean",
+                                  {"safetensors": safetensors.__version__}, changed=row.get("changed", {}))
     finish(folder, name)
 
 
@@ -317,7 +329,7 @@ def make(out, name, row):
     with open(os.path.join(out, name, "ids.txt")) as file:
         ids = [int(index) for index in file.read().split()]
     net, vocab = maker.build(model, seed)
-    logits = run(maker, model, net, ids)
+    logits, _ = run(maker, model, net, ids)
     wanted = np.fromfile(os.path.join(out, name, "logits.f32"), "<f4").reshape(logits.shape)
     assert np.abs(logits - wanted).max() < 1e-5, np.abs(logits - wanted).max()
     folder = os.path.join(out, "directories", name)
@@ -333,7 +345,7 @@ def main():
         sys.exit(__doc__)
     for name, row in DIRECTORIES.items():
         if not sys.argv[2:] or name in sys.argv[2:]:
-            make_packed(sys.argv[1], name, row) if "block" in row else make(sys.argv[1], name, row)
+            (make_own if "of" in row else make)(sys.argv[1], name, row)
 
 
 if __name__ == "__main__":

@@ -6,17 +6,6 @@
 #include "kernels/x86/lanes_avx2.h"
 #include "kernels/x86/tile.h"
 
-WEIR_INLINE __m256 widen_bf16(__m128i halves)
-{
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
-}
-
-WEIR_INLINE __m256 load_bf16(const uint8_t *w, size_t count)
-{
-    return widen_bf16(count >= 8 ? _mm_loadu_si128((const __m128i *)(const void *)w)
-                                 : tail_halves(w, count));
-}
-
 /* Two sums, of even and odd groups of 8; the tail goes to the first. */
 #define DOTS(type, each_bytes)                                                                     \
     WEIR_INLINE void dots_##type(const uint8_t *w, const uint8_t *const *x, size_t cols,           \

@@ -5,12 +5,6 @@
 #include "kernels/x86/lanes_avx512.h"
 #include "kernels/x86/tile.h"
 
-WEIR_INLINE __m512 load_bf16(const uint8_t *w, __mmask16 mask)
-{
-    const __m512i wide = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, w));
-    return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
-}
-
 /* Two sums, of even and odd groups of 16; the tail goes to the first. */
 #define DOTS(type, each_bytes)                                                                     \
     WEIR_INLINE void dots_##type(const uint8_t *w, const uint8_t *const *x, size_t cols,           \

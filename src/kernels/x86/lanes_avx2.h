@@ -58,4 +58,15 @@ WEIR_INLINE __m256 load_f16(const uint8_t *w, size_t count)
                                 : tail_halves(w, count));
 }
 
+WEIR_INLINE __m256 widen_bf16(__m128i halves)
+{
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
+}
+
+WEIR_INLINE __m256 load_bf16(const uint8_t *w, size_t count)
+{
+    return widen_bf16(count >= 8 ? _mm_loadu_si128((const __m128i *)(const void *)w)
+                                 : tail_halves(w, count));
+}
+
 #endif

@@ -21,4 +21,10 @@ WEIR_INLINE __m512 load_f16(const uint8_t *w, __mmask16 mask)
     return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, w));
 }
 
+WEIR_INLINE __m512 load_bf16(const uint8_t *w, __mmask16 mask)
+{
+    const __m512i wide = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, w));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+}
+
 #endif
