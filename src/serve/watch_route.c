@@ -124,6 +124,7 @@ void weir_watch_tell(struct weir_exchange *exchange)
     if (weir_serve_refuse_absent(exchange))
         return;
     const struct weir_plan *plan = weir_engine_plan(serve->config.engine);
+    const uint64_t memory_bytes = weir_memory_bytes();
     struct weir_scheduler_stats stats;
     weir_writer_reserve(writer, weir_serve_watch_bytes(&serve->limits));
     weir_writer_text(writer, "{");
@@ -141,9 +142,9 @@ void weir_watch_tell(struct weir_exchange *exchange)
     weir_writer_format(writer,
                        ",\"memory_bytes\":%llu,\"memory_bytes_peak\":%llu,"
                        "\"memory_bytes_max\":%llu,\"slots\":%u",
-                       (unsigned long long)weir_memory_bytes(),
-                       (unsigned long long)stats.peak_bytes, (unsigned long long)plan->budget_bytes,
-                       plan->n_slot_total);
+                       (unsigned long long)memory_bytes,
+                       (unsigned long long)weir_max(weir_peak_bytes(), memory_bytes),
+                       (unsigned long long)plan->budget_bytes, plan->n_slot_total);
     put_map(serve, writer);
     weir_exchange_reply(exchange, 200, "application/json");
 }

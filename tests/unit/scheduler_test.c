@@ -19,6 +19,7 @@
 enum {
     JOBS = IS_SANITIZED ? 4 : 8,
     TOKENS = IS_SANITIZED ? 4 : 6,
+    TOKENS_MAX = 60,
     COMMON = 40, /* more than what a text goes back for */
     LONGER = IS_SANITIZED ? 16 : 23,
     CHUNK = 32, /* of the engine's: the longest prompts take several steps */
@@ -115,7 +116,7 @@ static void make_probe(struct probe *probe, weir_scheduler *scheduler, uint32_t 
     probe->scheduler = scheduler;
     pthread_mutex_init(&probe->lock, NULL);
     pthread_cond_init(&probe->changed, NULL);
-    probe->job = (struct weir_job){.ids = weir_heap_array(length + TOKENS, sizeof(uint32_t)),
+    probe->job = (struct weir_job){.ids = weir_heap_array(length + TOKENS_MAX, sizeof(uint32_t)),
                                    .id_count = length,
                                    .token_max = TOKENS,
                                    .sink = &sink,
@@ -146,15 +147,20 @@ static void wait_for(struct probe *probe)
     pthread_mutex_unlock(&probe->lock);
 }
 
-static weir_scheduler *open_scheduler(uint32_t parallel)
+static weir_scheduler *open_with_gap(uint32_t parallel, uint32_t gap_ms)
 {
     const struct weir_scheduler_config config = {
-        .engine = engine, .parallel = parallel, .gap_ms = 50};
+        .engine = engine, .parallel = parallel, .gap_ms = gap_ms};
     struct weir_err err = {0};
     weir_scheduler *scheduler = NULL;
     if (weir_scheduler_create(&scheduler, &config, &err) != WEIR_OK)
         fail_msg("%s", err.text);
     return scheduler;
+}
+
+static weir_scheduler *open_scheduler(uint32_t parallel)
+{
+    return open_with_gap(parallel, 50);
 }
 
 /* Each in an engine's only seat, one after the other. */
@@ -263,6 +269,34 @@ static void test_a_heavy_client_lets_others_by(void **state)
     assert_null(few.next);
 }
 
+/* Beside a text that is written: where no step may take any time, a prompt is computed in the
+ * smallest pieces; where one may take for ever, in the largest. */
+static void test_the_gap_cuts_prompts(void **state)
+{
+    static const uint32_t gaps_ms[] = {0, 3600000};
+    static struct probe writes, reads;
+    uint64_t steps[WEIR_COUNT(gaps_ms)];
+    (void)state;
+    for (size_t index = 0; index < WEIR_COUNT(gaps_ms); index++) {
+        weir_scheduler *scheduler = open_with_gap(2, gaps_ms[index]);
+        make_probe(&writes, scheduler, 0, NULL);
+        make_probe(&reads, scheduler, 160 / LONGER, NULL);
+        for (uint32_t at = 0; at < reads.job.id_count; at++) /* no page holds anything of it */
+            reads.job.ids[at] += 100 + (uint32_t)index;
+        writes.job.token_max = TOKENS_MAX;
+        writes.followers = &reads;
+        writes.follower_count = 1;
+        submit(&writes);
+        wait_for(&reads);
+        wait_for(&writes);
+        assert_int_equal(writes.count, TOKENS_MAX);
+        steps[index] = reads.first_at - reads.came_at;
+        weir_scheduler_destroy(&scheduler);
+    }
+    assert_in_range(steps[0], 12, 40);
+    assert_in_range(steps[1], 4, 9);
+}
+
 /* The thread that should compute is stuck; then it goes on, and then has nothing to do. */
 static void test_whether_it_comes_round(void **state)
 {
@@ -359,6 +393,7 @@ int main(void)
         cmocka_unit_test(test_a_conversation_goes_on),
         cmocka_unit_test(test_who_leaves_is_gone),
         cmocka_unit_test(test_a_heavy_client_lets_others_by),
+        cmocka_unit_test(test_the_gap_cuts_prompts),
         cmocka_unit_test(test_whether_it_comes_round),
         cmocka_unit_test(test_the_map_shows_what_was_used),
         cmocka_unit_test(test_an_end_tells_all),
