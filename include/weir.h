@@ -468,6 +468,11 @@ WEIR_API void weir_reply_push_text(weir_reply *reply, const char *bytes, size_t 
 WEIR_API void weir_reply_end(weir_reply *reply, weir_reply_fn *tell, void *user);
 /* Whole ones so far. */
 WEIR_API uint32_t weir_reply_call_count(const weir_reply *reply);
+/* The marks that would end the reasoning that goes on now, as the family writes them before its
+ * answer; NULL: none goes on. */
+WEIR_API const char *weir_reply_reasoning_end(const weir_reply *reply);
+/* All such marks that are known; NULL past the last. */
+WEIR_API const char *weir_reasoning_end(uint32_t index);
 /* The mark of reasoning with which a prompt ends, so that a reply to it begins with reasoning;
  * NULL: there is none. */
 WEIR_API const char *weir_reply_mark_before(weir_tokenizer *tokenizer, const uint32_t *ids,
@@ -702,6 +707,9 @@ WEIR_API void weir_sampler_accept(weir_sampler *sampler, uint32_t id);
  * NULL (nothing is evaluated yet); or the grammar's text is whole, or weir_sampler_why() tells what
  * kept it from going on. */
 WEIR_API uint32_t weir_sampler_pick(weir_sampler *sampler, const float *logits);
+/* Accept an id that the caller has chosen, as if it had been picked. False: it is not in the
+ * vocabulary or the grammar does not allow it here, and nothing has happened. */
+WEIR_API bool weir_sampler_force(weir_sampler *sampler, uint32_t id);
 /* Bytes at least that the grammar's text still needs to be whole; 0: it may end here, or there is
  * no grammar. */
 WEIR_API uint32_t weir_sampler_bytes_left(const weir_sampler *sampler);

@@ -23,6 +23,8 @@ struct weir_reasoning_marks {
     /* What follows `begin` up to here names the channel; NULL: there is none. Behind `end` another
      * heading comes. */
     const char *heading_end;
+    /* What has to be written for the answer to begin; NULL: `end` alone. */
+    const char *close;
 };
 /* NULL past the last. */
 const struct weir_reasoning_marks *weir_reasoning_at(size_t row);

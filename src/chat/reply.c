@@ -449,6 +449,16 @@ static void set_listener(struct weir_reply *reply, weir_reply_fn *tell, void *us
     reply->user = user;
 }
 
+const char *weir_reply_reasoning_end(const weir_reply *reply)
+{
+    uint32_t row = 0;
+    if (reply == NULL || reply->part != WEIR_PART_REASONING)
+        return NULL;
+    while (weir_reasoning_at(row) != reply->marks)
+        row++;
+    return weir_reasoning_end(row);
+}
+
 void weir_reply_push(weir_reply *reply, uint32_t id, weir_reply_fn *tell, void *user)
 {
     if (reply == NULL || reply->text == NULL)

@@ -4,23 +4,32 @@
 #include "chat/reply_parts.h"
 
 static const struct weir_reasoning_marks families[] = {
-    {"<think>", "</think>", NULL},
-    {"<|channel|>", "<|end|>", "<|message|>"}, /* gpt-oss */
-    {"<|channel>thought", "<channel|>", NULL}, /* gemma 4 */
-    {"[THINK]", "[/THINK]", NULL},             /* mistral */
-    {"<seed:think>", "</seed:think>", NULL},
-    {"<mm:think>", "</mm:think>", NULL},
-    {"<think:opensource>", "</think:opensource>", NULL},
-    {"<|START_THINKING|>", "<|END_THINKING|>", NULL},
-    {"<|open|>think<|sep|>", "<|close|>think<|sep|>", NULL}, /* kimi k3 */
-    {"<thinking>", "</thinking>", NULL},
-    {"<reasoning>", "</reasoning>", NULL},
-    {"Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]", NULL}, /* apriel */
+    {"<think>", "</think>", NULL, NULL},
+    {"<|channel|>", "<|end|>", "<|message|>", /* gpt-oss */
+     "<|end|><|start|>assistant<|channel|>final<|message|>"},
+    {"<|channel>thought", "<channel|>", NULL, NULL}, /* gemma 4 */
+    {"[THINK]", "[/THINK]", NULL, NULL},             /* mistral */
+    {"<seed:think>", "</seed:think>", NULL, NULL},
+    {"<mm:think>", "</mm:think>", NULL, NULL},
+    {"<think:opensource>", "</think:opensource>", NULL, NULL},
+    {"<|START_THINKING|>", "<|END_THINKING|>", NULL, NULL},
+    {"<|open|>think<|sep|>", "<|close|>think<|sep|>", NULL, NULL}, /* kimi k3 */
+    {"<thinking>", "</thinking>", NULL, NULL},
+    {"<reasoning>", "</reasoning>", NULL, NULL},
+    {"Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]", NULL, NULL}, /* apriel */
 };
 
 const struct weir_reasoning_marks *weir_reasoning_at(size_t row)
 {
     return row < WEIR_COUNT(families) ? &families[row] : NULL;
+}
+
+const char *weir_reasoning_end(uint32_t index)
+{
+    const struct weir_reasoning_marks *marks = weir_reasoning_at(index);
+    if (marks == NULL)
+        return NULL;
+    return marks->close == NULL ? marks->end : marks->close;
 }
 
 bool weir_mark_is_space(char byte)

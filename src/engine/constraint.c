@@ -237,6 +237,14 @@ bool weir_constraint_accept(struct weir_constraint *constraint, uint32_t id)
            WEIR_OK;
 }
 
+bool weir_constraint_take(struct weir_constraint *constraint, struct weir_candidate *candidates,
+                          uint32_t n_vocab, uint32_t id)
+{
+    return weir_constraint_apply(constraint, candidates, n_vocab) &&
+           (constraint->grammar == NULL || is_allowed(constraint, id)) &&
+           weir_constraint_accept(constraint, id);
+}
+
 uint32_t weir_constraint_bytes_left(const struct weir_constraint *constraint)
 {
     return constraint->grammar == NULL ? 0 : weir_matcher_least(constraint->matcher);

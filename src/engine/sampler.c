@@ -219,6 +219,15 @@ uint32_t weir_sampler_pick(weir_sampler *sampler, const float *logits)
     return id;
 }
 
+bool weir_sampler_force(weir_sampler *sampler, uint32_t id)
+{
+    if (sampler == NULL || id >= sampler->n_vocab ||
+        !weir_constraint_take(&sampler->constraint, sampler->candidates, sampler->n_vocab, id))
+        return false;
+    weir_sampler_accept(sampler, id);
+    return true;
+}
+
 uint32_t weir_sampler_bytes_left(const weir_sampler *sampler)
 {
     return sampler == NULL ? 0 : weir_constraint_bytes_left(&sampler->constraint);

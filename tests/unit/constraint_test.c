@@ -170,6 +170,37 @@ static void a_prompt_is_no_part_of_the_text(void **state)
     weir_grammar_destroy(&grammar);
 }
 
+/* An id that the caller chooses: only where the grammar has it, and then as if it was picked. */
+static void an_id_can_be_forced(void **state)
+{
+    weir_grammar *grammar = make_grammar("root ::= [a-y]{3} \"\\x01\"");
+    weir_sampler *sampler = make_sampler(grammar, 1);
+    uint64_t random_state = 4;
+    char piece[WEIR_TOKEN_BYTES_MAX];
+    uint32_t *ids = NULL;
+    size_t count = 0, length = 0;
+    (void)state;
+    assert_int_equal(weir_tokenizer_encode(tokenizer, "\x01", 1, 0, &ids, &count, NULL), WEIR_OK);
+    assert_int_equal(count, 1);
+    while (!weir_sampler_force(sampler, ids[0])) {
+        shuffle_logits(&random_state);
+        const uint32_t id = weir_sampler_pick(sampler, logits);
+        assert_true(id < n_vocab);
+        length += weir_tokenizer_piece(tokenizer, id, piece);
+        assert_true(length <= 3);
+    }
+    assert_int_equal(length, 3);
+    assert_int_equal(weir_sampler_bytes_left(sampler), 0);
+    assert_false(weir_sampler_force(sampler, n_vocab));
+    assert_false(weir_sampler_force(NULL, 0));
+    weir_sampler_destroy(&sampler);
+    sampler = make_sampler(NULL, 1);
+    assert_true(weir_sampler_force(sampler, ids[0]));
+    weir_sampler_destroy(&sampler);
+    weir_ids_free(&ids);
+    weir_grammar_destroy(&grammar);
+}
+
 static void where_nothing_is_left_it_is_said(void **state)
 {
     weir_grammar *grammar = make_grammar("root ::= \"\\x01\" \"b\"");
@@ -269,6 +300,7 @@ int main(void)
         cmocka_unit_test(all_that_is_picked_is_of_the_grammar),
         cmocka_unit_test(a_text_ends_in_time),
         cmocka_unit_test(a_prompt_is_no_part_of_the_text),
+        cmocka_unit_test(an_id_can_be_forced),
         cmocka_unit_test(where_nothing_is_left_it_is_said),
         cmocka_unit_test(replies_are_held_to_calls),
         cmocka_unit_test(a_prompt_may_end_with_a_mark),

@@ -1,5 +1,5 @@
 /* reply_test.c - reasoning apart from the answer, however it is marked and cut into tokens. */
-#include "chat/chat.h"
+#include "chat/reply_parts.h"
 #include "text_toy.h"
 
 static struct toy toy;
@@ -108,6 +108,40 @@ static void long_words_pass(void **state)
     says("", words, "", words + strlen("<|channel|>"));
 }
 
+/* Whatever a family's marks are, reasoning that goes on knows how it would end. */
+static void reasoning_knows_what_would_end_it(void **state)
+{
+    const struct weir_reply_config config = {0};
+    const struct weir_reasoning_marks *marks = NULL;
+    (void)state;
+    for (uint32_t row = 0; (marks = weir_reasoning_at(row)) != NULL; row++) {
+        weir_reply *reply = NULL;
+        struct heard heard = {0};
+        assert_int_equal(weir_reply_create_by(&reply, NULL, &config, NULL), WEIR_OK);
+        assert_null(weir_reply_reasoning_end(reply));
+        weir_reply_push_text(reply, marks->begin, strlen(marks->begin), hear, &heard);
+        if (marks->heading_end != NULL) {
+            weir_reply_push_text(reply, "analysis", 8, hear, &heard);
+            assert_null(weir_reply_reasoning_end(reply));
+            weir_reply_push_text(reply, marks->heading_end, strlen(marks->heading_end), hear,
+                                 &heard);
+        }
+        weir_reply_push_text(reply, "Hm", 2, hear, &heard);
+        const char *end = weir_reply_reasoning_end(reply);
+        assert_non_null(end);
+        assert_string_equal(end, weir_reasoning_end(row));
+        weir_reply_push_text(reply, end, strlen(end), hear, &heard);
+        weir_reply_push_text(reply, "It", 2, hear, &heard);
+        assert_null(weir_reply_reasoning_end(reply));
+        weir_reply_end(reply, hear, &heard);
+        assert_string_equal(heard.texts[1], "Hm");
+        assert_string_equal(heard.texts[0], "It");
+        weir_reply_destroy(&reply);
+    }
+    assert_null(weir_reply_reasoning_end(NULL));
+    assert_null(weir_reasoning_end(1000));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -115,6 +149,7 @@ int main(void)
         cmocka_unit_test(a_prompt_may_begin_it),
         cmocka_unit_test(channels_have_headings),
         cmocka_unit_test(long_words_pass),
+        cmocka_unit_test(reasoning_knows_what_would_end_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
