@@ -501,6 +501,10 @@ WEIR_API enum weir_status weir_session_adopt(weir_session *session, const uint32
 /* Told the logits of one position; borrowed during the call. Return false to cancel. */
 typedef bool weir_logits_fn(void *user, uint32_t position, const float *logits);
 
+/* Told the state [d_model] of one position behind the model's final norm, which its logits are made
+ * of; borrowed during the call. Return false to cancel. */
+typedef bool weir_state_fn(void *user, uint32_t position, const float *state);
+
 /* AUTO: one id is a token that was just chosen, several are a prompt. */
 enum weir_eval_phase { WEIR_PHASE_AUTO, WEIR_PHASE_PROMPT, WEIR_PHASE_DECODE };
 
@@ -511,6 +515,7 @@ struct weir_eval {
     size_t count;
     enum weir_eval_phase phase;
     weir_logits_fn *each; /* told every position in order; NULL: only the last one's are kept */
+    weir_state_fn *state; /* told every position in order, before its logits; NULL: nobody */
     void *user;
     enum weir_status status; /* set by the call, as done is; ARG is that of all */
     size_t done;             /* ids that the session holds now */
@@ -518,7 +523,7 @@ struct weir_eval {
 
 /* Append the ids of all evals to their sessions and compute them together: each step has those that
  * decode first, then as much of the prompts as fits in a chunk, and reads each expert that it needs
- * once. A session's logits do not depend on its company, bit for bit.
+ * once. A session's logits and states do not depend on its company, bit for bit.
  * Returns the first eval's status that is not OK; each eval has its own.
  * Errors: ARG (an id out of range, or past n_ctx: names both numbers; a session twice; another
  * call to the engine runs), IO, FORMAT (the file shrank, or its weights give values that are

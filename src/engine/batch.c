@@ -244,6 +244,36 @@ static void give_logits(weir_engine *engine, struct weir_err *err)
     }
 }
 
+/* The states of a run's rows, of which the first is that row of the step. */
+static void give_run_states(weir_engine *engine, uint32_t index, uint32_t step_row,
+                            struct weir_err *err)
+{
+    const struct weir_run *run = &engine->batch.runs[index];
+    struct weir_eval *eval = engine->batch.evals[index];
+    const uint32_t d_model = engine->blueprint.model->shape.d_model;
+    for (uint32_t row = 0; row < run->n_row && eval->status == WEIR_OK; row++) {
+        const uint32_t position = run->position + row;
+        const float *state = weir_forward_state(engine->forward, step_row + row);
+        if (!weir_all_finite(state, d_model))
+            eval->status =
+                WEIR_FAIL(err, WEIR_ERR_FORMAT,
+                          "position %u: the final norm gives values that are not finite", position);
+        else if (!eval->state(eval->user, position, state))
+            eval->status = WEIR_FAIL(err, WEIR_ERR_CANCELLED, "stopped at position %u", position);
+    }
+}
+
+static void give_states(weir_engine *engine, struct weir_err *err)
+{
+    const struct weir_batch *batch = &engine->batch;
+    uint32_t step_row = 0;
+    for (uint32_t index = 0; index < batch->n_run; index++) {
+        if (batch->evals[index]->state != NULL && !is_owed(batch, index))
+            give_run_states(engine, index, step_row, err);
+        step_row += batch->runs[index].n_row;
+    }
+}
+
 /* What the step computed belongs to the sessions now, but for those that were stopped. */
 static void commit_step(weir_engine *engine)
 {
@@ -338,6 +368,8 @@ static bool run_step(weir_engine *engine, struct weir_eval *evals, size_t count,
     for (uint32_t index = 0; index < batch->n_run; index++)
         if (batch->evals[index]->status == WEIR_OK)
             batch->evals[index]->status = status;
+    if (status == WEIR_OK)
+        give_states(engine, err);
     if (status == WEIR_OK)
         give_logits(engine, err);
     if (status == WEIR_OK)

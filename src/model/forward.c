@@ -258,3 +258,10 @@ void weir_forward_logits(weir_forward *forward, const uint32_t *rows, uint32_t c
                                           .begin_ns = begin_ns,
                                           .arg = {count, forward->step.rows[rows[0]].position}});
 }
+
+const float *weir_forward_state(weir_forward *forward, uint32_t row)
+{
+    WEIR_ASSERT(row < forward->step.n_row);
+    weir_norm_residual(forward, &forward->config.model->output_norm, row, 0);
+    return forward->stream.normed;
+}

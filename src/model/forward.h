@@ -104,6 +104,9 @@ enum weir_status weir_forward_step(weir_forward *forward, const struct weir_run 
 /* Logits of count rows of the last step, numbered over all runs, into out[count][n_vocab]. count is
  * at most WEIR_LOGIT_ROWS_MAX and n_chunk. */
 void weir_forward_logits(weir_forward *forward, const uint32_t *rows, uint32_t count, float *out);
+/* What those logits are made of: a row's residual stream behind the final norm, [d_model]. Borrowed
+ * until the next call. */
+const float *weir_forward_state(weir_forward *forward, uint32_t row);
 /* Whether the logits [n_vocab] of a position are finite numbers. WEIR_ERR_FORMAT when not: damaged
  * weights, or ones that are too large, must not become words. */
 enum weir_status weir_logits_check(const struct weir_model *model, const float *logits,
