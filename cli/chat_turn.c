@@ -9,12 +9,14 @@
 #include "base/heap.h"
 #include "past.h"
 #include "talk.h"
+#include "think_budget.h"
 
 enum { ANSWER_SHARE = 4 /* of the context is kept free for an answer */ };
 
 struct turn {
     struct weir_cli_talk *talk;
     weir_sampler *sampler;
+    struct weir_cli_thinking thinking;
     weir_reply *reply;
     struct weir_cli_sampling sampling;
     struct weir_cli_buffer answer, reasoning;
@@ -234,7 +236,8 @@ static void generate(struct turn *turn)
     while (!turn->is_closed && !turn->has_failed &&
            weir_stops_found(turn->sampling.stops) == SIZE_MAX) {
         const uint32_t id =
-            weir_sampler_pick(turn->sampler, weir_session_logits(talk->rig.session));
+            weir_cli_thinking_pick(&turn->thinking, talk->tokenizer, turn->reply, turn->sampler,
+                                   weir_session_logits(talk->rig.session));
         if (turn->first_ns == 0)
             turn->first_ns = weir_now_ns();
         if (id == WEIR_ID_NONE) { /* a grammar's end, or none of its texts can follow */
@@ -400,7 +403,7 @@ static enum weir_cli_turn answer(struct turn *turn, const uint32_t *ids, size_t 
 
 enum weir_cli_turn weir_cli_talk_answer(struct weir_cli_talk *talk)
 {
-    struct turn turn = {.talk = talk};
+    struct turn turn = {.talk = talk, .thinking = {.options = &talk->options}};
     uint32_t *ids = NULL;
     size_t count = 0;
     enum weir_cli_turn outcome = WEIR_CLI_TURN_FAILED;
@@ -413,6 +416,7 @@ enum weir_cli_turn weir_cli_talk_answer(struct weir_cli_talk *talk)
     if (turn.sampler != NULL)
         weir_sampler_destroy(&turn.sampler);
     weir_reply_destroy(&turn.reply);
+    weir_cli_thinking_free(&turn.thinking);
     turn.sampling.grammar_text = (struct weir_cli_buffer){0};
     weir_cli_sampling_free(&turn.sampling);
     weir_cli_buffer_free(&turn.answer);

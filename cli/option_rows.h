@@ -53,6 +53,8 @@
       COMMON, "what the model is told before the conversation")                                    \
     X(think, CHOICE, "--think", NULL, "on|off|hide", "on", 0, 0, WEIR_CLI_CHATTERS, COMMON,        \
       "reasoning: shown, asked of the template to be left out, or not shown")                      \
+    X(think_budget, COUNT, "--think-budget", "--reasoning-budget", "N", 0, 0, 1e9,                 \
+      WEIR_CLI_CHATTERS, RARE, "end reasoning behind N tokens, and go on with the answer")         \
     X(template, TEXT, "--template", NULL, "FILE|NAME", NULL, 0, 0,                                 \
       WEIR_CLI_CHATTERS | WEIR_CLI_SERVE | WEIR_CLI_TEMPLATE, COMMON,                              \
       "a Jinja file, or a known format, instead of the model's own chat template; formats are")    \

@@ -308,6 +308,9 @@ static const struct rule rules[] = {
     NOT_BOTH(ids, chat),
     NEEDS(system, chat),
     NEEDS(think, chat),
+    NEEDS(think_budget, chat),
+    NOT_BOTH(think_budget, grammar), /* which says itself when reasoning may end */
+    NOT_BOTH(think_budget, json_schema),
     NEEDS(template, chat),
 };
 #undef NOT_BOTH

@@ -9,6 +9,7 @@
 #include "past.h"
 #include "sampling.h"
 #include "source.h"
+#include "think_budget.h"
 #include "trace.h"
 
 /* Why the text ended where it did. */
@@ -40,8 +41,9 @@ static const char *const stop_words[] = {
 struct run {
     const struct weir_cli_options *options;
     struct weir_cli_rig rig;
-    struct weir_cli_tap tap;   /* of weir trace record */
-    weir_tokenizer *tokenizer; /* borrowed; NULL when the model has no vocabulary */
+    struct weir_cli_thinking thinking; /* of --chat */
+    struct weir_cli_tap tap;           /* of weir trace record */
+    weir_tokenizer *tokenizer;         /* borrowed; NULL when the model has no vocabulary */
     weir_decoder *decoder;
     struct weir_cli_chat chat; /* of --chat */
     weir_reply *reply;
@@ -308,7 +310,9 @@ static void generate(struct run *run)
             run->stop = STOP_LENGTH;
             break;
         }
-        const uint32_t id = weir_sampler_pick(run->sampler, weir_session_logits(run->rig.session));
+        const float *logits = weir_session_logits(run->rig.session);
+        const uint32_t id = weir_cli_thinking_pick(&run->thinking, run->tokenizer, run->reply,
+                                                   run->sampler, logits);
         if (start_ns == 0) {
             start_ns = weir_now_ns();
             run->report.first_token_s = seconds_since(run->rig.start_ns);
@@ -459,7 +463,7 @@ static int run_prompt(struct run *run)
 
 int weir_cli_run(const struct weir_cli_options *options)
 {
-    struct run run = {.options = options, .prompt = {.fd = -1}};
+    struct run run = {.options = options, .thinking = {.options = options}, .prompt = {.fd = -1}};
     struct weir_config config;
     struct weir_bench_config bench_config;
     if (!weir_cli_config_fill(&config, &bench_config, options, options->command))
@@ -483,6 +487,7 @@ int weir_cli_run(const struct weir_cli_options *options)
         code = run_prompt(&run);
     weir_decoder_destroy(&run.decoder);
     weir_reply_destroy(&run.reply);
+    weir_cli_thinking_free(&run.thinking);
     weir_cli_chat_close(&run.chat);
     weir_cli_buffer_free(&run.question);
     weir_cli_buffer_free(&run.reasoning);

@@ -68,6 +68,25 @@ def run_answers_one_question():
     check("wanted --chat with it" in said, f"--system alone: {said!r}")
 
 
+def reasoning_has_a_budget(folder):
+    """A template that begins reasoning, which the demo model never ends."""
+    path = os.path.join(folder, "think.jinja")
+    with open(path, "w", encoding="ascii") as file:
+        file.write("{% for m in messages %}{{ m.content }}{% endfor %}<think>\n")
+    options = ["--template", path, "--temp", "0", "--mem", "64M", "-n", 40]
+    free = json.loads(weir("run", DEMO, "--chat", "-p", "The old man", *options, "--json").stdout)
+    check(free["text"] == "" and free["reasoning"], f"a model that only reasons: {free}")
+    for budget in (0, 6):
+        told = json.loads(weir("run", DEMO, "--chat", "-p", "The old man", "--think-budget", budget, *options, "--json").stdout)
+        check(told["text"] and "think" not in told["text"], f"a budget of {budget}: {told}")
+        check(free["reasoning"].startswith(told["reasoning"].strip()) and bool(told["reasoning"]) == (budget > 0), f"a budget of {budget}: {told}")
+    talked = weir("chat", DEMO, "--think-budget", 6, *options, text="The old man\n").stdout
+    check(talked.strip() == told["text"].strip(), f"a chat with a budget: wanted {told['text']!r}, found {talked!r}")
+    for wrong, words in ((["-p", "x"], "wanted --chat"), (["--chat", "-p", "x", "--grammar", path], "found both")):
+        said = weir("run", DEMO, "--think-budget", 3, *wrong, status=2).stderr
+        check(words in said, f"--think-budget {wrong}: {said!r}")
+
+
 def a_pipe_is_a_script(folder):
     path = os.path.join(folder, "saved.json")
     lines = [f"/load {path}", "The old man", "and\\", "the sea", "/tokens", "/retry", "/undo", f"/save {path}", "//slash", "/nosuch", "/set temp x"]
@@ -239,6 +258,7 @@ def main():
     try:
         template_writes_the_rendering_alone(folder)
         run_answers_one_question()
+        reasoning_has_a_budget(folder)
         a_pipe_is_a_script(folder)
         the_oldest_turns_leave_with_a_word()
         what_is_known_is_not_computed_again()
