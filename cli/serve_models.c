@@ -41,6 +41,7 @@ static void add_limits(struct weir_cli_serve_limits *sum, const struct weir_cli_
     to->n_ctx = (uint32_t)weir_max(to->n_ctx, from->n_ctx);
     to->n_vocab = (uint32_t)weir_max(to->n_vocab, from->n_vocab);
     to->n_layer = (uint32_t)weir_max(to->n_layer, from->n_layer);
+    to->d_model = (uint32_t)weir_max(to->d_model, from->d_model);
     to->n_expert = (uint32_t)weir_max(to->n_expert, from->n_expert);
     to->body_bytes = weir_max(to->body_bytes, from->body_bytes);
     to->render_bytes_max = weir_max(to->render_bytes_max, from->render_bytes_max);
@@ -75,8 +76,8 @@ static bool add_model(struct weir_cli_serve_models *models, const char *id, cons
     }
     add_limits(&models->chosen, &chosen, models->count == 0);
     models->paths[models->count] = path;
-    models->models[models->count++] =
-        (struct weir_serve_model){id, config.n_ctx, info.n_vocab, info.n_layer, info.n_expert};
+    models->models[models->count++] = (struct weir_serve_model){
+        id, config.n_ctx, info.n_vocab, info.d_model, info.n_layer, info.n_expert};
     return true;
 }
 

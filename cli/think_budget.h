@@ -1,4 +1,4 @@
-/* think_budget.h - --think-budget: reasoning is ended behind so many tokens, and the answer goes on. */
+/* think_budget.h - --think-budget: reasoning ends behind so many tokens, and the answer goes on. */
 #ifndef WEIR_CLI_THINK_BUDGET_H
 #define WEIR_CLI_THINK_BUDGET_H
 

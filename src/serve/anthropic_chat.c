@@ -123,39 +123,54 @@ static void write_text(struct weir_choice_text *choice, const char *type,
     end_event(writer);
 }
 
-/* A call is a block of its own, whole at once. */
 static void write_call(struct weir_choice_text *choice)
 {
     struct weir_writer *calls = &choice->calls;
-    if (!choice->request->is_stream) {
-        weir_writer_text(calls, calls->length > 0 ? "," : "");
-        write_tool_use(choice, calls);
-        weir_writer_put(calls, choice->arguments.bytes, choice->arguments.length);
-        weir_writer_text(calls, "}");
-        return;
-    }
-    const uint32_t index = choice->block_count++;
+    weir_writer_text(calls, calls->length > 0 ? "," : "");
+    write_tool_use(choice, calls);
+    weir_writer_put(calls, choice->arguments.bytes, choice->arguments.length);
+    weir_writer_text(calls, "}");
+}
+
+/* A call is a block of its own. */
+static void begin_call(struct weir_choice_text *choice)
+{
+    struct weir_writer *calls = &choice->calls;
+    if (!choice->has_begun && choice->block_count == 0)
+        begin_message(choice, calls);
+    close_block(choice, calls);
+    choice->block_type = "tool_use";
+    choice->block_index = choice->block_count++;
     begin_event(calls, "content_block_start");
-    weir_writer_format(calls, ",\"index\":%u,\"content_block\":", index);
+    weir_writer_format(calls, ",\"index\":%u,\"content_block\":", choice->block_index);
     write_tool_use(choice, calls);
     weir_writer_text(calls, "{}}");
     end_event(calls);
-    begin_delta(calls, index, "input_json_delta", "partial_json");
-    weir_writer_string(calls, choice->arguments.bytes, choice->arguments.length);
-    weir_writer_text(calls, "}");
-    end_event(calls);
-    end_block(calls, index);
+}
+
+static void put_arguments(struct weir_choice_text *choice, const char *bytes, size_t length)
+{
+    begin_delta(&choice->calls, choice->block_index, "input_json_delta", "partial_json");
+    weir_writer_string(&choice->calls, bytes, length);
+    weir_writer_text(&choice->calls, "}");
+    end_event(&choice->calls);
+}
+
+static void end_call(struct weir_choice_text *choice, bool is_whole)
+{
+    (void)is_whole; /* that is seen from why the answer ends */
+    close_block(choice, &choice->calls);
 }
 
 static void write_event(struct weir_choice_text *choice, struct weir_writer *writer)
 {
-    if (!choice->has_begun)
+    if (!choice->has_begun && choice->block_count == 0)
         begin_message(choice, writer);
     write_text(choice, "thinking", &choice->reasoning, writer);
     write_text(choice, "text", &choice->content, writer);
-    if (choice->calls.length > 0 || choice->is_over)
-        close_block(choice, writer);
     weir_writer_put(writer, choice->calls.bytes, choice->calls.length);
+    if (choice->is_over)
+        close_block(choice, writer);
 }
 
 static void write_last(struct weir_request *request, struct weir_writer *writer)
@@ -200,11 +215,16 @@ static void write_whole(struct weir_request *request, struct weir_writer *writer
 static const struct weir_dialect dialect = {
     .name_kind = "msg",
     .is_chat = true,
+    .prompt_name = "messages",
     .stop_name = "stop_sequences",
     .format_name = "output_config.format",
     .effort_name = "output_config.effort",
+    .budget_name = "thinking.budget_tokens",
     .problem_head = "event: error\ndata: ",
     .write_call = write_call,
+    .begin_call = begin_call,
+    .put_arguments = put_arguments,
+    .end_call = end_call,
     .write_event = write_event,
     .write_last = write_last,
     .write_whole = write_whole,

@@ -7,52 +7,8 @@
 
 #include "base/heap.h"
 #include "serve/anthropic.h"
-#include "serve/server.h"
-
-/* A chat that is being put together. */
-struct draft {
-    const struct weir_serve *serve;
-    struct weir_problem *problem;
-    json_t *messages;
-};
-
-/* ---- values -------------------------------------------------------------------------------- */
-
-static void fail_memory(struct draft *draft)
-{
-    weir_problem_set(draft->problem, 500, "server_error", "no_memory", NULL,
-                     "no memory for the messages");
-}
-
-/* Takes over the value. */
-static void set(struct draft *draft, json_t *object, const char *name, json_t *value)
-{
-    if (json_object_set_new(object, name, value) != 0)
-        fail_memory(draft);
-}
-
-static void append(struct draft *draft, json_t *array, json_t *value)
-{
-    if (json_array_append_new(array, value) != 0)
-        fail_memory(draft);
-}
-
-/* Borrows the value; NULL: the object has no such member. */
-static void share(struct draft *draft, json_t *object, const char *name, json_t *value)
-{
-    if (value != NULL)
-        set(draft, object, name, json_incref(value));
-}
-
-static json_t *text_of(const struct weir_writer *text)
-{
-    return text->failed ? NULL : json_stringn(text->bytes == NULL ? "" : text->bytes, text->length);
-}
-
-static bool is_word(const json_t *value, const char *word)
-{
-    return json_is_string(value) && strcmp(json_string_value(value), word) == 0;
-}
+#include "serve/draft.h"
+#include "serve/members.h"
 
 /* ---- blocks -------------------------------------------------------------------------------- */
 
@@ -63,7 +19,7 @@ static void check_block(const struct weir_fields *block, const char *const *name
     weir_field_object(block, "cache_control");
 }
 
-static void put_text_block(struct draft *draft, json_t *value, struct weir_writer *text)
+static void put_text_block(struct weir_draft *draft, json_t *value, struct weir_writer *text)
 {
     static const char *const names[] = {"type", "text", "cache_control", NULL};
     const struct weir_fields block = {value, draft->problem};
@@ -76,7 +32,7 @@ static void put_text_block(struct draft *draft, json_t *value, struct weir_write
 }
 
 /* A string, or blocks of text. */
-static void put_texts(struct draft *draft, const char *field, json_t *value,
+static void put_texts(struct weir_draft *draft, const char *field, json_t *value,
                       struct weir_writer *text)
 {
     size_t index = 0;
@@ -89,7 +45,7 @@ static void put_texts(struct draft *draft, const char *field, json_t *value,
         WEIR_PROBLEM(draft->problem, field, "\"%s\": wanted a string or an array of blocks", field);
     json_array_foreach(value, index, block)
     {
-        if (is_word(json_object_get(block, "type"), "text"))
+        if (weir_draft_is_word(json_object_get(block, "type"), "text"))
             put_text_block(draft, block, text);
         else
             WEIR_PROBLEM(draft->problem, field,
@@ -101,19 +57,8 @@ static void put_texts(struct draft *draft, const char *field, json_t *value,
 
 /* ---- messages ------------------------------------------------------------------------------ */
 
-/* A message of that role, whose text is taken out of the writer; borrowed. */
-static json_t *add_message(struct draft *draft, const char *role, struct weir_writer *text)
-{
-    json_t *message = json_object();
-    set(draft, message, "role", json_string(role));
-    set(draft, message, "content", text_of(text));
-    append(draft, draft->messages, message);
-    weir_writer_clear(text);
-    return draft->problem->status == 0 ? message : NULL;
-}
-
 /* Templates have no word for a tool that failed, so the text says it. */
-static void add_result(struct draft *draft, json_t *value)
+static void add_result(struct weir_draft *draft, json_t *value)
 {
     static const char *const names[] = {"type",     "tool_use_id",   "content",
                                         "is_error", "cache_control", NULL};
@@ -126,14 +71,14 @@ static void add_result(struct draft *draft, json_t *value)
     if (weir_field_flag(&block, "is_error", false))
         weir_writer_text(&text, "Error: ");
     put_texts(draft, "content", weir_field(&block, "content"), &text);
-    json_t *message = add_message(draft, "tool", &text);
+    json_t *message = weir_draft_message(draft, "tool", &text);
     if (message != NULL)
-        share(draft, message, "tool_call_id", weir_field(&block, "tool_use_id"));
+        weir_draft_share(draft, message, "tool_call_id", weir_field(&block, "tool_use_id"));
     weir_writer_free(&text);
 }
 
 /* Texts and results stay in their order. */
-static void add_user(struct draft *draft, json_t *blocks)
+static void add_user(struct weir_draft *draft, json_t *blocks)
 {
     struct weir_writer text = {0};
     size_t index = 0;
@@ -142,15 +87,15 @@ static void add_user(struct draft *draft, json_t *blocks)
     json_array_foreach(blocks, index, block)
     {
         const json_t *type = json_object_get(block, "type");
-        if (is_word(type, "text")) {
+        if (weir_draft_is_word(type, "text")) {
             put_text_block(draft, block, &text);
             has_text = true;
             continue;
         }
         if (has_text)
-            add_message(draft, "user", &text);
+            weir_draft_message(draft, "user", &text);
         has_text = false;
-        if (is_word(type, "tool_result"))
+        if (weir_draft_is_word(type, "tool_result"))
             add_result(draft, block);
         else
             WEIR_PROBLEM(draft->problem, "messages",
@@ -158,11 +103,11 @@ static void add_user(struct draft *draft, json_t *blocks)
                          "server takes no pictures or files");
     }
     if (has_text)
-        add_message(draft, "user", &text);
+        weir_draft_message(draft, "user", &text);
     weir_writer_free(&text);
 }
 
-static void add_call(struct draft *draft, json_t *calls, json_t *value)
+static void add_call(struct weir_draft *draft, json_t *calls, json_t *value)
 {
     static const char *const names[] = {"type", "id", "name", "input", "cache_control", NULL};
     const struct weir_fields block = {value, draft->problem};
@@ -175,20 +120,11 @@ static void add_call(struct draft *draft, json_t *calls, json_t *value)
         return;
     }
     char *arguments = json_dumps(input, 0);
-    json_t *call = json_object();
-    json_t *function = json_object();
-    share(draft, function, "name", weir_field(&block, "name"));
-    set(draft, function, "arguments", json_string(arguments == NULL ? "" : arguments));
-    share(draft, call, "id", weir_field(&block, "id"));
-    set(draft, call, "type", json_string("function"));
-    set(draft, call, "function", function);
-    append(draft, calls, call);
-    if (arguments == NULL)
-        fail_memory(draft);
+    weir_draft_call(draft, calls, weir_field(&block, "id"), weir_field(&block, "name"), arguments);
     weir_heap_free(arguments);
 }
 
-static void put_thinking(struct draft *draft, json_t *value, struct weir_writer *reasoning)
+static void put_thinking(struct weir_draft *draft, json_t *value, struct weir_writer *reasoning)
 {
     static const char *const names[] = {"type", "thinking", "signature", NULL};
     const struct weir_fields block = {value, draft->problem};
@@ -202,7 +138,7 @@ static void put_thinking(struct draft *draft, json_t *value, struct weir_writer 
         weir_writer_put(reasoning, words, json_string_length(json_object_get(value, "thinking")));
 }
 
-static void add_assistant(struct draft *draft, json_t *blocks)
+static void add_assistant(struct weir_draft *draft, json_t *blocks)
 {
     struct weir_writer text = {0}, reasoning = {0};
     json_t *calls = json_array();
@@ -211,28 +147,28 @@ static void add_assistant(struct draft *draft, json_t *blocks)
     json_array_foreach(blocks, index, block)
     {
         const json_t *type = json_object_get(block, "type");
-        if (is_word(type, "text"))
+        if (weir_draft_is_word(type, "text"))
             put_text_block(draft, block, &text);
-        else if (is_word(type, "thinking"))
+        else if (weir_draft_is_word(type, "thinking"))
             put_thinking(draft, block, &reasoning);
-        else if (is_word(type, "tool_use"))
+        else if (weir_draft_is_word(type, "tool_use"))
             add_call(draft, calls, block);
         else
             WEIR_PROBLEM(draft->problem, "messages",
                          "\"messages\": an assistant's block: wanted \"type\": text, thinking or "
                          "tool_use");
     }
-    json_t *message = add_message(draft, "assistant", &text);
+    json_t *message = weir_draft_message(draft, "assistant", &text);
     if (message != NULL && reasoning.length > 0)
-        set(draft, message, "reasoning_content", text_of(&reasoning));
+        weir_draft_set(draft, message, "reasoning_content", weir_draft_text(&reasoning));
     if (message != NULL && json_array_size(calls) > 0)
-        share(draft, message, "tool_calls", calls);
+        weir_draft_share(draft, message, "tool_calls", calls);
     json_decref(calls);
     weir_writer_free(&text);
     weir_writer_free(&reasoning);
 }
 
-static void add_turn(struct draft *draft, json_t *value)
+static void add_turn(struct weir_draft *draft, json_t *value)
 {
     static const char *const names[] = {"role", "content", NULL};
     const struct weir_fields turn = {value, draft->problem};
@@ -245,8 +181,8 @@ static void add_turn(struct draft *draft, json_t *value)
     weir_fields_check(&turn, names);
     json_t *content = weir_field(&turn, "content");
     const json_t *role = weir_field(&turn, "role");
-    const bool is_user = is_word(role, "user");
-    if (!is_user && !is_word(role, "assistant")) {
+    const bool is_user = weir_draft_is_word(role, "user");
+    if (!is_user && !weir_draft_is_word(role, "assistant")) {
         WEIR_PROBLEM(draft->problem, "messages",
                      "\"messages\": \"role\": wanted user or assistant");
     } else if (!json_is_string(content) && !json_is_array(content)) {
@@ -254,7 +190,7 @@ static void add_turn(struct draft *draft, json_t *value)
                      "\"messages\": \"content\": wanted a string or an array of blocks");
     } else if (json_is_string(content)) {
         put_texts(draft, "content", content, &text);
-        add_message(draft, is_user ? "user" : "assistant", &text);
+        weir_draft_message(draft, is_user ? "user" : "assistant", &text);
     } else if (is_user) {
         add_user(draft, content);
     } else {
@@ -263,7 +199,7 @@ static void add_turn(struct draft *draft, json_t *value)
     weir_writer_free(&text);
 }
 
-static void add_messages(struct draft *draft, const struct weir_fields *fields)
+static void add_messages(struct weir_draft *draft, const struct weir_fields *fields)
 {
     json_t *system = weir_field(fields, "system");
     json_t *turns = weir_field_array(fields, "messages");
@@ -272,13 +208,14 @@ static void add_messages(struct draft *draft, const struct weir_fields *fields)
     json_t *turn = NULL;
     put_texts(draft, "system", system, &text);
     if (text.length > 0)
-        add_message(draft, "system", &text);
+        weir_draft_message(draft, "system", &text);
     weir_writer_free(&text);
     if (json_array_size(turns) == 0)
         WEIR_PROBLEM(draft->problem, "messages", "\"messages\": wanted at least one message");
     json_array_foreach(turns, index, turn) add_turn(draft, turn);
-    if (is_word(json_object_get(json_array_get(turns, json_array_size(turns) - 1), "role"),
-                "assistant"))
+    if (weir_draft_is_word(
+            json_object_get(json_array_get(turns, json_array_size(turns) - 1), "role"),
+            "assistant"))
         WEIR_PROBLEM(draft->problem, "messages",
                      "\"messages\": wanted a user's message at the end: this server does not go on "
                      "with what the assistant has begun");
@@ -286,7 +223,7 @@ static void add_messages(struct draft *draft, const struct weir_fields *fields)
 
 /* ---- tools --------------------------------------------------------------------------------- */
 
-static void add_tool(struct draft *draft, json_t *tools, json_t *value)
+static void add_tool(struct weir_draft *draft, json_t *tools, json_t *value)
 {
     static const char *const names[] = {"type",   "name",          "description", "input_schema",
                                         "strict", "cache_control", NULL};
@@ -300,18 +237,10 @@ static void add_tool(struct draft *draft, json_t *tools, json_t *value)
     check_block(&tool, names);
     if (weir_field_object(&tool, "input_schema") == NULL)
         WEIR_PROBLEM(draft->problem, "tools", "\"tools\": a tool has no \"input_schema\"");
-    json_t *function = json_object();
-    json_t *outer = json_object();
-    share(draft, function, "name", weir_field(&tool, "name"));
-    share(draft, function, "description", weir_field(&tool, "description"));
-    share(draft, function, "parameters", weir_field(&tool, "input_schema"));
-    share(draft, function, "strict", weir_field(&tool, "strict"));
-    set(draft, outer, "type", json_string("function"));
-    set(draft, outer, "function", function);
-    append(draft, tools, outer);
+    weir_draft_tool(draft, tools, value, "input_schema");
 }
 
-static void add_choice(struct draft *draft, json_t *chat, const struct weir_fields *fields)
+static void add_choice(struct weir_draft *draft, json_t *chat, const struct weir_fields *fields)
 {
     static const char *const names[] = {"type", "name", "disable_parallel_tool_use", NULL};
     static const char *const words[][2] = {
@@ -323,7 +252,7 @@ static void add_choice(struct draft *draft, json_t *chat, const struct weir_fiel
     const json_t *type = weir_field(&choice, "type");
     json_t *name = weir_field(&choice, "name");
     size_t row = 0;
-    while (row < WEIR_COUNT(words) && !is_word(type, words[row][0]))
+    while (row < WEIR_COUNT(words) && !weir_draft_is_word(type, words[row][0]))
         row++;
     if (row == WEIR_COUNT(words) || (words[row][1] == NULL) != (name != NULL)) {
         WEIR_PROBLEM(draft->problem, "tool_choice",
@@ -331,54 +260,35 @@ static void add_choice(struct draft *draft, json_t *chat, const struct weir_fiel
         return;
     }
     if (weir_field_flag(&choice, "disable_parallel_tool_use", false))
-        set(draft, chat, "parallel_tool_calls", json_false());
+        weir_draft_set(draft, chat, "parallel_tool_calls", json_false());
     if (words[row][1] != NULL) {
-        set(draft, chat, "tool_choice", json_string(words[row][1]));
+        weir_draft_set(draft, chat, "tool_choice", json_string(words[row][1]));
         return;
     }
-    json_t *function = json_object();
-    json_t *outer = json_object();
-    share(draft, function, "name", name);
-    set(draft, outer, "type", json_string("function"));
-    set(draft, outer, "function", function);
-    set(draft, chat, "tool_choice", outer);
+    weir_draft_choice(draft, chat, name);
 }
 
-static void add_tools(struct draft *draft, json_t *chat, const struct weir_fields *fields)
+static void add_tools(struct weir_draft *draft, json_t *chat, const struct weir_fields *fields)
 {
     json_t *given = weir_field_array(fields, "tools");
     json_t *tools = json_array();
     size_t index = 0;
     json_t *tool = NULL;
     json_array_foreach(given, index, tool) add_tool(draft, tools, tool);
-    set(draft, chat, "tools", tools);
+    weir_draft_set(draft, chat, "tools", tools);
     add_choice(draft, chat, fields);
 }
 
 /* ---- thinking and format ------------------------------------------------------------------- */
 
 /* The template's own words. One that knows of no thinking has none to turn off. */
-static void add_thinking(struct draft *draft, json_t *chat, const struct weir_fields *fields)
+static void add_switch(struct weir_draft *draft, json_t *chat, bool is_off)
 {
-    static const char *const names[] = {"type", NULL};
     const weir_chat *template = draft->serve->config.chat;
-    const struct weir_fields thinking = {weir_field_object(fields, "thinking"), draft->problem};
-    const bool has_switch = weir_chat_mentions(template, "enable_thinking");
-    if (thinking.object == NULL)
-        return;
-    const json_t *type = weir_field(&thinking, "type");
-    const bool is_off = is_word(type, "disabled");
-    if (!is_off && !is_word(type, "adaptive")) {
-        WEIR_PROBLEM(draft->problem, "thinking",
-                     "\"thinking\": wanted \"type\" adaptive or disabled: this server has no "
-                     "budget_tokens");
-        return;
-    }
-    weir_fields_check(&thinking, names);
-    if (has_switch) {
+    if (weir_chat_mentions(template, "enable_thinking")) {
         json_t *variables = json_object();
-        set(draft, variables, "enable_thinking", json_boolean(!is_off));
-        set(draft, chat, "chat_template_kwargs", variables);
+        weir_draft_set(draft, variables, "enable_thinking", json_boolean(!is_off));
+        weir_draft_set(draft, chat, "chat_template_kwargs", variables);
     } else if (is_off &&
                (weir_chat_mentions(template, "think") || weir_chat_mentions(template, "reason"))) {
         WEIR_PROBLEM(draft->problem, "thinking",
@@ -386,7 +296,31 @@ static void add_thinking(struct draft *draft, json_t *chat, const struct weir_fi
     }
 }
 
-static void add_output(struct draft *draft, json_t *chat, const struct weir_fields *fields)
+static void add_thinking(struct weir_draft *draft, json_t *chat, const struct weir_fields *fields)
+{
+    static const char *const names[] = {"type", "budget_tokens", NULL};
+    const struct weir_fields thinking = {weir_field_object(fields, "thinking"), draft->problem};
+    if (thinking.object == NULL)
+        return;
+    const json_t *type = weir_field(&thinking, "type");
+    const bool has_budget = weir_draft_is_word(type, "enabled");
+    const bool is_off = weir_draft_is_word(type, "disabled");
+    if (!is_off && !has_budget && !weir_draft_is_word(type, "adaptive")) {
+        WEIR_PROBLEM(draft->problem, "thinking",
+                     "\"thinking\": wanted \"type\" adaptive, enabled or disabled");
+        return;
+    }
+    weir_fields_check(&thinking, names);
+    json_t *budget = weir_field(&thinking, "budget_tokens");
+    if (has_budget != (budget != NULL))
+        WEIR_PROBLEM(draft->problem, "thinking",
+                     "\"thinking\": wanted \"budget_tokens\" with \"type\" enabled, and only "
+                     "there");
+    weir_draft_share(draft, chat, "thinking.budget_tokens", budget);
+    add_switch(draft, chat, is_off);
+}
+
+static void add_output(struct weir_draft *draft, json_t *chat, const struct weir_fields *fields)
 {
     static const char *const names[] = {"effort", "format", NULL};
     static const char *const format_names[] = {"type", "schema", NULL};
@@ -395,10 +329,10 @@ static void add_output(struct draft *draft, json_t *chat, const struct weir_fiel
     if (output.object == NULL)
         return;
     weir_fields_check(&output, names);
-    if (weir_field_text(&output, "effort") != NULL && is_word(thinking, "disabled"))
+    if (weir_field_text(&output, "effort") != NULL && weir_draft_is_word(thinking, "disabled"))
         WEIR_PROBLEM(draft->problem, "output_config",
                      "\"output_config\": wanted \"effort\", or \"thinking\" disabled, found both");
-    share(draft, chat, "output_config.effort", weir_field(&output, "effort"));
+    weir_draft_share(draft, chat, "output_config.effort", weir_field(&output, "effort"));
     const struct weir_fields format = {weir_field_object(&output, "format"), draft->problem};
     if (format.object == NULL)
         return;
@@ -406,23 +340,23 @@ static void add_output(struct draft *draft, json_t *chat, const struct weir_fiel
     weir_field_only(&format, "type", "\"json_schema\"");
     json_t *inner = json_object();
     json_t *outer = json_object();
-    share(draft, inner, "schema", weir_field(&format, "schema"));
-    set(draft, outer, "type", json_string("json_schema"));
-    set(draft, outer, "json_schema", inner);
-    set(draft, chat, "output_config.format", outer);
+    weir_draft_share(draft, inner, "schema", weir_field(&format, "schema"));
+    weir_draft_set(draft, outer, "type", json_string("json_schema"));
+    weir_draft_set(draft, outer, "json_schema", inner);
+    weir_draft_set(draft, chat, "output_config.format", outer);
 }
 
 /* ---- the request --------------------------------------------------------------------------- */
 
 /* Members that mean the same in both. */
-static void add_same(struct draft *draft, json_t *chat, const struct weir_fields *fields)
+static void add_same(struct weir_draft *draft, json_t *chat, const struct weir_fields *fields)
 {
     static const char *const names[] = {"max_tokens",  "stream", "stop_sequences",
                                         "temperature", "top_p",  "top_k"};
     static const char *const user_names[] = {"user_id", NULL};
     const struct weir_fields metadata = {weir_field_object(fields, "metadata"), draft->problem};
     for (size_t index = 0; index < WEIR_COUNT(names); index++)
-        share(draft, chat, names[index], weir_field(fields, names[index]));
+        weir_draft_share(draft, chat, names[index], weir_field(fields, names[index]));
     if (weir_field(fields, "max_tokens") == NULL)
         WEIR_PROBLEM(draft->problem, "max_tokens", "\"max_tokens\": wanted a number, found none");
     weir_field_array(fields, "stop_sequences");
@@ -435,25 +369,18 @@ static void add_same(struct draft *draft, json_t *chat, const struct weir_fields
 
 json_t *weir_anthropic_chat(struct weir_exchange *exchange, json_t *root, bool only_count)
 {
-    static const char *const names[] = {"model",         "messages",      "system",
-                                        "tools",         "tool_choice",   "thinking",
-                                        "output_config", "cache_control", NULL};
-    static const char *const answer_names[] = {
-        "model",        "messages",    "system",         "tools",    "tool_choice",
-        "thinking",     "stream",      "output_config",  "metadata", "cache_control",
-        "max_tokens",   "temperature", "stop_sequences", "top_p",    "top_k",
-        "service_tier", NULL};
     const struct weir_fields fields = {root, &exchange->problem};
-    struct draft draft = {
+    struct weir_draft draft = {
         .serve = exchange->serve, .problem = &exchange->problem, .messages = json_array()};
     json_t *chat = json_object();
-    weir_fields_check(&fields, only_count ? names : answer_names);
+    weir_fields_check_members(&fields, weir_count_members,
+                              only_count ? NULL : weir_message_members);
     weir_field_object(&fields, "cache_control");
-    share(&draft, chat, "model", weir_field(&fields, "model"));
+    weir_draft_share(&draft, chat, "model", weir_field(&fields, "model"));
     if (!only_count)
         add_same(&draft, chat, &fields);
     add_messages(&draft, &fields);
-    set(&draft, chat, "messages", draft.messages);
+    weir_draft_set(&draft, chat, "messages", draft.messages);
     add_tools(&draft, chat, &fields);
     add_thinking(&draft, chat, &fields);
     add_output(&draft, chat, &fields);

@@ -169,6 +169,16 @@ static json_t *read_variables(const struct weir_request *request, const struct w
     return variables;
 }
 
+/* Tokens of reasoning, after which it is ended; a user's own grammar says what may end it. */
+static void read_budget(struct weir_request *request, const struct weir_fields *fields)
+{
+    const char *name = request->dialect->budget_name;
+    const int64_t budget = weir_field_count(fields, name, 0, INT32_MAX, UINT32_MAX);
+    request->reasoning_max = (uint32_t)budget;
+    if (weir_field(fields, name) != NULL && weir_field(fields, "grammar") != NULL)
+        WEIR_PROBLEM(fields->problem, name, "\"%s\": wanted this or \"grammar\", found both", name);
+}
+
 static void read_limit(struct weir_request *request, const struct weir_fields *fields)
 {
     const uint32_t limit = weir_serve_limits_of(request->exchange->serve)->token_max;
@@ -188,6 +198,7 @@ static void encode(const struct weir_request *request, const struct weir_fields 
                    uint32_t **ids, size_t *count)
 {
     const struct weir_serve *serve = request->exchange->serve;
+    const char *name = request->dialect->prompt_name;
     struct weir_err err = {0};
     json_t *variables = read_variables(request, fields);
     char *messages = json_dumps(json_object_get(fields->object, "messages"), JSON_COMPACT);
@@ -206,9 +217,9 @@ static void encode(const struct weir_request *request, const struct weir_fields 
             weir_chat_encode(serve->config.chat, serve->tokenizer, &rendered, ids, count, &err);
         if (status == WEIR_ERR_NOMEM)
             weir_problem_set(fields->problem, 413, "invalid_request_error", "request_too_large",
-                             "messages", "%s", err.text);
+                             name, "%s", err.text);
         else if (status != WEIR_OK)
-            WEIR_PROBLEM(fields->problem, "messages", "%s", err.text);
+            WEIR_PROBLEM(fields->problem, name, "%s", err.text);
     } else {
         weir_problem_set(fields->problem, 500, "server_error", "no_memory", NULL,
                          "no memory for the messages");
@@ -251,6 +262,7 @@ void weir_chat_read(struct weir_request *request, const struct weir_fields *fiel
     weir_tools_read(request, fields);
     weir_sampling_read(request, fields);
     read_limit(request, fields);
+    read_budget(request, fields);
     read_logprobs(request, fields);
     read_format(request, fields);
     encode(request, fields, &ids, &count);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/heap.h"
+#include "serve/embeddings.h"
 #include "serve/mhd_load.h"
 #include "serve/request.h"
 #include "serve/server.h"
@@ -36,6 +37,7 @@ void weir_exchange_release(struct weir_exchange *exchange)
     weir_serve_places_give(exchange->serve, exchange->place_count);
     weir_serve_body_give(exchange->serve, exchange->body_counted);
     weir_request_destroy(&exchange->request);
+    weir_embedding_destroy(&exchange->embedding);
     weir_writer_free(&exchange->body);
     weir_writer_free(&exchange->answer);
     pthread_mutex_destroy(&exchange->lock);
@@ -110,11 +112,11 @@ void weir_exchange_refuse(struct weir_exchange *exchange)
     weir_exchange_reply(exchange, exchange->problem.status, "application/json");
 }
 
-void weir_exchange_begin_stream(struct weir_exchange *exchange)
+void weir_exchange_begin_stream(struct weir_exchange *exchange, const char *type)
 {
     pthread_mutex_lock(&exchange->lock);
     exchange->status = 200;
-    exchange->type = "text/event-stream";
+    exchange->type = type;
     exchange->is_ready = exchange->is_stream = true;
     resume(exchange);
     pthread_mutex_unlock(&exchange->lock);
@@ -141,6 +143,14 @@ void weir_exchange_finish(struct weir_exchange *exchange)
 {
     pthread_mutex_lock(&exchange->lock);
     exchange->is_finished = true;
+    resume(exchange);
+    pthread_mutex_unlock(&exchange->lock);
+}
+
+void weir_exchange_break(struct weir_exchange *exchange)
+{
+    pthread_mutex_lock(&exchange->lock);
+    exchange->answer.failed = exchange->is_finished = true;
     resume(exchange);
     pthread_mutex_unlock(&exchange->lock);
 }

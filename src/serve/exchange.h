@@ -16,6 +16,7 @@
 #include "serve/writer.h"
 
 struct MHD_Connection;
+struct weir_embedding;
 struct weir_page_file;
 struct weir_request;
 struct weir_route;
@@ -25,10 +26,11 @@ enum { WEIR_EXCHANGE_BACKLOG_BYTES = 64 << 10 /* that a client has not taken: it
 struct weir_exchange {
     struct weir_serve *serve;
     const struct weir_route *route;
-    struct weir_exchange *next; /* in the desk's queue, or in the lobby */
-    size_t model;               /* the lobby's: which it waits for */
-    bool is_called;             /* the same: that one is here */
-    struct weir_request *request;
+    struct weir_exchange *next;   /* in the desk's queue, or in the lobby */
+    size_t model;                 /* the lobby's: which it waits for */
+    bool is_called;               /* the same: that one is here */
+    struct weir_request *request; /* what of the two was asked for */
+    struct weir_embedding *embedding;
     struct weir_party *party; /* of the key that was shown; NULL: none is asked for */
     struct weir_writer body;  /* the client's side, until it is whole */
     size_t body_counted;      /* bytes of it in the server's sum */
@@ -51,6 +53,7 @@ struct weir_exchange {
     uint32_t retry_s;                  /* 0: it does not say when */
     const char *type;                  /* of the answer */
     const struct weir_page_file *page; /* what is sent instead of the answer; NULL: the answer */
+    const struct weir_writer *shared;  /* the same: it is the server's, for all; NULL */
     struct weir_writer answer;
     size_t sent; /* of the answer, and given away with the next piece */
 };
@@ -63,10 +66,12 @@ void weir_exchange_release(struct weir_exchange *exchange);
 /* The worker's side: the whole answer is in `answer`, or the problem is the answer. */
 void weir_exchange_reply(struct weir_exchange *exchange, unsigned status, const char *type);
 void weir_exchange_refuse(struct weir_exchange *exchange);
-/* An answer that comes in pieces: a stream of events. */
-void weir_exchange_begin_stream(struct weir_exchange *exchange);
+/* An answer that comes in pieces, such as a stream of events. */
+void weir_exchange_begin_stream(struct weir_exchange *exchange, const char *type);
 void weir_exchange_send(struct weir_exchange *exchange, const struct weir_writer *piece);
 void weir_exchange_finish(struct weir_exchange *exchange);
+/* A stream that has no words for a problem: its client sees that it ends too early. */
+void weir_exchange_break(struct weir_exchange *exchange);
 /* Whether its client is there, and takes what it gets. */
 enum weir_job_look weir_exchange_look(struct weir_exchange *exchange);
 

@@ -41,20 +41,44 @@ static const char *kind_of(const json_t *value)
     return names[json_typeof(value)];
 }
 
+static void refuse_name(const struct weir_fields *fields, const char *name)
+{
+    char shown[64];
+    weir_problem_set(fields->problem, 400, "invalid_request_error", "unknown_parameter",
+                     show(name, shown), "\"%s\": this server knows no such field, and ignores none",
+                     shown);
+}
+
 void weir_fields_check(const struct weir_fields *fields, const char *const *names)
 {
     const char *name = NULL;
     json_t *value = NULL;
     json_object_foreach(fields->object, name, value)
     {
-        char shown[64];
         size_t at = 0;
         while (names[at] != NULL && strcmp(names[at], name) != 0)
             at++;
         if (names[at] == NULL && !json_is_null(value))
-            weir_problem_set(fields->problem, 400, "invalid_request_error", "unknown_parameter",
-                             show(name, shown),
-                             "\"%s\": this server knows no such field, and ignores none", shown);
+            refuse_name(fields, name);
+    }
+}
+
+static bool has_member(const struct weir_member *members, const char *name)
+{
+    while (members != NULL && members->name != NULL && strcmp(members->name, name) != 0)
+        members++;
+    return members != NULL && members->name != NULL;
+}
+
+void weir_fields_check_members(const struct weir_fields *fields, const struct weir_member *members,
+                               const struct weir_member *more)
+{
+    const char *name = NULL;
+    json_t *value = NULL;
+    json_object_foreach(fields->object, name, value)
+    {
+        if (!json_is_null(value) && !has_member(members, name) && !has_member(more, name))
+            refuse_name(fields, name);
     }
 }
 

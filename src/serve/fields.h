@@ -31,6 +31,15 @@ struct weir_fields {
 
 /* Refuse members that are not in names, which ends with NULL. */
 void weir_fields_check(const struct weir_fields *fields, const char *const *names);
+
+/* A member that a request may have, and a JSON Schema of its values, for /openapi.json. */
+struct weir_member {
+    const char *name; /* NULL: the end of a table */
+    const char *schema;
+};
+/* Refuse members that are in neither table; the second one may be NULL. */
+void weir_fields_check_members(const struct weir_fields *fields, const struct weir_member *members,
+                               const struct weir_member *more);
 /* NULL: absent. */
 json_t *weir_field(const struct weir_fields *fields, const char *name);
 double weir_field_real(const struct weir_fields *fields, const char *name, double low, double high,

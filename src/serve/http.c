@@ -199,9 +199,11 @@ static enum MHD_Result answer(struct weir_exchange *exchange, struct MHD_Connect
                                                                    read_stream, exchange, NULL));
     if (exchange->page != NULL)
         return queue(exchange, connection, weir_page_body(exchange->page, exchange->status));
+    const struct weir_writer *whole =
+        exchange->shared != NULL ? exchange->shared : &exchange->answer;
     return queue(exchange, connection,
-                 weir_mhd()->MHD_create_response_from_buffer(
-                     exchange->answer.length, exchange->answer.bytes, MHD_RESPMEM_PERSISTENT));
+                 weir_mhd()->MHD_create_response_from_buffer(whole->length, whole->bytes,
+                                                             MHD_RESPMEM_PERSISTENT));
 }
 
 static enum MHD_Result refuse(struct weir_exchange *exchange, struct MHD_Connection *connection)

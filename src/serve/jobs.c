@@ -150,7 +150,8 @@ static enum weir_status begin_job(struct weir_scheduler *scheduler, struct weir_
     const uint32_t cached = weir_session_position(job->seat->session);
     if (job->has_begun)
         return WEIR_OK;
-    WEIR_TRY(weir_sampler_create(&job->sampler, &job->choice, scheduler->n_vocab, err));
+    if (job->sink->state == NULL)
+        WEIR_TRY(weir_sampler_create(&job->sampler, &job->choice, scheduler->n_vocab, err));
     for (uint32_t at = 0; at < job->id_count; at++)
         weir_sampler_accept(job->sampler, job->ids[at]);
     if (!job->sink->begin(job->user, cached))

@@ -4,6 +4,7 @@
 enum {
     CONNECTION_BYTES = (16 << 10) + (2 << 10), /* its buffers (http.c), and libmicrohttpd's words */
     SOCKET_BYTES = 64 << 10,                   /* the kernel's buffers (http.c) */
+    FIXED_BYTES = 128 << 10,                   /* its own description, the ends of reasoning */
     LIBRARY_BYTES = 6 << 20, /* libmicrohttpd, GnuTLS and what they load; three threads */
     TEXT_BYTES_MIN = 64 << 10,
     POSITION_BYTES = 32, /* of text, many more than most tokens have */
@@ -11,8 +12,9 @@ enum {
     JSON_COPIES = 24,    /* of a body, as jansson's values may take */
     JSON_BODIES = 2,     /* as it came, and as OpenAI's API would have it */
     STOP_BYTES = WEIR_STOP_MAX * (WEIR_STOP_BYTES_MAX + 64), /* with jansson's own for each */
-    ANSWER_COPIES = 4,  /* of an answer: what it grows by, its calls, the JSON made of it */
-    SAMPLER_BYTES = 24, /* of an id */
+    ANSWER_COPIES = 4,        /* of an answer: what it grows by, its calls, the JSON made of it */
+    SAMPLER_BYTES = 24,       /* of an id */
+    STATE_BYTES = 8 + 4 * 24, /* of a value of a state: in a sum, and as JSON on its way */
     GRAMMAR_BYTES = 14 << 20,
     GRAMMAR_TOKEN_BYTES = 96,
     WATCH_BYTES = 4 << 10, /* of /v1/watch, its map of experts apart */
@@ -62,11 +64,12 @@ uint64_t weir_serve_bytes(const struct weir_serve_limits *limits)
     const uint64_t texts =
         places * (id_bytes + ANSWER_COPIES * weir_serve_answer_bytes(limits) +
                   2 * weir_serve_tools_bytes(limits) + STOP_BYTES) +
-        limits->parallel * (id_bytes + (uint64_t)limits->n_vocab * SAMPLER_BYTES);
+        limits->parallel * (id_bytes + (uint64_t)limits->n_vocab * SAMPLER_BYTES +
+                            (uint64_t)limits->d_model * STATE_BYTES);
     const uint64_t desk = JSON_BODIES * weir_serve_json_bytes(limits) + limits->render_bytes_max;
     const uint64_t grammars =
         limits->grammar_max *
         (GRAMMAR_BYTES + (uint64_t)limits->n_vocab * GRAMMAR_TOKEN_BYTES + limits->body_bytes);
-    return LIBRARY_BYTES + connections + map + texts + desk + weir_serve_bodies_bytes(limits) +
-           grammars;
+    return LIBRARY_BYTES + FIXED_BYTES + connections + map + texts + desk +
+           weir_serve_bodies_bytes(limits) + grammars;
 }

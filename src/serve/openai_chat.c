@@ -66,13 +66,14 @@ static void open_chunk(const struct weir_choice_text *choice, struct weir_writer
 
 /* In a stream that tells usage at its end every other event says that it has none. */
 static void close_chunk(const struct weir_choice_text *choice, const char *why_over,
-                        struct weir_writer *writer)
+                        const char *more, struct weir_writer *writer)
 {
     weir_writer_text(writer, ",\"finish_reason\":");
     if (why_over == NULL)
         weir_writer_text(writer, "null}]");
     else
         weir_writer_format(writer, "\"%s\"}]", why_over);
+    weir_writer_text(writer, more);
     weir_writer_text(writer, choice->request->wants_usage ? ",\"usage\":null}\n\n" : "}\n\n");
 }
 
@@ -101,7 +102,8 @@ static void write_delta(const struct weir_choice_text *choice, struct weir_write
     }
 }
 
-static void write_call(struct weir_choice_text *choice)
+/* A call that is told whole, or one that begins: its arguments come later, as they are written. */
+static void open_call(struct weir_choice_text *choice)
 {
     struct weir_writer *calls = &choice->calls;
     weir_writer_text(calls, calls->length > 0 ? ",{" : "{");
@@ -112,8 +114,36 @@ static void write_call(struct weir_choice_text *choice)
     weir_writer_text(calls, ",\"type\":\"function\",\"function\":{\"name\":");
     weir_writer_string(calls, choice->call_name.bytes, choice->call_name.length);
     weir_writer_text(calls, ",\"arguments\":");
-    weir_writer_string(calls, choice->arguments.bytes, choice->arguments.length);
+}
+
+static void write_call(struct weir_choice_text *choice)
+{
+    open_call(choice);
+    weir_writer_string(&choice->calls, choice->arguments.bytes, choice->arguments.length);
+    weir_writer_text(&choice->calls, "}}");
+}
+
+static void begin_call(struct weir_choice_text *choice)
+{
+    open_call(choice);
+    weir_writer_text(&choice->calls, "\"\"}}");
+}
+
+static void put_arguments(struct weir_choice_text *choice, const char *bytes, size_t length)
+{
+    struct weir_writer *calls = &choice->calls;
+    weir_writer_format(calls,
+                       "%s{\"index\":%u,\"function\":{\"arguments\":", calls->length > 0 ? "," : "",
+                       choice->call_index);
+    weir_writer_string(calls, bytes, length);
     weir_writer_text(calls, "}}");
+}
+
+/* Whether it was one is seen from why the answer ends. */
+static void end_call(struct weir_choice_text *choice, bool is_whole)
+{
+    (void)choice;
+    (void)is_whole;
 }
 
 static void write_event(struct weir_choice_text *choice, struct weir_writer *writer)
@@ -124,13 +154,23 @@ static void write_event(struct weir_choice_text *choice, struct weir_writer *wri
         write_delta(choice, writer);
         weir_writer_text(writer, "}");
         write_logprobs(choice, writer);
-        close_chunk(choice, NULL, writer);
+        close_chunk(choice, NULL, "", writer);
     }
     if (choice->is_over) {
         open_chunk(choice, writer);
         weir_writer_text(writer, "},\"logprobs\":null");
-        close_chunk(choice, choice->why_over, writer);
+        close_chunk(choice, choice->why_over, "", writer);
     }
+}
+
+static void write_progress(struct weir_choice_text *choice, const char *progress,
+                           struct weir_writer *writer)
+{
+    open_chunk(choice, writer);
+    weir_writer_text(writer, choice->has_begun ? "\"content\":null"
+                                               : "\"role\":\"assistant\",\"content\":null");
+    weir_writer_text(writer, "},\"logprobs\":null");
+    close_chunk(choice, NULL, progress, writer);
 }
 
 static void write_last(struct weir_request *request, struct weir_writer *writer)
@@ -179,11 +219,17 @@ static void write_whole(struct weir_request *request, struct weir_writer *writer
 static const struct weir_dialect dialect = {
     .name_kind = "chatcmpl",
     .is_chat = true,
+    .prompt_name = "messages",
     .stop_name = "stop",
     .format_name = "response_format",
     .effort_name = "reasoning_effort",
+    .budget_name = "reasoning_budget_tokens",
     .problem_head = "data: ",
     .write_call = write_call,
+    .begin_call = begin_call,
+    .put_arguments = put_arguments,
+    .end_call = end_call,
+    .write_progress = write_progress,
     .write_logprob = write_logprob,
     .write_event = write_event,
     .write_last = write_last,
@@ -194,15 +240,12 @@ static const struct weir_dialect dialect = {
 
 void weir_openai_chat_read(struct weir_exchange *exchange, json_t *root)
 {
-    static const char *const names[] = {
-        "messages",     "max_completion_tokens", "response_format",     "logprobs",
-        "top_logprobs", "chat_template_kwargs",  "reasoning_effort",    "modalities",
-        "tools",        "tool_choice",           "parallel_tool_calls", NULL};
     const struct weir_fields fields = {root, &exchange->problem};
     struct weir_request *request = weir_request_create(exchange, &dialect);
     if (request != NULL) {
-        weir_request_check(&fields, names);
+        weir_request_check(&fields, weir_chat_members);
         weir_field_only(&fields, "modalities", "[\"text\"]");
+        weir_field_flag(&fields, "reasoning_control", true); /* every answer's can be ended */
         weir_chat_read(request, &fields);
     }
     if (exchange->problem.status == 0)

@@ -100,6 +100,18 @@ static void write_event(struct weir_choice_text *choice, struct weir_writer *wri
     weir_writer_text(writer, choice->request->wants_usage ? "],\"usage\":null}\n\n" : "]}\n\n");
 }
 
+static void write_progress(struct weir_choice_text *choice, const char *progress,
+                           struct weir_writer *writer)
+{
+    weir_writer_text(writer, "data: ");
+    write_head(choice->request, writer);
+    weir_writer_format(writer,
+                       "{\"index\":%u,\"text\":\"\",\"logprobs\":null,\"finish_reason\":null}]",
+                       choice->index);
+    weir_writer_text(writer, progress);
+    weir_writer_text(writer, choice->request->wants_usage ? ",\"usage\":null}\n\n" : "}\n\n");
+}
+
 static void write_last(struct weir_request *request, struct weir_writer *writer)
 {
     if (request->wants_usage) {
@@ -126,10 +138,12 @@ static void write_whole(struct weir_request *request, struct weir_writer *writer
 
 static const struct weir_dialect dialect = {
     .name_kind = "cmpl",
+    .prompt_name = "prompt",
     .stop_name = "stop",
     .problem_head = "data: ",
     .write_logprob = write_logprob,
     .write_event = write_event,
+    .write_progress = write_progress,
     .write_last = write_last,
     .write_whole = write_whole,
 };
@@ -204,11 +218,10 @@ static void read_prompts(struct weir_request *request, const struct weir_fields 
 
 void weir_openai_completions_read(struct weir_exchange *exchange, json_t *root)
 {
-    static const char *const names[] = {"prompt", "logprobs", "echo", "best_of", "suffix", NULL};
     const struct weir_fields fields = {root, &exchange->problem};
     struct weir_request *request = weir_request_create(exchange, &dialect);
     if (request != NULL) {
-        weir_request_check(&fields, names);
+        weir_request_check(&fields, weir_completion_members);
         weir_field_only(&fields, "echo", "false");
         weir_field_only(&fields, "suffix", "\"\"");
         weir_sampling_read(request, &fields);

@@ -2,11 +2,17 @@
 #include "serve/request.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/heap.h"
+#include "serve/reasoning.h"
 #include "serve/server.h"
 #include "serve/tools.h"
+
+enum {
+    AGAIN_COPIES = 4 /* of a text that an answer's end tells again, for each event that does */
+};
 
 /* ---- a request ----------------------------------------------------------------------------- */
 
@@ -22,6 +28,7 @@ struct weir_request *weir_request_create(struct weir_exchange *exchange,
     request->exchange = exchange;
     request->dialect = dialect;
     request->answer_count = 1;
+    request->reasoning_max = UINT32_MAX;
     request->created_s =
         exchange->serve->begin_s + (weir_now_ns() - exchange->serve->config_ns) / 1000000000;
     weir_serve_name(exchange->serve, dialect->name_kind, request->name);
@@ -43,6 +50,8 @@ static void free_choice(struct weir_choice_text *choice)
     weir_writer_free(&choice->call_id);
     weir_writer_free(&choice->call_name);
     weir_writer_free(&choice->arguments);
+    weir_writer_free(&choice->kept);
+    weir_writer_free(&choice->items);
 }
 
 void weir_request_destroy(struct weir_request **request)
@@ -142,10 +151,9 @@ static void tell_part(void *user, const struct weir_reply_event *event)
         weir_writer_put(&choice->reasoning, event->bytes, event->length);
     } else if (event->kind == WEIR_REPLY_ANSWER) {
         add_content(choice, event->bytes, event->length);
-    } else if (event->kind == WEIR_REPLY_CALL) {
-        turn_to(choice, &choice->calls);
-        weir_tools_hear(choice, event);
-    } else {
+    } else { /* an event of a stream has one piece of one call */
+        if (choice->content.length + choice->reasoning.length + choice->calls.length > 0)
+            flush(choice);
         weir_tools_hear(choice, event);
     }
 }
@@ -178,6 +186,24 @@ static enum weir_job_look look(void *user)
     return weir_exchange_look(choice->request->exchange);
 }
 
+/* So much of its prompt is computed. */
+static void tell_progress(void *user, uint32_t processed)
+{
+    struct weir_choice_text *choice = user;
+    struct weir_request *request = choice->request;
+    char progress[160];
+    if (!request->wants_progress)
+        return;
+    snprintf(progress, sizeof(progress),
+             ",\"prompt_progress\":{\"total\":%u,\"cache\":%u,\"processed\":%u,\"time_ms\":%llu}",
+             choice->job.id_count, choice->cached_count, processed,
+             (unsigned long long)((weir_now_ns() - choice->prompt_begin_ns) / 1000000));
+    weir_writer_clear(&request->piece);
+    request->dialect->write_progress(choice, progress, &request->piece);
+    choice->has_begun = true;
+    weir_exchange_send(request->exchange, &request->piece);
+}
+
 static bool begin(void *user, uint32_t cached_count)
 {
     struct weir_choice_text *choice = user;
@@ -196,22 +222,30 @@ static bool begin(void *user, uint32_t cached_count)
         .call_bytes_max = (uint32_t)weir_min(
             weir_serve_answer_bytes(weir_serve_limits_of(request->exchange->serve)) / 8,
             UINT32_MAX),
-        .whole_calls = true,
+        .whole_calls = !request->is_stream,
     };
-    if (request->dialect->is_chat)
-        return weir_reply_create(&choice->reply, tokenizer, &reply, NULL) == WEIR_OK;
-    return weir_decoder_create(&choice->decoder, tokenizer, true, NULL) == WEIR_OK;
+    const enum weir_status status =
+        request->dialect->is_chat ? weir_reply_create(&choice->reply, tokenizer, &reply, NULL)
+                                  : weir_decoder_create(&choice->decoder, tokenizer, true, NULL);
+    if (status != WEIR_OK)
+        return false;
+    choice->prompt_begin_ns = weir_now_ns();
+    choice->cached_count = cached_count;
+    weir_reasoning_watch(choice);
+    tell_progress(choice, cached_count);
+    return true;
 }
 
 /* Whether what is held of an answer that is not streamed has become too much. */
 static bool is_too_long(const struct weir_choice_text *choice)
 {
+    const uint64_t again = choice->kept.length + choice->items.length;
     const uint64_t held = choice->content.length + choice->reasoning.length +
-                          choice->logprobs.length + choice->calls.length;
+                          choice->logprobs.length + choice->calls.length + AGAIN_COPIES * again;
     return held > weir_serve_answer_bytes(weir_serve_limits_of(choice->request->exchange->serve)) ||
            choice->content.failed || choice->reasoning.failed || choice->logprobs.failed ||
            choice->calls.failed || choice->call_id.failed || choice->call_name.failed ||
-           choice->arguments.failed;
+           choice->arguments.failed || choice->kept.failed || choice->items.failed;
 }
 
 static bool take_token(void *user, uint32_t id, const float *logits)
@@ -225,7 +259,9 @@ static bool take_token(void *user, uint32_t id, const float *logits)
     exchange->written_tokens++;
     if (request->wants_logprobs)
         request->dialect->write_logprob(choice, id, logits);
+    weir_reasoning_count(choice);
     push_id(choice, id);
+    weir_reasoning_watch(choice);
     choice->is_cut = is_too_long(choice);
     if (choice->content.length + choice->reasoning.length + choice->calls.length > 0)
         flush(choice);
@@ -237,7 +273,10 @@ static void finish(struct weir_request *request)
 {
     struct weir_exchange *exchange = request->exchange;
     weir_writer_clear(&request->piece);
-    if (request->is_stream && request->has_failed) {
+    weir_running_remove(request);
+    if (request->is_stream && request->has_failed && request->dialect->write_failure != NULL) {
+        request->dialect->write_failure(request, &request->piece);
+    } else if (request->is_stream && request->has_failed) {
         weir_writer_text(&request->piece, request->dialect->problem_head);
         weir_exchange_write_problem(exchange, &request->piece);
         weir_writer_text(&request->piece, "\n\n");
@@ -285,8 +324,11 @@ static void end_choice(void *user, enum weir_job_end end, const struct weir_err 
         finish(request);
 }
 
-static const struct weir_job_sink sink = {
-    .look = look, .begin = begin, .token = take_token, .end = end_choice};
+static const struct weir_job_sink sink = {.look = look,
+                                          .begin = begin,
+                                          .progress = tell_progress,
+                                          .token = take_token,
+                                          .end = end_choice};
 
 /* ---- the desk's part ----------------------------------------------------------------------- */
 
@@ -348,7 +390,7 @@ bool weir_request_add_prompt(struct weir_request *request, const uint32_t *ids, 
     if (count == 0 || count >= n_ctx) {
         weir_problem_set(&exchange->problem, 400, "invalid_request_error",
                          count == 0 ? "empty_prompt" : "context_length_exceeded",
-                         request->dialect->is_chat ? "messages" : "prompt",
+                         request->dialect->prompt_name,
                          "the prompt has %zu tokens: wanted at least 1, and fewer than the %u that "
                          "the context holds",
                          count, n_ctx);
@@ -372,8 +414,9 @@ void weir_request_start(struct weir_request *request)
     struct weir_exchange *exchange = request->exchange;
     const uint32_t count = request->choice_count;
     if (request->is_stream)
-        weir_exchange_begin_stream(exchange);
+        weir_exchange_begin_stream(exchange, "text/event-stream");
     weir_exchange_hold(exchange); /* until the last choice is over */
+    weir_running_add(request);
     for (uint32_t index = 0; index < count; index++) {
         request->choices[index].job.party =
             exchange->party != NULL ? exchange->party : &request->party;

@@ -11,6 +11,7 @@
 
 #include "serve/exchange.h"
 #include "serve/grammars.h"
+#include "serve/members.h"
 #include "serve/scheduler.h"
 #include "weir.h"
 
@@ -25,30 +26,53 @@ struct weir_choice_text {
     weir_stops *stops;
     struct weir_writer content, reasoning; /* bytes that are not written yet */
     struct weir_writer calls;              /* of tools, as write_call() has them; the same */
-    struct weir_writer call_id, call_name, arguments; /* of the call that is being told */
+    struct weir_writer call_id, call_name; /* of the call that is being told */
+    struct weir_writer arguments;          /* the same, where it is told whole */
     uint32_t call_index;
     struct weir_writer logprobs; /* the same, as JSON */
     uint32_t token_count;
-    uint64_t byte_count; /* that all of it has taken so far */
-    bool is_cut;         /* it takes no more bytes */
-    bool has_begun;      /* something was sent */
+    uint32_t reasoning_count;   /* of them, those of its reasoning */
+    bool was_closed;            /* its reasoning, by us */
+    atomic_bool ends_reasoning; /* somebody asks for that */
+    uint64_t prompt_begin_ns;
+    uint32_t cached_count; /* of its prompt, known before */
+    uint64_t byte_count;   /* that all of it has taken so far */
+    bool is_cut;           /* it takes no more bytes */
+    bool has_begun;        /* something was sent */
     bool is_over;
     const char *why_over; /* finish_reason, once it is over */
     /* Where a stream has blocks: how many began, and the one that is open. */
     uint32_t block_count, block_index;
     const char *block_type; /* NULL: none is open */
+    /* Where its end tells all of it again: the inside of the JSON string that is open, and the
+     * items that are over. */
+    struct weir_writer kept, items;
+    char item_name[64];
+    uint32_t event_count;
 };
 
 struct weir_dialect {
     const char *name_kind; /* "chatcmpl" */
     bool is_chat;
-    /* What the members that all read are called: stop, response_format, reasoning_effort. */
-    const char *stop_name, *format_name, *effort_name;
-    const char *problem_head; /* what comes before a problem in a stream */
+    /* What the members that all read are called: messages, stop, response_format,
+     * reasoning_effort, reasoning_budget_tokens. */
+    const char *prompt_name, *stop_name, *format_name, *effort_name, *budget_name;
+    const char *problem_head; /* what comes before a problem in a stream, unless write_failure */
     /* What a token's logprob looks like. */
     void (*write_logprob)(struct weir_choice_text *choice, uint32_t id, const float *logits);
-    /* The call that was told, behind those that the choice has. */
+    /* The call that was told whole, behind those that the choice has. */
     void (*write_call)(struct weir_choice_text *choice);
+    /* The same in a stream, where it is told as it comes: its name, its arguments, its end. One
+     * that ends and is not whole was none, or was cut. */
+    void (*begin_call)(struct weir_choice_text *choice);
+    void (*put_arguments)(struct weir_choice_text *choice, const char *bytes, size_t length);
+    void (*end_call)(struct weir_choice_text *choice, bool is_whole);
+    /* How much of its prompt is computed: a member of JSON, with a comma before it. NULL: the API
+     * cannot be asked for that. */
+    void (*write_progress)(struct weir_choice_text *choice, const char *progress,
+                           struct weir_writer *writer);
+    /* In a stream, the exchange's problem; NULL: problem_head and what the API writes. */
+    void (*write_failure)(struct weir_request *request, struct weir_writer *writer);
     /* An event with what the choice has now: in a stream only one of reasoning, content, calls. */
     void (*write_event)(struct weir_choice_text *choice, struct weir_writer *writer);
     /* Behind the last choice's end, in a stream; and the whole answer, out of one. */
@@ -62,7 +86,9 @@ struct weir_request {
     const struct weir_dialect *dialect;
     char name[64];
     uint64_t created_s;
+    struct weir_request *next, *before; /* of those that run */
     bool is_stream, wants_usage;
+    bool wants_progress;
     bool wants_logprobs;
     uint32_t top_logprobs;
     uint32_t choice_count, over_count;
@@ -79,6 +105,7 @@ struct weir_request {
     bool is_one_call;         /* an answer has one call at most */
     char *schema;             /* JSON, of the answer; NULL: it is any text */
     uint32_t token_max;       /* 0: what the context leaves */
+    uint32_t reasoning_max;   /* tokens of reasoning; UINT32_MAX: as many as come */
     uint32_t answer_count;    /* n */
     struct weir_writer piece; /* the event that is being written */
     bool has_failed;          /* the exchange's problem says why */
@@ -94,8 +121,8 @@ void weir_request_destroy(struct weir_request **request);
 void weir_sampling_read(struct weir_request *request, const struct weir_fields *fields);
 /* The model that is asked for is the one that is served. */
 void weir_request_check_model(const struct weir_request *request, const struct weir_fields *fields);
-/* Check members: those of this API, ended by NULL, and the shared ones. */
-void weir_request_check(const struct weir_fields *fields, const char *const *names);
+/* Check members: those of this API, and the shared ones. */
+void weir_request_check(const struct weir_fields *fields, const struct weir_member *members);
 /* The texts are as wished; field is where that stands. */
 void weir_request_set_grammar(struct weir_request *request, const char *field,
                               const struct weir_grammar_wish *wish);
@@ -126,6 +153,7 @@ void weir_request_write_usage(const struct weir_request *request, struct weir_wr
 /* Dialects: what their routes read. */
 void weir_openai_chat_read(struct weir_exchange *exchange, json_t *root);
 void weir_openai_completions_read(struct weir_exchange *exchange, json_t *root);
+void weir_responses_read(struct weir_exchange *exchange, json_t *root);
 void weir_anthropic_messages_read(struct weir_exchange *exchange, json_t *root);
 void weir_anthropic_count_read(struct weir_exchange *exchange, json_t *root);
 void weir_tokenize_read(struct weir_exchange *exchange, json_t *root);

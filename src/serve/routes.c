@@ -1,6 +1,9 @@
 /* routes.c - what a server answers to, and what it tells of itself. */
 #include <string.h>
 
+#include "serve/embeddings.h"
+#include "serve/openapi.h"
+#include "serve/reasoning.h"
 #include "serve/request.h"
 #include "serve/server.h"
 
@@ -65,18 +68,27 @@ static const struct weir_route routes[] = {
     {"GET", "/client.js", weir_page_tell, NULL, true, false},
     {"GET", "/markdown.js", weir_page_tell, NULL, true, false},
     {"GET", "/machine.js", weir_page_tell, NULL, true, false},
+    {"GET", "/openapi.json", weir_openapi_tell, NULL, true, false},
     {"GET", "/v1/models", tell_models, NULL, false, false},
     {"GET", "/props", tell_props, NULL, false, false},
     {"GET", "/metrics", weir_metrics_tell, NULL, false, false},
     {"GET", "/slots", weir_texts_tell, NULL, false, false},
     {"GET", "/v1/watch", weir_watch_tell, NULL, false, false},
     {"POST", "/v1/chat/completions", NULL, weir_openai_chat_read, false, false},
+    {"POST", "/v1/chat/completions/control", NULL, weir_control_read, false, false},
+    {"POST", "/v1/responses", NULL, weir_responses_read, false, false},
+    {"POST", "/v1/embeddings", NULL, weir_embeddings_read, false, false},
     {"POST", "/v1/completions", NULL, weir_openai_completions_read, false, false},
     {"POST", "/v1/messages", NULL, weir_anthropic_messages_read, false, true},
     {"POST", "/v1/messages/count_tokens", NULL, weir_anthropic_count_read, false, true},
     {"POST", "/tokenize", NULL, weir_tokenize_read, false, false},
     {"POST", "/detokenize", NULL, weir_detokenize_read, false, false},
 };
+
+const struct weir_route *weir_route_at(uint32_t index)
+{
+    return index < WEIR_COUNT(routes) ? &routes[index] : NULL;
+}
 
 const struct weir_route *weir_route_find(const char *method, const char *path, bool *other_method)
 {

@@ -8,42 +8,9 @@
 #include "serve/request.h"
 #include "serve/server.h"
 
-static const char *const shared_names[] = {
-    "model",
-    "stream",
-    "stream_options",
-    "n",
-    "seed",
-    "stop",
-    "max_tokens",
-    "temperature",
-    "top_p",
-    "top_k",
-    "min_p",
-    "typical_p",
-    "repeat_penalty",
-    "frequency_penalty",
-    "presence_penalty",
-    "logit_bias",
-    "grammar",
-    "user",
-    "metadata",
-    "store",
-    "service_tier",
-    NULL,
-};
-
-void weir_request_check(const struct weir_fields *fields, const char *const *names)
+void weir_request_check(const struct weir_fields *fields, const struct weir_member *members)
 {
-    const char *all[64];
-    size_t count = 0;
-    for (size_t at = 0; shared_names[at] != NULL; at++)
-        all[count++] = shared_names[at];
-    for (size_t at = 0; names[at] != NULL; at++)
-        all[count++] = names[at];
-    WEIR_ASSERT(count < WEIR_COUNT(all));
-    all[count] = NULL;
-    weir_fields_check(fields, all);
+    weir_fields_check_members(fields, members, weir_shared_members);
 }
 
 void weir_request_check_model(const struct weir_request *request, const struct weir_fields *fields)
@@ -71,6 +38,14 @@ static void read_stream(struct weir_request *request, const struct weir_fields *
     if (!request->is_stream)
         WEIR_PROBLEM(fields->problem, "stream_options",
                      "\"stream_options\": wanted \"stream\": true with it");
+}
+
+static void read_progress(struct weir_request *request, const struct weir_fields *fields)
+{
+    request->wants_progress = weir_field_flag(fields, "return_progress", false);
+    if (request->wants_progress && !request->is_stream)
+        WEIR_PROBLEM(fields->problem, "return_progress",
+                     "\"return_progress\": wanted \"stream\": true with it");
 }
 
 static void add_stop(struct weir_request *request, const struct weir_fields *fields, json_t *value)
@@ -167,6 +142,7 @@ void weir_sampling_read(struct weir_request *request, const struct weir_fields *
     struct weir_sampler_config *sampling = &request->sampling;
     weir_request_check_model(request, fields);
     read_stream(request, fields);
+    read_progress(request, fields);
     read_stop(request, fields);
     read_biases(request, fields);
     read_grammar(request, fields);

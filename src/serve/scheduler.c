@@ -29,6 +29,12 @@ static bool is_written(const struct weir_job *job)
     return job->length > job->id_count && count_pending(job) == 1;
 }
 
+static bool tell_state(void *user, uint32_t position, const float *state)
+{
+    struct weir_job *job = user;
+    return job->sink->state(job->user, position, state);
+}
+
 static void add_eval(struct weir_scheduler *scheduler, uint32_t *count, struct weir_job *job,
                      uint32_t rows)
 {
@@ -38,6 +44,7 @@ static void add_eval(struct weir_scheduler *scheduler, uint32_t *count, struct w
         .ids = job->ids + position,
         .count = rows,
         .phase = is_written(job) ? WEIR_PHASE_DECODE : WEIR_PHASE_PROMPT,
+        .state = job->sink->state == NULL ? NULL : tell_state,
         .user = job,
     };
 }
@@ -111,11 +118,22 @@ static bool is_whole(const struct weir_job *job)
     return job->ends_whole && weir_sampler_bytes_left(job->sampler) == 0;
 }
 
+/* The next id: the one that has to come, or else the sampler's choice. */
+static uint32_t choose(struct weir_job *job, const float *logits, bool *is_forced)
+{
+    *is_forced = job->forced_at < job->forced_count &&
+                 weir_sampler_force(job->sampler, job->forced[job->forced_at]);
+    if (!*is_forced && job->forced_at > 0)
+        job->forced_count = job->forced_at; /* the grammar goes on in its own way */
+    return *is_forced ? job->forced[job->forced_at++] : weir_sampler_pick(job->sampler, logits);
+}
+
 /* Logits are there: choose, tell, and see whether the text goes on. */
 static void write_token(struct weir_scheduler *scheduler, struct weir_job *job)
 {
+    bool is_forced = false;
     const float *logits = weir_session_logits(job->seat->session);
-    const uint32_t id = weir_sampler_pick(job->sampler, logits);
+    const uint32_t id = choose(job, logits, &is_forced);
     if (id == WEIR_ID_NONE) {
         struct weir_err err = {0};
         const char *why = weir_sampler_why(job->sampler);
@@ -125,7 +143,7 @@ static void write_token(struct weir_scheduler *scheduler, struct weir_job *job)
         return;
     }
     scheduler->counts.written_tokens++;
-    if (weir_tokenizer_is_end(scheduler->tokenizer, id) ||
+    if ((!is_forced && weir_tokenizer_is_end(scheduler->tokenizer, id)) ||
         !job->sink->token(job->user, id, logits)) {
         weir_jobs_end(scheduler, job, WEIR_JOB_STOPPED, NULL);
         return;
@@ -150,6 +168,17 @@ static bool make_room(struct weir_scheduler *scheduler)
     return true;
 }
 
+/* A piece of a prompt, all of it, or a token is computed. */
+static void heed_eval(struct weir_scheduler *scheduler, struct weir_job *job)
+{
+    if (job->length == job->id_count && job->sink->progress != NULL)
+        job->sink->progress(job->user, weir_session_position(job->seat->session));
+    if (count_pending(job) == 0 && job->sink->state != NULL)
+        weir_jobs_end(scheduler, job, WEIR_JOB_STOPPED, NULL);
+    else if (count_pending(job) == 0)
+        write_token(scheduler, job);
+}
+
 static void heed_evals(struct weir_scheduler *scheduler, uint32_t count, const struct weir_err *err)
 {
     for (uint32_t index = 0; index < count; index++) {
@@ -157,8 +186,8 @@ static void heed_evals(struct weir_scheduler *scheduler, uint32_t count, const s
         struct weir_job *job = eval->user;
         if (eval->status != WEIR_OK && eval->status != WEIR_ERR_NOMEM)
             weir_jobs_end(scheduler, job, WEIR_JOB_FAILED, err);
-        else if (eval->status == WEIR_OK && count_pending(job) == 0)
-            write_token(scheduler, job);
+        else if (eval->status == WEIR_OK)
+            heed_eval(scheduler, job);
     }
 }
 

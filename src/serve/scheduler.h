@@ -22,7 +22,7 @@ enum weir_job_look {
 };
 
 enum weir_job_end {
-    WEIR_JOB_STOPPED, /* an end token, a stop string, or the grammar's end */
+    WEIR_JOB_STOPPED, /* an end token, a stop string, the grammar's end; or all states are told */
     WEIR_JOB_LENGTH,
     WEIR_JOB_CANCELLED,
     WEIR_JOB_FAILED, /* err says why */
@@ -36,6 +36,12 @@ struct weir_job_sink {
     enum weir_job_look (*look)(void *user);
     /* Before its first token: what was known of the prompt already. False: it cannot go on. */
     bool (*begin)(void *user, uint32_t cached_count);
+    /* So many ids of the prompt are computed, the last ones just now. NULL: nobody asks. */
+    void (*progress)(void *user, uint32_t computed);
+    /* For a job that writes nothing: the state [d_model] of each position behind the final norm, in
+     * their order. A job that had to make room tells them all again, from the first. NULL: the job
+     * writes a text. False: it ends here. */
+    bool (*state)(void *user, uint32_t position, const float *state);
     /* The next token, and the logits that it was chosen from. False: the text ends here. */
     bool (*token)(void *user, uint32_t id, const float *logits);
     /* The scheduler is done with the job, which may be freed. */
@@ -45,12 +51,16 @@ struct weir_job_sink {
 struct weir_job {
     uint32_t *ids; /* [id_count + token_max] the prompt; the scheduler takes them over */
     uint32_t id_count;
-    uint32_t token_max; /* at least 1; with the prompt no more than the context */
+    uint32_t token_max; /* at least 1; with the prompt no more than the context. 0: only states */
     bool ends_whole;    /* where its grammar lets it end at the last token, it has not been cut */
     struct weir_sampler_config choice; /* its arrays and grammar live until the end */
     const struct weir_job_sink *sink;
     void *user;
     struct weir_party *party; /* whose turn is used up; NULL: its own; borrowed until the end */
+    /* Ids that come instead of chosen ones, from where the grammar allows the first of them, and as
+     * far as it does; the sink's begin() and token() may set them. */
+    const uint32_t *forced; /* [forced_count] */
+    uint32_t forced_count;
 
     /* The scheduler's own. */
     struct weir_job *next; /* in the queue */
@@ -58,9 +68,10 @@ struct weir_job {
     struct weir_seat *seat;
     struct weir_party own; /* where it has no other */
     uint64_t came_ns;
-    uint32_t cost;     /* tokens that are not computed yet, as they were counted last */
-    bool is_set_aside; /* it has a seat, and waits: others are next */
-    uint32_t length;   /* ids that are there: the prompt and what was written */
+    uint32_t cost;      /* tokens that are not computed yet, as they were counted last */
+    bool is_set_aside;  /* it has a seat, and waits: others are next */
+    uint32_t length;    /* ids that are there: the prompt and what was written */
+    uint32_t forced_at; /* of forced ids, those that have come */
     bool has_begun;
     bool is_waiting; /* is left out of the next step */
 };

@@ -47,7 +47,7 @@ static uint32_t count_common(const struct weir_seat *seat, const struct weir_job
 
 bool weir_seats_is_under_way(const struct weir_seats *seats, const struct weir_job *job)
 {
-    for (uint32_t index = 0; index < seats->count; index++) {
+    for (uint32_t index = 0; index < seats->count && job->sink->state == NULL; index++) {
         const struct weir_job *other = seats->seats[index].job;
         if (other == NULL || other->is_set_aside)
             continue;
@@ -116,12 +116,13 @@ static void give_up(struct weir_seats *seats, struct weir_seat *seat)
     clear(seat);
 }
 
+/* NULL also for a job that tells states: all of its text has to be computed. */
 static struct weir_seat *find_nearest(const struct weir_seats *seats, const struct weir_job *job,
                                       uint32_t *common)
 {
     struct weir_seat *nearest = NULL;
     *common = 0;
-    for (uint32_t index = 0; index < seats->count; index++) {
+    for (uint32_t index = 0; index < seats->count && job->sink->state == NULL; index++) {
         struct weir_seat *seat = &seats->seats[index];
         const uint32_t count = seat->session == NULL ? 0 : count_common(seat, job);
         if (count >= SHARED_MIN && count > *common) {
@@ -150,7 +151,8 @@ static bool open_session(struct weir_seats *seats, struct weir_seat *seat, struc
         return weir_session_fork(&seat->session, nearest->session, NULL) == WEIR_OK &&
                weir_session_rewind(seat->session, common) == WEIR_OK;
     return weir_session_create(&seat->session, seats->engine, NULL) == WEIR_OK &&
-           weir_session_adopt(seat->session, job->ids, job->length, &adopted, NULL) == WEIR_OK;
+           (job->sink->state != NULL ||
+            weir_session_adopt(seat->session, job->ids, job->length, &adopted, NULL) == WEIR_OK);
 }
 
 static struct weir_seat *sit(struct weir_seat *seat, struct weir_job *job)

@@ -35,6 +35,7 @@ struct weir_serve_limits {
     uint32_t gap_ms;           /* between two tokens of others while a prompt is computed */
     uint64_t body_bytes;       /* of a request; 0: what a full context takes */
     uint32_t n_ctx, n_vocab;   /* the model's */
+    uint32_t d_model;          /* the same */
     uint32_t n_layer;          /* the same */
     uint32_t n_expert;         /* the same: of a layer; 0: it has none */
     uint64_t render_bytes_max; /* struct weir_chat_config.memory_max */
@@ -47,8 +48,8 @@ typedef void weir_serve_log_fn(void *user, const char *line);
 /* A model that can be asked for. */
 struct weir_serve_model {
     const char *id;
-    uint32_t n_ctx, n_vocab, n_layer, n_expert; /* as in struct weir_serve_limits, which have the
-                                                   most of all models */
+    /* As in struct weir_serve_limits, which have the most of all models. */
+    uint32_t n_ctx, n_vocab, d_model, n_layer, n_expert;
 };
 
 struct weir_serve_key {

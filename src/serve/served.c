@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "serve/reasoning.h"
 #include "serve/server.h"
 #include "serve/tools.h"
 
@@ -86,6 +87,7 @@ static void set_model(weir_serve *serve, size_t model, weir_engine *engine, cons
     serve->takes_text = weir_tools_take_text(chat);
     serve->limits.n_ctx = row->n_ctx;
     serve->limits.n_vocab = row->n_vocab;
+    serve->limits.d_model = row->d_model;
     serve->limits.n_layer = row->n_layer;
     serve->limits.n_expert = row->n_expert;
     atomic_store(&serve->served, model);
@@ -96,6 +98,7 @@ static enum weir_status make_parts(weir_serve *serve, struct weir_err *err)
     const struct weir_scheduler_config scheduler = {.engine = serve->config.engine,
                                                     .parallel = serve->config.limits.parallel,
                                                     .gap_ms = serve->limits.gap_ms};
+    WEIR_TRY(weir_closings_create(&serve->closings, serve->tokenizer, err));
     WEIR_TRY(weir_scheduler_create(&serve->scheduler, &scheduler, err));
     serve->limits.parallel = weir_scheduler_parallel(serve->scheduler);
     serve->grammars = weir_grammars_create(serve->tokenizer, serve->limits.grammar_max);
@@ -108,6 +111,7 @@ static void destroy_parts(weir_serve *serve)
 {
     weir_scheduler_destroy(&serve->scheduler);
     weir_grammars_destroy(&serve->grammars);
+    weir_closings_destroy(&serve->closings);
 }
 
 enum weir_status weir_serve_begin(weir_serve *serve, size_t model, weir_engine *engine,

@@ -9,6 +9,8 @@
 #include "base/heap.h"
 #include "base/utf8.h"
 #include "serve/grammars.h"
+#include "serve/openapi.h"
+#include "serve/reasoning.h"
 
 const struct weir_serve_limits *weir_serve_limits_of(const struct weir_serve *serve)
 {
@@ -191,9 +193,15 @@ enum weir_status weir_serve_open(weir_serve **out, const struct weir_serve_confi
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a server");
     pthread_mutex_init(&serve->log_lock, NULL);
     pthread_mutex_init(&serve->pace.lock, NULL);
+    pthread_mutex_init(&serve->running_lock, NULL);
     weir_fields_init();
     WEIR_TRY_GOTO(copy_config(serve, config, err));
     atomic_store_explicit(&serve->load_begin_ns, weir_now_ns(), memory_order_relaxed);
+    weir_openapi_write(&serve->openapi);
+    if (serve->openapi.failed) {
+        status = WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a server");
+        goto fail;
+    }
     WEIR_TRY_GOTO(weir_desk_create(&serve->desk, serve, err));
     WEIR_TRY_GOTO(weir_http_open(&serve->http, serve, err));
     *out = serve;
@@ -240,6 +248,8 @@ void weir_serve_close(weir_serve **serve)
     weir_http_close(&closing->http);
     weir_desk_destroy(&closing->desk);
     weir_grammars_destroy(&closing->grammars);
+    weir_closings_destroy(&closing->closings);
+    weir_writer_free(&closing->openapi);
     for (size_t index = 0; closing->keys != NULL && index < closing->config.key_count; index++)
         weir_heap_free(closing->keys[index]);
     weir_heap_free(closing->keys);
@@ -249,6 +259,7 @@ void weir_serve_close(weir_serve **serve)
         weir_heap_free((void *)(uintptr_t)closing->models[index].id);
     weir_heap_free(closing->models);
     weir_heap_free(closing->marks);
+    pthread_mutex_destroy(&closing->running_lock);
     pthread_mutex_destroy(&closing->pace.lock);
     pthread_mutex_destroy(&closing->log_lock);
     weir_heap_free(closing);

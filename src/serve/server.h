@@ -47,6 +47,10 @@ struct weir_serve {
     struct weir_desk *desk;
     struct weir_http *http;
     struct weir_grammars *grammars;
+    struct weir_closings *closings;
+    struct weir_writer openapi; /* constant once the server is open */
+    pthread_mutex_t running_lock;
+    struct weir_request *running; /* the list of those that run; guarded by the lock */
     struct weir_serve_counts counts;
     struct weir_serve_pace pace;
     uint8_t *marks;         /* [n_layer][n_expert] of experts; the HTTP thread's */
@@ -149,6 +153,8 @@ struct weir_route {
     bool is_anthropic; /* problems have the shape of Anthropic's API */
 };
 
+/* NULL: past the last. */
+const struct weir_route *weir_route_at(uint32_t index);
 /* NULL: there is none; *other_method: but it is there for another method. */
 const struct weir_route *weir_route_find(const char *method, const char *path, bool *other_method);
 void weir_metrics_tell(struct weir_exchange *exchange);

@@ -15,12 +15,11 @@ static void reply(struct weir_exchange *exchange)
 
 void weir_tokenize_read(struct weir_exchange *exchange, json_t *root)
 {
-    static const char *const names[] = {"content", "add_special", "parse_special", NULL};
     const struct weir_fields fields = {root, &exchange->problem};
     struct weir_err err = {0};
     uint32_t *ids = NULL;
     size_t count = 0;
-    weir_fields_check(&fields, names);
+    weir_fields_check_members(&fields, weir_tokenize_members, NULL);
     const char *text = weir_field_text(&fields, "content");
     const unsigned flags =
         (weir_field_flag(&fields, "add_special", false) ? (unsigned)WEIR_TEXT_ADD_SPECIAL : 0u) |
@@ -72,10 +71,9 @@ static void put_ids(struct weir_exchange *exchange, const json_t *array, struct 
 
 void weir_detokenize_read(struct weir_exchange *exchange, json_t *root)
 {
-    static const char *const names[] = {"tokens", NULL};
     const struct weir_fields fields = {root, &exchange->problem};
     struct weir_writer text = {0};
-    weir_fields_check(&fields, names);
+    weir_fields_check_members(&fields, weir_detokenize_members, NULL);
     const json_t *array = weir_field_array(&fields, "tokens");
     if (array == NULL)
         WEIR_PROBLEM(&exchange->problem, "tokens", "\"tokens\": wanted an array of token ids");

@@ -8,7 +8,7 @@
 
 /* ---- the request --------------------------------------------------------------------------- */
 
-static void check_tool(json_t *tool, struct weir_problem *problem)
+static void check_tool(json_t *tool, bool must_call, struct weir_problem *problem)
 {
     static const char *const names[] = {"type", "function", NULL};
     static const char *const function_names[] = {"name", "description", "parameters", "strict",
@@ -31,7 +31,7 @@ static void check_tool(json_t *tool, struct weir_problem *problem)
     weir_field_text(&function, "description");
     weir_field_object(&function, "parameters");
     /* Unless a call must come what a model writes is read, not forced: nobody may count on it. */
-    weir_field_only(&function, "strict", "false");
+    weir_field_only(&function, "strict", must_call ? "false|true" : "false");
 }
 
 /* The function that must be called, which has to be one of the tools. */
@@ -94,7 +94,7 @@ void weir_tools_read(struct weir_request *request, const struct weir_fields *fie
     size_t index = 0;
     const bool may_call = read_choice(request, fields, tools);
     request->is_one_call = !weir_field_flag(fields, "parallel_tool_calls", true);
-    json_array_foreach(tools, index, tool) check_tool(tool, fields->problem);
+    json_array_foreach(tools, index, tool) check_tool(tool, request->must_call, fields->problem);
     if (json_array_size(tools) == 0 || !may_call || fields->problem->status != 0)
         return;
     if (weir_chat_calls(chat) == NULL || !weir_chat_mentions(chat, "tools")) {
@@ -177,27 +177,43 @@ bool weir_tools_take_text(const weir_chat *chat)
 
 /* ---- the answer ---------------------------------------------------------------------------- */
 
-/* Calls are told whole: name, arguments and end come one after the other. */
+static void begin_call(struct weir_choice_text *choice, const struct weir_reply_event *event)
+{
+    weir_writer_clear(&choice->call_id);
+    weir_writer_clear(&choice->call_name);
+    weir_writer_clear(&choice->arguments);
+    weir_writer_text(&choice->call_id, event->id);
+    weir_writer_put(&choice->call_name, event->bytes, event->length);
+    choice->call_index = event->call;
+}
+
 void weir_tools_hear(struct weir_choice_text *choice, const struct weir_reply_event *event)
 {
+    const struct weir_dialect *dialect = choice->request->dialect;
+    const bool is_stream = choice->request->is_stream;
     switch (event->kind) {
     case WEIR_REPLY_CALL:
-        weir_writer_clear(&choice->call_id);
-        weir_writer_clear(&choice->call_name);
-        weir_writer_clear(&choice->arguments);
-        weir_writer_text(&choice->call_id, event->id);
-        weir_writer_put(&choice->call_name, event->bytes, event->length);
-        choice->call_index = event->call;
+        begin_call(choice, event);
+        if (is_stream)
+            dialect->begin_call(choice);
         break;
     case WEIR_REPLY_ARGUMENTS:
-        weir_writer_put(&choice->arguments, event->bytes, event->length);
+        if (is_stream)
+            dialect->put_arguments(choice, event->bytes, event->length);
+        else
+            weir_writer_put(&choice->arguments, event->bytes, event->length);
         break;
     case WEIR_REPLY_CALL_END:
-        choice->request->dialect->write_call(choice);
+        if (is_stream)
+            dialect->end_call(choice, true);
+        else
+            dialect->write_call(choice);
+        break;
+    case WEIR_REPLY_CALL_BROKEN:
+        dialect->end_call(choice, false);
         break;
     case WEIR_REPLY_ANSWER:
     case WEIR_REPLY_REASONING:
-    case WEIR_REPLY_CALL_BROKEN:
     case WEIR_REPLY_NOTE:
         break;
     }

@@ -33,6 +33,7 @@ static void open_server(struct weir_serve *serve)
         .grammar_max = 1,
         .n_ctx = 256,
         .n_vocab = weir_tokenizer_vocab_count(serve->tokenizer),
+        .d_model = 8,
         .body_bytes = BODY_BYTES_MAX,
     };
     serve->grammars = weir_grammars_create(serve->tokenizer, 1);
@@ -44,7 +45,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const paths[] = {
         "/v1/chat/completions", "/v1/completions", "/tokenize",
-        "/detokenize",          "/v1/messages",    "/v1/messages/count_tokens"};
+        "/detokenize",          "/v1/messages",    "/v1/messages/count_tokens",
+        "/v1/responses",        "/v1/embeddings",  "/v1/chat/completions/control",
+    };
     bool other_method = false;
     static struct weir_serve serve;
     static char model_id[] = "demo";
@@ -55,7 +58,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     serve.model_id = model_id;
     struct weir_exchange *exchange = weir_exchange_create(&serve);
     must(exchange != NULL);
-    exchange->route = weir_route_find("POST", paths[data[0] % WEIR_COUNT(paths)], &other_method);
+    exchange->route =
+        weir_route_find("POST", paths[(uint8_t)(data[0] - '0') % WEIR_COUNT(paths)], &other_method);
     must(exchange->route != NULL && exchange->route->read != NULL);
     json_t *root =
         weir_fields_parse((const char *)data + 1, size - 1, MEMORY_MAX, &exchange->problem);

@@ -78,7 +78,7 @@ def reasoning_has_a_budget(folder):
     check(free["text"] == "" and free["reasoning"], f"a model that only reasons: {free}")
     for budget in (0, 6):
         told = json.loads(weir("run", DEMO, "--chat", "-p", "The old man", "--think-budget", budget, *options, "--json").stdout)
-        check(told["text"] and "think" not in told["text"], f"a budget of {budget}: {told}")
+        check(told["text"] and "</think" not in told["text"], f"a budget of {budget}: {told}")
         check(free["reasoning"].startswith(told["reasoning"].strip()) and bool(told["reasoning"]) == (budget > 0), f"a budget of {budget}: {told}")
     talked = weir("chat", DEMO, "--think-budget", 6, *options, text="The old man\n").stdout
     check(talked.strip() == told["text"].strip(), f"a chat with a budget: wanted {told['text']!r}, found {talked!r}")

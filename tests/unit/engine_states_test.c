@@ -1,5 +1,5 @@
-/* engine_states_test.c - states behind the final norm: transformers' own, and the same bits whatever
- * the chunk and the company. */
+/* engine_states_test.c - states behind the final norm: transformers' own, and the same bits
+ * whatever the chunk and the company. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -34,6 +34,9 @@ struct probe {
     pthread_cond_t changed;
     uint32_t ids[64];
     uint32_t count, cached, leaves_at; /* leaves_at: with so many tokens; 0: never */
+    uint32_t computed, progress_count; /* of the prompt, and how often it was told */
+    uint32_t state_count, restarts;    /* states in a row; how often they began again */
+    double state_sum;
     bool has_ended;
     enum weir_job_end end;
     weir_scheduler *scheduler;
@@ -93,6 +96,29 @@ static bool take_token(void *user, uint32_t id, const float *logits)
     return true;
 }
 
+static void progress(void *user, uint32_t computed)
+{
+    struct probe *probe = user;
+    assert_true(computed > 0 && computed <= probe->job.id_count);
+    probe->computed = computed;
+    probe->progress_count++;
+}
+
+static bool take_state(void *user, uint32_t position, const float *state)
+{
+    struct probe *probe = user;
+    if (position == 0) {
+        probe->restarts += probe->state_count > 0;
+        probe->state_count = 0;
+        probe->state_sum = 0.0;
+    }
+    assert_int_equal(position, probe->state_count);
+    probe->state_count++;
+    for (uint32_t index = 0; index < weir_engine_model(engine)->d_model; index++)
+        probe->state_sum += (double)state[index] * (index + 1);
+    return true;
+}
+
 static void end(void *user, enum weir_job_end how, const struct weir_err *err)
 {
     struct probe *probe = user;
@@ -105,7 +131,9 @@ static void end(void *user, enum weir_job_end how, const struct weir_err *err)
 }
 
 static const struct weir_job_sink sink = {
-    .look = look, .begin = begin, .token = take_token, .end = end};
+    .look = look, .begin = begin, .progress = progress, .token = take_token, .end = end};
+static const struct weir_job_sink state_sink = {
+    .look = look, .begin = begin, .state = take_state, .end = end};
 
 /* Prompts of different lengths, some of which begin alike. */
 static void make_probe(struct probe *probe, weir_scheduler *scheduler, uint32_t number,
@@ -208,6 +236,72 @@ static void test_a_conversation_goes_on(void **state)
     wait_for(&again);
     assert_memory_equal(first.ids, again.ids, sizeof(first.ids));
     assert_int_equal(again.cached, 3 + (JOBS - 1) * LONGER - 1);
+    weir_scheduler_destroy(&scheduler);
+}
+
+static void begin_states(struct probe *probe, weir_scheduler *scheduler, uint32_t number)
+{
+    make_probe(probe, scheduler, number, NULL);
+    probe->job.sink = &state_sink;
+    probe->job.token_max = 0;
+    submit(probe);
+}
+
+/* A text whose beginning is known tells all its states nevertheless, the same beside others. */
+static void test_states_come_from_the_first(void **state)
+{
+    static struct probe text, alone, beside, others[2];
+    const uint32_t length = 3 + (JOBS - 1) * LONGER;
+    (void)state;
+    weir_scheduler *scheduler = open_scheduler(4);
+    begin_probe(&text, scheduler, JOBS - 1);
+    wait_for(&text);
+    begin_states(&alone, scheduler, JOBS - 1);
+    wait_for(&alone);
+    for (uint32_t number = 0; number < 2; number++)
+        begin_probe(&others[number], scheduler, number + 1);
+    begin_states(&beside, scheduler, JOBS - 1);
+    wait_for(&beside);
+    for (uint32_t number = 0; number < 2; number++)
+        wait_for(&others[number]);
+    assert_int_equal(alone.end, WEIR_JOB_STOPPED);
+    assert_int_equal(beside.end, WEIR_JOB_STOPPED);
+    assert_int_equal(alone.state_count, length);
+    assert_int_equal(beside.state_count, length);
+    assert_int_equal(alone.cached, 0);
+    assert_true(alone.state_sum == beside.state_sum);
+    assert_int_equal(alone.restarts, 0);
+    weir_scheduler_destroy(&scheduler);
+}
+
+static void test_ids_that_have_to_come(void **state)
+{
+    static const uint32_t forced[] = {700, 701, 702};
+    static struct probe free_text, text;
+    (void)state;
+    weir_scheduler *scheduler = open_scheduler(1);
+    begin_probe(&free_text, scheduler, 1);
+    wait_for(&free_text);
+    make_probe(&text, scheduler, 1, NULL);
+    text.job.forced = forced;
+    text.job.forced_count = 3;
+    submit(&text);
+    wait_for(&text);
+    assert_int_equal(text.count, TOKENS);
+    assert_memory_equal(text.ids, forced, sizeof(forced));
+    assert_memory_not_equal(text.ids, free_text.ids, sizeof(forced));
+    weir_scheduler_destroy(&scheduler);
+}
+
+static void test_a_prompts_progress_is_told(void **state)
+{
+    static struct probe probe;
+    (void)state;
+    weir_scheduler *scheduler = open_scheduler(1);
+    begin_probe(&probe, scheduler, JOBS - 1);
+    wait_for(&probe);
+    assert_int_equal(probe.computed, probe.job.id_count);
+    assert_true(probe.progress_count >= 1);
     weir_scheduler_destroy(&scheduler);
 }
 
@@ -391,6 +485,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_together_as_alone),
         cmocka_unit_test(test_a_conversation_goes_on),
+        cmocka_unit_test(test_states_come_from_the_first),
+        cmocka_unit_test(test_ids_that_have_to_come),
+        cmocka_unit_test(test_a_prompts_progress_is_told),
         cmocka_unit_test(test_who_leaves_is_gone),
         cmocka_unit_test(test_a_heavy_client_lets_others_by),
         cmocka_unit_test(test_the_gap_cuts_prompts),

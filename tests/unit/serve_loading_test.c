@@ -22,7 +22,7 @@ static weir_serve *open_server(void)
 {
     const struct weir_model_info *model = weir_engine_model(engine);
     const struct weir_serve_model models[] = {
-        {"demo", 128, model->n_vocab, model->n_layer, model->n_expert}};
+        {"demo", 128, model->n_vocab, model->d_model, model->n_layer, model->n_expert}};
     static const struct weir_serve_key keys[] = {{"a-key-of-the-tests", 1}};
     struct weir_serve_config config = {
         .host = "127.0.0.1",

@@ -16,7 +16,8 @@ NAMES = ("qwen3moe-bf16", "gpt-oss")
 
 
 def mean_of(folder):
-    net = transformers.AutoModel.from_pretrained(folder, dtype=torch.float64, attn_implementation="eager")
+    net = transformers.AutoModel.from_pretrained(folder, dtype=torch.float64, attn_implementation="eager",
+                                                  experts_implementation="eager")
     with open(os.path.join(folder, "ids.txt"), encoding="ascii") as file:
         ids = [int(word) for word in file.read().split()]
     with torch.no_grad():

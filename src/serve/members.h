@@ -1,0 +1,21 @@
+/* members.h - what the bodies of requests may have, each member with a JSON Schema of its values:
+ * one table for reading and for /openapi.json. */
+#ifndef WEIR_SERVE_MEMBERS_H
+#define WEIR_SERVE_MEMBERS_H
+
+#include "serve/fields.h"
+
+/* Of chats and completions; and what each has beside them. */
+extern const struct weir_member weir_shared_members[];
+extern const struct weir_member weir_chat_members[];
+extern const struct weir_member weir_completion_members[];
+/* Of messages and of counting their tokens; and what messages have beside them. */
+extern const struct weir_member weir_count_members[];
+extern const struct weir_member weir_message_members[];
+extern const struct weir_member weir_responses_members[];
+extern const struct weir_member weir_embeddings_members[];
+extern const struct weir_member weir_control_members[];
+extern const struct weir_member weir_tokenize_members[];
+extern const struct weir_member weir_detokenize_members[];
+
+#endif
