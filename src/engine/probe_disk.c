@@ -169,10 +169,10 @@ enum weir_status weir_disk_probe_read(struct weir_disk_probe *probe, uint64_t in
 {
     const uint64_t start_ns = weir_now_ns();
     probe->done_bytes = 0;
-    while (weir_now_ns() - start_ns < duration_ns) {
+    do { /* at least once: a busy machine may take longer to come here */
         submit(probe, in_flight_bytes, UINT32_MAX);
         WEIR_TRY(reap(probe, -1, err));
-    }
+    } while (weir_now_ns() - start_ns < duration_ns);
     WEIR_TRY(drain(probe, err));
     *bytes_per_s = rate(probe->done_bytes, weir_now_ns() - start_ns);
     return WEIR_OK;
@@ -185,7 +185,7 @@ enum weir_status weir_disk_probe_burst(struct weir_disk_probe *probe, uint64_t i
     const uint64_t start_ns = weir_now_ns();
     uint64_t pending_ns = 0;
     probe->done_bytes = 0;
-    while (weir_now_ns() - start_ns < duration_ns) {
+    do {
         const uint64_t burst_ns = weir_now_ns();
         uint32_t left = read_count;
         while (left > 0 || probe->in_flight_bytes > 0) {
@@ -194,7 +194,7 @@ enum weir_status weir_disk_probe_burst(struct weir_disk_probe *probe, uint64_t i
         }
         pending_ns += weir_now_ns() - burst_ns;
         nanosleep(&(struct timespec){.tv_nsec = IDLE_NS}, NULL);
-    }
+    } while (weir_now_ns() - start_ns < duration_ns);
     *bytes_per_s = rate(probe->done_bytes, pending_ns);
     return WEIR_OK;
 }
