@@ -118,7 +118,11 @@ $B/flags $B/files: ;
 
 $B/libencode.a: $(call obj,$(sort $(wildcard tools/encode/*.c)))
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
-$B/tests/%: $B/obj/tests/unit/%.o $B/libencode.a $B/libcli.a $B/libweir.a
+# Few want the command line or the server, which the others need not wait for.
+cli_tests := $(patsubst tests/unit/%.c,$B/tests/%,$(shell grep -lE '"(serve|cli)/|/cli/' tests/unit/*_test.c))
+$(cli_tests): $B/tests/%: $B/obj/tests/unit/%.o $B/libencode.a $B/libcli.a $B/libweir.a
+	$(link_test) -lcmocka $(cli_ld) $(weir_ld) $(LDFLAGS)
+$B/tests/%: $B/obj/tests/unit/%.o $B/libencode.a $B/libweir.a
 	$(link_test) -lcmocka $(cli_ld) $(weir_ld) $(LDFLAGS)
 $B/tests/%: $B/obj/tests/api/%.o $B/libweir.a
 	$(link_test) -lcmocka $(weir_ld) $(LDFLAGS)
