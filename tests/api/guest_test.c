@@ -75,7 +75,7 @@ static void assert_as_before(const struct process *before, bool is_closed)
     struct process now;
     look(&now);
     /* The kernel lists a thread for a moment after it was joined. */
-    for (int turn = 0; is_closed && now.thread_count > before->thread_count && turn < 2000;
+    for (int turn = 0; is_closed && now.thread_count > before->thread_count && turn < 300000;
          turn++) {
         usleep(1000);
         look(&now);

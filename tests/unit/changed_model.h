@@ -3,16 +3,16 @@
 #ifndef WEIR_TESTS_CHANGED_MODEL_H
 #define WEIR_TESTS_CHANGED_MODEL_H
 
-#include <stdlib.h>
 #include <unistd.h>
 
-static char changed_path[] = "/tmp/weir-changed-XXXXXX";
+#include "scratch.h"
+
+static char changed_path[64];
 
 static inline int changed_model_set_up(void **state)
 {
     (void)state;
-    const int fd = mkstemp(changed_path);
-    return fd < 0 || close(fd) != 0;
+    return !scratch_file(changed_path, sizeof(changed_path), "changed");
 }
 
 static inline int changed_model_tear_down(void **state)

@@ -1,10 +1,10 @@
 /* chat_test.c - what of a conversation reaches a template, which template it is, and what of the
  * rendering becomes control tokens. */
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "chat/chat.h"
 #include "formats/formats.h"
+#include "scratch.h"
 #include "text_toy.h"
 
 #define ASK "[{\"role\": \"user\", \"content\": \"hi\"}]"
@@ -190,8 +190,7 @@ static void a_directory_says_it_in_its_files(void **state)
     struct weir_chat_request request = ask(ASK);
     char path[128];
     (void)state;
-    snprintf(folder, sizeof(folder), "/tmp/weir-chat-%ld", (long)getpid());
-    assert_int_equal(mkdir(folder, 0700), 0);
+    assert_true(scratch_folder(folder, sizeof(folder), "chat"));
     write_text("tokenizer.json", "{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0}}}");
     weir_chat *chat = open_chat(folder, NULL, NULL);
     assert_int_equal(weir_chat_origin(chat), WEIR_CHAT_PLAIN);

@@ -7,10 +7,11 @@
 
 #include "gguf_parts.h"
 #include "pace.h"
+#include "scratch.h"
 #include "weir.h"
 #include "weir_bench.h"
 
-static char folder[] = "/tmp/weir-parts-XXXXXX";
+static char folder[64];
 static struct edit_model model;
 
 struct record {
@@ -309,7 +310,7 @@ static void every_failed_allocation_leaves_nothing(void **state)
 static int set_up(void **state)
 {
     (void)state;
-    return mkdtemp(folder) == NULL;
+    return !scratch_folder(folder, sizeof(folder), "parts");
 }
 
 static int tear_down(void **state)

@@ -13,8 +13,13 @@
 #include "io/io_internal.h"
 #include "weir_bench.h"
 
+#include "pace.h"
+
 #define MODEL "models/demo/weir-demo.gguf"
 #define S UINT64_C(1000000000)
+
+/* A stop gives the disk two seconds; without one a wait for it takes two minutes. */
+#define STOPPED_S_MAX 100
 
 static const uint32_t prompt[] = {17, 900, 3, 42, 4000, 7, 8, 9, 10, 11, 12};
 
@@ -42,11 +47,12 @@ static void a_load_ends_when_its_progress_says_so(void **state)
     (void)state;
     const uint64_t begin_ns = weir_now_ns();
     assert_int_equal(weir_engine_open(&engine, &config, &err), WEIR_ERR_IO);
-    assert_in_range(weir_now_ns() - begin_ns, 1 * S, 15 * S);
+    assert_in_range(weir_now_ns() - begin_ns, 1 * S, STOPPED_S_MAX * S);
     assert_int_equal(questions_left, 0);
     assert_null(engine);
 }
 
+/* Cancels when the text is likely to wait for the disk; at whichever moment, the text must end. */
 static void *cancel_soon(void *session)
 {
     usleep(300000);
@@ -77,7 +83,7 @@ static void a_cancel_ends_a_text_that_waits_for_the_disk(void **state)
     pthread_join(canceller, NULL);
     weir_session_destroy(&session);
     weir_engine_close(&engine);
-    assert_in_range(weir_now_ns() - begin_ns, 1 * S, 15 * S);
+    assert_true(weir_now_ns() - begin_ns < STOPPED_S_MAX * S);
     weir_io_refuse(0);
     usleep(100000); /* what the readers were stuck with lands, and nothing of it was unmapped */
 }
@@ -88,6 +94,6 @@ int main(void)
         cmocka_unit_test(a_load_ends_when_its_progress_says_so),
         cmocka_unit_test(a_cancel_ends_a_text_that_waits_for_the_disk),
     };
-    alarm(110);
+    alarm(PACE_PATIENCE_S);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

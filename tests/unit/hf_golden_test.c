@@ -10,6 +10,7 @@
 
 #include "model_run.h"
 #include "pace.h"
+#include "scratch.h"
 
 #define FOLDER "tests/golden/directories"
 
@@ -215,8 +216,7 @@ static void copy_with_value(const char *name, const char *tensor, float value, c
     size_t bytes = 0;
     unsigned long long at = 0;
     char path[512];
-    strcpy(folder, "/tmp/weir-directory-XXXXXX");
-    assert_non_null(mkdtemp(folder));
+    assert_true(scratch_folder(folder, 64, "directory"));
     for (size_t index = 0; index < sizeof(files) / sizeof(files[0]); index++) {
         snprintf(path, sizeof(path), FOLDER "/%s/%s", name, files[index]);
         char *content = golden_read(path, &bytes);

@@ -13,6 +13,7 @@
 #include "text/text.h"
 
 #include "model_run.h"
+#include "scratch.h"
 #include "sweep.h"
 
 #include <setjmp.h>
@@ -63,7 +64,7 @@ struct place {
     struct weir_json key, value; /* key: of a member */
 };
 
-static char folder[] = "/tmp/weir-sweep-XXXXXX";
+static char folder[64];
 static struct text texts[FILE_MAX];
 static size_t text_count;
 static struct place places[PLACE_MAX];
@@ -308,7 +309,7 @@ static int set_up(void **state)
 {
     (void)state;
     sweep_set_up();
-    return mkdtemp(folder) == NULL;
+    return !scratch_folder(folder, sizeof(folder), "sweep");
 }
 
 static int tear_down(void **state)

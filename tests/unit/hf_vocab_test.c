@@ -2,8 +2,9 @@
 #include "hf_toy.h"
 
 #include <errno.h>
-#include <sys/stat.h>
 #include <unistd.h>
+
+#include "scratch.h"
 
 #define TOKENIZER                                                                                  \
     "{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0, \"b\": 1, \"ab\": 2, \"<end>\": 3, "    \
@@ -43,8 +44,7 @@ static int make_folder(void **state)
     const uint64_t length = sizeof(header) - 1;
     uint8_t model[256];
     (void)state;
-    snprintf(folder, sizeof(folder), "/tmp/weir-hf-%ld", (long)getpid());
-    assert_int_equal(mkdir(folder, 0700), 0);
+    assert_true(scratch_folder(folder, sizeof(folder), "hf"));
     memcpy(model, &length, sizeof(length));
     memcpy(model + sizeof(length), header, length);
     memset(model + sizeof(length) + length, 0, 4);

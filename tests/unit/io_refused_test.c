@@ -247,7 +247,11 @@ static void a_filter_on_the_call_that_is_not_used_does_not_matter(void **state)
 static int refuse_in_the_middle(uint32_t number, uint32_t os_errno)
 {
     const struct weir_io_config named = {
-        .kind = WEIR_IO_URING, .depth = ENTER_CALLS, .stall_ns = 300000000};
+        .kind = WEIR_IO_URING,
+        .depth = ENTER_CALLS,
+        .stall_ns = 300000000,
+        .buffered = true, /* what is submitted has come, however long the disk takes */
+    };
     struct weir_io_done done[ENTER_CALLS];
     struct weir_read reads[ENTER_CALLS];
     uint64_t random_state = 3;

@@ -22,7 +22,7 @@ enum {
     FILE_PAGES = FILE_BYTES / PAGE + 1,
     READ_PAGES = 16, /* the longest read of these tests */
     DEPTH = 64,
-    DEADLINE_S = 120, /* a test that waits for ever is killed, and so fails */
+    DEADLINE_S = 900, /* a test that waits for ever is killed, and so fails */
 };
 
 /* The file that all tests read, and what is in it. */

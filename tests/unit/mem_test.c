@@ -15,6 +15,8 @@
 
 #include "base/heap.h"
 
+#include "pace.h"
+
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
 #endif
@@ -312,7 +314,7 @@ static void mem_slots_get_their_pages_later(void **state)
     assert_int_equal(weir_mem_open_begin(&mem, NULL), WEIR_OK);
     uint8_t *slots = weir_mem_alloc(&mem, WEIR_MEM_SLOTS, BYTES, 64);
     assert_int_equal(weir_mem_open_end(&mem, NULL), WEIR_OK);
-    for (int wait = 0; wait < 3000 && !is_resident(slots, BYTES); wait++)
+    for (int wait = 0; wait < PACE_PATIENCE_S * 100 && !is_resident(slots, BYTES); wait++)
         usleep(10000);
     assert_true(is_resident(slots, BYTES));
     assert_int_equal(weir_mem_check(&mem, NULL), WEIR_OK);
@@ -358,7 +360,7 @@ static void mem_says_what_could_not_be_touched(void **state)
         mem.region[uses[i]].start = gone;
         assert_int_equal(weir_mem_touch_begin(&mem, &err), WEIR_OK);
         enum weir_status status = weir_mem_open_end(&mem, &err);
-        for (int wait = 0; wait < 3000 && status == WEIR_OK; wait++) {
+        for (int wait = 0; wait < PACE_PATIENCE_S * 100 && status == WEIR_OK; wait++) {
             usleep(10000);
             status = weir_mem_check(&mem, &err);
         }

@@ -5,8 +5,9 @@
 
 #include "gguf_edit.h"
 #include "model_run.h"
+#include "scratch.h"
 
-static char fused_path[] = "/tmp/weir-fused-XXXXXX";
+static char fused_path[64];
 static struct edit_model model;
 
 /* The tensor of the same layer whose name has another word at its end; NULL: there is none. */
@@ -162,8 +163,7 @@ static void a_tensor_that_is_not_both_is_refused(void **state)
 static int set_up(void **state)
 {
     (void)state;
-    const int fd = mkstemp(fused_path);
-    return fd < 0 || close(fd) != 0;
+    return !scratch_file(fused_path, sizeof(fused_path), "fused");
 }
 
 static int tear_down(void **state)

@@ -5,10 +5,11 @@
 
 #include "gguf_edit.h"
 #include "model_run.h"
+#include "scratch.h"
 
 enum { LAYERS = 3 }; /* of the golden model glm4moe; block 3 guesses */
 
-static char changed_path[] = "/tmp/weir-guess-XXXXXX";
+static char changed_path[64];
 static struct edit_model model;
 static struct golden golden;
 
@@ -77,8 +78,8 @@ static void a_file_of_such_blocks_alone_is_refused_in_words(void **state)
 static int set_up(void **state)
 {
     (void)state;
-    const int fd = mkstemp(changed_path);
-    if (fd < 0 || close(fd) != 0 || !golden_open(&golden, "glm4moe"))
+    if (!scratch_file(changed_path, sizeof(changed_path), "guess") ||
+        !golden_open(&golden, "glm4moe"))
         return 1;
     edit_open(&model, golden.model_path);
     return 0;

@@ -10,6 +10,8 @@
 #include <cmocka.h>
 
 #include "base/heap.h"
+
+#include "pace.h"
 #include "sys_toy.h"
 
 #define GROUP "/sys/fs/cgroup/user.slice"
@@ -152,6 +154,17 @@ static void as_many_groups_as_there_is_room_for_are_watched(void **state)
     weir_sys_watch_close(&watch);
 }
 
+/* Until the only page of a file has left the memory: another processor may hold it for a while. */
+static void drop_page(int fd, const volatile char *map)
+{
+    unsigned char is_there = 1;
+    for (int turn = 0; turn < PACE_PATIENCE_S * 1000 && (is_there & 1) != 0; turn++) {
+        assert_int_equal(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+        assert_int_equal(mincore((void *)(uintptr_t)map, 4096, &is_there), 0);
+        usleep(is_there & 1 ? 1000 : 0);
+    }
+}
+
 /* A page of a file that is not in memory is a major fault; a second touch is none. */
 static void a_page_read_from_disk_is_counted(void **state)
 {
@@ -168,9 +181,9 @@ static void a_page_read_from_disk_is_counted(void **state)
     unlink(name);
     assert_int_equal(write(fd, page, sizeof(page)), sizeof(page));
     assert_int_equal(fsync(fd), 0);
-    assert_int_equal(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
     const volatile char *map = mmap(NULL, sizeof(page), PROT_READ, MAP_SHARED, fd, 0);
     assert_true(map != MAP_FAILED);
+    drop_page(fd, map);
     weir_sys_watch *watch = open_watch();
     weir_sys_watch_sample(watch, &before);
     assert_int_equal(map[0], 1);

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "scratch.h"
+
 #define ROOTED(test) cmocka_unit_test_setup_teardown(test, make_root, remove_root)
 #define MEMINFO "MemTotal:       8000000 kB\nMemFree:  100 kB\nMemAvailable:   4000000 kB\n"
 #define NO_LIMIT "9223372036854771712\n"
@@ -18,8 +20,7 @@ static char root[64];
 static inline int make_root(void **state)
 {
     (void)state;
-    snprintf(root, sizeof(root), "/tmp/weir-sys-test-XXXXXX");
-    return mkdtemp(root) == NULL ? -1 : 0;
+    return scratch_folder(root, sizeof(root), "sys-test") ? 0 : -1;
 }
 
 static inline int remove_root(void **state)
