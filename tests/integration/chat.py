@@ -14,12 +14,11 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import DEMO, ROOT, WEIR, check, remove, scratch_folder, skip
+from harness import DEMO, PATIENCE_S, ROOT, WEIR, check, memory_folder, remove, scratch_folder, skip
 
 GOLDEN = os.path.join(ROOT, "tests", "golden", "chat")
 OPTIONS = ["--template", "chatml", "--temp", "0", "--mem", "64M"]
 SAME_EVERYWHERE = ["--template", "plain", "--temp", "0", "--mem", "64M", "--isa", "ref"]
-WAIT_S = 60
 
 
 def weir(*args, text=None, status=0):
@@ -148,10 +147,11 @@ class Terminal:
         return self.tmux("capture-pane", "-p", "-S", "-500", *flags)
 
     def wait(self, pattern, count=1):
-        for _ in range(WAIT_S * 5):
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end:
             if len(re.findall(pattern, self.screen("-J"), re.M)) >= count:  # with its lines as they were written
                 return
-            time.sleep(0.2)
+            time.sleep(0.05)
         check(False, f"the screen does not show {pattern!r} {count} times:\n{self.screen()}")
 
     def keys(self, *keys):
@@ -235,7 +235,7 @@ def screens_are_as_kept(update):
     if shutil.which("tmux") is None:
         skip("no tmux")
     for columns in (80, 40):
-        folder = scratch_folder()
+        folder = memory_folder()  # whose path is short, as that of a socket must be
         try:
             found = normal(play(folder, columns))
             saved = json.load(open(os.path.join(folder, "talk.json"), encoding="utf-8"))

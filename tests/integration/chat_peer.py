@@ -15,7 +15,7 @@ import time
 import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import LONG, WEIR, check, peer, remove, scratch_folder
+from harness import LONG, PATIENCE_S, WEIR, check, peer, remove, scratch_folder
 from smollm2_model import find_model
 
 CONVERSATIONS = [
@@ -25,7 +25,7 @@ CONVERSATIONS = [
     ["Name three colors.", "Name three animals.", "Say goodbye."],
     ["Translate \"good morning\" into Spanish.", "And \"good night\"?", "What language was that?"],
 ]
-TOKENS, NEAR, WAIT_S = 24, 0.5, 120
+TOKENS, NEAR = 24, 0.5
 
 
 def ask_weir(model, turns):
@@ -44,22 +44,30 @@ def ask_weir(model, turns):
 
 class Server:
     def __init__(self, judge, model):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.process = subprocess.Popen([judge, "server", "-m", model, "--port", str(self.port), "-t", "2", "-c", "2048", "-np", "1", "--no-webui"],
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.command = [judge, "server", "-m", model, "-t", "2", "-c", "2048", "-np", "1", "--no-webui", "--port"]
 
     def __enter__(self):
-        for _ in range(WAIT_S * 2):
+        for _ in range(5):  # another program may take the port before the server does
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                self.port = free.getsockname()[1]
+            self.process = subprocess.Popen([*self.command, str(self.port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            if self.is_healthy():
+                return self
+        check(False, "llama.cpp's server ended before it answered, five times")
+
+    def is_healthy(self):
+        """Whether it answers; it may also have ended."""
+        end = time.monotonic() + PATIENCE_S
+        while self.process.poll() is None:
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=5) as answer:
                     if answer.status == 200:
-                        return self
+                        return True
             except OSError:
-                check(self.process.poll() is None, "llama.cpp's server ended")
-            time.sleep(0.5)
-        check(False, f"llama.cpp's server did not begin within {WAIT_S} s")
+                check(time.monotonic() < end, f"llama.cpp's server does not answer within {PATIENCE_S} s")
+            time.sleep(0.1)
+        return False
 
     def __exit__(self, *unused):
         self.process.terminate()
@@ -70,7 +78,7 @@ class Server:
         body = json.dumps({"messages": messages, "max_tokens": TOKENS, "temperature": 0, "top_k": 1, "logprobs": True, "top_logprobs": 2,
                            "cache_prompt": False}).encode()
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}/v1/chat/completions", body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=WAIT_S) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
             choice = json.load(answer)["choices"][0]
         tokens = []
         for token in choice["logprobs"]["content"]:

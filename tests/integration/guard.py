@@ -14,14 +14,13 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import WEIR, MemoryGroup, check, make_model, weir_json
+from harness import PATIENCE_S, WEIR, MemoryGroup, check, make_model, weir_json, worked_s
 
 MIB = 1 << 20
 CEILING = 320 * MIB
 LIMIT = 400 * MIB
 STEP = 8 * MIB
 PACE_S = 0.2  # of weir's processor time: so it has looked in between, however busy the machine is
-PATIENCE_S = 120  # a busy machine fills the slots slowly
 RUN = ["--ids", "17 48 79 110", "--ctx", 4096, "--temp", 0, "--ignore-eos", "--mem", CEILING]
 TOKEN_MAX = 4000
 # What weir may give beyond need: the margin twice, and as much again for the growth it saw.
@@ -58,13 +57,8 @@ class Run:
 
     def let_work(self, seconds):
         """Until weir has used so many seconds of processors."""
-        end = self.worked_s() + seconds
-        self.wait_for(lambda: self.worked_s() >= end, f"weir has worked for {seconds} s")
-
-    def worked_s(self):
-        with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as stat:
-            user, system = stat.read().rsplit(")", 1)[1].split()[11:13]
-        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+        end = worked_s(self.process.pid) + seconds
+        self.wait_for(lambda: worked_s(self.process.pid) >= end, f"weir has worked for {seconds} s")
 
     def check_runs(self, when):
         if self.process.poll() is not None:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.join(ROOT, "build", "release")
@@ -18,6 +19,9 @@ DEMO = os.path.join(ROOT, "models", "demo", "weir-demo.gguf")
 HELDOUT = os.path.join(ROOT, "models", "demo", "heldout.txt")
 MODELS = os.path.join(ROOT, "build", "models")
 LONG = os.environ.get("WEIR_TESTS") == "long"  # ./run-tests long: every variant
+# How long what should come is waited for, on a machine that is busy and whose disk stalls: it decides when a test that fails
+# ends, and never whether one passes.
+PATIENCE_S = 300
 
 # What the user has calibrated and set must not change what tests see, nor one test another: where no folder can be nothing is kept.
 os.environ["XDG_CACHE_HOME"] = os.environ["XDG_CONFIG_HOME"] = "/dev/null"
@@ -51,7 +55,9 @@ def peer():
 def peer_text(judge, model, prompt, count, ours):
     """What the judge goes on with, count tokens long. On a busy machine it sometimes ends before its last tokens are
     written: what is only the beginning of ours is asked for again."""
-    for _ in range(8):
+    end = time.monotonic() + PATIENCE_S
+    text = None
+    while text is None or time.monotonic() < end:
         done = subprocess.run([judge, "completion", "-m", model, "-p", prompt, "-n", str(count), "--temp", "0", "-no-cnv",
                                "--no-display-prompt", "-t", "2"], capture_output=True)
         check(done.returncode == 0, f"llama.cpp: exit {done.returncode}: {done.stderr[-300:]}")
@@ -66,13 +72,13 @@ def peer_perplexity(judge, model, chunks, length=512, may_refuse=False):
     """The judge's perplexity on the first chunks of so many tokens of the held-out text; None where it may refuse
     the model, and does. It sometimes ends well before its last lines are written, on a busy machine nearly every second time,
     hence many tries."""
-    for _ in range(10):
+    end = time.monotonic() + PATIENCE_S
+    found = refuses = None
+    while not found and not refuses and time.monotonic() < end:
         done = subprocess.run([judge, "perplexity", "-m", model, "-f", HELDOUT, "-c", str(length), "-b", str(length), "--chunks",
                                str(chunks), "-t", "2"], capture_output=True, text=True)
         found = re.search(r"Final estimate: PPL = ([0-9.]+)", done.stdout + done.stderr)
         refuses = "failed to load model" in done.stderr
-        if found or refuses:
-            break
     if may_refuse and refuses:
         return None
     check(found, f"llama.cpp gave no perplexity of {model}: {done.stderr[-300:]}")
@@ -111,8 +117,9 @@ def make_model(name, *args):
     with alone(path):
         if not os.path.exists(path):
             tool = MKSHAPE if str(args[0]).endswith(".shape") else MKMODEL
-            done = subprocess.run([tool, *map(str, args), "-o", path], capture_output=True, text=True)
+            done = subprocess.run([tool, *map(str, args), "-o", path + ".part"], capture_output=True, text=True)
             check(done.returncode == 0, f"{tool} {' '.join(map(str, args))}: {done.stderr}")
+            os.rename(path + ".part", path)  # whole, though a run before this one was ended in the middle
     return path
 
 
@@ -122,6 +129,7 @@ def use_package(wanted, *more):
     folder = os.path.join(ROOT, "build", "judges", wanted)
     with alone(folder):
         if not os.path.exists(os.path.join(folder, "whole")):
+            remove(folder)  # what a run left that was ended in the middle
             done = subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-compile", "--target", folder, *more, wanted],
                                   capture_output=True, text=True)
             if done.returncode != 0:
@@ -134,6 +142,48 @@ def use_package(wanted, *more):
 def use_tokenizers():
     """The judge of tokenizers; what it asks for is how it gets files from the network."""
     use_package("tokenizers==0.23.3", "--no-deps")
+
+
+# ---- processes that run meanwhile: what they have come to, and not how long it took -----------
+
+
+def wait_for(is_so, what, process=None):
+    """Until is_so() is true, of a process that has not ended if there is one."""
+    end = time.monotonic() + PATIENCE_S
+    while not is_so():
+        check(process is None or process.poll() is None or is_so(), f"it ended before this was so: {what}")
+        check(time.monotonic() < end, f"waited {PATIENCE_S} s in vain: {what}")
+        time.sleep(0.01)
+
+
+def proc_file(pid, name):
+    with open(f"/proc/{pid}/{name}", encoding="ascii", errors="replace") as file:
+        return file.read()
+
+
+def worked_s(pid):
+    """Seconds of processors that a process has used."""
+    user, system = proc_file(pid, "stat").rsplit(")", 1)[1].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+def let_work(process, seconds):
+    """Until a process has used so many seconds of processors more."""
+    end = worked_s(process.pid) + seconds
+    wait_for(lambda: worked_s(process.pid) >= end, f"it has worked for {seconds} s", process)
+
+
+def rests(process):
+    """Whether it has worked for less than half of a second: it waits, or others have the processors."""
+    before = worked_s(process.pid)
+    time.sleep(1)
+    return worked_s(process.pid) - before < 0.5
+
+
+def wait_until_caught(process, number):
+    """Until a process has a handler for a signal, without which the signal would kill it."""
+    wait_for(lambda: int(re.search(r"SigCgt:\s*(\w+)", proc_file(process.pid, "status")).group(1), 16) >> (number - 1) & 1,
+             f"signal {number} is caught", process)
 
 
 class MemoryGroup:
@@ -205,6 +255,18 @@ def scratch_folder():
     """A folder under build/ that the caller removes with shutil.rmtree."""
     os.makedirs(os.path.join(ROOT, "build"), exist_ok=True)
     return tempfile.mkdtemp(prefix="test-", dir=os.path.join(ROOT, "build"))
+
+
+def memory_folder(bytes_wanted=64 << 20):
+    """The same in memory, where there is room: for files that a disk would have to take first, as each is read past the page
+    cache. `./run-tests long` has them on the disk."""
+    try:
+        left = os.statvfs("/dev/shm")
+        if not LONG and left.f_bavail * left.f_frsize >= bytes_wanted:
+            return tempfile.mkdtemp(prefix="weir-test-", dir="/dev/shm")
+    except OSError:
+        pass
+    return scratch_folder()
 
 
 def remove(folder):

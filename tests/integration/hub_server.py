@@ -3,7 +3,6 @@ import hashlib
 import http.server
 import json
 import threading
-import time
 import urllib.parse
 
 
@@ -15,7 +14,8 @@ class Hub:
         self.seen = []        # (method, path, headers) of each request
         self.status = {}      # path's end: (status, headers), once for each entry of the list
         self.break_after = {}  # name: bytes after which the connection ends, a list: one for each answer
-        self.delay_s = 0.0    # between blocks of 64 KiB
+        self.hold_after = {}  # name: bytes after which nothing more comes until release(), a number
+        self.released = threading.Event()
         self.lie_bytes = {}   # name: what the list says
         self.lie_length = {}  # name: what Content-Length says
         self.sends = {}       # name: other bytes than the list's checksum is of
@@ -32,7 +32,13 @@ class Hub:
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
+    def release(self):
+        """What was held comes, and nothing is held any more."""
+        self.hold_after = {}
+        self.released.set()
+
     def close(self):
+        self.release()
         self.server.shutdown()
         self.server.server_close()
 
@@ -115,9 +121,10 @@ class Hub:
                     self.close_connection = True
                 try:
                     for at in range(first, end, 65536):
+                        if at - first >= hub.hold_after.get(name, end):
+                            hub.released.wait()
                         self.wfile.write(data[at:min(at + 65536, end)])
                         hub.sent_bytes += min(at + 65536, end) - at
-                        time.sleep(hub.delay_s)
                 except OSError:
                     self.close_connection = True
                 if name in hub.lie_length:

@@ -9,14 +9,14 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness
 from gguf_edit import Gguf, string, typed
-from harness import ROOT, check, remove, scratch_folder
+from harness import PATIENCE_S, ROOT, check, remove, scratch_folder
 
 GOLDEN = os.path.join(ROOT, "tests", "golden", "qwen3moe", "model.gguf")
 
 
 def info(path, code=0):
     """The object and the text that weir info prints."""
-    done = [subprocess.run([harness.WEIR, "info", path, *more], capture_output=True, timeout=60, stdin=subprocess.DEVNULL)
+    done = [subprocess.run([harness.WEIR, "info", path, *more], capture_output=True, timeout=PATIENCE_S, stdin=subprocess.DEVNULL)
             for more in (["--json"], [])]
     for one in done:
         check(one.returncode == code, f"{path}: exit {one.returncode}, wanted {code}: {one.stderr.decode()}")

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import DEMO, ROOT, check, remove, scratch_folder, skip, weir_json
+from harness import DEMO, PATIENCE_S, ROOT, check, remove, scratch_folder, skip, weir_json
 
 # {0} for all members is what C has, and C++ warns of.
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wno-missing-field-initializers", "-Werror"]
@@ -17,7 +17,7 @@ LANGUAGES = {"C": ("gcc", "-std=c11", "c"), "C++": ("g++", "-std=c++17", "c++")}
 
 
 def run(*words, **keywords):
-    done = subprocess.run([*map(str, words)], capture_output=True, text=True, timeout=300, **keywords)
+    done = subprocess.run([*map(str, words)], capture_output=True, text=True, timeout=PATIENCE_S, **keywords)
     check(done.returncode == 0, f"{' '.join(map(str, words))}: exit {done.returncode}: {done.stdout[-500:]}{done.stderr[-1500:]}")
     return done.stdout
 

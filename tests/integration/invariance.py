@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import DEMO, HELDOUT, LONG, WEIR, check, make_model, remove, scratch_folder, weir_json
+from harness import DEMO, HELDOUT, LONG, WEIR, check, make_model, memory_folder, remove, weir_json
 
 TYPES = ["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "IQ4_NL", "MXFP4", "Q2_K", "Q3_K",
          "Q4_K", "Q5_K", "Q6_K", "IQ4_XS", "Q4_K_M"]
@@ -64,7 +64,7 @@ def compare(model, ids, folder, isas, count):
 
 
 def main():
-    folder = scratch_folder()
+    folder = memory_folder()
     isas = levels()
     try:
         with open(HELDOUT, encoding="utf-8") as file:

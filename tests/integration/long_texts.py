@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 
-from harness import DEMO, HELDOUT, WEIR, check, weir_json
+from harness import DEMO, HELDOUT, PATIENCE_S, WEIR, check, weir_json
 
 MB = 1000 * 1000
 KINDS = {"letters": b"a", "spaces": b" ", "line breaks": b"\n", "marks": b"-=", "raw bytes": b"\xff", "Chinese": "\u4f60\u597d".encode(),
@@ -30,7 +30,7 @@ def measure(arguments, text=b"", out=subprocess.DEVNULL):
         given.write(text)
         given.seek(0)
         done = subprocess.run([sys.executable, "-I", "-S", "-c", STARTER, told.name, WEIR, *arguments], stdin=given, stdout=out,
-                              stderr=subprocess.PIPE, timeout=120)
+                              stderr=subprocess.PIPE, timeout=PATIENCE_S)
         code, peak = told.read().split()
         return int(code), int(peak), done.stderr.decode("utf-8", "replace")
 

@@ -8,11 +8,11 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness
-from harness import ROOT, check, remove, scratch_folder, skip
+from harness import PATIENCE_S, ROOT, check, remove, scratch_folder, skip
 
 
 def run(*words, **more):
-    return subprocess.run([*words], capture_output=True, text=True, timeout=60, **more)
+    return subprocess.run([*words], capture_output=True, text=True, timeout=PATIENCE_S, **more)
 
 
 def commands():

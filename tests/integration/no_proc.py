@@ -8,7 +8,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness
-from harness import DEMO, WEIR, check, skip
+from harness import DEMO, PATIENCE_S, WEIR, check, skip
 from refused import SYSINFO, refuse
 
 RUN = ["run", DEMO, "-p", "The old man", "--temp", "0", "-n", "6"]
@@ -21,7 +21,7 @@ def lacking(setup, *args, **keywords):
     """weir in a mount namespace of its own, which setup has made poorer."""
     unshare = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-rm"]
     done = subprocess.run([*unshare, "sh", "-c", f'({setup}) 2>/dev/null || exit 77; exec "$0" "$@"', WEIR, *map(str, args)],
-                          stdin=subprocess.DEVNULL, capture_output=True, timeout=120, **keywords)
+                          stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE_S, **keywords)
     if done.returncode == 77 or b"unshare" in done.stderr:
         skip(f"no right to make a mount namespace and {setup}")
     return done

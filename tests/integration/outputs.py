@@ -5,14 +5,14 @@ import os
 import shutil
 import subprocess
 
-from harness import DEMO, ROOT, WEIR, check, remove, scratch_folder
+from harness import DEMO, PATIENCE_S, ROOT, WEIR, check, remove, scratch_folder
 
 IDS = "1 2 3 4 5 6 7 8"
 
 
 def weir(folder, *args, **keywords):
     keywords.setdefault("stdin", subprocess.DEVNULL)
-    return subprocess.run([WEIR, *map(str, args)], cwd=folder, capture_output=True, timeout=60, **keywords)
+    return subprocess.run([WEIR, *map(str, args)], cwd=folder, capture_output=True, timeout=PATIENCE_S, **keywords)
 
 
 def read(path):
@@ -112,7 +112,7 @@ def what_is_no_file(folder):
     os.mkfifo(fifo)
     reader = subprocess.Popen(["cat", fifo], stdout=subprocess.PIPE)
     done = weir(folder, *run, "--stats", "fifo")
-    check(json.loads(reader.communicate(timeout=30)[0])["tokens"] == 1, f"fifo: {done.stderr}")
+    check(json.loads(reader.communicate(timeout=PATIENCE_S)[0])["tokens"] == 1, f"fifo: {done.stderr}")
     done = weir(folder, *run, "--stats", "/dev/full")
     check(done.returncode == 1 and b"space" in done.stderr and os.path.exists("/dev/full"), f"/dev/full: {done.stderr}")
     for bad in (".", "no/such", "", "new/"):
@@ -127,7 +127,7 @@ def chunks_end(folder):
         endless = subprocess.Popen(["yes", unit], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         done = weir(folder, "eval", DEMO, kind, "-", "--ctx", 32, "--chunks", 2, "--json", stdin=endless.stdout)
         endless.stdout.close()
-        endless.wait(timeout=30)
+        endless.wait(timeout=PATIENCE_S)
         found = json.loads(done.stdout)
         check(done.returncode == 0 and found["prompt_tokens"] == found["evaluated_tokens"] == 64, f"{kind}: {found}")
     ids = os.path.join(folder, "ids")

@@ -9,11 +9,15 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import DEMO, WEIR, check, make_model, remove, scratch_folder, weir_json
+from harness import DEMO, LONG, WEIR, check, make_model, remove, scratch_folder, weir_json
 
 FIGURES = ("hit_rate", "decode_tps", "prefill_tps")
 BANDS = ("hit_rate_band", "decode_tps", "prefill_tps")
 SHARE = ["--expert-share", 0.3]
+# Of a machine that nothing disturbs.
+STEADY = {"read_low_bytes_per_s": 5e8, "read_high_bytes_per_s": 1.5e9, "burst_low_bytes_per_s": 4e8, "burst_high_bytes_per_s": 1.2e9,
+          "dram_bytes_per_s": 1e10, "both_read_bytes_per_s": 5e8, "both_dram_bytes_per_s": 5e9, "decode_bytes_per_s": 3e9,
+          "prefill_ops_per_s": 5e10}
 
 
 def weir(*args, ok=0):
@@ -59,9 +63,10 @@ def calibrate(cache):
         check(0 < result[f"{name}_low_bytes_per_s"] <= result[f"{name}_high_bytes_per_s"], f"{name}: {result}")
     kept = json.load(open(files[0]))
     check(all(kept[name] == result[name] for name in result if name != "kept"), "the file is not what was said")
-    table = weir("calibrate", DEMO).stdout
-    check("in flight" in table and "GB/s" in table and files[0] in table, f"the table says {table}")
-    check(cache_files(cache) == files, "a second calibration must replace the first")
+    if LONG:
+        table = weir("calibrate", DEMO).stdout
+        check(files[0] in table, f"the table says {table}")
+        check(cache_files(cache) == files, "a second calibration must replace the first")
     return files[0]
 
 
@@ -128,8 +133,12 @@ def check_run(path, cache):
     in_cache(cache)
 
 
-def check_past(cache):
+def check_past(path, cache):
     """What earlier runs of the model measured narrows the forecast to about their speed; other threads' runs do not."""
+    with open(path) as file:
+        kept = json.load(file)
+    check(set(STEADY) <= set(kept), f"other speeds than {list(STEADY)}: {kept}")
+    write(path, dict(kept, **STEADY))
     name = next(name for name in cache_files(cache) if "/runs-" in name)
     with open(name) as file:
         title, *lines = file.read().splitlines(keepends=True)
@@ -166,6 +175,7 @@ def check_past(cache):
     lines = open(name).read().splitlines()
     check(len(lines) == 17 and str(tps) not in lines[-1], f"the oldest run makes room: {lines}")
     os.remove(name)
+    write(path, kept)
 
 
 def check_broken(path):
@@ -209,9 +219,12 @@ def check_unwritable(folder):
     blocked = os.path.join(folder, "file")
     open(blocked, "w").close()
     in_cache(blocked)
-    done = weir("calibrate", DEMO, "--json", ok=1)
+    done = weir("calibrate", DEMO, ok=1)
     check(blocked in done.stderr and "not kept" in done.stderr, f"an unwritable folder: {done.stderr}")
-    check(json.loads(done.stdout)["results"][0]["kept"] is None, "kept nowhere, but a name is given")
+    check("in flight" in done.stdout and "GB/s" in done.stdout, f"the table says {done.stdout}")
+    if LONG:
+        done = weir("calibrate", DEMO, "--json", ok=1)
+        check(json.loads(done.stdout)["results"][0]["kept"] is None, "kept nowhere, but a name is given")
     plan, said = plan_json(*SHARE)
     check_band("decode_tps", plan["expected"]["decode_tps"])
     check(plan["calibration"]["path"] is None and plan["calibration"]["date"] is None, f"{plan['calibration']}")
@@ -272,7 +285,7 @@ def main():
         path = calibrate(cache)
         check_plan(path)
         check_run(path, cache)
-        check_past(cache)
+        check_past(path, cache)
         check_broken(path)
         check_routing(folder)
         check_other_files(folder, cache)

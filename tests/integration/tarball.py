@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import BUILD, LONG, ROOT, check, remove, scratch_folder, skip
+from harness import BUILD, LONG, ROOT, alone, check, remove, scratch_folder, skip
 
 BUILT = ["obj", "flags", "files", "libweir.a", "weir"]  # what a build leaves, so that the demo need not compile all anew
 
@@ -33,7 +33,8 @@ def run(environment, folder, *words):
 
 
 def make_tarball(environment, folder):
-    run(environment, folder, "make", "dist")
+    with alone(os.path.join(folder, "build", "dist")):
+        run(environment, folder, "make", "dist")
     made = [name for name in os.listdir(os.path.join(folder, "build")) if name.endswith(".tar.gz")]
     version = re.search(r'WEIR_VERSION "(.*)"', open(os.path.join(folder, "include", "weir.h")).read()).group(1)
     check(f"weir-{version}.tar.gz" in made, f"make dist made {made}")

@@ -9,7 +9,7 @@ import xml.etree.ElementTree
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness
-from harness import DEMO, HELDOUT, ROOT, check, remove, scratch_folder, skip, weir_json
+from harness import DEMO, HELDOUT, PATIENCE_S, ROOT, check, remove, scratch_folder, skip, weir_json
 
 PROMPT = ["-p", "The old man", "--temp", "0", "--ignore-eos"]
 N_LAYER, N_EXPERT, N_USED = 12, 32, 4  # of the demo
@@ -30,11 +30,12 @@ KNOWN_POOLS = (
     ("gpt-oss-120b.route.csv", 0.2, 81.8, 81.9, 81.5, 92.2), ("olmoe-1b-7b.jsonl", 0.2, 50.6, 53.8, 57.6, 73.4),
     ("olmoe-1b-7b.jsonl", 0.3, 65.5, 66.0, 68.5, 82.9))
 POOL_TOLERANCE = 0.5
+WORK_S = 30  # of the processor, for what takes a tenth of a second where it is not looked at all of
 
 
 def weir(*args, **keywords):
     keywords.setdefault("stdin", subprocess.DEVNULL)
-    return subprocess.run([harness.WEIR, *map(str, args)], capture_output=True, text=True, timeout=120, **keywords)
+    return subprocess.run([harness.WEIR, *map(str, args)], capture_output=True, text=True, timeout=PATIENCE_S, **keywords)
 
 
 def write(path, text):
@@ -327,13 +328,13 @@ def test_memory_follows_what_occurs(folder):
         for verb in (["replay", path], ["replay", path, "--slots", n_used], ["replay", path, "--fraction", 1],
                      ["show", path, "-o", picture]):
             code, seconds, peak, said = measured("trace", *verb)
-            check(code == 0 and seconds < 3 and peak < 80, f"{n_layer} layers of {n_expert}: exit {code}, {seconds:.1f} s, "
+            check(code == 0 and seconds < WORK_S and peak < 80, f"{n_layer} layers of {n_expert}: exit {code}, {seconds:.1f} s, "
                   f"{peak:.0f} MiB, {said[-200:]}")
     # What occurs may be too much as well: a count for each pair of 16,384 experts.
     many = [[list(range(first, first + 1024))] for first in range(0, 16384, 1024)]
     path = write(os.path.join(folder, "occurs"), own_text(many, 0, 20000, 1024))
     code, seconds, peak, said = measured("trace", "replay", path, "--policy", "learned")
-    check(code == 1 and seconds < 1 and peak < 80 and "268435456" in said and "16384 experts" in said, f"{seconds} s, {peak}: {said}")
+    check(code == 1 and seconds < WORK_S and peak < 80 and "268435456" in said and "16384 experts" in said, f"{seconds} s, {peak}: {said}")
     check(measured("trace", "replay", path, "--policy", "lru")[0] == 0, "lru has no such counts")
 
 

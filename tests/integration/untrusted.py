@@ -6,10 +6,9 @@ import pty
 import re
 import subprocess
 import sys
-import tempfile
 
 from gguf_edit import Gguf
-from harness import DEMO, WEIR, check
+from harness import DEMO, PATIENCE_S, WEIR, check, memory_folder, remove
 
 EVIL = b"x\x1b[2J\x1b]0;owned\x07\n\r\x7f\xc2\x9b31m\x9b32m\xe2\x80\xaefdp\xe2\x81\xa6\xff\xf3\xa0\x81\x81"
 NAME = b"m\x1b[2J\n\xc2\x9b\x9b\xe2\x80\xae.gguf"
@@ -28,7 +27,7 @@ def obeyed(data):
 
 
 def weir(*arguments, folder, codes=(0, 1)):
-    done = subprocess.run([WEIR, *arguments], capture_output=True, timeout=60, cwd=folder)
+    done = subprocess.run([WEIR, *arguments], capture_output=True, timeout=PATIENCE_S, cwd=folder)
     check(done.returncode in codes, f"{arguments}: exit {done.returncode}: {done.stderr[-300:]}")
     for stream, data in (("output", done.stdout), ("messages", done.stderr)):
         check(not obeyed(data), f"{arguments}: {stream} hold {obeyed(data)}")
@@ -78,7 +77,7 @@ def written_text(folder):
                                            if one.replace(b" ", b"") != old and old not in one.split(b" ")])
     path = file.write(os.path.join(folder, "writes.gguf"))
     command = ["run", path, "-p", "The old man looked at the sea, and", "-n", "16", "--temp", "0"]
-    piped = subprocess.run([WEIR, *command], capture_output=True, timeout=60).stdout
+    piped = subprocess.run([WEIR, *command], capture_output=True, timeout=PATIENCE_S).stdout
     check(b"\x1b[2J\xc2\x9b" in piped, f"a pipe does not get the bytes: {piped}")
     shown = on_a_terminal(command, folder).replace(b"\x1b[2m", b"").replace(b"\x1b[0m", b"")  # the prompt is dim
     check(b"\\x1b[2J\\u009b" in shown and b"\x1b" not in shown, f"a terminal gets {shown}")
@@ -91,7 +90,8 @@ def written_text(folder):
 
 
 def main():
-    with tempfile.TemporaryDirectory(dir=os.path.dirname(WEIR)) as folder:
+    folder = memory_folder(128 << 20)
+    try:
         evil_model(os.path.join(folder.encode(), NAME))
         for command in (["info"], ["info", "--verbose"], ["info", "--json", "--verbose"], ["plan"], ["plan", "--json", "--mem", "1M"],
                         ["plan", "--mem", "1M"], ["doctor"], ["doctor", "--json"], ["tokenize", "-p", "a"],
@@ -111,6 +111,8 @@ def main():
                         ["trace", b"\x9b"], ["help", b"\x9b"], ["bench", DEMO, "--policy", b"\x9b"]):
             weir(*command, folder=folder, codes=(1, 2))
         written_text(folder)
+    finally:
+        remove(folder)
     print("what a terminal would obey is shown")
 
 

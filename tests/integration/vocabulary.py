@@ -4,17 +4,16 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 
 from gguf_edit import Gguf
-from harness import DEMO, WEIR, check
+from harness import DEMO, PATIENCE_S, WEIR, check, memory_folder, remove
 
 KEY = "tokenizer.ggml."
 PROMPT = "The old man looked at the sea, and"
 
 
 def weir(*arguments):
-    done = subprocess.run([WEIR, *arguments], capture_output=True, timeout=60)
+    done = subprocess.run([WEIR, *arguments], capture_output=True, timeout=PATIENCE_S)
     check(done.returncode in (0, 1), f"{arguments}: exit {done.returncode}: {done.stderr[-300:]}")
     return done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
 
@@ -153,10 +152,13 @@ def useless_merge(path):
 
 
 def main():
-    with tempfile.TemporaryDirectory(dir=os.path.join(os.path.dirname(WEIR))) as folder:
+    folder = memory_folder(128 << 20)
+    try:
         path = os.path.join(folder, "model.gguf")
         for test in (no_vocabulary, unusable_vocabularies, other_sizes, odd_ids, ends, useless_merge):
             test(path)
+    finally:
+        remove(folder)
     print("commands refuse of a vocabulary only what they need")
 
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
-from harness import DEMO, HELDOUT, LONG, check, peer, peer_perplexity, remove, scratch_folder, skip, weir_json
+from harness import DEMO, HELDOUT, LONG, check, memory_folder, peer, peer_perplexity, remove, skip, weir_json
 
 # A quantizer's recipe, and the format that must make up half of its file at least: rows that are no whole
 # super-block take another one. Other models are in Q8_0, Q4_0 (peer_demo.py) and Q4_1 (smollm2.py).
@@ -52,7 +52,7 @@ def main():
     judge = peer()
     if not os.path.exists(DEMO):
         skip("models/demo/weir-demo.gguf is not there")
-    folder = scratch_folder()
+    folder = memory_folder(192 << 20)
     try:
         matrix = weigh(judge, folder)
         for recipe, name in RECIPES.items():

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
-from harness import DEMO, HELDOUT, check, peer, remove, scratch_folder, skip, weir_json
+from harness import DEMO, HELDOUT, check, memory_folder, peer, remove, skip, weir_json
 
 CUTS = {"few": ["--split-max-tensors", "60"], "bare": ["--split-max-tensors", "25", "--no-tensor-first-split"]}
 
@@ -25,7 +25,7 @@ def main():
         skip("models/demo/weir-demo.gguf is not there")
     if subprocess.run([judge, "gguf-split", "--help"], capture_output=True).returncode != 0:
         skip("this llama.cpp has no gguf-split")
-    folder = scratch_folder()
+    folder = memory_folder(192 << 20)
     for name, cut in CUTS.items():
         stem = os.path.join(folder, name)
         done = subprocess.run([judge, "gguf-split", "--split", *cut, DEMO, stem], capture_output=True, text=True)

@@ -14,7 +14,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
-from harness import ROOT, use_package
+from harness import ROOT, memory_folder, remove, use_package
 
 use_package("jinja2==3.1.6")
 import jinja2
@@ -24,7 +24,6 @@ import jinja2.utils
 
 RENDER = os.path.join(ROOT, "build", "release", "tools", "render")
 SHARED = os.environ.get("WEIR_SHARED_DATA", os.path.join(ROOT, "..", "shared", "data"))
-FOLDER = os.path.join(ROOT, "build", "oracle-templates")
 SMALL = os.path.join(ROOT, "tests", "oracle", "templates.txt")
 NOW = datetime.datetime(2026, 7, 4, 12, 30, 5)
 
@@ -98,22 +97,29 @@ def ask_judge(judge, source, cases):
     return answers
 
 
-def ask_weir(source, cases):
+class Cases:
+    """Variables to render with, and the files of them."""
+
+    def __init__(self, folder, variables):
+        self.variables, self.names = variables, []
+        for index, one in enumerate(variables):
+            self.names.append(os.path.join(folder, f"{len(variables)}-{index}.json"))
+            with open(self.names[-1], "w", encoding="utf-8") as file:
+                json.dump(one, file, ensure_ascii=index % 2 == 0)
+
+
+def ask_weir(folder, source, cases):
     """The same for each case."""
-    path = os.path.join(FOLDER, "template")
+    path = os.path.join(folder, "template")
     with open(path, "w", encoding="utf-8", newline="") as file:
         file.write(source)
-    found, names = [], []
-    for index, variables in enumerate(cases):
-        names.append(os.path.join(FOLDER, f"{index}.json"))
-        with open(names[-1], "w", encoding="utf-8") as file:
-            json.dump(variables, file, ensure_ascii=index % 2 == 0)
+    found = []
     # local time is what strftime_now tells
-    done = subprocess.run([RENDER, str(int(NOW.timestamp())), path, *names], capture_output=True)
+    done = subprocess.run([RENDER, str(int(NOW.timestamp())), path, *cases.names], capture_output=True)
     if done.returncode != 0:
         fail(f"render: exit {done.returncode}: {done.stderr.decode()[-2000:]}")
     rest = done.stdout
-    for _ in cases:
+    for _ in cases.names:
         head, _, rest = rest.partition(b"\n")
         word, length = head.split()
         found.append((word == b"ok", rest[:int(length)].decode()))
@@ -193,10 +199,10 @@ def read_small():
                 lines.append(text)
 
 
-def compare(judge, name, source, cases, refusals):
+def compare(judge, folder, name, source, cases, refusals):
     """How many were rendered, and how many both refuse; what differs is printed and counted."""
     rendered = refused = differ = 0
-    for (wanted_text, wanted), (is_text, found) in zip(ask_judge(judge, source, cases), ask_weir(source, cases)):
+    for (wanted_text, wanted), (is_text, found) in zip(ask_judge(judge, source, cases.variables), ask_weir(folder, source, cases)):
         if is_text and wanted_text and found == wanted:
             rendered += 1
         elif not is_text and not wanted_text:
@@ -213,23 +219,22 @@ def compare(judge, name, source, cases, refusals):
     return rendered, refused, differ
 
 
-def main():
-    if not os.access(RENDER, os.X_OK):
-        fail(f"no program {RENDER}: run make tools")
-    os.makedirs(FOLDER, exist_ok=True)
+def compare_all(folder):
     judge, totals = make_judge(), [0, 0, 0]
+    small = Cases(folder, [SMALL_VARIABLES])
     for name, source in read_small():
-        totals = [sum(pair) for pair in zip(totals, compare(judge, name, source, [SMALL_VARIABLES], None))]
+        totals = [sum(pair) for pair in zip(totals, compare(judge, folder, name, source, small, None))]
     print(f"small templates: {totals[0]} equal, {totals[1]} refused by both, {totals[2]} differ")
     if totals[0] < 200 or totals[1] < 20:
         fail("too few of them")
     differ = totals[2]
     real = sorted(glob.glob(os.path.join(SHARED, "templates", "*.jinja")))
+    chats = Cases(folder, list(variables_of()))
     for path in real:
         with open(path, encoding="utf-8", newline="") as file:
             source = file.read()
         refusals = []
-        counts = compare(judge, os.path.basename(path), source, list(variables_of()), refusals)
+        counts = compare(judge, folder, os.path.basename(path), source, chats, refusals)
         print(f"{os.path.basename(path)}: {counts[0]} equal, {counts[1]} refused by both, {counts[2]} differ, {len(refusals)} not built in"
               f"{refusals[:1] or ''}")
         differ += counts[2] + len(refusals)
@@ -239,6 +244,16 @@ def main():
         fail(f"{differ} differ")
     if not real:
         print("no real templates beside the checkout")
+
+
+def main():
+    if not os.access(RENDER, os.X_OK):
+        fail(f"no program {RENDER}: run make tools")
+    folder = memory_folder()
+    try:
+        compare_all(folder)
+    finally:
+        remove(folder)
 
 
 main()

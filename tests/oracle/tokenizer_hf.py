@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""tokenizer_hf.py - a megabyte of mixed text through Qwen3's real tokenizer: weir's ids are those of Hugging Face tokenizers.
+"""tokenizer_hf.py - mixed text through Qwen3's real tokenizer as a GGUF file has it: weir's ids are those of Hugging Face tokenizers.
 
 The tokenizer is not in this repository: $WEIR_SHARED_DATA/tokenizers, else ../shared/data/tokenizers. The judge is a Python package
-that is put below build/. WEIR names another program than build/release/weir; SEED another text than the first.
+that is put below build/. WEIR names another program than build/release/weir; SEED another text than the first. A quarter of a megabyte
+(`./run-tests long`: a whole one) of two kinds of text: tokenizer_json.py has the same vocabulary read more.
 """
 import json
 import os
@@ -11,13 +12,13 @@ import sys
 import unicodedata
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
-from harness import ROOT, skip, use_tokenizers
+from harness import LONG, ROOT, skip, use_tokenizers
 
 WEIR = os.environ.get("WEIR", os.path.join(ROOT, "build", "release", "weir"))
 SHARED = os.environ.get("WEIR_SHARED_DATA", os.path.join(ROOT, "..", "shared", "data"))
 TOKENIZER = os.path.join(SHARED, "tokenizers", "qwen3.tokenizer.json.xz")
 FOLDER = os.path.join(ROOT, "build", "oracle-text")
-BYTES = 1 << 20
+BYTES = 1 << (20 if LONG else 18)
 
 # Runs by itself: tokenizer.json and a text in, ids on standard output.
 ASK = """

