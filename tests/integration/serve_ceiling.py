@@ -18,7 +18,7 @@ from serve import Server
 MIB = 1 << 20
 LIMIT = 112 * MIB
 STEP = 4 * MIB
-PATIENCE_S = 120
+PATIENCE_S = 300
 PROMPTS = ["The old man", "Once upon a time", "She opened the door", "In the morning"]
 
 

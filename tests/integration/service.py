@@ -18,7 +18,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from harness import DEMO, ROOT, WEIR, check, remove, scratch_folder
 
-WAIT_S = 120
+WAIT_S = 300
 SERVE = ["serve", DEMO, "--alias", "demo", "--template", "chatml", "--mem", "192M"]
 
 
