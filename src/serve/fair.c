@@ -247,8 +247,10 @@ void weir_fair_deal(struct weir_fair *fair, uint32_t rows)
 {
     struct weir_party *party = fair->turn;
     uint64_t wanted = 0;
+    bool is_met = false;
     if (party == NULL)
         return;
+    const struct weir_party *first = party;
     do {
         party->given = 0;
         wanted += party->wanted;
@@ -260,7 +262,10 @@ void weir_fair_deal(struct weir_fair *fair, uint32_t rows)
         rows -= take_turn(fair, rows);
         if (rows == 0 && fair->turn->deficit > 0 && fair->turn->wanted > fair->turn->given)
             return; /* its turn is not over: the next step goes on with it */
+        is_met = is_met || (fair->turn->given > 0 && fair->turn->given == fair->turn->wanted);
         fair->turn = fair->turn->next;
         fair->is_paid = false;
+        if (is_met && fair->turn == first)
+            return;
     }
 }

@@ -56,7 +56,9 @@ struct weir_party *weir_fair_debtor(const struct weir_fair *fair, const struct w
 
 /* A token of the party's is written in the next step. */
 void weir_fair_charge(struct weir_fair *fair, struct weir_party *party);
-/* Deals rows to the parties as they want them: `given` of each. */
+/* Deals rows to the parties as they want them: `given` of each. Where one gets the last that it
+ * wants, the others get theirs of this turn of the wheel and no more: its first token does not wait
+ * for rows that may as well come later. */
 void weir_fair_deal(struct weir_fair *fair, uint32_t rows);
 
 #endif
