@@ -99,11 +99,11 @@
       "after a signal to stop, seconds in which answers may still end")                            \
     X(idle_time, COUNT, "--idle-time", NULL, "S", 0, 0, 1e9, WEIR_CLI_SERVE, RARE,                 \
       "seconds without a text after which the model is unloaded until it is asked for; 0: never")  \
-    X(prefix_cache, TEXT, "--prefix-cache", NULL, "DIR", NULL, 0, 0, WEIR_CLI_CHAT,               \
-      COMMON,                                                                                      \
+    X(prefix_cache, TEXT, "--prefix-cache", NULL, "DIR", NULL, 0, 0, WEIR_CLI_SERVE |              \
+      WEIR_CLI_CHAT, COMMON,                                                                       \
       "keep what texts remember in DIR, on a disk: what was read once is not computed again")      \
     X(prefix_bytes, SIZE, "--prefix-bytes", NULL, "SIZE", 0, 1048576, WEIR_CLI_EXACT_MAX,          \
-      WEIR_CLI_CHAT, RARE, "bytes of a file of --prefix-cache (4G)")                               \
+      WEIR_CLI_SERVE | WEIR_CLI_CHAT, RARE, "bytes of a file of --prefix-cache (4G)")              \
     X(log_json, FLAG, "--log-json", NULL, NULL, false, 0, 0, WEIR_CLI_SERVE, RARE,                 \
       "the log's lines are JSON")                                                                  \
     X(mem, SIZE, "--mem", NULL, "SIZE", 0, 1, WEIR_CLI_EXACT_MAX, WEIR_CLI_PLANNERS, COMMON,       \

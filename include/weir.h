@@ -553,8 +553,10 @@ WEIR_API void weir_session_cancel(weir_session *session);
 /* With weir_config.text_folder: what sessions have computed is kept in one file for each model and
  * layout (docs/formats/prefixes.md), beginnings that texts share once, and is there after a
  * restart. What is read back is what was written, bit by bit, or it is computed again: torn pages
- * and files of other models are found by checksums, told to weir_config.notice, and ignored. One
- * process at a time has the file. Pages are written and read while others compute. */
+ * and files of other models are found by checksums, told to weir_config.notice, and ignored; where
+ * the disk is full or fails at open, the engine tells that and keeps none. One process at a time
+ * has the file (IO: another one does), and no file of somebody else is touched (FORMAT). Pages are
+ * written and read while others compute. */
 
 /* Begin to write what the session has and the file has not. Errors: ARG (no text_folder). A disk
  * that is full or fails is no error: the notice tells. */

@@ -2,6 +2,7 @@
  *
  * I1  While a session's text comes, all its ids are owed: whatever does not come is computed. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "engine/engine_internal.h"
@@ -79,6 +80,21 @@ static void take_arrived(void *user, uint32_t length)
     session->is_coming = false;
 }
 
+/* Not a mistake in what was asked for: the disk may be well again the next time. */
+static bool is_the_disks_fault(const struct weir_err *reason)
+{
+    return reason->status == WEIR_ERR_IO &&
+           (reason->os_errno == ENOSPC || reason->os_errno == EDQUOT || reason->os_errno == EIO);
+}
+
+static void tell_without(const struct weir_config *config, const struct weir_err *reason)
+{
+    char text[WEIR_ERR_TEXT_MAX + 64];
+    snprintf(text, sizeof(text), "%s: no texts are kept on the disk", reason->text);
+    if (config->notice != NULL)
+        config->notice(config->notice_user, text);
+}
+
 enum weir_status weir_engine_open_texts(struct weir_engine *engine,
                                         const struct weir_config *config, struct weir_err *err)
 {
@@ -98,7 +114,13 @@ enum weir_status weir_engine_open_texts(struct weir_engine *engine,
         return WEIR_OK;
     WEIR_TRY(identify_model(engine->blueprint.manifest, prefix.identity.model, err));
     identify_layout(engine, prefix.identity.layout);
-    return weir_prefix_open(&engine->prefix, engine->state, &prefix, err);
+    struct weir_err reason = {0};
+    const enum weir_status status =
+        weir_prefix_open(&engine->prefix, engine->state, &prefix, &reason);
+    if (status == WEIR_OK || !is_the_disks_fault(&reason))
+        return status == WEIR_OK ? WEIR_OK : WEIR_FAIL(err, status, "%s", reason.text);
+    tell_without(config, &reason);
+    return WEIR_OK;
 }
 
 void weir_session_settle(weir_session *session)

@@ -78,19 +78,6 @@ void weir_jobs_weed(struct weir_scheduler *scheduler, bool is_the_end)
     }
 }
 
-void weir_jobs_look(struct weir_scheduler *scheduler)
-{
-    for (uint32_t index = 0; index < scheduler->running_count;) {
-        struct weir_job *job = scheduler->running[index];
-        const enum weir_job_look look = job->sink->look(job->user);
-        job->is_waiting = look == WEIR_JOB_WAITS;
-        if (look == WEIR_JOB_LEAVES)
-            weir_jobs_end(scheduler, job, WEIR_JOB_CANCELLED, NULL);
-        else
-            index++;
-    }
-}
-
 /* ---- letting in ---------------------------------------------------------------------------- */
 
 /* That the job may come to remember. */
@@ -122,6 +109,7 @@ static bool has_room(const struct weir_scheduler *scheduler, const struct weir_j
     const uint64_t bytes = weir_jobs_bytes(scheduler) + job_bytes(scheduler, job);
     return scheduler->running_count == 0 ||
            (scheduler->running_count < scheduler->config.parallel &&
+            (job->away_from == 0 || scheduler->running_count < job->away_from) &&
             bytes <= scheduler->counts.state_bytes_max);
 }
 
@@ -143,12 +131,12 @@ static bool set_aside(struct weir_scheduler *scheduler, const struct weir_job *j
     return true;
 }
 
-/* A job's first seat also brings its sampler. */
+/* A job's first seat also brings its sampler, once what comes from the disk is here. */
 static enum weir_status begin_job(struct weir_scheduler *scheduler, struct weir_job *job,
                                   struct weir_err *err)
 {
-    const uint32_t cached = weir_session_position(job->seat->session);
-    if (job->has_begun)
+    const uint32_t cached = weir_session_ready(job->seat->session);
+    if (job->has_begun || weir_session_is_coming(job->seat->session))
         return WEIR_OK;
     if (job->sink->state == NULL)
         WEIR_TRY(weir_sampler_create(&job->sampler, &job->choice, scheduler->n_vocab, err));
@@ -160,6 +148,22 @@ static enum weir_status begin_job(struct weir_scheduler *scheduler, struct weir_
     scheduler->counts.cached_tokens += cached;
     scheduler->counts.prompt_tokens += job->id_count;
     return WEIR_OK;
+}
+
+void weir_jobs_look(struct weir_scheduler *scheduler)
+{
+    struct weir_err err = {0};
+    for (uint32_t index = 0; index < scheduler->running_count;) {
+        struct weir_job *job = scheduler->running[index];
+        const enum weir_job_look look = job->sink->look(job->user);
+        job->is_waiting = look == WEIR_JOB_WAITS || weir_session_is_coming(job->seat->session);
+        if (look == WEIR_JOB_LEAVES)
+            weir_jobs_end(scheduler, job, WEIR_JOB_CANCELLED, NULL);
+        else if (begin_job(scheduler, job, &err) != WEIR_OK)
+            weir_jobs_end(scheduler, job, WEIR_JOB_FAILED, &err);
+        else
+            index++;
+    }
 }
 
 /* False: it has to wait. */
@@ -180,6 +184,8 @@ static bool let_in(struct weir_scheduler *scheduler, struct weir_job *job)
         return true;
     }
     scheduler->running[scheduler->running_count++] = job;
+    job->away_from = 0;
+    job->is_waiting = weir_session_is_coming(job->seat->session);
     if (begin_job(scheduler, job, &err) != WEIR_OK)
         weir_jobs_end(scheduler, job, WEIR_JOB_FAILED, &err);
     return true;

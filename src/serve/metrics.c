@@ -43,6 +43,38 @@ static void put_engine(struct weir_writer *writer, const struct weir_scheduler_s
         (double)stats->peak_bytes);
 }
 
+static void put_saved(struct weir_writer *writer, const struct weir_saved_stats *saved)
+{
+    put(writer, "saved_bytes", "gauge", "Texts on the disk.", (double)saved->disk_bytes);
+    put(writer, "saved_bytes_max", "gauge", "What they may have.", (double)saved->disk_bytes_max);
+    put(writer, "saved_pages", "gauge", "Their pages.", (double)saved->pages);
+    put(writer, "saved_pages_on_their_way", "gauge", "Pages that are being written.",
+        saved->writing);
+    put(writer, "saved_texts_on_their_way", "gauge", "Texts that are being read.", saved->reading);
+    put(writer, "saved_written_bytes_total", "counter", "Written to them.",
+        (double)saved->written_bytes);
+    put(writer, "saved_read_bytes_total", "counter", "Read from them.", (double)saved->read_bytes);
+    put(writer, "saved_reused_pages_total", "counter", "Pages that were there already.",
+        (double)saved->reused_pages);
+    put(writer, "saved_evicted_pages_total", "counter", "Pages that gave way to others.",
+        (double)saved->evicted_pages);
+    put(writer, "saved_torn_pages_total", "counter", "Pages with a wrong checksum.",
+        (double)saved->torn_pages);
+    put(writer, "saved_failed_total", "counter", "Pages that could not be read or written.",
+        (double)(saved->failed_reads + saved->failed_writes));
+    put(writer, "saved_dropped_pages_total", "counter", "Pages that were not written.",
+        (double)saved->dropped_pages);
+    put(writer, "recalled_texts_total", "counter", "Texts that came back from the disk.",
+        (double)saved->recalled_texts);
+    put(writer, "recalled_tokens_total", "counter", "Their tokens, which were not computed again.",
+        (double)saved->recalled_tokens);
+    put(writer, "computed_texts_total", "counter",
+        "Texts on the disk that were computed again, since that is quicker.",
+        (double)saved->computed_texts);
+    put(writer, "saved_read_bytes_per_second", "gauge", "How fast they are read.",
+        saved->read_bytes_per_s);
+}
+
 static double read_count(atomic_uint_least64_t *count)
 {
     return (double)atomic_load_explicit(count, memory_order_relaxed);
@@ -74,6 +106,8 @@ void weir_metrics_tell(struct weir_exchange *exchange)
         weir_scheduler_stats_get(serve->scheduler, &stats);
         put_texts(writer, &stats);
         put_engine(writer, &stats);
+        if (stats.saved.disk_bytes_max > 0)
+            put_saved(writer, &stats.saved);
     }
     weir_exchange_reply(exchange, 200, "text/plain; version=0.0.4");
 }

@@ -13,6 +13,7 @@ enum {
     STACK_BYTES = 1 << 20,
     ROWS_MIN = 8, /* of prompts in a step with others, however long it takes */
     LOOK_MS = 20, /* between two looks at jobs that nobody takes text from */
+    DISK_MS = 5,  /* for which nobody new is heard while only the disk works */
     NS_PER_MS = 1000000,
 };
 
@@ -153,7 +154,8 @@ static void write_token(struct weir_scheduler *scheduler, struct weir_job *job)
         weir_jobs_end(scheduler, job, is_whole(job) ? WEIR_JOB_STOPPED : WEIR_JOB_LENGTH, NULL);
 }
 
-/* Memory is short: what is only kept goes, then whoever came last has to begin again. False: there
+/* Memory is short: what is only kept goes, then whoever came last has to wait until one of the
+ * others has ended; then what it has comes back from the disk, or is computed again. False: there
  * is nobody beside the one text. */
 static bool make_room(struct weir_scheduler *scheduler)
 {
@@ -163,6 +165,7 @@ static bool make_room(struct weir_scheduler *scheduler)
         return false;
     struct weir_job *job = scheduler->running[scheduler->running_count - 1];
     weir_jobs_put_back(scheduler, job);
+    job->away_from = scheduler->running_count;
     weir_seats_give_up(&scheduler->seats, job->seat);
     scheduler->counts.preempted++;
     return true;
@@ -225,6 +228,7 @@ static void tell_stats(struct weir_scheduler *scheduler)
 {
     struct weir_scheduler_stats *counts = &scheduler->counts;
     weir_engine_stats_get(scheduler->engine, &counts->engine);
+    (void)weir_engine_saved_get(scheduler->engine, &counts->saved);
     counts->running = scheduler->running_count;
     counts->state_bytes = weir_jobs_bytes(scheduler);
     counts->peak_bytes = weir_peak_bytes();
@@ -238,10 +242,13 @@ static void tell_stats(struct weir_scheduler *scheduler)
 /* Wait until there is something to do; false: the end. */
 static bool wait_for_work(struct weir_scheduler *scheduler)
 {
+    /* Where nothing is computed the disk goes on here, else in the engine's steps. */
+    const bool is_idle =
+        !is_busy(scheduler) && !weir_engine_disk_wait(scheduler->engine, DISK_MS * 1e-3);
     tell_stats(scheduler);
     atomic_fetch_add_explicit(&scheduler->beats, 1, memory_order_relaxed);
     pthread_mutex_lock(&scheduler->lock);
-    while (!scheduler->is_ending && !scheduler->is_awake && !is_busy(scheduler)) {
+    while (!scheduler->is_ending && !scheduler->is_awake && is_idle) {
         struct timespec until;
         if (scheduler->running_count == 0 &&
             atomic_load_explicit(&scheduler->waiting, memory_order_relaxed) == 0) {

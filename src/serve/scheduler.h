@@ -73,7 +73,8 @@ struct weir_job {
     uint32_t length;    /* ids that are there: the prompt and what was written */
     uint32_t forced_at; /* of forced ids, those that have come */
     bool has_begun;
-    bool is_waiting; /* is left out of the next step */
+    bool is_waiting;    /* is left out of the next step */
+    uint32_t away_from; /* it made room for so many: it comes back when they are fewer */
 };
 
 typedef struct weir_scheduler weir_scheduler;
@@ -91,6 +92,7 @@ struct weir_scheduler_stats {
     uint64_t set_aside;                    /* texts that others with fewer were let in before */
     uint64_t state_bytes, state_bytes_max; /* of what runs; of which others may be let in */
     struct weir_stats engine;
+    struct weir_saved_stats saved; /* zeros: no texts are kept on the disk */
     uint64_t peak_bytes;
 };
 

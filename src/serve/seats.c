@@ -104,16 +104,32 @@ static struct weir_seat *find_spare(struct weir_seats *seats)
     return oldest != NULL ? oldest : find_aside(seats);
 }
 
-/* Its session goes, and its job, where it has one, begins again. */
+/* What a session holds goes to the disk, where there is a folder for it. */
+static void keep_text(weir_session *session)
+{
+    (void)weir_session_save(session, NULL); /* ARG: there is none */
+}
+
+/* Its session goes, and its job, where it has one, begins again, or from what the disk has. */
 static void give_up(struct weir_seats *seats, struct weir_seat *seat)
 {
     if (seat->job != NULL) {
+        keep_text(seat->session);
         seats->aside_count -= seat->job->is_set_aside;
         seat->job->is_set_aside = false;
         seat->job->cost = seat->job->length;
         seat->job->seat = NULL;
     }
     clear(seat);
+}
+
+/* Whether so many ids at the beginning are worth going on from: many, or all that one of the two
+ * has. */
+static bool is_worth_sharing(const struct weir_seat *seat, const struct weir_job *job,
+                             uint32_t count)
+{
+    const bool is_all = count + 1 == job->length || (seat->job == NULL && count == seat->id_count);
+    return count >= SHARED_MIN || (count > 0 && is_all);
 }
 
 /* NULL also for a job that tells states: all of its text has to be computed. */
@@ -125,12 +141,18 @@ static struct weir_seat *find_nearest(const struct weir_seats *seats, const stru
     for (uint32_t index = 0; index < seats->count && job->sink->state == NULL; index++) {
         struct weir_seat *seat = &seats->seats[index];
         const uint32_t count = seat->session == NULL ? 0 : count_common(seat, job);
-        if (count >= SHARED_MIN && count > *common) {
+        if (count > *common && is_worth_sharing(seat, job, count)) {
             nearest = seat;
             *common = count;
         }
     }
     return nearest;
+}
+
+/* How many of a job's ids the disk has. */
+static uint32_t count_saved(const struct weir_seats *seats, const struct weir_job *job)
+{
+    return job->sink->state != NULL ? 0 : weir_engine_saved(seats->engine, job->ids, job->length);
 }
 
 uint32_t weir_seats_known(const struct weir_seats *seats, const struct weir_job *job)
@@ -139,20 +161,26 @@ uint32_t weir_seats_known(const struct weir_seats *seats, const struct weir_job 
     if (job->seat != NULL)
         return weir_session_position(job->seat->session);
     find_nearest(seats, job, &common);
-    return common;
+    return (uint32_t)weir_max(common, count_saved(seats, job));
 }
 
-/* A session that begins as another one does, or an empty one that takes over what pages hold. */
+/* A session that begins as another one does, or an empty one that takes over what pages hold, in
+ * memory and on the disk. What comes from the disk wants room for all of its pages at once, so at
+ * last it is done without: !from_disk. */
 static bool open_session(struct weir_seats *seats, struct weir_seat *seat, struct weir_job *job,
-                         const struct weir_seat *nearest, uint32_t common)
+                         const struct weir_seat *nearest, uint32_t common, bool from_disk)
 {
-    uint32_t adopted = 0;
+    uint32_t known = 0;
     if (nearest != NULL)
         return weir_session_fork(&seat->session, nearest->session, NULL) == WEIR_OK &&
                weir_session_rewind(seat->session, common) == WEIR_OK;
-    return weir_session_create(&seat->session, seats->engine, NULL) == WEIR_OK &&
-           (job->sink->state != NULL ||
-            weir_session_adopt(seat->session, job->ids, job->length, &adopted, NULL) == WEIR_OK);
+    if (weir_session_create(&seat->session, seats->engine, NULL) != WEIR_OK)
+        return false;
+    if (job->sink->state != NULL)
+        return true;
+    return (from_disk ? weir_session_recall(seat->session, job->ids, job->length, &known, NULL)
+                      : weir_session_adopt(seat->session, job->ids, job->length, &known, NULL)) ==
+           WEIR_OK;
 }
 
 static struct weir_seat *sit(struct weir_seat *seat, struct weir_job *job)
@@ -182,6 +210,9 @@ struct weir_seat *weir_seats_take(struct weir_seats *seats, struct weir_job *job
     uint32_t common = 0;
     struct weir_seat *nearest = find_nearest(seats, job, &common);
     struct weir_seat *seat = find_empty(seats);
+    bool from_disk = true;
+    if (count_saved(seats, job) > common + SHARED_MIN)
+        nearest = NULL; /* the disk has more */
     /* The same conversation goes on: it loses little, if anything, by going back. */
     const bool goes_on = nearest != NULL && nearest->job == NULL &&
                          (nearest->id_count - common <= LOST_MAX || seat == NULL);
@@ -193,11 +224,15 @@ struct weir_seat *weir_seats_take(struct weir_seats *seats, struct weir_job *job
             return NULL;
         clear(seat);
     }
-    while (!open_session(seats, seat, job, nearest, common)) {
+    while (!open_session(seats, seat, job, nearest, common, from_disk)) {
         clear(seat);
         struct weir_seat *spare = find_spare(seats);
-        if (spare == NULL)
+        if (spare == NULL && !from_disk)
             return NULL;
+        if (spare == NULL) {
+            from_disk = false;
+            continue;
+        }
         if (spare == nearest)
             nearest = NULL;
         give_up(seats, spare);
@@ -213,6 +248,7 @@ void weir_seats_leave(struct weir_seats *seats, struct weir_seat *seat)
     seat->ids = job->ids;
     seat->id_count = weir_session_position(seat->session);
     seat->used = ++seats->clock;
+    keep_text(seat->session);
     seat->job = NULL;
     job->ids = NULL;
     job->seat = NULL;
@@ -222,6 +258,7 @@ bool weir_seats_set_aside(struct weir_seats *seats, struct weir_job *job)
 {
     if (seats->aside_count == seats->most)
         return false;
+    keep_text(job->seat->session); /* so that its memory can go at once when it is wanted */
     seats->aside_count++;
     job->is_set_aside = true;
     return true;
