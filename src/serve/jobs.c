@@ -96,11 +96,12 @@ uint64_t weir_jobs_bytes(const struct weir_scheduler *scheduler)
     return bytes;
 }
 
-/* Whether the job could run beside the others: what it begins with is not being computed. */
+/* Whether the job could run beside the others: what it begins with, and could have from them, is
+ * not being computed. */
 static bool may_be_next(const void *user, const struct weir_job *job)
 {
     const struct weir_scheduler *scheduler = user;
-    return scheduler->running_count == 0 || job->is_set_aside ||
+    return scheduler->running_count == 0 || job->is_set_aside || job->sink->state != NULL ||
            !weir_seats_is_under_way(&scheduler->seats, job);
 }
 

@@ -160,6 +160,8 @@ uint32_t weir_seats_known(const struct weir_seats *seats, const struct weir_job 
     uint32_t common = 0;
     if (job->seat != NULL)
         return weir_session_position(job->seat->session);
+    if (job->sink->state != NULL)
+        return 0; /* all of it has to be computed */
     find_nearest(seats, job, &common);
     return (uint32_t)weir_max(common, count_saved(seats, job));
 }
