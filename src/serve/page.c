@@ -28,25 +28,57 @@ EMBED(index, "index.html")
 EMBED(style, "page.css")
 EMBED(icon, "icon.svg")
 EMBED(page, "page.js")
+EMBED(dom, "dom.js")
 EMBED(threads, "threads.js")
+EMBED(messages, "messages.js")
+EMBED(settings, "settings.js")
+EMBED(files, "files.js")
 EMBED(client, "client.js")
 EMBED(markdown, "markdown.js")
 EMBED(machine, "machine.js")
+EMBED(map, "map.js")
 
 struct weir_page_file {
-    const char *path, *type, *bytes, *end;
+    struct weir_route route; /* open to all */
+    const char *type, *bytes, *end;
 };
 
+#define SCRIPT "text/javascript; charset=utf-8"
+#define FILE(path, name, type)                                                                     \
+    {                                                                                              \
+        {"GET", path, weir_page_tell, NULL, true, false}, type, weir_page_##name,                  \
+            weir_page_##name##_end                                                                 \
+    }
+
 static const struct weir_page_file files[] = {
-    {"/", "text/html; charset=utf-8", weir_page_index, weir_page_index_end},
-    {"/page.css", "text/css; charset=utf-8", weir_page_style, weir_page_style_end},
-    {"/icon.svg", "image/svg+xml", weir_page_icon, weir_page_icon_end},
-    {"/page.js", "text/javascript; charset=utf-8", weir_page_page, weir_page_page_end},
-    {"/threads.js", "text/javascript; charset=utf-8", weir_page_threads, weir_page_threads_end},
-    {"/client.js", "text/javascript; charset=utf-8", weir_page_client, weir_page_client_end},
-    {"/markdown.js", "text/javascript; charset=utf-8", weir_page_markdown, weir_page_markdown_end},
-    {"/machine.js", "text/javascript; charset=utf-8", weir_page_machine, weir_page_machine_end},
+    FILE("/", index, "text/html; charset=utf-8"),
+    FILE("/page.css", style, "text/css; charset=utf-8"),
+    FILE("/icon.svg", icon, "image/svg+xml"),
+    FILE("/page.js", page, SCRIPT),
+    FILE("/dom.js", dom, SCRIPT),
+    FILE("/threads.js", threads, SCRIPT),
+    FILE("/messages.js", messages, SCRIPT),
+    FILE("/settings.js", settings, SCRIPT),
+    FILE("/files.js", files, SCRIPT),
+    FILE("/client.js", client, SCRIPT),
+    FILE("/markdown.js", markdown, SCRIPT),
+    FILE("/machine.js", machine, SCRIPT),
+    FILE("/map.js", map, SCRIPT),
 };
+
+static const struct weir_page_file *find_file(const char *path)
+{
+    for (size_t index = 0; index < WEIR_COUNT(files); index++)
+        if (strcmp(files[index].route.path, path) == 0)
+            return &files[index];
+    return NULL;
+}
+
+const struct weir_route *weir_page_route(const char *path)
+{
+    const struct weir_page_file *file = find_file(path);
+    return file == NULL ? NULL : &file->route;
+}
 
 /* Another text has another mark: FNV-1a, 64 bits (draft-eastlake-fnv). */
 static void write_mark(const struct weir_page_file *file, char out[24])
@@ -60,12 +92,8 @@ static void write_mark(const struct weir_page_file *file, char out[24])
 void weir_page_tell(struct weir_exchange *exchange)
 {
     char mark[24];
-    size_t index = 0;
-    while (strcmp(files[index].path, exchange->route->path) != 0) {
-        index++;
-        WEIR_ASSERT(index < WEIR_COUNT(files));
-    }
-    exchange->page = &files[index];
+    exchange->page = find_file(exchange->route->path);
+    WEIR_ASSERT(exchange->page != NULL);
     write_mark(exchange->page, mark);
     const char *known = weir_mhd()->MHD_lookup_connection_value(exchange->connection,
                                                                 MHD_HEADER_KIND, "If-None-Match");

@@ -60,14 +60,6 @@ static void tell_props(struct weir_exchange *exchange)
 
 static const struct weir_route routes[] = {
     {"GET", "/health", tell_health, NULL, true, false},
-    {"GET", "/", weir_page_tell, NULL, true, false},
-    {"GET", "/page.css", weir_page_tell, NULL, true, false},
-    {"GET", "/icon.svg", weir_page_tell, NULL, true, false},
-    {"GET", "/page.js", weir_page_tell, NULL, true, false},
-    {"GET", "/threads.js", weir_page_tell, NULL, true, false},
-    {"GET", "/client.js", weir_page_tell, NULL, true, false},
-    {"GET", "/markdown.js", weir_page_tell, NULL, true, false},
-    {"GET", "/machine.js", weir_page_tell, NULL, true, false},
     {"GET", "/openapi.json", weir_openapi_tell, NULL, true, false},
     {"GET", "/v1/models", tell_models, NULL, false, false},
     {"GET", "/props", tell_props, NULL, false, false},
@@ -92,6 +84,7 @@ const struct weir_route *weir_route_at(uint32_t index)
 
 const struct weir_route *weir_route_find(const char *method, const char *path, bool *other_method)
 {
+    const struct weir_route *page = weir_page_route(path);
     *other_method = false;
     for (size_t index = 0; index < WEIR_COUNT(routes); index++) {
         if (strcmp(routes[index].path, path) != 0)
@@ -100,5 +93,8 @@ const struct weir_route *weir_route_find(const char *method, const char *path, b
             return &routes[index];
         *other_method = true;
     }
+    if (page != NULL && strcmp(page->method, method) == 0)
+        return page;
+    *other_method |= page != NULL;
     return NULL;
 }

@@ -135,7 +135,9 @@ void weir_serve_log_exchange(const struct weir_exchange *exchange)
     if (exchange->first_ns != 0)
         weir_pace_add(&serve->pace, first_s);
     atomic_fetch_sub_explicit(&serve->open_count, 1, memory_order_relaxed);
-    if (serve->config.log == NULL)
+    /* An open page looks at the machine all the time. */
+    const bool is_look = exchange->route != NULL && exchange->route->tell == weir_watch_tell;
+    if (serve->config.log == NULL || (is_look && status == 200))
         return;
     gmtime_r(&now, &parts);
     strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &parts);

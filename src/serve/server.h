@@ -174,6 +174,8 @@ void weir_texts_tell(struct weir_exchange *exchange);
 /* ---- the page (page.c) --------------------------------------------------------------------- */
 
 void weir_page_tell(struct weir_exchange *exchange);
+/* NULL: there is no such file. */
+const struct weir_route *weir_page_route(const char *path);
 /* What is said of the file beside its type, and its bytes, none where the status is 304. */
 void weir_page_head(const struct weir_page_file *file, struct MHD_Response *response);
 struct MHD_Response *weir_page_body(const struct weir_page_file *file, unsigned status);

@@ -34,7 +34,7 @@ class Page(html.parser.HTMLParser):
         if tag not in VOID:
             self.open.append(tag)
         self.ids += [attributes["id"]] if "id" in attributes else []
-        self.names += [name for key in ("for", "aria-labelledby", "aria-describedby") for name in attributes.get(key, "").split()]
+        self.names += [name for key in ("for", "aria-labelledby", "aria-describedby", "aria-controls") for name in attributes.get(key, "").split()]
         self.loads += [attributes[key] for key in ("src", "href") if key in attributes]
         if tag in ("input", "textarea", "select"):
             self.fields.append((tag, attributes, "label" in self.open))
@@ -78,11 +78,11 @@ def structure_part(names):
     check(set(page.names) <= set(page.ids), f"labels of nothing: {set(page.names) - set(page.ids)}")
     check(set(one for one in page.loads if not one.startswith("#")) <= set(names), f"the page loads {page.loads}")
     for tag, attributes, is_inside in page.fields:
-        check(is_inside or attributes.get("id") in page.names, f"a {tag} without a label: {attributes}")
+        check(is_inside or "aria-label" in attributes or attributes.get("id") in page.names, f"a {tag} without a label: {attributes}")
     for name in (one for one in names if one.endswith(".js")):
         with open(os.path.join(FOLDER, name), encoding="utf-8") as file:
             text = file.read()
-        used = set(re.findall(r"(?:byId|getElementById)\(\"([\w-]+)\"\)", text))
+        used = set(re.findall(r"(?:byId|say)\(\"([\w-]+)\"[,)]", text))
         check(used <= set(page.ids), f"{name} looks for {used - set(page.ids)}")
         check({one[2:] for one in re.findall(r"from \"(\./[\w.]+)\"", text)} <= set(names), f"{name} imports what is not there")
 
@@ -137,7 +137,14 @@ def key_part():
 SCRIPT = """
 class Node {
   constructor(tag) { this.tagName = tag.toUpperCase(); this.childNodes = []; this.attributes = {}; this.className = ""; }
-  append(...children) { this.childNodes.push(...children); }
+  append(...children) {
+    for (const child of children)
+      if (child instanceof Node)
+        child.parent = this;
+    this.childNodes.push(...children);
+  }
+  get lastChild() { return this.childNodes.at(-1); }
+  remove() { this.parent.childNodes.splice(this.parent.childNodes.indexOf(this), 1); }
   setAttribute(name, value) { this.attributes[name] = value; }
   show() {
     const href = this.attributes.href ? "=" + this.attributes.href : "";
@@ -145,15 +152,17 @@ class Node {
   }
 }
 const show = node => typeof node === "string" ? node : node.show();
-globalThis.document = { createElement: tag => new Node(tag) };
-const { render } = await import(process.argv[2] + "/markdown.mjs");
+let madeCount = 0;
+globalThis.document = { createElement: tag => { madeCount++; return new Node(tag); } };
+globalThis.sessionStorage = { getItem: () => { throw new Error("the browser keeps nothing"); } };
+const { drawer, render } = await import(process.argv[2] + "/markdown.mjs");
 const { eventReader } = await import(process.argv[2] + "/client.mjs");
 const cases = [
   ["# A *b*", "(h4 A (em b))"],
   ["<b>x</b> <script>y</script>", "(p <b>x</b> <script>y</script>)"],
   ["a `b*c*` **d** snake_case_name", "(p a (code b*c*) (strong d) snake_case_name)"],
-  ["| a | b |\\n|---|--:|\\n| 1 | 2 |\\n| 3 |", "(table (thead (tr (th a)(th b)))(tbody (tr (td 1)(td 2))(tr (td 3)(td ))))"],
-  ["```c\\nint <x>;\\n", "(pre (code int <x>;\\n))"],
+  ["| a | b |\\n|---|--:|\\n| 1 | 2 |\\n| 3 |", "(div (table (thead (tr (th a)(th b)))(tbody (tr (td 1)(td 2))(tr (td 3)(td )))))"],
+  ["```c\\nint <x>;\\n", "(div (div (span c)(button Copy))(pre (code int <x>;\\n)))"],
   ["- a\\n- b\\n  - c\\n\\n3. d", "(ul (li a)(li b(ul (li c))))(ol (li d))"],
   ["> a\\n> > b", "(blockquote (p a)(blockquote (p b)))"],
   ["[a](javascript:x) [b](https://c)", "(p (span a (javascript:x)) (a=https://c b))"],
@@ -163,6 +172,31 @@ for (const [text, wanted] of cases) {
   if (found !== wanted)
     console.log(`${JSON.stringify(text)}: wanted ${wanted}, found ${found}`);
 }
+const growing = ["one\\ntwo\\n\\n- a\\n- b\\n\\n  more\\n- c\\n\\n1. d\\n\\n| a | b |\\n|--|--|\\n| 1 | 2 |\\n\\n```js\\nlet x;\\n\\n```\\n> q\\n> r\\n\\n# h\\nend",
+  "a | b\\n|-|c\\n\\n---\\n- x\\n-\\n- y\\r\\n\\r\\n**bold\\n~~~\\n```\\n~~~\\n* z\\n   * deep\\n\\n\\n\\tcode?\\n1) one\\n2) two\\n\\nThe end."];
+for (const text of growing) {
+  const place = new Node("div");
+  const draw = drawer(place);
+  for (let length = 0; length <= text.length; length++) {
+    draw(text.slice(0, length));
+    const found = place.childNodes.map(show).join(""), wanted = render(text.slice(0, length)).map(show).join("");
+    if (found !== wanted) {
+      console.log(`drawn as it grows to ${JSON.stringify(text.slice(0, length))}: wanted ${wanted}, found ${found}`);
+      break;
+    }
+  }
+  draw("other");
+  if (place.childNodes.map(show).join("") !== "(p other)")
+    console.log(`another text in its place: ${place.childNodes.map(show)}`);
+}
+const long = new Node("div"), drawLong = drawer(long), paragraphs = [];
+madeCount = 0;
+for (let count = 0; count < 1000; count++) {
+  paragraphs.push("a paragraph");
+  drawLong(paragraphs.join("\\n\\n"));
+}
+if (long.childNodes.length !== 1000 || madeCount > 3000)
+  console.log(`a text that grows to 1000 paragraphs: ${long.childNodes.length} are there, ${madeCount} were made`);
 for (const run of ["*", "[", "`", "> ", "- ", "|", "_", "~", "<h", "**a "])
   render(run.repeat(5000));
 const worked = process.cpuUsage().user / 1e6;
@@ -195,10 +229,15 @@ threads.showVersion(thread, answer);
 threads.saveThread(thread);
 const loaded = threads.loadThread(thread.id);
 found.push(texts(loaded), threads.listThreads()[0].title, threads.messagesUntil(loaded, answer));
+kept.set("weir.thread.odd", '{"nodes": {"a": {"id": "a", "parent": "root", "role": "user", "text": 7}, "b": 3}, "chosen": {"root": "a"}}');
+kept.set("weir.thread.worse", '{"nodes": null, "chosen": {}}');
+found.push(texts(threads.loadThread("odd")), threads.loadThread("worse"));
+kept.delete("weir.thread.odd");
+kept.delete("weir.thread.worse");
 threads.deleteThread(thread.id);
 found.push(kept.size, threads.listThreads().length, threads.loadThread(thread.id));
 const wanted = ["two", 1, "one,1 again", 2, "one,1", "one", [{ role: "system", content: "Be short" },
-  { role: "user", content: "File f:\\n````\\na ``` b\\n````\\n\\none" }], 1, 0, null];
+  { role: "user", content: "File f:\\n````\\na ``` b\\n````\\n\\none" }], "", null, 1, 0, null];
 if (JSON.stringify(found) !== JSON.stringify(wanted))
   console.log(`conversations: wanted ${JSON.stringify(wanted)}, found ${JSON.stringify(found)}`);
 """
@@ -225,7 +264,8 @@ def main():
     with Server() as server:
         watch_part(server)
         names = files_part(server)
-        server.stop()
+        said = server.stop()
+        check("/v1/chat/completions 200 ok" in said and "/v1/watch" not in said, f"looks at the machine are not logged: {said}")
     structure_part(names)
     key_part()
     node_part()

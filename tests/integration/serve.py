@@ -29,8 +29,8 @@ WAIT_S = PATIENCE_S
 class Server:
     """weir serve on a port of its own, with what it said so far."""
 
-    def __init__(self, *args, template="chatml", model=(DEMO, "--alias", "demo")):
-        self.process = subprocess.Popen([WEIR, "serve", *model, "--port", "0", "--template", template, "--mem", "192M", *map(str, args)],
+    def __init__(self, *args, template="chatml", model=(DEMO, "--alias", "demo"), port=0, mem="192M"):
+        self.process = subprocess.Popen([WEIR, "serve", *model, "--port", str(port), "--template", template, "--mem", mem, *map(str, args)],
                                         stderr=subprocess.PIPE, text=True)
         self.said = ""
         while "/v1" not in self.said:

@@ -2,27 +2,55 @@
 
 const KEY = "weir.key";
 
+// What a request failed of, in words. Its status is 0 where no server answered.
 export class Refusal extends Error {
-  constructor(status, text, retry) {
+  constructor(status, text, retry = 0) {
     super(text);
     this.status = status;
     this.retry = retry;
   }
 }
 
-export function setKey(key) {
-  sessionStorage.setItem(KEY, key);
+let key = null;
+try {
+  key = sessionStorage.getItem(KEY);
+} catch {
+  // The browser keeps nothing for this page: the key is kept here, until the page is left.
+}
+
+export function setKey(next) {
+  key = next;
+  try {
+    sessionStorage.setItem(KEY, next);
+  } catch {
+    // As above.
+  }
+}
+
+export function hasKey() {
+  return key !== null;
+}
+
+function isStop(error) {
+  return error.name === "AbortError";
 }
 
 async function ask(path, options) {
   const headers = { ...options.headers };
-  const key = sessionStorage.getItem(KEY);
+  const shown = key;
   if (key !== null)
     headers.Authorization = `Bearer ${key}`;
-  const answer = await fetch(path, { ...options, headers, credentials: "omit", referrerPolicy: "no-referrer" });
+  let answer;
+  try {
+    answer = await fetch(path, { ...options, headers, credentials: "omit", referrerPolicy: "no-referrer" });
+  } catch (error) {
+    throw isStop(error) ? error : new Refusal(0, `no server answers at ${location.host}; is weir serve still running?`);
+  }
   if (answer.ok)
     return answer;
-  let text = `status ${answer.status}`;
+  if (answer.status === 401 && shown !== key)
+    return ask(path, options); // a new one was given meanwhile
+  let text = `the server answers with status ${answer.status} and no reason`;
   try {
     text = (await answer.json()).error.message;
   } catch {
@@ -32,7 +60,12 @@ async function ask(path, options) {
 }
 
 export async function getJson(path, signal) {
-  return (await ask(path, { signal })).json();
+  const answer = await ask(path, { signal });
+  try {
+    return await answer.json();
+  } catch (error) {
+    throw isStop(error) ? error : new Refusal(0, "the connection broke off in an answer");
+  }
 }
 
 // Calls tell with the data of each event of a text that comes in pieces, as server-sent events have them.
@@ -63,6 +96,23 @@ export function eventReader(tell) {
   };
 }
 
+// The pieces of an answer's text, as they come.
+async function readPieces(answer, push) {
+  const reader = answer.body.getReader();
+  const decoder = new TextDecoder();
+  for (;;) {
+    let piece;
+    try {
+      piece = await reader.read();
+    } catch (error) {
+      throw isStop(error) ? error : new Refusal(0, "the connection broke off in the middle of the answer");
+    }
+    if (piece.done)
+      return;
+    push(decoder.decode(piece.value, { stream: true }));
+  }
+}
+
 // Tells each chunk of an answer as it comes; ends when the server has said that it is whole.
 export async function streamChat(body, signal, tell) {
   const answer = await ask("v1/chat/completions", {
@@ -77,17 +127,10 @@ export async function streamChat(body, signal, tell) {
     }
     const chunk = JSON.parse(data);
     if (chunk.error)
-      throw new Refusal(500, chunk.error.message, 0);
+      throw new Refusal(500, chunk.error.message);
     tell(chunk);
   });
-  const reader = answer.body.getReader();
-  const decoder = new TextDecoder();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done)
-      break;
-    push(decoder.decode(value, { stream: true }));
-  }
+  await readPieces(answer, push);
   if (!isWhole)
-    throw new Refusal(500, "the server ended the answer before it was whole", 0);
+    throw new Refusal(0, "the server ended the answer before it was whole");
 }

@@ -95,7 +95,11 @@ function row(line, tag, marks) {
 
 function table(lines, at, marks) {
   const body = element("tbody");
-  const made = element("table", element("thead", row(lines[at], "th", marks)), body);
+  const made = element("div", element("table", element("thead", row(lines[at], "th", marks)), body));
+  made.className = "table";
+  made.setAttribute("tabindex", "0"); // a wide one is scrolled by keys too
+  made.setAttribute("role", "group");
+  made.setAttribute("aria-label", "Table");
   at += 2;
   while (at < lines.length && lines[at].includes("|") && lines[at].trim() !== "")
     body.append(row(lines[at++], "td", marks));
@@ -104,16 +108,23 @@ function table(lines, at, marks) {
 
 // ---- blocks -------------------------------------------------------------------------------
 
-// An open fence goes on to the end: that is how code looks while it is being written.
+// An open fence goes on to the end: that is how code looks while it is being written. What the button does is the page's affair.
 function code(lines, at, fence) {
   const body = [];
   at++;
   while (at < lines.length && !(lines[at].trim().startsWith(fence[1]) && /^[`~]+$/.test(lines[at].trim())))
     body.push(lines[at++]);
-  const made = element("pre", element("code", body.join("\n")));
-  made.setAttribute("tabindex", "0");
-  if (fence[2].trim() !== "")
-    made.setAttribute("aria-label", `Code, ${fence[2].trim().slice(0, 40)}`);
+  const language = fence[2].trim().split(/\s/)[0].slice(0, 40);
+  const text = element("pre", element("code", body.join("\n")));
+  text.setAttribute("tabindex", "0");
+  text.setAttribute("role", "group");
+  text.setAttribute("aria-label", language === "" ? "Code" : `Code, ${language}`);
+  const copy = element("button", "Copy");
+  copy.setAttribute("type", "button");
+  copy.setAttribute("aria-label", "Copy this code");
+  copy.className = "copy-code";
+  const made = element("div", element("div", element("span", language), copy), text);
+  made.className = "code";
   return [made, at + 1];
 }
 
@@ -172,7 +183,8 @@ function paragraph(lines, at) {
   return [made, at];
 }
 
-function blocks(lines, depth) {
+// starts: the index of each block's first line is added to it.
+function blocks(lines, depth, starts = []) {
   const nodes = [];
   let at = 0;
   while (at < lines.length) {
@@ -184,6 +196,7 @@ function blocks(lines, depth) {
       at++;
       continue;
     }
+    starts.push(at);
     if (fence)
       [made, at] = code(lines, at, fence);
     else if (heading) // below the page's own headings
@@ -203,6 +216,35 @@ function blocks(lines, depth) {
   return nodes;
 }
 
+const clean = line => line.replace(/\r$/, "").replace(/\t/g, "    ");
+
 export function render(text) {
-  return blocks(text.replace(/\r\n?/g, "\n").replace(/\t/g, "    ").split("\n"), 0);
+  return blocks(text.split("\n").map(clean), 0);
+}
+
+// Draws a text into a place, again and again while it grows. A block that has two others behind it can no longer change, so
+// only what comes after it is read and made anew: a long answer costs no more per token than a short one, and what a reader
+// has selected in it stays selected.
+export function drawer(place) {
+  let drawn = "";
+  const offsets = []; // in the text, of the blocks that are in place; an element each
+  return text => {
+    if (text === drawn)
+      return;
+    const kept = text.startsWith(drawn) ? Math.max(0, offsets.length - 2) : 0;
+    const lines = text.slice(kept === 0 ? 0 : offsets[kept]).split("\n");
+    const starts = [];
+    const nodes = blocks(lines.map(clean), 0, starts);
+    let offset = kept === 0 ? 0 : offsets[kept];
+    while (place.childNodes.length > kept)
+      place.lastChild.remove();
+    place.append(...nodes);
+    offsets.length = kept;
+    lines.forEach((line, index) => {
+      if (index === starts[offsets.length - kept])
+        offsets.push(offset);
+      offset += line.length + 1;
+    });
+    drawn = text;
+  };
 }

@@ -1,270 +1,154 @@
-// page.js - the chat: what is shown, and what its buttons do.
-import { getJson, Refusal, setKey, streamChat } from "./client.js";
-import { startMachine } from "./machine.js";
-import { render } from "./markdown.js";
+// page.js - the chat: conversations, answers, the key, and what the keyboard does.
+import { getJson, hasKey, Refusal, setKey, streamChat } from "./client.js";
+import { byId, bytes, complain, make, say, tell } from "./dom.js";
+import { hasFiles, startFiles, takeFiles } from "./files.js";
+import { startMachine, wakeMachine } from "./machine.js";
+import { draw, follow, showMessages, startMessages } from "./messages.js";
+import { readSettings, showSystem, startSettings } from "./settings.js";
 import { addMessage, createThread, deleteThread, listThreads, loadThread, messagesUntil, parentOf, pathOf, saveThread, showVersion,
-         versionsOf } from "./threads.js";
+         watchThreads } from "./threads.js";
 
-const SETTINGS = "weir.settings";
-const FILE_BYTES_MAX = 1 << 20;
-const DRAW_MS = 60; // between two drawings of an answer that is being written
-const byId = id => document.getElementById(id);
+const DRAW_MS = 60;    // between two drawings of an answer that is being written, at least ...
+const DRAW_SHARE = 4;  // ... and so many times what the last one took
+const CUT = "The page was left before this answer was whole.";
+const IDEAS = ["Tell a story of a lighthouse and its keeper", "Explain what an expert is in a Mixture-of-Experts model",
+               "Make a table of three rivers with their lengths"];
 
 let thread = createThread();
-let files = [];           // dropped, and not sent yet
 let running = null;       // {node, abort} of the answer that is being written
+let modelName = "Model";
 let keyWaiters = [];
-const items = new Map();  // of the messages that are shown: their places on the page
-
-function tell(text) {
-  byId("status").textContent = text;
-}
-
-function complain(text) {
-  byId("alert").textContent = text;
-}
+let isLeft = false;       // the user went to another page: the browser ends what is under way
+let isKeyGiven = false;   // in the dialog that is open
 
 // ---- the key ------------------------------------------------------------------------------
 
+// Whether there is a new one; the user may not want to give it.
 function wantKey() {
   const dialog = byId("key-dialog");
+  say("key-title", hasKey() ? "This server does not know the key" : "This server wants a key");
   if (!dialog.open)
     dialog.showModal();
   return new Promise(resolve => keyWaiters.push(resolve));
 }
 
-byId("key-form").addEventListener("submit", event => {
-  event.preventDefault();
-  setKey(byId("key").value.trim());
-  byId("key").value = "";
-  byId("key-dialog").close();
-});
-byId("key-dialog").addEventListener("close", () => {
-  for (const resolve of keyWaiters.splice(0))
-    resolve();
-});
-
-// ---- settings -----------------------------------------------------------------------------
-
-const fields = [...document.querySelectorAll("[data-field]")];
-
-// Null: one of them is not what it should be, and the user knows which.
-function readSettings() {
-  const settings = {};
-  complain("");
-  for (const field of fields) {
-    if (!field.checkValidity()) {
-      complain(`${field.dataset.field}: ${field.validationMessage}`);
-      byId("settings").open = true;
-      field.focus();
-      return null;
-    }
-    if (field.value !== "")
-      settings[field.dataset.field] = field.type === "number" ? Number(field.value) : field.value;
-  }
-  return settings;
-}
-
-function keepSettings() {
-  try {
-    localStorage.setItem(SETTINGS, JSON.stringify(Object.fromEntries(fields.map(field => [field.dataset.field, field.value]))));
-  } catch (error) {
-    complain(`The settings cannot be kept in this browser: ${error.message}`);
-  }
-}
-
-function recallSettings() {
-  try {
-    const kept = JSON.parse(localStorage.getItem(SETTINGS)) ?? {};
-    for (const field of fields)
-      field.value = kept[field.dataset.field] ?? "";
-  } catch {
-    // Not ours, or damaged: all fields stay empty.
-  }
+function startKey() {
+  const dialog = byId("key-dialog");
+  byId("key-form").addEventListener("submit", event => {
+    event.preventDefault();
+    setKey(byId("key").value.trim());
+    isKeyGiven = true;
+    dialog.close();
+  });
+  byId("no-key").addEventListener("click", () => dialog.close());
+  dialog.addEventListener("close", () => {
+    const isGiven = isKeyGiven;
+    byId("key").value = "";
+    byId("give-key").hidden = isGiven;
+    isKeyGiven = false;
+    for (const resolve of keyWaiters.splice(0))
+      resolve(isGiven);
+    if (!isGiven)
+      return;
+    showModel().then(isKnown => isKnown && byId("text").focus());
+    wakeMachine();
+  });
+  byId("give-key").addEventListener("click", wantKey);
 }
 
 // ---- conversations ------------------------------------------------------------------------
 
-function keep() {
+function save(one) {
   try {
-    if (Object.keys(thread.nodes).length > 0)
-      saveThread(thread);
+    if (Object.keys(one.nodes).length > 0 || one.system !== "")
+      saveThread(one);
   } catch (error) {
     complain(`This conversation cannot be kept in this browser: ${error.message} Delete one that is not needed any more.`);
   }
   showThreads();
 }
 
+function threadItem(entry) {
+  const item = make("li");
+  const open = make("button", entry.title || "Without a title", "thread");
+  const remove = make("button", "×", "quiet");
+  open.type = remove.type = "button";
+  open.title = entry.title;
+  if (entry.id === thread.id)
+    open.setAttribute("aria-current", "true");
+  remove.setAttribute("aria-label", `Delete ${entry.title || "this conversation"}`);
+  open.addEventListener("click", () => {
+    openThread(loadThread(entry.id) ?? createThread());
+    hidePanels();
+    byId("text").focus();
+  });
+  remove.addEventListener("click", () => removeThread(entry));
+  item.append(open, remove);
+  return item;
+}
+
 function showThreads() {
-  const select = byId("threads");
-  const entries = listThreads();
-  if (!entries.some(entry => entry.id === thread.id))
-    entries.unshift({ id: thread.id, title: thread.title || "New conversation" });
-  select.replaceChildren(...entries.map(entry => {
-    const option = document.createElement("option");
-    option.value = entry.id;
-    option.textContent = entry.title || "Without a title";
-    option.selected = entry.id === thread.id;
-    return option;
-  }));
+  const at = [...byId("threads").querySelectorAll("button")].indexOf(document.activeElement);
+  byId("threads").replaceChildren(...listThreads().map(threadItem));
+  byId("threads").querySelectorAll("button")[at]?.focus();
+}
+
+function show() {
+  showMessages(thread, running?.node ?? null, modelName);
 }
 
 function openThread(opened) {
   stop();
   thread = opened;
-  byId("system").value = thread.system;
+  showSystem(thread.system);
   showThreads();
-  showMessages();
+  complain("");
+  show();
 }
 
-byId("threads").addEventListener("change", event => openThread(loadThread(event.target.value) ?? createThread()));
-byId("new-thread").addEventListener("click", () => {
-  openThread(createThread());
-  byId("text").focus();
-});
-byId("delete-thread").addEventListener("click", () => {
-  if (!confirm("Delete this conversation with all its branches?"))
+function newestThread() {
+  const newest = listThreads()[0];
+  return (newest && loadThread(newest.id)) || createThread();
+}
+
+function removeThread(entry) {
+  if (!confirm(`Delete the conversation "${entry.title}" with all its branches?`))
     return;
-  stop();
-  deleteThread(thread.id);
-  const next = listThreads()[0];
-  openThread((next && loadThread(next.id)) || createThread());
-});
-byId("system").addEventListener("change", event => {
-  thread.system = event.target.value;
-  keep();
-});
-
-// ---- messages -----------------------------------------------------------------------------
-
-function button(text, label, act) {
-  const made = document.createElement("button");
-  made.type = "button";
-  made.textContent = text;
-  made.setAttribute("aria-label", label);
-  made.addEventListener("click", act);
-  return made;
-}
-
-function block(tag, text, className = "") {
-  const made = document.createElement(tag);
-  made.textContent = text;
-  made.className = className;
-  return made;
-}
-
-function versionButtons(node) {
-  const { versions, index } = versionsOf(thread, node);
-  if (versions.length < 2)
-    return [];
-  const show = to => {
+  const isShown = entry.id === thread.id;
+  if (isShown)
     stop();
-    showVersion(thread, versions[to]);
-    keep();
-    showMessages();
-    items.get(versions[to].id)?.item.querySelector("button")?.focus();
-  };
-  const back = button("‹", "Earlier version", () => show(index - 1));
-  const on = button("›", "Later version", () => show(index + 1));
-  back.disabled = index === 0;
-  on.disabled = index + 1 === versions.length;
-  return [back, block("span", `${index + 1} of ${versions.length}`), on];
-}
-
-function toolsOf(node) {
-  const tools = block("div", "", "tools");
-  tools.append(...versionButtons(node));
-  tools.append(button("Copy", "Copy this message", () => {
-    navigator.clipboard.writeText(node.text).then(() => tell("Copied."), error => complain(`It cannot be copied: ${error.message}`));
-  }));
-  if (node.role === "user")
-    tools.append(button("Edit", "Edit this message", () => edit(node)));
-  if (node.role === "user" && pathOf(thread).at(-1) === node)
-    tools.append(button("Answer", "Let this message be answered", () => answer(node)));
-  if (node.role === "user")
-    return tools;
-  tools.append(button("Retry", "Write this answer again", () => retry(node)));
-  return tools;
-}
-
-// The answer's part of the page that changes while it is written.
-function draw(node) {
-  const shown = items.get(node.id);
-  if (!shown)
-    return;
-  const { body } = shown;
-  const wasOpen = body.querySelector("details")?.open ?? false;
-  const parts = [];
-  if (node.reasoning !== "") {
-    const details = document.createElement("details");
-    details.open = wasOpen;
-    details.append(block("summary", node.text === "" && running?.node === node ? "Reasoning, going on" : "Reasoning"), ...render(node.reasoning));
-    parts.push(details);
+  try {
+    deleteThread(entry.id);
+  } catch (error) {
+    complain(`It cannot be deleted: ${error.message}`);
   }
-  if (node.role === "assistant")
-    parts.push(...render(node.text));
-  else
-    parts.push(block("div", node.text, "plain"));
-  for (const file of node.files ?? []) {
-    const details = document.createElement("details");
-    details.append(block("summary", `File ${file.name}`), block("pre", file.text));
-    parts.push(details);
-  }
-  if (node.note !== "")
-    parts.push(block("p", node.note));
-  body.replaceChildren(...parts);
+  if (isShown)
+    openThread(newestThread());
+  showThreads();
+  byId("new-thread").focus();
 }
 
-// Whoever stands on a button of a message stands there again when the messages were drawn anew.
-function holdFocus() {
-  const label = document.activeElement?.getAttribute("aria-label");
-  const at = [...byId("messages").children].findIndex(item => item.contains(document.activeElement));
-  return () => {
-    const buttons = byId("messages").children[at]?.querySelectorAll("button") ?? [];
-    [...buttons].find(one => one.getAttribute("aria-label") === label)?.focus();
-  };
-}
-
-function showMessages() {
-  const giveFocus = holdFocus();
-  items.clear();
-  const list = pathOf(thread).map(node => {
-    const item = block("li", "", node.role);
-    const body = document.createElement("div");
-    item.append(block("h3", node.role === "user" ? "You" : "Model"), body, toolsOf(node));
-    items.set(node.id, { item, body });
-    draw(node);
-    return item;
+function startThreads() {
+  byId("new-thread").addEventListener("click", () => {
+    openThread(createThread());
+    hidePanels();
+    byId("text").focus();
   });
-  byId("messages").replaceChildren(...list);
-  giveFocus();
-}
-
-function edit(node) {
-  stop();
-  const { item, body } = items.get(node.id);
-  const form = document.createElement("form");
-  const field = document.createElement("textarea");
-  field.value = node.text;
-  field.rows = 4;
-  field.setAttribute("aria-label", "Edited message");
-  const send = block("button", "Send as a new version");
-  send.type = "submit";
-  const row = block("div", "", "row");
-  row.append(send, button("Cancel", "Cancel the edit", showMessages));
-  form.append(field, row);
-  form.addEventListener("submit", event => {
-    event.preventDefault();
-    answer(addMessage(thread, parentOf(node), "user", field.value, node.files));
+  // Another tab wrote: what it has is newer, unless an answer is coming in here.
+  watchThreads(id => {
+    if (id === thread.id && running === null) {
+      thread = loadThread(id) ?? createThread();
+      showSystem(thread.system);
+      show();
+    }
+    showThreads();
   });
-  body.replaceChildren(form);
-  item.querySelector(".tools").hidden = true;
-  field.focus();
-}
-
-function retry(node) {
-  stop();
-  answer(thread.nodes[parentOf(node)]);
+  addEventListener("pagehide", () => {
+    isLeft = true;
+    if (running !== null)
+      save(thread);
+  });
+  addEventListener("pageshow", () => isLeft = false);
 }
 
 // ---- answers ------------------------------------------------------------------------------
@@ -275,65 +159,112 @@ function stop() {
 
 function setRunning(now) {
   running = now;
-  byId("stop").disabled = now === null;
-  byId("send").disabled = now !== null;
+  say("send", now === null ? "Send" : "Stop");
+  byId("send").classList.toggle("stop", now !== null);
 }
 
-function take(node, chunk) {
+function take(node, chunk, times) {
   const choice = chunk.choices?.[0];
-  node.text += choice?.delta?.content ?? "";
-  node.reasoning += choice?.delta?.reasoning_content ?? "";
-  if (choice?.finish_reason === "length")
-    node.note = "It ends here because the most tokens were written.";
+  const text = choice?.delta?.content ?? "", thought = choice?.delta?.reasoning_content ?? "";
+  node.text += text;
+  node.reasoning += thought;
+  if (times.first === 0 && text + thought !== "")
+    times.first = performance.now();
+  times.end = choice?.finish_reason ?? times.end;
   return chunk.usage;
+}
+
+function statsOf(usage, times) {
+  const count = usage.completion_tokens, cached = usage.prompt_tokens_details?.cached_tokens ?? 0;
+  const seconds = (performance.now() - times.first) / 1000;
+  const parts = [`${count} tokens`];
+  if (times.first > 0 && count > 1 && seconds > 0)
+    parts.push(`${((count - 1) / seconds).toFixed(1)} tokens/s`);
+  if (times.first > 0)
+    parts.push(`first after ${((times.first - times.begin) / 1000).toFixed(2)} s`);
+  parts.push(`${usage.prompt_tokens} before them${cached > 0 ? `, ${cached} of these known` : ""}`);
+  return parts.join(" · ");
+}
+
+// Calls a function soon, and seldom enough that the page can do other things too.
+function painter(paint) {
+  let timer = 0, pause = DRAW_MS;
+  const run = () => {
+    const begin = performance.now();
+    timer = 0;
+    paint();
+    pause = Math.max(DRAW_MS, DRAW_SHARE * (performance.now() - begin));
+  };
+  return { want: () => timer ||= setTimeout(run, pause), cancel: () => clearTimeout(timer) };
+}
+
+async function write(node, body, signal) {
+  const times = { begin: performance.now(), first: 0, end: "" };
+  const paint = painter(() => {
+    draw(node);
+    follow();
+  });
+  const clock = setInterval(paint.want, 1000);
+  let usage = null;
+  node.since = times.begin;
+  try {
+    await streamChat(body, signal, chunk => {
+      usage = take(node, chunk, times) ?? usage;
+      paint.want();
+    });
+    node.note = times.end === "length" ? "It ends here because the most tokens were written." : "";
+    if (node.text === "" && node.note === "")
+      node.note = "The model ended without a word.";
+    node.stats = usage === null ? "" : statsOf(usage, times);
+  } finally {
+    clearInterval(clock);
+    paint.cancel();
+    delete node.since;
+  }
+}
+
+// What a screen reader reads; gone again before somebody finds the same text twice.
+function speak(text) {
+  byId("spoken").textContent = text;
+  setTimeout(() => byId("spoken").textContent = "", 5000);
 }
 
 // Writes a new answer to a message of the user's.
 async function answer(question) {
   const settings = readSettings();
+  stop();
   if (settings === null) {
-    showMessages();
+    save(thread);
+    show();
     return;
   }
+  complain("");
   const node = addMessage(thread, question.id, "assistant", "");
   const mine = { node, abort: new AbortController() };
   const owner = thread;
+  node.note = CUT; // until it is whole: what is saved in between says so
   setRunning(mine);
-  showMessages();
-  items.get(node.id).item.scrollIntoView({ block: "nearest" });
+  save(owner);
+  show();
+  follow(true);
   tell("The answer is being written.");
-  let usage = null, timer = 0;
-  const redraw = () => {
-    timer = 0;
-    const form = byId("send-form");
-    const isSeen = form.getBoundingClientRect().top < innerHeight; // then it stays so while the answer grows
-    draw(node);
-    if (isSeen)
-      form.scrollIntoView({ block: "nearest" });
-  };
   try {
-    const body = { ...settings, messages: messagesUntil(owner, node) };
-    await streamChat(body, mine.abort.signal, chunk => {
-      usage = take(node, chunk) ?? usage;
-      timer ||= setTimeout(redraw, DRAW_MS);
-    });
-    tell(usage ? `The answer is whole: ${usage.completion_tokens} tokens, ${usage.prompt_tokens} before them.` : "The answer is whole.");
-    byId("spoken").textContent = node.text;
+    await write(node, { ...settings, messages: messagesUntil(owner, node) }, mine.abort.signal);
+    tell("The answer is whole.");
+    speak(node.text);
   } catch (error) {
-    await heedFailure(node, error);
+    heedFailure(node, error);
   }
-  clearTimeout(timer);
   if (running === mine)
     setRunning(null);
-  if (owner === thread) {
-    keep();
-    showMessages();
-  } else {
-    keepOther(owner);
-  }
+  if (owner === thread || listThreads().some(entry => entry.id === owner.id))
+    save(owner); // else it was deleted
+  show();
 }
 
-async function heedFailure(node, error) {
+function heedFailure(node, error) {
+  if (isLeft)
+    return; // the note says so already
   if (error.name === "AbortError") {
     node.note = "Stopped.";
     tell("The answer was stopped.");
@@ -344,115 +275,147 @@ async function heedFailure(node, error) {
   complain(node.note);
   tell("");
   if (error instanceof Refusal && error.status === 401)
-    await wantKey();
-}
-
-// An answer that was stopped because another conversation was opened.
-function keepOther(owner) {
-  try {
-    if (listThreads().some(entry => entry.id === owner.id))
-      saveThread(owner);
-  } catch (error) {
-    complain(`The other conversation cannot be kept in this browser: ${error.message}`);
-  }
-  showThreads();
+    wantKey();
 }
 
 function send() {
   const text = byId("text").value;
-  if (running !== null || (text.trim() === "" && files.length === 0))
+  if (text.trim() === "" && !hasFiles()) {
+    byId("text").focus();
     return;
+  }
   const path = pathOf(thread);
-  const last = path.length === 0 ? null : path[path.length - 1].id;
-  const question = addMessage(thread, last, "user", text, files);
+  const question = addMessage(thread, path.at(-1)?.id ?? null, "user", text, takeFiles());
   byId("text").value = "";
-  files = [];
-  showFiles();
-  keep();
+  fitField();
   answer(question);
 }
 
-byId("send-form").addEventListener("submit", event => {
-  event.preventDefault();
-  send();
-});
-byId("text").addEventListener("keydown", event => {
-  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+// Where the browser does not let a field grow by itself.
+function fitField() {
+  const field = byId("text");
+  if (CSS.supports("field-sizing", "content"))
+    return;
+  field.style.height = "auto";
+  field.style.height = `${field.scrollHeight + 2}px`;
+}
+
+function startSending() {
+  const isTouched = matchMedia("(pointer: coarse)");
+  byId("send-form").addEventListener("submit", event => {
     event.preventDefault();
-    send();
+    if (running === null)
+      send();
+    else
+      stop();
+  });
+  byId("text").addEventListener("input", fitField);
+  byId("text").addEventListener("keydown", event => {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing || isTouched.matches)
+      return;
+    event.preventDefault();
+    if (running === null)
+      send();
+    else
+      tell("An answer is being written. Escape stops it.");
+  });
+}
+
+// ---- panels that a narrow page hides ------------------------------------------------------
+
+const PANELS = [["show-side", "side"], ["show-machine", "machine"]];
+
+function showPanel(shownId) {
+  for (const [opener, id] of PANELS) {
+    byId(id).classList.toggle("shown", id === shownId);
+    byId(opener).setAttribute("aria-expanded", String(id === shownId));
   }
-});
-byId("stop").addEventListener("click", stop);
-document.addEventListener("keydown", event => {
-  if (event.key === "Escape" && !byId("key-dialog").open)
-    stop();
-});
+}
 
-// ---- files --------------------------------------------------------------------------------
+function hidePanels() {
+  showPanel(null);
+}
 
-function showFiles() {
-  byId("files").replaceChildren(...files.map(file => {
-    const item = block("li", `${file.name} (${file.text.length} characters) `);
-    item.append(button("Remove", `Remove ${file.name}`, () => {
-      files = files.filter(other => other !== file);
-      showFiles();
-    }));
+function startPanels() {
+  for (const [opener, id] of PANELS)
+    byId(opener).addEventListener("click", () => showPanel(byId(id).classList.contains("shown") ? null : id));
+  document.addEventListener("keydown", event => {
+    if (event.key !== "Escape" || event.defaultPrevented || document.querySelector("dialog[open]"))
+      return;
+    const open = PANELS.find(([, id]) => byId(id).classList.contains("shown"));
+    if (open) {
+      hidePanels();
+      byId(open[0]).focus();
+    } else {
+      stop();
+    }
+  });
+}
+
+// ---- the beginning ------------------------------------------------------------------------
+
+// Whether the server said which model it has.
+async function showModel() {
+  try {
+    const props = await getJson("props");
+    modelName = props.model;
+    say("model", `${props.model} · ${props.family} · ${props.n_ctx.toLocaleString("en")} tokens`);
+    say("greeting", `Ask ${props.model} something.`);
+    say("about", `It runs on this server, in at most ${bytes(props.budget_bytes)} of memory.`);
+    document.title = `${props.model} – weir`;
+    show();
+    return true;
+  } catch (error) {
+    if (error instanceof Refusal && error.status === 401)
+      wantKey(); // comes back here with a key
+    return false;
+  }
+}
+
+function showIdeas() {
+  byId("ideas").replaceChildren(...IDEAS.map(idea => {
+    const item = make("li"), pick = make("button", idea, "idea");
+    pick.type = "button";
+    pick.addEventListener("click", () => {
+      byId("text").value = idea;
+      fitField();
+      byId("text").focus();
+    });
+    item.append(pick);
     return item;
   }));
 }
 
-async function addFiles(list) {
-  complain("");
-  for (const file of list) {
-    if (file.size > FILE_BYTES_MAX) {
-      complain(`${file.name}: wanted at most 1 MiB of text, found ${file.size} bytes.`);
-      continue;
-    }
-    try {
-      const text = new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer());
-      if (text.includes("\0"))
-        throw new TypeError("a zero byte");
-      files.push({ name: file.name, text });
-    } catch {
-      complain(`${file.name}: wanted a text in UTF-8, found something else.`);
-    }
-  }
-  showFiles();
-}
-
-byId("attach").addEventListener("change", event => {
-  addFiles([...event.target.files]);
-  event.target.value = "";
+startKey();
+startSettings(system => {
+  thread.system = system;
+  save(thread);
 });
-for (const kind of ["dragover", "dragleave", "drop"])
-  document.addEventListener(kind, event => {
-    event.preventDefault();
-    byId("send-form").classList.toggle("over", kind === "dragover");
-    if (kind === "drop")
-      addFiles([...event.dataTransfer.files]);
-  });
-
-// ---- the beginning ------------------------------------------------------------------------
-
-async function showModel() {
-  try {
-    const props = await getJson("props");
-    byId("model").textContent = `${props.model} (${props.family}), up to ${props.n_ctx} tokens`;
-    document.title = `${props.model} – weir`;
-  } catch (error) {
-    if (!(error instanceof Refusal) || error.status !== 401) {
-      complain(`The server does not answer: ${error.message}.`);
-      return;
-    }
-    await wantKey();
-    await showModel();
-  }
-}
-
-for (const field of fields)
-  field.addEventListener("change", keepSettings);
-recallSettings();
-const latest = listThreads()[0];
-openThread((latest && loadThread(latest.id)) || createThread());
+startFiles();
+startMessages({
+  edit: (node, text) => answer(addMessage(thread, parentOf(node), "user", text, node.files)),
+  retry: node => answer(thread.nodes[parentOf(node)]),
+  answer,
+  show: node => {
+    stop();
+    showVersion(thread, node);
+    save(thread);
+    show();
+  },
+});
+startThreads();
+startSending();
+startPanels();
+showIdeas();
+openThread(newestThread());
 showModel();
-startMachine(wantKey);
+startMachine({
+  wantKey,
+  // The server's silence and its return.
+  heed: text => {
+    const isBack = text === "" && byId("offline").textContent !== "";
+    say("offline", text);
+    if (isBack)
+      showModel();
+  },
+});

@@ -12,7 +12,7 @@ function read(name, usual) {
   try {
     return JSON.parse(localStorage.getItem(name)) ?? usual;
   } catch {
-    return usual; // not ours, or damaged
+    return usual; // not ours, or damaged, or the browser keeps nothing
   }
 }
 
@@ -26,9 +26,27 @@ export function createThread() {
   return { id: newId(), title: "", system: "", nodes: {}, chosen: {} };
 }
 
+const textOf = value => typeof value === "string" ? value : "";
+
+// A message with all that the page reads of one, whatever was kept; null: it is none.
+function readNode(kept) {
+  if (typeof kept?.id !== "string" || typeof kept.parent !== "string" || !["user", "assistant"].includes(kept.role))
+    return null;
+  const files = (Array.isArray(kept.files) ? kept.files : []).filter(file => file && typeof file === "object");
+  return {
+    id: kept.id, parent: kept.parent, role: kept.role, text: textOf(kept.text), reasoning: textOf(kept.reasoning), note: textOf(kept.note),
+    stats: textOf(kept.stats), files: files.map(file => ({ name: textOf(file.name), text: textOf(file.text) })),
+  };
+}
+
+// Null where there is none, or what was kept is no conversation.
 export function loadThread(id) {
-  const thread = read(PREFIX + id, null);
-  return thread && thread.nodes && thread.chosen ? thread : null;
+  const kept = read(PREFIX + id, null);
+  if (typeof kept?.nodes !== "object" || typeof kept.chosen !== "object" || kept.nodes === null || kept.chosen === null)
+    return null;
+  const nodes = Object.values(kept.nodes).map(readNode).filter(node => node !== null);
+  return { id, title: textOf(kept.title), system: textOf(kept.system), nodes: Object.fromEntries(nodes.map(node => [node.id, node])),
+           chosen: { ...kept.chosen } };
 }
 
 // Throws where the browser has no room left for it.
@@ -41,6 +59,16 @@ export function saveThread(thread) {
 export function deleteThread(id) {
   localStorage.removeItem(PREFIX + id);
   localStorage.setItem(INDEX, JSON.stringify(listThreads().filter(entry => entry.id !== id)));
+}
+
+// Calls changed with a conversation's id when another tab has saved or deleted it, with null when only the list changed.
+export function watchThreads(changed) {
+  addEventListener("storage", event => {
+    if (event.key === null || event.key === INDEX)
+      changed(null);
+    else if (event.key.startsWith(PREFIX))
+      changed(event.key.slice(PREFIX.length));
+  });
 }
 
 function childrenOf(thread, parent) {
@@ -58,9 +86,9 @@ export function pathOf(thread) {
   return path;
 }
 
-// A message behind parent (NULL: the first), and shown from now on. What was there before stays, as another branch.
+// A message behind parent (null: the first), and shown from now on. What was there before stays, as another branch.
 export function addMessage(thread, parent, role, text, files = []) {
-  const node = { id: newId(), parent: parent === null ? ROOT : parent, role, text, reasoning: "", files, note: "" };
+  const node = { id: newId(), parent: parent === null ? ROOT : parent, role, text, reasoning: "", files, note: "", stats: "" };
   thread.nodes[node.id] = node;
   thread.chosen[node.parent] = node.id;
   if (thread.title === "" && role === "user")
@@ -84,7 +112,8 @@ export function showVersion(thread, node) {
 
 function contentOf(node) {
   const files = (node.files ?? []).map(file => {
-    const fence = "`".repeat(Math.max(3, ...(file.text.match(/`+/g) ?? []).map(run => run.length + 1)));
+    const longest = (file.text.match(/`+/g) ?? []).reduce((most, run) => Math.max(most, run.length), 2);
+    const fence = "`".repeat(longest + 1);
     return `File ${file.name}:\n${fence}\n${file.text}\n${fence}`;
   });
   return [...files, node.text].filter(part => part !== "").join("\n\n");
