@@ -6,6 +6,9 @@ weir_build_packages="build-essential pkg-config liburing-dev libpcre2-dev libutf
 weir_test_packages="libcmocka-dev python3 python3-pip clang libclang-rt-dev clang-format xz-utils tmux
     mandoc zsh fish"
 
+# For tests/integration/browser.py, in long runs: 300 MB on the disk.
+weir_browser_packages="chromium chromium-driver"
+
 # For tests/integration/arm.sh: a cross compiler and an emulator, and what the compiler's target links.
 weir_arm_packages="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user make pkg-config"
 weir_arm_libraries="liburing-dev liburing2 libpcre2-dev libpcre2-8-0 libutf8proc-dev libutf8proc2

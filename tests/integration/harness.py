@@ -125,7 +125,7 @@ def make_model(name, *args):
 
 def use_package(wanted, *more):
     """A Python package, as name==version, that `import` finds from here on, in programs started from here too: fetched once,
-    with what it asks for, and without any environment, which takes longer to make. more: options of pip."""
+    with what it asks for, and without any environment, which takes longer to make. more: options of pip. Returns its folder."""
     folder = os.path.join(ROOT, "build", "judges", wanted)
     with alone(folder):
         if not os.path.exists(os.path.join(folder, "whole")):
@@ -137,6 +137,7 @@ def use_package(wanted, *more):
             open(os.path.join(folder, "whole"), "w").close()
     sys.path.insert(0, folder)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")]))
+    return folder
 
 
 def use_tokenizers():
