@@ -19,7 +19,7 @@ import urllib.parse
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from clients import make_long_demo
-from harness import check, remove, scratch_folder, skip, use_package
+from harness import DEMO, check, remove, scratch_folder, skip, use_package
 from serve import Server
 
 WAIT_S = 120
@@ -566,6 +566,29 @@ def no_key_part(page, folder):
         page.wait(lambda: "demo" in page.text("#model") and page.text("#map-text") != "", "a key that is given later opens the server")
 
 
+def models_part(page, folder):
+    """Of several models the user chooses one, and a message says which one wrote it."""
+    library = os.path.join(folder, "library")
+    os.makedirs(library)
+    for name in ("one", "two"):
+        os.symlink(DEMO, os.path.join(library, f"{name}.gguf"))
+    with Server("--models", library, model=()) as server:
+        page.open(server)
+        page.wait(lambda: page.find("#models").is_displayed(), "several models can be chosen between")
+        page.driver.execute_script("""
+            const choice = document.getElementById("models");
+            choice.value = "two";
+            choice.dispatchEvent(new Event("change"));""")
+        set_limit(page, LIMIT)
+        page.ask("The sea was")
+        page.wait_whole()
+        check(page.chats()[-1]["model"] == "two" and page.text("#messages > li:last-child > h3") == "two", "the chosen model answers")
+        page.driver.refresh()
+        page.wait(lambda: page.find("#models").is_displayed() and page.find("#models").get_property("value") == "two", "the choice is kept")
+        page.wait(lambda: "qwen3moe" in page.text("#model"), "the model that is loaded is told")
+    page.has_no_fault(["503", "401", "net::ERR", "Failed to load resource"])
+
+
 # ---- pictures --------------------------------------------------------------------------------
 
 
@@ -613,7 +636,7 @@ def main():
                 page = Browser(folder, server)
                 take_pictures(page, sys.argv[2])
             return
-        with Server(model=make_long_demo(folder)) as server:
+        with Server(model=(make_long_demo(folder), "--alias", "demo")) as server:
             page = Browser(folder, server)
             begin_part(page)
             stream_part(page)
@@ -633,6 +656,7 @@ def main():
             silence_part(page, server)
         key_part(page, folder)
         no_key_part(page, folder)
+        models_part(page, folder)
         hosts = {urllib.parse.urlsplit(request["url"]).hostname for request in page.note_requests()}
         print(f"{len(page.requests)} requests, all of them to {', '.join(sorted(filter(None, hosts)))}")
     finally:

@@ -114,7 +114,7 @@ def langchain_part(port):
         return ChatOpenAI(**{"model": "demo", "base_url": f"http://127.0.0.1:{port}/v1", "api_key": "none", "temperature": 0, "max_tokens": 24,
                              "max_retries": 0, "stream_usage": True, **more})
 
-    asked = [SystemMessage("Tell of the sea."), HumanMessage("The old man")]
+    asked = [SystemMessage("Tell of the sea and of those who live by it. " * 4), HumanMessage("The old man")]
     whole = model().invoke(asked)
     check(whole.content and whole.usage_metadata["output_tokens"] == 24 and whole.response_metadata["finish_reason"] == "length", f"chat: {whole}")
     pieces = list(model().stream(asked))
@@ -229,7 +229,7 @@ def main():
         template = os.path.join(folder, "tools.jinja")
         with open(template, "w", encoding="ascii") as file:
             file.write(TEMPLATE)
-        with Server(template=template, model=make_long_demo(folder)) as server:
+        with Server(template=template, model=(make_long_demo(folder), "--alias", "demo")) as server:
             agent_part(server)
             chat_part(server)
             for part, package in LIBRARIES if LONG else ():

@@ -33,11 +33,13 @@ class Server:
         self.process = subprocess.Popen([WEIR, "serve", *model, "--port", str(port), "--template", template, "--mem", mem, *map(str, args)],
                                         stderr=subprocess.PIPE, text=True)
         self.said = ""
-        while "/v1" not in self.said:
+        place = None
+        while place is None:  # a client that is early is logged before
             line = self.process.stderr.readline()
             check(line != "", f"weir serve {args} ended before it listened: {self.said}")
             self.said += line
-        self.port = int(re.search(r":(\d+)/v1", self.said).group(1))
+            place = re.search(r":(\d+)/v1", line)
+        self.port = int(place.group(1))
 
     def __enter__(self):
         return self

@@ -3,7 +3,7 @@ import { getJson, Refusal } from "./client.js";
 import { byId, bytes, say } from "./dom.js";
 import { drawPace, drawMap, startMap } from "./map.js";
 
-const IDLE_MS = 1000, BUSY_MS = 400; // between two looks
+const IDLE_MS = 1000, BUSY_MS = 400, EMPTY_MS = 3000; // between two looks; the last where no model is loaded
 const PACE_LOOKS = 90;
 
 const pace = [];   // tokens per second at the last looks
@@ -33,15 +33,15 @@ async function look() {
     drawMap(state.experts);
     say("machine-alert", "");
     byId("machine").classList.remove("old");
-    owner.heed("");
+    owner.heed("there");
     return state.running > 0 ? BUSY_MS : IDLE_MS;
   } catch (error) {
     byId("machine").classList.add("old");
     say("machine-alert", `No news of the machine: ${error.message}`);
     if (error instanceof Refusal && error.status === 401)
       return await owner.wantKey() ? IDLE_MS : 0;
-    owner.heed(error.status === 0 ? "The server does not answer. This page looks for it again every second." : "");
-    return IDLE_MS;
+    owner.heed(error.status === 0 ? "silent" : "empty");
+    return error.status === 0 ? IDLE_MS : EMPTY_MS;
   }
 }
 
@@ -56,7 +56,8 @@ export function wakeMachine() {
     goOn();
 }
 
-// wantKey: asks the user for a key, and says whether there is one. heed: is told that the server is silent, or "" that it is not.
+// wantKey: asks the user for a key, and says whether there is one. heed: is told of each look that the machine is "there", that it
+// is "silent", or "empty": it answers, and has no model to tell of.
 export function startMachine(given) {
   owner = given;
   document.addEventListener("visibilitychange", () => {

@@ -144,7 +144,7 @@ function holdFocus() {
   };
 }
 
-// name: of who answers. running: the message that is being written, or null.
+// name: of who answers where a message does not say it. running: the message that is being written, or null.
 export function showMessages(thread, running, name) {
   const giveFocus = holdFocus();
   if (shown !== thread) {
@@ -157,7 +157,7 @@ export function showMessages(thread, running, name) {
   path.forEach((node, index) => {
     if (!items.has(node.id))
       items.set(node.id, makeItem(node));
-    items.get(node.id).name.textContent = node.role === "user" ? "You" : name;
+    items.get(node.id).name.textContent = node.role === "user" ? "You" : node.model || name;
     fillTools(node, index + 1 === path.length);
     draw(node);
   });

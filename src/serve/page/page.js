@@ -11,12 +11,15 @@ import { addMessage, createThread, deleteThread, listThreads, loadThread, messag
 const DRAW_MS = 60;    // between two drawings of an answer that is being written, at least ...
 const DRAW_SHARE = 4;  // ... and so many times what the last one took
 const CUT = "The page was left before this answer was whole.";
+const MODEL = "weir.model";
 const IDEAS = ["Tell a story of a lighthouse and its keeper", "Explain what an expert is in a Mixture-of-Experts model",
                "Make a table of three rivers with their lengths"];
 
 let thread = createThread();
 let running = null;       // {node, abort} of the answer that is being written
+let models = [];          // names of those that the server has
 let modelName = "Model";
+let machineIs = "there";  // as startMachine() tells it
 let keyWaiters = [];
 let isLeft = false;       // the user went to another page: the browser ends what is under way
 let isKeyGiven = false;   // in the dialog that is open
@@ -242,6 +245,7 @@ async function answer(question) {
   const node = addMessage(thread, question.id, "assistant", "");
   const mine = { node, abort: new AbortController() };
   const owner = thread;
+  node.model = modelName;
   node.note = CUT; // until it is whole: what is saved in between says so
   setRunning(mine);
   save(owner);
@@ -249,7 +253,8 @@ async function answer(question) {
   follow(true);
   tell("The answer is being written.");
   try {
-    await write(node, { ...settings, messages: messagesUntil(owner, node) }, mine.abort.signal);
+    const which = models.length > 1 ? { model: modelName } : {};
+    await write(node, { ...which, ...settings, messages: messagesUntil(owner, node) }, mine.abort.signal);
     tell("The answer is whole.");
     speak(node.text);
   } catch (error) {
@@ -260,6 +265,8 @@ async function answer(question) {
   if (owner === thread || listThreads().some(entry => entry.id === owner.id))
     save(owner); // else it was deleted
   show();
+  if (models.length > 1)
+    showModel(); // which one is here may have changed
 }
 
 function heedFailure(node, error) {
@@ -354,22 +361,67 @@ function startPanels() {
 
 // ---- the beginning ------------------------------------------------------------------------
 
-// Whether the server said which model it has.
+// Of several models the user chooses one, and finds it chosen the next time.
+function showModels(list) {
+  const kept = readName();
+  models = list.map(model => model.id);
+  modelName = models.includes(kept) ? kept : (list.find(model => model.loaded) ?? list[0]).id;
+  byId("models").hidden = models.length < 2;
+  byId("models").replaceChildren(...models.map(name => {
+    const option = make("option", name);
+    option.selected = name === modelName;
+    return option;
+  }));
+  document.title = `${modelName} – weir`;
+  say("greeting", `Ask ${modelName} something.`);
+}
+
+function readName() {
+  try {
+    return localStorage.getItem(MODEL);
+  } catch {
+    return null; // the browser keeps nothing
+  }
+}
+
+function keepName(name) {
+  modelName = name;
+  say("greeting", `Ask ${modelName} something.`);
+  try {
+    localStorage.setItem(MODEL, name);
+  } catch (error) {
+    complain(`The choice of a model cannot be kept in this browser: ${error.message}`);
+  }
+}
+
+function describe(props) {
+  const name = models.length > 1 ? "" : `${props.model} · `;
+  say("model", `${name}${props.family} · ${props.n_ctx.toLocaleString("en")} tokens`);
+  say("about", `It runs on this server, in at most ${bytes(props.budget_bytes)} of memory.`);
+}
+
+// Whether the server said which models it has.
 async function showModel() {
   try {
-    const props = await getJson("props");
-    modelName = props.model;
-    say("model", `${props.model} · ${props.family} · ${props.n_ctx.toLocaleString("en")} tokens`);
-    say("greeting", `Ask ${props.model} something.`);
-    say("about", `It runs on this server, in at most ${bytes(props.budget_bytes)} of memory.`);
-    document.title = `${props.model} – weir`;
+    showModels((await getJson("v1/models")).data);
     show();
+    describe(await getJson("props"));
     return true;
   } catch (error) {
     if (error instanceof Refusal && error.status === 401)
       wantKey(); // comes back here with a key
-    return false;
+    if (error instanceof Refusal && error.status === 503)
+      say("model", "The next question loads it.");
+    return error.status === 503;
   }
+}
+
+function heedMachine(now) {
+  const isBack = now === "there" && machineIs !== "there";
+  machineIs = now;
+  say("offline", now === "silent" ? "The server does not answer. This page looks for it again every second." : "");
+  if (isBack)
+    showModel();
 }
 
 function showIdeas() {
@@ -404,18 +456,10 @@ startMessages({
   },
 });
 startThreads();
+byId("models").addEventListener("change", event => keepName(event.target.value));
 startSending();
 startPanels();
 showIdeas();
 openThread(newestThread());
 showModel();
-startMachine({
-  wantKey,
-  // The server's silence and its return.
-  heed: text => {
-    const isBack = text === "" && byId("offline").textContent !== "";
-    say("offline", text);
-    if (isBack)
-      showModel();
-  },
-});
+startMachine({ wantKey, heed: heedMachine });

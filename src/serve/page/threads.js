@@ -35,7 +35,7 @@ function readNode(kept) {
   const files = (Array.isArray(kept.files) ? kept.files : []).filter(file => file && typeof file === "object");
   return {
     id: kept.id, parent: kept.parent, role: kept.role, text: textOf(kept.text), reasoning: textOf(kept.reasoning), note: textOf(kept.note),
-    stats: textOf(kept.stats), files: files.map(file => ({ name: textOf(file.name), text: textOf(file.text) })),
+    stats: textOf(kept.stats), model: textOf(kept.model), files: files.map(file => ({ name: textOf(file.name), text: textOf(file.text) })),
   };
 }
 
@@ -88,7 +88,7 @@ export function pathOf(thread) {
 
 // A message behind parent (null: the first), and shown from now on. What was there before stays, as another branch.
 export function addMessage(thread, parent, role, text, files = []) {
-  const node = { id: newId(), parent: parent === null ? ROOT : parent, role, text, reasoning: "", files, note: "", stats: "" };
+  const node = { id: newId(), parent: parent === null ? ROOT : parent, role, text, reasoning: "", files, note: "", stats: "", model: "" };
   thread.nodes[node.id] = node;
   thread.chosen[node.parent] = node.id;
   if (thread.title === "" && role === "user")
