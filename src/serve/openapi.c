@@ -171,8 +171,6 @@ void weir_openapi_write(struct weir_writer *writer)
                      "\"" WEIR_VERSION "\"},\"security\":[{},{\"bearer\":[]},{\"key\":[]}],"
                      "\"paths\":{");
     for (uint32_t index = 0; (route = weir_route_at(index)) != NULL; index++) {
-        if (weir_operation_find(route->method, route->path) == NULL)
-            continue; /* the files of the page, which are no API */
         weir_writer_text(writer, between);
         weir_writer_string(writer, route->path, strlen(route->path));
         write_operation(route, writer);

@@ -153,7 +153,7 @@ struct weir_route {
     bool is_anthropic; /* problems have the shape of Anthropic's API */
 };
 
-/* NULL: past the last. */
+/* Of the API, without the files of the page. NULL: past the last. */
 const struct weir_route *weir_route_at(uint32_t index);
 /* NULL: there is none; *other_method: but it is there for another method. */
 const struct weir_route *weir_route_find(const char *method, const char *path, bool *other_method);
