@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from harness import DEMO, ROOT, WEIR, check, remove, scratch_folder
@@ -25,8 +26,9 @@ SERVE = ["serve", DEMO, "--alias", "demo", "--template", "chatml", "--mem", "192
 class Manager:
     """Starts weir as systemd would, with one socket, and hears what it says."""
 
-    def __init__(self, folder, listener, *args, words=SERVE, fds=1, **environment):
-        self.path = os.path.join(folder, f"notify-{os.urandom(4).hex()}")
+    def __init__(self, listener, *args, words=SERVE, fds=1, **environment):
+        self.short = tempfile.mkdtemp(prefix="weir-")  # the name of a socket has 107 bytes at most
+        self.path = os.path.join(self.short, "notify")
         self.notes = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notes.bind(self.path)
         self.notes.settimeout(WAIT_S)
@@ -46,6 +48,7 @@ class Manager:
         self.process.wait()
         self.process.stderr.close()
         self.notes.close()
+        remove(self.short)
 
     def hear(self, wanted):
         self.hear_until(lambda heard: wanted in heard, wanted)
@@ -92,12 +95,12 @@ def ask(listener, method, path, body=None, **headers):
         return answer.status, answer.headers, json.loads(answer.read())
 
 
-def it_takes_the_socket_and_tells(folder):
+def it_takes_the_socket_and_tells():
     with listen() as listener:
         early = Connection(listener)  # the manager's socket takes connections before anybody is there
         early.connect()
         early.request("GET", "/health")
-        with Manager(folder, listener, WATCHDOG_USEC="200000") as manager:
+        with Manager(listener, WATCHDOG_USEC="200000") as manager:
             answer = early.getresponse()
             told = json.loads(answer.read())
             check((answer.status, told["status"]) in ((503, "loading"), (200, "ok")), f"health at first: {answer.status} {told}")
@@ -117,8 +120,9 @@ def it_takes_the_socket_and_tells(folder):
         next_one.close()
 
 
-def a_socket_of_files_will_do(folder):
-    with listen(socket.AF_UNIX, os.path.join(folder, "door")) as listener, Manager(folder, listener) as manager:
+def a_socket_of_files_will_do():
+    with tempfile.TemporaryDirectory(prefix="weir-") as short, listen(socket.AF_UNIX, os.path.join(short, "door")) as listener, \
+            Manager(listener) as manager:
         manager.hear("READY=1")
         check(ask(listener, "GET", "/v1/models")[2]["data"][0]["id"] == "demo", "over a socket in the file system")
 
@@ -132,7 +136,7 @@ def keys_come_as_a_credential(folder):
     with open(config, "w", encoding="utf-8") as file:
         file.write(f"# what the unit has\nmodel = {DEMO}\nalias = named\nmem = 192M\ntemplate = chatml\nqueue = 3\n")
     with listen(address=("0.0.0.0", 0)) as listener, \
-            Manager(folder, listener, words=["serve", "--config", config], CREDENTIALS_DIRECTORY=secrets) as manager:
+            Manager(listener, words=["serve", "--config", config], CREDENTIALS_DIRECTORY=secrets) as manager:
         manager.hear("READY=1")
         check(ask(listener, "GET", "/v1/models")[0] == 401, "a key is wanted")
         for key in ("first-secret-secret", "second-secret-secret"):
@@ -143,23 +147,23 @@ def keys_come_as_a_credential(folder):
                         ("first-secret-secret\nfirst-secret-secret", "once")):
         with open(os.path.join(secrets, "weir.keys"), "w", encoding="ascii") as file:
             file.write(line + "\n")
-        with listen() as listener, Manager(folder, listener, CREDENTIALS_DIRECTORY=secrets) as manager:
+        with listen() as listener, Manager(listener, CREDENTIALS_DIRECTORY=secrets) as manager:
             check("secret" not in manager.ended(1, words).replace(secrets, ""), "no word of a key is said")
 
 
-def what_makes_no_sense_is_refused(folder):
+def what_makes_no_sense_is_refused():
     with listen() as listener:
-        with Manager(folder, listener, fds=2) as manager:
+        with Manager(listener, fds=2) as manager:
             manager.ended(1, "wanted one socket")
-        with Manager(folder, listener, "--port", 8080) as manager:
+        with Manager(listener, "--port", 8080) as manager:
             manager.ended(2, "--port")
-        with Manager(folder, listener, "--port", 0, LISTEN_PID="1") as manager:  # meant for somebody else
+        with Manager(listener, "--port", 0, LISTEN_PID="1") as manager:  # meant for somebody else
             manager.hear("READY=1")
             manager.process.send_signal(signal.SIGTERM)
             manager.ended(143, "http://127.0.0.1:")
-    with socket.socket() as deaf, Manager(folder, deaf) as manager:
+    with socket.socket() as deaf, Manager(deaf) as manager:
         manager.ended(1, "ListenStream=")
-    with listen(address=("0.0.0.0", 0)) as listener, Manager(folder, listener) as manager:
+    with listen(address=("0.0.0.0", 0)) as listener, Manager(listener) as manager:
         manager.ended(2, "--api-key-file")
 
 
@@ -185,10 +189,10 @@ def main():
     folder = scratch_folder()
     try:
         the_units_are_right(folder)
-        it_takes_the_socket_and_tells(folder)
-        a_socket_of_files_will_do(folder)
+        it_takes_the_socket_and_tells()
+        a_socket_of_files_will_do()
         keys_come_as_a_credential(folder)
-        what_makes_no_sense_is_refused(folder)
+        what_makes_no_sense_is_refused()
     finally:
         remove(folder)
     print("service: it takes the manager's socket and keys, says how it is, and its units are right")
