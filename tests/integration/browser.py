@@ -19,8 +19,8 @@ import urllib.parse
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from clients import make_long_demo
-from harness import DEMO, check, remove, scratch_folder, skip, use_package
-from serve import Server
+from harness import DEMO, LONG, check, remove, scratch_folder, skip, use_package
+from serve import TEMPLATE, Server
 
 WAIT_S = 120
 KEY = "a-key-of-sixteen-characters"
@@ -464,7 +464,7 @@ def axe_part(page, folder):
     with open(os.path.join(folder, "axe_playwright_python", "axe.min.js"), encoding="utf-8") as file:
         rules = file.read()
     for size in (WIDE, NARROW):
-        for scheme in ("light", "dark"):
+        for scheme in ("light", "dark") if LONG else ("dark" if size is NARROW else "light",):
             page.be(size, scheme)
             for state in ("messages", "machine", "settings", "empty"):
                 page.driver.refresh()
@@ -589,6 +589,28 @@ def models_part(page, folder):
     page.has_no_fault(["503", "401", "net::ERR", "Failed to load resource"])
 
 
+def reasoning_part(page, folder):
+    """What a model thinks is folded, can be seen, and ended. The demo model would think for ever."""
+    template = os.path.join(folder, "thinks.jinja")
+    with open(template, "w", encoding="ascii") as file:
+        file.write(TEMPLATE)
+    with Server(template=template) as server:
+        page.open(server)
+        page.wait(lambda: "demo" in page.text("#model"), "the page does not come")
+        page.click("#show-settings")
+        page.find("[data-field=reasoning_effort]").send_keys("high")
+        page.click("#close-settings")
+        page.ask("The sea was")
+        page.wait(lambda: page.find("#messages .body > button").is_displayed(), "no reasoning comes")
+        check(page.chats()[-1]["reasoning_effort"] == "high" and page.is_running(), "reasoning is asked for, and goes on")
+        check(page.find(".reasoning").is_displayed() and not page.find(".reasoning .text").is_displayed(), "reasoning is folded")
+        page.click("#messages .body > button")
+        page.wait(lambda: page.messages()[-1][1] != "", "an answer comes when the reasoning is ended")
+        check(not page.find("#messages .body > button").is_displayed(), "what is ended cannot be ended again")
+        page.wait_whole()
+    page.has_no_fault(["net::ERR", "Failed to load resource"])
+
+
 # ---- pictures --------------------------------------------------------------------------------
 
 
@@ -657,8 +679,8 @@ def main():
         key_part(page, folder)
         no_key_part(page, folder)
         models_part(page, folder)
-        hosts = {urllib.parse.urlsplit(request["url"]).hostname for request in page.note_requests()}
-        print(f"{len(page.requests)} requests, all of them to {', '.join(sorted(filter(None, hosts)))}")
+        reasoning_part(page, folder)
+        print(f"{len(page.note_requests())} requests, none of them to elsewhere")
     finally:
         if page is not None:
             page.driver.quit()

@@ -117,7 +117,7 @@ async function readPieces(answer, push) {
 export async function streamChat(body, signal, tell) {
   const answer = await ask("v1/chat/completions", {
     method: "POST", signal, headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ ...body, stream: true, stream_options: { include_usage: true } }),
+    body: JSON.stringify({ ...body, stream: true, stream_options: { include_usage: true }, return_progress: true }),
   });
   let isWhole = false;
   const push = eventReader(data => {
@@ -133,4 +133,11 @@ export async function streamChat(body, signal, tell) {
   await readPieces(answer, push);
   if (!isWhole)
     throw new Refusal(0, "the server ended the answer before it was whole");
+}
+
+// The answer of this id stops thinking, and begins.
+export async function endReasoning(id) {
+  await ask("v1/chat/completions/control", {
+    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ id, action: "reasoning_end" }),
+  });
 }

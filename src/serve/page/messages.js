@@ -4,7 +4,7 @@ import { drawer } from "./markdown.js";
 import { pathOf, versionsOf } from "./threads.js";
 
 const items = new Map(); // by a message's id: its parts on the page
-let acts = null;         // what buttons do: edit(node, text), retry(node), answer(node), show(node)
+let acts = null;         // what buttons do: edit(node, text), retry(node), answer(node), answerNow(), show(node)
 let shown = null;        // the conversation
 let written = null;      // the message that is being written now
 let isFollowing = true;  // whether the end stays in sight while it grows
@@ -34,9 +34,10 @@ function makeItem(node) {
     part.reasoning.addEventListener("toggle", () => draw(node));
     part.wait = make("p", "", "wait");
     part.note = make("p", "", "note");
+    part.enough = button("Answer now", "Answer now: end the reasoning", () => acts.answerNow(), "");
     part.drawText = drawer(text);
     part.drawThought = drawer(thought);
-    part.body.append(part.reasoning, part.wait, text, part.note);
+    part.body.append(part.reasoning, part.enough, part.wait, text, part.note);
   }
   part.item.append(part.name, part.body, part.tools);
   return part;
@@ -44,6 +45,8 @@ function makeItem(node) {
 
 // Far below a model's size a long conversation takes a while: the user sees that it goes on.
 function waitText(node) {
+  if (node.progress)
+    return `Reading the conversation: ${node.progress.processed} of ${node.progress.total} tokens`;
   const seconds = Math.floor((performance.now() - (node.since ?? performance.now())) / 1000);
   return seconds < 2 ? "Reading the conversation" : `Reading the conversation for ${seconds} s`;
 }
@@ -58,6 +61,7 @@ export function draw(node) {
   part.item.setAttribute("aria-busy", String(isWritten));
   part.reasoning.hidden = node.reasoning === "";
   part.summary.textContent = isWritten && node.text === "" ? "Reasoning, going on" : "Reasoning";
+  part.enough.hidden = !isWritten || node.reasoning === "" || node.text !== "";
   if (part.reasoning.open)
     part.drawThought(node.reasoning);
   part.drawText(node.text);

@@ -1,5 +1,5 @@
 // page.js - the chat: conversations, answers, the key, and what the keyboard does.
-import { getJson, hasKey, Refusal, setKey, streamChat } from "./client.js";
+import { endReasoning, getJson, hasKey, Refusal, setKey, streamChat } from "./client.js";
 import { byId, bytes, complain, make, say, tell } from "./dom.js";
 import { hasFiles, startFiles, takeFiles } from "./files.js";
 import { startMachine, wakeMachine } from "./machine.js";
@@ -16,7 +16,7 @@ const IDEAS = ["Tell a story of a lighthouse and its keeper", "Explain what an e
                "Make a table of three rivers with their lengths"];
 
 let thread = createThread();
-let running = null;       // {node, abort} of the answer that is being written
+let running = null;       // {node, abort, id} of the answer that is being written; id: as the server calls it
 let models = [];          // names of those that the server has
 let modelName = "Model";
 let machineIs = "there";  // as startMachine() tells it
@@ -171,6 +171,7 @@ function take(node, chunk, times) {
   const text = choice?.delta?.content ?? "", thought = choice?.delta?.reasoning_content ?? "";
   node.text += text;
   node.reasoning += thought;
+  node.progress = chunk.prompt_progress ?? node.progress;
   if (times.first === 0 && text + thought !== "")
     times.first = performance.now();
   times.end = choice?.finish_reason ?? times.end;
@@ -212,6 +213,8 @@ async function write(node, body, signal) {
   node.since = times.begin;
   try {
     await streamChat(body, signal, chunk => {
+      if (running?.node === node)
+        running.id = chunk.id;
       usage = take(node, chunk, times) ?? usage;
       paint.want();
     });
@@ -223,6 +226,7 @@ async function write(node, body, signal) {
     clearInterval(clock);
     paint.cancel();
     delete node.since;
+    delete node.progress;
   }
 }
 
@@ -243,7 +247,7 @@ async function answer(question) {
   }
   complain("");
   const node = addMessage(thread, question.id, "assistant", "");
-  const mine = { node, abort: new AbortController() };
+  const mine = { node, abort: new AbortController(), id: "" };
   const owner = thread;
   node.model = modelName;
   node.note = CUT; // until it is whole: what is saved in between says so
@@ -267,6 +271,17 @@ async function answer(question) {
   show();
   if (models.length > 1)
     showModel(); // which one is here may have changed
+}
+
+// The user has seen enough of what it thinks.
+async function answerNow() {
+  if (running === null)
+    return;
+  try {
+    await endReasoning(running.id);
+  } catch (error) {
+    complain(`The reasoning goes on: ${error.message}`);
+  }
 }
 
 function heedFailure(node, error) {
@@ -448,6 +463,7 @@ startMessages({
   edit: (node, text) => answer(addMessage(thread, parentOf(node), "user", text, node.files)),
   retry: node => answer(thread.nodes[parentOf(node)]),
   answer,
+  answerNow,
   show: node => {
     stop();
     showVersion(thread, node);
