@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""openapi.py - weir serve's own description of its API: each member that it names is read, and schemathesis finds no request that
-makes the server fail, nor an answer that is not as it says. `long`: many more requests."""
+"""openapi.py - weir serve's own description of its API: each member that it names is read, and no other. `long`: schemathesis finds no
+request that makes the server fail, nor an answer that is not as the description says."""
 import os
 import subprocess
 import sys
@@ -58,8 +58,8 @@ def schemathesis(server, folder):
     done = subprocess.run(
         [sys.executable, "-m", "schemathesis.cli", "run", f"http://127.0.0.1:{server.port}/openapi.json", "--checks",
          "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance", "--max-examples",
-         "200" if LONG else "6", "--seed", "7", "--generation-database", "none", "--request-timeout", "60", "--no-color",
-         "--phases", "examples,coverage,fuzzing" if LONG else "fuzzing"],
+         "40", "--seed", "7", "--generation-database", "none", "--request-timeout", "60", "--no-color", "--suppress-health-check", "all",
+         "--phases", "examples,coverage,fuzzing"],
         capture_output=True, text=True, cwd=folder)
     check(done.returncode == 0, f"schemathesis: {done.returncode}: {done.stdout[-6000:]} {done.stderr[-2000:]}")
     check(server.ask("GET", "/health")[0] == 200, "the server answers on")
@@ -72,7 +72,8 @@ def main():
             document = server.ask("GET", "/openapi.json")[2]
             check(document["openapi"].startswith("3.1"), f"the description: {document}")
             members_are_read(server, document)
-            schemathesis(server, folder)
+            if LONG:
+                schemathesis(server, folder)
     finally:
         remove(folder)
 
