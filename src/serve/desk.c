@@ -9,6 +9,7 @@
 #include "base/heap.h"
 #include "base/thread.h"
 #include "serve/lobby.h"
+#include "serve/reasoning.h"
 #include "serve/server.h"
 
 enum {
@@ -129,7 +130,8 @@ static bool read_request(struct weir_desk *desk, struct weir_exchange *exchange)
     }
     json_t *root = weir_fields_parse(exchange->body.bytes, exchange->body.length,
                                      weir_serve_json_bytes(limits), &exchange->problem);
-    if (root != NULL && weir_lobby_take(&desk->lobby, exchange, root)) {
+    const bool wants_model = exchange->route->read != weir_control_read;
+    if (root != NULL && wants_model && weir_lobby_take(&desk->lobby, exchange, root)) {
         json_decref(root); /* it is read again */
         return false;
     }

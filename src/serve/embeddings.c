@@ -50,6 +50,13 @@ void weir_embedding_destroy(struct weir_embedding **embedding)
 static bool take_memory(struct weir_embedding *embedding, size_t bytes)
 {
     struct weir_exchange *exchange = embedding->exchange;
+    const uint64_t most = weir_serve_bodies_bytes(weir_serve_limits_of(exchange->serve));
+    if (exchange->body_counted + bytes > most) {
+        weir_problem_set(&exchange->problem, 413, "invalid_request_error", "request_too_large",
+                         "input", "\"input\": wanted texts whose tokens take at most %llu bytes",
+                         (unsigned long long)most);
+        return false;
+    }
     if (!weir_serve_body_take(exchange->serve, bytes)) {
         weir_serve_problem_full(exchange->serve, exchange);
         return false;
@@ -305,6 +312,7 @@ static void end_text(void *user, enum weir_job_end end, const struct weir_err *e
         weir_exchange_break(exchange);
     else
         weir_exchange_refuse(exchange);
+    weir_embedding_destroy(&exchange->embedding); /* a client that dawdles holds no model */
     weir_exchange_release(exchange);
 }
 

@@ -186,7 +186,8 @@ static bool let_in(struct weir_scheduler *scheduler, struct weir_job *job)
     }
     scheduler->running[scheduler->running_count++] = job;
     job->away_from = 0;
-    job->is_waiting = weir_session_is_coming(job->seat->session);
+    job->is_waiting =
+        weir_session_is_coming(job->seat->session) || job->sink->look(job->user) == WEIR_JOB_WAITS;
     if (begin_job(scheduler, job, &err) != WEIR_OK)
         weir_jobs_end(scheduler, job, WEIR_JOB_FAILED, &err);
     return true;

@@ -118,12 +118,23 @@ static bool end_reasoning(struct weir_serve *serve, const char *name)
     return request != NULL;
 }
 
+/* Any that can be asked for: it need not be here any more. */
+static void check_model(const struct weir_serve *serve, const struct weir_fields *fields)
+{
+    const char *name = weir_field_text(fields, "model");
+    size_t index = 0;
+    while (name != NULL && index < serve->model_count && strcmp(serve->models[index].id, name) != 0)
+        index++;
+    if (name != NULL && index == serve->model_count)
+        weir_problem_set(fields->problem, 404, "invalid_request_error", "model_not_found", "model",
+                         "\"model\": this server has none of that name");
+}
+
 void weir_control_read(struct weir_exchange *exchange, json_t *root)
 {
     const struct weir_fields fields = {root, &exchange->problem};
-    const struct weir_request asked = {.exchange = exchange};
     weir_fields_check_members(&fields, weir_control_members, NULL);
-    weir_request_check_model(&asked, &fields);
+    check_model(exchange->serve, &fields);
     weir_field_only(&fields, "action", "\"reasoning_end\"");
     const char *name = weir_field_text(&fields, "id");
     if (name == NULL || weir_field(&fields, "action") == NULL)

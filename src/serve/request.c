@@ -204,6 +204,18 @@ static void tell_progress(void *user, uint32_t processed)
     weir_exchange_send(request->exchange, &request->piece);
 }
 
+/* On the desk's thread, before the scheduler has the choice. */
+static void tell_begin(struct weir_choice_text *choice)
+{
+    struct weir_request *request = choice->request;
+    if (!request->is_stream || request->dialect->write_begin == NULL)
+        return;
+    weir_writer_clear(&request->piece);
+    request->dialect->write_begin(choice, &request->piece);
+    choice->has_begun = true;
+    weir_exchange_send(request->exchange, &request->piece);
+}
+
 static bool begin(void *user, uint32_t cached_count)
 {
     struct weir_choice_text *choice = user;
@@ -417,6 +429,8 @@ void weir_request_start(struct weir_request *request)
         weir_exchange_begin_stream(exchange, "text/event-stream");
     weir_exchange_hold(exchange); /* until the last choice is over */
     weir_running_add(request);
+    for (uint32_t index = 0; index < count; index++)
+        tell_begin(&request->choices[index]);
     for (uint32_t index = 0; index < count; index++) {
         request->choices[index].job.party =
             exchange->party != NULL ? exchange->party : &request->party;

@@ -73,6 +73,8 @@ struct weir_dialect {
                            struct weir_writer *writer);
     /* In a stream, the exchange's problem; NULL: problem_head and what the API writes. */
     void (*write_failure)(struct weir_request *request, struct weir_writer *writer);
+    /* Before all else in a stream, while it waits for its turn; NULL: its first event has it. */
+    void (*write_begin)(struct weir_choice_text *choice, struct weir_writer *writer);
     /* An event with what the choice has now: in a stream only one of reasoning, content, calls. */
     void (*write_event)(struct weir_choice_text *choice, struct weir_writer *writer);
     /* Behind the last choice's end, in a stream; and the whole answer, out of one. */

@@ -366,6 +366,7 @@ static const struct weir_dialect dialect = {
     .format_name = "text.format",
     .effort_name = "reasoning.effort",
     .budget_name = "reasoning.max_tokens",
+    .write_begin = begin_stream,
     .begin_call = begin_call,
     .put_arguments = put_arguments,
     .end_call = end_call,

@@ -147,8 +147,8 @@ static void add_call(struct weir_draft *draft, json_t *value)
     json_t *message = go_on(draft, members);
     json_t *calls = message == NULL ? NULL : json_object_get(message, "tool_calls");
     if (message != NULL && calls == NULL) {
-        calls = json_array();
-        weir_draft_set(draft, message, "tool_calls", calls);
+        weir_draft_set(draft, message, "tool_calls", json_array());
+        calls = json_object_get(message, "tool_calls");
     }
     if (calls != NULL)
         weir_draft_call(draft, calls, weir_field(&item, "call_id"), weir_field(&item, "name"),

@@ -5,8 +5,14 @@
 #include "serve/request.h"
 #include "serve/server.h"
 
+/* The answer counts as the body did, until its client has it. */
 static void reply(struct weir_exchange *exchange)
 {
+    const size_t bytes = exchange->answer.capacity;
+    if (exchange->problem.status == 0 && !weir_serve_body_take(exchange->serve, bytes))
+        weir_serve_problem_full(exchange->serve, exchange);
+    else if (exchange->problem.status == 0)
+        exchange->body_counted += bytes;
     if (exchange->problem.status == 0)
         weir_exchange_reply(exchange, 200, "application/json");
     else

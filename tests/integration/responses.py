@@ -161,6 +161,8 @@ def pieces_part(client):
     check(told[-1].finish_reason == "tool_calls", f"pieces: {told[-1]}")
     broken = deltas('"<tool_call>\\n{\\"name\\": \\"add\\", \\"arguments\\": {\\"a\\": nonsense}}\\n</tool_call>"')
     text = "".join(delta.delta.content or "" for delta in broken)
+    begun = "".join(call.function.arguments or "" for delta in broken for call in delta.delta.tool_calls or [])
+    check(begun.startswith('{"a": ') and "no" not in begun, f"what is told of a call is the beginning of JSON: {begun!r}")
     check(broken[-1].finish_reason == "stop" and "nonsense" in text, f"a call that breaks: {text!r} {broken[-1]}")
 
 

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -37,6 +38,7 @@ struct probe {
     uint32_t computed, progress_count; /* of the prompt, and how often it was told */
     uint32_t state_count, restarts;    /* states in a row; how often they began again */
     double state_sum;
+    atomic_bool waits; /* nobody takes what it tells */
     bool has_ended;
     enum weir_job_end end;
     weir_scheduler *scheduler;
@@ -57,6 +59,9 @@ static void submit(struct probe *probe)
 
 static enum weir_job_look look(void *user)
 {
+    struct probe *waiting = user;
+    if (atomic_load(&waiting->waits))
+        return WEIR_JOB_WAITS;
     struct probe *probe = user;
     return probe->leaves_at > 0 && probe->count >= probe->leaves_at ? WEIR_JOB_LEAVES
                                                                     : WEIR_JOB_WANTED;
@@ -271,6 +276,27 @@ static void test_states_come_from_the_first(void **state)
     assert_int_equal(alone.cached, 0);
     assert_true(alone.state_sum == beside.state_sum);
     assert_int_equal(alone.restarts, 0);
+    weir_scheduler_destroy(&scheduler);
+}
+
+/* Not even in the step with which a text comes in. */
+static void test_what_nobody_takes_is_not_computed(void **state)
+{
+    static struct probe text, other;
+    (void)state;
+    weir_scheduler *scheduler = open_scheduler(2);
+    make_probe(&text, scheduler, 1, NULL);
+    text.job.sink = &state_sink;
+    text.job.token_max = 0;
+    atomic_store(&text.waits, true);
+    submit(&text);
+    begin_probe(&other, scheduler, 2);
+    wait_for(&other);
+    assert_int_equal(text.state_count, 0);
+    atomic_store(&text.waits, false);
+    weir_scheduler_wake(scheduler);
+    wait_for(&text);
+    assert_int_equal(text.state_count, 3 + LONGER);
     weir_scheduler_destroy(&scheduler);
 }
 
@@ -497,6 +523,7 @@ int main(void)
         cmocka_unit_test(test_together_as_alone),
         cmocka_unit_test(test_a_conversation_goes_on),
         cmocka_unit_test(test_states_come_from_the_first),
+        cmocka_unit_test(test_what_nobody_takes_is_not_computed),
         cmocka_unit_test(test_ids_that_have_to_come),
         cmocka_unit_test(test_a_prompts_progress_is_told),
         cmocka_unit_test(test_who_leaves_is_gone),
