@@ -412,6 +412,8 @@ enum weir_cli_turn weir_cli_talk_answer(struct weir_cli_talk *talk)
     /* What cannot be kept is told by a notice, and costs the next run time only. */
     if (talk->options.prefix_cache != NULL)
         (void)weir_session_save(talk->rig.session, NULL);
+    while (weir_engine_disk_wait(talk->rig.engine, 0.1) && !weir_cli_stop_asked())
+        ;
     weir_ids_free(&ids);
     if (turn.sampler != NULL)
         weir_sampler_destroy(&turn.sampler);

@@ -22,8 +22,24 @@ static void add_number(struct weir_hash *hash, uint64_t number)
     add_bytes(hash, &number, sizeof(number));
 }
 
-/* The files of the weights by length and time of writing, and what they say is in them: two that
- * agree in all that are one model. */
+/* A key of the model, with all of its numbers. */
+static void add_key(struct weir_hash *hash, const weir_manifest *manifest, uint32_t index)
+{
+    char value[256];
+    uint64_t count = 0;
+    double number = 0.0;
+    const char *key = weir_manifest_key_at(manifest, index, value, sizeof(value));
+    add_bytes(hash, key, strlen(key));
+    add_bytes(hash, value, strlen(value));
+    if (weir_manifest_f64(manifest, key, &number))
+        add_bytes(hash, &number, sizeof(number));
+    if (weir_manifest_array_count(manifest, key, &count))
+        for (uint64_t at = 0; at < count && weir_manifest_element(manifest, key, at, &number); at++)
+            add_bytes(hash, &number, sizeof(number));
+}
+
+/* The files of the weights by length and time of writing, what they say is in them, and all keys:
+ * two that agree in all that are one model. */
 static enum weir_status identify_model(const weir_manifest *manifest, uint8_t out[16],
                                        struct weir_err *err)
 {
@@ -36,6 +52,8 @@ static enum weir_status identify_model(const weir_manifest *manifest, uint8_t ou
         add_number(&hash, bytes);
         add_number(&hash, written_ns);
     }
+    for (uint32_t index = 0; index < weir_manifest_key_count(manifest); index++)
+        add_key(&hash, manifest, index);
     for (uint32_t index = 0; index < weir_manifest_tensor_count(manifest); index++) {
         const struct weir_tensor *tensor = weir_manifest_tensor_at(manifest, index);
         add_bytes(&hash, tensor->name, strlen(tensor->name));
@@ -150,6 +168,15 @@ void weir_engine_time_prompt(struct weir_engine *engine, uint64_t begin_ns)
 
 /* ---- saving ---------------------------------------------------------------------------------- */
 
+static enum weir_status need_own_text(const weir_session *session, struct weir_err *err)
+{
+    return session->prescription.experts == NULL
+               ? WEIR_OK
+               : WEIR_FAIL(err, WEIR_ERR_ARG,
+                           "a text whose experts are prescribed is not the model's own: it is "
+                           "neither kept nor taken from the disk");
+}
+
 static enum weir_status need_texts(const struct weir_engine *engine, struct weir_err *err)
 {
     return engine->prefix != NULL
@@ -163,6 +190,7 @@ enum weir_status weir_session_save(weir_session *session, struct weir_err *err)
     WEIR_NEED(session, err);
     struct weir_engine *engine = session->engine;
     WEIR_TRY(need_texts(engine, err));
+    WEIR_TRY(need_own_text(session, err));
     WEIR_TRY(weir_engine_enter(engine, err));
     if (!session->is_coming)
         weir_prefix_save(engine->prefix, session->sequence);
@@ -172,6 +200,8 @@ enum weir_status weir_session_save(weir_session *session, struct weir_err *err)
 
 /* ---- coming back ----------------------------------------------------------------------------- */
 
+enum { LOOK_AGAIN = 8 }; /* of so many texts that would be computed one is read all the same */
+
 /* Whether the pages that lack are read sooner than the positions behind `known` are computed, as
  * far as both were measured. */
 static bool is_reading_quicker(const struct weir_engine *engine,
@@ -179,10 +209,12 @@ static bool is_reading_quicker(const struct weir_engine *engine,
 {
     struct weir_prefix_counts counts;
     weir_prefix_counts_get(engine->prefix, &counts);
-    if (counts.read_bytes_per_s == 0.0 || engine->prompt_row_s == 0.0)
+    /* Now and then the disk is measured again. */
+    if (counts.read_bytes_per_s == 0.0 || engine->prompt_row_s == 0.0 ||
+        engine->computed_texts % LOOK_AGAIN == LOOK_AGAIN - 1)
         return true;
-    const double bytes = (double)found->lack * (double)weir_prefix_unit_bytes(engine->prefix);
-    return bytes / counts.read_bytes_per_s < (found->length - known) * engine->prompt_row_s;
+    return (double)found->bytes / counts.read_bytes_per_s <
+           (found->length - known) * engine->prompt_row_s;
 }
 
 /* Reads begin for what recall_begin has found. */
@@ -233,7 +265,7 @@ static enum weir_status recall_inside(weir_session *session, const uint32_t *ids
     if (found.length > 0)
         weir_prefix_recall_drop(engine->prefix, session->sequence);
     *recalled = weir_sequence_adopt(session->sequence, ids, count);
-    engine->computed_texts++;
+    engine->computed_texts += found.length > 0;
     return WEIR_OK;
 }
 
@@ -247,6 +279,7 @@ enum weir_status weir_session_recall(weir_session *session, const uint32_t *ids,
     struct weir_engine *engine = session->engine;
     if (engine->prefix == NULL)
         return weir_session_adopt(session, ids, count, recalled, err);
+    WEIR_TRY(need_own_text(session, err));
     WEIR_TRY(weir_engine_enter(engine, err));
     const enum weir_status status =
         recall_inside(session, ids, (uint32_t)weir_min(count, engine->choice.n_ctx), recalled, err);

@@ -180,6 +180,10 @@ static enum weir_status open_kept(weir_io *io, struct weir_io_file *file, const 
     int os_errno = fstat(file->fd, &facts) != 0 ? errno : 0;
     if (os_errno == 0 && !S_ISREG(facts.st_mode))
         os_errno = EINVAL;
+    /* What others could have written in is not what we wrote. */
+    if (os_errno == 0 &&
+        (facts.st_uid != geteuid() || facts.st_nlink != 1 || (facts.st_mode & 077) != 0))
+        os_errno = EPERM;
     if (os_errno == 0)
         os_errno = lock_file(file->fd);
     if (os_errno != 0) {

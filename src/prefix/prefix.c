@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -156,7 +157,7 @@ static enum weir_status allocate(weir_prefix *prefix, struct weir_err *err)
 
 static bool is_in_use(const struct weir_err *reason)
 {
-    return reason->os_errno == EAGAIN || reason->os_errno == EACCES;
+    return reason->os_errno == EAGAIN;
 }
 
 /* The kernel keeps the lock of a process that was killed until its last write has ended. */
@@ -216,6 +217,13 @@ fail:
     return status;
 }
 
+/* The device may still write in its heads. It is kept in sight, so that nobody calls it lost. */
+static void leave(weir_prefix *prefix)
+{
+    static _Atomic(weir_prefix *) last;
+    prefix->left_before = atomic_exchange(&last, prefix);
+}
+
 bool weir_prefix_close(weir_prefix **prefix)
 {
     weir_prefix *closing = *prefix;
@@ -235,9 +243,12 @@ bool weir_prefix_close(weir_prefix **prefix)
     weir_heap_free(closing->extra);
     weir_heap_free(closing->scratch_ids);
     weir_heap_free(closing->path_records);
-    if (is_quiet) /* else the device may still write there */
+    if (is_quiet) {
         weir_heap_free(closing->heads);
-    weir_heap_free(closing);
+        weir_heap_free(closing);
+    } else {
+        leave(closing);
+    }
     return is_quiet;
 }
 
@@ -246,7 +257,4 @@ void weir_prefix_counts_get(const weir_prefix *prefix, struct weir_prefix_counts
     *stats = prefix->stats;
     stats->writing = prefix->queue_count + prefix->writing;
     stats->reading = prefix->load_count;
-    if (prefix->read_ns > 0)
-        stats->read_bytes_per_s =
-            (double)prefix->read_sample_bytes / ((double)prefix->read_ns * 1e-9);
 }

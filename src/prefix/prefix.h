@@ -85,12 +85,11 @@ void weir_prefix_save(weir_prefix *prefix, weir_sequence *sequence);
 
 /* How many of these ids could come back, fewer than count. */
 uint32_t weir_prefix_find(weir_prefix *prefix, const uint32_t *ids, uint32_t count);
-/* What one page takes in the file, without its block. */
-uint64_t weir_prefix_unit_bytes(const weir_prefix *prefix);
 
 struct weir_prefix_find {
     uint32_t length; /* positions that can come back, fewer than the ids; 0: nothing has begun */
     uint32_t lack;   /* pages of them that are not in memory */
+    uint64_t bytes;  /* that are read for them */
 };
 /* A text comes back to an empty sequence in two steps, between which whoever asks makes room for
  * the pages that lack (weir_state_populate): begin keeps what was found, and then drop or go

@@ -104,9 +104,8 @@ struct weir_prefix {
     struct weir_load loads[WEIR_PREFIX_LOAD_MAX];
     uint32_t load_count;
     uint64_t writes_off_ns; /* nothing is written before then: the disk had no room, or failed */
-    uint64_t read_ns;       /* that records took to come, and how many bytes they had */
-    uint64_t read_sample_bytes;
     bool is_given_up;
+    weir_prefix *left_before; /* another one that could not be closed */
     struct weir_prefix_counts stats;
 };
 

@@ -96,11 +96,6 @@ static uint32_t page_count(const weir_prefix *prefix, uint32_t length)
                       prefix->shape.page_length);
 }
 
-uint64_t weir_prefix_unit_bytes(const weir_prefix *prefix)
-{
-    return prefix->unit_bytes;
-}
-
 /* ---- asking ---------------------------------------------------------------------------------- */
 
 /* The load of a sequence; of NULL one that is idle. */
@@ -166,6 +161,7 @@ enum weir_status weir_prefix_recall_begin(weir_prefix *prefix, weir_sequence *se
     take_records(prefix, load);
     load->lead = weir_sequence_lead(sequence, ids, found->length);
     found->lack = places - load->lead;
+    found->bytes = found->lack * prefix->unit_bytes + prefix->shape.block_bytes;
     return WEIR_OK;
 }
 
@@ -273,16 +269,14 @@ static void tell_loss(weir_prefix *prefix, const struct weir_transfer *transfer)
                     transfer->has_failed ? strerror(transfer->os_errno) : "wrong checksum");
 }
 
+/* The best that one record did, which fades: others on their way, and steps between two looks, only
+ * make it seem slower. */
 static void take_time(weir_prefix *prefix, const struct weir_transfer *transfer)
 {
-    const uint64_t took_ns = weir_now_ns() - transfer->begin_ns;
-    /* Records on their way together share the device. */
-    uint32_t together = 1;
-    for (uint32_t index = 0; index < WEIR_PREFIX_TRANSFER_MAX; index++)
-        together += prefix->transfers[index].kind == WEIR_TRANSFER_READ &&
-                    &prefix->transfers[index] != transfer;
-    prefix->read_ns = prefix->read_ns / 2 + took_ns / together;
-    prefix->read_sample_bytes = prefix->read_sample_bytes / 2 + transfer->bytes;
+    const double took_s = (double)(weir_now_ns() - transfer->begin_ns + 1) * 1e-9;
+    const double speed = (double)transfer->bytes / took_s;
+    const double faded = 0.95 * prefix->stats.read_bytes_per_s;
+    prefix->stats.read_bytes_per_s = speed > faded ? speed : faded;
 }
 
 void weir_prefix_read_end(weir_prefix *prefix, struct weir_transfer *transfer)
@@ -305,12 +299,13 @@ void weir_prefix_read_end(weir_prefix *prefix, struct weir_transfer *transfer)
 
 /* ---- arriving -------------------------------------------------------------------------------- */
 
-/* Pages that a device which was given up may still write stay nobody's. */
+/* Pages, and the block, that a device which was given up may still write stay nobody's. */
 static void abandon(weir_prefix *prefix, const struct weir_load *load)
 {
     const uint32_t *pages = weir_sequence_pages(load->sequence);
     for (uint32_t place = load->lead; place < load->place_count; place++)
         (void)weir_state_hold(prefix->state, pages[place]);
+    weir_sequence_leave_block(load->sequence);
 }
 
 static void end_load(weir_prefix *prefix, struct weir_load *load)

@@ -231,6 +231,15 @@ void weir_prefix_writes_drop(weir_prefix *prefix)
     }
 }
 
+static void tell_no_room(weir_prefix *prefix)
+{
+    prefix->writes_off_ns = weir_now_ns() + WRITES_OFF_NS;
+    weir_prefix_say(prefix,
+                    "%s: the file may not grow (ulimit -f?): texts are kept in memory only for the "
+                    "next 10 s",
+                    prefix->path);
+}
+
 bool weir_prefix_write_start(weir_prefix *prefix, struct weir_transfer *transfer)
 {
     uint32_t record, extra;
@@ -242,6 +251,8 @@ bool weir_prefix_write_start(weir_prefix *prefix, struct weir_transfer *transfer
     if (!take_units(prefix, &transfer->leaving, &record, &extra)) {
         give_units(prefix, record, extra);
         prefix->stats.dropped_writes++;
+        if (record != WEIR_NO_UNIT && !weir_prefix_reach(prefix, record))
+            tell_no_room(prefix);
         weir_state_release(prefix->state, transfer->leaving.page, transfer->leaving.classes);
         return true;
     }

@@ -29,6 +29,16 @@ void *weir_sequence_own_block(const weir_sequence *sequence)
                                             : weir_block_memory(sequence->state, sequence->block);
 }
 
+void weir_sequence_leave_block(weir_sequence *sequence)
+{
+    const uint32_t block =
+        sequence->block == WEIR_NO_BLOCK ? WEIR_NO_BLOCK : weir_block_take(sequence->state);
+    if (block == WEIR_NO_BLOCK)
+        return;
+    sequence->block = block;
+    sequence->state->lost_blocks++;
+}
+
 uint8_t weir_state_hold(weir_state *state, uint32_t page)
 {
     struct weir_page *at = &state->pages[page];

@@ -406,9 +406,11 @@ uint32_t weir_sequence_lead(weir_sequence *sequence, const uint32_t *ids, uint32
 {
     struct weir_state *state = sequence->state;
     struct weir_hash hash = {{0, 0}};
+    /* The block of the last page comes with it, from where it is. */
+    const uint32_t most = state->block_bytes > 0 && length > 0 ? length - 1 : length;
     WEIR_ASSERT(sequence->length == 0 && length <= state->n_ctx);
     weir_sequence_rewind(sequence, 0); /* nothing is reserved any more */
-    while ((sequence->page_count + 1) * (uint64_t)state->page_length <= length) {
+    while ((sequence->page_count + 1) * (uint64_t)state->page_length <= most) {
         const uint32_t place = sequence->page_count;
         const uint32_t *page_ids = ids + (size_t)place * state->page_length;
         hash = weir_hash_page(state, &hash, page_ids);

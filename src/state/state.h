@@ -197,6 +197,8 @@ const uint32_t *weir_state_page_ids(const weir_state *state, uint32_t page);
 const void *weir_state_page_block(const weir_state *state, uint32_t page);
 /* All of a sequence's own block; NULL: no layer is recurrent. */
 void *weir_sequence_own_block(const weir_sequence *sequence);
+/* It gets another one, since the device may write in it for ever, where there is one. */
+void weir_sequence_leave_block(weir_sequence *sequence);
 
 /* A page in use keeps memory and snapshot, and what is there now, until it is released: who writes
  * in it takes a copy. Returns its classes, which release wants back. */

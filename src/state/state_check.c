@@ -64,9 +64,10 @@ static uint64_t check_blocks(const struct weir_state *state)
     for (uint32_t page = 0; page < state->page_max; page++)
         snapshot_count += state->pages[page].snapshot != WEIR_NO_BLOCK;
     const uint32_t sequence_count = state->block_bytes > 0 ? state->sequence_count : 0;
-    WEIR_ASSERT(snapshot_count == state->snapshot_count);                          /* I7 */
-    WEIR_ASSERT(snapshot_count <= state->snapshot_max);                            /* I7 */
-    WEIR_ASSERT(free_count + snapshot_count + sequence_count == state->block_max); /* I7 */
+    WEIR_ASSERT(snapshot_count == state->snapshot_count); /* I7 */
+    WEIR_ASSERT(snapshot_count <= state->snapshot_max);   /* I7 */
+    WEIR_ASSERT(free_count + snapshot_count + sequence_count + state->lost_blocks ==
+                state->block_max); /* I7 */
     return bytes;
 }
 

@@ -53,6 +53,7 @@ struct weir_state {
     uint64_t block_bytes, block_stride_bytes; /* 0: no layer is recurrent */
     uint8_t *block_base;
     uint32_t block_max, free_block;
+    uint32_t lost_blocks;                  /* that a device may still write in */
     uint32_t snapshot_max, snapshot_count; /* blocks that pages may have, and have */
     uint32_t *next_block;                  /* [block_max] */
     uint8_t *block_is_populated;

@@ -230,6 +230,39 @@ static void a_budget_holds_and_the_last_texts_are_there(void **state)
     }
 }
 
+/* All pages are in memory still: the last one comes from the file with its block. */
+static void a_block_comes_though_its_pages_are_here(void **state)
+{
+    static const struct layout *const with_blocks[] = {&recurrent, &recurrent_windows,
+                                                       &seldom_snapshots, &recurrent_only};
+    (void)state;
+    for (size_t index = 0; index < WEIR_COUNT(with_blocks); index++) {
+        struct told told;
+        struct toy toy;
+        uint32_t ids[CTX], wanted = 0;
+        make_folder();
+        tell_story(ids, 2);
+        const struct weir_prefix_config config = config_of(&told);
+        open_toy(&toy, with_blocks[index]);
+        weir_prefix *prefix = open_store(&toy, &config);
+        const uint32_t length = (uint32_t)weir_min(3 * toy.page_length,
+                                                   CTX / 2); /* whole pages, where they are short */
+        struct text text = begin_text(&toy);
+        feed(&toy, &text, ids, length, 13);
+        weir_prefix_save(prefix, text.sequence);
+        wait_for_all(prefix);
+        struct text twin = begin_text(&toy);
+        recall_text(&toy, prefix, &told, &twin, ids, length + 1, &wanted);
+        assert_int_equal(twin.length, length);
+        feed(&toy, &twin, ids + length, 10, 10);
+        end_text(&toy, &twin);
+        end_text(&toy, &text);
+        assert_true(weir_prefix_close(&prefix));
+        close_toy(&toy);
+        remove_folder();
+    }
+}
+
 /* FastSwitch's ideas taken away, and pieces of any size: the same bytes. */
 static void ablations_change_how_not_what(void **state)
 {
@@ -277,6 +310,7 @@ int main(void)
         cmocka_unit_test(a_text_comes_back_as_far_as_it_is_the_same),
         cmocka_unit_test(a_text_goes_on_while_it_is_written),
         cmocka_unit_test(a_budget_holds_and_the_last_texts_are_there),
+        cmocka_unit_test(a_block_comes_though_its_pages_are_here),
         cmocka_unit_test(ablations_change_how_not_what),
     };
     alarm(DEADLINE_S);
