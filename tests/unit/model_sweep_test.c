@@ -12,7 +12,7 @@
 #include "sweep.h"
 
 /* One of so many cases of each sort is tried in a short run, of every model. */
-enum { KEY_TURN = 7, MISSING_KEY_TURN = 3, SHAPE_TURN = 11, MISSING_TENSOR_TURN = 3 };
+enum { KEY_TURN = 13, MISSING_KEY_TURN = 5, SHAPE_TURN = 19, MISSING_TENSOR_TURN = 5 };
 
 static struct edit_model model;
 static struct golden golden;

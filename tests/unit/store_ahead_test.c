@@ -1,5 +1,4 @@
-/* store_ahead_test.c - heads before tails, and reads ahead: right guesses are hits, wrong ones are
- * waste; empty slots are filled; and none of it changes what a lease holds. */
+/* store_ahead_test.c - heads, tails, reads ahead and warm-ups; no lease ever holds other bytes. */
 #include "store/store_internal.h"
 
 #include <jansson.h>
@@ -93,7 +92,8 @@ static void reads_ahead_never_change_a_lease(void **state)
 {
     (void)state;
     for (size_t variant = 0; variant < WEIR_COUNT(variants); variant++)
-        for (uint64_t seed = 1; seed <= 6 && variant_has_turn(variant); seed += pace_step(2)) {
+        for (uint64_t seed = pace_is_long() ? 1 : 2; seed <= 6 && variant_has_turn(variant);
+             seed += pace_is_long() ? 1 : 3) {
             struct toy toy;
             struct weir_store_stats stats;
             open_with_heads(&toy, &variants[variant], seed);
@@ -323,8 +323,9 @@ static bool a_failed_step_leaves_a_warm_up(uint32_t latency_ns_max)
     bool more;
     const uint32_t used = 7;
     static const struct weir_record_name names[] = {{1, 7}};
-    open_plain_with(
-        &toy, &(struct weir_io_config){.kind = WEIR_IO_FAKE, .fake = {.seed = 1, .error_rate = 1}});
+    const struct weir_io_config fails = {.kind = WEIR_IO_FAKE,
+                                         .fake = {.seed = 1, .error_rate = 1}};
+    open_plain_with(&toy, &fails);
     begin_rows(&toy, 1, &used, 1);
     weir_store_warm_up(toy.store, names, WEIR_COUNT(names));
     assert_int_equal(weir_store_next(toy.store, &lease, &more, NULL), WEIR_ERR_IO);
@@ -489,8 +490,7 @@ static void there_is_spare_time_when_all_guesses_are_asked_for(void **state)
     close_toy(&toy);
 }
 
-/* Reads in flight when 8 records of one slice each are expected and 4 MiB may be in flight, for
- * a prompt 16 MiB. */
+/* Reads in flight when 8 records of a slice are expected; 4 MiB may be, for a prompt 16 MiB. */
 static uint64_t expect_in_flight(uint32_t slice_bytes, bool is_sure)
 {
     struct toy toy = {.random_state = 1};
