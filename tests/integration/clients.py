@@ -150,6 +150,13 @@ def langchain_part(port):
     told = list(model(max_tokens=160).with_structured_output(Person, method="json_schema").stream(asked))
     check(isinstance(told[-1], Person), f"a stream of an object: {told}")
     check(isinstance(json.loads(model(max_tokens=80).bind(response_format={"type": "json_object"}).invoke(asked).content), dict), "JSON")
+    responses = model(use_responses_api=True)
+    text = responses.invoke(asked).text
+    check(text == whole.content, f"by the responses API: wanted {whole.content!r}, found {text!r}")
+    streamed = "".join(piece.text for piece in responses.stream(asked))
+    check(streamed == text, f"a stream of the responses API: {streamed!r}")
+    called = model(max_tokens=120, use_responses_api=True).bind_tools([paint], tool_choice="paint", parallel_tool_calls=False).invoke(asked)
+    check([call["name"] for call in called.tool_calls] == ["paint"], f"a call by the responses API: {called}")
     print("LangChain's ChatOpenAI: chat, streams, tools, structured output")
 
 
