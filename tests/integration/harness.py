@@ -211,15 +211,16 @@ class MemoryGroup:
         with open(os.path.join(self.path, name)) as file:
             return file.read()
 
-    def _command(self, args):
+    def command(self, args):
+        """What runs args in the group."""
         procs = os.path.join(self.path, "cgroup.procs")
         return ["sh", "-c", f'echo $$ > "{procs}" && exec "$@"', "sh", *map(str, args)]
 
     def run(self, args):
-        return subprocess.run(self._command(args), capture_output=True, text=True)
+        return subprocess.run(self.command(args), capture_output=True, text=True)
 
     def start(self, args, **more):
-        return subprocess.Popen(self._command(args), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
+        return subprocess.Popen(self.command(args), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
 
     def set_limit(self, limit_bytes):
         """False when more is in use; version 2 then kills instead."""
