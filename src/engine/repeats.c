@@ -79,10 +79,21 @@ void weir_repeats_accept(struct weir_repeats *repeats, uint32_t id)
         repeats->count++;
 }
 
+static bool has_penalties(const struct weir_repeats *repeats)
+{
+    return repeats->repeat_penalty != 1.0f || repeats->frequency_penalty != 0.0f ||
+           repeats->presence_penalty != 0.0f;
+}
+
+bool weir_repeats_is_idle(const struct weir_repeats *repeats)
+{
+    return !has_penalties(repeats) && repeats->dry_last == 0;
+}
+
 static void penalize(const struct weir_repeats *repeats, struct weir_candidate *candidates)
 {
     const float penalty = repeats->repeat_penalty;
-    if (penalty == 1.0f && repeats->frequency_penalty == 0.0f && repeats->presence_penalty == 0.0f)
+    if (!has_penalties(repeats))
         return;
     for (uint32_t id = 0; id < repeats->n_vocab; id++) {
         if (repeats->times[id] == 0)

@@ -25,6 +25,8 @@ enum weir_status weir_repeats_init(struct weir_repeats *repeats,
                                    struct weir_err *err);
 void weir_repeats_deinit(struct weir_repeats *repeats);
 void weir_repeats_accept(struct weir_repeats *repeats, uint32_t id);
+/* Whether apply changes nothing, whatever was accepted. */
+bool weir_repeats_is_idle(const struct weir_repeats *repeats);
 /* candidates [n_vocab] in the order of their ids: steps 2 and 3 of weir.h. */
 void weir_repeats_apply(struct weir_repeats *repeats, struct weir_candidate *candidates);
 

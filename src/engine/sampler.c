@@ -185,6 +185,33 @@ static void narrow(weir_sampler *sampler, struct weir_ranking *ranking)
         weir_ranking_xtc(ranking, (double)config->xtc_threshold);
 }
 
+/* Whether logits are ranked as they come. */
+static bool leaves_logits(const weir_sampler *sampler)
+{
+    return sampler->config.bias_count == 0 && sampler->constraint.grammar == NULL &&
+           weir_repeats_is_idle(&sampler->repeats);
+}
+
+/* Only typical and XTC ever drop the best. */
+static bool takes_best(const struct weir_sampler_config *config)
+{
+    const bool has_typical = config->typical_p > 0.0f && config->typical_p < 1.0f;
+    return config->temperature == 0.0f && !has_typical && config->xtc_probability == 0.0f;
+}
+
+/* As weir_candidate_before() has it. */
+static uint32_t find_best_logit(const float *logits, uint32_t n_vocab)
+{
+    float best = -INFINITY;
+    uint32_t best_id = 0;
+    for (uint32_t id = 0; id < n_vocab; id++)
+        if (logits[id] > best) {
+            best = logits[id];
+            best_id = id;
+        }
+    return best_id;
+}
+
 static uint32_t find_best(const weir_sampler *sampler)
 {
     struct weir_candidate best = sampler->candidates[0];
@@ -199,15 +226,19 @@ uint32_t weir_sampler_pick(weir_sampler *sampler, const float *logits)
     if (sampler == NULL || logits == NULL)
         return WEIR_ID_NONE;
     const struct weir_sampler_config *config = &sampler->config;
-    const bool is_greedy = config->temperature == 0.0f;
     uint32_t id = 0;
+    if (takes_best(config) && leaves_logits(sampler)) {
+        id = find_best_logit(logits, sampler->n_vocab);
+        weir_sampler_accept(sampler, id);
+        return id;
+    }
     weigh(sampler, logits);
     if (!weir_constraint_apply(&sampler->constraint, sampler->candidates, sampler->n_vocab))
         return WEIR_ID_NONE;
-    /* Only typical and XTC ever drop the best. */
-    if (is_greedy && config->typical_p == 0.0f && config->xtc_probability == 0.0f) {
+    if (takes_best(config)) {
         id = find_best(sampler);
     } else {
+        const bool is_greedy = config->temperature == 0.0f;
         struct weir_ranking ranking;
         narrow(sampler, &ranking);
         id = weir_ranking_draw(&ranking, (double)config->temperature,
