@@ -288,18 +288,49 @@ static int say_unknown(const struct weir_cli_library *library, const char *word)
     return WEIR_CLI_FAILURE;
 }
 
+/* How many models of the library the word names; *found is one of them. */
+static size_t find_named(const struct weir_cli_library *library, const char *word, size_t *found)
+{
+    size_t count = 0;
+    for (size_t index = 0; index < library->count; index++)
+        if (is_named(&library->models[index], word)) {
+            *found = index;
+            count++;
+        }
+    return count;
+}
+
+/* hf:ORG/REPO or hf:ORG/REPO/FILE that was pulled is the model that is here. */
+static int resolve_remote(struct weir_cli_options *options, const struct weir_cli_command *command)
+{
+    const char *word = options->argument;
+    struct weir_cli_library library;
+    size_t found = 0;
+    if (!weir_cli_library_read(&library, options))
+        return WEIR_CLI_FAILURE;
+    const bool is_here = strncmp(word, "hf:", 3) == 0 &&
+                         find_named(&library, word + 3, &found) == 1 &&
+                         !library.models[found].is_unfinished;
+    if (is_here) {
+        snprintf(resolved, sizeof(resolved), "%s", library.models[found].path);
+        options->argument = resolved;
+    } else {
+        weir_cli_say("%s wants a model that is here; bring it first, and then say the same again, "
+                     "or its short name:\n  weir pull %s",
+                     command->name, word);
+    }
+    weir_cli_library_free(&library);
+    return is_here ? WEIR_CLI_OK : WEIR_CLI_FAILURE;
+}
+
 static int resolve_name(struct weir_cli_options *options)
 {
     const char *word = options->argument;
     struct weir_cli_library library;
-    size_t count = 0, found = 0;
+    size_t found = 0;
     if (!weir_cli_library_read(&library, options))
         return WEIR_CLI_FAILURE;
-    for (size_t index = 0; index < library.count; index++)
-        if (is_named(&library.models[index], word)) {
-            found = index;
-            count++;
-        }
+    const size_t count = find_named(&library, word, &found);
     int code = WEIR_CLI_OK;
     if (count > 1)
         code = say_several(&library, word);
@@ -330,7 +361,5 @@ int weir_cli_model_resolve(struct weir_cli_options *options, const struct weir_c
         return resolve_name(options);
     if ((command->bit & (WEIR_CLI_PLAN | WEIR_CLI_INFO)) != 0)
         return weir_cli_heads_fetch(options);
-    weir_cli_say("%s wants a model that is here; bring it first: weir pull %s", command->name,
-                 word);
-    return WEIR_CLI_FAILURE;
+    return resolve_remote(options, command);
 }

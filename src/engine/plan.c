@@ -474,18 +474,26 @@ static uint64_t token_bytes(const struct weir_model *model)
 }
 
 /* free_why: where a ceiling that nobody gave comes from; empty for one that was given. */
-static enum weir_status refuse_ceiling(const struct weir_plan *plan, const char *path,
-                                       const char *free_why, struct weir_err *err)
+static enum weir_status refuse_ceiling(const struct weir_plan *plan, uint64_t caller_bytes,
+                                       const char *path, const char *free_why, struct weir_err *err)
 {
+    enum { WORTH_TELLING_BYTES = 1 << 20 };
     char budget[32];
     char least[32];
+    char held[32];
+    char share[128] = "";
+    if (caller_bytes >= WORTH_TELLING_BYTES)
+        snprintf(share, sizeof(share),
+                 ", %s of it for what is held beside the model (grammars, "
+                 "texts, clients)",
+                 weir_format_size(caller_bytes, held, sizeof(held)));
     return WEIR_FAIL(err, WEIR_ERR_NOMEM,
                      "the ceiling of %s (%llu bytes) cannot hold %s: the smallest that does is "
-                     "%s (--mem %llu)%s%s",
+                     "%s (--mem %llu)%s%s%s",
                      weir_format_size(plan->budget_bytes, budget, sizeof(budget)),
                      (unsigned long long)plan->budget_bytes, path,
                      weir_format_size(plan->min_bytes, least, sizeof(least)),
-                     (unsigned long long)plan->min_bytes,
+                     (unsigned long long)plan->min_bytes, share,
                      free_why[0] == '\0' ? "" : "; without --mem it is what is free: ", free_why);
 }
 
@@ -510,7 +518,7 @@ enum weir_status weir_blueprint_plan(const struct weir_blueprint *blueprint,
         config->io_budget_bytes > 0 ? config->io_budget_bytes : WEIR_STORE_BUDGET_BYTES;
     weir_token_cost_fill(&plan->cost, model, &blueprint->kernels, config->kv_f32);
     if (plan->budget_bytes < plan->min_bytes)
-        return refuse_ceiling(plan, config->model_path, free_memory.why, err);
+        return refuse_ceiling(plan, config->caller_bytes, config->model_path, free_memory.why, err);
     WEIR_TRY(choose_chunk(blueprint, &bounds, plan->budget_bytes, choice, err));
     WEIR_TRY(choose_snapshots(blueprint, &bounds, plan->budget_bytes, choice, err));
     WEIR_TRY(choose_memory(blueprint, &bounds, choice, plan, err));

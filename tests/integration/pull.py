@@ -105,7 +105,7 @@ def whole_and_named():
         at.has(demo(), "weir-demo.gguf")
         check("next: weir run weir-demo" in done.told, done.told)
         check("there already" in at.weir("pull", "hf:org/repo").told, "a second pull says that it is there")
-        for name in ("weir-demo", "WEIR-demo.gguf", "org/repo/weir-demo", "repo"):
+        for name in ("weir-demo", "WEIR-demo.gguf", "org/repo/weir-demo", "repo", "hf:org/repo", "hf:org/repo/weir-demo.gguf"):
             done = at.weir("run", name, "-p", "The", "-n", "2", "--temp", "0", "--json")
             check(done.returncode == 0 and json.loads(done.said)["tokens"] == 2, f"run {name}: {done.told}")
         listed = json.loads(at.weir("models", "--json").said)["models"]
@@ -114,7 +114,8 @@ def whole_and_named():
         check("weir-demo" in at.weir("models").said and at.weir("models", "other").said == "", "models lists names")
         at.fails("did you mean weir-demo?", "run", "weir-dmo", "-p", "x")
         at.fails(["neither a file nor the name", "weir models", "weir pull"], "run", "qwen3:30b", "-p", "x")
-        at.fails(["bring it first: weir pull hf:org/repo"], "run", "hf:org/repo", "-p", "x")
+        at.fails(["bring it first", "  weir pull hf:org/other/m.gguf\n"], "run", "-m", "hf:org/other/m.gguf", "-p", "x")
+        at.fails(["bring it first", f"  weir pull {at.hub.url}/m.gguf\n"], "chat", f"{at.hub.url}/m.gguf")
         shutil.copytree(os.path.join(at.folder, "org"), os.path.join(at.folder, "two"))
         at.fails(["several models", "org/repo/weir-demo", "two/repo/weir-demo"], "run", "weir-demo", "-p", "x")
         check(at.weir("info", "two/repo/weir-demo").returncode == 0, "a longer name is of one model")
