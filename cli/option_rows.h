@@ -86,7 +86,7 @@
     X(connections, COUNT, "--connections", NULL, "N", 128, 1, 65536, WEIR_CLI_SERVE, RARE,         \
       "connections that may be open")                                                              \
     X(grammars, COUNT, "--grammars", NULL, "N", 2, 0, 1024, WEIR_CLI_SERVE, RARE,                  \
-      "schemas and grammars that may be in use; each takes some 15 MiB of --mem")                  \
+      "schemas and grammars that may be in use; some 8 MiB of --mem each")                  \
     X(body_bytes, SIZE, "--body-bytes", NULL, "SIZE", 0, 1024, 1073741824.0, WEIR_CLI_SERVE, RARE, \
       "bytes of a request (64 for each position of the context)")                                  \
     X(request_time, COUNT, "--request-time", NULL, "S", 60, 1, 86400, WEIR_CLI_SERVE, RARE,        \

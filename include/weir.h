@@ -703,7 +703,8 @@ struct weir_sampler_config {
 };
 
 typedef struct weir_sampler weir_sampler;
-/* Errors: ARG (names the setting, its range and what was found), NOMEM. */
+/* Errors: ARG (names the setting, its range and what was found; or the rule at which a grammar
+ * becomes too much), NOMEM. */
 WEIR_API enum weir_status weir_sampler_create(weir_sampler **out,
                                               const struct weir_sampler_config *config,
                                               uint32_t n_vocab, struct weir_err *err);

@@ -155,7 +155,8 @@ void weir_trie_destroy(struct weir_trie **trie);
 /* A text so far. */
 typedef struct weir_matcher weir_matcher;
 
-/* trie NULL: only bytes are matched. Both must live longer. */
+/* trie NULL: only bytes are matched. Both must live longer. ARG: a limit keeps any text from
+ * beginning. */
 enum weir_status weir_matcher_create(weir_matcher **out, const struct weir_program *program,
                                      const struct weir_trie *trie, struct weir_err *err);
 void weir_matcher_destroy(weir_matcher **matcher);

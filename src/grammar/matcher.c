@@ -47,10 +47,11 @@ static enum weir_status alloc_masks(weir_matcher *matcher, const struct weir_tri
     return WEIR_OK;
 }
 
-static enum weir_status say_full(const weir_matcher *matcher, struct weir_err *err)
+static enum weir_status say_full(const weir_matcher *matcher, enum weir_status status,
+                                 struct weir_err *err)
 {
     return WEIR_FAIL(
-        err, WEIR_ERR_NOMEM,
+        err, status,
         "rule %s of the grammar: there are too many ways to read the text, too many open rules, or "
         "too many steps to the next token (at most %d, %d and %d)",
         matcher->states.culprit == NULL ? "root" : matcher->states.culprit, WEIR_GRAMMAR_WAY_MAX,
@@ -69,7 +70,7 @@ enum weir_status weir_matcher_create(weir_matcher **out, const struct weir_progr
         WEIR_TRY_GOTO(alloc_masks(matcher, trie, err));
     matcher->state = weir_states_first(&matcher->states);
     if (matcher->state == WEIR_STATE_FULL) {
-        status = say_full(matcher, err);
+        status = say_full(matcher, WEIR_ERR_ARG, err);
         goto fail;
     }
     *out = matcher;
@@ -145,7 +146,7 @@ enum weir_status weir_matcher_push(weir_matcher *matcher, const char *bytes, siz
         }
         forget(matcher);
     }
-    return say_full(matcher, err);
+    return say_full(matcher, WEIR_ERR_NOMEM, err);
 }
 
 /* The tokens that the text's state allows and behind which it needs at most so many bytes. False:
@@ -210,14 +211,14 @@ enum weir_status weir_matcher_mask_within(weir_matcher *matcher, uint32_t bytes,
     matcher->states.work = 0;
     const uint32_t slot = find_mask(matcher);
     if (slot == UINT32_MAX)
-        return say_full(matcher, err);
+        return say_full(matcher, WEIR_ERR_NOMEM, err);
     *mask = matcher->masks + (size_t)slot * matcher->word_count;
     if (matcher->spans[slot].most <= bytes)
         return WEIR_OK;
     struct span span;
     uint32_t *made = matcher->masks + (size_t)matcher->mask_max * matcher->word_count;
     if (!walk(matcher, (uint32_t)weir_max(bytes, matcher->spans[slot].least), made, &span))
-        return say_full(matcher, err);
+        return say_full(matcher, WEIR_ERR_NOMEM, err);
     *mask = made;
     return WEIR_OK;
 }

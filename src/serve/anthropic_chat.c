@@ -253,6 +253,7 @@ void weir_anthropic_count_read(struct weir_exchange *exchange, json_t *root)
     if (chat != NULL)
         count = weir_chat_count(request, &(struct weir_fields){chat, &exchange->problem});
     json_decref(chat);
+    weir_request_destroy(&exchange->request); /* its tools are for texts that run */
     weir_writer_format(&exchange->answer, "{\"input_tokens\":%zu}", count);
     if (exchange->problem.status == 0)
         weir_exchange_reply(exchange, 200, "application/json");

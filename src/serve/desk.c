@@ -25,6 +25,7 @@ struct weir_desk {
     pthread_mutex_t lock;    /* guards what follows */
     pthread_cond_t changed;
     struct weir_exchange *first, *last;
+    uint32_t count; /* of them */
     bool is_ending;
     bool is_paused, is_reading; /* paused: nothing more is read */
     size_t absent;              /* a model that could not be loaded; SIZE_MAX: none */
@@ -42,9 +43,19 @@ bool weir_desk_submit(struct weir_desk *desk, struct weir_exchange *exchange)
         desk->first = exchange;
     if (is_open)
         desk->last = exchange;
+    desk->count += is_open;
     pthread_cond_broadcast(&desk->changed);
     pthread_mutex_unlock(&desk->lock);
     return is_open;
+}
+
+bool weir_desk_is_full(struct weir_desk *desk)
+{
+    const uint32_t lobby = atomic_load_explicit(&desk->serve->lobby_count, memory_order_relaxed);
+    pthread_mutex_lock(&desk->lock);
+    const bool is_full = desk->count + lobby >= desk->serve->limits.connection_max;
+    pthread_mutex_unlock(&desk->lock);
+    return is_full;
 }
 
 /* With the lock held: until something changes, or the lobby has to be looked at again. */
@@ -86,6 +97,7 @@ static struct weir_exchange *find_next(struct weir_desk *desk)
         return exchange;
     exchange = desk->first;
     desk->first = exchange->next;
+    desk->count--;
     if (desk->first == NULL)
         desk->last = NULL;
     return exchange;

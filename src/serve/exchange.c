@@ -105,8 +105,10 @@ void weir_exchange_reply(struct weir_exchange *exchange, unsigned status, const 
     pthread_mutex_unlock(&exchange->lock);
 }
 
+/* Its request is needed no more, and what that holds is planned for texts that run. */
 void weir_exchange_refuse(struct weir_exchange *exchange)
 {
+    weir_request_destroy(&exchange->request);
     weir_writer_clear(&exchange->answer);
     weir_exchange_write_problem(exchange, &exchange->answer);
     weir_exchange_reply(exchange, exchange->problem.status, "application/json");
@@ -164,17 +166,29 @@ static bool has_left(const struct weir_exchange *exchange)
     return poll(&peer, 1, 0) > 0 && (peer.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
 }
 
+/* With the lock held: whether its client has let us wait for too long, in all. */
+static bool is_too_late(struct weir_exchange *exchange, uint64_t now_ns)
+{
+    const uint64_t most_s = weir_serve_limits_of(exchange->serve)->request_s;
+    if (exchange->is_late)
+        exchange->late_ns += now_ns - exchange->looked_ns;
+    exchange->looked_ns = now_ns;
+    exchange->is_late = exchange->is_stream &&
+                        exchange->answer.length - exchange->sent > WEIR_EXCHANGE_BACKLOG_BYTES;
+    return exchange->late_ns > most_s * 1000000000ull;
+}
+
 enum weir_job_look weir_exchange_look(struct weir_exchange *exchange)
 {
-    const uint32_t answer_s = weir_serve_limits_of(exchange->serve)->answer_s;
+    const uint64_t answer_s = weir_serve_limits_of(exchange->serve)->answer_s;
+    const uint64_t now_ns = weir_now_ns();
     enum weir_job_look look = WEIR_JOB_WANTED;
     pthread_mutex_lock(&exchange->lock);
     exchange->has_left = has_left(exchange);
-    if (exchange->has_left ||
-        (answer_s > 0 && weir_now_ns() - exchange->begin_ns > answer_s * 1000000000ull))
+    if (exchange->has_left || is_too_late(exchange, now_ns) ||
+        (answer_s > 0 && now_ns - exchange->begin_ns > answer_s * 1000000000ull))
         look = WEIR_JOB_LEAVES;
-    else if (exchange->is_stream &&
-             exchange->answer.length - exchange->sent > WEIR_EXCHANGE_BACKLOG_BYTES)
+    else if (exchange->is_late)
         look = WEIR_JOB_WAITS;
     pthread_mutex_unlock(&exchange->lock);
     return look;

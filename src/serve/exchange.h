@@ -49,8 +49,11 @@ struct weir_exchange {
     bool is_stream;    /* more of the answer comes while it is sent */
     bool is_finished;  /* nothing more comes */
     bool is_asked;     /* the request is whole: a worker has it, or had */
+    bool is_late;      /* when it was looked at, its client had not taken enough of the stream */
+    uint64_t late_ns, looked_ns; /* how long in all; when it was looked at */
     unsigned status;
     uint32_t retry_s;                  /* 0: it does not say when */
+    const char *allow;                 /* methods that the path has; NULL: it is none */
     const char *type;                  /* of the answer */
     const struct weir_page_file *page; /* what is sent instead of the answer; NULL: the answer */
     const struct weir_writer *shared;  /* the same: it is the server's, for all; NULL */

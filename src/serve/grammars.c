@@ -82,13 +82,35 @@ static bool is_of(const struct weir_shared_grammar *place, const struct weir_wri
            memcmp(place->key.bytes, key->bytes, key->length) == 0;
 }
 
+/* A grammar of which no text can begin is told to whoever wished for it, before the text waits. */
+static enum weir_status try_out(const struct weir_grammars *grammars, const weir_grammar *grammar,
+                                struct weir_err *err)
+{
+    const struct weir_sampler_config config = {.grammar = grammar};
+    weir_sampler *sampler = NULL;
+    const enum weir_status status = weir_sampler_create(
+        &sampler, &config, weir_tokenizer_vocab_count(grammars->tokenizer), err);
+    weir_sampler_destroy(&sampler);
+    return status;
+}
+
 static enum weir_status fill(struct weir_grammars *grammars, struct weir_shared_grammar *place,
                              const struct weir_grammar_wish *wish, struct weir_err *err)
 {
-    return wish->text != NULL
-               ? weir_grammar_create(&place->grammar, grammars->tokenizer, wish->text, wish->length,
-                                     "grammar", err)
-               : weir_grammar_of_reply(&place->grammar, grammars->tokenizer, wish->rules, err);
+    enum weir_status status = WEIR_OK;
+    weir_grammar *grammar = NULL;
+    if (wish->text != NULL)
+        WEIR_TRY(weir_grammar_create(&grammar, grammars->tokenizer, wish->text, wish->length,
+                                     "grammar", err));
+    else
+        WEIR_TRY(weir_grammar_of_reply(&grammar, grammars->tokenizer, wish->rules, err));
+    WEIR_TRY_GOTO(try_out(grammars, grammar, err));
+    place->grammar = grammar;
+    return WEIR_OK;
+
+fail:
+    weir_grammar_destroy(&grammar);
+    return status;
 }
 
 /* The place with that key, or else the one that was free for the longest time; NULL: none is. */
@@ -118,6 +140,12 @@ enum weir_status weir_grammars_find(struct weir_grammars *grammars,
         goto fail;
     }
     struct weir_shared_grammar *place = choose(grammars, &key);
+    if (grammars->count == 0) {
+        status = WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
+                           "this server takes no schemas or grammars: wanted --grammars, and room "
+                           "for them under --mem");
+        goto fail;
+    }
     if (place == NULL) {
         status = WEIR_FAIL(err, WEIR_ERR_NOMEM,
                            "%u schemas or grammars are in use, as many as this server holds "

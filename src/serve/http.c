@@ -20,17 +20,28 @@
 
 enum {
     CONNECTION_BYTES = 16 << 10, /* of libmicrohttpd's for a connection: its headers fit in */
-    SOCKET_BYTES = 16 << 10,     /* of the kernel's, which doubles it, each way */
-    BLOCK_BYTES = 4 << 10,       /* of a stream, at once */
-    CROWDED_S = 2,               /* where all places are taken an idle connection stays so long */
+    SEND_BYTES = 16 << 10,       /* of the kernel's, which doubles it */
+    RECEIVE_BYTES = 32 << 10, /* the same; with less, loopback's segments of 64 KiB are held back */
+    BLOCK_BYTES = 4 << 10,    /* of a stream, at once */
+    CROWDED_IDLE_MS = 200,    /* where places are short, so long without a request's head */
+    CROWDED_BODY_MS = 2000,   /* and so long without its body */
+};
+
+/* Whom a connection waits for. */
+enum link_state {
+    LINK_IDLE, /* its client: there is no request, or not all of a head */
+    LINK_BODY, /* its client: the head was whole */
+    LINK_ASKS, /* us */
+    LINK_TOLD, /* its client, who is to take all that there is */
 };
 
 /* An open connection, in the list of all. */
 struct link {
+    struct weir_http *http;
     struct link *next, *before;
-    uint64_t since_ns; /* when it was opened, or its last answer ended */
+    uint64_t since_ns; /* that it is in its state */
     int fd;
-    bool is_busy; /* its request is whole: it waits for us */
+    enum link_state state;
 };
 
 struct weir_http {
@@ -55,16 +66,17 @@ static int descriptor_of(struct MHD_Connection *connection)
 
 static void open_link(struct weir_http *http, struct MHD_Connection *connection, void **socket)
 {
-    const int bytes = SOCKET_BYTES;
+    const int send_bytes = SEND_BYTES, receive_bytes = RECEIVE_BYTES;
     struct link *link = weir_heap_alloc(sizeof(*link));
     *socket = link;
     if (link == NULL)
         return;
+    link->http = http;
     link->fd = descriptor_of(connection);
     link->since_ns = weir_now_ns();
     /* Refused, the kernel keeps its own sizes: a connection then costs more than was planned. */
-    setsockopt(link->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
-    setsockopt(link->fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+    setsockopt(link->fd, SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof(send_bytes));
+    setsockopt(link->fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof(receive_bytes));
     pthread_mutex_lock(&http->lock);
     link->next = http->first;
     if (link->next != NULL)
@@ -101,31 +113,54 @@ static void notify_connection(void *user, struct MHD_Connection *connection, voi
         close_link(user, socket);
 }
 
-/* Its request is whole, or its answer is over. */
-static void mark_link(struct weir_http *http, struct MHD_Connection *connection, bool is_busy)
+static void mark_link(struct MHD_Connection *connection, enum link_state state)
 {
     const union MHD_ConnectionInfo *info =
         weir_mhd()->MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     struct link *link = info == NULL ? NULL : info->socket_context;
     if (link == NULL)
         return;
-    pthread_mutex_lock(&http->lock);
-    link->is_busy = is_busy;
-    link->since_ns = weir_now_ns();
-    pthread_mutex_unlock(&http->lock);
+    pthread_mutex_lock(&link->http->lock);
+    if (link->state != state)
+        link->since_ns = weir_now_ns();
+    link->state = state;
+    pthread_mutex_unlock(&link->http->lock);
+}
+
+/* Whether somebody waits for what connections have that bring nothing. */
+static bool is_crowded(const struct weir_http *http)
+{
+    struct weir_serve *serve = http->serve;
+    return http->is_drained ||
+           atomic_load_explicit(&serve->counts.connections, memory_order_relaxed) >=
+               serve->limits.connection_max ||
+           atomic_load_explicit(&serve->body_bytes, memory_order_relaxed) >
+               weir_serve_bodies_bytes(&serve->limits) / 2;
+}
+
+static bool has_unread(int fd)
+{
+    char byte;
+    return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
 void weir_http_tick(struct weir_http *http)
 {
-    const struct weir_serve_limits *limits = weir_serve_limits_of(http->serve);
-    const bool is_crowded = atomic_load_explicit(&http->serve->counts.connections,
-                                                 memory_order_relaxed) >= limits->connection_max;
-    const uint64_t most_ns = (is_crowded ? CROWDED_S : limits->request_s) * 1000000000ull;
+    const uint64_t usual_ns = weir_serve_limits_of(http->serve)->request_s * 1000000000ull;
     const uint64_t now_ns = weir_now_ns();
+    const bool crowded = is_crowded(http);
     pthread_mutex_lock(&http->lock);
-    for (struct link *link = http->first; link != NULL; link = link->next)
-        if (!link->is_busy && now_ns - link->since_ns > most_ns)
+    for (struct link *link = http->first; link != NULL; link = link->next) {
+        uint64_t most_ns = usual_ns;
+        if (link->state == LINK_ASKS)
+            continue;
+        if (crowded && link->state == LINK_IDLE && !has_unread(link->fd))
+            most_ns = weir_min(most_ns, CROWDED_IDLE_MS * 1000000ull);
+        else if (crowded && link->state == LINK_BODY)
+            most_ns = weir_min(most_ns, CROWDED_BODY_MS * 1000000ull);
+        if (now_ns - link->since_ns > most_ns)
             shutdown(link->fd, SHUT_RDWR); /* libmicrohttpd then closes it */
+    }
     pthread_mutex_unlock(&http->lock);
 }
 
@@ -152,6 +187,8 @@ static enum MHD_Result queue(struct weir_exchange *exchange, struct MHD_Connecti
         add_header(response, "X-Accel-Buffering", "no");
     if (exchange->status == 401)
         add_header(response, "WWW-Authenticate", "Bearer");
+    if (exchange->allow != NULL)
+        add_header(response, "Allow", exchange->allow);
     if (exchange->retry_s > 0) {
         snprintf(seconds, sizeof(seconds), "%u", exchange->retry_s);
         add_header(response, "Retry-After", seconds);
@@ -172,6 +209,7 @@ static ssize_t read_stream(void *user, uint64_t position, char *out, size_t most
     (void)position;
     pthread_mutex_lock(&exchange->lock);
     const size_t left = exchange->answer.length - exchange->sent;
+    const bool is_last = exchange->is_finished && left > 0;
     const bool was_full = left > WEIR_EXCHANGE_BACKLOG_BYTES;
     if (exchange->answer.failed) {
         count = MHD_CONTENT_READER_END_WITH_ERROR;
@@ -186,6 +224,8 @@ static ssize_t read_stream(void *user, uint64_t position, char *out, size_t most
         weir_mhd()->MHD_suspend_connection(exchange->connection);
     }
     pthread_mutex_unlock(&exchange->lock);
+    if (is_last)
+        mark_link(exchange->connection, LINK_TOLD);
     if (was_full)
         weir_serve_wake(exchange->serve);
     return count;
@@ -197,6 +237,7 @@ static enum MHD_Result answer(struct weir_exchange *exchange, struct MHD_Connect
         return queue(exchange, connection,
                      weir_mhd()->MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES,
                                                                    read_stream, exchange, NULL));
+    mark_link(connection, LINK_TOLD);
     if (exchange->page != NULL)
         return queue(exchange, connection, weir_page_body(exchange->page, exchange->status));
     const struct weir_writer *whole =
@@ -276,14 +317,13 @@ static void check_head(struct weir_http *http, struct weir_exchange *exchange,
     const char *length = header(connection, "Content-Length");
     const char *host = header(connection, "Host");
     const char *type = header(connection, "Content-Type");
-    bool other_method = false;
-    exchange->route = weir_route_find(method, url, &other_method);
+    exchange->route = weir_route_find(method, url, &exchange->allow);
     if (serve->config.key_count == 0 && is_loopback(&http->address) && host != NULL &&
         !is_local_name(host))
         weir_problem_set(problem, 403, "invalid_request_error", "forbidden", NULL,
                          "this server is called localhost, and has no key that would let in "
                          "requests under other names");
-    if (exchange->route == NULL && other_method)
+    if (exchange->route == NULL && exchange->allow != NULL)
         weir_problem_set(problem, 405, "invalid_request_error", "method_not_allowed", NULL,
                          "the path has no such method");
     if (exchange->route == NULL)
@@ -321,6 +361,7 @@ static enum MHD_Result begin(struct weir_http *http, struct MHD_Connection *conn
     exchange->connection = connection;
     exchange->fd = descriptor_of(connection);
     check_head(http, exchange, connection, url, method);
+    mark_link(connection, LINK_BODY);
     return exchange->problem.status == 0 ? MHD_YES : refuse(exchange, connection);
 }
 
@@ -328,6 +369,9 @@ static enum MHD_Result begin(struct weir_http *http, struct MHD_Connection *conn
 static void take_body(struct weir_exchange *exchange, const char *bytes, size_t count)
 {
     const struct weir_serve_limits *limits = weir_serve_limits_of(exchange->serve);
+    /* A small one finds room whatever others send. */
+    const size_t after = weir_max(exchange->body.length + count, WEIR_SERVE_SMALL_BODY_BYTES);
+    const size_t more = after - weir_max(exchange->body.length, WEIR_SERVE_SMALL_BODY_BYTES);
     if (exchange->problem.status != 0)
         return;
     if (exchange->route->read == NULL || exchange->body.length + count > limits->body_bytes) {
@@ -335,10 +379,10 @@ static void take_body(struct weir_exchange *exchange, const char *bytes, size_t 
                          NULL, "the body: wanted at most %llu bytes",
                          exchange->route->read == NULL ? 0
                                                        : (unsigned long long)limits->body_bytes);
-    } else if (!weir_serve_body_take(exchange->serve, count)) {
+    } else if (!weir_serve_body_take(exchange->serve, more)) {
         weir_serve_problem_full(exchange->serve, exchange);
     } else {
-        exchange->body_counted += count;
+        exchange->body_counted += more;
         weir_writer_put(&exchange->body, bytes, count);
     }
 }
@@ -348,7 +392,7 @@ static enum MHD_Result ask(struct weir_http *http, struct weir_exchange *exchang
                            struct MHD_Connection *connection)
 {
     exchange->is_asked = true;
-    mark_link(http, connection, true);
+    mark_link(connection, LINK_ASKS);
     if (exchange->problem.status != 0 || exchange->body.failed) {
         weir_problem_set(&exchange->problem, 500, "server_error", "no_memory", NULL,
                          "no memory for the body");
@@ -359,6 +403,10 @@ static enum MHD_Result ask(struct weir_http *http, struct weir_exchange *exchang
         exchange->route->tell(exchange);
         weir_serve_let_go(http->serve);
         return answer(exchange, connection);
+    }
+    if (weir_desk_is_full(http->serve->desk)) {
+        weir_serve_problem_full(http->serve, exchange);
+        return refuse(exchange, connection);
     }
     pthread_mutex_lock(&exchange->lock);
     exchange->is_suspended = true; /* keeps I1 */
@@ -399,12 +447,12 @@ static enum MHD_Result handle(void *user, struct MHD_Connection *connection, con
 static void complete(void *user, struct MHD_Connection *connection, void **state,
                      enum MHD_RequestTerminationCode code)
 {
-    struct weir_http *http = user;
     struct weir_exchange *exchange = *state;
+    (void)user;
     if (exchange == NULL)
         return;
     *state = NULL;
-    mark_link(http, connection, false);
+    mark_link(connection, LINK_IDLE);
     pthread_mutex_lock(&exchange->lock);
     exchange->connection = NULL;
     exchange->has_left |= code != MHD_REQUEST_TERMINATED_COMPLETED_OK;

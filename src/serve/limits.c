@@ -3,11 +3,12 @@
 
 enum {
     CONNECTION_BYTES = (16 << 10) + (2 << 10), /* its buffers (http.c), and libmicrohttpd's words */
-    SOCKET_BYTES = 64 << 10,                   /* the kernel's buffers (http.c) */
+    SOCKET_BYTES = 96 << 10,                   /* the kernel's buffers (http.c) */
     FIXED_BYTES = 128 << 10,                   /* its own description, the ends of reasoning */
     LIBRARY_BYTES = 6 << 20, /* libmicrohttpd, GnuTLS and what they load; three threads */
     TEXT_BYTES_MIN = 64 << 10,
     POSITION_BYTES = 32, /* of text, many more than most tokens have */
+    BODY_GROWTH = 2,     /* what is counted of bodies, and what they grow by */
     BODY_COUNT = 4,      /* full ones at once, on their way or waiting for the desk */
     JSON_COPIES = 24,    /* of a body, as jansson's values may take */
     JSON_BODIES = 2,     /* as it came, and as OpenAI's API would have it */
@@ -15,7 +16,8 @@ enum {
     ANSWER_COPIES = 4,        /* of an answer: what it grows by, its calls, the JSON made of it */
     SAMPLER_BYTES = 24,       /* of an id */
     STATE_BYTES = 8 + 4 * 24, /* of a value of a state: in a sum, and as JSON on its way */
-    GRAMMAR_BYTES = 14 << 20,
+    GRAMMAR_BYTES = 7 << 20,  /* its automaton */
+    MATCHER_BYTES = 7 << 20,  /* of a text of one: states that it has met, masks of tokens */
     GRAMMAR_TOKEN_BYTES = 96,
     WATCH_BYTES = 4 << 10, /* of /v1/watch, its map of experts apart */
     MAP_COPIES = 3,        /* of the map: the scheduler has two, the HTTP thread one */
@@ -58,8 +60,12 @@ uint64_t weir_serve_bytes(const struct weir_serve_limits *limits)
 {
     const uint64_t places = (uint64_t)limits->parallel + limits->queue_max;
     const uint64_t id_bytes = limits->n_ctx * sizeof(uint32_t);
-    const uint64_t connections = (uint64_t)limits->connection_max *
-                                 (CONNECTION_BYTES + SOCKET_BYTES + weir_serve_watch_bytes(limits));
+    const uint64_t request =
+        sizeof(struct weir_exchange) + (uint64_t)BODY_GROWTH * WEIR_SERVE_SMALL_BODY_BYTES;
+    /* As many requests again wait for the desk, whose clients may have left. */
+    const uint64_t connections =
+        (uint64_t)limits->connection_max *
+        (CONNECTION_BYTES + SOCKET_BYTES + weir_serve_watch_bytes(limits) + 2 * request);
     const uint64_t map = MAP_COPIES * (uint64_t)limits->n_layer * limits->n_expert;
     const uint64_t texts =
         places * (id_bytes + ANSWER_COPIES * weir_serve_answer_bytes(limits) +
@@ -70,6 +76,8 @@ uint64_t weir_serve_bytes(const struct weir_serve_limits *limits)
     const uint64_t grammars =
         limits->grammar_max *
         (GRAMMAR_BYTES + (uint64_t)limits->n_vocab * GRAMMAR_TOKEN_BYTES + limits->body_bytes);
+    /* One for each text that is written, and one on the desk. */
+    const uint64_t matchers = limits->grammar_max == 0 ? 0 : limits->parallel + 1ull;
     return LIBRARY_BYTES + FIXED_BYTES + connections + map + texts + desk +
-           weir_serve_bodies_bytes(limits) + grammars;
+           BODY_GROWTH * weir_serve_bodies_bytes(limits) + grammars + matchers * MATCHER_BYTES;
 }

@@ -312,7 +312,9 @@ static void fail(struct weir_request *request, enum weir_job_end end, const stru
 {
     struct weir_problem *problem = &request->exchange->problem;
     request->has_failed = true;
-    if (end == WEIR_JOB_FAILED)
+    if (end == WEIR_JOB_FAILED && err->status == WEIR_ERR_ARG)
+        WEIR_PROBLEM(problem, "grammar", "%s", err->text);
+    else if (end == WEIR_JOB_FAILED)
         weir_problem_set(problem, 500, "server_error", "engine_error", NULL, "%s", err->text);
     else
         weir_problem_set(problem, 503, "server_error", "stopped", NULL,

@@ -82,19 +82,16 @@ const struct weir_route *weir_route_at(uint32_t index)
     return index < WEIR_COUNT(routes) ? &routes[index] : NULL;
 }
 
-const struct weir_route *weir_route_find(const char *method, const char *path, bool *other_method)
+const struct weir_route *weir_route_find(const char *method, const char *path, const char **allow)
 {
-    const struct weir_route *page = weir_page_route(path);
-    *other_method = false;
-    for (size_t index = 0; index < WEIR_COUNT(routes); index++) {
-        if (strcmp(routes[index].path, path) != 0)
-            continue;
-        if (strcmp(routes[index].method, method) == 0)
-            return &routes[index];
-        *other_method = true;
-    }
-    if (page != NULL && strcmp(page->method, method) == 0)
-        return page;
-    *other_method |= page != NULL;
+    const char *wanted = strcmp(method, "HEAD") == 0 ? "GET" : method; /* without its text */
+    const struct weir_route *route = weir_page_route(path);
+    for (size_t index = 0; route == NULL && index < WEIR_COUNT(routes); index++)
+        if (strcmp(routes[index].path, path) == 0)
+            route = &routes[index];
+    *allow = NULL;
+    if (route == NULL || strcmp(route->method, wanted) == 0)
+        return route;
+    *allow = strcmp(route->method, "GET") == 0 ? "GET, HEAD" : route->method;
     return NULL;
 }

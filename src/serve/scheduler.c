@@ -139,7 +139,7 @@ static void write_token(struct weir_scheduler *scheduler, struct weir_job *job)
         struct weir_err err = {0};
         const char *why = weir_sampler_why(job->sampler);
         if (why != NULL)
-            WEIR_FAIL(&err, WEIR_ERR_FORMAT, "%s", why);
+            WEIR_FAIL(&err, WEIR_ERR_ARG, "%s", why);
         weir_jobs_end(scheduler, job, why == NULL ? WEIR_JOB_STOPPED : WEIR_JOB_FAILED, &err);
         return;
     }
@@ -231,7 +231,6 @@ static void tell_stats(struct weir_scheduler *scheduler)
     (void)weir_engine_saved_get(scheduler->engine, &counts->saved);
     counts->running = scheduler->running_count;
     counts->state_bytes = weir_jobs_bytes(scheduler);
-    counts->peak_bytes = weir_peak_bytes();
     weir_expert_map_take(&scheduler->map, scheduler->engine);
     pthread_mutex_lock(&scheduler->lock);
     scheduler->stats = *counts;
@@ -393,6 +392,7 @@ void weir_scheduler_stats_get(weir_scheduler *scheduler, struct weir_scheduler_s
     *stats = scheduler->stats;
     pthread_mutex_unlock(&scheduler->lock);
     stats->waiting = atomic_load_explicit(&scheduler->waiting, memory_order_relaxed);
+    stats->peak_bytes = weir_peak_bytes(); /* asks the kernel: not before each step */
 }
 
 uint32_t weir_scheduler_texts_get(weir_scheduler *scheduler,

@@ -25,7 +25,7 @@ enum weir_job_end {
     WEIR_JOB_STOPPED, /* an end token, a stop string, the grammar's end; or all states are told */
     WEIR_JOB_LENGTH,
     WEIR_JOB_CANCELLED,
-    WEIR_JOB_FAILED, /* err says why */
+    WEIR_JOB_FAILED, /* err says why; ARG: its grammar has no way on */
 };
 
 struct weir_job;

@@ -67,8 +67,8 @@ void weir_serve_problem_full(const struct weir_serve *serve, struct weir_exchang
 {
     exchange->retry_s = weir_serve_retry_s(serve);
     weir_problem_set(&exchange->problem, 429, "rate_limit_error", "server_full", NULL,
-                     "%u texts are written and %u wait, as many as this server takes: try again in "
-                     "%u s",
+                     "this server has as many requests as it takes (%u texts are written, %u "
+                     "wait): try again in %u s",
                      serve->limits.parallel, serve->limits.queue_max, exchange->retry_s);
 }
 

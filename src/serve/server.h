@@ -14,6 +14,7 @@ struct weir_serve_counts {
 
 struct MHD_Response;
 
+enum { WEIR_SERVE_SMALL_BODY_BYTES = 4 << 10 /* of each body, that others cannot use up */ };
 enum { WEIR_PACE_SAMPLES = 6, WEIR_PACE_ANSWERS = 8 };
 
 /* What counters were at a time. */
@@ -129,6 +130,8 @@ void weir_desk_give_up(struct weir_desk *desk, size_t model, const char *why);
 /* What it has is still read, and nothing more is taken. */
 void weir_desk_stop(struct weir_desk *desk);
 void weir_desk_destroy(struct weir_desk **desk);
+/* As many wait as there may be connections: clients that left are among them. */
+bool weir_desk_is_full(struct weir_desk *desk);
 /* Takes over a reference; false: it is stopped, and takes none. */
 bool weir_desk_submit(struct weir_desk *desk, struct weir_exchange *exchange);
 
@@ -155,8 +158,8 @@ struct weir_route {
 
 /* Of the API, without the files of the page. NULL: past the last. */
 const struct weir_route *weir_route_at(uint32_t index);
-/* NULL: there is none; *other_method: but it is there for another method. */
-const struct weir_route *weir_route_find(const char *method, const char *path, bool *other_method);
+/* NULL: there is none. *allow: the methods that the path has; NULL: it is none. */
+const struct weir_route *weir_route_find(const char *method, const char *path, const char **allow);
 void weir_metrics_tell(struct weir_exchange *exchange);
 
 /* ---- what the machine does now (watch_route.c) --------------------------------------------- */

@@ -5,14 +5,20 @@
 #include "serve/request.h"
 #include "serve/server.h"
 
-/* The answer counts as the body did, until its client has it. */
+/* The answer stays until its client has taken it, so that it counts like a body. */
 static void reply(struct weir_exchange *exchange)
 {
-    const size_t bytes = exchange->answer.capacity;
-    if (exchange->problem.status == 0 && !weir_serve_body_take(exchange->serve, bytes))
+    const uint64_t most = weir_serve_answer_bytes(weir_serve_limits_of(exchange->serve));
+    const struct weir_writer *answer = &exchange->answer;
+    if (answer->length > most)
+        weir_problem_set(&exchange->problem, 413, "invalid_request_error", "request_too_large",
+                         NULL, "wanted what has an answer of at most %llu bytes, found %zu",
+                         (unsigned long long)most, answer->length);
+    else if (exchange->problem.status == 0 &&
+             !weir_serve_body_take(exchange->serve, answer->capacity))
         weir_serve_problem_full(exchange->serve, exchange);
     else if (exchange->problem.status == 0)
-        exchange->body_counted += bytes;
+        exchange->body_counted += answer->capacity;
     if (exchange->problem.status == 0)
         weir_exchange_reply(exchange, 200, "application/json");
     else

@@ -48,7 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         "/detokenize",          "/v1/messages",    "/v1/messages/count_tokens",
         "/v1/responses",        "/v1/embeddings",  "/v1/chat/completions/control",
     };
-    bool other_method = false;
+    const char *allow = NULL;
     static struct weir_serve serve;
     static char model_id[] = "demo";
     if (size < 2 || size > BODY_BYTES_MAX)
@@ -59,7 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct weir_exchange *exchange = weir_exchange_create(&serve);
     must(exchange != NULL);
     exchange->route =
-        weir_route_find("POST", paths[(uint8_t)(data[0] - '0') % WEIR_COUNT(paths)], &other_method);
+        weir_route_find("POST", paths[(uint8_t)(data[0] - '0') % WEIR_COUNT(paths)], &allow);
     must(exchange->route != NULL && exchange->route->read != NULL);
     json_t *root =
         weir_fields_parse((const char *)data + 1, size - 1, MEMORY_MAX, &exchange->problem);
