@@ -14,6 +14,7 @@
 #include "serve/members.h"
 #include "serve/request.h"
 #include "serve/server.h"
+#include "serve/text_fields.h"
 
 struct weir_embedding {
     struct weir_exchange *exchange; /* borrowed: it owns us */
@@ -93,8 +94,9 @@ static bool reserve(struct weir_embedding *embedding, size_t id_count)
     return true;
 }
 
-static void add_text(struct weir_embedding *embedding, const uint32_t *ids, size_t count)
+static void add_text(void *user, const uint32_t *ids, size_t count)
 {
+    struct weir_embedding *embedding = user;
     struct weir_exchange *exchange = embedding->exchange;
     const uint32_t n_ctx = weir_serve_limits_of(exchange->serve)->n_ctx;
     if (count == 0 || count > n_ctx) {
@@ -111,68 +113,6 @@ static void add_text(struct weir_embedding *embedding, const uint32_t *ids, size
         embedding->id_count += count;
         embedding->ends[embedding->text_count++] = embedding->id_count;
         exchange->prompt_tokens += (uint32_t)count;
-    }
-}
-
-static void add_string(struct weir_embedding *embedding, const json_t *text)
-{
-    struct weir_exchange *exchange = embedding->exchange;
-    struct weir_err err = {0};
-    uint32_t *ids = NULL;
-    size_t count = 0;
-    if (json_string_length(text) == 0)
-        WEIR_PROBLEM(&exchange->problem, "input",
-                     "\"input\": wanted texts that are not empty, found one that is");
-    else if (weir_tokenizer_encode(exchange->serve->tokenizer, json_string_value(text),
-                                   json_string_length(text), WEIR_TEXT_ADD_SPECIAL, &ids, &count,
-                                   &err) != WEIR_OK)
-        WEIR_PROBLEM(&exchange->problem, "input", "\"input\": %s", err.text);
-    else
-        add_text(embedding, ids, count);
-    weir_ids_free(&ids);
-}
-
-static void add_ids(struct weir_embedding *embedding, const json_t *array)
-{
-    struct weir_exchange *exchange = embedding->exchange;
-    const uint32_t n_vocab = weir_serve_limits_of(exchange->serve)->n_vocab;
-    const size_t count = json_array_size(array);
-    uint32_t *ids = weir_heap_array(count + 1, sizeof(*ids));
-    size_t index = 0;
-    for (; ids != NULL && index < count; index++) {
-        const json_t *value = json_array_get(array, index);
-        const json_int_t id = json_is_integer(value) ? json_integer_value(value) : -1;
-        if (id < 0 || id >= n_vocab)
-            break;
-        ids[index] = (uint32_t)id;
-    }
-    if (ids == NULL || index < count)
-        WEIR_PROBLEM(&exchange->problem, "input",
-                     "\"input\": wanted token ids from 0 to %u, found something else at place %zu",
-                     n_vocab - 1, index);
-    else
-        add_text(embedding, ids, count);
-    weir_heap_free(ids);
-}
-
-/* A text, ids, or an array of either. */
-static void read_texts(struct weir_embedding *embedding, const struct weir_fields *fields)
-{
-    json_t *input = weir_field(fields, "input");
-    const bool is_one = json_is_string(input) || json_is_integer(json_array_get(input, 0));
-    const size_t count = is_one ? 1 : json_array_size(input);
-    if (count == 0)
-        WEIR_PROBLEM(fields->problem, "input",
-                     "\"input\": wanted a string, an array of strings, or token ids");
-    for (size_t index = 0; index < count && fields->problem->status == 0; index++) {
-        const json_t *one = is_one ? input : json_array_get(input, index);
-        if (json_is_string(one))
-            add_string(embedding, one);
-        else if (json_is_array(one))
-            add_ids(embedding, one);
-        else
-            WEIR_PROBLEM(fields->problem, "input",
-                         "\"input\": wanted strings, or arrays of token ids, in the array");
     }
 }
 
@@ -374,7 +314,8 @@ void weir_embeddings_read(struct weir_exchange *exchange, json_t *root)
         weir_fields_check_members(&fields, weir_embeddings_members, NULL);
         weir_request_check_model(&asked, &fields);
         read_format(embedding, &fields);
-        read_texts(embedding, &fields);
+        weir_text_field_read(exchange->serve, &fields, "input", WEIR_TEXT_ADD_SPECIAL, add_text,
+                             embedding);
     }
     if (exchange->problem.status != 0 || !start(embedding))
         weir_exchange_refuse(exchange);

@@ -1,9 +1,9 @@
 /* openai_completions.c - /v1/completions: texts in, what follows them out. */
 #include <string.h>
 
-#include "base/heap.h"
 #include "serve/request.h"
 #include "serve/server.h"
+#include "serve/text_fields.h"
 
 enum { LOGPROBS_MAX = 5 };
 
@@ -150,70 +150,17 @@ static const struct weir_dialect dialect = {
 
 /* ---- prompts ------------------------------------------------------------------------------- */
 
-static void add_text(struct weir_request *request, const json_t *text)
+static void add_prompt(void *user, const uint32_t *ids, size_t count)
 {
-    struct weir_exchange *exchange = request->exchange;
-    struct weir_err err = {0};
-    uint32_t *ids = NULL;
-    size_t count = 0;
-    if (weir_tokenizer_encode(
-            exchange->serve->tokenizer, json_string_value(text), json_string_length(text),
-            WEIR_TEXT_ADD_SPECIAL | WEIR_TEXT_PARSE_SPECIAL, &ids, &count, &err) != WEIR_OK)
-        WEIR_PROBLEM(&exchange->problem, "prompt", "\"prompt\": %s", err.text);
-    else
-        weir_request_add_prompt(request, ids, count);
-    weir_ids_free(&ids);
+    weir_request_add_prompt(user, ids, count);
 }
 
-static void add_ids(struct weir_request *request, const json_t *array)
-{
-    struct weir_exchange *exchange = request->exchange;
-    const size_t count = json_array_size(array);
-    const uint32_t n_vocab = weir_request_n_vocab(request);
-    uint32_t *ids = weir_heap_array(count, sizeof(*ids));
-    size_t index = 0;
-    for (; ids != NULL && index < count; index++) {
-        const json_t *value = json_array_get(array, index);
-        const json_int_t id = json_is_integer(value) ? json_integer_value(value) : -1;
-        if (id < 0 || id >= n_vocab)
-            break;
-        ids[index] = (uint32_t)id;
-    }
-    if (ids == NULL || index < count)
-        WEIR_PROBLEM(&exchange->problem, "prompt",
-                     "\"prompt\": wanted token ids from 0 to %u, found something else at place %zu",
-                     n_vocab - 1, index);
-    else
-        weir_request_add_prompt(request, ids, count);
-    weir_heap_free(ids);
-}
-
-/* A text, ids, or an array of either. */
 static void read_prompts(struct weir_request *request, const struct weir_fields *fields)
 {
-    json_t *prompt = weir_field(fields, "prompt");
-    const json_t *first = json_array_get(prompt, 0);
-    const bool is_one = json_is_string(prompt) || json_is_integer(first);
-    const size_t count = is_one ? 1 : json_array_size(prompt);
-    if (fields->problem->status != 0)
-        return;
-    if (count == 0) {
-        WEIR_PROBLEM(fields->problem, "prompt",
-                     "\"prompt\": wanted a string, an array of strings, or token ids");
-        return;
-    }
-    if (!weir_request_reserve(request, count))
-        return;
-    for (size_t index = 0; index < count && fields->problem->status == 0; index++) {
-        const json_t *one = is_one ? prompt : json_array_get(prompt, index);
-        if (json_is_string(one))
-            add_text(request, one);
-        else if (json_is_array(one))
-            add_ids(request, one);
-        else
-            WEIR_PROBLEM(fields->problem, "prompt",
-                         "\"prompt\": wanted strings, or arrays of token ids, in the array");
-    }
+    const size_t count = weir_text_field_count(fields, "prompt");
+    if (count > 0 && weir_request_reserve(request, count))
+        weir_text_field_read(request->exchange->serve, fields, "prompt",
+                             WEIR_TEXT_ADD_SPECIAL | WEIR_TEXT_PARSE_SPECIAL, add_prompt, request);
 }
 
 void weir_openai_completions_read(struct weir_exchange *exchange, json_t *root)

@@ -280,31 +280,47 @@ static bool take_token(void *user, uint32_t id, const float *logits)
     return !choice->is_cut && weir_stops_found(choice->stops) == SIZE_MAX;
 }
 
-/* Nothing more comes of any choice. */
+/* The end of a stream. */
+static void write_end(struct weir_request *request)
+{
+    struct weir_writer *piece = &request->piece;
+    weir_writer_clear(piece);
+    if (!request->has_failed) {
+        request->dialect->write_last(request, piece);
+    } else if (request->dialect->write_failure != NULL) {
+        request->dialect->write_failure(request, piece);
+    } else {
+        weir_writer_text(piece, request->dialect->problem_head);
+        weir_exchange_write_problem(request->exchange, piece);
+        weir_writer_text(piece, "\n\n");
+    }
+}
+
+/* Nothing more comes of any choice. What the request holds (a model, a grammar) is given back
+ * before its client has all of the answer, and asks for it again. */
 static void finish(struct weir_request *request)
 {
     struct weir_exchange *exchange = request->exchange;
-    weir_writer_clear(&request->piece);
+    const bool is_stream = request->is_stream, has_failed = request->has_failed;
+    struct weir_writer last = {0};
     weir_running_remove(request);
-    if (request->is_stream && request->has_failed && request->dialect->write_failure != NULL) {
-        request->dialect->write_failure(request, &request->piece);
-    } else if (request->is_stream && request->has_failed) {
-        weir_writer_text(&request->piece, request->dialect->problem_head);
-        weir_exchange_write_problem(exchange, &request->piece);
-        weir_writer_text(&request->piece, "\n\n");
-    } else if (request->is_stream) {
-        request->dialect->write_last(request, &request->piece);
+    if (is_stream) {
+        write_end(request);
+        last = request->piece;
+        request->piece = (struct weir_writer){0};
+    } else if (!has_failed) {
+        request->dialect->write_whole(request, &exchange->answer);
     }
-    if (request->is_stream) {
-        weir_exchange_send(exchange, &request->piece);
+    weir_request_destroy(&exchange->request);
+    if (is_stream) {
+        weir_exchange_send(exchange, &last);
         weir_exchange_finish(exchange);
-    } else if (request->has_failed) {
+    } else if (has_failed) {
         weir_exchange_refuse(exchange);
     } else {
-        request->dialect->write_whole(request, &exchange->answer);
         weir_exchange_reply(exchange, 200, "application/json");
     }
-    weir_request_destroy(&exchange->request); /* the model need not stay until the client has it */
+    weir_writer_free(&last);
     weir_exchange_release(exchange);
 }
 
