@@ -38,19 +38,18 @@ static void add_key(struct weir_hash *hash, const weir_manifest *manifest, uint3
             add_bytes(hash, &number, sizeof(number));
 }
 
-/* The files of the weights by length and time of writing, what they say is in them, and all keys:
- * two that agree in all that are one model. */
+/* The files of the weights by length, time of writing and inode, what they say is in them, and all
+ * keys: two that agree in all that are one model. */
 static enum weir_status identify_model(const weir_manifest *manifest, uint8_t out[16],
                                        struct weir_err *err)
 {
     struct weir_hash hash = {{0, 0}};
     for (uint32_t file = 0; file < weir_manifest_file_count(manifest); file++) {
-        uint64_t bytes, written_ns;
+        struct weir_sys_stamp stamp;
         const char *path = weir_manifest_file_path(manifest, file);
-        if (!weir_sys_file_stamp(path, &bytes, &written_ns))
+        if (!weir_sys_file_stamp(path, &stamp))
             return WEIR_FAIL_OS(err, errno, "look at %s", path);
-        add_number(&hash, bytes);
-        add_number(&hash, written_ns);
+        add_bytes(&hash, &stamp, sizeof(stamp));
     }
     for (uint32_t index = 0; index < weir_manifest_key_count(manifest); index++)
         add_key(&hash, manifest, index);

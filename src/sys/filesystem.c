@@ -51,12 +51,15 @@ bool weir_sys_filesystem_get(const char *path, struct weir_sys_filesystem *files
     return true;
 }
 
-bool weir_sys_file_stamp(const char *path, uint64_t *bytes, uint64_t *written_ns)
+bool weir_sys_file_stamp(const char *path, struct weir_sys_stamp *stamp)
 {
     struct stat facts;
     if (stat(path, &facts) != 0)
         return false;
-    *bytes = (uint64_t)facts.st_size;
-    *written_ns = (uint64_t)facts.st_mtim.tv_sec * 1000000000 + (uint64_t)facts.st_mtim.tv_nsec;
+    *stamp = (struct weir_sys_stamp){
+        .bytes = (uint64_t)facts.st_size,
+        .written_ns = (uint64_t)facts.st_mtim.tv_sec * 1000000000 + (uint64_t)facts.st_mtim.tv_nsec,
+        .number = (uint64_t)facts.st_ino,
+    };
     return true;
 }

@@ -101,9 +101,13 @@ struct weir_sys_filesystem {
 
 bool weir_sys_filesystem_get(const char *path, struct weir_sys_filesystem *filesystem);
 
-/* When a file was written last, in nanoseconds since 1970, and how long it is. False: it cannot be
- * looked at. */
-bool weir_sys_file_stamp(const char *path, uint64_t *bytes, uint64_t *written_ns);
+/* By what a file is known again: how long it is, when it was written last (nanoseconds since 1970),
+ * its number on its disk (an inode). */
+struct weir_sys_stamp {
+    uint64_t bytes, written_ns, number;
+};
+/* False: it cannot be looked at. */
+bool weir_sys_file_stamp(const char *path, struct weir_sys_stamp *stamp);
 
 typedef struct weir_pool weir_pool;
 
