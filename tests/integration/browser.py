@@ -240,6 +240,7 @@ def begin_part(page):
 
 def stream_part(page):
     """The text grows between two looks, and so do the numbers beside it."""
+    set_limit(page, 4 * LIMIT)
     page.slow_down(SLOW)
     page.ask("The old man and the sea")
     lengths, maps, was_seen = set(), set(), False
@@ -253,6 +254,7 @@ def stream_part(page):
     page.wait(look, "no text grows, or the map of experts stays as it is")
     page.slow_down(-1)
     role, text, _ = page.wait_whole()
+    set_limit(page, LIMIT)
     check(role == "assistant" and text != "", "the answer is there")
     stats = page.text("#messages > li:last-child .stats")
     check(re.search(r"^\d+ tokens · [\d.]+ tokens/s · first after [\d.]+ s · \d+ before them", stats), f"what an answer took: {stats!r}")
@@ -370,7 +372,7 @@ def keys_part(page):
     page.press(Keys.ESCAPE)
     page.wait(lambda: page.focused() == "show-settings", "who closes the settings is where they were opened")
     check(page.text("#show-settings") == "Settings", "all settings are empty again")
-    set_limit(page, LIMIT)
+    set_limit(page, "")
     page.tab_to("text", back=True)
     page.slow_down(SLOW)
     page.press("Two lines")
@@ -383,6 +385,7 @@ def keys_part(page):
     page.wait(lambda: page.messages()[-1][2] == "Stopped.", "Escape stops the answer")
     page.slow_down(-1)
     check(page.focused() == "text", "who stops an answer stays in the message field")
+    set_limit(page, LIMIT)
     page.tab_to("Retry: write this answer again", back=True)
     page.press(Keys.ENTER)
     page.wait(lambda: page.text("#messages > li:last-child .tools .count") == "2 of 2", "a retry by keys")
@@ -410,6 +413,7 @@ def history_part(page):
     page.click("#threads li:first-child .quiet")
     page.driver.switch_to.alert.accept()
     page.wait(lambda: page.read("document.querySelectorAll('#threads li').length") == 2, "a conversation is deleted")
+    set_limit(page, "")
     page.slow_down(SLOW)
     page.ask("A house")
     page.wait(lambda: page.messages()[-1][1] != "", "no text comes")
@@ -418,6 +422,7 @@ def history_part(page):
     page.wait(lambda: page.messages(), "the page does not come back")
     check(page.messages()[-2][1] == "A house" and page.messages()[-1][1] != "" and "before this answer was whole" in page.messages()[-1][2],
           f"an answer that was cut is kept as far as it came: {page.messages()[-1]}")
+    set_limit(page, LIMIT)
 
 
 def markdown_part(page):
