@@ -651,6 +651,8 @@ def take_pictures(page, folder):
 
 
 def main():
+    if not LONG and sys.argv[1:2] != ["--pictures"]:
+        skip("a minute of Chromium: only ./run-tests long does")
     find_chromium()
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
     use_package("selenium==4.40.0")
