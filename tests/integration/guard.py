@@ -20,7 +20,7 @@ MIB = 1 << 20
 CEILING = 320 * MIB
 LIMIT = 400 * MIB
 STEP = 8 * MIB
-PACE_S = 0.2  # of weir's processor time: so it has looked in between, however busy the machine is
+PACE_S = 0.1  # of weir's processor time: so it has looked in between, however busy the machine is
 RUN = ["--ids", "17 48 79 110", "--ctx", 4096, "--temp", 0, "--ignore-eos", "--mem", CEILING]
 TOKEN_MAX = 4000
 # What weir may give beyond need: the margin twice, and as much again for the growth it saw.

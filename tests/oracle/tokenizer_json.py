@@ -26,7 +26,7 @@ SHARED = os.environ.get("WEIR_SHARED_DATA", os.path.join(ROOT, "..", "shared", "
 FOLDER = os.path.join(ROOT, "build", "oracle-json")
 PACKAGE, MEMBER = "anthropic==0.38.0", "anthropic/tokenizer.json"
 LONG = os.environ.get("WEIR_TESTS") == "long"
-BYTES = int(os.environ.get("MEGABYTES", "10" if LONG else "1")) << 20
+BYTES = int(float(os.environ.get("MEGABYTES", "10" if LONG else "0.4")) * (1 << 20))
 GOLDEN = os.path.join(ROOT, "tests", "golden", "tokenizers")
 PEAK_KIB_MAX = 64 << 10  # of the process, whatever the text's length
 
