@@ -139,15 +139,20 @@ bool weir_serve_is_idle(weir_serve *serve)
            atomic_load(&serve->request_count) == 0;
 }
 
-bool weir_serve_end(weir_serve *serve)
+void weir_serve_hide_model(struct weir_serve *serve)
 {
     const struct timespec moment = {.tv_nsec = 1000000};
+    atomic_store(&serve->is_served, false);
+    while (atomic_load(&serve->readers) > 0) /* keeps I1; nobody looks for long */
+        nanosleep(&moment, NULL);
+}
+
+bool weir_serve_end(weir_serve *serve)
+{
     weir_desk_pause(serve->desk); /* so that nothing comes between looking and taking it away */
     const bool goes = weir_serve_is_idle(serve);
     if (goes) {
-        atomic_store(&serve->is_served, false);
-        while (atomic_load(&serve->readers) > 0) /* keeps I1; nobody looks for long */
-            nanosleep(&moment, NULL);
+        weir_serve_hide_model(serve);
         destroy_parts(serve);
         serve->tokenizer = NULL;
         serve->config.engine = NULL;

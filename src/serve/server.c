@@ -246,6 +246,7 @@ void weir_serve_close(weir_serve **serve)
         weir_serve_drain(closing);
     if (closing->desk != NULL)
         weir_desk_stop(closing->desk);
+    weir_serve_hide_model(closing); /* the HTTP thread goes on until its connections are closed */
     weir_scheduler_destroy(&closing->scheduler);
     weir_http_close(&closing->http);
     weir_desk_destroy(&closing->desk);

@@ -106,6 +106,8 @@ bool weir_serve_hold_model(struct weir_serve *serve);
 void weir_serve_let_go(struct weir_serve *serve);
 /* Whether there is none: then the exchange is told so. */
 bool weir_serve_refuse_absent(struct weir_exchange *exchange);
+/* From now on there is none, and when it returns nobody looks at it any more. */
+void weir_serve_hide_model(struct weir_serve *serve);
 /* What look() would say has changed. */
 void weir_serve_wake(struct weir_serve *serve);
 /* "a", "b", "c": what a client may ask for. */

@@ -6,12 +6,15 @@
 
 #include <arpa/inet.h>
 #include <cmocka.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "serve/serve.h"
+#include "serve/server.h"
+
+#include "pace.h"
 
 #define MODEL "models/demo/weir-demo.gguf"
 
@@ -113,6 +116,36 @@ static void test_loading(void **state)
     assert_null(serve);
 }
 
+static void *close_server(void *argument)
+{
+    weir_serve **serve = argument;
+    weir_serve_close(serve);
+    return NULL;
+}
+
+/* As the HTTP thread does: what it looks at must not go. */
+static void test_a_close_waits_for_who_looks(void **state)
+{
+    struct weir_err err = {0};
+    pthread_t thread;
+    int turns = PACE_PATIENCE_S * 1000;
+    (void)state;
+    weir_serve *serve = open_server();
+    weir_serve *closing = serve;
+    if (weir_serve_begin(serve, 0, engine, chat, &err) != WEIR_OK)
+        fail_msg("%s", err.text);
+    assert_true(weir_serve_hold_model(serve));
+    assert_int_equal(pthread_create(&thread, NULL, close_server, &closing), 0);
+    while (weir_serve_is_served(serve) && turns-- > 0)
+        usleep(1000);
+    assert_true(turns > 0);
+    assert_non_null(serve->scheduler);
+    weir_scheduler_wake(serve->scheduler);
+    weir_serve_let_go(serve);
+    pthread_join(thread, NULL);
+    assert_null(closing);
+}
+
 /* A load that fails, or is stopped. */
 static void test_closed_before_it_has_a_model(void **state)
 {
@@ -130,6 +163,7 @@ int main(void)
     const struct weir_chat_config chat_config = {.model_path = MODEL, .format = "chatml"};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_loading),
+        cmocka_unit_test(test_a_close_waits_for_who_looks),
         cmocka_unit_test(test_closed_before_it_has_a_model),
     };
     struct weir_err err = {0};
