@@ -105,9 +105,10 @@ bool weir_cli_manager_wants_beat(const struct weir_cli_manager *manager)
 
 void weir_cli_manager_beat(struct weir_cli_manager *manager, bool is_alive)
 {
+    if (!is_alive)
+        return; /* at the next look there may be one, long before the time is over */
     manager->beat_ns = weir_now_ns();
-    if (is_alive)
-        weir_cli_manager_tell(manager, "WATCHDOG=1");
+    weir_cli_manager_tell(manager, "WATCHDOG=1");
 }
 
 bool weir_cli_manager_wants_status(const struct weir_cli_manager *manager)

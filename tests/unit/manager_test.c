@@ -61,6 +61,15 @@ static void test_signs_of_life(void **state)
     assert_string_equal(hear(), "");
     weir_cli_manager_beat(&manager, true);
     assert_string_equal(hear(), "WATCHDOG=1");
+    manager.watchdog_ns = UINT64_MAX; /* centuries, and half of them are over */
+    manager.beat_ns = weir_now_ns() - UINT64_MAX / 2;
+    assert_true(weir_cli_manager_wants_beat(&manager));
+    weir_cli_manager_beat(&manager,
+                          false); /* it is asked again at once, not after the other half */
+    assert_true(weir_cli_manager_wants_beat(&manager));
+    weir_cli_manager_beat(&manager, true);
+    assert_false(weir_cli_manager_wants_beat(&manager));
+    assert_string_equal(hear(), "WATCHDOG=1");
     weir_cli_manager_close(&manager);
     setenv("WATCHDOG_PID", "1", 1); /* another process is watched */
     weir_cli_manager_open(&manager);
