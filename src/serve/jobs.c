@@ -30,6 +30,7 @@ void weir_jobs_end(struct weir_scheduler *scheduler, struct weir_job *job, enum 
     weir_heap_free(job->ids);
     job->ids = NULL;
     job->sink->end(job->user, end, err);
+    atomic_fetch_sub(&scheduler->job_count, 1);
 }
 
 void weir_jobs_put_back(struct weir_scheduler *scheduler, struct weir_job *job)
@@ -105,31 +106,60 @@ static bool may_be_next(const void *user, const struct weir_job *job)
            !weir_seats_is_under_way(&scheduler->seats, job);
 }
 
-static bool has_room(const struct weir_scheduler *scheduler, const struct weir_job *job)
+/* Whether the job may run beside so many texts that may come to remember so much. */
+static bool has_room(const struct weir_scheduler *scheduler, const struct weir_job *job,
+                     uint32_t count, uint64_t bytes)
 {
-    const uint64_t bytes = weir_jobs_bytes(scheduler) + job_bytes(scheduler, job);
-    return scheduler->running_count == 0 ||
-           (scheduler->running_count < scheduler->config.parallel &&
-            (job->away_from == 0 || scheduler->running_count < job->away_from) &&
-            bytes <= scheduler->counts.state_bytes_max);
+    return count == 0 ||
+           (count < scheduler->config.parallel && (job->away_from == 0 || count < job->away_from) &&
+            bytes + job_bytes(scheduler, job) <= scheduler->counts.state_bytes_max);
 }
 
-/* A text of a party that has more of them than it would have to waits, so that the job need not:
- * the one that was let in last. False: there is none. */
-static bool set_aside(struct weir_scheduler *scheduler, const struct weir_job *job)
+/* The text that was let in last of a party that has more of them than it would have to; NULL: there
+ * is none. */
+static struct weir_job *find_surplus(const struct weir_scheduler *scheduler,
+                                     const struct weir_job *job)
 {
     const struct weir_party *party = weir_fair_debtor(&scheduler->fair, job);
-    uint32_t at = scheduler->running_count;
-    while (party != NULL && at > 0 && scheduler->running[at - 1]->party != party)
-        at--;
-    if (party == NULL || at == 0)
-        return false;
-    struct weir_job *last = scheduler->running[at - 1];
-    weir_jobs_put_back(scheduler, last);
-    if (!weir_seats_set_aside(&scheduler->seats, last))
-        weir_seats_give_up(&scheduler->seats, last->seat);
+    for (uint32_t at = scheduler->running_count; party != NULL && at > 0; at--)
+        if (scheduler->running[at - 1]->party == party && !scheduler->running[at - 1]->gives_way)
+            return scheduler->running[at - 1];
+    return NULL;
+}
+
+static void set_aside(struct weir_scheduler *scheduler, struct weir_job *job)
+{
+    weir_jobs_put_back(scheduler, job);
+    if (!weir_seats_set_aside(&scheduler->seats, job))
+        weir_seats_give_up(&scheduler->seats, job->seat);
     scheduler->counts.set_aside++;
-    return true;
+}
+
+/* Texts wait so that the job need not: as many as it takes, and none where that would not do.
+ * False: the job has to wait. */
+static bool make_way(struct weir_scheduler *scheduler, const struct weir_job *job)
+{
+    uint32_t count = scheduler->running_count;
+    uint64_t bytes = weir_jobs_bytes(scheduler);
+    struct weir_job *other = NULL;
+    while (!has_room(scheduler, job, count, bytes) &&
+           (other = find_surplus(scheduler, job)) != NULL) {
+        other->gives_way = true;
+        other->party->running--; /* as it would be */
+        count--;
+        bytes -= job_bytes(scheduler, other);
+    }
+    const bool is_enough = has_room(scheduler, job, count, bytes);
+    for (uint32_t at = scheduler->running_count; at > 0; at--) {
+        other = scheduler->running[at - 1];
+        if (!other->gives_way)
+            continue;
+        other->gives_way = false;
+        other->party->running++;
+        if (is_enough)
+            set_aside(scheduler, other);
+    }
+    return is_enough;
 }
 
 /* A job's first seat also brings its sampler, once what comes from the disk is here. */
@@ -171,9 +201,8 @@ void weir_jobs_look(struct weir_scheduler *scheduler)
 static bool let_in(struct weir_scheduler *scheduler, struct weir_job *job)
 {
     struct weir_err err = {0};
-    while (!has_room(scheduler, job))
-        if (!set_aside(scheduler, job))
-            return false;
+    if (!make_way(scheduler, job))
+        return false;
     if (weir_seats_take(&scheduler->seats, job) == NULL && scheduler->running_count > 0)
         return false;
     weir_fair_enter(&scheduler->fair, job);

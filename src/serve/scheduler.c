@@ -75,30 +75,57 @@ static uint32_t add_tokens(struct weir_scheduler *scheduler, uint32_t *prompts)
     return count;
 }
 
-/* Every text's next token, and of the rows that are left what is dealt to each party, an equal
- * share to each of its prompts. *has_both: the step has prompts beside tokens. */
+/* Prompts of the step with all that they want, the one that wants least first. How many evals there
+ * are then. */
+static uint32_t add_prompts(struct weir_scheduler *scheduler, uint32_t first)
+{
+    struct weir_eval *evals = scheduler->evals;
+    uint32_t count = first;
+    for (uint32_t index = 0; index < scheduler->running_count; index++) {
+        struct weir_job *job = scheduler->running[index];
+        if (job->is_waiting || is_written(job))
+            continue;
+        uint32_t at = count;
+        add_eval(scheduler, &count, job, count_pending(job));
+        const struct weir_eval added = evals[at];
+        for (; at > first && evals[at - 1].count > added.count; at--)
+            evals[at] = evals[at - 1];
+        evals[at] = added;
+    }
+    return count;
+}
+
+/* What its party has been dealt, in equal shares: what one leaves goes to those behind, which want
+ * more. Those that get nothing are left out. */
+static uint32_t share_rows(struct weir_scheduler *scheduler, uint32_t first, uint32_t count)
+{
+    uint32_t kept = first;
+    for (uint32_t index = first; index < count; index++) {
+        struct weir_eval eval = scheduler->evals[index];
+        const struct weir_job *job = eval.user;
+        struct weir_party *party = job->party;
+        const uint32_t share = (party->given + party->prompts - 1) / party->prompts;
+        eval.count = weir_min(share, eval.count);
+        party->given -= (uint32_t)eval.count;
+        party->prompts--;
+        if (eval.count > 0)
+            scheduler->evals[kept++] = eval;
+    }
+    return kept;
+}
+
+/* Every text's next token, and of the rows that are left what is dealt to each party.
+ * *has_both: the step has prompts beside tokens. */
 static uint32_t compose(struct weir_scheduler *scheduler, bool *has_both)
 {
     uint32_t prompts = 0;
-    uint32_t count = add_tokens(scheduler, &prompts);
+    const uint32_t count = add_tokens(scheduler, &prompts);
     uint32_t rows = scheduler->n_chunk - count;
     *has_both = count > 0 && prompts > 0;
     if (count > 0)
         rows = (uint32_t)weir_min(rows, scheduler->beside_rows);
     weir_fair_deal(&scheduler->fair, rows);
-    for (uint32_t index = 0; index < scheduler->running_count && prompts > 0; index++) {
-        struct weir_job *job = scheduler->running[index];
-        struct weir_party *party = job->party;
-        if (job->is_waiting || is_written(job))
-            continue;
-        const uint32_t share = (party->given + party->prompts - 1) / party->prompts;
-        const uint32_t taken = (uint32_t)weir_min(share, count_pending(job));
-        party->given -= taken;
-        party->prompts--;
-        if (taken > 0)
-            add_eval(scheduler, &count, job, taken);
-    }
-    return count;
+    return prompts == 0 ? count : share_rows(scheduler, count, add_prompts(scheduler, count));
 }
 
 /* How much of prompts goes beside tokens follows from how long the others had to wait. */
@@ -366,6 +393,7 @@ void weir_scheduler_submit(weir_scheduler *scheduler, struct weir_job *job)
     job->came_ns = weir_now_ns();
     if (job->party == NULL)
         job->party = &job->own;
+    atomic_fetch_add(&scheduler->job_count, 1);
     atomic_fetch_add_explicit(&scheduler->waiting, 1, memory_order_relaxed);
     pthread_mutex_lock(&scheduler->lock);
     if (scheduler->last != NULL)
@@ -419,8 +447,7 @@ uint64_t weir_scheduler_beats(const weir_scheduler *scheduler, bool *is_idle)
 
 bool weir_scheduler_is_idle(const weir_scheduler *scheduler)
 {
-    /* First whether any has come: one that runs was waiting before, and keeps it from idling. */
-    return atomic_load(&scheduler->waiting) == 0 && atomic_load(&scheduler->is_idle);
+    return atomic_load(&scheduler->job_count) == 0;
 }
 
 uint32_t weir_scheduler_parallel(const weir_scheduler *scheduler)

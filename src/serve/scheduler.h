@@ -74,6 +74,7 @@ struct weir_job {
     uint32_t forced_at; /* of forced ids, those that have come */
     bool has_begun;
     bool is_waiting;    /* is left out of the next step */
+    bool gives_way;     /* is set aside for another one, if that has room then */
     uint32_t away_from; /* it made room for so many: it comes back when they are fewer */
 };
 

@@ -28,7 +28,8 @@ struct weir_scheduler {
     struct weir_expert_map map;
     pthread_t thread;
     bool has_thread;
-    atomic_uint waiting; /* jobs that have come, or wait; it and what follows order nothing */
+    atomic_uint job_count; /* that have come, and whose end is not told */
+    atomic_uint waiting;   /* that have come, or wait; it and what follows order nothing */
     atomic_uint_least64_t beats;
     atomic_bool is_idle;
 

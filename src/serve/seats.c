@@ -247,13 +247,17 @@ void weir_seats_leave(struct weir_seats *seats, struct weir_seat *seat)
     struct weir_job *job = seat->job;
     seats->aside_count -= job->is_set_aside;
     job->is_set_aside = false;
+    job->seat = NULL;
+    if (job->sink->state != NULL) { /* no text goes on from it: conversations keep their places */
+        clear(seat);
+        return;
+    }
     seat->ids = job->ids;
     seat->id_count = weir_session_position(seat->session);
     seat->used = ++seats->clock;
     keep_text(seat->session);
     seat->job = NULL;
     job->ids = NULL;
-    job->seat = NULL;
 }
 
 bool weir_seats_set_aside(struct weir_seats *seats, struct weir_job *job)

@@ -30,7 +30,8 @@ uint32_t weir_seats_known(const struct weir_seats *seats, const struct weir_job 
  * compute. One that was set aside has its own. NULL: all are taken, or memory has no room for one
  * more. */
 struct weir_seat *weir_seats_take(struct weir_seats *seats, struct weir_job *job);
-/* The job is over; its session stays with what it holds, and takes over its ids. */
+/* The job is over; its session stays with what it holds, and takes over its ids. That of one that
+ * tells states goes. */
 void weir_seats_leave(struct weir_seats *seats, struct weir_seat *seat);
 /* The session goes too, and the job keeps its ids. */
 void weir_seats_give_up(struct weir_seats *seats, struct weir_seat *seat);

@@ -72,6 +72,7 @@ static void step(struct scene *scene, const uint32_t wanted[PARTIES],
     bool is_met = false;
     for (uint32_t index = 0; index < PARTIES; index++)
         is_met = is_met || (wanted[index] > 0 && scene->parties[index].given == wanted[index]);
+    assert_true(sum <= rows && (sum > 0 || rows == 0 || all == 0));
     if (!is_met) /* no row is left over */
         assert_int_equal(sum, rows < all ? rows : all);
 }
