@@ -26,7 +26,8 @@ struct service {
     struct weir_cli_chat chat;
     struct weir_cli_rig rig;
     struct weir_cli_progress progress;
-    uint64_t busy_ns; /* when it last had something to do */
+    uint64_t use_count; /* of requests, as it was seen last */
+    uint64_t busy_ns;   /* when it last had something to do */
 };
 
 /* ---- who may ask --------------------------------------------------------------------------- */
@@ -165,6 +166,7 @@ static int bring_model(struct service *service, size_t index)
     struct weir_config config;
     struct weir_bench_config bench_config;
     named.argument = models->paths[index];
+    weir_serve_load(service->serve);
     if (!weir_cli_config_fill(&config, &bench_config, &named, named.command))
         return WEIR_CLI_USAGE;
     config.n_ctx = models->models[index].n_ctx;
@@ -191,15 +193,17 @@ static void change_model(struct service *service)
     const uint64_t idle_s = service->options->idle_time;
     const size_t wanted = weir_serve_wanted(service->serve);
     const bool is_idle = weir_serve_is_idle(service->serve);
-    if (!is_idle)
+    const uint64_t use_count = weir_serve_use_count(service->serve);
+    if (!is_idle || use_count != service->use_count) /* a short text is over between two looks */
         service->busy_ns = weir_now_ns();
+    service->use_count = use_count;
     const bool is_old = idle_s > 0 && weir_now_ns() - service->busy_ns > idle_s * 1000000000ull;
     if (is_idle && (wanted != SIZE_MAX || is_old) && weir_serve_end(service->serve))
         close_model(service);
     if (wanted == SIZE_MAX || service->rig.engine != NULL)
         return;
     weir_cli_say("%s is wanted", service->models.models[wanted].id);
-    if (bring_model(service, wanted) != WEIR_CLI_OK)
+    if (bring_model(service, wanted) != WEIR_CLI_OK && !weir_cli_stop_asked())
         weir_serve_give_up(service->serve, wanted);
 }
 

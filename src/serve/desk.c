@@ -2,8 +2,6 @@
  *
  * What that takes in memory is held by one request at a time, and however long it takes, texts that
  * are being written go on. Requests for a model that is not here wait in the lobby. */
-#include <stdio.h>
-#include <string.h>
 #include <time.h>
 
 #include "base/heap.h"
@@ -28,8 +26,6 @@ struct weir_desk {
     uint32_t count; /* of them */
     bool is_ending;
     bool is_paused, is_reading; /* paused: nothing more is read */
-    size_t absent;              /* a model that could not be loaded; SIZE_MAX: none */
-    char why[256];              /* not */
 };
 
 bool weir_desk_submit(struct weir_desk *desk, struct weir_exchange *exchange)
@@ -73,19 +69,14 @@ static void wait(struct weir_desk *desk)
     pthread_cond_timedwait(&desk->changed, &desk->lock, &until);
 }
 
-/* Who waits for a model that cannot be had is told so; who has left is let go. */
+/* Who waits in vain is let go. Which model has to come is found while none comes or goes. */
 static void tend_lobby(struct weir_desk *desk)
 {
-    char why[sizeof(desk->why)];
-    pthread_mutex_lock(&desk->lock);
-    const size_t absent = desk->absent;
-    memcpy(why, desk->why, sizeof(why));
-    desk->absent = SIZE_MAX;
-    pthread_mutex_unlock(&desk->lock);
-    if (absent != SIZE_MAX)
-        weir_lobby_refuse(&desk->lobby, absent, 503, why);
     weir_lobby_weed(&desk->lobby);
-    atomic_store(&desk->serve->wanted, weir_lobby_wanted(&desk->lobby));
+    pthread_mutex_lock(&desk->lock);
+    if (!desk->is_paused)
+        atomic_store(&desk->serve->wanted, weir_lobby_wanted(&desk->lobby));
+    pthread_mutex_unlock(&desk->lock);
     atomic_store_explicit(&desk->serve->lobby_count, desk->lobby.count, memory_order_relaxed);
 }
 
@@ -148,10 +139,13 @@ static bool read_request(struct weir_desk *desk, struct weir_exchange *exchange)
         return false;
     }
     drop_body(exchange);
-    if (root == NULL || exchange->problem.status != 0)
-        weir_exchange_refuse(exchange);
-    else
+    const bool is_read = root != NULL && exchange->problem.status == 0;
+    if (is_read && wants_model)
+        atomic_fetch_add_explicit(&exchange->serve->use_count, 1, memory_order_relaxed);
+    if (is_read)
         exchange->route->read(exchange, root);
+    else
+        weir_exchange_refuse(exchange);
     json_decref(root);
     return true;
 }
@@ -164,7 +158,7 @@ static void *run(void *argument)
     while ((exchange = take(desk)) != NULL)
         if (read_request(desk, exchange))
             weir_exchange_release(exchange);
-    weir_lobby_refuse(&desk->lobby, SIZE_MAX, 503, "the server is being stopped");
+    weir_lobby_weed(&desk->lobby); /* all of them: the server is being stopped */
     return NULL;
 }
 
@@ -175,7 +169,6 @@ enum weir_status weir_desk_create(struct weir_desk **out, struct weir_serve *ser
     if (desk == NULL)
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a desk");
     desk->serve = desk->lobby.serve = serve;
-    desk->absent = SIZE_MAX;
     pthread_mutex_init(&desk->lock, NULL);
     pthread_cond_init(&desk->changed, NULL);
     const int os_errno = weir_thread_start(&desk->thread, STACK_BYTES, run, desk);
@@ -201,15 +194,6 @@ void weir_desk_resume(struct weir_desk *desk)
 {
     pthread_mutex_lock(&desk->lock);
     desk->is_paused = false;
-    pthread_cond_broadcast(&desk->changed);
-    pthread_mutex_unlock(&desk->lock);
-}
-
-void weir_desk_give_up(struct weir_desk *desk, size_t model, const char *why)
-{
-    pthread_mutex_lock(&desk->lock);
-    desk->absent = model;
-    snprintf(desk->why, sizeof(desk->why), "%s", why);
     pthread_cond_broadcast(&desk->changed);
     pthread_mutex_unlock(&desk->lock);
 }

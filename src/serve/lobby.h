@@ -24,15 +24,14 @@ struct weir_lobby {
 };
 
 /* The request is for a model that is not here, or others have come before: the lobby takes over its
- * reference. False: it can be read now. */
+ * reference. False: it can be read now, or is refused and its problem says why. */
 bool weir_lobby_take(struct weir_lobby *lobby, struct weir_exchange *exchange, const json_t *root);
 /* One that can be read now, with its reference; NULL: none. */
 struct weir_exchange *weir_lobby_next(struct weir_lobby *lobby);
-/* Those end whose clients have left, or that have waited too long. */
+/* Those end whose clients have left, that have waited too long, or whose model could not be loaded;
+ * all of them where the server is being stopped. */
 void weir_lobby_weed(struct weir_lobby *lobby);
-/* Those that wait for this model are refused; SIZE_MAX: all. */
-void weir_lobby_refuse(struct weir_lobby *lobby, size_t model, unsigned status, const char *why);
-/* The model that has to come; SIZE_MAX: none. */
-size_t weir_lobby_wanted(const struct weir_lobby *lobby);
+/* The model that has to come; SIZE_MAX: none. No model may come or go meanwhile. */
+size_t weir_lobby_wanted(struct weir_lobby *lobby);
 
 #endif

@@ -395,10 +395,11 @@ bool weir_request_reserve(struct weir_request *request, size_t prompt_count)
     const uint64_t count = prompt_count * request->answer_count;
     if (exchange->problem.status != 0)
         return false;
-    if (count > (uint64_t)limits->parallel + limits->queue_max) {
+    const uint32_t most = weir_serve_parallel(exchange->serve) + limits->queue_max;
+    if (count > most) {
         WEIR_PROBLEM(&exchange->problem, "n",
-                     "wanted at most %u texts (n for each prompt), found %llu",
-                     limits->parallel + limits->queue_max, (unsigned long long)count);
+                     "wanted at most %u texts (n for each prompt), found %llu", most,
+                     (unsigned long long)count);
         return false;
     }
     if (!weir_serve_places_take(exchange->serve, (uint32_t)count)) {

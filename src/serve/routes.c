@@ -48,7 +48,8 @@ static void tell_props(struct weir_exchange *exchange)
     weir_writer_string(writer, model->family, strlen(model->family));
     weir_writer_text(writer, ",\"version\":\"" WEIR_VERSION "\"");
     weir_writer_format(writer, ",\"n_ctx\":%u,\"n_vocab\":%u,\"parallel\":%u,\"queue\":%u",
-                       limits->n_ctx, limits->n_vocab, limits->parallel, limits->queue_max);
+                       limits->n_ctx, limits->n_vocab, weir_serve_parallel(serve),
+                       limits->queue_max);
     weir_writer_format(writer, ",\"connections\":%u,\"body_bytes\":%llu,\"token_max\":%u",
                        limits->connection_max, (unsigned long long)limits->body_bytes,
                        limits->token_max);

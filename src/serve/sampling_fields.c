@@ -17,12 +17,9 @@ void weir_request_check_model(const struct weir_request *request, const struct w
 {
     const char *served = weir_request_model(request);
     const char *model = weir_field_text(fields, "model");
-    char names[256];
     if (model == NULL || strcmp(model, served) == 0)
         return;
-    weir_serve_write_names(request->exchange->serve, names, sizeof(names));
-    weir_problem_set(fields->problem, 404, "invalid_request_error", "model_not_found", "model",
-                     "\"model\": this server has %s and no other", names);
+    weir_serve_problem_unknown(request->exchange->serve, fields->problem);
 }
 
 static void read_stream(struct weir_request *request, const struct weir_fields *fields)
@@ -146,7 +143,8 @@ void weir_sampling_read(struct weir_request *request, const struct weir_fields *
     read_stop(request, fields);
     read_biases(request, fields);
     read_grammar(request, fields);
-    request->answer_count = (uint32_t)weir_field_count(fields, "n", 1, limits->parallel, 1);
+    request->answer_count = (uint32_t)weir_field_count(
+        fields, "n", 1, weir_serve_parallel(request->exchange->serve), 1);
     request->token_max = (uint32_t)weir_field_count(fields, "max_tokens", 1, token_limit, 0);
     if (request->token_max == 0)
         request->token_max = limits->token_max;

@@ -83,6 +83,8 @@ uint64_t weir_serve_bytes(const struct weir_serve_limits *limits);
 
 enum weir_status weir_serve_open(weir_serve **out, const struct weir_serve_config *config,
                                  struct weir_err *err);
+/* A model's load begins: nothing of it is here. */
+void weir_serve_load(weir_serve *serve);
 /* While a model is loaded: the server listens, and says how far that is, from 0 to 1. */
 void weir_serve_progress(weir_serve *serve, double share);
 /* The model is here: requests for it are heard. The engine and the format of its chats are borrowed
@@ -92,14 +94,17 @@ enum weir_status weir_serve_begin(weir_serve *serve, size_t model, weir_engine *
 /* Models come when they are asked for, and nothing is refused because none is here yet. Without
  * this, a server has to have its first one before it hears any request. */
 void weir_serve_wait_for_requests(weir_serve *serve);
-/* Which model has to come, once the one that is here has no more to do; SIZE_MAX: none. */
+/* Which model has to come, once the one that is here has no more to do; SIZE_MAX: none, and none
+ * when the server is being stopped. */
 size_t weir_serve_wanted(weir_serve *serve);
 /* The model that is here goes; requests wait, then. False: it has texts to write. */
 bool weir_serve_end(weir_serve *serve);
-/* It could not be loaded: who waits for it is told so. */
+/* It could not be loaded: who waits for it is told so, and for a while who asks for it. */
 void weir_serve_give_up(weir_serve *serve, size_t model);
 /* Whether a model is here, and has nothing to do. */
 bool weir_serve_is_idle(weir_serve *serve);
+/* Requests that wanted a model, so far: those that one has read. */
+uint64_t weir_serve_use_count(weir_serve *serve);
 /* Whether only this machine reaches that address. */
 bool weir_serve_is_loopback(const char *host);
 /* The same of a socket. Errors: ARG (it does not listen), IO (it is none). */

@@ -5,6 +5,17 @@
  * model while it reads, so it is paused meanwhile; the HTTP thread looks at it between hold and let
  * go; the scheduler's thread is there only with a model.
  *
+ *     field of struct weir_serve   says                                    written by
+ *     is_open                      requests are heard, from then on        the opener
+ *     is_served                    a model is here                         the opener
+ *     served, model_id             which one that is, or was               the opener
+ *     generation                   how many have come                      the opener
+ *     absent_until_ns              of each: until then it cannot be had    the opener
+ *     wanted                       which one has to come                   the desk
+ *
+ * The opener is the thread that opened the server. All are atomic but model_id, which others read
+ * only while they hold the model.
+ *
  * I1  Whatever of a model somebody has is counted: in readers, in request_count, or by the
  *     scheduler as a job. It goes when all three are zero. */
 #include <stdio.h>
@@ -15,7 +26,10 @@
 #include "serve/server.h"
 #include "serve/tools.h"
 
-enum { RETRY_S_MAX = 60 };
+enum {
+    RETRY_S_MAX = 60,
+    ABSENT_S = 10, /* for which a model that could not be loaded is not tried again */
+};
 
 /* Whoever sees it sees all that weir_serve_begin() did before; and see weir_serve_hold_model(). */
 bool weir_serve_is_served(const struct weir_serve *serve)
@@ -29,6 +43,12 @@ bool weir_serve_is_open(const struct weir_serve *serve)
 }
 
 /* ---- its load ------------------------------------------------------------------------------ */
+
+void weir_serve_load(weir_serve *serve)
+{
+    atomic_store_explicit(&serve->load_begin_ns, weir_now_ns(), memory_order_relaxed);
+    atomic_store_explicit(&serve->loaded_permille, 0, memory_order_relaxed);
+}
 
 void weir_serve_progress(weir_serve *serve, double share)
 {
@@ -100,7 +120,8 @@ static enum weir_status make_parts(weir_serve *serve, struct weir_err *err)
                                                     .gap_ms = serve->limits.gap_ms};
     WEIR_TRY(weir_closings_create(&serve->closings, serve->tokenizer, err));
     WEIR_TRY(weir_scheduler_create(&serve->scheduler, &scheduler, err));
-    serve->limits.parallel = weir_scheduler_parallel(serve->scheduler);
+    atomic_store_explicit(&serve->parallel, weir_scheduler_parallel(serve->scheduler),
+                          memory_order_relaxed);
     serve->grammars = weir_grammars_create(serve->tokenizer, serve->limits.grammar_max);
     if (serve->grammars == NULL)
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a server");
@@ -123,6 +144,8 @@ enum weir_status weir_serve_begin(weir_serve *serve, size_t model, weir_engine *
     const enum weir_status status = make_parts(serve, err);
     if (status == WEIR_OK) {
         weir_pace_begin(serve);
+        serve->beats_seen = 0; /* another scheduler's */
+        atomic_store_explicit(&serve->absent_until_ns[model], 0, memory_order_relaxed);
         atomic_fetch_add_explicit(&serve->generation, 1, memory_order_release);
         atomic_store(&serve->is_served, true);
         atomic_store_explicit(&serve->is_open, true, memory_order_release);
@@ -147,6 +170,11 @@ void weir_serve_hide_model(struct weir_serve *serve)
         nanosleep(&moment, NULL);
 }
 
+uint64_t weir_serve_use_count(weir_serve *serve)
+{
+    return atomic_load_explicit(&serve->use_count, memory_order_relaxed);
+}
+
 bool weir_serve_end(weir_serve *serve)
 {
     weir_desk_pause(serve->desk); /* so that nothing comes between looking and taking it away */
@@ -157,8 +185,7 @@ bool weir_serve_end(weir_serve *serve)
         serve->tokenizer = NULL;
         serve->config.engine = NULL;
         serve->config.chat = NULL;
-        atomic_store_explicit(&serve->load_begin_ns, weir_now_ns(), memory_order_relaxed);
-        atomic_store_explicit(&serve->loaded_permille, 0, memory_order_relaxed);
+        weir_serve_load(serve); /* the next one's is nowhere yet */
     }
     weir_desk_resume(serve->desk);
     return goes;
@@ -169,20 +196,44 @@ void weir_serve_wait_for_requests(weir_serve *serve)
     atomic_store_explicit(&serve->is_open, true, memory_order_release);
 }
 
+/* What the desk saw is perhaps a while ago. */
 size_t weir_serve_wanted(weir_serve *serve)
 {
-    const size_t wanted = atomic_load(&serve->wanted); /* as the desk saw it, perhaps a while ago */
+    const size_t wanted = atomic_load(&serve->wanted);
+    const bool is_vain = atomic_load(&serve->is_draining) ||
+                         (wanted != SIZE_MAX && weir_serve_is_absent(serve, wanted));
     const bool stays = weir_serve_is_served(serve) &&
                        (atomic_load(&serve->served) == wanted || !weir_serve_is_idle(serve));
-    return stays ? SIZE_MAX : wanted;
+    return is_vain || stays ? SIZE_MAX : wanted;
 }
 
 void weir_serve_give_up(weir_serve *serve, size_t model)
 {
-    char why[256];
-    snprintf(why, sizeof(why), "%.200s cannot be loaded: the server's log says why",
-             serve->models[model].id);
-    weir_desk_give_up(serve->desk, model, why);
+    weir_serve_load(serve); /* what was loaded is gone */
+    atomic_store_explicit(&serve->absent_until_ns[model], weir_now_ns() + ABSENT_S * 1000000000ull,
+                          memory_order_relaxed);
+}
+
+bool weir_serve_is_absent(const struct weir_serve *serve, size_t model)
+{
+    return weir_now_ns() <
+           atomic_load_explicit(&serve->absent_until_ns[model], memory_order_relaxed);
+}
+
+void weir_serve_problem_absent(const struct weir_serve *serve, struct weir_exchange *exchange,
+                               size_t model)
+{
+    exchange->retry_s = ABSENT_S;
+    weir_problem_set(&exchange->problem, 503, "server_error", "model_not_loaded", NULL,
+                     "%.200s cannot be loaded: the server's log says why", serve->models[model].id);
+}
+
+void weir_serve_problem_unknown(const struct weir_serve *serve, struct weir_problem *problem)
+{
+    char names[256];
+    weir_serve_write_names(serve, names, sizeof(names));
+    weir_problem_set(problem, 404, "invalid_request_error", "model_not_found", "model",
+                     "\"model\": this server has %s and no other", names);
 }
 
 /* ---- who looks at it ----------------------------------------------------------------------- */

@@ -17,11 +17,16 @@ const struct weir_serve_limits *weir_serve_limits_of(const struct weir_serve *se
     return &serve->limits;
 }
 
+uint32_t weir_serve_parallel(const struct weir_serve *serve)
+{
+    return atomic_load_explicit(&serve->parallel, memory_order_relaxed); /* orders nothing */
+}
+
 /* ---- places -------------------------------------------------------------------------------- */
 
 bool weir_serve_places_take(struct weir_serve *serve, uint32_t count)
 {
-    const uint32_t most = serve->limits.parallel + serve->limits.queue_max;
+    const uint32_t most = weir_serve_parallel(serve) + serve->limits.queue_max;
     unsigned taken = atomic_load_explicit(&serve->places, memory_order_relaxed);
     do {
         if (taken + count > most)
@@ -58,7 +63,7 @@ uint32_t weir_serve_retry_s(const struct weir_serve *serve)
     const uint64_t took_ns = atomic_load_explicit(&serve->counts.answered_ns, memory_order_relaxed);
     const unsigned places = atomic_load_explicit(&serve->places, memory_order_relaxed);
     const double mean_s = count == 0 ? 1.0 : (double)took_ns * 1e-9 / (double)count;
-    const double rounds = (double)places / serve->limits.parallel;
+    const double rounds = (double)places / weir_serve_parallel(serve);
     const double seconds = mean_s * rounds / 2.0 + 1.0;
     return seconds < MOST_S ? (uint32_t)seconds : MOST_S;
 }
@@ -69,7 +74,16 @@ void weir_serve_problem_full(const struct weir_serve *serve, struct weir_exchang
     weir_problem_set(&exchange->problem, 429, "rate_limit_error", "server_full", NULL,
                      "this server has as many requests as it takes (%u texts are written, %u "
                      "wait): try again in %u s",
-                     serve->limits.parallel, serve->limits.queue_max, exchange->retry_s);
+                     weir_serve_parallel(serve), serve->limits.queue_max, exchange->retry_s);
+}
+
+void weir_serve_problem_crowded(const struct weir_serve *serve, struct weir_exchange *exchange)
+{
+    exchange->retry_s = weir_serve_retry_s(serve);
+    weir_problem_set(&exchange->problem, 429, "rate_limit_error", "server_full", NULL,
+                     "requests of this key that wait for another model have half of the places, "
+                     "which is all that one key may have: try again in %u s",
+                     exchange->retry_s);
 }
 
 uint64_t weir_serve_random(struct weir_serve *serve)
@@ -164,13 +178,15 @@ static enum weir_status copy_config(struct weir_serve *serve,
     serve->config_ns = weir_now_ns();
     serve->host = weir_heap_text(config->host);
     serve->models = weir_heap_array(config->model_count, sizeof(*serve->models));
+    serve->absent_until_ns = weir_heap_array(config->model_count, sizeof(*serve->absent_until_ns));
     atomic_init(&serve->wanted, SIZE_MAX);
+    atomic_init(&serve->parallel, config->limits.parallel);
     serve->keys = weir_heap_array(config->key_count, sizeof(char *));
     serve->parties = weir_heap_array(config->key_count, sizeof(*serve->parties));
     serve->marks =
         weir_heap_array((size_t)config->limits.n_layer + 1, (size_t)config->limits.n_expert + 1);
-    bool ok = serve->host != NULL && serve->models != NULL && serve->keys != NULL &&
-              serve->parties != NULL && serve->marks != NULL;
+    bool ok = serve->host != NULL && serve->models != NULL && serve->absent_until_ns != NULL &&
+              serve->keys != NULL && serve->parties != NULL && serve->marks != NULL;
     for (size_t index = 0; ok && index < config->key_count; index++) {
         serve->keys[index] = weir_heap_text(config->keys[index].text);
         serve->parties[index].weight = config->keys[index].weight;
@@ -198,7 +214,7 @@ enum weir_status weir_serve_open(weir_serve **out, const struct weir_serve_confi
     pthread_mutex_init(&serve->running_lock, NULL);
     weir_fields_init();
     WEIR_TRY_GOTO(copy_config(serve, config, err));
-    atomic_store_explicit(&serve->load_begin_ns, weir_now_ns(), memory_order_relaxed);
+    weir_serve_load(serve);
     weir_openapi_write(&serve->openapi);
     if (serve->openapi.failed) {
         status = WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a server");
@@ -261,6 +277,7 @@ void weir_serve_close(weir_serve **serve)
     for (size_t index = 0; index < closing->model_count; index++)
         weir_heap_free((void *)(uintptr_t)closing->models[index].id);
     weir_heap_free(closing->models);
+    weir_heap_free(closing->absent_until_ns);
     weir_heap_free(closing->marks);
     pthread_mutex_destroy(&closing->running_lock);
     pthread_mutex_destroy(&closing->pace.lock);

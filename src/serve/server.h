@@ -60,16 +60,19 @@ struct weir_serve {
     atomic_uint_least64_t body_bytes;
     atomic_uint_least64_t id_state; /* of random names */
     atomic_bool is_draining;
-    atomic_bool is_open;                 /* requests are heard */
-    atomic_uint readers;                 /* who looks at the model now */
-    atomic_uint request_count;           /* requests that have something of it */
-    atomic_uint lobby_count;             /* requests that wait for another model */
-    atomic_uint generation;              /* how many models have come */
-    atomic_size_t wanted;                /* the model that has to come; SIZE_MAX: none */
-    atomic_bool is_served;               /* there is a model: see served.c */
-    atomic_uint_least64_t load_begin_ns; /* when its load began */
-    atomic_uint loaded_permille;         /* of its bytes, of 1000 */
-    uint64_t beats_seen;                 /* of the scheduler, when last asked */
+    atomic_uint parallel;                   /* texts at once, of the model that is here, or was */
+    atomic_uint_least64_t use_count;        /* requests that a model has read */
+    atomic_bool is_open;                    /* requests are heard */
+    atomic_uint readers;                    /* who looks at the model now */
+    atomic_uint request_count;              /* requests that have something of it */
+    atomic_uint lobby_count;                /* requests that wait for another model */
+    atomic_uint generation;                 /* how many models have come */
+    atomic_size_t wanted;                   /* the model that has to come; SIZE_MAX: none */
+    atomic_uint_least64_t *absent_until_ns; /* [model_count] when it may be tried again; 0: now */
+    atomic_bool is_served;                  /* there is a model: see served.c */
+    atomic_uint_least64_t load_begin_ns;    /* when its load began */
+    atomic_uint loaded_permille;            /* of its bytes, of 1000 */
+    uint64_t beats_seen;                    /* of the scheduler, when last asked */
     pthread_mutex_t log_lock;
 };
 
@@ -89,6 +92,8 @@ void weir_serve_places_give(struct weir_serve *serve, uint32_t count);
 /* The same of bytes of bodies. */
 bool weir_serve_body_take(struct weir_serve *serve, size_t bytes);
 void weir_serve_body_give(struct weir_serve *serve, size_t bytes);
+/* Texts that are written at the same time. */
+uint32_t weir_serve_parallel(const struct weir_serve *serve);
 /* Seconds after which a client that found no room may ask again. */
 uint32_t weir_serve_retry_s(const struct weir_serve *serve);
 uint64_t weir_serve_random(struct weir_serve *serve);
@@ -114,9 +119,17 @@ void weir_serve_wake(struct weir_serve *serve);
 void weir_serve_write_names(const struct weir_serve *serve, char *out, size_t capacity);
 /* 503: its load is under way. */
 void weir_serve_problem_loading(struct weir_serve *serve, struct weir_exchange *exchange);
+/* Whether it could not be loaded a moment ago; 503: that. */
+bool weir_serve_is_absent(const struct weir_serve *serve, size_t model);
+void weir_serve_problem_absent(const struct weir_serve *serve, struct weir_exchange *exchange,
+                               size_t model);
+/* 404: there is no model of that name. */
+void weir_serve_problem_unknown(const struct weir_serve *serve, struct weir_problem *problem);
 /* What there is to say of it in /health, and whether that is well. */
 bool weir_serve_write_health(struct weir_serve *serve, struct weir_writer *writer);
 
+/* 429: as many requests of one key wait for another model as may. */
+void weir_serve_problem_crowded(const struct weir_serve *serve, struct weir_exchange *exchange);
 /* 429: the server is full. */
 void weir_serve_problem_full(const struct weir_serve *serve, struct weir_exchange *exchange);
 
@@ -127,8 +140,6 @@ enum weir_status weir_desk_create(struct weir_desk **out, struct weir_serve *ser
 /* Between these two nothing is read; what is being read has been. */
 void weir_desk_pause(struct weir_desk *desk);
 void weir_desk_resume(struct weir_desk *desk);
-/* A model could not be loaded: who waits for it is refused. */
-void weir_desk_give_up(struct weir_desk *desk, size_t model, const char *why);
 /* What it has is still read, and nothing more is taken. */
 void weir_desk_stop(struct weir_desk *desk);
 void weir_desk_destroy(struct weir_desk **desk);

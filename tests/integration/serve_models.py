@@ -2,6 +2,7 @@
 """serve_models.py - weir serve --models: models come when they are asked for, one at a time, and nobody waits for ever."""
 import os
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -36,7 +37,7 @@ def in_turn(server):
     check([server.ask("GET", path)[0] for path in ("/props", "/v1/watch", "/slots")] == [503] * 3, "what a model would have to tell")
     status, _, told = ask(server, "third")
     check(status == 404 and '"one", "other"' in told["error"]["message"], f"a model that is not there: {status} {told}")
-    check(loaded(server) == ["one"], "and yet the first one came to say so")
+    check(loaded(server) == [], "and none came to say so")
     texts = {}
     for model in ("other", "one", None):
         status, _, told = ask(server, model)
@@ -78,7 +79,29 @@ def what_cannot_be_loaded(server, folder):
     check(status == 503 and "cannot be loaded" in told["error"]["message"], f"it is gone: {status} {told}")
     check(ask(server, "one")[0] == 200, "the one that is there answers")
     os.rename(os.path.join(folder, "gone"), os.path.join(folder, "other.gguf"))
-    check(ask(server, "other")[0] == 200, "and so does the other one, once it is there again")
+    while (answer := ask(server, "other"))[0] == 503:  # it is not tried at once: the one that is there would go for it
+        check(int(answer[1]["Retry-After"]) > 0 and loaded(server) == ["one"], f"it is refused, and the other one stays: {answer}")
+        time.sleep(0.2)
+    check(answer[0] == 200, f"and so does the other one, once it is there again: {answer}")
+
+
+def a_stop_brings_no_model(folder):
+    """A text of one is written, another model is asked for, and the server is told to stop: only the text comes to its end."""
+    with Server("--models", folder, "--drain-time", 86400, model=()) as server:
+        ask(server, "one")
+        stream = Stream(server, model="one")
+        server.wait_for("texts_running", lambda count: count == 1)
+        done = []
+        thread = threading.Thread(target=lambda: done.append(ask(server, "other")))
+        thread.start()
+        server.wait_for("requests_in_lobby", lambda count: count == 1)
+        server.process.send_signal(signal.SIGTERM)
+        thread.join()
+        status, _, told = done[0]
+        check(status == 503 and told["error"]["code"] == "stopping", f"who waits is told: {status} {told}")
+        check("[DONE]" in stream.read(), "the text ends")
+        said = server.process.stderr.read()
+        check(server.process.wait(WAIT_S) == 143 and "other is wanted" not in said, f"and then the server: {said}")
 
 
 def main():
@@ -94,6 +117,7 @@ def main():
             nobody_is_passed_by(server)
             what_cannot_be_loaded(server, folder)
             server.stop()
+        a_stop_brings_no_model(folder)
         with Server("--models", folder, "--idle-time", 1, model=("one",)) as server:
             first = ask(server, None)[2]["choices"][0]["text"]
             wait_until(lambda: not loaded(server), "a model that nobody asks for to go")

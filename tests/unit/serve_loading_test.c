@@ -107,10 +107,21 @@ static void test_loading(void **state)
     weir_serve_status(serve, status, sizeof(status));
     assert_string_equal(status, "loading, 25 %");
     assert_true(weir_serve_is_alive(serve));
+    const uint64_t before_ns = weir_now_ns();
+    weir_serve_give_up(serve, 0); /* what was loaded is gone */
+    weir_serve_status(serve, status, sizeof(status));
+    assert_string_equal(status, "loading, 0 %");
+    assert_true(atomic_load(&serve->absent_until_ns[0]) > before_ns);
+    serve->beats_seen = 5; /* another scheduler's */
     if (weir_serve_begin(serve, 0, engine, chat, &err) != WEIR_OK)
         fail_msg("%s", err.text);
+    assert_int_equal(serve->beats_seen, 0);
+    assert_int_equal(atomic_load(&serve->absent_until_ns[0]), 0);
     assert_has(ask(serve, "GET /health", ""), "{\"status\":\"ok\"}");
     assert_has(ask(serve, "POST /v1/completions", text), "\"completion_tokens\":2");
+    assert_int_equal(weir_serve_use_count(serve), 1);
+    assert_has(ask(serve, "GET /v1/watch", ""), "HTTP/1.1 200 ");
+    assert_int_equal(weir_serve_use_count(serve), 1); /* a page that is open uses nothing */
     weir_serve_drain(serve);
     weir_serve_close(&serve);
     assert_null(serve);
