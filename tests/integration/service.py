@@ -5,6 +5,7 @@ The manager is played: a socket that listens is passed on, datagrams are read. W
 asked where it is here.
 """
 import contextlib
+import fcntl
 import http.client
 import json
 import os
@@ -15,12 +16,14 @@ import socket
 import subprocess
 import sys
 import tempfile
+import termios
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import DEMO, ROOT, WEIR, check, remove, scratch_folder
+from harness import DEMO, ROOT, WEIR, check, remove, scratch_folder, wait_for
 
 WAIT_S = 300
-SERVE = ["serve", DEMO, "--alias", "demo", "--template", "chatml", "--mem", "192M"]
+PLAIN = ["serve", DEMO, "--alias", "demo", "--mem", "192M"]
+SERVE = [*PLAIN, "--template", "chatml"]
 
 
 class Manager:
@@ -95,16 +98,39 @@ def ask(listener, method, path, body=None, **headers):
         return answer.status, answer.headers, json.loads(answer.read())
 
 
-def it_takes_the_socket_and_tells():
+class SlowTemplate:
+    """A pipe as a chat template: a load waits for what is written into it."""
+
+    def __init__(self, folder):
+        self.path = os.path.join(folder, "template")
+        os.mkfifo(self.path)
+        self.pipe = os.open(self.path, os.O_RDWR)  # so that neither side waits for the other to open it
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.pipe is not None:
+            os.close(self.pipe)
+
+    def write(self, reader):
+        os.write(self.pipe, b"{% for message in messages %}{{ message['content'] }}{% endfor %}")
+        wait_for(lambda: fcntl.ioctl(self.pipe, termios.FIONREAD, bytes(4)) == bytes(4), "the template is read", reader)
+        os.close(self.pipe)
+        self.pipe = None
+
+
+def it_takes_the_socket_and_tells(folder):
     with listen() as listener:
         early = Connection(listener)  # the manager's socket takes connections before anybody is there
         early.connect()
         early.request("GET", "/health")
-        with Manager(listener, WATCHDOG_USEC="200000") as manager:
+        with SlowTemplate(folder) as template, Manager(listener, "--template", template.path, words=PLAIN, WATCHDOG_USEC="200000") as manager:
             answer = early.getresponse()
             told = json.loads(answer.read())
-            check((answer.status, told["status"]) in ((503, "loading"), (200, "ok")), f"health at first: {answer.status} {told}")
+            check((answer.status, told["status"]) == (503, "loading"), f"health at first: {answer.status} {told}")
             early.close()
+            template.write(manager.process)
             manager.hear("READY=1")
             check(ask(listener, "GET", "/health")[2] == {"status": "ok"}, "it is ready")
             status, _, text = ask(listener, "POST", "/v1/completions", {"prompt": "The", "max_tokens": 2})
@@ -189,7 +215,7 @@ def main():
     folder = scratch_folder()
     try:
         the_units_are_right(folder)
-        it_takes_the_socket_and_tells()
+        it_takes_the_socket_and_tells(folder)
         a_socket_of_files_will_do()
         keys_come_as_a_credential(folder)
         what_makes_no_sense_is_refused()
