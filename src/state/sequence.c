@@ -176,6 +176,22 @@ static enum weir_status copy_last(weir_sequence *sequence, struct weir_err *err)
     return WEIR_OK;
 }
 
+/* Pages for so many positions, those that it has included. */
+static enum weir_status take_pages(weir_sequence *sequence, uint32_t n_position,
+                                   struct weir_err *err)
+{
+    struct weir_state *state = sequence->state;
+    while (sequence->page_count < weir_page_count(state, n_position)) {
+        const uint32_t page = weir_page_take(state);
+        if (page == WEIR_STATE_NO_PAGE)
+            return weir_page_refuse(state, err);
+        sequence->pages[sequence->page_count++] = page;
+    }
+    sequence->is_ahead = true;
+    WEIR_SEQUENCE_CHECK(sequence);
+    return WEIR_OK;
+}
+
 enum weir_status weir_sequence_reserve(weir_sequence *sequence, uint32_t n_position,
                                        struct weir_err *err)
 {
@@ -188,15 +204,7 @@ enum weir_status weir_sequence_reserve(weir_sequence *sequence, uint32_t n_posit
         WEIR_TRY(copy_last(sequence, err));
     if (place < sequence->page_count)
         weir_page_reopen(state, sequence->pages[place]); /* keeps I4 */
-    while (sequence->page_count < weir_page_count(state, n_position)) {
-        const uint32_t page = weir_page_take(state);
-        if (page == WEIR_STATE_NO_PAGE)
-            return weir_page_refuse(state, err);
-        sequence->pages[sequence->page_count++] = page;
-    }
-    sequence->is_ahead = true;
-    WEIR_SEQUENCE_CHECK(sequence);
-    return WEIR_OK;
+    return take_pages(sequence, n_position, err);
 }
 
 /* Pages may be written: no other table has them, and nobody finds them. */
@@ -437,15 +445,7 @@ enum weir_status weir_sequence_expect(weir_sequence *sequence, uint32_t length,
 {
     struct weir_state *state = sequence->state;
     WEIR_ASSERT(sequence->length == 0 && length <= state->n_ctx);
-    while (sequence->page_count < weir_page_count(state, length)) {
-        const uint32_t page = weir_page_take(state);
-        if (page == WEIR_STATE_NO_PAGE)
-            return weir_page_refuse(state, err);
-        sequence->pages[sequence->page_count++] = page;
-    }
-    sequence->is_ahead = true;
-    WEIR_SEQUENCE_CHECK(sequence);
-    return WEIR_OK;
+    return take_pages(sequence, length, err);
 }
 
 /* Whether a text of so many positions can go on from pages that have these classes. */
