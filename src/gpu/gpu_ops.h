@@ -6,8 +6,8 @@
  * Threads   The engine thread.
  *
  * A result's bits depend on the operation, the way and the shapes of a row alone: never on how many
- * rows a call has, nor on their neighbours. So rows that are decoded and rows of a prompt go in calls
- * of their own (enum weir_gpu_way), and each way has one order of its sums. Relative to the kernels
+ * rows a call has, nor on their neighbours. So rows that are decoded and rows of a prompt go in
+ * calls of their own (enum weir_gpu_way), and each way has one order of its sums. Relative to the kernels
  * of the CPU the difference is at most 1e-3 of a golden model's logits.
  */
 #ifndef WEIR_GPU_OPS_H
