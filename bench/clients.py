@@ -39,7 +39,7 @@ class Answer:
         lines = head.decode("latin-1").split("\r\n")
         self.status = int(lines[0].split()[1]) if lines[0].startswith("HTTP/1.") else 0
         self.headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
-        self.text, self.tokens, self.logprobs, self.times, self.is_whole = "", 0, [], [], False
+        self.text, self.tokens, self.logprobs, self.times, self.is_whole, self.body = "", 0, [], [], False, None
         if self.headers.get("content-type", "").startswith("text/event-stream"):
             self._read_events(len(raw) - len(rest), raw, parts)
         else:

@@ -26,7 +26,7 @@ from servers import Peer, Weir, smallest_bytes
 from smollm2_model import find_model
 
 IDLE, IDLE_S = 64, 10
-LOAD = ["--parallel", 16, "--queue", 64, "--connections", 128, "--ctx", 1024]
+LOAD = ["--parallel", 16, "--queue", 64, "--connections", 128, "--ctx", 1024, "--grammars", 4]
 
 
 def ms(seconds):
@@ -88,7 +88,7 @@ class Load:
             index = chance.randrange(len(self.bodies))
             answer, full = await ask_patiently(self.server.port, {**self.bodies[index], "stream_options": {"include_usage": True}})
             self.full += full
-            check(answer.status == 200 and answer.is_whole and not answer.error, f"a client got {answer.status} {answer.error}")
+            check(answer.status == 200 and answer.is_whole and not answer.error, f"a client got {answer.status} whole: {answer.is_whole} {answer.error or answer.body} {answer.text}")
             check((answer.text, answer.logprobs) == self.wanted[index],
                   f"{self.bodies[index]}: alone {self.wanted[index]}, in company {answer.text!r} {answer.logprobs}")
             answer.body = answer.logprobs = None
