@@ -181,7 +181,7 @@ struct weir_gpu_scale {
 };
 void weir_gpu_scale(weir_gpu *gpu, const struct weir_gpu_scale *job);
 
-/* How experts are chosen; the values of enum weir_gating_kind (model/gating.h). */
+/* How experts are chosen; the values of enum weir_gating_kind (kernels/choose.h). */
 struct weir_gpu_route {
     weir_gpu_address router; /* [n_row][n_expert]: outputs of the router; changed */
     weir_gpu_address bias;   /* of the choice: [n_expert], or 0 */

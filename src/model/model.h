@@ -35,7 +35,6 @@
 enum {
     WEIR_LAYER_MAX = 512,
     WEIR_TOP_K_MAX = 64,
-    WEIR_GROUP_MAX = 64, /* of experts */
 };
 
 struct weir_shape {

@@ -207,16 +207,11 @@ void weir_dense_run(struct weir_forward *forward);
 enum weir_status weir_experts_run(struct weir_forward *forward, struct weir_err *err);
 
 void weir_routing_layout(struct weir_forward *forward, struct weir_mem *mem);
-/* A row's router outputs become what each expert would weigh if it were chosen, and selection what
- * it is chosen by: not a number anywhere when an output is not finite. Both are look-ahead's too,
- * between layers. */
+/* weir_choose_select() by a layer's gating: look-ahead's too, between layers. */
 void weir_route_select(const struct weir_network *network, uint32_t n_expert, float *router,
                        float *selection);
 /* chosen, chosen_weight of rows [begin, end) from router outputs. */
 void weir_route_rows(struct weir_forward *forward, uint64_t begin, uint64_t end);
-/* The ids of the largest of n values, at most `most`, largest first; ties go to the smaller id.
- * Returns how many. */
-uint32_t weir_rank(const float *values, uint32_t n, uint32_t *ids, uint32_t most);
 /* Where a recorded text says which experts a row of the running layer uses (prescribe.c): they take
  * the place of the n_expert_used in ids, which are the router's best. */
 void weir_prescribe_row(const struct weir_forward *forward, uint64_t row, uint32_t *ids);
