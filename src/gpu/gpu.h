@@ -48,9 +48,12 @@ enum {
 
 /* What the simulated device does that a real one might; all zero: nothing. */
 struct weir_gpu_faults {
+    /* Streams overtake each other, and work waits for somebody who waits for it, by this seed; 0:
+     * all work is done when it is called. */
     uint64_t seed;
     uint32_t delay_us_max;  /* of each piece of work: by the seed, 0 to this */
     uint64_t fails_at_work; /* the device is lost at the n-th piece of work, from 1 on; 0: never */
+    uint64_t total_bytes;   /* of its memory; 0: 16 GiB */
 };
 
 struct weir_gpu_config {
@@ -126,7 +129,7 @@ typedef uint32_t weir_gpu_event;
 void weir_gpu_record(weir_gpu *gpu, enum weir_gpu_stream stream, weir_gpu_event event);
 /* What is called on stream from now on waits for the event. */
 void weir_gpu_wait_for(weir_gpu *gpu, enum weir_gpu_stream stream, weir_gpu_event event);
-/* The stream has passed the event, or it was never recorded. */
+/* The stream has passed the event, or it was never recorded, or the device is lost. */
 bool weir_gpu_has_passed(weir_gpu *gpu, weir_gpu_event event);
 /* The host waits. Errors: IO. */
 enum weir_status weir_gpu_await(weir_gpu *gpu, weir_gpu_event event, struct weir_err *err);
@@ -136,8 +139,8 @@ enum weir_status weir_gpu_await_all(weir_gpu *gpu, struct weir_err *err);
 
 /* What is called on COMPUTE between begin and end is kept under number (below WEIR_GPU_GRAPH_MAX)
  * instead of done; launch does it, with the addresses of then and what stands there now. Copies to
- * and from the host may be among it. begin returns false where the device has no such thing: then
- * the caller does the work each time. */
+ * and from the host may be among it, events not, and nobody waits in between. begin returns false
+ * where the device has no such thing: then the caller does the work each time. */
 enum { WEIR_GPU_GRAPH_MAX = 1024 };
 bool weir_gpu_graph_begin(weir_gpu *gpu, uint32_t number);
 void weir_gpu_graph_end(weir_gpu *gpu, uint32_t number);

@@ -19,7 +19,8 @@
 
 enum weir_gpu_way {
     WEIR_GPU_DECODE, /* few rows: each weight is read once, products as the CPU's, by 8-bit x */
-    WEIR_GPU_PROMPT, /* many rows: tiles of decoded weights, f16 products summed in f32 */
+    /* Many rows: tiles of decoded weights, f16 products summed in f32; of F32 all is f32. */
+    WEIR_GPU_PROMPT,
 };
 
 /* The form of a matrix, or of each of a stack of them: y = scale * W x + bias. */
