@@ -50,6 +50,7 @@ arch.x86_64  := x86
 arch.aarch64 := arm
 arch      := $(arch.$(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2>/dev/null))))
 lib_src   := $(sort $(foreach room,$(ROOMS),$(wildcard src/$(room)/*.c $(addprefix src/$(room)/,$(arch:=/*.c)))))
+include src/gpu/cuda/cuda.mk
 cli_src   := $(sort $(wildcard cli/*.c src/serve/*.c)) # the program's own: no library has the server
 fuzz_src  := $(sort $(wildcard tests/fuzz/*_fuzz.c))
 # K: the folder of the build whose vector kernels are taken over, for these take a minute to compile.
@@ -73,17 +74,17 @@ $(shell mkdir -p $B; printf '%s\n' '$(2)' | cmp -s - $B/$(1) || printf '%s\n' '$
 endef
 ifneq ($(filter-out $(quiet_goals),$(or $(MAKECMDGOALS),all)),)
 $(call stamp,flags,$(CC) $(filter-out -Werror,$(weir_c)) $(weir_c.$(CONFIG)) $(CFLAGS))
-$(call stamp,files,$(call obj,$(lib_src) $(cli_src)) $(weir_ld) $(LDFLAGS))
+$(call stamp,files,$(call obj,$(lib_src) $(cli_src)) $(cuda_obj) $(weir_ld) $(LDFLAGS))
 endif
 
-$B/libweir.a: $(call obj,$(lib_src)) $B/files
+$B/libweir.a: $(call obj,$(lib_src)) $(cuda_obj) $B/files
 	@echo "  AR   $@"
 	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
 # The number after .so changes when a program built before no longer fits.
 version   := $(shell sed -n 's/^\#define WEIR_VERSION "\(.*\)"/\1/p' include/weir.h)
 soname    := libweir.so.$(basename $(version)) # below 1.0 each 0.N may break what came before
 shared    := libweir.so.$(version)
-$B/$(shared): $(call obj,$(lib_src)) $B/files
+$B/$(shared): $(call obj,$(lib_src)) $(cuda_obj) $B/files
 	$(link) -shared -Wl,-soname,$(soname) -Wl,-z,defs -Wl,--as-needed $(weir_ld) $(LDFLAGS)
 # What tests and fuzz targets may want of the command line and the server.
 $B/libcli.a: $(call obj,$(filter-out cli/main.c,$(cli_src))) $B/files

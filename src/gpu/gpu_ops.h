@@ -117,7 +117,8 @@ struct weir_gpu_rows {
     weir_gpu_address pages;     /* uint32_t: page numbers of all tables */
     uint32_t n_row;
 };
-/* Keys and values of a layer in pages of f16, as struct weir_attention has them. */
+/* Keys and values of a layer in pages of f16, as struct weir_attention has them. v == k: values are
+ * the first d_value of each key, which no values are remembered beside (latent attention). */
 struct weir_gpu_pages {
     weir_gpu_address k, v; /* row 0 of KV head 0 of page 0 */
     uint64_t page_stride;  /* values */
@@ -133,7 +134,8 @@ struct weir_gpu_remember {
 };
 void weir_gpu_remember(weir_gpu *gpu, const struct weir_gpu_remember *job);
 
-/* struct weir_attention of each head of each row. */
+/* struct weir_attention of each head of each row. In one call a sequence's rows follow each other,
+ * their positions ascending. d_head is at most 576, d_value 512. */
 struct weir_gpu_attention {
     struct weir_gpu_rows rows;
     struct weir_gpu_pages pages;
@@ -147,6 +149,9 @@ struct weir_gpu_attention {
     enum weir_gpu_way way;
 };
 void weir_gpu_attention(weir_gpu *gpu, const struct weir_gpu_attention *job);
+/* Of the workspace, what attention takes for each row of a call; it goes on with less rows at a time
+ * where there is less, but not with less than for one. */
+uint64_t weir_gpu_attention_bytes(uint32_t n_head, uint32_t n_kv_head, uint32_t d_value);
 
 /* gate = unit(gate, up), [n_row][width]; input_weight: [n_row], both are multiplied by it first. */
 struct weir_gpu_glu {
@@ -166,11 +171,12 @@ struct weir_gpu_add {
 };
 void weir_gpu_add(weir_gpu *gpu, const struct weir_gpu_add *job);
 
-/* x *= sigmoid(gate), in place: a gate for each value, or for each head of head_width. */
+/* x *= sigmoid(gate), or log(1 + exp(gate)), in place: a gate for each value, or for each head of
+ * head_width. */
 struct weir_gpu_gate {
     weir_gpu_address x, gate;
     uint32_t width, head_width, x_stride, gate_head_stride, gate_stride, n_row;
-    bool is_by_head;
+    bool is_by_head, is_softplus;
 };
 void weir_gpu_gate(weir_gpu *gpu, const struct weir_gpu_gate *job);
 
@@ -204,11 +210,55 @@ struct weir_gpu_sum {
 };
 void weir_gpu_sum(weir_gpu *gpu, const struct weir_gpu_sum *job);
 
-/* y[at[i]] = x[i]: rows that were computed elsewhere take their places. */
+/* y[at[i]] = x[i]: rows that were computed elsewhere take their places. at 0: y[i] = x[i]. */
 struct weir_gpu_scatter {
     weir_gpu_address x, y, at; /* at: uint32_t [n_row] */
     uint32_t width, x_stride, y_stride, n_row;
 };
 void weir_gpu_scatter(weir_gpu *gpu, const struct weir_gpu_scatter *job);
+
+/* Rows that follow each other, of sequences that have a state beside their pages: arrays in device
+ * memory. */
+struct weir_gpu_runs {
+    weir_gpu_address first;  /* uint32_t [n_run + 1]: run i is rows first[i] to first[i + 1] - 1 */
+    weir_gpu_address states; /* weir_gpu_address [n_run]: each sequence's state of the layer */
+    uint32_t n_run, n_row;
+};
+
+/* struct weir_conv of each run, from x to y, which is not x; a state begins with the past. */
+struct weir_gpu_conv {
+    struct weir_gpu_runs runs;
+    weir_gpu_address x, y;
+    weir_gpu_address taps; /* [n_tap][n_channel] */
+    uint32_t x_stride, y_stride, n_tap, n_channel;
+};
+void weir_gpu_conv(weir_gpu *gpu, const struct weir_gpu_conv *job);
+
+enum { WEIR_GPU_DELTA_KEY_MAX = 128 };
+/* The heads of a gated delta net (model/delta.c): lengths of q and k, gates, and struct weir_delta.
+ * A head's state is [d_value / 32][d_key][32], the last piece with as many columns as are left. */
+struct weir_gpu_delta {
+    struct weir_gpu_runs runs;
+    weir_gpu_address x;   /* [n_row][q, k, v of all heads]; q and k are changed */
+    weir_gpu_address out; /* [n_row][n_value_head * d_value]; may be v */
+    weir_gpu_address beta,
+        alpha; /* logits [n_row][n_value_head], changed; alpha 0: beta has both */
+    weir_gpu_address decay, dt_bias; /* [n_value_head] */
+    uint64_t state_at;               /* values of a state before those of the heads */
+    uint32_t x_stride, out_stride, gate_stride;
+    uint32_t n_key_head, n_value_head;
+    uint32_t d_key, d_value; /* d_key: a multiple of 4, at most KEY_MAX */
+    bool is_tiled;           /* value head i has key head i modulo their number; else neighbours */
+};
+void weir_gpu_delta(weir_gpu *gpu, const struct weir_gpu_delta *job);
+
+/* Rows with q, k, v and gate of each key head (older files), to x as above and the gate. */
+struct weir_gpu_unpack {
+    weir_gpu_address packed, x, gate;
+    uint32_t packed_stride, x_stride, gate_stride, n_row;
+    uint32_t n_key_head, n_value_head, d_key, d_value;
+    bool is_tiled;
+};
+void weir_gpu_unpack(weir_gpu *gpu, const struct weir_gpu_unpack *job);
 
 #endif

@@ -195,19 +195,35 @@ void weir_sim_add(struct weir_sim *sim, const struct weir_gpu_add *job)
     }
 }
 
+/* log(1 + exp(x)), without an overflow. */
+static float softplus(float x)
+{
+    return fmaxf(x, 0.0f) + log1pf(expf(-fabsf(x))) + 0.0f * x;
+}
+
+static void gate_head(const struct weir_sim *sim, const struct weir_gpu_gate *job, float *x,
+                      const float *gate)
+{
+    if (!job->is_by_head && !job->is_softplus) {
+        sim->kernels.sigmoid_mul(x, gate, job->head_width);
+        return;
+    }
+    for (uint32_t index = 0; index < job->head_width; index++) {
+        const float at = gate[job->is_by_head ? 0 : index];
+        x[index] *= job->is_softplus ? softplus(at) : sigmoid(at);
+    }
+}
+
 void weir_sim_gate(struct weir_sim *sim, const struct weir_gpu_gate *job)
 {
+    const uint32_t count = job->is_by_head ? 1 : job->head_width;
     for (uint32_t row = 0; row < job->n_row; row++) {
         float *x = row_at(sim, job->x, row, job->x_stride, job->width);
         for (uint32_t at = 0; at < job->width; at += job->head_width) {
-            const weir_gpu_address gates = job->gate + (uint64_t)(at / job->head_width) *
-                                                           job->gate_head_stride * sizeof(float);
-            const uint32_t count = job->is_by_head ? 1 : job->head_width;
-            const float *gate = row_at(sim, gates, row, job->gate_stride, count);
-            if (!job->is_by_head)
-                sim->kernels.sigmoid_mul(x + at, gate, job->head_width);
-            for (uint32_t index = 0; job->is_by_head && index < job->head_width; index++)
-                x[at + index] *= sigmoid(gate[0]);
+            const uint64_t head = at / job->head_width;
+            gate_head(sim, job, x + at,
+                      row_at(sim, job->gate + head * job->gate_head_stride * sizeof(float), row,
+                             job->gate_stride, count));
         }
     }
 }
