@@ -15,6 +15,7 @@
 #define WEIR_GPU_OPS_H
 
 #include "gpu/gpu.h"
+#include "gpu/gpu_recurrent.h"
 #include "kernels/kernels.h"
 
 enum weir_gpu_way {
@@ -149,8 +150,9 @@ struct weir_gpu_attention {
     enum weir_gpu_way way;
 };
 void weir_gpu_attention(weir_gpu *gpu, const struct weir_gpu_attention *job);
-/* Of the workspace, what attention takes for each row of a call; it goes on with less rows at a time
- * where there is less, but not with less than for one. */
+
+/* Of the workspace: what attention takes for each row of a call. Where there is less, it takes rows
+ * in turns; for one there must be enough. */
 uint64_t weir_gpu_attention_bytes(uint32_t n_head, uint32_t n_kv_head, uint32_t d_value);
 
 /* gate = unit(gate, up), [n_row][width]; input_weight: [n_row], both are multiplied by it first. */
@@ -216,49 +218,5 @@ struct weir_gpu_scatter {
     uint32_t width, x_stride, y_stride, n_row;
 };
 void weir_gpu_scatter(weir_gpu *gpu, const struct weir_gpu_scatter *job);
-
-/* Rows that follow each other, of sequences that have a state beside their pages: arrays in device
- * memory. */
-struct weir_gpu_runs {
-    weir_gpu_address first;  /* uint32_t [n_run + 1]: run i is rows first[i] to first[i + 1] - 1 */
-    weir_gpu_address states; /* weir_gpu_address [n_run]: each sequence's state of the layer */
-    uint32_t n_run, n_row;
-};
-
-/* struct weir_conv of each run, from x to y, which is not x; a state begins with the past. */
-struct weir_gpu_conv {
-    struct weir_gpu_runs runs;
-    weir_gpu_address x, y;
-    weir_gpu_address taps; /* [n_tap][n_channel] */
-    uint32_t x_stride, y_stride, n_tap, n_channel;
-};
-void weir_gpu_conv(weir_gpu *gpu, const struct weir_gpu_conv *job);
-
-enum { WEIR_GPU_DELTA_KEY_MAX = 128 };
-/* The heads of a gated delta net (model/delta.c): lengths of q and k, gates, and struct weir_delta.
- * A head's state is [d_value / 32][d_key][32], the last piece with as many columns as are left. */
-struct weir_gpu_delta {
-    struct weir_gpu_runs runs;
-    weir_gpu_address x;   /* [n_row][q, k, v of all heads]; q and k are changed */
-    weir_gpu_address out; /* [n_row][n_value_head * d_value]; may be v */
-    weir_gpu_address beta,
-        alpha; /* logits [n_row][n_value_head], changed; alpha 0: beta has both */
-    weir_gpu_address decay, dt_bias; /* [n_value_head] */
-    uint64_t state_at;               /* values of a state before those of the heads */
-    uint32_t x_stride, out_stride, gate_stride;
-    uint32_t n_key_head, n_value_head;
-    uint32_t d_key, d_value; /* d_key: a multiple of 4, at most KEY_MAX */
-    bool is_tiled;           /* value head i has key head i modulo their number; else neighbours */
-};
-void weir_gpu_delta(weir_gpu *gpu, const struct weir_gpu_delta *job);
-
-/* Rows with q, k, v and gate of each key head (older files), to x as above and the gate. */
-struct weir_gpu_unpack {
-    weir_gpu_address packed, x, gate;
-    uint32_t packed_stride, x_stride, gate_stride, n_row;
-    uint32_t n_key_head, n_value_head, d_key, d_value;
-    bool is_tiled;
-};
-void weir_gpu_unpack(weir_gpu *gpu, const struct weir_gpu_unpack *job);
 
 #endif

@@ -126,12 +126,13 @@ static const void *head_of(const struct weir_sim *sim, const struct weir_gpu_pag
 static void attend_row(struct weir_sim *sim, const struct weir_gpu_attention *job, uint32_t row)
 {
     const struct weir_gpu_pages *pages = &job->pages;
+    const uint32_t v_width = pages->v == pages->k ? pages->d_head : pages->d_value;
     const uint32_t position = number_at(sim, job->rows.positions, row);
     WEIR_ASSERT(position <= job->position_max && job->n_head % pages->n_kv_head == 0);
     struct weir_attention query = {
         .pages = table_of(sim, &job->rows, row, pages->page_length, position + 1),
         .k_stride = pages->d_head,
-        .v_stride = pages->d_value,
+        .v_stride = v_width,
         .page_length = pages->page_length,
         .page_stride = pages->page_stride,
         .d_head = pages->d_head,
@@ -146,7 +147,7 @@ static void attend_row(struct weir_sim *sim, const struct weir_gpu_attention *jo
         query.q = row_at(sim, job->q + (uint64_t)head * job->q_head_stride * sizeof(float), row,
                          job->q_stride, pages->d_head);
         query.k = head_of(sim, pages, pages->k, kv_head, pages->d_head);
-        query.v = head_of(sim, pages, pages->v, kv_head, pages->d_value);
+        query.v = head_of(sim, pages, pages->v, kv_head, v_width);
         query.out = row_at(sim, job->out + (uint64_t)head * pages->d_value * sizeof(float), row,
                            job->out_stride, pages->d_value);
         query.sink = job->sinks == 0 ? NULL : row_at(sim, job->sinks, head, 1, 1);
@@ -282,6 +283,7 @@ void weir_sim_sum(struct weir_sim *sim, const struct weir_gpu_sum *job)
 void weir_sim_scatter(struct weir_sim *sim, const struct weir_gpu_scatter *job)
 {
     for (uint32_t row = 0; row < job->n_row; row++)
-        memcpy(row_at(sim, job->y, number_at(sim, job->at, row), job->y_stride, job->width),
+        memcpy(row_at(sim, job->y, job->at == 0 ? row : number_at(sim, job->at, row), job->y_stride,
+                      job->width),
                row_at(sim, job->x, row, job->x_stride, job->width), job->width * sizeof(float));
 }

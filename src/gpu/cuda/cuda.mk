@@ -3,7 +3,7 @@
 #   make CUDA=auto|1|0   in the build where nvcc is found | an error where it is not | left out
 #   make CUDA_ARCHS=90   machine code for these architectures alone; the last one's PTX serves later ones
 .DEFAULT_GOAL := all
-CUDA ?= auto
+CUDA ?= 0
 ifneq ($(filter-out $(quiet_goals),$(or $(MAKECMDGOALS),all)),)
 nvcc := $(if $(filter gpu,$(ROOMS)),$(if $(filter 0,$(CUDA)),,$(firstword \
         $(shell command -v nvcc 2>/dev/null || command -v /usr/local/cuda/bin/nvcc 2>/dev/null))))

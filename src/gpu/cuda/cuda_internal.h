@@ -52,5 +52,8 @@ void weir_cuda_scale(weir_gpu *gpu, const struct weir_gpu_scale *job);
 void weir_cuda_route(weir_gpu *gpu, const struct weir_gpu_route *job);
 void weir_cuda_sum(weir_gpu *gpu, const struct weir_gpu_sum *job);
 void weir_cuda_scatter(weir_gpu *gpu, const struct weir_gpu_scatter *job);
+void weir_cuda_conv(weir_gpu *gpu, const struct weir_gpu_conv *job);
+void weir_cuda_delta(weir_gpu *gpu, const struct weir_gpu_delta *job);
+void weir_cuda_unpack(weir_gpu *gpu, const struct weir_gpu_unpack *job);
 
 #endif
