@@ -161,8 +161,8 @@ symbols: $B/libweir.a ## every symbol that libweir.a offers begins with weir_
 tidy: ## rooms, calls, sizes, contracts and documents as agreed (docs/STYLE.md)
 	$(Q)python3 tools/tidy.py
 
-formatted = $(shell find src include cli tests tools bench examples -name '*.[ch]')
-format: ## lay out every .c and .h with clang-format 14
+formatted = $(shell find src include cli tests tools bench examples -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh')
+format: ## lay out every .c, .h, .cu and .cuh with clang-format 14
 	$(Q)clang-format -i $(formatted)
 format-check: ## fail where `make format` would change something
 	$(Q)clang-format --dry-run -Werror $(formatted)

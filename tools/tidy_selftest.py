@@ -48,6 +48,8 @@ BROKEN = {
     "an unknown room": ("src/extra/extra.h", HEADER.replace("store.h", "extra.h"), "room extra is not in tools/layers.txt"),
     "a wrong layer": ("tools/layers.txt", "text: bass\n", "room text may include bass, which is no room"),
     "cli beside the door": ("cli/main.c", '#include "store/store.h"\n', "room cli may not include store/store.h"),
+    "CUDA outside its folder": ("src/store/slots.c", "#include <cuda_fp16.h>\n", "<cuda_fp16.h> belongs to src/gpu/cuda/"),
+    "a first line of CUDA": ("src/store/slots.cu", "/* slots.c - the slots. */\n", "the first line must be `/* slots.cu - its job. */`"),
     "io_uring outside io": ("src/store/slots.c", "#include <liburing.h>\n", "<liburing.h> belongs to src/io/"),
     "the system outside sys": ("src/store/slots.c", "#include <sys/stat.h>\n", "<sys/stat.h> belongs to src/sys/ and src/io/"),
     "intrinsics outside x86": ("src/store/slots.c", "#include <immintrin.h>\n", "<immintrin.h> belongs to src/kernels/x86/"),
