@@ -1,4 +1,4 @@
-/* attend.cuh - what the kernels of attention share: tensor cores, pages, which positions a row sees.
+/* attend.cuh - what the kernels of attention share: tensor cores, pages, what a row sees.
  *
  * Scores are kept times log2(e), so that the softmax needs powers of 2 alone. */
 #ifndef WEIR_CUDA_ATTEND_CUH

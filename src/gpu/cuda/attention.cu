@@ -413,8 +413,8 @@ extern "C" __global__ void __launch_bounds__(WEIR_ATTEND_THREADS)
     const uint32_t table_at = reinterpret_cast<const uint32_t *>(a.table_at)[row];
     const keys k = keys_of(a, false, head / a.n_share, table_at);
     const keys v = keys_of(a, true, head / a.n_share, table_at);
-    const float *q = reinterpret_cast<const float *>(a.q) + static_cast<uint64_t>(row) * a.q_stride +
-                     head * a.q_head_stride;
+    const float *q = reinterpret_cast<const float *>(a.q) +
+                     static_cast<uint64_t>(row) * a.q_stride + head * a.q_head_stride;
     float *to = reinterpret_cast<float *>(a.out) + static_cast<uint64_t>(row) * a.out_stride +
                 head * a.d_value;
     const float sink = a.sinks == 0 ? MINUS_INFINITY

@@ -1,6 +1,6 @@
-/* attention_prompt.cu - attention of rows of prompts: tiles of queries of one head pass over tiles of
- * K and V, with products on tensor cores and a running softmax (FlashAttention-2, arXiv:2307.08691,
- * algorithm 1 with the warps dealt to queries).
+/* attention_prompt.cu - attention of rows of prompts: tiles of queries of one head pass over tiles
+ * of K and V, with products on tensor cores and a running softmax (FlashAttention-2,
+ * arXiv:2307.08691, algorithm 1 with the warps dealt to queries).
  *
  * Tiles of K and V begin at multiples of their length, and what a position does not see has a
  * weight of exactly 0, which changes neither its sum nor its largest score: a row's bits do not
@@ -67,7 +67,7 @@ template <int D, int TILES, int KEYS> struct prompter {
         CHUNKS = D / 8, /* of 16 bytes */
         QUERIES = TILES * 16 * WEIR_ATTEND_THREADS / 32,
     };
-    /* Chunks of a row change places by the row, so that eight rows of one chunk lie in all banks. */
+    /* Chunks of a row change places by the row: so eight rows of one chunk lie in all banks. */
     struct memory {
         uint16_t q[QUERIES * D], k[KEYS * D], v[KEYS * D];
     };
@@ -93,7 +93,8 @@ template <int D, int TILES, int KEYS> struct prompter {
             const float *from = reinterpret_cast<const float *>(a.q) +
                                 static_cast<uint64_t>(row + query) * a.q_stride +
                                 head * a.q_head_stride + i;
-            const uint32_t count = row + query < a.n_row && i < a.d_head ? min(a.d_head - i, 8u) : 0;
+            const uint32_t count =
+                row + query < a.n_row && i < a.d_head ? min(a.d_head - i, 8u) : 0;
             float x[8] = {};
             if (count == 8 && a.q_has_vectors) {
                 *reinterpret_cast<float4 *>(x) = *reinterpret_cast<const float4 *>(from);
@@ -148,13 +149,15 @@ template <int D, int TILES, int KEYS> struct prompter {
             fragment_a q[TILES];
 #pragma unroll
             for (int tile = 0; tile < TILES; tile++)
-                read_matrices(q[tile].at, &shared.q[place((warp * TILES + tile) * 16 + lane % 16,
-                                                          2 * step + lane / 16)]);
+                read_matrices(
+                    q[tile].at,
+                    &shared.q[place((warp * TILES + tile) * 16 + lane % 16, 2 * step + lane / 16)]);
 #pragma unroll
             for (int key = 0; key < KEYS / 16; key++) {
                 uint32_t k[4];
-                read_matrices(k, &shared.k[place(key * 16 + lane % 8 + lane / 16 * 8,
-                                                 2 * step + lane / 8 % 2)]);
+                read_matrices(
+                    k,
+                    &shared.k[place(key * 16 + lane % 8 + lane / 16 * 8, 2 * step + lane / 8 % 2)]);
 #pragma unroll
                 for (int tile = 0; tile < TILES; tile++) {
                     multiply(score[tile][2 * key], q[tile], k[0], k[1]);
@@ -196,8 +199,8 @@ template <int D, int TILES, int KEYS> struct prompter {
                 float larger = most[tile][half];
 #pragma unroll
                 for (int key = 0; key < KEYS / 8; key++)
-                    larger = fmaxf(larger, fmaxf(score[tile][key][2 * half],
-                                                 score[tile][key][2 * half + 1]));
+                    larger = fmaxf(
+                        larger, fmaxf(score[tile][key][2 * half], score[tile][key][2 * half + 1]));
                 larger = fmaxf(larger, __shfl_xor_sync(~0u, larger, 1));
                 larger = fmaxf(larger, __shfl_xor_sync(~0u, larger, 2));
                 if (larger > most[tile][half] + 8.0f) {
@@ -359,8 +362,7 @@ static __device__ __forceinline__ void attend_tile(const weir_attention_args &a)
         uint32_t end = begin + 1;
         for (; end < row_end; end += 32) {
             const uint32_t at = end + work.lane;
-            const uint32_t others =
-                __ballot_sync(~0u, at < row_end && tables[at] != tables[begin]);
+            const uint32_t others = __ballot_sync(~0u, at < row_end && tables[at] != tables[begin]);
             if (others != 0) {
                 end += __ffs(others) - 1;
                 break;

@@ -1,9 +1,9 @@
 /* delta.cu - gated delta nets (arXiv:2412.06464): a short convolution, gates, and for each value
  * head a state that every position changes.
  *
- * A head's state stays in registers while the positions of a run pass: eight lanes have a column, so
- * that a position costs no barrier. Positions come one after
- * the other whatever the call: cutting a text into calls changes no bit. */
+ * A head's state stays in registers while the positions of a run pass: eight lanes have a column,
+ * so that a position costs no barrier. Positions come one after the other whatever the call:
+ * cutting a text into calls changes no bit. */
 #include "gpu/cuda/delta_args.h"
 
 #include <stddef.h>
@@ -122,7 +122,8 @@ extern "C" __global__ void __launch_bounds__(WEIR_DELTA_THREADS)
     for (uint32_t head = threadIdx.x; head < a.n_value_head; head += WEIR_DELTA_THREADS) {
         const gate_places at = gates_of(a, head);
         float *beta = floats(a.beta) + row * a.gate_stride + at.beta;
-        float *alpha = floats(a.gates_are_joint ? a.beta : a.alpha) + row * a.gate_stride + at.alpha;
+        float *alpha =
+            floats(a.gates_are_joint ? a.beta : a.alpha) + row * a.gate_stride + at.alpha;
         const float logit = *alpha + floats(a.dt_bias)[head];
         const float softplus = logit > 20.0f ? logit : log1pf(expf(logit));
         const float decay = floats(a.decay)[head] * softplus;
@@ -135,9 +136,9 @@ extern "C" __global__ void __launch_bounds__(WEIR_DELTA_THREADS)
 /* ---- the rule -------------------------------------------------------------------------------- */
 
 enum {
-    LANES = 8,                         /* of a column */
-    FOURS = WEIR_DELTA_KEY_MAX / 32,   /* of a lane: rows 32 j + 4 lane to 32 j + 4 lane + 3 */
-    ROWS = 16,                         /* positions that are brought at once */
+    LANES = 8,                       /* of a column */
+    FOURS = WEIR_DELTA_KEY_MAX / 32, /* of a lane: rows 32 j + 4 lane to 32 j + 4 lane + 3 */
+    ROWS = 16,                       /* positions that are brought at once */
     KEY = WEIR_DELTA_KEY_MAX,
     COLUMNS = WEIR_DELTA_COLUMNS,
     THREADS = LANES * COLUMNS,
@@ -178,8 +179,8 @@ struct brought {
                 index % COLUMNS < from.n_col ? from.v[at * from.x_stride + index % COLUMNS] : 0.0f;
         }
         const float *gates = threadIdx.x < ROWS ? from.beta : from.decay;
-        gate = gates[static_cast<uint64_t>(min(first + threadIdx.x % ROWS, last)) *
-                     from.gate_stride];
+        gate =
+            gates[static_cast<uint64_t>(min(first + threadIdx.x % ROWS, last)) * from.gate_stride];
     }
 
     __device__ __forceinline__ void write(positions &to) const
@@ -324,8 +325,7 @@ extern "C" __global__ void __launch_bounds__(WEIR_DELTA_THREADS)
     const uint32_t values = share * a.d_value;
     const uint32_t key_head = blockIdx.y;
     const uint64_t row = blockIdx.x;
-    const float *from =
-        floats(a.packed) + row * a.packed_stride + key_head * (keys + 2 * values);
+    const float *from = floats(a.packed) + row * a.packed_stride + key_head * (keys + 2 * values);
     float *x = floats(a.x) + row * a.x_stride;
     float *gate = floats(a.gate) + row * a.gate_stride;
     for (uint32_t i = threadIdx.x; i < keys; i += WEIR_DELTA_THREADS)

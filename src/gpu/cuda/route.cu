@@ -1,7 +1,7 @@
 /* route.cu - which experts each row uses, and what they weigh: a warp for each row.
  *
- * What is chosen by becomes whole numbers of the same order, of which the largest is found again and
- * again; 0 is one that was taken.
+ * What is chosen by becomes whole numbers of the same order, of which the largest is found again
+ * and again; 0 is one that was taken.
  *
  * The kinds are those of enum weir_gating_kind; sources of the formulas are named there. */
 #include "gpu/cuda/route_args.h"
@@ -115,8 +115,8 @@ static __device__ void drop_groups(const weir_route_args &a, float *selection)
     for (uint32_t group = threadIdx.x; group < a.n_group; group += 32) {
         uint32_t above = 0;
         for (uint32_t other = 0; other < a.n_group; other++)
-            above += orders[other] > orders[group] ||
-                     (orders[other] == orders[group] && other < group);
+            above +=
+                orders[other] > orders[group] || (orders[other] == orders[group] && other < group);
         for (uint32_t at = 0; above >= a.n_group_used && at < width; at++)
             selection[group * width + at] = -FLT_MAX;
     }

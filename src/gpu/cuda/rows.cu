@@ -175,13 +175,12 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     const uint32_t length = 1u << a.page_shift;
     const uint64_t in_page =
         (static_cast<uint64_t>(index / width) * length + position % length) * width + index % width;
-    const float value = is_v ? row_of(a.from_v, row, a.v_stride)[index]
-                             : row_of(a.from_k, row, a.k_stride)[index];
+    const float value =
+        is_v ? row_of(a.from_v, row, a.v_stride)[index] : row_of(a.from_k, row, a.k_stride)[index];
     uint16_t half;
     asm("cvt.rn.f16.f32 %0, %1;" : "=h"(half) : "f"(value));
-    reinterpret_cast<uint16_t *>(is_v ? a.v : a.k)[table[position >> a.page_shift] *
-                                                       a.page_stride +
-                                                   in_page] = half;
+    reinterpret_cast<uint16_t *>(
+        is_v ? a.v : a.k)[table[position >> a.page_shift] * a.page_stride + in_page] = half;
 }
 
 /* ---- units ----------------------------------------------------------------------------------- */
@@ -229,8 +228,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     float *x = row_of(a.gate, blockIdx.x, a.stride);
     four gate = read_four(x, i, a.width, a.has_fours);
     const four up = read_four(row_of(a.up, blockIdx.x, a.stride), i, a.width, a.has_fours);
-    const float weight =
-        a.input_weight == 0 ? 1.0f : row_of(a.input_weight, blockIdx.x, 1)[0];
+    const float weight = a.input_weight == 0 ? 1.0f : row_of(a.input_weight, blockIdx.x, 1)[0];
 #pragma unroll
     for (int at = 0; at < 4; at++)
         gate.at[at] = unit(a.glu, gate.at[at] * weight, up.at[at] * weight, a.limit);
@@ -293,8 +291,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 #pragma unroll 8
     for (uint32_t rank = 0; rank < a.n_used; rank++) {
         const float weight = a.weights == 0 ? 1.0f : row_of(a.weights, first + rank, 1)[0];
-        const four x =
-            read_four(row_of(a.x, first + rank, a.x_stride), i, a.width, a.has_fours);
+        const four x = read_four(row_of(a.x, first + rank, a.x_stride), i, a.width, a.has_fours);
 #pragma unroll
         for (int at = 0; at < 4; at++)
             y.at[at] = fmaf(weight, x.at[at], y.at[at]);
