@@ -13,7 +13,8 @@ import subprocess
 import sys
 
 WEIR = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "build", "release", "weir")
-LONG = "The old man and the sea, and a boat that nobody owned. " * 150
+SENTENCE = "The old man and the sea, and a boat that nobody owned. "
+HISTORY = 2000  # tokens of the long message
 SHORT = "Which of the two was there first, and what did it do to the other one in the end, if it did anything at all?"
 
 
@@ -25,12 +26,19 @@ def figures(model, lines):
     return [(int(count), float(seconds)) for count, seconds in re.findall(r"(\d+) new of the prompt: ([0-9.]+) s", done.stderr)]
 
 
+def long_message(model):
+    done = subprocess.run([WEIR, "tokenize", model, "-p", SENTENCE * 10], capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(done.stderr)
+    return SENTENCE * (10 * HISTORY // len(done.stdout.splitlines()))
+
+
 def main():
     if len(sys.argv) < 2:
         sys.exit(__doc__)
-    ratios = []
+    message, ratios = long_message(sys.argv[1]), []
     for _ in range(int(sys.argv[2]) if len(sys.argv) > 2 else 5):
-        (history, long_s), (new, second_s) = figures(sys.argv[1], [LONG, SHORT])
+        (history, long_s), (new, second_s) = figures(sys.argv[1], [message, SHORT])
         (alone, alone_s), = figures(sys.argv[1], [SHORT])
         per_token = (second_s / new) / (alone_s / alone)
         ratios.append(per_token)

@@ -123,16 +123,17 @@ def load(options):
         seconds, cpu = time.perf_counter() - begun, server.cpu_s()
         hits, uses = server.metric("expert_hits_total"), server.metric("expert_uses_total")
         read, preempted, peak = (server.metric(name) for name in ("read_bytes_total", "preempted_total", "peak_bytes"))
-    warm = found.memory[len(found.memory) // 4:]
-    middle = statistics.median(warm)
-    spread = max(abs(max(warm) - middle), abs(min(warm) - middle)) / middle
+    quarter = len(found.memory) // 4
+    warm = found.memory[quarter:]
+    early, late = statistics.median(warm[:quarter]), statistics.median(warm[-quarter:])
     tokens = sum(answer.tokens for answer in found.answers)
     print(f"load: {os.path.basename(model)} ({size(os.path.getsize(model))}), {options.clients} clients for {seconds:.0f} s at a ceiling of "
           f"{size(ceiling)} (smallest {size(least)}), --parallel 16")
     print(f"  {len(found.answers)} answers, each as alone; {tokens} tokens, {tokens / seconds:.0f} a second; {found.full} times 429; nothing else")
     print(f"  {times(found.answers)}")
-    print(f"  memory behind the first quarter: {size(min(warm))} to {size(max(warm))}, at most {100 * spread:.2f} % from the middle; "
-          f"peak {size(peak)}; {preempted:.0f} texts began again")
+    print(f"  memory behind the first quarter: {size(min(warm))} to {size(max(warm))} ({100 * (max(warm) - min(warm)) / ceiling:.2f} % of "
+          f"the ceiling); the last quarter's median {100 * (late / early - 1):+.2f} % from the second's; peak {size(peak)}; "
+          f"{preempted:.0f} texts began again")
     print(f"  hit rate {hits / uses:.3f}, {size(read)} read; the server took {cpu / seconds:.2f} processors, the clients "
           f"{time.process_time() / seconds:.2f}", flush=True)
     check(peak <= ceiling, "the ceiling was broken")

@@ -268,6 +268,9 @@ struct weir_mode {
 };
 
 WEIR_API const struct weir_plan *weir_engine_plan(const weir_engine *engine);
+/* What a session takes whose text grows to n_position: pages and blocks as they are given out, and
+ * its logits. */
+WEIR_API uint64_t weir_engine_text_bytes(const weir_engine *engine, uint32_t n_position);
 WEIR_API const struct weir_model_info *weir_engine_model(const weir_engine *engine);
 /* Of the experts that are in slots now, those that would lose theirs last, the last of them first:
  * at most count into experts. Returns how many; 0 also while a call to this engine runs. */

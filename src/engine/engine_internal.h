@@ -76,6 +76,9 @@ void weir_choice_state(const struct weir_blueprint *blueprint, const struct weir
 /* Bytes of what a sequence of n_position positions remembers, with all snapshots. */
 uint64_t weir_choice_state_bytes(const struct weir_blueprint *blueprint,
                                  const struct weir_choice *choice, uint32_t n_position);
+/* The same of one more sequence, whose snapshots are among those. */
+uint64_t weir_choice_text_bytes(const struct weir_blueprint *blueprint,
+                                const struct weir_choice *choice, uint32_t n_position);
 /* What the index of texts on disk takes; 0: there is none. */
 uint64_t weir_choice_index_bytes(const struct weir_blueprint *blueprint,
                                  const struct weir_choice *choice);

@@ -111,6 +111,16 @@ uint64_t weir_choice_state_bytes(const struct weir_blueprint *blueprint,
     return weir_state_bytes(&config, n_position, choice->n_chunk);
 }
 
+uint64_t weir_choice_text_bytes(const struct weir_blueprint *blueprint,
+                                const struct weir_choice *choice, uint32_t n_position)
+{
+    struct weir_state_layer layers[WEIR_LAYER_MAX];
+    struct weir_state_config config;
+    weir_choice_state(blueprint, choice, layers, &config);
+    return weir_state_bytes(&config, n_position, choice->n_chunk) -
+           config.snapshot_count * weir_state_block_bytes(&config);
+}
+
 /* Of them, a sequence's block and the snapshots. */
 static uint64_t block_bytes(const struct weir_blueprint *blueprint,
                             const struct weir_choice *choice)

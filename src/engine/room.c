@@ -12,6 +12,14 @@ static uint64_t session_bytes(const struct weir_engine *engine)
            engine->choice.n_ctx * sizeof(uint32_t) + weir_sequence_bytes(engine->state);
 }
 
+uint64_t weir_engine_text_bytes(const weir_engine *engine, uint32_t n_position)
+{
+    if (engine == NULL)
+        return 0;
+    return weir_choice_text_bytes(&engine->blueprint, &engine->choice, n_position) +
+           session_bytes(engine);
+}
+
 /* What pages and blocks have. Snapshots are taken when a step ends, without asking for room, so
  * they count from the start. */
 static uint64_t state_bytes(const struct weir_engine *engine)

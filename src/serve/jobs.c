@@ -84,9 +84,7 @@ void weir_jobs_weed(struct weir_scheduler *scheduler, bool is_the_end)
 /* That the job may come to remember. */
 static uint64_t job_bytes(const struct weir_scheduler *scheduler, const struct weir_job *job)
 {
-    const uint64_t logit_bytes = scheduler->n_vocab * sizeof(float);
-    return weir_text_bytes(scheduler->engine, (uint64_t)job->id_count + job->token_max) +
-           logit_bytes;
+    return weir_engine_text_bytes(scheduler->engine, job->id_count + job->token_max);
 }
 
 uint64_t weir_jobs_bytes(const struct weir_scheduler *scheduler)

@@ -5,8 +5,6 @@
 #include "base/base.h"
 #include "weir.h"
 
-/* What a text of so many positions remembers. */
-uint64_t weir_text_bytes(const weir_engine *engine, uint64_t n_position);
 /* Of all texts that run at the same time. */
 uint64_t weir_text_bytes_max(const weir_engine *engine);
 

@@ -18,7 +18,7 @@
 #include "io/io_internal.h"
 #include "pace.h"
 #include "prefix/prefix_internal.h"
-#include "serve/scheduler.h"
+#include "serve/scheduler_internal.h"
 #include "state/state_internal.h"
 
 #define DEMO "models/demo/weir-demo.gguf"
@@ -39,6 +39,7 @@ struct probe {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     uint32_t ids[TOKENS], count;
+    weir_scheduler *scheduler;
     bool has_ended;
     enum weir_job_end end;
 };
@@ -49,10 +50,12 @@ static enum weir_job_look look(void *user)
     return WEIR_JOB_WANTED;
 }
 
+/* All others are let in, as if memory had become short only since. */
 static bool begin(void *user, uint32_t cached_count)
 {
-    (void)user;
+    struct probe *probe = user;
     (void)cached_count;
+    probe->scheduler->counts.state_bytes_max = UINT64_MAX;
     return true;
 }
 
@@ -82,6 +85,7 @@ static const struct weir_job_sink sink = {
 static void submit(struct probe *probe, weir_scheduler *scheduler, uint32_t number)
 {
     memset(probe, 0, sizeof(*probe));
+    probe->scheduler = scheduler;
     pthread_mutex_init(&probe->lock, NULL);
     pthread_cond_init(&probe->changed, NULL);
     probe->job = (struct weir_job){.ids = weir_heap_array(PROMPT + TOKENS, sizeof(uint32_t)),
