@@ -23,25 +23,6 @@ enum {
     SEND_BYTES = 16 << 10,       /* of the kernel's, which doubles it */
     RECEIVE_BYTES = 32 << 10, /* the same; with less, loopback's segments of 64 KiB are held back */
     BLOCK_BYTES = 4 << 10,    /* of a stream, at once */
-    CROWDED_IDLE_MS = 200,    /* where places are short, so long without a request's head */
-    CROWDED_BODY_MS = 2000,   /* and so long without its body */
-};
-
-/* Whom a connection waits for. */
-enum link_state {
-    LINK_IDLE, /* its client: there is no request, or not all of a head */
-    LINK_BODY, /* its client: the head was whole */
-    LINK_ASKS, /* us */
-    LINK_TOLD, /* its client, who is to take all that there is */
-};
-
-/* An open connection, in the list of all. */
-struct link {
-    struct weir_http *http;
-    struct link *next, *before;
-    uint64_t since_ns; /* that it is in its state */
-    int fd;
-    enum link_state state;
 };
 
 struct weir_http {
@@ -49,8 +30,6 @@ struct weir_http {
     struct MHD_Daemon *daemon;
     uint16_t port;
     bool is_drained;
-    pthread_mutex_t lock; /* guards the list */
-    struct link *first;
     struct sockaddr_storage address;
     int start_errno;
 };
@@ -67,39 +46,20 @@ static int descriptor_of(struct MHD_Connection *connection)
 static void open_link(struct weir_http *http, struct MHD_Connection *connection, void **socket)
 {
     const int send_bytes = SEND_BYTES, receive_bytes = RECEIVE_BYTES;
-    struct link *link = weir_heap_alloc(sizeof(*link));
-    *socket = link;
-    if (link == NULL)
-        return;
-    link->http = http;
-    link->fd = descriptor_of(connection);
-    link->since_ns = weir_now_ns();
+    const int fd = descriptor_of(connection);
     /* Refused, the kernel keeps its own sizes: a connection then costs more than was planned. */
-    setsockopt(link->fd, SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof(send_bytes));
-    setsockopt(link->fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof(receive_bytes));
-    pthread_mutex_lock(&http->lock);
-    link->next = http->first;
-    if (link->next != NULL)
-        link->next->before = link;
-    http->first = link;
-    pthread_mutex_unlock(&http->lock);
-    atomic_fetch_add_explicit(&http->serve->counts.connections, 1, memory_order_relaxed);
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof(send_bytes));
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof(receive_bytes));
+    *socket = weir_links_open(&http->serve->links, fd);
+    if (*socket != NULL)
+        atomic_fetch_add_explicit(&http->serve->counts.connections, 1, memory_order_relaxed);
 }
 
 static void close_link(struct weir_http *http, void **socket)
 {
-    struct link *link = *socket;
-    if (link == NULL)
+    if (*socket == NULL)
         return;
-    pthread_mutex_lock(&http->lock);
-    if (link->before != NULL)
-        link->before->next = link->next;
-    else
-        http->first = link->next;
-    if (link->next != NULL)
-        link->next->before = link->before;
-    pthread_mutex_unlock(&http->lock);
-    weir_heap_free(link);
+    weir_links_close(&http->serve->links, *socket);
     *socket = NULL;
     atomic_fetch_sub_explicit(&http->serve->counts.connections, 1, memory_order_relaxed);
 }
@@ -113,18 +73,13 @@ static void notify_connection(void *user, struct MHD_Connection *connection, voi
         close_link(user, socket);
 }
 
-static void mark_link(struct MHD_Connection *connection, enum link_state state)
+static void mark_link(struct weir_exchange *exchange, struct MHD_Connection *connection,
+                      enum weir_link_state state)
 {
     const union MHD_ConnectionInfo *info =
         weir_mhd()->MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    struct link *link = info == NULL ? NULL : info->socket_context;
-    if (link == NULL)
-        return;
-    pthread_mutex_lock(&link->http->lock);
-    if (link->state != state)
-        link->since_ns = weir_now_ns();
-    link->state = state;
-    pthread_mutex_unlock(&link->http->lock);
+    if (info != NULL && info->socket_context != NULL)
+        weir_links_mark(&exchange->serve->links, info->socket_context, state);
 }
 
 /* Whether somebody waits for what connections have that bring nothing. */
@@ -138,30 +93,10 @@ static bool is_crowded(const struct weir_http *http)
                weir_serve_bodies_bytes(&serve->limits) / 2;
 }
 
-static bool has_unread(int fd)
-{
-    char byte;
-    return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
-}
-
 void weir_http_tick(struct weir_http *http)
 {
-    const uint64_t usual_ns = weir_serve_limits_of(http->serve)->request_s * 1000000000ull;
-    const uint64_t now_ns = weir_now_ns();
-    const bool crowded = is_crowded(http);
-    pthread_mutex_lock(&http->lock);
-    for (struct link *link = http->first; link != NULL; link = link->next) {
-        uint64_t most_ns = usual_ns;
-        if (link->state == LINK_ASKS)
-            continue;
-        if (crowded && link->state == LINK_IDLE && !has_unread(link->fd))
-            most_ns = weir_min(most_ns, CROWDED_IDLE_MS * 1000000ull);
-        else if (crowded && link->state == LINK_BODY)
-            most_ns = weir_min(most_ns, CROWDED_BODY_MS * 1000000ull);
-        if (now_ns - link->since_ns > most_ns)
-            shutdown(link->fd, SHUT_RDWR); /* libmicrohttpd then closes it */
-    }
-    pthread_mutex_unlock(&http->lock);
+    weir_links_weed(&http->serve->links, weir_serve_limits_of(http->serve)->request_s,
+                    is_crowded(http));
 }
 
 /* ---- answers ------------------------------------------------------------------------------- */
@@ -225,7 +160,7 @@ static ssize_t read_stream(void *user, uint64_t position, char *out, size_t most
     }
     pthread_mutex_unlock(&exchange->lock);
     if (is_last)
-        mark_link(exchange->connection, LINK_TOLD);
+        mark_link(exchange, exchange->connection, WEIR_LINK_TOLD);
     if (was_full)
         weir_serve_wake(exchange->serve);
     return count;
@@ -237,7 +172,7 @@ static enum MHD_Result answer(struct weir_exchange *exchange, struct MHD_Connect
         return queue(exchange, connection,
                      weir_mhd()->MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES,
                                                                    read_stream, exchange, NULL));
-    mark_link(connection, LINK_TOLD);
+    mark_link(exchange, connection, WEIR_LINK_TOLD);
     if (exchange->page != NULL)
         return queue(exchange, connection, weir_page_body(exchange->page, exchange->status));
     const struct weir_writer *whole =
@@ -361,7 +296,7 @@ static enum MHD_Result begin(struct weir_http *http, struct MHD_Connection *conn
     exchange->connection = connection;
     exchange->fd = descriptor_of(connection);
     check_head(http, exchange, connection, url, method);
-    mark_link(connection, LINK_BODY);
+    mark_link(exchange, connection, WEIR_LINK_BODY);
     return exchange->problem.status == 0 ? MHD_YES : refuse(exchange, connection);
 }
 
@@ -392,7 +327,7 @@ static enum MHD_Result ask(struct weir_http *http, struct weir_exchange *exchang
                            struct MHD_Connection *connection)
 {
     exchange->is_asked = true;
-    mark_link(connection, LINK_ASKS);
+    mark_link(exchange, connection, WEIR_LINK_ASKS);
     if (exchange->problem.status != 0 || exchange->body.failed) {
         weir_problem_set(&exchange->problem, 500, "server_error", "no_memory", NULL,
                          "no memory for the body");
@@ -452,7 +387,7 @@ static void complete(void *user, struct MHD_Connection *connection, void **state
     if (exchange == NULL)
         return;
     *state = NULL;
-    mark_link(connection, LINK_IDLE);
+    mark_link(exchange, connection, WEIR_LINK_IDLE);
     pthread_mutex_lock(&exchange->lock);
     exchange->connection = NULL;
     exchange->has_left |= code != MHD_REQUEST_TERMINATED_COMPLETED_OK;
@@ -547,7 +482,6 @@ enum weir_status weir_http_open(struct weir_http **out, struct weir_serve *serve
     if (http == NULL)
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a server");
     http->serve = serve;
-    pthread_mutex_init(&http->lock, NULL);
     if (serve->config.socket > 0)
         WEIR_TRY_GOTO(read_socket(http, serve->config.socket, err));
     else
@@ -594,7 +528,6 @@ void weir_http_close(struct weir_http **http)
         return;
     if ((*http)->daemon != NULL)
         weir_mhd()->MHD_stop_daemon((*http)->daemon);
-    pthread_mutex_destroy(&(*http)->lock);
     weir_heap_free(*http);
     *http = NULL;
 }

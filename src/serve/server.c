@@ -212,6 +212,7 @@ enum weir_status weir_serve_open(weir_serve **out, const struct weir_serve_confi
     pthread_mutex_init(&serve->log_lock, NULL);
     pthread_mutex_init(&serve->pace.lock, NULL);
     pthread_mutex_init(&serve->running_lock, NULL);
+    weir_links_init(&serve->links);
     weir_fields_init();
     WEIR_TRY_GOTO(copy_config(serve, config, err));
     weir_serve_load(serve);
@@ -279,6 +280,7 @@ void weir_serve_close(weir_serve **serve)
     weir_heap_free(closing->models);
     weir_heap_free(closing->absent_until_ns);
     weir_heap_free(closing->marks);
+    weir_links_deinit(&closing->links);
     pthread_mutex_destroy(&closing->running_lock);
     pthread_mutex_destroy(&closing->pace.lock);
     pthread_mutex_destroy(&closing->log_lock);

@@ -3,6 +3,7 @@
 #define WEIR_SERVE_SERVER_H
 
 #include "serve/exchange.h"
+#include "serve/links.h"
 #include "serve/serve.h"
 
 /* Since the server was opened; each is written by several threads, and orders nothing. */
@@ -46,6 +47,7 @@ struct weir_serve {
     bool takes_text; /* as weir_tools_take_text() */
     weir_scheduler *scheduler;
     struct weir_desk *desk;
+    struct weir_links links; /* open connections */
     struct weir_http *http;
     struct weir_grammars *grammars;
     struct weir_closings *closings;
