@@ -84,7 +84,7 @@ bool weir_cli_chat_open(struct weir_cli_chat *chat, const struct weir_cli_option
     struct weir_cli_buffer source = {0};
     struct weir_err err = {0};
     struct weir_chat_config config = {.model_path = options->argument, .memory_max = memory_max};
-    const uint64_t before_bytes = weir_heap_bytes();
+    const int64_t before_bytes = weir_heap_own_bytes();
     *chat = (struct weir_cli_chat){0};
     if (name != NULL && is_format(name)) {
         config.format = name;
@@ -106,7 +106,7 @@ bool weir_cli_chat_open(struct weir_cli_chat *chat, const struct weir_cli_option
         weir_cli_fail(&err);
         return false;
     }
-    chat->heap_bytes = weir_heap_bytes() - before_bytes;
+    chat->heap_bytes = (uint64_t)(weir_heap_own_bytes() - before_bytes);
     if (weir_chat_origin(chat->chat) == WEIR_CHAT_PLAIN)
         weir_cli_say("%s has no chat template: texts are written one below the other "
                      "(--template chatml, or another format or file, says how they belong)",

@@ -31,6 +31,7 @@ enum { LARGE_BYTES = 128 * 1024, PAGE_BYTES = 4096 };
 static _Atomic uint64_t live_bytes;
 static _Atomic uint64_t call_count;
 static _Atomic uint64_t fail_countdown;
+static _Thread_local int64_t own_bytes;
 
 bool weir_heap_may_succeed(void)
 {
@@ -86,6 +87,7 @@ static void *count_in(struct block *block, size_t bytes)
 {
     block->bytes = bytes;
     atomic_fetch_add_explicit(&live_bytes, cost_of(block), memory_order_relaxed);
+    own_bytes += (int64_t)cost_of(block);
     return block + 1;
 }
 
@@ -93,6 +95,7 @@ static struct block *count_out(void *memory)
 {
     struct block *block = (struct block *)memory - 1;
     atomic_fetch_sub_explicit(&live_bytes, cost_of(block), memory_order_relaxed);
+    own_bytes -= (int64_t)cost_of(block);
     return block;
 }
 
@@ -185,6 +188,11 @@ char *weir_heap_text(const char *text)
 uint64_t weir_heap_bytes(void)
 {
     return atomic_load_explicit(&live_bytes, memory_order_relaxed);
+}
+
+int64_t weir_heap_own_bytes(void)
+{
+    return own_bytes;
 }
 
 uint64_t weir_heap_calls(void)

@@ -25,6 +25,9 @@ char *weir_heap_text(const char *text);
 
 /* Bytes in use now, with what the allocator adds; a function of the sizes asked for alone. */
 uint64_t weir_heap_bytes(void);
+/* The same of this thread alone: what it took, less what it gave back, whoever took that. Two of
+ * these tell what a piece of code has left behind, whatever other threads do meanwhile. */
+int64_t weir_heap_own_bytes(void);
 /* Calls to alloc, array, grow and text, and regions mapped by mem.h, since the process began. */
 uint64_t weir_heap_calls(void);
 /* For tests: the call_index-th call from now (1 is the next one) fails; 0 turns it off. */

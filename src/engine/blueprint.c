@@ -177,14 +177,14 @@ enum weir_status weir_blueprint_open(struct weir_blueprint *blueprint,
     if (config->model_path == NULL)
         return WEIR_FAIL(err, WEIR_ERR_ARG, "no model file is named");
     WEIR_TRY(check_choices(config, err));
-    const uint64_t heap_bytes = weir_heap_bytes();
+    const int64_t heap_bytes = weir_heap_own_bytes();
     WEIR_TRY_GOTO(weir_kernels_choose(&blueprint->kernels, config->isa, err));
     WEIR_TRY_GOTO(weir_manifest_open(&blueprint->manifest, config->model_path, err));
     WEIR_TRY_GOTO(check_general(blueprint->manifest, err));
     WEIR_TRY_GOTO(weir_model_describe(&blueprint->model, blueprint->manifest, err));
     check_vocab_size(blueprint->model);
     WEIR_TRY_GOTO(open_tokenizer(blueprint, err));
-    blueprint->description_bytes = weir_heap_bytes() - heap_bytes;
+    blueprint->description_bytes = (uint64_t)(weir_heap_own_bytes() - heap_bytes);
     tell_warnings(weir_manifest_warnings(blueprint->manifest), config);
     tell_beyond(config);
     return WEIR_OK;

@@ -169,6 +169,32 @@ static void heap_counts_and_fails_once_among_threads(void **state)
     assert_int_equal(weir_heap_bytes(), before_bytes);
 }
 
+static void *take_some(void *argument)
+{
+    void **taken = argument;
+    *taken = weir_heap_alloc(70000);
+    return NULL;
+}
+
+/* A model is described while other threads of a server take memory and give it back. */
+static void a_thread_counts_what_is_its_own(void **state)
+{
+    pthread_t thread;
+    void *others = NULL;
+    (void)state;
+    const int64_t before_bytes = weir_heap_own_bytes();
+    void *own = weir_heap_alloc(1000);
+    assert_int_equal(pthread_create(&thread, NULL, take_some, &others), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_non_null(others);
+    assert_in_range(weir_heap_own_bytes() - before_bytes, 1000, 1100);
+    own = weir_heap_grow(own, 3000);
+    assert_in_range(weir_heap_own_bytes() - before_bytes, 3000, 3100);
+    weir_heap_free(own);
+    assert_int_equal(weir_heap_own_bytes(), before_bytes);
+    weir_heap_free(others);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,6 +209,7 @@ int main(void)
         cmocka_unit_test(heap_keeps_the_old_block_when_growing_fails),
         cmocka_unit_test(heap_fails_at_the_chosen_call_and_only_there),
         cmocka_unit_test(heap_counts_and_fails_once_among_threads),
+        cmocka_unit_test(a_thread_counts_what_is_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
