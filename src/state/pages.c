@@ -56,27 +56,14 @@ static void keep(struct weir_state *state, uint32_t page)
 {
     struct weir_page *at = &state->pages[page];
     at->is_kept = true;
-    at->older = state->newest;
-    at->newer = WEIR_STATE_NO_PAGE;
-    if (state->newest == WEIR_STATE_NO_PAGE)
-        state->oldest = page;
-    else
-        state->pages[state->newest].newer = page;
-    state->newest = page;
+    weir_order_put_newest(&state->kept, page);
     state->kept_count++;
 }
 
 static void unkeep(struct weir_state *state, uint32_t page)
 {
     struct weir_page *at = &state->pages[page];
-    if (at->older == WEIR_STATE_NO_PAGE)
-        state->oldest = at->newer;
-    else
-        state->pages[at->older].newer = at->newer;
-    if (at->newer == WEIR_STATE_NO_PAGE)
-        state->newest = at->older;
-    else
-        state->pages[at->newer].older = at->older;
+    weir_order_take_out(&state->kept, page);
     at->is_kept = false;
     state->kept_count--;
 }
@@ -155,9 +142,9 @@ static void forget(struct weir_state *state, uint32_t page)
 
 static bool forget_oldest(struct weir_state *state)
 {
-    if (state->oldest == WEIR_STATE_NO_PAGE)
+    if (state->kept.oldest == WEIR_STATE_NO_PAGE)
         return false;
-    forget(state, state->oldest);
+    forget(state, state->kept.oldest);
     return true;
 }
 
@@ -369,9 +356,9 @@ void weir_block_copy(struct weir_state *state, uint32_t to, uint32_t from)
 /* One snapshot less, of the page that was kept the longest; false when no kept page has one. */
 static bool drop_oldest_snapshot(struct weir_state *state)
 {
-    uint32_t page = state->oldest;
+    uint32_t page = state->kept.oldest;
     while (page != WEIR_STATE_NO_PAGE && state->pages[page].snapshot == WEIR_NO_BLOCK)
-        page = state->pages[page].newer;
+        page = weir_order_newer(&state->kept, page);
     if (page == WEIR_STATE_NO_PAGE)
         return false;
     drop_snapshot(state, page);

@@ -237,7 +237,7 @@ static void free_all(struct weir_state *state)
         state->buckets[bucket] = WEIR_STATE_NO_PAGE;
     state->ready = WEIR_STATE_NO_PAGE;
     state->bare = WEIR_STATE_NO_PAGE;
-    state->oldest = state->newest = WEIR_STATE_NO_PAGE;
+    state->kept = weir_order_of(&state->pages[0].kept, sizeof(state->pages[0]));
     for (uint32_t page = state->page_max; page > 0; page--) { /* so that page 0 is first */
         state->pages[page - 1] = (struct weir_page){.next = state->bare, .snapshot = WEIR_NO_BLOCK};
         state->bare = page - 1;

@@ -41,13 +41,13 @@ static void check_kept(const struct weir_state *state)
 {
     uint32_t count = 0;
     uint32_t before = WEIR_STATE_NO_PAGE;
-    for (uint32_t page = state->oldest; page != WEIR_STATE_NO_PAGE;
-         page = state->pages[page].newer) {
-        WEIR_ASSERT(state->pages[page].is_kept && state->pages[page].older == before); /* I5 */
+    for (uint32_t page = state->kept.oldest; page != WEIR_STATE_NO_PAGE;
+         page = weir_order_newer(&state->kept, page)) {
+        WEIR_ASSERT(state->pages[page].is_kept && state->pages[page].kept.older == before); /* I5 */
         before = page;
         count++;
     }
-    WEIR_ASSERT(state->newest == before && state->kept_count == count); /* I5 */
+    WEIR_ASSERT(state->kept.newest == before && state->kept_count == count); /* I5 */
 }
 
 /* Returns the bytes of all. */

@@ -2,6 +2,7 @@
 #ifndef WEIR_STATE_INTERNAL_H
 #define WEIR_STATE_INTERNAL_H
 
+#include "base/order.h"
 #include "state/state.h"
 
 #define WEIR_NO_BLOCK UINT32_MAX
@@ -11,7 +12,7 @@ struct weir_page {
     uint32_t refs;                        /* tables that it is in */
     uint32_t users[WEIR_STATE_CLASS_MAX]; /* tables whose windows still reach it */
     uint32_t next;                        /* in its bucket, or in the list of free pages */
-    uint32_t older, newer;                /* among kept pages */
+    struct weir_order_link kept;          /* among kept pages */
     uint32_t snapshot;                    /* block as it was after the page's last position */
     uint32_t holds;                       /* of refs, those that keep its snapshot too */
     uint8_t populated;                    /* mask of classes whose memory is there */
@@ -47,7 +48,8 @@ struct weir_state {
     uint32_t bucket_count;   /* a power of two */
     uint32_t ready, bare;    /* free pages: with all their memory, and without */
     uint32_t ready_count;
-    uint32_t oldest, newest, kept_count;
+    struct weir_order kept; /* pages that are kept for nobody, by use */
+    uint32_t kept_count;
     uint64_t populated_bytes;
 
     uint64_t block_bytes, block_stride_bytes; /* 0: no layer is recurrent */

@@ -189,7 +189,7 @@ static void the_oldest_kept_page_is_forgotten_first(void **state)
     assert_int_equal(adopt_text(&toy, &again, ids[0], CTX), 2 * toy.page_length);
     end_text(&toy, &again);
     for (uint32_t index = 0; index < 6; index++) {
-        assert_int_equal(toy.state->oldest, pages[(index + 2) % 6]);
+        assert_int_equal(toy.state->kept.oldest, pages[(index + 2) % 6]);
         assert_true(weir_state_forget_oldest(toy.state));
         weir_state_check(toy.state);
         assert_int_equal(stats_of(&toy).forgotten_pages, index + 1);
