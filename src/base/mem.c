@@ -82,13 +82,28 @@ void weir_mem_begin_with(struct weir_mem *mem, enum weir_mem_use use, uint64_t b
     region->absent_bytes -= weir_mem_reach_bytes(mem, use, bytes);
 }
 
+/* Addresses without pages. Where the process locks all that it maps (mlockall), this would have
+ * them at once, and none of them could be given back: so it comes without access, which nothing is
+ * faulted in for, and is unlocked first. */
+static uint8_t *map_bare(uint64_t bytes)
+{
+    uint8_t *base =
+        mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED)
+        return NULL;
+    (void)munlock(base, bytes);
+    if (mprotect(base, bytes, PROT_READ | PROT_WRITE) == 0)
+        return base;
+    munmap(base, bytes);
+    return NULL;
+}
+
 /* A mapping that begins at a huge-page boundary, so that huge pages fill it without excess. */
 static uint8_t *map_aligned(uint64_t bytes)
 {
     const uint64_t spare_bytes = bytes >= HUGE_BYTES ? HUGE_BYTES : 0;
-    uint8_t *base = mmap(NULL, bytes + spare_bytes, PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (base == MAP_FAILED)
+    uint8_t *base = map_bare(bytes + spare_bytes);
+    if (base == NULL)
         return NULL;
     if (spare_bytes == 0)
         return base;
@@ -131,14 +146,29 @@ static int map_regions(struct weir_mem *mem, enum weir_mem_use *use)
     return staging->start == NULL ? 0 : weir_mem_touch_range(staging->start, staging->total_bytes);
 }
 
-enum weir_status weir_mem_open_begin(struct weir_mem *mem, struct weir_err *err)
+enum weir_status weir_mem_open_map(struct weir_mem *mem, struct weir_err *err)
 {
     enum weir_mem_use use;
     WEIR_ASSERT(mem->phase == WEIR_MEM_PLANNING);
     mem->phase = WEIR_MEM_OPENING;
     const int os_errno = map_regions(mem, &use);
-    const enum weir_status status =
-        os_errno == 0 ? weir_mem_touch_begin(mem, err) : weir_mem_refuse(mem, use, os_errno, err);
+    if (os_errno == 0)
+        return WEIR_OK;
+    const enum weir_status status = weir_mem_refuse(mem, use, os_errno, err);
+    weir_mem_close(mem);
+    return status;
+}
+
+enum weir_status weir_mem_open_fill(struct weir_mem *mem, struct weir_err *err)
+{
+    WEIR_ASSERT(mem->phase == WEIR_MEM_OPENING);
+    return weir_mem_touch_begin(mem, err);
+}
+
+enum weir_status weir_mem_open_begin(struct weir_mem *mem, struct weir_err *err)
+{
+    WEIR_TRY(weir_mem_open_map(mem, err));
+    const enum weir_status status = weir_mem_open_fill(mem, err);
     if (status != WEIR_OK)
         weir_mem_close(mem);
     return status;

@@ -68,6 +68,10 @@ enum weir_status weir_mem_open(struct weir_mem *mem, struct weir_err *err);
  * while nothing else wants their processor, until all has pages or weir_mem_discard() is called.
  * Where end fails mem stays open: borrowers go before it. */
 enum weir_status weir_mem_open_begin(struct weir_mem *mem, struct weir_err *err);
+/* Begin in two steps: after map whoever uses memory faults it in, and what nobody uses has no
+ * pages; fill starts the threads. */
+enum weir_status weir_mem_open_map(struct weir_mem *mem, struct weir_err *err);
+enum weir_status weir_mem_open_fill(struct weir_mem *mem, struct weir_err *err);
 enum weir_status weir_mem_open_end(struct weir_mem *mem, struct weir_err *err);
 /* After open_end: NOMEM once the kernel had no pages for the slots. */
 enum weir_status weir_mem_check(const struct weir_mem *mem, struct weir_err *err);

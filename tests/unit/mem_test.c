@@ -475,6 +475,43 @@ static void mem_asserts_when_plan_and_use_disagree(void **state)
     assert_true(breaks_a_promise(restore_what_is_there));
 }
 
+/* A process that locks all that it maps: memory has pages when they are asked for all the same, and
+ * gives them back. In a process of its own, which ends with 77 where nobody may lock so much. */
+static void open_locked(void)
+{
+    struct weir_mem mem;
+    struct layout layout;
+    unsigned char resident = 1;
+    alarm(300);
+    if (IS_SANITIZED || mlockall(MCL_FUTURE) != 0) /* a sanitizer maps terabytes */
+        _exit(77);
+    plan(&mem, &layout);
+    weir_mem_begin_with(&mem, WEIR_MEM_SLOTS, 1);
+    if (weir_mem_open(&mem, NULL) != WEIR_OK)
+        _exit(1);
+    lay_out(&mem, &layout);
+    weir_mem_seal(&mem);
+    if (mincore(layout.slots + SLOT_BYTES - 4096, 4096, &resident) != 0 || (resident & 1) != 0)
+        _exit(2);
+    _exit(weir_mem_discard(&mem, WEIR_MEM_SLOTS, layout.slots, 4096) ? 0 : 3);
+}
+
+static void mem_of_a_process_that_is_locked_is_not(void **state)
+{
+    int status = 0;
+    (void)state;
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        open_locked();
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 77)
+        printf("this process may not lock its memory: not tried\n");
+    else
+        assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void mem_uses_have_names(void **state)
 {
     (void)state;
@@ -498,6 +535,7 @@ int main(void)
         cmocka_unit_test(mem_says_what_could_not_be_touched),
         cmocka_unit_test(mem_open_survives_each_failed_mapping),
         cmocka_unit_test(mem_asserts_when_plan_and_use_disagree),
+        cmocka_unit_test(mem_of_a_process_that_is_locked_is_not),
         cmocka_unit_test(mem_uses_have_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
