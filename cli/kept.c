@@ -1,5 +1,6 @@
-/* kept.c - the experts that a run kept in memory, for the next run of the same model to begin with:
- * one small text file for each model in the user's cache folder. */
+/* kept.c - the experts that were worth the most to a run, and how often it used them, for the next
+ * run of the same model to begin with: one small text file for each model in the user's cache
+ * folder. */
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -9,7 +10,7 @@
 #include "cli.h"
 
 enum { EXPERTS_MAX = 4096 };
-#define FIRST_LINE "weir kept experts, version 1: layer, expert\n"
+#define FIRST_LINE "weir kept experts, version 2: layer, expert, share of tokens\n"
 
 bool weir_cli_kept_name(char *path, size_t capacity, const char *what, const char *model_path)
 {
@@ -38,7 +39,8 @@ bool weir_cli_kept_load(struct weir_cli_kept *kept, const char *model_path)
         strcmp(line, FIRST_LINE) == 0)
         while (kept->count < EXPERTS_MAX && fgets(line, sizeof(line), file) != NULL) {
             struct weir_expert *expert = &kept->experts[kept->count];
-            if (sscanf(line, "%" SCNu32 " %" SCNu32, &expert->layer, &expert->expert) != 2)
+            if (sscanf(line, "%" SCNu32 " %" SCNu32 " %f", &expert->layer, &expert->expert,
+                       &expert->share) != 3)
                 break;
             kept->count++;
         }
@@ -53,7 +55,8 @@ static void write_file(const char *path, const struct weir_expert *experts, uint
         return;
     fputs(FIRST_LINE, out.file);
     for (uint32_t index = 0; index < count; index++)
-        fprintf(out.file, "%" PRIu32 " %" PRIu32 "\n", experts[index].layer, experts[index].expert);
+        fprintf(out.file, "%" PRIu32 " %" PRIu32 " %.6f\n", experts[index].layer,
+                experts[index].expert, (double)experts[index].share);
     if (!weir_cli_out_finish(&out))
         weir_cli_out_discard(&out);
 }

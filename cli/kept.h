@@ -1,4 +1,4 @@
-/* kept.h - the experts that a run kept in memory, for the next run of the same model.
+/* kept.h - the experts that a run used most, for the next run of the same model.
  *
  * Job       Read the list before a model is opened, and write it before it is closed.
  * Not here  Which experts those are: weir_engine_kept_experts().

@@ -102,6 +102,7 @@ struct weir_bench_config; /* for the programs that measure weir: not installed *
 /* An expert and the layer that it is of. */
 struct weir_expert {
     uint32_t layer, expert;
+    float share; /* of all tokens so far, those that used it, 0 to 1; 0: that is not known */
 };
 
 /* Zero means "choose for me" everywhere. */
@@ -121,9 +122,10 @@ struct weir_config {
     uint64_t io_budget_bytes; /* bytes of reads in flight (see weir_calibrate); 0: 32 MiB */
     uint32_t timeline_events; /* room for a timeline: what is recorded; 0: nothing is */
     bool kv_f32;              /* keep K and V as f32: twice the memory, for comparing with judges */
-    /* Copied: experts to fill empty slots with while the device is idle, the first of them first.
-     * What an earlier run kept (weir_engine_kept_experts) is a good list; what this model has not,
-     * or what needs no filling, is passed over. */
+    /* Copied: experts to fill empty slots with while the device is idle, the first of them first,
+     * and how often each was used, by which slots are dealt until this engine knows better. What an
+     * earlier run kept (weir_engine_kept_experts) is a good list; what this model has not, or what
+     * needs no filling, is passed over. */
     const struct weir_expert *warm_up;
     uint32_t warm_up_count;
     const char *isa; /* at most this level, named as in struct weir_mode; NULL: best */
@@ -194,6 +196,7 @@ struct weir_plan {
     uint32_t n_ctx, n_chunk, n_thread;
     uint64_t io_budget_bytes; /* of reads in flight */
     uint64_t token_bytes;     /* expert bytes one token uses */
+    uint64_t begun_bytes;     /* of the lines: what an engine that was only begun has at most */
     struct weir_token_cost cost;
     uint32_t line_count;
     struct weir_plan_line lines[WEIR_PLAN_LINE_MAX];
@@ -256,6 +259,25 @@ WEIR_API enum weir_status weir_engine_open(weir_engine **out, const struct weir_
  * too. */
 WEIR_API enum weir_status weir_engine_close(weir_engine **engine);
 
+/* One ceiling for a model that answers and the next one, whose weights are read meanwhile:
+ *
+ *   weir_engine_lend(one, plan.begun_bytes)   one gives slots back; plan is weir_plan_make()'s
+ *   weir_engine_begin(&other, &config)        other has what every token needs
+ *   weir_engine_close(&one)                   when it has answered
+ *   weir_engine_finish(other)                 other has the whole ceiling
+ *
+ * begin is the first half of weir_engine_open(), finish the second. What config points to lives
+ * until finish. In between the engine's plan and model can be looked at, and it can be closed; all
+ * else is refused as while a call runs, or counts nothing. After a finish that failed it can only
+ * be closed. */
+WEIR_API enum weir_status weir_engine_begin(weir_engine **out, const struct weir_config *config,
+                                            struct weir_err *err);
+WEIR_API enum weir_status weir_engine_finish(weir_engine *engine, struct weir_err *err);
+/* So many bytes of the engine's ceiling are somebody else's from now on; 0: all is its own again.
+ * Slots give them back. NOMEM: they cannot, and all is as it was. */
+WEIR_API enum weir_status weir_engine_lend(weir_engine *engine, uint64_t bytes,
+                                           struct weir_err *err);
+
 struct weir_mode {
     const char *io; /* "uring", "threads", "fake" */
     bool direct;
@@ -272,8 +294,9 @@ WEIR_API const struct weir_plan *weir_engine_plan(const weir_engine *engine);
  * its logits. */
 WEIR_API uint64_t weir_engine_text_bytes(const weir_engine *engine, uint32_t n_position);
 WEIR_API const struct weir_model_info *weir_engine_model(const weir_engine *engine);
-/* Of the experts that are in slots now, those that would lose theirs last, the last of them first:
- * at most count into experts. Returns how many; 0 also while a call to this engine runs. */
+/* Of the experts that are in slots now, or were used, those that are the most worth a slot, the
+ * most of them first: at most count into experts. Returns how many; 0 also while a call to this
+ * engine runs. */
 WEIR_API uint32_t weir_engine_kept_experts(weir_engine *engine, struct weir_expert *experts,
                                            uint32_t count);
 

@@ -21,6 +21,12 @@ enum { WEIR_NO_SLOT = UINT32_MAX, WEIR_NO_RECORD = UINT32_MAX };
 struct weir_cache;
 struct weir_uses; /* store/store.h */
 
+/* How much a record was used; a number as in struct weir_cache. */
+struct weir_cache_share {
+    uint32_t record;
+    float share;
+};
+
 /* How to choose victims. The functions are told what happens to records; any but value may be NULL.
  * Records are numbers as in struct weir_cache. */
 struct weir_policy {
@@ -36,6 +42,10 @@ struct weir_policy {
     void (*enter)(struct weir_cache *cache, uint32_t record); /* has got a slot */
     void (*leave)(struct weir_cache *cache, uint32_t record); /* has lost its slot */
     void (*end)(struct weir_cache *cache, uint32_t layer);    /* count uses: weir_cache_is_used() */
+    /* What it has counted, for a cache that begins later: of its layer's rows, the share that used
+     * the record; and before the first step, what an earlier one had counted. Both or neither. */
+    double (*share)(const struct weir_cache *cache, uint32_t record);
+    void (*recall)(struct weir_cache *cache, const struct weir_cache_share *shares, uint32_t count);
     /* The smallest is the victim; of equals the least recently used, then the smaller number. */
     double (*value)(const struct weir_cache *cache, uint32_t record);
 };

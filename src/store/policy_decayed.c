@@ -20,6 +20,19 @@ static void end(struct weir_cache *cache, uint32_t layer)
     }
 }
 
+static double share(const struct weir_cache *cache, uint32_t record)
+{
+    return ((const double *)cache->state)[record] * (1.0 - decay);
+}
+
+/* What the count would be after many steps with that share. */
+static void recall(struct weir_cache *cache, const struct weir_cache_share *shares, uint32_t count)
+{
+    double *counts = cache->state;
+    for (uint32_t index = 0; index < count; index++)
+        counts[shares[index].record] = (double)shares[index].share / (1.0 - decay);
+}
+
 static double value(const struct weir_cache *cache, uint32_t record)
 {
     return ((const double *)cache->state)[record];
@@ -30,5 +43,7 @@ const struct weir_policy weir_policy_decayed = {
     .about = "the smallest use count of the layer goes; counts fade by 0.95 a step",
     .state_bytes = state_bytes,
     .end = end,
+    .share = share,
+    .recall = recall,
     .value = value,
 };

@@ -24,6 +24,8 @@ static const double first_square = 1e-3;
 static const float own_share_weight = 32.0f;
 /* What a record's score loses for the layers until its turn, times their log. */
 static const float wait_weight = 0.05f;
+/* What an earlier run counted weighs as much as so many rows of this one. */
+enum { RECALLED_ROWS = 512 };
 
 struct record_state {
     float counts[DECAYS];
@@ -116,6 +118,17 @@ static void learn(struct weir_cache *cache, uint32_t layer)
     }
 }
 
+/* By its counts, its age, and whether the last step used it. */
+static void set_features(const struct layer_state *totals, struct record_state *at, float used)
+{
+    at->features[0] = 1.0f;
+    for (int decay = 0; decay < DECAYS; decay++)
+        at->features[1 + decay] =
+            logf((at->counts[decay] + 0.03f) / (totals->totals[decay] + 0.06f));
+    at->features[USED_NOW] = used;
+    at->features[AGE] = logf(1.0f + (float)at->age);
+}
+
 static void count_uses(struct weir_cache *cache, uint32_t layer)
 {
     struct layer_state *totals = &layers_of(cache)[layer];
@@ -127,14 +140,9 @@ static void count_uses(struct weir_cache *cache, uint32_t layer)
         const float used = share_of(cache, record);
         const bool was_never = at->features[0] == 0.0f;
         at->age = used > 0.0f ? 0 : was_never ? AGE_MAX : (uint32_t)weir_min(at->age + 1, AGE_MAX);
-        at->features[0] = 1.0f;
-        for (int decay = 0; decay < DECAYS; decay++) {
+        for (int decay = 0; decay < DECAYS; decay++)
             at->counts[decay] = at->counts[decay] * decays[decay] + used;
-            at->features[1 + decay] =
-                logf((at->counts[decay] + 0.03f) / (totals->totals[decay] + 0.06f));
-        }
-        at->features[USED_NOW] = used;
-        at->features[AGE] = logf(1.0f + (float)at->age);
+        set_features(totals, at, used);
         at->uses += weir_cache_rows(cache, record);
     }
     totals->rows += cache->step_rows;
@@ -190,30 +198,79 @@ static void rate_followers(struct weir_cache *cache, uint32_t layer)
         records[index].features[FOLLOWS] = logf(records[index].features[FOLLOWS] / seen);
 }
 
-static void end(struct weir_cache *cache, uint32_t layer)
+static void begin(struct weir_cache *cache)
 {
     struct learned *model = model_of(cache);
-    const uint32_t first = cache->first[layer];
-    if (!model->is_begun) {
-        for (int feature = 0; feature < FEATURES; feature++) {
-            model->weights[feature] = start[feature];
-            model->squares[feature] = first_square;
-        }
-        for (uint32_t wait = 0; wait < cache->layer_count; wait++)
-            waits_of(cache)[wait] = wait_weight * logf(1.0f + (float)wait);
-        model->is_begun = true;
+    if (model->is_begun)
+        return;
+    for (int feature = 0; feature < FEATURES; feature++) {
+        model->weights[feature] = start[feature];
+        model->squares[feature] = first_square;
     }
+    for (uint32_t wait = 0; wait < cache->layer_count; wait++)
+        waits_of(cache)[wait] = wait_weight * logf(1.0f + (float)wait);
+    model->is_begun = true;
+}
+
+static void score(struct weir_cache *cache, uint32_t layer)
+{
+    const struct learned *model = model_of(cache);
+    const uint32_t first = cache->first[layer];
+    for (uint32_t record = first; record < first + cache->layers[layer].record_count; record++) {
+        const struct record_state *at = &records_of(cache)[record];
+        double sum = 0.0;
+        for (int feature = 0; feature < FEATURES; feature++)
+            sum += model->weights[feature] * (double)at->features[feature];
+        scores_of(cache)[record] = (float)sum;
+    }
+}
+
+static void end(struct weir_cache *cache, uint32_t layer)
+{
+    begin(cache);
     if (layers_of(cache)[layer].totals[0] > 0.0f)
         learn(cache, layer);
     count_followers(cache, layer);
     count_uses(cache, layer);
     rate_followers(cache, layer);
+    score(cache, layer);
+}
+
+static double share(const struct weir_cache *cache, uint32_t record)
+{
+    const uint32_t rows = layers_of(cache)[cache->layer_of[record]].rows;
+    return rows == 0 ? 0.0 : (double)records_of(cache)[record].uses / rows;
+}
+
+/* A layer of which something is told: each record was used in its share of many steps, evenly. */
+static void recall_layer(struct weir_cache *cache, uint32_t layer)
+{
+    struct layer_state *totals = &layers_of(cache)[layer];
+    const uint32_t first = cache->first[layer];
+    totals->rows = RECALLED_ROWS;
+    for (int decay = 0; decay < DECAYS; decay++)
+        totals->totals[decay] = 1.0f / (1.0f - decays[decay]);
     for (uint32_t record = first; record < first + cache->layers[layer].record_count; record++) {
-        const struct record_state *at = &records_of(cache)[record];
-        double score = 0.0;
-        for (int feature = 0; feature < FEATURES; feature++)
-            score += model->weights[feature] * (double)at->features[feature];
-        scores_of(cache)[record] = (float)score;
+        struct record_state *at = &records_of(cache)[record];
+        for (int decay = 0; decay < DECAYS; decay++)
+            at->counts[decay] = totals->totals[decay] * (float)at->uses / RECALLED_ROWS;
+        at->age = (uint32_t)weir_min(RECALLED_ROWS / weir_max(at->uses, 1), AGE_MAX);
+        set_features(totals, at, 0.0f);
+    }
+    rate_followers(cache, layer);
+    score(cache, layer);
+}
+
+static void recall(struct weir_cache *cache, const struct weir_cache_share *shares, uint32_t count)
+{
+    begin(cache);
+    for (uint32_t index = 0; index < count; index++)
+        records_of(cache)[shares[index].record].uses =
+            (uint32_t)(shares[index].share * RECALLED_ROWS + 0.5f);
+    for (uint32_t index = 0; index < count; index++) {
+        const uint32_t layer = cache->layer_of[shares[index].record];
+        if (layers_of(cache)[layer].rows == 0)
+            recall_layer(cache, layer);
     }
 }
 
@@ -231,5 +288,7 @@ const struct weir_policy weir_policy_learned = {
     .is_pooled = true,
     .state_bytes = state_bytes,
     .end = end,
+    .share = share,
+    .recall = recall,
     .value = value,
 };

@@ -217,8 +217,15 @@ void weir_store_marks_get(const weir_store *store, uint32_t layer, uint8_t *mark
  * and at most one record is under way that nobody waits for. records [count]: distinct, borrowed
  * until destroy. A record that this store does not have is passed over. */
 void weir_store_warm_up(weir_store *store, const struct weir_record_name *records, uint32_t count);
-/* Of the records that have a slot and are whole, those that would give it up last, the last of them
- * first: at most count into records. Returns how many. */
+/* Before the first step: which share of its layer's rows an earlier run of the same records saw use
+ * each of them, for a policy that counts. What this store does not have is passed over. NOMEM. */
+enum weir_status weir_store_recall(weir_store *store, const struct weir_record_name *records,
+                                   const float *shares, uint32_t count, struct weir_err *err);
+/* The same of this run; 0 where the policy does not count. */
+float weir_store_share(const weir_store *store, struct weir_record_name name);
+/* Of the records that have a slot and are whole, or were used as far as the policy counts that,
+ * those that are the most worth a slot, the most of them first: at most count into records. Returns
+ * how many. */
 uint32_t weir_store_kept(weir_store *store, struct weir_record_name *records, uint32_t count);
 
 /* Between steps, mem SEALED: retire slots, the least valuable first, until at least this many bytes

@@ -1,15 +1,23 @@
-/* warm_up.c - empty slots filled with records that were worth keeping before.
+/* warm_up.c - empty slots filled with records that were worth keeping before, and how often each
+ * was used.
  *
  * A cache is cold at first, and the device idle between the reads of one token and the next. The
  * caller names the records that an earlier run of the same model kept. They are read one at a
  * time, and only while the device has nothing to do: what comes then waits for one record at most.
  *
  * I1  Records before `next` had a slot when they were looked at, or were begun, or are not here. */
+#include "base/heap.h"
 #include "store/store_internal.h"
 
 void weir_store_warm_up(weir_store *store, const struct weir_record_name *records, uint32_t count)
 {
     store->warm_up = (struct weir_warm_up){.records = records, .count = count};
+}
+
+static bool has_record(const struct weir_store *store, struct weir_record_name name)
+{
+    return name.layer < store->layer_count &&
+           name.record < store->layers[name.layer].config.record_count;
 }
 
 /* The next record of the warm-up that has no slot and could have an empty one; false at the end. */
@@ -18,8 +26,7 @@ static bool find_next(struct weir_store *store, struct weir_record_name *found)
     struct weir_warm_up *warm_up = &store->warm_up;
     while (warm_up->next < warm_up->count) {
         const struct weir_record_name name = warm_up->records[warm_up->next++];
-        if (name.layer < store->layer_count &&
-            name.record < store->layers[name.layer].config.record_count &&
+        if (has_record(store, name) &&
             weir_cache_find(&store->cache, name.layer, name.record) == WEIR_NO_SLOT &&
             weir_cache_has_empty(&store->cache, name.layer)) {
             *found = name;
@@ -77,15 +84,52 @@ static void make_heap(const struct weir_cache *cache, struct weir_record_name *h
         sift_down(cache, heap, count, at - 1);
 }
 
+float weir_store_share(const weir_store *store, struct weir_record_name name)
+{
+    const struct weir_cache *cache = &store->cache;
+    return cache->policy->share == NULL
+               ? 0.0f
+               : (float)cache->policy->share(cache, cache->first[name.layer] + name.record);
+}
+
+enum weir_status weir_store_recall(weir_store *store, const struct weir_record_name *records,
+                                   const float *shares, uint32_t count, struct weir_err *err)
+{
+    struct weir_cache *cache = &store->cache;
+    uint32_t told = 0;
+    WEIR_ASSERT(cache->step == 0);
+    if (cache->policy->recall == NULL || !cache->is_counting)
+        return WEIR_OK;
+    struct weir_cache_share *list = weir_heap_array(count, sizeof(*list));
+    if (list == NULL)
+        return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a list of %u records", count);
+    for (uint32_t index = 0; index < count; index++)
+        if (has_record(store, records[index]) && shares[index] > 0.0f)
+            list[told++] = (struct weir_cache_share){
+                cache->first[records[index].layer] + records[index].record, shares[index]};
+    cache->policy->recall(cache, list, told);
+    weir_heap_free(list);
+    return WEIR_OK;
+}
+
+/* Whether there is a reason to keep it, whether or not it has a slot. */
+static bool is_worth_keeping(const struct weir_store *store, struct weir_record_name name)
+{
+    const uint32_t slot = weir_cache_find(&store->cache, name.layer, name.record);
+    return (slot != WEIR_NO_SLOT && weir_store_slot_is_whole(store, slot)) ||
+           weir_store_share(store, name) > 0.0f;
+}
+
 uint32_t weir_store_kept(weir_store *store, struct weir_record_name *records, uint32_t count)
 {
     const struct weir_cache *cache = &store->cache;
     uint32_t found = 0;
     weir_cache_count(&store->cache);
-    /* A heap of at most count records, the one that would be lost first on top. */
-    for (uint32_t slot = 0; slot < cache->slot_count && count > 0; slot++) {
-        const struct weir_record_name name = {store->slots[slot].layer, store->slots[slot].record};
-        if (cache->record_in[slot] == WEIR_NO_RECORD || !weir_store_slot_is_whole(store, slot))
+    /* A heap of at most count records, the one that is worth the least on top. */
+    for (uint32_t at = 0; at < cache->record_count && count > 0; at++) {
+        const uint32_t layer = cache->layer_of[at];
+        const struct weir_record_name name = {layer, at - cache->first[layer]};
+        if (!is_worth_keeping(store, name))
             continue;
         if (found < count) {
             records[found++] = name;
