@@ -195,13 +195,14 @@ static enum weir_status create_state(struct weir_engine *engine, struct weir_err
     return weir_state_create(&engine->state, &config, &engine->mem, err);
 }
 
-/* Everything that lives in planned memory, in one go; then the seal. */
+/* Everything else that lives in planned memory, in one go; then the seal. */
 static enum weir_status furnish(struct weir_engine *engine, const struct weir_config *config,
                                 struct weir_err *err)
 {
     const struct weir_blueprint *blueprint = &engine->blueprint;
-    WEIR_TRY(load_trunk(engine, config, err));
     WEIR_TRY(create_state(engine, err));
+    if (engine->prefix != NULL)
+        weir_prefix_bind(engine->prefix, engine->state);
     WEIR_TRY(create_store(engine, config, err));
     const struct weir_forward_config forward_config = {
         .model = blueprint->model,
@@ -258,18 +259,6 @@ static enum weir_status fill_store(struct weir_engine *engine, const struct weir
     return status;
 }
 
-static enum weir_status load(struct weir_engine *engine, const struct weir_config *config,
-                             struct weir_err *err)
-{
-    const uint64_t begin_ns = weir_timeline_now(engine->timeline);
-    WEIR_TRY(furnish(engine, config, err));
-    WEIR_TRY(fill_store(engine, config, err));
-    weir_timeline_add(
-        engine->timeline,
-        (struct weir_event){.name = "load", .kind = WEIR_EVENT_LOAD, .begin_ns = begin_ns});
-    return WEIR_OK;
-}
-
 static enum weir_status open_guard(struct weir_engine *engine, const struct weir_config *config,
                                    struct weir_err *err)
 {
@@ -280,8 +269,46 @@ static enum weir_status open_guard(struct weir_engine *engine, const struct weir
     return weir_guard_open(&engine->guard, &guard_config, err);
 }
 
-enum weir_status weir_engine_open(weir_engine **out, const struct weir_config *config,
-                                  struct weir_err *err)
+/* What every token needs, and all that can be found wrong before it is read. */
+static enum weir_status begin(struct weir_engine *engine, bool is_ahead, struct weir_err *err)
+{
+    const struct weir_config *config = &engine->config;
+    WEIR_TRY(weir_blueprint_open(&engine->blueprint, config, err));
+    weir_model_info_fill(&engine->info, &engine->blueprint);
+    WEIR_TRY(weir_blueprint_plan(&engine->blueprint, config, &engine->choice, &engine->plan, err));
+    WEIR_TRY(weir_choice_layout(&engine->blueprint, &engine->choice, &engine->mem, err));
+    WEIR_TRY(is_ahead ? weir_mem_open_map(&engine->mem, err)
+                      : weir_mem_open_begin(&engine->mem, err));
+    engine->timeline = weir_timeline_layout(&engine->mem, engine->choice.timeline_events);
+    engine->load_begin_ns = weir_timeline_now(engine->timeline);
+    WEIR_TRY(open_io(engine, config, err));
+    WEIR_TRY(weir_engine_open_texts(engine, config, err));
+    return load_trunk(engine, config, err);
+}
+
+/* What follows from the whole ceiling: threads, slots, pages, the experts where all fit. */
+static enum weir_status finish(struct weir_engine *engine, struct weir_err *err)
+{
+    const struct weir_config *config = &engine->config;
+    WEIR_TRY(weir_pool_create(&engine->pool, engine->choice.n_thread, err));
+    weir_pool_set_timeline(engine->pool, engine->timeline);
+    WEIR_TRY(furnish(engine, config, err));
+    WEIR_TRY(fill_store(engine, config, err));
+    weir_timeline_add(engine->timeline, (struct weir_event){.name = "load",
+                                                            .kind = WEIR_EVENT_LOAD,
+                                                            .begin_ns = engine->load_begin_ns});
+    WEIR_TRY(weir_mem_open_end(&engine->mem, err));
+    WEIR_TRY(weir_state_populate_first(engine->state, err));
+    furnish_lookahead(engine, config);
+    WEIR_TRY(open_guard(engine, config, err));
+    WEIR_TRY(weir_engine_begin_warm_up(engine, config, err));
+    weir_engine_stats_reset(engine);
+    return WEIR_OK;
+}
+
+/* A begun engine is as one that is busy with a call, which ends with finish or close. */
+static enum weir_status create(weir_engine **out, const struct weir_config *config, bool is_ahead,
+                               struct weir_err *err)
 {
     enum weir_status status = WEIR_OK;
     WEIR_NEED(out, err);
@@ -290,30 +317,45 @@ enum weir_status weir_engine_open(weir_engine **out, const struct weir_config *c
     if (engine == NULL)
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for the engine");
     weir_mem_init(&engine->mem);
-    WEIR_TRY_GOTO(weir_blueprint_open(&engine->blueprint, config, err));
-    weir_model_info_fill(&engine->info, &engine->blueprint);
-    WEIR_TRY_GOTO(
-        weir_blueprint_plan(&engine->blueprint, config, &engine->choice, &engine->plan, err));
-    WEIR_TRY_GOTO(weir_choice_layout(&engine->blueprint, &engine->choice, &engine->mem, err));
-    WEIR_TRY_GOTO(weir_mem_open_begin(&engine->mem, err));
-    engine->timeline = weir_timeline_layout(&engine->mem, engine->choice.timeline_events);
-    WEIR_TRY_GOTO(open_io(engine, config, err));
-    WEIR_TRY_GOTO(weir_pool_create(&engine->pool, engine->choice.n_thread, err));
-    weir_pool_set_timeline(engine->pool, engine->timeline);
-    WEIR_TRY_GOTO(load(engine, config, err));
-    WEIR_TRY_GOTO(weir_mem_open_end(&engine->mem, err));
-    WEIR_TRY_GOTO(weir_state_populate_first(engine->state, err));
-    WEIR_TRY_GOTO(weir_engine_open_texts(engine, config, err));
-    furnish_lookahead(engine, config);
-    WEIR_TRY_GOTO(open_guard(engine, config, err));
-    WEIR_TRY_GOTO(weir_engine_begin_warm_up(engine, config, err));
-    weir_engine_stats_reset(engine);
+    engine->config = *config;
+    engine->is_begun = true;
+    WEIR_TRY(weir_engine_enter(engine, NULL));
+    WEIR_TRY_GOTO(begin(engine, is_ahead, err));
+    if (!is_ahead)
+        WEIR_TRY_GOTO(weir_engine_finish(engine, err));
     *out = engine;
     return WEIR_OK;
 
 fail:
     weir_engine_close(&engine);
     return status;
+}
+
+enum weir_status weir_engine_open(weir_engine **out, const struct weir_config *config,
+                                  struct weir_err *err)
+{
+    return create(out, config, false, err);
+}
+
+enum weir_status weir_engine_begin(weir_engine **out, const struct weir_config *config,
+                                   struct weir_err *err)
+{
+    return create(out, config, true, err);
+}
+
+enum weir_status weir_engine_finish(weir_engine *engine, struct weir_err *err)
+{
+    WEIR_NEED(engine, err);
+    if (!engine->is_begun || engine->pool != NULL)
+        return WEIR_FAIL(err, WEIR_ERR_ARG,
+                         "only an engine that was begun, and not finished, can be finished");
+    if (engine->mem.touch == NULL)
+        WEIR_TRY(weir_mem_open_fill(&engine->mem, err));
+    WEIR_TRY(finish(engine, err));
+    engine->config = (struct weir_config){.model_path = NULL}; /* borrowed until here */
+    engine->is_begun = false;
+    weir_engine_leave(engine);
+    return WEIR_OK;
 }
 
 enum weir_status weir_engine_enter(struct weir_engine *engine, struct weir_err *err)
@@ -336,7 +378,8 @@ enum weir_status weir_engine_close(weir_engine **engine)
     if (engine == NULL || *engine == NULL)
         return WEIR_OK;
     weir_engine *closing = *engine;
-    WEIR_TRY(weir_engine_enter(closing, NULL));
+    if (!closing->is_begun) /* else it is entered */
+        WEIR_TRY(weir_engine_enter(closing, NULL));
     if (closing->session_count > 0) {
         weir_engine_leave(closing);
         return WEIR_ERR_ARG;
@@ -397,6 +440,9 @@ void weir_engine_stats_get(const weir_engine *engine, struct weir_stats *stats)
     struct weir_store_stats store = {0};
     if (engine == NULL || stats == NULL)
         return;
+    *stats = (struct weir_stats){.expert_uses = 0};
+    if (engine->forward == NULL) /* only begun */
+        return;
     rows = engine->row_base;
     weir_io_stats_get(engine->io, &io);
     if (engine->row_io != NULL)
@@ -429,7 +475,7 @@ void weir_engine_stats_get(const weir_engine *engine, struct weir_stats *stats)
 
 void weir_engine_stats_reset(weir_engine *engine)
 {
-    if (engine == NULL)
+    if (engine == NULL || engine->forward == NULL)
         return;
     weir_io_stats_get(engine->io, &engine->io_base);
     if (engine->row_io != NULL)

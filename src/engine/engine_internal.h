@@ -161,6 +161,10 @@ void weir_session_fill_run(weir_session *session, struct weir_run *run);
 void weir_session_keep(weir_session *session, uint32_t position);
 
 struct weir_engine {
+    struct weir_config config; /* until it is finished */
+    bool is_begun;             /* and not finished: it counts as busy */
+    uint64_t load_begin_ns;
+    uint64_t lent_bytes; /* of the ceiling, that are somebody else's */
     struct weir_blueprint blueprint;
     struct weir_choice choice;
     struct weir_plan plan;

@@ -17,6 +17,7 @@ enum {
     THREAD_BYTES = 128 << 10, /* touched stack, kernel stack, thread record */
     IO_THREAD_COUNT = 4 + 1,  /* for experts, for embedding rows */
     TEXT_BYTES = 1 << 20,     /* an encoder, and the part of a text that it is given */
+    BEGUN_BYTES = 1 << 20,    /* of an engine that is only begun: handles, rings, its heap's gaps */
 };
 
 enum { CTX_DEFAULT_MAX = 4096, CHUNK_MAX = 512, CHUNK_MIN = 16 };
@@ -423,6 +424,19 @@ static void add_line(struct weir_plan *plan, const char *what, uint64_t bytes)
     plan->planned_bytes += bytes;
 }
 
+/* Before it is finished: no slot, no page, no thread that computes. What describes the model takes
+ * as much again while it is read. */
+static uint64_t begun_bytes(const struct weir_blueprint *blueprint,
+                            const struct weir_choice *choice, const struct weir_mem *mem)
+{
+    const uint64_t opened = weir_mem_reached_bytes(mem, WEIR_MEM_TRUNK) +
+                            weir_mem_use_bytes(mem, WEIR_MEM_IO) +
+                            weir_mem_use_bytes(mem, WEIR_MEM_TIMELINE);
+    return opened + page_table_bytes(opened) + 2 * blueprint->description_bytes +
+           weir_choice_index_bytes(blueprint, choice) + IO_THREAD_COUNT * THREAD_BYTES +
+           BEGUN_BYTES;
+}
+
 static enum weir_status fill_lines(const struct weir_blueprint *blueprint,
                                    const struct weir_choice *choice, struct weir_plan *plan,
                                    struct weir_err *err)
@@ -444,6 +458,7 @@ static enum weir_status fill_lines(const struct weir_blueprint *blueprint,
             add_line(plan, weir_mem_use_name((enum weir_mem_use)use),
                      use == WEIR_MEM_KV ? first_bytes - block_bytes(blueprint, choice)
                                         : weir_mem_reached_bytes(&mem, (enum weir_mem_use)use));
+    plan->begun_bytes = begun_bytes(blueprint, choice, &mem);
     if (block_bytes(blueprint, choice) > 0)
         add_line(plan, "recurrent state, and snapshots of it", block_bytes(blueprint, choice));
     plan->embedding_on_disk_bytes = weir_model_on_disk_bytes(

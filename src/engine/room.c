@@ -1,8 +1,8 @@
 /* room.c - one ceiling for slots, pages and sessions: what one gives back the other may take.
  *
  * I1  planned_bytes, less what slots gave back, and what pages and sessions took beyond the plan,
- *     never pass the ceiling less what the guard gave to the machine: room is made before it is
- *     used. */
+ *     never pass the ceiling less what the guard gave to the machine, and what is lent: room is
+ *     made before it is used. */
 #include "engine/engine_internal.h"
 
 /* Bytes of a session that are no state: the plan has those of one. */
@@ -44,8 +44,9 @@ static int64_t room_bytes(const struct weir_engine *engine)
     if (engine->store != NULL)
         weir_store_stats_get(engine->store, &store);
     return (int64_t)(engine->plan.budget_bytes - engine->plan.planned_bytes) -
-           (int64_t)engine->guard.stats.shrunk_bytes + (int64_t)store.retired_bytes -
-           (int64_t)more_state_bytes - (int64_t)(more_sessions * session_bytes(engine));
+           (int64_t)engine->guard.stats.shrunk_bytes - (int64_t)engine->lent_bytes +
+           (int64_t)store.retired_bytes - (int64_t)more_state_bytes -
+           (int64_t)(more_sessions * session_bytes(engine));
 }
 
 /* State that the plan has and nobody populated yet is nobody else's. */
@@ -140,4 +141,32 @@ void weir_engine_slots_return(struct weir_engine *engine)
     const int64_t room = room_bytes(engine);
     if (room > 0)
         weir_guard_took(&engine->guard, weir_store_grow(engine->store, (uint64_t)room));
+}
+
+/* False: slots cannot give so much. */
+static bool make_lent_room(struct weir_engine *engine)
+{
+    int64_t room = room_bytes(engine);
+    while (room < 0 && shrink_slots(engine, (uint64_t)-room) > 0)
+        room = room_bytes(engine);
+    return room >= 0;
+}
+
+enum weir_status weir_engine_lend(weir_engine *engine, uint64_t bytes, struct weir_err *err)
+{
+    enum weir_status status = WEIR_OK;
+    char size[32];
+    WEIR_NEED(engine, err);
+    WEIR_TRY(weir_engine_enter(engine, err));
+    const uint64_t before_bytes = engine->lent_bytes;
+    engine->lent_bytes = bytes;
+    if (bytes > before_bytes && !make_lent_room(engine)) {
+        engine->lent_bytes = before_bytes;
+        status = WEIR_FAIL(err, WEIR_ERR_NOMEM, "no room for %s beside the model that is here",
+                           weir_format_size(bytes, size, sizeof(size)));
+    }
+    if (engine->lent_bytes < bytes || bytes < before_bytes)
+        weir_engine_slots_return(engine);
+    weir_engine_leave(engine);
+    return status;
 }

@@ -127,13 +127,18 @@ enum weir_status weir_engine_open_texts(struct weir_engine *engine,
         .writes_again = (bench.swap_ablation & WEIR_ABLATE_SWAP_REUSE) != 0,
         .waits = (bench.swap_ablation & WEIR_ABLATE_SWAP_ASYNC) != 0,
     };
+    struct weir_state_layer layers[WEIR_LAYER_MAX];
+    struct weir_state_config state;
+    struct weir_state_shape shape;
     if (config->text_folder == NULL)
         return WEIR_OK;
+    weir_choice_state(&engine->blueprint, &engine->choice, layers, &state);
+    if (!weir_state_shape_plan(&state, &shape))
+        return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory to plan pages of texts");
     WEIR_TRY(identify_model(engine->blueprint.manifest, prefix.identity.model, err));
     identify_layout(engine, prefix.identity.layout);
     struct weir_err reason = {0};
-    const enum weir_status status =
-        weir_prefix_open(&engine->prefix, engine->state, &prefix, &reason);
+    const enum weir_status status = weir_prefix_open(&engine->prefix, &shape, &prefix, &reason);
     if (status == WEIR_OK || !is_the_disks_fault(&reason))
         return status == WEIR_OK ? WEIR_OK : WEIR_FAIL(err, status, "%s", reason.text);
     tell_without(config, &reason);

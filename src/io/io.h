@@ -30,6 +30,7 @@ enum {
     WEIR_IO_ALIGN = 4096,
     WEIR_IO_DEPTH_MAX = 1024,
     WEIR_IO_FILE_MAX = 512,
+    WEIR_IO_KEPT_BEGIN_MAX = 64, /* bytes by which a kept file is known */
 };
 
 /* What a timeline calls a read. */
@@ -152,6 +153,13 @@ enum weir_status weir_io_open_scratch(weir_io *io, const char *folder, uint64_t 
  * that no two have it (WEIR_ERR_IO, EAGAIN: another one does). As long as it was found. */
 enum weir_status weir_io_open_kept(weir_io *io, const char *path, uint32_t *file,
                                    struct weir_err *err);
+/* Whether path is a file that was kept by this user, and begins with these bytes; what it takes of
+ * the disk. */
+bool weir_io_kept_is_ours(const char *path, const void *begin, size_t count, uint64_t *disk_bytes);
+/* Give back so many of them, from the file's end; one that would have no more than least_bytes then
+ * goes. 0 or an errno: ENOENT (it is not ours), EAGAIN (somebody has it). */
+int weir_io_kept_shrink(const char *path, const void *begin, size_t count, uint64_t bytes,
+                        uint64_t least_bytes, bool *is_gone);
 /* Make a kept file so long, a multiple of WEIR_IO_ALIGN. What is new is zero and takes no room on
  * the disk until it is written, which may then fail with ENOSPC. */
 enum weir_status weir_io_resize(weir_io *io, uint32_t file, uint64_t bytes, struct weir_err *err);

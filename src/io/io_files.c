@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/heap.h"
@@ -163,34 +162,19 @@ static enum weir_status open_scratch(weir_io *io, struct weir_io_file *file, con
     return WEIR_OK;
 }
 
-/* Nobody else's: a second lock is refused, and this one goes with the descriptor. 0 or an errno. */
-static int lock_file(int fd)
-{
-    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    return fcntl(fd, F_OFD_SETLK, &whole) == 0 ? 0 : errno;
-}
-
 static enum weir_status open_kept(weir_io *io, struct weir_io_file *file, const char *path,
                                   uint8_t *room, struct weir_err *err)
 {
-    struct stat facts;
     file->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (file->fd < 0)
         return WEIR_FAIL_OS(err, errno, "open %s", path);
-    int os_errno = fstat(file->fd, &facts) != 0 ? errno : 0;
-    if (os_errno == 0 && !S_ISREG(facts.st_mode))
-        os_errno = EINVAL;
-    /* What others could have written in is not what we wrote. */
-    if (os_errno == 0 &&
-        (facts.st_uid != geteuid() || facts.st_nlink != 1 || (facts.st_mode & 077) != 0))
-        os_errno = EPERM;
+    int os_errno = weir_io_kept_check(file->fd, &file->file_bytes);
     if (os_errno == 0)
-        os_errno = lock_file(file->fd);
+        os_errno = weir_io_kept_lock(file->fd);
     if (os_errno != 0) {
         close(file->fd);
         return WEIR_FAIL_OS(err, os_errno, "open %s as a file of this process alone", path);
     }
-    file->file_bytes = (uint64_t)facts.st_size;
     os_errno = io->config.buffered ? EINVAL : make_direct(file->fd, room);
     file->direct = os_errno == 0;
     file->is_writable = true;

@@ -102,6 +102,11 @@ struct weir_io_range weir_io_missing(const weir_io *io, uint32_t request);
  * sanitizer that watches pread would take the poisoned buffer for a mistake. */
 int32_t weir_io_perform(struct weir_io_range range);
 
+/* io_kept.c: whether nobody else could have written in the file, and how long it is; and to be the
+ * only one that has it, until the descriptor is closed. 0 or an errno. */
+int weir_io_kept_check(int fd, uint64_t *file_bytes);
+int weir_io_kept_lock(int fd);
+
 /* For tests: pretend that the kernel refuses. Process-wide; 0 ends it. */
 enum {
     WEIR_IO_REFUSE_URING = 1,

@@ -76,7 +76,7 @@ uint64_t weir_prefix_memory_bytes(const struct weir_state_shape *shape, uint64_t
     const struct sizes sizes = sizes_of(shape, disk_bytes);
     const uint64_t unit_count = sizes.limits.unit_count;
     const uint64_t each_bytes = sizeof(struct weir_record) +
-                                (shape->page_length + 4ull) * sizeof(uint32_t) +
+                                (shape->page_length + 4ull) * sizeof(uint32_t) + sizeof(uint8_t) +
                                 2 * sizeof(uint64_t); /* the scan's list */
     if (unit_count < 1 + sizes.limits.extra_count)
         return 0;
@@ -84,7 +84,8 @@ uint64_t weir_prefix_memory_bytes(const struct weir_state_shape *shape, uint64_t
            2ull * power_of_two_above((uint32_t)unit_count) * sizeof(uint32_t) +
            (WEIR_PREFIX_TRANSFER_MAX + 1) * sizes.limits.head_bytes +
            WEIR_PREFIX_QUEUE_MAX * sizeof(struct weir_leaving) +
-           (WEIR_PREFIX_LOAD_MAX + 1ull) * shape->table_length * (sizeof(uint32_t) + 1) + IO_BYTES;
+           (WEIR_PREFIX_LOAD_MAX + 1ull) * shape->table_length * (sizeof(uint32_t) + 1) + IO_BYTES +
+           WEIR_PREFIX_CACHED_BYTES;
 }
 
 /* ---- opening --------------------------------------------------------------------------------- */
@@ -136,6 +137,7 @@ static enum weir_status allocate(weir_prefix *prefix, struct weir_err *err)
     prefix->records = weir_heap_array(unit_count, sizeof(*prefix->records));
     prefix->ids = weir_heap_array(unit_count, prefix->shape.page_length * sizeof(uint32_t));
     prefix->next_unit = weir_heap_array(unit_count, sizeof(uint32_t));
+    prefix->was_written = weir_heap_array(unit_count, sizeof(uint8_t));
     prefix->buckets = weir_heap_array(prefix->bucket_count, sizeof(uint32_t));
     prefix->after_buckets = weir_heap_array(prefix->bucket_count, sizeof(uint32_t));
     prefix->queue = weir_heap_array(WEIR_PREFIX_QUEUE_MAX, sizeof(*prefix->queue));
@@ -144,9 +146,9 @@ static enum weir_status allocate(weir_prefix *prefix, struct weir_err *err)
     prefix->path_records = weir_heap_array(prefix->shape.table_length, sizeof(uint32_t));
     prefix->heads = weir_heap_array(WEIR_PREFIX_TRANSFER_MAX + 1, head_bytes);
     if (prefix->records == NULL || prefix->ids == NULL || prefix->next_unit == NULL ||
-        prefix->buckets == NULL || prefix->after_buckets == NULL || prefix->queue == NULL ||
-        prefix->extra == NULL || prefix->scratch_ids == NULL || prefix->path_records == NULL ||
-        prefix->heads == NULL)
+        prefix->was_written == NULL || prefix->buckets == NULL || prefix->after_buckets == NULL ||
+        prefix->queue == NULL || prefix->extra == NULL || prefix->scratch_ids == NULL ||
+        prefix->path_records == NULL || prefix->heads == NULL)
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for an index of %u pages on disk",
                          unit_count);
     uint8_t *first = (uint8_t *)(uintptr_t)weir_align_up((uintptr_t)prefix->heads, WEIR_IO_ALIGN);
@@ -191,7 +193,7 @@ static enum weir_status open_file(weir_prefix *prefix, struct weir_err *err)
     return status == WEIR_OK ? WEIR_OK : WEIR_FAIL(err, status, "%s", reason.text);
 }
 
-enum weir_status weir_prefix_open(weir_prefix **out, weir_state *state,
+enum weir_status weir_prefix_open(weir_prefix **out, const struct weir_state_shape *shape,
                                   const struct weir_prefix_config *config, struct weir_err *err)
 {
     enum weir_status status = WEIR_OK;
@@ -199,8 +201,7 @@ enum weir_status weir_prefix_open(weir_prefix **out, weir_state *state,
     if (prefix == NULL)
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for texts on disk");
     prefix->config = *config;
-    prefix->state = state;
-    weir_state_shape_get(state, &prefix->shape);
+    prefix->shape = *shape;
     const struct sizes sizes = sizes_of(&prefix->shape, config->disk_bytes);
     prefix->limits = sizes.limits;
     prefix->unit_bytes = sizes.unit_bytes;
@@ -215,6 +216,16 @@ enum weir_status weir_prefix_open(weir_prefix **out, weir_state *state,
 fail:
     (void)weir_prefix_close(&prefix);
     return status;
+}
+
+void weir_prefix_bind(weir_prefix *prefix, weir_state *state)
+{
+    struct weir_state_shape shape;
+    weir_state_shape_get(state, &shape);
+    WEIR_ASSERT(shape.page_length == prefix->shape.page_length &&
+                shape.class_count == prefix->shape.class_count &&
+                shape.block_bytes == prefix->shape.block_bytes);
+    prefix->state = state;
 }
 
 /* The device may still write in its heads. It is kept in sight, so that nobody calls it lost. */
@@ -237,6 +248,7 @@ bool weir_prefix_close(weir_prefix **prefix)
     weir_heap_free(closing->records);
     weir_heap_free(closing->ids);
     weir_heap_free(closing->next_unit);
+    weir_heap_free(closing->was_written);
     weir_heap_free(closing->buckets);
     weir_heap_free(closing->after_buckets);
     weir_heap_free(closing->queue);

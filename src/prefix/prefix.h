@@ -14,6 +14,8 @@
  * Errors    open: WEIR_ERR_IO, WEIR_ERR_NOMEM; WEIR_ERR_ARG (a budget that holds no page: names
  *           both; a folder in memory). What goes wrong later is no error of a text: it is computed
  *           again, and `say` is told.
+ *           Files of texts of other models and layouts lie beside it: all together have the budget,
+ *           and the one that was written longest ago gives up its end first.
  * Limits    WEIR_PREFIX_UNIT_MAX units in a file.
  * Source    Groups of contiguous bytes, written and read while others compute, with a check of what
  *           is in flight, and nothing written twice: FastSwitch, arXiv:2411.18424. Pages by the
@@ -42,7 +44,7 @@ typedef void weir_prefix_arrived_fn(void *user, uint32_t length);
 
 struct weir_prefix_config {
     const char *folder;
-    uint64_t disk_bytes; /* of the file at most */
+    uint64_t disk_bytes; /* of all such files in the folder at most */
     struct weir_prefix_identity identity;
     struct weir_io_config io; /* kind, buffered, fake, stop; the rest is chosen here */
     weir_prefix_say_fn *say;
@@ -71,10 +73,13 @@ struct weir_prefix_counts {
 /* Memory that one with these numbers takes; 0 where open would refuse. */
 uint64_t weir_prefix_memory_bytes(const struct weir_state_shape *shape, uint64_t disk_bytes);
 
-/* Opens the file of this identity, or makes it, and looks at what is there. A file of another
- * identity, or a torn one, begins anew; one that is not ours stays, and is an error. */
-enum weir_status weir_prefix_open(weir_prefix **out, weir_state *state,
+/* Opens the file of this identity, or makes it, and looks at what is there: for a state of that
+ * shape, which need not be there yet. A file of another identity, or a torn one, begins anew; one
+ * that is not ours stays, and is an error. */
+enum weir_status weir_prefix_open(weir_prefix **out, const struct weir_state_shape *shape,
                                   const struct weir_prefix_config *config, struct weir_err *err);
+/* The state is there, and is borrowed until close. Before anything of what follows. */
+void weir_prefix_bind(weir_prefix *prefix, weir_state *state);
 /* Waits for what is on its way. False: the device was given up, so the state's memory must stay
  * mapped for ever. */
 bool weir_prefix_close(weir_prefix **prefix);
@@ -118,6 +123,9 @@ void weir_prefix_counts_get(const weir_prefix *prefix, struct weir_prefix_counts
 /* ---- the file's heads (prefix_head.c); for the fuzz target too ------------------------------- */
 
 enum { WEIR_PREFIX_FILE_HEAD_BYTES = 4096, WEIR_PREFIX_VERSION = 1 };
+
+/* By which a file of texts is known, whatever its version. */
+extern const char weir_prefix_magic[8];
 
 struct weir_prefix_file_head {
     struct weir_prefix_identity identity;

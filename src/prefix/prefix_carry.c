@@ -2,13 +2,19 @@
  *
  * I1  A piece's memory is nobody's while it is in flight: pages of a write are held, those of a
  *     read belong to a sequence that has not arrived.
- * I2  Reads begin before writes: somebody waits for them. */
+ * I2  Reads begin before writes: somebody waits for them.
+ * I3  What the file has of the page cache, read or not yet on the disk, is at most
+ *     WEIR_PREFIX_CACHED_BYTES, or one piece. */
 #include <errno.h>
 #include <string.h>
 
 #include "prefix/prefix_internal.h"
 
-#define PIECE_BYTES_DEFAULT (4u << 20)
+enum {
+    PIECE_BYTES_DEFAULT = 4 << 20,
+    PIECE_BYTES_CACHED = WEIR_PREFIX_CACHED_BYTES / 2, /* through the page cache */
+    INDEX_BITS = 8,                                    /* of a tag: which transfer */
+};
 
 struct piece {
     uint64_t offset;
@@ -61,12 +67,19 @@ static uint32_t part_count(const weir_prefix *prefix, const struct weir_transfer
            (transfer->block != NULL ? prefix->limits.extra_count : 0);
 }
 
+/* Reads and writes go through the page cache, of which the plan has little. */
+static bool is_cached(const weir_prefix *prefix)
+{
+    return !weir_io_mode_get(prefix->io)->direct;
+}
+
 /* The next piece, without going on to it; false: there is none. */
 static bool next_piece(const weir_prefix *prefix, struct weir_transfer *transfer,
                        struct piece *piece)
 {
-    const uint32_t most =
-        prefix->config.piece_bytes > 0 ? prefix->config.piece_bytes : PIECE_BYTES_DEFAULT;
+    uint32_t most = is_cached(prefix) ? PIECE_BYTES_CACHED : PIECE_BYTES_DEFAULT;
+    if (prefix->config.piece_bytes > 0)
+        most = (uint32_t)weir_min(most, prefix->config.piece_bytes);
     for (; transfer->part < part_count(prefix, transfer); transfer->part++) {
         uint64_t offset;
         uint8_t *memory;
@@ -89,7 +102,8 @@ static bool next_piece(const weir_prefix *prefix, struct weir_transfer *transfer
 static bool queue_piece(weir_prefix *prefix, const struct weir_transfer *transfer,
                         const struct piece *piece)
 {
-    const uint64_t tag = (uint64_t)(transfer - prefix->transfers);
+    const uint64_t tag =
+        (uint64_t)piece->bytes << INDEX_BITS | (uint64_t)(transfer - prefix->transfers);
     if (transfer->kind == WEIR_TRANSFER_WRITE) {
         const struct weir_write write = {.offset = piece->offset,
                                          .tag = tag,
@@ -109,13 +123,26 @@ static bool queue_piece(weir_prefix *prefix, const struct weir_transfer *transfe
     return weir_io_queue(prefix->io, &read);
 }
 
-/* False: the device takes no more now. */
+/* Whether the page cache may have it too; keeps I3. */
+static bool has_room(const weir_prefix *prefix, uint32_t bytes)
+{
+    const uint64_t cached_bytes =
+        prefix->reading_bytes + prefix->dirty_bytes + prefix->settling_bytes;
+    return !is_cached(prefix) || cached_bytes == 0 ||
+           cached_bytes + bytes <= WEIR_PREFIX_CACHED_BYTES;
+}
+
+/* False: the device, or the page cache, takes no more now. */
 static bool send_pieces(weir_prefix *prefix, struct weir_transfer *transfer)
 {
     struct piece piece;
     while (!transfer->has_failed && next_piece(prefix, transfer, &piece)) {
-        if (!queue_piece(prefix, transfer, &piece))
+        if (!has_room(prefix, piece.bytes) || !queue_piece(prefix, transfer, &piece))
             return false;
+        if (transfer->kind == WEIR_TRANSFER_WRITE)
+            prefix->dirty_bytes += piece.bytes;
+        else
+            prefix->reading_bytes += piece.bytes;
         transfer->at_bytes += piece.bytes;
         transfer->bytes += piece.bytes;
         transfer->in_flight++;
@@ -157,6 +184,20 @@ static void start_more(weir_prefix *prefix)
         idle = weir_prefix_transfer_idle(prefix);
 }
 
+/* Written pages of the cache are given back once they are on the disk: a barrier says when. */
+static void settle_dirty(weir_prefix *prefix)
+{
+    if (!is_cached(prefix)) {
+        prefix->dirty_bytes = 0;
+        return;
+    }
+    if (prefix->dirty_bytes > 0 && prefix->settling_bytes == 0 &&
+        weir_io_queue_barrier(prefix->io, prefix->file, WEIR_PREFIX_TRANSFER_MAX)) {
+        prefix->settling_bytes = prefix->dirty_bytes;
+        prefix->dirty_bytes = 0;
+    }
+}
+
 void weir_prefix_pump(weir_prefix *prefix)
 {
     bool takes_more = true;
@@ -165,6 +206,8 @@ void weir_prefix_pump(weir_prefix *prefix)
         for (uint32_t index = 0; index < WEIR_PREFIX_TRANSFER_MAX && takes_more; index++)
             if ((int)prefix->transfers[index].kind == kind)
                 takes_more = send_pieces(prefix, &prefix->transfers[index]);
+    if (!takes_more || prefix->writing == 0)
+        settle_dirty(prefix);
     weir_io_flush(prefix->io);
 }
 
@@ -187,13 +230,22 @@ static void end_transfer(weir_prefix *prefix, struct weir_transfer *transfer)
 
 static void take_done(weir_prefix *prefix, const struct weir_io_done *done)
 {
-    if (done->tag >= WEIR_PREFIX_TRANSFER_MAX) /* a barrier's */
+    const uint64_t index = done->tag & ((1u << INDEX_BITS) - 1);
+    if (index == WEIR_PREFIX_TRANSFER_MAX) { /* a barrier's */
+        prefix->settling_bytes = 0;
+        if (done->status != WEIR_OK && !prefix->has_write_failed) /* else that has been told */
+            weir_prefix_write_failed(prefix, done->os_errno);
+        prefix->has_write_failed = false;
         return;
-    struct weir_transfer *transfer = &prefix->transfers[done->tag];
+    }
+    struct weir_transfer *transfer = &prefix->transfers[index];
     transfer->in_flight--;
+    if (transfer->kind == WEIR_TRANSFER_READ)
+        prefix->reading_bytes -= done->tag >> INDEX_BITS;
     if (done->status == WEIR_OK)
         return;
     transfer->has_failed = true;
+    prefix->has_write_failed |= transfer->kind == WEIR_TRANSFER_WRITE;
     transfer->os_errno = done->os_errno;
     transfer->is_given_up |= done->os_errno == ETIMEDOUT;
     prefix->is_given_up |= transfer->is_given_up;

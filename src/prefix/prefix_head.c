@@ -4,7 +4,7 @@
 
 #include "prefix/prefix.h"
 
-static const char file_magic[8] = {'w', 'e', 'i', 'r', 'p', 'r', 'e', 'f'};
+const char weir_prefix_magic[8] = {'w', 'e', 'i', 'r', 'p', 'r', 'e', 'f'};
 static const char record_magic[8] = {'w', 'e', 'i', 'r', 'p', 'a', 'g', 'e'};
 
 /* As they lie in the file: little-endian words, no gaps. The sum is of all bytes of the head, with
@@ -48,7 +48,7 @@ void weir_prefix_file_head_write(uint8_t bytes[WEIR_PREFIX_FILE_HEAD_BYTES],
                              .page_length = head->page_length,
                              .unit_bytes = head->unit_bytes};
     memset(bytes, 0, WEIR_PREFIX_FILE_HEAD_BYTES);
-    memcpy(out.magic, file_magic, sizeof(out.magic));
+    memcpy(out.magic, weir_prefix_magic, sizeof(out.magic));
     memcpy(out.model, head->identity.model, sizeof(out.model));
     memcpy(out.layout, head->identity.layout, sizeof(out.layout));
     memcpy(out.key, head->key, sizeof(out.key));
@@ -65,7 +65,7 @@ enum weir_prefix_verdict weir_prefix_file_head_read(const uint8_t *bytes,
     memcpy(&in, bytes, sizeof(in));
     if (is_empty(bytes, WEIR_PREFIX_FILE_HEAD_BYTES))
         return WEIR_PREFIX_EMPTY;
-    if (memcmp(in.magic, file_magic, sizeof(in.magic)) != 0)
+    if (memcmp(in.magic, weir_prefix_magic, sizeof(in.magic)) != 0)
         return WEIR_PREFIX_FOREIGN;
     if (in.sum != sum_of(bytes, WEIR_PREFIX_FILE_HEAD_BYTES))
         return WEIR_PREFIX_TORN;

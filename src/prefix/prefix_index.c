@@ -27,61 +27,23 @@ void weir_prefix_index_clear(weir_prefix *prefix)
 {
     for (uint32_t bucket = 0; bucket < prefix->bucket_count; bucket++)
         prefix->buckets[bucket] = prefix->after_buckets[bucket] = WEIR_NO_UNIT;
-    prefix->oldest = prefix->newest = prefix->free_unit = WEIR_NO_UNIT;
-    prefix->free_count = 0;
+    prefix->order = weir_order_of(&prefix->records[0].order, sizeof(prefix->records[0]));
+    prefix->free_unit = prefix->free_room = WEIR_NO_UNIT;
 }
 
 void weir_prefix_unit_give(weir_prefix *prefix, uint32_t unit)
 {
-    prefix->next_unit[unit] = prefix->free_unit;
-    prefix->free_unit = unit;
-    prefix->free_count++;
+    uint32_t *first = prefix->was_written[unit] ? &prefix->free_room : &prefix->free_unit;
+    prefix->next_unit[unit] = *first;
+    *first = unit;
 }
 
 /* ---- by use ---------------------------------------------------------------------------------- */
 
-static void unlink_use(weir_prefix *prefix, uint32_t record)
-{
-    struct weir_record *at = &prefix->records[record];
-    if (at->older == WEIR_NO_UNIT)
-        prefix->oldest = at->newer;
-    else
-        prefix->records[at->older].newer = at->newer;
-    if (at->newer == WEIR_NO_UNIT)
-        prefix->newest = at->older;
-    else
-        prefix->records[at->newer].older = at->older;
-}
-
-static void link_newest(weir_prefix *prefix, uint32_t record)
-{
-    struct weir_record *at = &prefix->records[record];
-    at->older = prefix->newest;
-    at->newer = WEIR_NO_UNIT;
-    if (prefix->newest == WEIR_NO_UNIT)
-        prefix->oldest = record;
-    else
-        prefix->records[prefix->newest].newer = record;
-    prefix->newest = record;
-}
-
-/* The same place, but for one that is newer than it. */
-static void link_older_than(weir_prefix *prefix, uint32_t record, uint32_t than)
-{
-    struct weir_record *at = &prefix->records[record];
-    at->newer = than;
-    at->older = prefix->records[than].older;
-    if (at->older == WEIR_NO_UNIT)
-        prefix->oldest = record;
-    else
-        prefix->records[at->older].newer = record;
-    prefix->records[than].older = record;
-}
-
 void weir_prefix_record_touch(weir_prefix *prefix, uint32_t record)
 {
-    unlink_use(prefix, record);
-    link_newest(prefix, record);
+    weir_order_take_out(&prefix->order, record);
+    weir_order_put_newest(&prefix->order, record);
 }
 
 /* ---- records --------------------------------------------------------------------------------- */
@@ -118,9 +80,9 @@ void weir_prefix_record_add(weir_prefix *prefix, uint32_t record)
     at->next_after = *after_bucket;
     *after_bucket = record;
     if (parent == WEIR_NO_UNIT)
-        link_newest(prefix, record);
+        weir_order_put_newest(&prefix->order, record);
     else
-        link_older_than(prefix, record, parent); /* keeps I3 */
+        weir_order_put_before(&prefix->order, record, parent); /* keeps I3 */
     prefix->stats.records++;
     prefix->stats.disk_bytes += unit_count_of(prefix, at) * prefix->unit_bytes;
 }
@@ -136,7 +98,7 @@ void weir_prefix_record_drop(weir_prefix *prefix, uint32_t record)
     for (place = after_bucket_of(prefix, at); *place != record;)
         place = &prefix->records[*place].next_after;
     *place = at->next_after;
-    unlink_use(prefix, record);
+    weir_order_take_out(&prefix->order, record);
     at->is_listed = false;
     prefix->stats.records--;
     prefix->stats.disk_bytes -= unit_count_of(prefix, at) * prefix->unit_bytes;
@@ -148,22 +110,28 @@ void weir_prefix_record_drop(weir_prefix *prefix, uint32_t record)
     weir_prefix_unit_give(prefix, record);
 }
 
+/* The list from which the next unit comes: what has its room already makes the file no larger. */
+static uint32_t *find_free(weir_prefix *prefix)
+{
+    const bool may_grow = weir_now_ns() >= prefix->no_room_ns;
+    return prefix->free_room == WEIR_NO_UNIT && may_grow ? &prefix->free_unit : &prefix->free_room;
+}
+
 uint32_t weir_prefix_unit_take(weir_prefix *prefix)
 {
-    uint32_t record = prefix->oldest;
-    while (prefix->free_unit == WEIR_NO_UNIT && record != WEIR_NO_UNIT) {
-        const uint32_t newer = prefix->records[record].newer;
+    uint32_t record = prefix->order.oldest;
+    while (*find_free(prefix) == WEIR_NO_UNIT && record != WEIR_NO_UNIT) {
+        const uint32_t newer = weir_order_newer(&prefix->order, record);
         if (prefix->records[record].readers == 0) {
             weir_prefix_record_drop(prefix, record);
             prefix->stats.evicted_records++;
         }
         record = newer;
     }
-    const uint32_t unit = prefix->free_unit;
-    if (unit == WEIR_NO_UNIT)
-        return WEIR_NO_UNIT;
-    prefix->free_unit = prefix->next_unit[unit];
-    prefix->free_count--;
+    uint32_t *first = find_free(prefix);
+    const uint32_t unit = *first;
+    if (unit != WEIR_NO_UNIT)
+        *first = prefix->next_unit[unit];
     return unit;
 }
 

@@ -2,6 +2,7 @@
 #ifndef WEIR_PREFIX_INTERNAL_H
 #define WEIR_PREFIX_INTERNAL_H
 
+#include "base/order.h"
 #include "prefix/prefix.h"
 
 #define WEIR_NO_UNIT UINT32_MAX
@@ -12,6 +13,7 @@ enum {
     WEIR_PREFIX_LOAD_MAX = 64,            /* texts that come back at a time */
     WEIR_PREFIX_QUEUE_MAX = 4096,         /* pages that wait to be written */
     WEIR_PREFIX_UNIT_BYTES_MIN = 1 << 20, /* where a page is less and a block is cut into units */
+    WEIR_PREFIX_CACHED_BYTES = 2 << 20, /* of the page cache, where the file has to go through it */
 };
 
 /* A record, named by its first unit. */
@@ -19,10 +21,10 @@ struct weir_record {
     uint64_t serial;
     struct weir_hash before, after; /* of all ids before it; and of its own too */
     uint32_t length;
-    uint32_t extra;            /* first unit of its block; the others follow in next_unit */
-    uint32_t next, next_after; /* in its two buckets: by before, and by after */
-    uint32_t older, newer;     /* among all records, by use */
-    uint32_t readers;          /* texts that it comes back to */
+    uint32_t extra;               /* first unit of its block; the others follow in next_unit */
+    uint32_t next, next_after;    /* in its two buckets: by before, and by after */
+    struct weir_order_link order; /* among all records, by use */
+    uint32_t readers;             /* texts that it comes back to */
     uint8_t classes;
     bool has_block, is_listed;
     bool is_bad; /* its readers found it torn: it goes with the last of them */
@@ -83,15 +85,16 @@ struct weir_prefix {
     struct weir_prefix_limits limits;
     uint64_t unit_bytes;
 
-    struct weir_record *records; /* [unit_count] */
-    uint32_t *ids;               /* [unit_count][page_length] of records */
-    uint32_t *next_unit;         /* [unit_count] of a block; in the list of free ones */
-    uint32_t *buckets;           /* [bucket_count] by the hash before */
-    uint32_t *after_buckets;     /* [bucket_count] by the hash after */
-    uint32_t bucket_count;       /* a power of two */
-    uint32_t free_unit, free_count;
-    uint32_t oldest, newest;
-    uint64_t serial; /* of the next record */
+    struct weir_record *records;   /* [unit_count] */
+    uint32_t *ids;                 /* [unit_count][page_length] of records */
+    uint32_t *next_unit;           /* [unit_count] of a block; in the list of free ones */
+    uint32_t *buckets;             /* [bucket_count] by the hash before */
+    uint32_t *after_buckets;       /* [bucket_count] by the hash after */
+    uint32_t bucket_count;         /* a power of two */
+    uint8_t *was_written;          /* [unit_count]: such a unit has its room on the disk */
+    uint32_t free_unit, free_room; /* lists of free ones: without that, and with it */
+    struct weir_order order;       /* of records, by use */
+    uint64_t serial;               /* of the next record */
 
     struct weir_transfer transfers[WEIR_PREFIX_TRANSFER_MAX];
     void *heads;            /* of transfers */
@@ -104,6 +107,12 @@ struct weir_prefix {
     struct weir_load loads[WEIR_PREFIX_LOAD_MAX];
     uint32_t load_count;
     uint64_t writes_off_ns; /* nothing is written before then: the disk had no room, or failed */
+    uint64_t no_room_ns;    /* only where something was written before, until then ... */
+    int no_room_errno;      /* ... for this reason */
+    /* Of the page cache: what is read, was written since the last barrier, and waits for it. */
+    uint64_t reading_bytes, dirty_bytes, settling_bytes;
+    bool has_write_failed; /* since the last barrier */
+    bool has_cut;          /* another file of the folder, which has been said */
     bool is_given_up;
     weir_prefix *left_before; /* another one that could not be closed */
     struct weir_prefix_counts stats;
@@ -113,7 +122,8 @@ struct weir_prefix {
 
 void weir_prefix_index_clear(weir_prefix *prefix);
 uint32_t *weir_prefix_ids_of(const weir_prefix *prefix, uint32_t record);
-/* Take a unit that is free; the oldest records that nobody reads go for it. WEIR_NO_UNIT. */
+/* Take a unit that is free; the oldest records that nobody reads go for it. WEIR_NO_UNIT. While the
+ * disk has no more room it is one that has its own. */
 uint32_t weir_prefix_unit_take(weir_prefix *prefix);
 void weir_prefix_unit_give(weir_prefix *prefix, uint32_t unit);
 /* Others find the record from now on. It is the newest but for those that it goes on behind. */
@@ -143,6 +153,8 @@ struct weir_transfer *weir_prefix_transfer_idle(weir_prefix *prefix);
 bool weir_prefix_write_start(weir_prefix *prefix, struct weir_transfer *transfer);
 void weir_prefix_write_end(weir_prefix *prefix, struct weir_transfer *transfer);
 void weir_prefix_writes_drop(weir_prefix *prefix);
+/* A write failed, or what was written is not on the disk: nothing more is written for a while. */
+void weir_prefix_write_failed(weir_prefix *prefix, int os_errno);
 bool weir_prefix_read_start(weir_prefix *prefix, struct weir_transfer *transfer);
 void weir_prefix_read_end(weir_prefix *prefix, struct weir_transfer *transfer);
 /* Texts of which all is here, or nothing more will come. */
@@ -154,6 +166,9 @@ void weir_prefix_loads_end(weir_prefix *prefix);
 enum weir_status weir_prefix_scan(weir_prefix *prefix, struct weir_err *err);
 /* The file grows with what is written: so far that it has the unit. False: it may not. */
 bool weir_prefix_reach(weir_prefix *prefix, uint32_t unit);
+/* Our file is to have so many bytes: others of the folder become shorter for it, first the one
+ * that was written longest ago. False: those that are in use leave too little (prefix_folder.c). */
+bool weir_prefix_folder_make_room(weir_prefix *prefix, uint64_t own_bytes);
 
 void weir_prefix_say(weir_prefix *prefix, const char *format, ...) WEIR_PRINTF(2, 3);
 

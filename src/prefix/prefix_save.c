@@ -7,8 +7,9 @@
 
 #include "prefix/prefix_internal.h"
 
-/* After a write that failed, this long nothing is tried: a full disk stays full for a while. */
-#define WRITES_OFF_NS UINT64_C(10000000000)
+/* After a write that failed, this long nothing is tried, and after one that found no room, this
+ * long no more room is asked for: a full disk stays full for a while. */
+#define OFF_NS UINT64_C(10000000000)
 
 /* Whether the file has all of a page: these ids, in all classes of the page, and its block. */
 static bool is_there(const weir_prefix *prefix, uint32_t record, const struct weir_leaving *leaving,
@@ -130,29 +131,44 @@ void weir_prefix_save(weir_prefix *prefix, weir_sequence *sequence)
 
 /* ---- one record ------------------------------------------------------------------------------ */
 
+static void tell_no_room(weir_prefix *prefix, int os_errno, const char *why)
+{
+    prefix->no_room_ns = weir_now_ns() + OFF_NS;
+    prefix->no_room_errno = os_errno;
+    weir_prefix_say(prefix,
+                    "%s: %s: for the next 10 s new texts take the places of the oldest ones",
+                    prefix->path, why);
+}
+
+/* A unit that lies in the file. */
+static uint32_t take_unit(weir_prefix *prefix)
+{
+    const uint32_t unit = weir_prefix_unit_take(prefix);
+    if (unit == WEIR_NO_UNIT || weir_prefix_reach(prefix, unit))
+        return unit;
+    weir_prefix_unit_give(prefix, unit);
+    tell_no_room(prefix, EFBIG,
+                 "the file may not grow (ulimit -f, or files of other models that are in "
+                 "use have the bytes of --prefix-bytes)");
+    return weir_prefix_unit_take(prefix);
+}
+
 /* Units for the record and its block; false: there are none, since all that is there is read, or
  * the file may not grow. */
 static bool take_units(weir_prefix *prefix, const struct weir_leaving *leaving, uint32_t *record,
                        uint32_t *extra)
 {
+    const uint32_t extra_count = leaving->has_block ? prefix->limits.extra_count : 0;
     *extra = WEIR_NO_UNIT;
-    *record = weir_prefix_unit_take(prefix);
-    if (*record != WEIR_NO_UNIT && !weir_prefix_reach(prefix, *record))
-        return false;
-    for (uint32_t index = 0;
-         *record != WEIR_NO_UNIT && leaving->has_block && index < prefix->limits.extra_count;
-         index++) {
-        const uint32_t unit = weir_prefix_unit_take(prefix);
+    *record = take_unit(prefix);
+    for (uint32_t index = 0; *record != WEIR_NO_UNIT && index < extra_count; index++) {
+        const uint32_t unit = take_unit(prefix);
         if (unit == WEIR_NO_UNIT)
             return false;
         prefix->next_unit[unit] = *extra;
         *extra = unit;
-        if (!weir_prefix_reach(prefix, unit))
-            return false;
-        if (index + 1 == prefix->limits.extra_count)
-            return true;
     }
-    return *record != WEIR_NO_UNIT && !leaving->has_block;
+    return *record != WEIR_NO_UNIT;
 }
 
 static void give_units(weir_prefix *prefix, uint32_t record, uint32_t extra)
@@ -231,13 +247,11 @@ void weir_prefix_writes_drop(weir_prefix *prefix)
     }
 }
 
-static void tell_no_room(weir_prefix *prefix)
+static void turn_off(weir_prefix *prefix, const char *what, int os_errno)
 {
-    prefix->writes_off_ns = weir_now_ns() + WRITES_OFF_NS;
-    weir_prefix_say(prefix,
-                    "%s: the file may not grow (ulimit -f?): texts are kept in memory only for the "
-                    "next 10 s",
-                    prefix->path);
+    prefix->writes_off_ns = weir_now_ns() + OFF_NS;
+    weir_prefix_say(prefix, "%s: %s (%s): texts are kept in memory only for the next 10 s",
+                    prefix->path, what, strerror(os_errno));
 }
 
 bool weir_prefix_write_start(weir_prefix *prefix, struct weir_transfer *transfer)
@@ -251,8 +265,8 @@ bool weir_prefix_write_start(weir_prefix *prefix, struct weir_transfer *transfer
     if (!take_units(prefix, &transfer->leaving, &record, &extra)) {
         give_units(prefix, record, extra);
         prefix->stats.dropped_writes++;
-        if (record != WEIR_NO_UNIT && !weir_prefix_reach(prefix, record))
-            tell_no_room(prefix);
+        if (weir_now_ns() < prefix->no_room_ns)
+            turn_off(prefix, "there is no place for a page", prefix->no_room_errno);
         weir_state_release(prefix->state, transfer->leaving.page, transfer->leaving.classes);
         return true;
     }
@@ -280,14 +294,45 @@ static void drop_shorter(weir_prefix *prefix, uint32_t record)
     }
 }
 
-static void tell_failure(weir_prefix *prefix, const struct weir_transfer *transfer)
+/* Whether all of a transfer's units had their room on the disk before. */
+static bool had_room(const weir_prefix *prefix, const struct weir_transfer *transfer)
+{
+    bool had = prefix->was_written[transfer->record] != 0;
+    for (uint32_t unit = prefix->records[transfer->record].extra; unit != WEIR_NO_UNIT;
+         unit = prefix->next_unit[unit])
+        had = had && prefix->was_written[unit] != 0;
+    return had;
+}
+
+static void mark_written(weir_prefix *prefix, const struct weir_transfer *transfer)
+{
+    prefix->was_written[transfer->record] = 1;
+    for (uint32_t unit = prefix->records[transfer->record].extra; unit != WEIR_NO_UNIT;
+         unit = prefix->next_unit[unit])
+        prefix->was_written[unit] = 1;
+}
+
+/* Nothing was wrong but that the disk is full, and the page can take an older one's place: it is
+ * the next that is written. */
+static bool write_again(weir_prefix *prefix, const struct weir_transfer *transfer)
+{
+    const int why = transfer->os_errno;
+    if ((why != ENOSPC && why != EDQUOT && why != EFBIG) || had_room(prefix, transfer) ||
+        prefix->queue_count == WEIR_PREFIX_QUEUE_MAX)
+        return false;
+    if (weir_now_ns() >= prefix->no_room_ns)
+        tell_no_room(prefix, why, strerror(why));
+    prefix->queue_first = (prefix->queue_first + WEIR_PREFIX_QUEUE_MAX - 1) % WEIR_PREFIX_QUEUE_MAX;
+    prefix->queue[prefix->queue_first] = transfer->leaving; /* keeps I1 */
+    prefix->queue_count++;
+    return true;
+}
+
+void weir_prefix_write_failed(weir_prefix *prefix, int os_errno)
 {
     prefix->stats.failed_writes++;
-    prefix->writes_off_ns = weir_now_ns() + WRITES_OFF_NS;
-    weir_prefix_say(prefix,
-                    "%s: a page could not be written (%s): texts are kept in memory only for the "
-                    "next 10 s",
-                    prefix->path, strerror(transfer->os_errno));
+    if (weir_now_ns() >= prefix->writes_off_ns)
+        turn_off(prefix, "a page could not be written", os_errno);
 }
 
 void weir_prefix_write_end(weir_prefix *prefix, struct weir_transfer *transfer)
@@ -295,17 +340,20 @@ void weir_prefix_write_end(weir_prefix *prefix, struct weir_transfer *transfer)
     const struct weir_record *at = &prefix->records[transfer->record];
     prefix->writing--;
     if (transfer->has_failed) {
+        const bool is_next = write_again(prefix, transfer);
         give_units(prefix, transfer->record, at->extra);
-        tell_failure(prefix, transfer);
+        if (is_next) {
+            prefix->stats.failed_writes++;
+            return;
+        }
+        weir_prefix_write_failed(prefix, transfer->os_errno);
     } else {
+        mark_written(prefix, transfer);
         weir_prefix_record_add(prefix, transfer->record); /* keeps I2 */
         drop_shorter(prefix, transfer->record);
         prefix->stats.written_records++;
         prefix->stats.written_bytes += transfer->bytes;
     }
-    /* Written pages of the cache are given back once they are on the disk. */
-    if (!weir_io_mode_get(prefix->io)->direct)
-        (void)weir_io_queue_barrier(prefix->io, prefix->file, WEIR_PREFIX_TRANSFER_MAX);
     /* What was given up may still be read by the device, which does no harm. */
     weir_state_release(prefix->state, transfer->leaving.page, transfer->leaving.classes);
 }

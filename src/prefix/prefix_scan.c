@@ -67,7 +67,9 @@ bool weir_prefix_reach(weir_prefix *prefix, uint32_t unit)
     const uint64_t count =
         weir_min(prefix->limits.unit_count, (uint64_t)unit / GROW_UNITS * GROW_UNITS + GROW_UNITS);
     return file_bytes_of(prefix, unit + 1ull) <= weir_io_file_bytes(prefix->io, prefix->file) ||
-           weir_io_resize(prefix->io, prefix->file, file_bytes_of(prefix, count), NULL) == WEIR_OK;
+           (weir_prefix_folder_make_room(prefix, file_bytes_of(prefix, count)) &&
+            weir_io_resize(prefix->io, prefix->file, file_bytes_of(prefix, count), NULL) ==
+                WEIR_OK);
 }
 
 static enum weir_status begin_anew(weir_prefix *prefix, const struct weir_prefix_file_head *own,
@@ -244,6 +246,7 @@ static void list_all(weir_prefix *prefix, struct scan *scan)
     weir_prefix_index_clear(prefix);
     for (uint32_t unit = prefix->limits.unit_count; unit > 0; unit--) { /* so that 0 is first */
         const uint32_t at = unit - 1;
+        prefix->was_written[at] = scan->owner[at] != WEIR_NO_UNIT;
         if (scan->owner[at] == WEIR_NO_UNIT)
             weir_prefix_unit_give(prefix, at);
         else if (scan->owner[at] == at)
@@ -282,6 +285,7 @@ enum weir_status weir_prefix_scan(weir_prefix *prefix, struct weir_err *err)
             prefix->is_given_up = !read_heads(prefix, &scan);
         list_all(prefix, &scan);
         tell(prefix, &scan);
+        (void)weir_prefix_folder_make_room(prefix, weir_io_file_bytes(prefix->io, prefix->file));
         prefix->stats.torn_records = scan.torn;
     }
     weir_heap_free(scan.owner);

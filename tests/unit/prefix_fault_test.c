@@ -174,7 +174,7 @@ static void a_file_that_is_not_ours_stays_as_it_is(void **state)
     write_letter(only_path);
     assert_int_equal(stat(only_path, &before), 0);
     open_toy(&toy, &positions_only);
-    assert_int_equal(weir_prefix_open(&prefix, toy.state, &config, &err), WEIR_ERR_FORMAT);
+    assert_int_equal(try_store(&prefix, &toy, &config, &err), WEIR_ERR_FORMAT);
     assert_null(prefix);
     assert_non_null(strstr(err.text, only_path));
     assert_int_equal(stat(only_path, &after), 0);
@@ -195,7 +195,7 @@ static void open_refuses_what_cannot_be(void **state)
     struct weir_prefix_config config = config_of(&told);
     open_toy(&toy, &positions_only);
     config.disk_bytes = 100000;
-    assert_int_equal(weir_prefix_open(&prefix, toy.state, &config, &err), WEIR_ERR_ARG);
+    assert_int_equal(try_store(&prefix, &toy, &config, &err), WEIR_ERR_ARG);
     struct weir_state_shape shape;
     weir_state_shape_get(toy.state, &shape);
     assert_int_equal(weir_prefix_memory_bytes(&shape, config.disk_bytes), 0);
@@ -203,23 +203,23 @@ static void open_refuses_what_cannot_be(void **state)
     assert_true(weir_prefix_memory_bytes(&shape, config.disk_bytes) > 0);
     config.folder = "build/no such folder";
     err = (struct weir_err){0};
-    assert_int_equal(weir_prefix_open(&prefix, toy.state, &config, &err), WEIR_ERR_IO);
+    assert_int_equal(try_store(&prefix, &toy, &config, &err), WEIR_ERR_IO);
     assert_non_null(strstr(err.text, config.folder));
     if (access("/dev/shm", W_OK) == 0) {
         config.folder = "/dev/shm";
         err = (struct weir_err){0};
-        assert_int_equal(weir_prefix_open(&prefix, toy.state, &config, &err), WEIR_ERR_ARG);
+        assert_int_equal(try_store(&prefix, &toy, &config, &err), WEIR_ERR_ARG);
         assert_non_null(strstr(err.text, "in memory"));
     }
     config.folder = folder;
     prefix = open_store(&toy, &config);
     err = (struct weir_err){0};
-    assert_int_equal(weir_prefix_open(&second, toy.state, &config, &err), WEIR_ERR_IO);
+    assert_int_equal(try_store(&second, &toy, &config, &err), WEIR_ERR_IO);
     assert_non_null(strstr(err.text, "another weir"));
     assert_true(weir_prefix_close(&prefix));
     for (uint64_t at = 1; at < 30; at++) { /* no memory for this or that */
         weir_heap_fail_at(at);
-        const enum weir_status status = weir_prefix_open(&prefix, toy.state, &config, NULL);
+        const enum weir_status status = try_store(&prefix, &toy, &config, NULL);
         weir_heap_fail_at(0);
         assert_true(status == WEIR_OK || status == WEIR_ERR_NOMEM);
         if (status == WEIR_OK)
@@ -279,7 +279,7 @@ static void a_disk_that_fails_costs_time_only(void **state)
         struct weir_err err = {0};
         weir_prefix *prefix = NULL;
         open_toy(&toy, layout);
-        if (weir_prefix_open(&prefix, toy.state, &config, &err) == WEIR_OK) {
+        if (try_store(&prefix, &toy, &config, &err) == WEIR_OK) {
             struct text text = begin_text(&toy);
             uint32_t wanted = 0;
             recall_text(&toy, prefix, &told, &text, ids, LENGTH + 1, &wanted);

@@ -80,11 +80,23 @@ static inline struct weir_prefix_config config_of(struct told *told)
     };
 }
 
+static inline enum weir_status try_store(weir_prefix **prefix, struct toy *toy,
+                                         const struct weir_prefix_config *config,
+                                         struct weir_err *err)
+{
+    struct weir_state_shape shape;
+    weir_state_shape_get(toy->state, &shape);
+    const enum weir_status status = weir_prefix_open(prefix, &shape, config, err);
+    if (status == WEIR_OK)
+        weir_prefix_bind(*prefix, toy->state);
+    return status;
+}
+
 static inline weir_prefix *open_store(struct toy *toy, const struct weir_prefix_config *config)
 {
     struct weir_err err = {0};
     weir_prefix *prefix = NULL;
-    if (weir_prefix_open(&prefix, toy->state, config, &err) != WEIR_OK)
+    if (try_store(&prefix, toy, config, &err) != WEIR_OK)
         fail_msg("%s", err.text);
     return prefix;
 }
