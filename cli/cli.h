@@ -124,6 +124,11 @@ bool weir_cli_config_fill(struct weir_config *config, struct weir_bench_config *
  * for it. On failure it has been said and rig is closed; returns an enum weir_cli_exit. */
 int weir_cli_rig_open(struct weir_cli_rig *rig, const struct weir_config *config,
                       const struct weir_cli_options *options);
+/* The same in two halves, as weir_engine_begin() and weir_engine_finish(); what config points to
+ * lives until the second. When config's progress has asked for the end, nothing is said. */
+int weir_cli_rig_begin(struct weir_cli_rig *rig, const struct weir_config *config,
+                       const struct weir_cli_options *options);
+int weir_cli_rig_finish(struct weir_cli_rig *rig, const struct weir_cli_options *options);
 /* NULL when none was kept that fits. */
 const struct weir_cli_calibration *weir_cli_rig_calibration(const struct weir_cli_rig *rig);
 /* What can be done about a context that is full. */

@@ -200,7 +200,8 @@ static void complete_argument(const struct line *line)
     const char *argument = line->command->argument;
     if (line->given[WEIR_CLI_OPTION_help])
         offer_text(line, "all", "every option");
-    if (line->has_argument || line->given[WEIR_CLI_OPTION_help])
+    const bool is_there = line->has_argument && strstr(argument, "...") == NULL;
+    if (is_there || line->given[WEIR_CLI_OPTION_help])
         return;
     const bool is_model = strstr(argument, "MODEL") != NULL;
     if (is_model || strcmp(argument, "[WORD]") == 0 || line->command->bit == WEIR_CLI_CALIBRATE)

@@ -348,18 +348,42 @@ static int resolve_name(struct weir_cli_options *options)
     return code;
 }
 
-int weir_cli_model_resolve(struct weir_cli_options *options, const struct weir_cli_command *command)
+/* Whether the command's words name models. */
+static bool wants_model(const struct weir_cli_command *command)
+{
+    static const char *const arguments[] = {"MODEL", "[MODEL]", "[MODEL...]"};
+    for (size_t index = 0; index < WEIR_COUNT(arguments); index++)
+        if (strcmp(command->argument, arguments[index]) == 0)
+            return true;
+    return command->bit == WEIR_CLI_CALIBRATE;
+}
+
+static int resolve_one(struct weir_cli_options *options, const struct weir_cli_command *command)
 {
     struct stat facts;
     const char *word = options->argument;
-    const bool is_model = strcmp(command->argument, "MODEL") == 0 ||
-                          strcmp(command->argument, "[MODEL]") == 0 ||
-                          command->bit == WEIR_CLI_CALIBRATE;
-    if (!is_model || word == NULL || strcmp(word, "-") == 0 || stat(word, &facts) == 0)
+    if (!wants_model(command) || word == NULL || strcmp(word, "-") == 0 || stat(word, &facts) == 0)
         return WEIR_CLI_OK;
     if (!weir_cli_is_remote(word))
         return resolve_name(options);
     if ((command->bit & (WEIR_CLI_PLAN | WEIR_CLI_INFO)) != 0)
         return weir_cli_heads_fetch(options);
     return resolve_remote(options, command);
+}
+
+int weir_cli_model_resolve(struct weir_cli_options *options, const struct weir_cli_command *command)
+{
+    static char paths[WEIR_CLI_MORE_MAX][WEIR_CLI_PATH_MAX];
+    for (size_t index = 0; index < options->more_count; index++) {
+        struct weir_cli_options one = *options;
+        one.argument = options->more[index];
+        const int code = resolve_one(&one, command);
+        if (code != WEIR_CLI_OK)
+            return code;
+        if (one.argument != options->more[index]) { /* it is in a place that the next one takes */
+            snprintf(paths[index], sizeof(paths[index]), "%s", one.argument);
+            options->more[index] = paths[index];
+        }
+    }
+    return resolve_one(options, command);
 }

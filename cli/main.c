@@ -26,16 +26,18 @@ static const struct weir_cli_command commands[] = {
      "  weir chat model.gguf --system \"You are terse.\" --think hide\n"
      "  weir chat base-model.gguf --template chatml\n"
      "  printf 'Who are you?\\n/save chat.json\\n' | weir chat model.gguf\n"},
-    {"serve", WEIR_CLI_SERVE, weir_cli_serve, "[MODEL]",
+    {"serve", WEIR_CLI_SERVE, weir_cli_serve, "[MODEL...]",
      "answer the OpenAI and Anthropic APIs over HTTP",
      "  Several clients are answered at the same time, each step of the model being computed for\n"
      "  all of them. Requests wait in a queue; SIGTERM and Ctrl-C let answers end, then stop.\n"
      "  docs/SERVER.md lists paths, fields and limits. One line a request goes to standard "
      "error.\n"
-     "  Without MODEL, --models DIR serves all that are in it, one at a time, as they are asked "
-     "for.\n",
+     "  Several MODELs, or without one all that are in --models DIR, are served one at a time, as "
+     "they\n"
+     "  are asked for.\n",
      "  weir serve model.gguf --mem 8G\n"
      "  weir serve model.gguf --parallel 8 --ctx 8192 --port 9000\n"
+     "  weir serve qwen3-30b.gguf olmoe.gguf --mem 8G\n"
      "  weir serve --models ~/models --mem 8G --idle-time 600\n"
      "  weir serve model.gguf --host 0.0.0.0 --api-key-file keys.txt\n"
      "  curl -s localhost:8080/v1/chat/completions -H 'Content-Type: application/json' \\\n"

@@ -197,6 +197,27 @@ static bool take_argument(struct weir_cli_options *options, const struct weir_cl
     return options->argument != NULL || command->argument[0] == '[';
 }
 
+/* A word that is no option. */
+static bool take_word(struct weir_cli_options *options, const struct weir_cli_command *command,
+                      const char *word)
+{
+    if (options->argument == NULL) {
+        options->argument = word;
+        return true;
+    }
+    if (strstr(command->argument, "...") != NULL && options->more_count < WEIR_CLI_MORE_MAX) {
+        options->more[options->more_count++] = word;
+        return true;
+    }
+    if (options->more_count > 0)
+        weir_cli_misuse(command->name, "wanted at most %d of %s, found more", 1 + WEIR_CLI_MORE_MAX,
+                        command->argument);
+    else
+        weir_cli_misuse(command->name, "wanted one %s, found \"%s\" after \"%s\"",
+                        command->argument, word, options->argument);
+    return false;
+}
+
 /* The words of the command line; what they say together is looked at afterwards. */
 static bool read_words(struct weir_cli_options *options, const struct weir_cli_command *command,
                        int count, char **words)
@@ -213,11 +234,7 @@ static bool read_words(struct weir_cli_options *options, const struct weir_cli_c
                 return false;
         } else if (!only_arguments && options->help && strcmp(word, "all") == 0) {
             options->help_all = true;
-        } else if (options->argument == NULL) {
-            options->argument = word;
-        } else {
-            weir_cli_misuse(command->name, "wanted one %s, found \"%s\" after \"%s\"",
-                            command->argument, word, options->argument);
+        } else if (!take_word(options, command, word)) {
             return false;
         }
     }

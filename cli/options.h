@@ -77,14 +77,18 @@ struct weir_cli_list {
 enum weir_cli_option_id { WEIR_CLI_OPTIONS(WEIR_CLI_OPTION_ID) WEIR_CLI_OPTION_COUNT };
 #undef WEIR_CLI_OPTION_ID
 
+enum { WEIR_CLI_MORE_MAX = 15 };
+
 struct weir_cli_options {
 #define WEIR_CLI_OPTION_FIELD(field, type, ...) WEIR_CLI_C_##type field;
     WEIR_CLI_OPTIONS(WEIR_CLI_OPTION_FIELD)
 #undef WEIR_CLI_OPTION_FIELD
-    bool given[WEIR_CLI_OPTION_COUNT]; /* the user named it */
-    bool typed[WEIR_CLI_OPTION_COUNT]; /* in words: not in the environment or a file */
-    bool help_all;                     /* --help all */
-    const char *argument;              /* MODEL, FILE or PATH; NULL when absent */
+    bool given[WEIR_CLI_OPTION_COUNT];   /* the user named it */
+    bool typed[WEIR_CLI_OPTION_COUNT];   /* in words: not in the environment or a file */
+    bool help_all;                       /* --help all */
+    const char *argument;                /* MODEL, FILE or PATH; NULL when absent */
+    const char *more[WEIR_CLI_MORE_MAX]; /* [more_count] the others, where it may be several */
+    size_t more_count;
     const char *remote;  /* where the model is whose head argument is; NULL: it is here */
     const char *command; /* the name of the command that reads them */
 };

@@ -110,16 +110,22 @@ static void make_text_folder(const char *folder)
         weir_cli_folders_make(path);
 }
 
-int weir_cli_rig_open(struct weir_cli_rig *rig, const struct weir_config *config,
-                      const struct weir_cli_options *options)
+typedef enum weir_status open_fn(weir_engine **out, const struct weir_config *config,
+                                 struct weir_err *err);
+
+static int fail(struct weir_cli_rig *rig, const struct weir_err *err)
+{
+    if (err->status != WEIR_ERR_CANCELLED || weir_cli_stop_asked())
+        weir_cli_fail(err);
+    weir_cli_rig_close(rig);
+    return WEIR_CLI_FAILURE;
+}
+
+static int open_engine(struct weir_cli_rig *rig, const struct weir_config *config,
+                       const struct weir_cli_options *options, open_fn *open_it)
 {
     struct weir_err err = {0};
-    struct weir_cli_progress progress = {0};
     struct weir_config watched = *config;
-    if (watched.progress == NULL) {
-        watched.progress = weir_cli_progress_tell;
-        watched.progress_user = &progress;
-    }
     *rig = (struct weir_cli_rig){.start_ns = weir_now_ns()};
     make_text_folder(config->text_folder);
     rig->is_calibrated = weir_cli_calibration_load(&rig->calibration, config->model_path);
@@ -134,18 +140,46 @@ int weir_cli_rig_open(struct weir_cli_rig *rig, const struct weir_config *config
         weir_cli_rig_close(rig);
         return WEIR_CLI_FAILURE;
     }
-    if (weir_engine_open(&rig->engine, &watched, &err) != WEIR_OK ||
-        weir_session_create(&rig->session, rig->engine, &err) != WEIR_OK) {
-        weir_cli_fail(&err);
-        weir_cli_rig_close(rig);
-        return WEIR_CLI_FAILURE;
-    }
+    return open_it(&rig->engine, &watched, &err) == WEIR_OK ? WEIR_CLI_OK : fail(rig, &err);
+}
+
+static int create_session(struct weir_cli_rig *rig, const struct weir_cli_options *options)
+{
+    struct weir_err err = {0};
+    if (weir_session_create(&rig->session, rig->engine, &err) != WEIR_OK)
+        return fail(rig, &err);
     weir_cli_status_clear();
     rig->load_s = (double)(weir_now_ns() - rig->start_ns) * 1e-9;
     weir_cli_signals_watch(rig->session);
     if (options->verbose)
         weir_cli_plan_print(stderr, weir_engine_plan(rig->engine));
     return WEIR_CLI_OK;
+}
+
+int weir_cli_rig_open(struct weir_cli_rig *rig, const struct weir_config *config,
+                      const struct weir_cli_options *options)
+{
+    struct weir_cli_progress progress = {0};
+    struct weir_config watched = *config;
+    if (watched.progress == NULL) {
+        watched.progress = weir_cli_progress_tell;
+        watched.progress_user = &progress;
+    }
+    const int code = open_engine(rig, &watched, options, weir_engine_open);
+    return code == WEIR_CLI_OK ? create_session(rig, options) : code;
+}
+
+int weir_cli_rig_begin(struct weir_cli_rig *rig, const struct weir_config *config,
+                       const struct weir_cli_options *options)
+{
+    return open_engine(rig, config, options, weir_engine_begin);
+}
+
+int weir_cli_rig_finish(struct weir_cli_rig *rig, const struct weir_cli_options *options)
+{
+    struct weir_err err = {0};
+    return weir_engine_finish(rig->engine, &err) == WEIR_OK ? create_session(rig, options)
+                                                            : fail(rig, &err);
 }
 
 const char *weir_cli_context_advice(const weir_engine *engine)

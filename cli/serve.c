@@ -15,6 +15,15 @@ enum {
     CHAT_BYTES = 2 << 20, /* of a template that is ready, at most about */
 };
 
+/* A model that is here, or on its way. */
+struct brought {
+    size_t index;
+    struct weir_config config;
+    struct weir_bench_config bench_config;
+    struct weir_cli_chat chat;
+    struct weir_cli_rig rig; /* without an engine: there is none */
+};
+
 struct service {
     const struct weir_cli_options *options;
     struct weir_cli_manager manager;
@@ -22,9 +31,9 @@ struct service {
     int socket; /* that the service manager opened; 0: none */
     struct weir_cli_serve_models models;
     weir_serve *serve;
-    /* Of the model that is here, or on its way. */
-    struct weir_cli_chat chat;
-    struct weir_cli_rig rig;
+    struct brought slots[2];
+    struct brought *here, *next; /* of them: the model that answers; one that is begun beside it */
+    bool is_ahead;               /* what is read now is the next one's */
     struct weir_cli_progress progress;
     uint64_t use_count; /* of requests, as it was seen last */
     uint64_t busy_ns;   /* when it last had something to do */
@@ -126,64 +135,149 @@ static void tell_manager(struct service *service)
 
 /* ---- models that come and go --------------------------------------------------------------- */
 
+static bool is_here(const struct brought *brought)
+{
+    return brought->rig.engine != NULL;
+}
+
+static void drop(struct brought *brought)
+{
+    weir_cli_chat_close(&brought->chat);
+    weir_cli_rig_close(&brought->rig);
+}
+
+static void drop_next(struct service *service)
+{
+    if (is_here(service->next))
+        weir_serve_tell_begun(service->serve, SIZE_MAX);
+    drop(service->next);
+}
+
+/* Of the ceiling, for a model that is only begun. */
+static uint64_t begun_bytes(const struct service *service, size_t index)
+{
+    return service->models.begun_bytes[index] + CHAT_BYTES;
+}
+
+/* Whether the next model's weights may still be read beside the texts of the one that is here. */
+static bool may_be_ahead(struct service *service)
+{
+    return weir_serve_next(service->serve) == service->next->index &&
+           weir_serve_lend(service->serve, begun_bytes(service, service->next->index));
+}
+
 static bool tell_progress(void *user, const char *what, uint64_t done_bytes, uint64_t total_bytes)
 {
     struct service *service = user;
-    if (total_bytes > 0)
+    if (service->is_ahead)
+        weir_serve_tick(service->serve);
+    else if (total_bytes > 0)
         weir_serve_progress(service->serve, (double)done_bytes / (double)total_bytes);
     tell_manager(service);
-    return weir_cli_progress_tell(&service->progress, what, done_bytes, total_bytes);
+    return weir_cli_progress_tell(&service->progress, what, done_bytes, total_bytes) &&
+           (!service->is_ahead || may_be_ahead(service));
 }
 
-static void close_model(struct service *service)
+typedef int open_fn(struct weir_cli_rig *rig, const struct weir_config *config,
+                    const struct weir_cli_options *options);
+
+/* All of it, or its first half. On failure it has been said, and nothing is here. */
+static int load_model(struct service *service, struct brought *brought, size_t index,
+                      open_fn *open_it)
 {
-    weir_cli_chat_close(&service->chat);
-    weir_cli_rig_close(&service->rig);
+    const struct weir_cli_serve_models *models = &service->models;
+    struct weir_cli_options named = *service->options;
+    struct weir_config *config = &brought->config;
+    named.argument = models->paths[index];
+    brought->index = index;
+    if (!weir_cli_config_fill(config, &brought->bench_config, &named, named.command))
+        return WEIR_CLI_USAGE;
+    config->n_ctx = models->models[index].n_ctx;
+    config->progress = tell_progress;
+    config->progress_user = service;
+    if (!weir_cli_chat_open(&brought->chat, &named, weir_cli_chat_render_max(config->n_ctx)))
+        return WEIR_CLI_FAILURE;
+    config->caller_bytes += brought->chat.heap_bytes + service->keys.text.capacity +
+                            weir_serve_bytes(&models->chosen.limits);
+    const int code = open_it(&brought->rig, config, &named);
+    if (code != WEIR_CLI_OK)
+        drop(brought);
+    return code;
 }
 
 /* The model is loaded: the server takes it over. */
-static int begin(struct service *service, size_t index)
+static int hand_over(struct service *service)
 {
+    struct brought *here = service->here;
     struct weir_err err = {0};
-    weir_engine *engine = service->rig.engine;
+    weir_engine *engine = here->rig.engine;
     if (weir_engine_tokenizer(engine) == NULL)
         return weir_cli_no_text(&weir_engine_model(engine)->warnings,
                                 weir_engine_tokenizer_why(engine), "a server needs a vocabulary");
     /* The server has sessions of its own, on a thread of its own. */
     weir_cli_signals_watch(NULL);
-    weir_session_destroy(&service->rig.session);
+    weir_session_destroy(&here->rig.session);
     service->busy_ns = weir_now_ns();
-    return weir_serve_begin(service->serve, index, engine, service->chat.chat, &err) == WEIR_OK
+    return weir_serve_begin(service->serve, here->index, engine, here->chat.chat, &err) == WEIR_OK
                ? WEIR_CLI_OK
                : weir_cli_fail(&err);
+}
+
+/* One that is begun comes to its end. On failure it has been said, and nothing is here. */
+static int finish_next(struct service *service)
+{
+    struct brought *begun = service->next;
+    service->next = service->here;
+    service->here = begun;
+    weir_serve_tell_begun(service->serve, SIZE_MAX);
+    return weir_cli_rig_finish(&begun->rig, service->options);
 }
 
 /* On failure it has been said, and nothing is here. */
 static int bring_model(struct service *service, size_t index)
 {
-    const struct weir_cli_serve_models *models = &service->models;
-    struct weir_cli_options named = *service->options;
-    struct weir_config config;
-    struct weir_bench_config bench_config;
-    named.argument = models->paths[index];
+    const struct weir_cli_serve_limits *chosen = &service->models.chosen;
+    int code = WEIR_CLI_OK;
     weir_serve_load(service->serve);
-    if (!weir_cli_config_fill(&config, &bench_config, &named, named.command))
-        return WEIR_CLI_USAGE;
-    config.n_ctx = models->models[index].n_ctx;
-    config.progress = tell_progress;
-    config.progress_user = service;
-    if (!weir_cli_chat_open(&service->chat, &named, weir_cli_chat_render_max(config.n_ctx)))
-        return WEIR_CLI_FAILURE;
-    config.caller_bytes += service->chat.heap_bytes + service->keys.text.capacity +
-                           weir_serve_bytes(&models->chosen.limits);
-    int code = weir_cli_rig_open(&service->rig, &config, &named);
-    if (code != WEIR_CLI_OK && models->chosen.is_too_much && !weir_cli_stop_asked())
-        weir_cli_serve_limits_advise(&models->chosen);
+    if (is_here(service->next) && service->next->index == index) {
+        code = finish_next(service);
+    } else {
+        drop_next(service);
+        code = load_model(service, service->here, index, weir_cli_rig_open);
+        if (code != WEIR_CLI_OK && chosen->is_too_much && !weir_cli_stop_asked())
+            weir_cli_serve_limits_advise(chosen);
+    }
     if (code == WEIR_CLI_OK)
-        code = begin(service, index);
+        code = hand_over(service);
     if (code != WEIR_CLI_OK)
-        close_model(service);
+        drop(service->here);
     return code;
+}
+
+/* What every token of the next model needs is read while the one that is here still answers, in
+ * memory that this one gives. Without a ceiling nobody has said how much both may have. */
+static void read_ahead(struct service *service)
+{
+    const struct weir_cli_options *options = service->options;
+    const size_t next = weir_serve_next(service->serve);
+    if (is_here(service->next) && !may_be_ahead(service))
+        drop_next(service);
+    if (next == SIZE_MAX && !is_here(service->next))
+        weir_serve_lend(service->serve, 0);
+    if (next == SIZE_MAX || is_here(service->next) || options->mem == 0 || options->stats != NULL ||
+        options->timeline != NULL || /* files that one has */
+        !weir_serve_lend(service->serve, begun_bytes(service, next)))
+        return;
+    weir_cli_say("%s is next: the weights that every token needs are read already",
+                 service->models.models[next].id);
+    service->is_ahead = true;
+    service->next->index = next;
+    const int code = load_model(service, service->next, next, weir_cli_rig_begin);
+    service->is_ahead = false;
+    if (code == WEIR_CLI_OK)
+        weir_serve_tell_begun(service->serve, next);
+    else if (may_be_ahead(service) && !weir_cli_stop_asked())
+        weir_serve_give_up(service->serve, next);
 }
 
 /* The one that is wanted comes, when the one that is here has no more to do; one that has had
@@ -199,8 +293,12 @@ static void change_model(struct service *service)
     service->use_count = use_count;
     const bool is_old = idle_s > 0 && weir_now_ns() - service->busy_ns > idle_s * 1000000000ull;
     if (is_idle && (wanted != SIZE_MAX || is_old) && weir_serve_end(service->serve))
-        close_model(service);
-    if (wanted == SIZE_MAX || service->rig.engine != NULL)
+        drop(service->here);
+    if (is_here(service->here)) {
+        read_ahead(service);
+        return;
+    }
+    if (wanted == SIZE_MAX)
         return;
     weir_cli_say("%s is wanted", service->models.models[wanted].id);
     if (bring_model(service, wanted) != WEIR_CLI_OK && !weir_cli_stop_asked())
@@ -246,9 +344,9 @@ static int prepare(struct service *service)
 {
     const struct weir_cli_options *options = service->options;
     if (options->argument == NULL && !options->given[WEIR_CLI_OPTION_models])
-        return weir_cli_misuse("serve", "wanted MODEL, or --models DIR for all that are in it");
+        return weir_cli_misuse("serve", "wanted MODEL or several, or --models DIR for all in it");
     if (weir_cli_serve_models_are_many(options) && options->alias != NULL)
-        return weir_cli_misuse("serve", "--alias: the models of --models have their own names");
+        return weir_cli_misuse("serve", "--alias: several models have their own names");
     weir_cli_manager_open(&service->manager);
     int code = weir_cli_manager_socket(&service->socket) ? read_keys(service) : WEIR_CLI_FAILURE;
     if (code == WEIR_CLI_OK)
@@ -263,6 +361,8 @@ int weir_cli_serve(const struct weir_cli_options *options)
 {
     static struct service service; /* too large for a stack */
     service.options = options;
+    service.here = &service.slots[0];
+    service.next = &service.slots[1];
     int code = prepare(&service);
     if (code == WEIR_CLI_OK)
         code = open_door(&service);
@@ -276,7 +376,8 @@ int weir_cli_serve(const struct weir_cli_options *options)
         code = WEIR_CLI_FAILURE; /* a signal's: main makes its exit status of it */
     }
     weir_serve_close(&service.serve);
-    close_model(&service);
+    drop(service.next);
+    drop(service.here);
     weir_cli_serve_models_free(&service.models);
     weir_cli_client_keys_free(&service.keys);
     weir_cli_manager_close(&service.manager);

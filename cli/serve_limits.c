@@ -81,6 +81,7 @@ bool weir_cli_serve_limits_choose(struct weir_cli_serve_limits *chosen,
     }
     const uint64_t room_bytes = plan.budget_bytes - weir_min(plan.budget_bytes, plan.min_bytes);
     choose_level(chosen, plan.budget_bytes, room_bytes, options);
+    chosen->begun_bytes = plan.begun_bytes;
     return true;
 }
 

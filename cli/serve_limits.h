@@ -11,6 +11,7 @@ struct weir_cli_serve_limits {
     bool is_cut;          /* the ceiling is too small for what is usual */
     bool is_too_much;     /* and even for this: the model cannot be held beside it */
     uint64_t least_bytes; /* what a server holds at least, with this context */
+    uint64_t begun_bytes; /* of the model, as its plan has it */
 };
 
 /* For a server that holds own_bytes besides; config is the model's, without any of this.

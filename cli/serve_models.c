@@ -1,4 +1,4 @@
-/* serve_models.c - which models a server can bring: the one that is named, or all of a folder. */
+/* serve_models.c - which models a server can bring: those that are named, or all of a folder. */
 #include "serve_models.h"
 
 #include <string.h>
@@ -9,7 +9,7 @@ enum { CTX_DEFAULT_MAX = 4096 /* as the engine chooses */ };
 
 bool weir_cli_serve_models_are_many(const struct weir_cli_options *options)
 {
-    return options->argument == NULL;
+    return options->argument == NULL || options->more_count > 0;
 }
 
 /* The file's name without its end, or the folder's. */
@@ -69,13 +69,14 @@ static bool add_model(struct weir_cli_serve_models *models, const char *id, cons
     if (!weir_cli_serve_limits_choose(&chosen, &config, &info, models->own_bytes, options))
         return false;
     if (chosen.is_too_much && weir_cli_serve_models_are_many(options)) {
-        weir_cli_say("%s is left out: the ceiling cannot hold it beside the server (weir plan says "
-                     "what it needs)",
-                     id);
+        weir_cli_say("%s%s the ceiling cannot hold it beside the server (weir plan says what it "
+                     "needs)",
+                     id, options->argument == NULL ? " is left out:" : ":");
         return false;
     }
     add_limits(&models->chosen, &chosen, models->count == 0);
     models->paths[models->count] = path;
+    models->begun_bytes[models->count] = chosen.begun_bytes;
     models->models[models->count++] = (struct weir_serve_model){
         id, config.n_ctx, info.n_vocab, info.d_model, info.n_layer, info.n_expert};
     return true;
@@ -85,9 +86,11 @@ static bool reserve(struct weir_cli_serve_models *models, size_t count)
 {
     models->models = weir_heap_array(count, sizeof(*models->models));
     models->paths = weir_heap_array(count, sizeof(*models->paths));
-    if (models->models == NULL || models->paths == NULL)
-        weir_cli_say("no memory for %zu models", count);
-    return models->models != NULL && models->paths != NULL;
+    models->begun_bytes = weir_heap_array(count, sizeof(*models->begun_bytes));
+    if (models->models != NULL && models->paths != NULL && models->begun_bytes != NULL)
+        return true;
+    weir_cli_say("no memory for %zu models", count);
+    return false;
 }
 
 static bool find_many(struct weir_cli_serve_models *models, const struct weir_cli_options *options)
@@ -109,22 +112,56 @@ static bool find_many(struct weir_cli_serve_models *models, const struct weir_cl
     return models->count > 0;
 }
 
+static bool is_known(const struct weir_cli_serve_models *models, const char *id)
+{
+    for (size_t index = 0; index < models->count; index++)
+        if (strcmp(models->models[index].id, id) == 0)
+            return true;
+    return false;
+}
+
+/* Those that are named: each of them has to run. */
+static bool find_named(struct weir_cli_serve_models *models, const struct weir_cli_options *options)
+{
+    static char name[WEIR_CLI_PATH_MAX];
+    const size_t count = 1 + options->more_count;
+    models->names = weir_heap_array(count, sizeof(*models->names));
+    if (!reserve(models, count) || models->names == NULL)
+        return false;
+    for (size_t index = 0; index < count; index++) {
+        const char *path = index == 0 ? options->argument : options->more[index - 1];
+        name_model(path, name, sizeof(name));
+        if (options->alias != NULL)
+            snprintf(name, sizeof(name), "%s", options->alias);
+        if (is_known(models, name)) {
+            weir_cli_say("%s: another model is called %s too; a link to it with another name, or "
+                         "--models DIR, tells them apart",
+                         weir_cli_shown(path), name);
+            return false;
+        }
+        models->names[index] = weir_heap_text(name);
+        models->name_count++;
+        if (models->names[index] == NULL || !add_model(models, models->names[index], path, options))
+            return false;
+    }
+    return true;
+}
+
 bool weir_cli_serve_models_find(struct weir_cli_serve_models *models, uint64_t own_bytes,
                                 const struct weir_cli_options *options)
 {
-    const char *path = options->argument;
     models->own_bytes = own_bytes;
-    if (weir_cli_serve_models_are_many(options))
-        return find_many(models, options);
-    name_model(path, models->name, sizeof(models->name));
-    return reserve(models, 1) &&
-           add_model(models, options->alias != NULL ? options->alias : models->name, path, options);
+    return options->argument == NULL ? find_many(models, options) : find_named(models, options);
 }
 
 void weir_cli_serve_models_free(struct weir_cli_serve_models *models)
 {
+    for (size_t index = 0; index < models->name_count; index++)
+        weir_heap_free(models->names[index]);
+    weir_heap_free(models->names);
     weir_heap_free(models->models);
     weir_heap_free(models->paths);
+    weir_heap_free(models->begun_bytes);
     weir_cli_library_free(&models->library);
     *models = (struct weir_cli_serve_models){0};
 }

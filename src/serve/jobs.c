@@ -104,13 +104,21 @@ static bool may_be_next(const void *user, const struct weir_job *job)
            !weir_seats_is_under_way(&scheduler->seats, job);
 }
 
-/* Whether the job may run beside so many texts that may come to remember so much. */
+static uint64_t lent_bytes(const struct weir_scheduler *scheduler)
+{
+    return atomic_load_explicit(&scheduler->lent_bytes, memory_order_relaxed); /* our own */
+}
+
+/* Whether the job may run beside so many texts that may come to remember so much. Alone it may,
+ * unless what it needs is lent. */
 static bool has_room(const struct weir_scheduler *scheduler, const struct weir_job *job,
                      uint32_t count, uint64_t bytes)
 {
-    return count == 0 ||
-           (count < scheduler->config.parallel && (job->away_from == 0 || count < job->away_from) &&
-            bytes + job_bytes(scheduler, job) <= scheduler->counts.state_bytes_max);
+    const uint64_t lent = lent_bytes(scheduler);
+    if (count == 0 && lent == 0)
+        return true;
+    return count < scheduler->config.parallel && (job->away_from == 0 || count < job->away_from) &&
+           bytes + lent + job_bytes(scheduler, job) <= scheduler->counts.state_bytes_max;
 }
 
 /* The text that was let in last of a party that has more of them than it would have to; NULL: there
@@ -199,8 +207,11 @@ void weir_jobs_look(struct weir_scheduler *scheduler)
 static bool let_in(struct weir_scheduler *scheduler, struct weir_job *job)
 {
     struct weir_err err = {0};
-    if (!make_way(scheduler, job))
+    if (!make_way(scheduler, job)) {
+        if (scheduler->running_count == 0)
+            atomic_store_explicit(&scheduler->is_missed, true, memory_order_relaxed);
         return false;
+    }
     if (weir_seats_take(&scheduler->seats, job) == NULL && scheduler->running_count > 0)
         return false;
     weir_fair_enter(&scheduler->fair, job);
@@ -226,6 +237,23 @@ void weir_jobs_let_in(struct weir_scheduler *scheduler)
     do
         job = weir_fair_next(&scheduler->fair, may_be_next, scheduler);
     while (job != NULL && let_in(scheduler, job));
+}
+
+/* What texts that run may come to need is not lent: one that is half done would fail. */
+void weir_jobs_lend(struct weir_scheduler *scheduler)
+{
+    const uint64_t wanted = atomic_load_explicit(&scheduler->lend_bytes, memory_order_relaxed);
+    if (wanted == 0)
+        scheduler->refused_bytes = 0;
+    if (wanted == lent_bytes(scheduler) || (wanted > 0 && wanted == scheduler->refused_bytes) ||
+        (wanted > 0 && weir_jobs_bytes(scheduler) + wanted > scheduler->counts.state_bytes_max))
+        return;
+    if (weir_engine_lend(scheduler->engine, wanted, NULL) != WEIR_OK) {
+        scheduler->refused_bytes = wanted;
+        return;
+    }
+    atomic_store_explicit(&scheduler->lent_bytes, wanted, memory_order_relaxed);
+    atomic_store_explicit(&scheduler->is_missed, false, memory_order_relaxed);
 }
 
 /* ---- how far they are ---------------------------------------------------------------------- */

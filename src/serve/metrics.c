@@ -27,6 +27,8 @@ static void put_texts(struct weir_writer *writer, const struct weir_scheduler_st
         (double)stats->state_bytes);
     put(writer, "state_bytes_max", "gauge", "Of which others are let in.",
         (double)stats->state_bytes_max);
+    put(writer, "lent_bytes", "gauge", "Of the ceiling, for the weights of the next model.",
+        (double)stats->lent_bytes);
 }
 
 static void put_engine(struct weir_writer *writer, const struct weir_scheduler_stats *stats)
@@ -98,6 +100,8 @@ void weir_metrics_tell(struct weir_exchange *exchange)
         (double)weir_memory_bytes());
     put(writer, "requests_in_lobby", "gauge", "Requests that wait for another model.",
         atomic_load_explicit(&serve->lobby_count, memory_order_relaxed));
+    put(writer, "next_model_begun", "gauge", "1: the weights of the next model are here.",
+        atomic_load_explicit(&serve->begun, memory_order_relaxed) != SIZE_MAX);
     put(writer, "model_loaded", "gauge", "1: a model is loaded, whose numbers follow.",
         weir_serve_is_served(serve));
     if (weir_serve_is_served(serve)) {

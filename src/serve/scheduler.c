@@ -251,6 +251,15 @@ static bool is_busy(const struct weir_scheduler *scheduler)
     return false;
 }
 
+/* Whether a text is on its way from the disk. */
+static bool is_any_coming(const struct weir_scheduler *scheduler)
+{
+    for (uint32_t index = 0; index < scheduler->running_count; index++)
+        if (weir_session_is_coming(scheduler->running[index]->seat->session))
+            return true;
+    return false;
+}
+
 static void tell_stats(struct weir_scheduler *scheduler)
 {
     struct weir_scheduler_stats *counts = &scheduler->counts;
@@ -258,6 +267,7 @@ static void tell_stats(struct weir_scheduler *scheduler)
     (void)weir_engine_saved_get(scheduler->engine, &counts->saved);
     counts->running = scheduler->running_count;
     counts->state_bytes = weir_jobs_bytes(scheduler);
+    counts->lent_bytes = atomic_load_explicit(&scheduler->lent_bytes, memory_order_relaxed);
     weir_expert_map_take(&scheduler->map, scheduler->engine);
     pthread_mutex_lock(&scheduler->lock);
     scheduler->stats = *counts;
@@ -268,9 +278,11 @@ static void tell_stats(struct weir_scheduler *scheduler)
 /* Wait until there is something to do; false: the end. */
 static bool wait_for_work(struct weir_scheduler *scheduler)
 {
-    /* Where nothing is computed the disk goes on here, else in the engine's steps. */
-    const bool is_idle =
-        !is_busy(scheduler) && !weir_engine_disk_wait(scheduler->engine, DISK_MS * 1e-3);
+    /* Where nothing is computed the disk goes on here, else in the engine's steps. A text that was
+     * on its way may be here then, and is looked at again at once. */
+    const bool was_coming = is_any_coming(scheduler);
+    const bool is_idle = !is_busy(scheduler) &&
+                         !weir_engine_disk_wait(scheduler->engine, DISK_MS * 1e-3) && !was_coming;
     tell_stats(scheduler);
     atomic_fetch_add_explicit(&scheduler->beats, 1, memory_order_relaxed);
     pthread_mutex_lock(&scheduler->lock);
@@ -304,6 +316,7 @@ static void *run(void *argument)
         weir_jobs_take_new(scheduler);
         weir_jobs_weed(scheduler, false);
         weir_jobs_look(scheduler);
+        weir_jobs_lend(scheduler);
         weir_jobs_let_in(scheduler);
         run_step(scheduler);
     }
@@ -448,6 +461,18 @@ uint64_t weir_scheduler_beats(const weir_scheduler *scheduler, bool *is_idle)
 bool weir_scheduler_is_idle(const weir_scheduler *scheduler)
 {
     return atomic_load(&scheduler->job_count) == 0;
+}
+
+void weir_scheduler_lend(weir_scheduler *scheduler, uint64_t bytes)
+{
+    if (atomic_exchange_explicit(&scheduler->lend_bytes, bytes, memory_order_relaxed) != bytes)
+        weir_scheduler_wake(scheduler);
+}
+
+uint64_t weir_scheduler_lent(const weir_scheduler *scheduler, bool *is_missed)
+{
+    *is_missed = atomic_load_explicit(&scheduler->is_missed, memory_order_relaxed);
+    return atomic_load_explicit(&scheduler->lent_bytes, memory_order_relaxed);
 }
 
 uint32_t weir_scheduler_parallel(const weir_scheduler *scheduler)

@@ -92,6 +92,7 @@ struct weir_scheduler_stats {
     uint64_t prompt_tokens, cached_tokens, written_tokens, steps, preempted;
     uint64_t set_aside;                    /* texts that others with fewer were let in before */
     uint64_t state_bytes, state_bytes_max; /* of what runs; of which others may be let in */
+    uint64_t lent_bytes;                   /* of the ceiling, for the next model */
     struct weir_stats engine;
     struct weir_saved_stats saved; /* zeros: no texts are kept on the disk */
     uint64_t peak_bytes;
@@ -136,6 +137,11 @@ bool weir_scheduler_is_idle(const weir_scheduler *scheduler);
 /* Where experts were before the last step or, where nothing runs, when this was called the last
  * time: marks [n_layer][n_expert] as weir_engine_experts_look() has them. One thread at a time. */
 void weir_scheduler_map_get(weir_scheduler *scheduler, uint8_t *marks);
+/* So many bytes of the engine's ceiling are to be another's (weir_engine_lend); 0: none any more.
+ * The scheduler's thread sees to it between two steps, once there is room beside texts that run. */
+void weir_scheduler_lend(weir_scheduler *scheduler, uint64_t bytes);
+/* How many are now; *is_missed: a text waits for them. */
+uint64_t weir_scheduler_lent(const weir_scheduler *scheduler, bool *is_missed);
 /* How many jobs run at most: parallel, or what a step of the engine holds. */
 uint32_t weir_scheduler_parallel(const weir_scheduler *scheduler);
 

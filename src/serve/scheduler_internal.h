@@ -32,6 +32,10 @@ struct weir_scheduler {
     atomic_uint waiting;   /* that have come, or wait; it and what follows order nothing */
     atomic_uint_least64_t beats;
     atomic_bool is_idle;
+    atomic_uint_least64_t lend_bytes; /* of the ceiling, that are asked for */
+    atomic_uint_least64_t lent_bytes; /* that have been given; its thread's */
+    atomic_bool is_missed;            /* a text waits for them; the same */
+    uint64_t refused_bytes;           /* that slots could not give, and are not asked for again */
 
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
@@ -61,5 +65,7 @@ void weir_jobs_end(struct weir_scheduler *scheduler, struct weir_job *job, enum 
 void weir_jobs_tell(struct weir_scheduler *scheduler);
 /* What those that run may come to remember. */
 uint64_t weir_jobs_bytes(const struct weir_scheduler *scheduler);
+/* Bytes of the ceiling are given, or taken back, as was asked for. */
+void weir_jobs_lend(struct weir_scheduler *scheduler);
 
 #endif

@@ -97,6 +97,14 @@ void weir_serve_wait_for_requests(weir_serve *serve);
 /* Which model has to come, once the one that is here has no more to do; SIZE_MAX: none, and none
  * when the server is being stopped. */
 size_t weir_serve_wanted(weir_serve *serve);
+/* The same, also while the one that is here has texts to write. */
+size_t weir_serve_next(weir_serve *serve);
+/* So many bytes of the ceiling are wanted for the next model, beside the one that is here; 0: none
+ * any more. False: they are not there yet, or a text needs them now: whoever has them gives them
+ * back, and then asks for none. */
+bool weir_serve_lend(weir_serve *serve, uint64_t bytes);
+/* The weights of the next model are here already; SIZE_MAX: of none. To be told. */
+void weir_serve_tell_begun(weir_serve *serve, size_t model);
 /* The model that is here goes; requests wait, then. False: it has texts to write. */
 bool weir_serve_end(weir_serve *serve);
 /* It could not be loaded: who waits for it is told so, and for a while who asks for it. */

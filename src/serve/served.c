@@ -12,6 +12,7 @@
  *     generation                   how many have come                      the opener
  *     absent_until_ns              of each: until then it cannot be had    the opener
  *     wanted                       which one has to come                   the desk
+ *     begun                        whose weights are here besides          the opener
  *
  * The opener is the thread that opened the server. All are atomic but model_id, which others read
  * only while they hold the model.
@@ -197,14 +198,33 @@ void weir_serve_wait_for_requests(weir_serve *serve)
 }
 
 /* What the desk saw is perhaps a while ago. */
-size_t weir_serve_wanted(weir_serve *serve)
+size_t weir_serve_next(weir_serve *serve)
 {
     const size_t wanted = atomic_load(&serve->wanted);
     const bool is_vain = atomic_load(&serve->is_draining) ||
                          (wanted != SIZE_MAX && weir_serve_is_absent(serve, wanted));
-    const bool stays = weir_serve_is_served(serve) &&
-                       (atomic_load(&serve->served) == wanted || !weir_serve_is_idle(serve));
-    return is_vain || stays ? SIZE_MAX : wanted;
+    const bool is_here = weir_serve_is_served(serve) && atomic_load(&serve->served) == wanted;
+    return is_vain || is_here ? SIZE_MAX : wanted;
+}
+
+size_t weir_serve_wanted(weir_serve *serve)
+{
+    const bool is_busy = weir_serve_is_served(serve) && !weir_serve_is_idle(serve);
+    return is_busy ? SIZE_MAX : weir_serve_next(serve);
+}
+
+bool weir_serve_lend(weir_serve *serve, uint64_t bytes)
+{
+    bool is_missed = false;
+    if (!weir_serve_is_served(serve))
+        return false;
+    weir_scheduler_lend(serve->scheduler, bytes);
+    return weir_scheduler_lent(serve->scheduler, &is_missed) == bytes && !is_missed;
+}
+
+void weir_serve_tell_begun(weir_serve *serve, size_t model)
+{
+    atomic_store_explicit(&serve->begun, model, memory_order_relaxed);
 }
 
 void weir_serve_give_up(weir_serve *serve, size_t model)

@@ -180,6 +180,7 @@ static enum weir_status copy_config(struct weir_serve *serve,
     serve->models = weir_heap_array(config->model_count, sizeof(*serve->models));
     serve->absent_until_ns = weir_heap_array(config->model_count, sizeof(*serve->absent_until_ns));
     atomic_init(&serve->wanted, SIZE_MAX);
+    atomic_init(&serve->begun, SIZE_MAX);
     atomic_init(&serve->parallel, config->limits.parallel);
     serve->keys = weir_heap_array(config->key_count, sizeof(char *));
     serve->parties = weir_heap_array(config->key_count, sizeof(*serve->parties));

@@ -70,6 +70,7 @@ struct weir_serve {
     atomic_uint lobby_count;                /* requests that wait for another model */
     atomic_uint generation;                 /* how many models have come */
     atomic_size_t wanted;                   /* the model that has to come; SIZE_MAX: none */
+    atomic_size_t begun;                    /* one that comes next, and is begun; the same */
     atomic_uint_least64_t *absent_until_ns; /* [model_count] when it may be tried again; 0: now */
     atomic_bool is_served;                  /* there is a model: see served.c */
     atomic_uint_least64_t load_begin_ns;    /* when its load began */

@@ -3,12 +3,13 @@
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import DEMO, check, remove, scratch_folder
+from harness import DEMO, WEIR, check, remove, scratch_folder
 from serve import WAIT_S, Server
 from serve_limits import Stream, text_of
 
@@ -72,6 +73,31 @@ def nobody_is_passed_by(server):
     check(loaded(server) == ["one"], "and then the first one's again")
 
 
+def the_next_ones_weights_are_read_meanwhile(server, folder):
+    """While a text of one is written, the other one is begun: its file may even go then. A client that leaves takes that back."""
+    wanted = ask(server, "other")[2]["choices"][0]["text"]
+    ask(server, "one")
+    stream = Stream(server, model="one")
+    server.wait_for("texts_running", lambda count: count == 1)
+    left = Stream(server, model="other")
+    server.wait_for("next_model_begun", lambda is_begun: is_begun == 1)
+    check(server.metric("lent_bytes") > 0 and loaded(server) == ["one"], f"one answers, and lends: {server.metric('lent_bytes')}")
+    left.close()
+    server.wait_for("lent_bytes", lambda count: count == 0)
+    check(server.metric("next_model_begun") == 0, "nobody waits for it any more")
+    done = []
+    thread = threading.Thread(target=lambda: done.append(ask(server, "other")))
+    thread.start()
+    server.wait_for("next_model_begun", lambda is_begun: is_begun == 1)
+    os.rename(os.path.join(folder, "other.gguf"), os.path.join(folder, "gone"))
+    check("[DONE]" in stream.read(), "the text ends as if nobody waited")
+    thread.join()
+    os.rename(os.path.join(folder, "gone"), os.path.join(folder, "other.gguf"))
+    status, _, told = done[0]
+    check(status == 200 and told["choices"][0]["text"] == wanted, f"and the other one goes on from what is here: {status} {told}")
+    check(server.metric("lent_bytes") == server.metric("next_model_begun") == 0, "it has all of the ceiling")
+
+
 def what_cannot_be_loaded(server, folder):
     ask(server, "one")
     os.rename(os.path.join(folder, "other.gguf"), os.path.join(folder, "gone"))
@@ -104,6 +130,18 @@ def a_stop_brings_no_model(folder):
         check(server.process.wait(WAIT_S) == 143 and "other is wanted" not in said, f"and then the server: {said}")
 
 
+def several_that_are_named(folder):
+    one, other = (os.path.join(folder, name) for name in ("one.gguf", "other.gguf"))
+    with Server(model=(one, other)) as server:
+        check([model["id"] for model in server.ask("GET", "/v1/models")[2]["data"]] == ["one", "other"], "both, and no third one")
+        check([ask(server, model)[0] for model in ("other", "one")] == [200, 200], "each answers")
+        server.stop()
+    for wrong, status, why in (((one, one), 1, "another model is called one too"), ((one, other, "--alias", "both"), 2, "--alias"),
+                               ((one, "nothing"), 1, "nothing")):
+        done = subprocess.run([WEIR, "serve", *wrong, "--port", "0"], capture_output=True, text=True)
+        check(done.returncode == status and why in done.stderr, f"{wrong}: {done.returncode} {done.stderr}")
+
+
 def main():
     folder = scratch_folder()
     try:
@@ -115,9 +153,11 @@ def main():
             check("2 models" in server.said and "third.gguf" in server.said, f"what it has: {server.said}")
             in_turn(server)
             nobody_is_passed_by(server)
+            the_next_ones_weights_are_read_meanwhile(server, folder)
             what_cannot_be_loaded(server, folder)
             server.stop()
         a_stop_brings_no_model(folder)
+        several_that_are_named(folder)
         with Server("--models", folder, "--idle-time", 1, model=("one",)) as server:
             first = ask(server, None)[2]["choices"][0]["text"]
             wait_until(lambda: not loaded(server), "a model that nobody asks for to go")
