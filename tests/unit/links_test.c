@@ -1,4 +1,4 @@
-/* links_test.c - connections that let us wait end, and no others do, whenever they are looked at. */
+/* links_test.c - connections that let us wait end, and no others, whenever they are looked at. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
