@@ -32,6 +32,11 @@ struct weir_gpu_form {
     struct weir_scales scales; /* of codes: data and zeros are then NULL, and see below */
 };
 
+/* Not all forms can be on a device: columns are a multiple of 8 and at most WEIR_GPU_COLS_MAX, and
+ * scales of codes are for a multiple of 8 of them. Ask before the weights are put there. */
+enum { WEIR_GPU_COLS_MAX = 32768 };
+bool weir_gpu_has_form(const struct weir_gpu_form *form);
+
 /* A matrix. */
 struct weir_gpu_matrix {
     struct weir_gpu_form form;
@@ -44,7 +49,7 @@ struct weir_gpu_matrix {
 /* y[row] = W x[row], or y[row] += W x[row]. */
 struct weir_gpu_matmul {
     struct weir_gpu_matrix w;
-    weir_gpu_address x, y;
+    weir_gpu_address x, y; /* rows of x at a multiple of 16 bytes */
     uint32_t x_stride, y_stride;
     uint32_t n_row;
     enum weir_gpu_way way;

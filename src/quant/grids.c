@@ -24,7 +24,7 @@
 
 /* Eighths of -1, 0 and 1, 8 too large. */
 #define E(n) EIGHT(n, LEVEL_IQ1)
-const uint64_t weir_iq1_grid[2048] = {
+WEIR_GRID uint64_t weir_iq1_grid[2048] = {
     E(0),    E(2),    E(4),    E(6),    E(8),    E(10),   E(13),   E(18),   E(20),   E(24),
     E(26),   E(31),   E(37),   E(39),   E(41),   E(49),   E(54),   E(56),   E(60),   E(62),
     E(67),   E(72),   E(74),   E(78),   E(80),   E(84),   E(85),   E(91),   E(93),   E(95),
@@ -235,7 +235,7 @@ const uint64_t weir_iq1_grid[2048] = {
 
 /* 8, 25 and 43. */
 #define E(n) EIGHT(n, LEVEL_IQ2)
-const uint64_t weir_iq2_xxs_grid[256] = {
+WEIR_GRID uint64_t weir_iq2_xxs_grid[256] = {
     E(0),    E(2),    E(4),    E(6),    E(8),    E(10),   E(12),   E(18),   E(20),   E(24),
     E(26),   E(28),   E(30),   E(36),   E(42),   E(46),   E(48),   E(54),   E(56),   E(62),
     E(74),   E(82),   E(84),   E(90),   E(94),   E(108),  E(138),  E(150),  E(162),  E(164),
@@ -267,7 +267,7 @@ const uint64_t weir_iq2_xxs_grid[256] = {
 
 /* 8, 25 and 43. */
 #define E(n) EIGHT(n, LEVEL_IQ2)
-const uint64_t weir_iq2_xs_grid[512] = {
+WEIR_GRID uint64_t weir_iq2_xs_grid[512] = {
     E(0),    E(2),    E(4),    E(6),    E(8),    E(10),   E(12),   E(14),   E(16),   E(18),
     E(20),   E(22),   E(24),   E(28),   E(30),   E(32),   E(34),   E(36),   E(38),   E(40),
     E(42),   E(46),   E(48),   E(54),   E(56),   E(58),   E(60),   E(64),   E(66),   E(70),
@@ -325,7 +325,7 @@ const uint64_t weir_iq2_xs_grid[512] = {
 
 /* 8, 25 and 43. */
 #define E(n) EIGHT(n, LEVEL_IQ2)
-const uint64_t weir_iq2_s_grid[1024] = {
+WEIR_GRID uint64_t weir_iq2_s_grid[1024] = {
     E(0),    E(2),    E(4),    E(6),    E(8),    E(10),   E(12),   E(14),   E(16),   E(18),
     E(20),   E(22),   E(24),   E(28),   E(30),   E(32),   E(34),   E(36),   E(38),   E(40),
     E(42),   E(46),   E(48),   E(50),   E(52),   E(54),   E(56),   E(58),   E(60),   E(64),
@@ -434,7 +434,7 @@ const uint64_t weir_iq2_s_grid[1024] = {
 
 /* 4, 12, 20, 28, 36, 44, 52 and 62. */
 #define E(n) FOUR(n, LEVEL_IQ3_XXS)
-const uint32_t weir_iq3_xxs_grid[256 + WEIR_GRID_PAD] = {
+WEIR_GRID uint32_t weir_iq3_xxs_grid[256 + WEIR_GRID_PAD] = {
     E(0),    E(2),    E(4),    E(9),    E(11),   E(15),   E(16),   E(18),   E(25),   E(34),
     E(59),   E(61),   E(65),   E(67),   E(72),   E(74),   E(81),   E(85),   E(88),   E(90),
     E(97),   E(108),  E(120),  E(128),  E(130),  E(132),  E(137),  E(144),  E(146),  E(153),
@@ -466,7 +466,7 @@ const uint32_t weir_iq3_xxs_grid[256 + WEIR_GRID_PAD] = {
 
 /* 1, 3, 5, 7, 9, 11, 13 and 15. */
 #define E(n) FOUR(n, LEVEL_IQ3_S)
-const uint32_t weir_iq3_s_grid[512 + WEIR_GRID_PAD] = {
+WEIR_GRID uint32_t weir_iq3_s_grid[512 + WEIR_GRID_PAD] = {
     E(0),    E(1),    E(2),    E(5),    E(7),    E(8),    E(9),    E(10),   E(12),   E(14),
     E(16),   E(17),   E(21),   E(27),   E(32),   E(34),   E(37),   E(39),   E(41),   E(43),
     E(48),   E(50),   E(57),   E(60),   E(63),   E(64),   E(65),   E(66),   E(68),   E(72),

@@ -14,12 +14,17 @@
 /* Entries of four bytes may be read as 16: so many follow the last. */
 enum { WEIR_GRID_PAD = 3 };
 
+#ifdef __CUDACC__ /* a device has them in memory of its own */
+#define WEIR_GRID static __device__ const
+#else
+#define WEIR_GRID const
 extern const uint64_t weir_iq1_grid[2048];
 extern const uint64_t weir_iq2_xxs_grid[256];
 extern const uint64_t weir_iq2_xs_grid[512];
 extern const uint64_t weir_iq2_s_grid[1024];
 extern const uint32_t weir_iq3_xxs_grid[256 + WEIR_GRID_PAD];
 extern const uint32_t weir_iq3_s_grid[512 + WEIR_GRID_PAD];
+#endif
 
 /* Eight signs in seven bits, of which 1 is minus: the number of minus signs is even. */
 static inline unsigned weir_even_signs(unsigned seven)

@@ -53,7 +53,7 @@ def main():
         print(f"/* {levels[0].upper() + levels[1:]}. */")
         print(f"#define E(n) {'EIGHT' if width == 8 else 'FOUR'}(n, {level})")
         pad = " + WEIR_GRID_PAD" if width == 4 else ""
-        print(f"const uint{8 * width}_t weir_{name}_grid[{len(numbers)}{pad}] = {{")
+        print(f"WEIR_GRID uint{8 * width}_t weir_{name}_grid[{len(numbers)}{pad}] = {{")
         for first in range(0, len(numbers), 10):
             print("    " + " ".join(f"E({number})," for number in numbers[first:first + 10]))
         print("};\n#undef E\n")

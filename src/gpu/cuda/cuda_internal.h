@@ -36,7 +36,7 @@ void weir_cuda_launch(weir_gpu *gpu, enum weir_gpu_stream stream, const char *ke
                       const uint32_t grid[3], const uint32_t block[3], uint32_t shared_bytes,
                       const void *args, size_t args_bytes);
 
-/* The operations of gpu_ops.h. launch_matmul.c, launch_experts.c, launch_embed.c: */
+/* The operations of gpu_ops.h. launch_products.c: */
 void weir_cuda_matmul(weir_gpu *gpu, const struct weir_gpu_matmul *job);
 void weir_cuda_experts(weir_gpu *gpu, const struct weir_gpu_experts *job);
 void weir_cuda_embed(weir_gpu *gpu, const struct weir_gpu_embed *job);

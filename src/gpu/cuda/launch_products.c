@@ -1,0 +1,253 @@
+/* launch_products.c - products of weights and rows, and embeddings: which kernel, and its shape. */
+#include <stdio.h>
+#include <string.h>
+
+#include "gpu/cuda/cuda_internal.h"
+#include "gpu/cuda/matmul_args.h"
+
+_Static_assert(sizeof(struct weir_cuda_place) == sizeof(struct weir_gpu_place), "one layout");
+_Static_assert(sizeof(struct weir_matvec_args) <= WEIR_CUDA_ARGS_BYTES, "one struct by value");
+_Static_assert(sizeof(struct weir_tiles_args) <= WEIR_CUDA_ARGS_BYTES, "one struct by value");
+
+/* How a format's kernels are called, NULL: weir_matvec_rare and weir_tiles_rare. */
+static const char *const own_names[WEIR_TYPE_COUNT] = {
+    [WEIR_TYPE_Q8_0] = "q8_0",       [WEIR_TYPE_Q4_0] = "q4_0",       [WEIR_TYPE_MXFP4] = "mxfp4",
+    [WEIR_TYPE_Q4_K] = "q4_k",       [WEIR_TYPE_Q5_K] = "q5_k",       [WEIR_TYPE_Q6_K] = "q6_k",
+    [WEIR_TYPE_F32] = "f32",         [WEIR_TYPE_F16] = "f16",         [WEIR_TYPE_BF16] = "bf16",
+    [WEIR_TYPE_F8_E4M3] = "f8_e4m3", [WEIR_TYPE_F4_E2M1] = "f4_e2m1", [WEIR_TYPE_I4] = "i4",
+};
+
+/* Values that stand for themselves, and codes. */
+static bool is_float(enum weir_type type)
+{
+    return type <= WEIR_TYPE_BF16 || type >= WEIR_TYPE_BLOCK_COUNT;
+}
+
+static uint32_t bits_of(enum weir_type type)
+{
+    const struct weir_type_info *info = weir_quant_info(type);
+    return 8 * info->block_bytes / info->block_len;
+}
+
+static uint32_t blocks(uint64_t all, uint64_t each)
+{
+    return (uint32_t)((all + each - 1) / each);
+}
+
+static uint32_t group_cols(const struct weir_gpu_form *form)
+{
+    return form->scales.group_cols == 0 ? form->cols
+                                        : (uint32_t)weir_min(form->scales.group_cols, form->cols);
+}
+
+/* Tensor cores take units of 32 columns that have one scale for 16; of F32 all is F32. */
+static bool has_tiles(const struct weir_gpu_form *form)
+{
+    if (!is_float(form->type))
+        return true;
+    return form->type != WEIR_TYPE_F32 && form->cols % 32 == 0 &&
+           (form->type < WEIR_TYPE_BLOCK_COUNT || group_cols(form) % 16 == 0);
+}
+
+static struct weir_cuda_weights weights_of(const struct weir_gpu_form *form)
+{
+    return (struct weir_cuda_weights){
+        .type = form->type,
+        .cols = form->cols,
+        .rows = form->rows,
+        .row_bytes = form->row_bytes,
+        .scales = {.row_bytes = form->scales.row_bytes,
+                   .zero_row_bytes = form->scales.zero_row_bytes,
+                   .group_rows = (uint32_t)weir_max(form->scales.group_rows, 1),
+                   .group_cols = group_cols(form),
+                   .type = form->scales.type},
+        .scale = 1.0f,
+    };
+}
+
+static void launch(weir_gpu *gpu, const char *what, const char *name, uint32_t count,
+                   const uint32_t grid[3], uint32_t threads, uint32_t shared_bytes,
+                   const void *args, size_t args_bytes)
+{
+    char kernel[48];
+    snprintf(kernel, sizeof(kernel), "weir_%s_%s_%u", what, name, count);
+    weir_cuda_launch(gpu, WEIR_GPU_COMPUTE, kernel, grid, (uint32_t[3]){threads, 1, 1},
+                     shared_bytes, args, args_bytes);
+}
+
+/* ---- a few rows ----------------------------------------------------------------------------- */
+
+/* Parts of W's rows, one a block: as many as are computed at once, and all of one length. */
+static uint32_t even_parts(const weir_gpu *gpu, uint32_t all, uint32_t beside, uint32_t shared)
+{
+    const struct weir_cuda_limits *limits = weir_cuda_limits(gpu);
+    const uint32_t by_processor = shared > 200 * 1024 / 8 ? 200 * 1024 / shared : 8;
+    const uint32_t at_once = blocks((uint64_t)limits->processors * by_processor, beside);
+    return blocks(all, blocks(all, at_once));
+}
+
+static void launch_matvec(weir_gpu *gpu, const struct weir_gpu_form *form,
+                          struct weir_matvec_args *args, bool is_one)
+{
+    const struct weir_type_info *info = weir_quant_info(form->type);
+    const char *own = own_names[form->type];
+    const uint32_t each = is_float(form->type) ? (is_one ? 1 : 4)
+                          : own == NULL        ? 4
+                          : is_one             ? 1
+                                               : 8;
+    const uint64_t room = weir_min(weir_cuda_limits(gpu)->shared_bytes_max, 112 * 1024);
+    const bool is_listed = args->rows.chosen != 0 && each > 1;
+    uint32_t shared = args->list_bytes = is_listed ? (args->rows.n_row * 4 + 15) / 16 * 16 : 0;
+    uint32_t beside = args->rows.n_row;
+    args->each = each;
+    if (!is_float(form->type)) {
+        const uint32_t bytes_32 =
+            own == NULL ? WEIR_MATVEC_RARE_BYTES : blocks(32 * info->block_bytes, info->block_len);
+        shared += WEIR_MATVEC_RING(bytes_32);
+        args->x_bytes = form->cols / 2 * 3;
+        args->act_block = info->block_len == 256 ? 256 : 32;
+        while (args->each > 1 && shared + args->each * args->x_bytes > room)
+            args->each--;
+        shared += args->each * args->x_bytes;
+    }
+    if (args->rows.chosen == 0)
+        beside = blocks(args->rows.n_row, args->each);
+    const uint32_t threads = is_float(form->type) ? 128 : 32 * WEIR_MATVEC_WARPS;
+    const uint32_t parts = blocks(form->rows, threads / 32 * WEIR_MATVEC_ROWS);
+    const uint32_t grid[3] = {is_float(form->type) ? parts : even_parts(gpu, parts, beside, shared),
+                              beside, 1};
+    launch(gpu, "matvec", own == NULL ? "rare" : own, each, grid, threads, shared, args,
+           sizeof(*args));
+}
+
+/* ---- many rows ------------------------------------------------------------------------------ */
+
+/* Hands the workspace out, from its beginning for each operation. */
+static weir_gpu_address take(struct weir_cuda_workspace *left, uint64_t bytes)
+{
+    const weir_gpu_address at = left->at;
+    const uint64_t padded = weir_align_up(bytes, WEIR_GPU_ALIGN);
+    WEIR_ASSERT(left->bytes >= padded); /* weir_gpu_workspace_bytes() counts it */
+    left->at += padded;
+    left->bytes -= padded;
+    return at;
+}
+
+static void launch_tiles(weir_gpu *gpu, const struct weir_gpu_form *form,
+                         struct weir_tiles_args *args, uint32_t n_expert)
+{
+    const char *own = own_names[form->type];
+    const struct weir_type_info *info = weir_quant_info(form->type);
+    const char *name = is_float(form->type) ? "float" : own == NULL ? "rare" : "hot";
+    const uint32_t n_row = args->rows.n_row;
+    const uint32_t x_rows = blocks(n_row, args->rows.x_per);
+    const uint32_t staged = is_float(form->type) ? 128 * bits_of(form->type) / 8
+                                                 : 256 / info->block_len * info->block_bytes;
+    struct weir_cuda_workspace left = weir_cuda_workspace(gpu);
+    args->slot_bytes = WEIR_SLOT_BYTES(staged);
+    args->x16_stride = (uint32_t)weir_align_up(form->cols, 128);
+    args->x16 = take(&left, (uint64_t)x_rows * args->x16_stride * 2);
+    args->x16_scale = take(&left, x_rows * sizeof(float));
+
+    const bool is_rare = own == NULL && !is_float(form->type);
+    uint32_t tokens = is_rare || n_row <= 48 * weir_max(n_expert, 1) ? 32 : 128;
+    if (WEIR_TILES_SHARED(args->slot_bytes, tokens) > weir_cuda_limits(gpu)->shared_bytes_max)
+        tokens = 32;
+    const struct weir_to_f16_args to_f16 = {.x = args->rows.x,
+                                            .out = args->x16,
+                                            .scale = args->x16_scale,
+                                            .x_stride = args->rows.x_stride,
+                                            .cols = form->cols,
+                                            .cols_out = args->x16_stride,
+                                            .n_row = x_rows};
+    weir_cuda_launch(gpu, WEIR_GPU_COMPUTE, "weir_to_f16", (uint32_t[3]){x_rows, 1, 1},
+                     (uint32_t[3]){256, 1, 1}, 0, &to_f16, sizeof(to_f16));
+    uint32_t n_tile = blocks(n_row, tokens);
+    if (n_expert > 0) {
+        n_tile = n_row / tokens + n_expert;
+        args->order = take(&left, n_row * sizeof(uint32_t));
+        args->tiles = take(&left, n_tile * sizeof(struct weir_cuda_tile));
+        const struct weir_group_args group = {.chosen = args->rows.chosen,
+                                              .table = args->w.table,
+                                              .order = args->order,
+                                              .tiles = args->tiles,
+                                              .n_row = n_row,
+                                              .n_expert = n_expert,
+                                              .tile_rows = tokens};
+        weir_cuda_launch(gpu, WEIR_GPU_COMPUTE, "weir_group", (uint32_t[3]){n_expert, 1, 1},
+                         (uint32_t[3]){256, 1, 1}, 0, &group, sizeof(group));
+    }
+    launch(gpu, "tiles", name, tokens, (uint32_t[3]){blocks(form->rows, WEIR_TILE_ROWS), n_tile, 1},
+           32 * WEIR_TILE_WARPS, WEIR_TILES_SHARED(args->slot_bytes, tokens), args, sizeof(*args));
+}
+
+/* ---- operations ----------------------------------------------------------------------------- */
+
+static void launch_product(weir_gpu *gpu, const struct weir_gpu_form *form, enum weir_gpu_way way,
+                           const struct weir_cuda_weights *w, const struct weir_cuda_rows *rows,
+                           uint32_t n_expert, bool is_one)
+{
+    WEIR_ASSERT(weir_gpu_has_form(form));
+    WEIR_ASSERT(rows->x % 16 == 0 && rows->x_stride % 4 == 0);
+    if (rows->n_row == 0)
+        return;
+    /* A device with little shared memory has no tiles of the longest formats. */
+    struct weir_tiles_args tiles = {.w = *w, .rows = *rows};
+    struct weir_matvec_args matvec = {.w = *w, .rows = *rows};
+    if (way == WEIR_GPU_PROMPT && has_tiles(form) &&
+        WEIR_TILES_SHARED(WEIR_SLOT_BYTES(272), 32) <= weir_cuda_limits(gpu)->shared_bytes_max)
+        launch_tiles(gpu, form, &tiles, n_expert);
+    else
+        launch_matvec(gpu, form, &matvec, is_one);
+}
+
+void weir_cuda_matmul(weir_gpu *gpu, const struct weir_gpu_matmul *job)
+{
+    struct weir_cuda_weights w = weights_of(&job->w.form);
+    w.one = (struct weir_cuda_place){job->w.data, job->w.scales, job->w.zeros};
+    w.bias = job->w.bias;
+    w.scale = job->w.scale;
+    const struct weir_cuda_rows rows = {.x = job->x,
+                                        .y = job->y,
+                                        .x_stride = job->x_stride,
+                                        .y_stride = job->y_stride,
+                                        .x_per = 1,
+                                        .n_row = job->n_row,
+                                        .adds = job->adds};
+    launch_product(gpu, &job->w.form, job->way, &w, &rows, 0, job->n_row == 1);
+}
+
+void weir_cuda_experts(weir_gpu *gpu, const struct weir_gpu_experts *job)
+{
+    struct weir_cuda_weights w = weights_of(&job->form);
+    w.table = job->table;
+    w.bias = job->bias;
+    w.scale_of = job->scale;
+    w.n_expert = job->n_expert;
+    const struct weir_cuda_rows rows = {.x = job->x,
+                                        .y = job->y,
+                                        .chosen = job->chosen,
+                                        .x_stride = job->x_stride,
+                                        .y_stride = job->y_stride,
+                                        .x_per = job->x_is_by_row ? job->n_used : 1,
+                                        .n_row = job->n_row * job->n_used};
+    launch_product(gpu, &job->form, job->way, &w, &rows, job->n_expert, job->n_row == 1);
+}
+
+void weir_cuda_embed(weir_gpu *gpu, const struct weir_gpu_embed *job)
+{
+    const struct weir_gpu_form *form = &job->table.form;
+    struct weir_embed_args args = {
+        .w = weights_of(form),
+        .ids = job->ids,
+        .y = job->y,
+        .y_stride = job->y_stride,
+        .n_row = job->n_row,
+        .value_bits = is_float(form->type) ? bits_of(form->type) : 0,
+        .scale = job->scale * job->table.scale,
+    };
+    WEIR_ASSERT(weir_gpu_has_form(form));
+    args.w.one = (struct weir_cuda_place){job->table.data, job->table.scales, job->table.zeros};
+    weir_cuda_launch(gpu, WEIR_GPU_COMPUTE, "weir_embed", (uint32_t[3]){job->n_row, 1, 1},
+                     (uint32_t[3]){128, 1, 1}, 0, &args, sizeof(args));
+}

@@ -1,0 +1,208 @@
+/* matvec.cuh - y = W x of a few rows of x, as the CPU does it: whole numbers times 8-bit x.
+ *
+ * A warp computes VECTOR_ROWS rows of W at a time and reads each once: their bytes come through a
+ * ring in shared memory that only this warp uses, and meanwhile the block quantizes the rows of x
+ * as weir_act_q8_32 and weir_act_q8_256 have them. Lane i takes unit i of a chunk of 32 units. The
+ * sum of a row of y is over units of a lane, ascending, then over lanes, whoever is beside it. */
+#ifndef WEIR_CUDA_MATVEC_CUH
+#define WEIR_CUDA_MATVEC_CUH
+
+#include "gpu/cuda/formats/kinds.cuh"
+#include "gpu/cuda/rows.cuh"
+#include "gpu/cuda/stage.cuh"
+
+enum { VECTOR_WARPS = WEIR_MATVEC_WARPS, VECTOR_ROWS = WEIR_MATVEC_ROWS };
+
+template <class F> struct chunk {
+    enum {
+        SLOT = WEIR_SLOT_BYTES(32 * F::BYTES_32),
+        STAGES = WEIR_MATVEC_STAGES(F::BYTES_32),
+    };
+};
+
+/* What a run of 16 values of x has beside its steps. */
+struct run_facts {
+    float scale;
+    int sum; /* of the steps */
+};
+
+/* 256 values of x to steps, by a warp; the values of act_block lanes have one scale. */
+DEVICE void quantize_256(const float *x, uint32_t cols, uint32_t col, uint32_t lanes,
+                         uint8_t *steps, struct run_facts *facts)
+{
+    float value[8] = {0};
+    uint32_t most = 0;
+    col += threadIdx.x % 32 * 8;
+    if (col < cols) {
+        *(float4 *)value = *(const float4 *)(x + col);
+        *(float4 *)(value + 4) = *(const float4 *)(x + col + 4);
+    }
+    for (int i = 0; i < 8; i++)
+        most = max(most, __float_as_uint(value[i]) & 0x7fffffff);
+    for (uint32_t other = 1; other < lanes; other *= 2)
+        most = max(most, __shfl_xor_sync(~0u, most, other));
+    const float limit = __uint_as_float(most);
+    const bool is_finite = most < 0x7f800000;
+    const float scale = is_finite ? __fdiv_rn(limit, 127.0f) : __uint_as_float(0x7fc00000);
+    const float inverse = is_finite && most != 0 ? __fdiv_rn(127.0f, limit) : 0.0f;
+    uint32_t words[2] = {0};
+    int sum = 0;
+    for (int i = 0; i < 8; i++) {
+        /* A subnormal maximum makes the inverse infinite: the products are then kept in range. */
+        const float step = __fmul_rn(value[i], inverse);
+        const int q = step == step ? __float2int_rn(fminf(fmaxf(step, -127.0f), 127.0f)) : 0;
+        sum += q;
+        words[i / 4] |= (uint32_t)(q & 255) << 8 * (i % 4);
+    }
+    sum += __shfl_xor_sync(~0u, sum, 1);
+    if (col < cols) {
+        *(uint2 *)(steps + col) = make_uint2(words[0], words[1]);
+        if (threadIdx.x % 2 == 0)
+            facts[col / 16] = {scale, sum};
+    }
+}
+
+/* Ask for step `step` of a warp: a chunk of VECTOR_ROWS rows of W. */
+template <class F>
+DEVICE void ask(const struct weir_matvec_args &a, const uint8_t *data, uint8_t *ring, uint32_t tile,
+                uint32_t n_chunk, uint32_t step)
+{
+    typedef struct chunk<F> C;
+    const uint32_t row = (tile + step / n_chunk * gridDim.x * VECTOR_WARPS) * VECTOR_ROWS;
+    const struct layout lay = F::layout_of(a.w.type);
+    const uint32_t from = step % n_chunk * (1024 / lay.len * lay.bytes);
+    const uint32_t bytes = min(1024 / lay.len * lay.bytes, a.w.cols / lay.len * lay.bytes - from);
+    for (uint32_t r = 0; r < VECTOR_ROWS && row + r < a.w.rows; r++)
+        copy_bytes(ring + (step % C::STAGES * VECTOR_ROWS + r) * C::SLOT,
+                   data + (row + r) * a.w.row_bytes + from, bytes);
+}
+
+/* sum += W's unit times the unit of a row of x at `col`. */
+template <class F>
+DEVICE float dot_unit(const struct run w[2], const uint8_t *steps, const struct run_facts *facts,
+                      uint32_t col, uint32_t gap, float sum)
+{
+    float scale = 0.0f;
+    float part = 0.0f;
+    for (int r = 0; r < 2; r++, col += gap) {
+        const uint4 x = *(const uint4 *)(steps + col);
+        const struct run_facts fact = facts[col / 16];
+        int dot = F::OFFSET == 0 ? 0 : -F::OFFSET * fact.sum;
+        dot = __dp4a((int)w[r].steps[0], (int)x.x, dot);
+        dot = __dp4a((int)w[r].steps[1], (int)x.y, dot);
+        dot = __dp4a((int)w[r].steps[2], (int)x.z, dot);
+        dot = __dp4a((int)w[r].steps[3], (int)x.w, dot);
+        part = __fmaf_rn(w[r].scale, (float)dot, part);
+        if (F::HAS_MINIMUM)
+            part = __fmaf_rn(-w[r].minimum, (float)fact.sum, part);
+        scale = fact.scale;
+    }
+    return __fmaf_rn(scale, part, sum);
+}
+
+DEVICE float sum_of_lanes(float value)
+{
+    for (int other = 16; other > 0; other /= 2)
+        value = __fadd_rn(value, __shfl_xor_sync(~0u, value, other));
+    return value;
+}
+
+/* Up to N rows of x, members base to base + n - 1, by all rows of W that are this block's. */
+template <class F, int N>
+DEVICE void compute(const struct weir_matvec_args &a, const uint8_t *data, const struct members &m,
+                    uint32_t base, uint32_t n, uint8_t *x_part)
+{
+    typedef struct chunk<F> C;
+    const uint32_t warp = threadIdx.x / 32;
+    const uint32_t lane = threadIdx.x % 32;
+    const struct layout lay = F::layout_of(a.w.type);
+    const uint32_t units = lay.len / 32;
+    const uint32_t n_unit = a.w.cols / 32;
+    const uint32_t n_chunk = (n_unit + 31) / 32;
+    const uint32_t n_tile = (a.w.rows + VECTOR_ROWS - 1) / VECTOR_ROWS;
+    uint32_t tile = blockIdx.x * VECTOR_WARPS + warp;
+    const uint32_t every = gridDim.x * VECTOR_WARPS;
+    const uint32_t n_step = tile < n_tile ? ((n_tile - 1 - tile) / every + 1) * n_chunk : 0;
+    uint8_t *ring = x_part + a.each * a.x_bytes + warp * C::STAGES * VECTOR_ROWS * C::SLOT;
+
+    for (uint32_t step = 0; step + 1 < C::STAGES; step++) {
+        if (step < n_step)
+            ask<F>(a, data, ring, tile, n_chunk, step);
+        close_group();
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        uint8_t *steps = x_part + i * a.x_bytes;
+        for (uint32_t col = warp * 256; col < a.w.cols; col += VECTOR_WARPS * 256)
+            quantize_256(x_row(a.rows, member_at(m, base + i)), a.w.cols, col, a.act_block / 8,
+                         steps, (struct run_facts *)(steps + a.w.cols));
+    }
+    __syncthreads();
+
+    float sums[VECTOR_ROWS][N] = {};
+    for (uint32_t step = 0; step < n_step; step++) {
+        await_groups<C::STAGES - 2>();
+        __syncwarp();
+        if (step + C::STAGES - 1 < n_step)
+            ask<F>(a, data, ring, tile, n_chunk, step + C::STAGES - 1);
+        close_group();
+        const uint32_t at_tile = tile + step / n_chunk * every;
+        const uint32_t at_chunk = step % n_chunk;
+        const uint32_t unit = at_chunk * 32 + lane;
+        if (unit < n_unit) {
+            struct run w[VECTOR_ROWS][2];
+#pragma unroll
+            for (uint32_t r = 0; r < VECTOR_ROWS; r++) {
+                const uint32_t skip =
+                    skip_of(data + min(at_tile * VECTOR_ROWS + r, a.w.rows - 1) * a.w.row_bytes +
+                            at_chunk * (1024 / lay.len * lay.bytes));
+                const uint8_t *block = ring + (step % C::STAGES * VECTOR_ROWS + r) * C::SLOT +
+                                       skip + lane / units * lay.bytes;
+                F::get(w[r][0], block, lane % units, 0, a.w.type);
+                F::get(w[r][1], block, lane % units, 1, a.w.type);
+            }
+#pragma unroll
+            for (uint32_t i = 0; i < N; i++) {
+                const uint8_t *steps = x_part + i * a.x_bytes;
+                if (i < n)
+                    for (uint32_t r = 0; r < VECTOR_ROWS; r++)
+                        sums[r][i] =
+                            dot_unit<F>(w[r], steps, (const struct run_facts *)(steps + a.w.cols),
+                                        unit_column(unit, lay.gap), lay.gap, sums[r][i]);
+            }
+        }
+        if (at_chunk + 1 == n_chunk) {
+#pragma unroll
+            for (uint32_t i = 0; i < VECTOR_ROWS * N; i++) {
+                const float sum = sum_of_lanes(sums[i % VECTOR_ROWS][i / VECTOR_ROWS]);
+                const uint32_t row = at_tile * VECTOR_ROWS + i % VECTOR_ROWS;
+                if (lane == i % 32 && i / VECTOR_ROWS < n && row < a.w.rows)
+                    put_y(a.w, a.rows, m.expert, member_at(m, base + i / VECTOR_ROWS), row, sum);
+                sums[i % VECTOR_ROWS][i / VECTOR_ROWS] = 0.0f;
+            }
+        }
+    }
+    __syncthreads(); /* x and the ring are free */
+}
+
+/* grid.x: parts of W's rows; grid.y: as members_of() takes it. */
+template <class F, int N> DEVICE void matvec(const struct weir_matvec_args &a)
+{
+    uint32_t *list = (uint32_t *)shared;
+    const struct members m = members_of<N>(a, list);
+    const struct weir_cuda_place place = place_of(a.w, m.expert);
+    uint8_t *x_part = (uint8_t *)shared + a.list_bytes;
+    if (place.data == 0)
+        return;
+    for (uint32_t base = 0; base < m.count; base += a.each)
+        compute<F, N>(a, (const uint8_t *)place.data, m, base, min(a.each, m.count - base), x_part);
+}
+
+/* A kernel for at most n rows of x at a time. */
+#define MATVEC(name, format, n)                                                                    \
+    extern "C" __global__ void __launch_bounds__(32 * VECTOR_WARPS)                                \
+        weir_matvec_##name##_##n(const __grid_constant__ struct weir_matvec_args a)                \
+    {                                                                                              \
+        matvec<format, n>(a);                                                                      \
+    }
+
+#endif
