@@ -177,7 +177,7 @@ enum weir_status weir_mem_open_begin(struct weir_mem *mem, struct weir_err *err)
 enum weir_status weir_mem_open(struct weir_mem *mem, struct weir_err *err)
 {
     WEIR_TRY(weir_mem_open_begin(mem, err));
-    enum weir_status status = weir_mem_open_end(mem, err);
+    enum weir_status status = weir_mem_open_end(mem, NULL, NULL, err);
     if (status == WEIR_OK)
         status = weir_mem_touch_all(mem, err);
     if (status != WEIR_OK)

@@ -64,16 +64,19 @@ enum weir_status weir_mem_reach(struct weir_mem *mem, enum weir_mem_use use, uin
  * WEIR_ERR_NOMEM names the use that did not fit. */
 enum weir_status weir_mem_open(struct weir_mem *mem, struct weir_err *err);
 /* The same in two steps: after begin the memory can be used, while threads of their own fault in
- * what nobody has touched yet; end waits for all of it but the slots, whose threads go on, only
- * while nothing else wants their processor, until all has pages or weir_mem_discard() is called.
- * Where end fails mem stays open: borrowers go before it. */
+ * what nobody has touched yet; end waits for all of it but the slots and the scratch, whose threads
+ * go on, only while nothing else wants their processor, until all has pages or weir_mem_discard()
+ * is called. progress is told of the rest; false from it ends the opening: CANCELLED. NULL is
+ * allowed. Where end fails mem stays open: borrowers go before it. */
 enum weir_status weir_mem_open_begin(struct weir_mem *mem, struct weir_err *err);
 /* Begin in two steps: after map whoever uses memory faults it in, and what nobody uses has no
  * pages; fill starts the threads. */
 enum weir_status weir_mem_open_map(struct weir_mem *mem, struct weir_err *err);
 enum weir_status weir_mem_open_fill(struct weir_mem *mem, struct weir_err *err);
-enum weir_status weir_mem_open_end(struct weir_mem *mem, struct weir_err *err);
-/* After open_end: NOMEM once the kernel had no pages for the slots. */
+typedef bool weir_mem_progress_fn(void *user, uint64_t done_bytes, uint64_t total_bytes);
+enum weir_status weir_mem_open_end(struct weir_mem *mem, weir_mem_progress_fn *progress, void *user,
+                                   struct weir_err *err);
+/* After open_end: NOMEM once the kernel had no pages for the slots or the scratch. */
 enum weir_status weir_mem_check(const struct weir_mem *mem, struct weir_err *err);
 /* Asserts that all that was planned was handed out. */
 void weir_mem_seal(struct weir_mem *mem);

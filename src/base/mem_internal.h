@@ -8,7 +8,7 @@
 int weir_mem_touch_range(uint8_t *start, uint64_t bytes);
 /* Begin to fault in all regions but WEIR_MEM_IO, with threads. */
 enum weir_status weir_mem_touch_begin(struct weir_mem *mem, struct weir_err *err);
-/* After weir_mem_open_end(): wait for the slots' pages, too. */
+/* After weir_mem_open_end(): wait for the other pages, too. */
 enum weir_status weir_mem_touch_all(struct weir_mem *mem, struct weir_err *err);
 /* End early; what has no pages yet gets them when it is used. Nothing is reported. */
 void weir_mem_touch_stop(struct weir_mem *mem);

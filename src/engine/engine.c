@@ -259,6 +259,14 @@ static enum weir_status fill_store(struct weir_engine *engine, const struct weir
     return status;
 }
 
+/* What is left to fault in, once all is read. */
+static enum weir_status wait_for_memory(struct weir_engine *engine,
+                                        const struct weir_config *config, struct weir_err *err)
+{
+    struct weir_load_progress progress = {.config = config, .what = "memory"};
+    return weir_mem_open_end(&engine->mem, tell_progress, &progress, err);
+}
+
 static enum weir_status open_guard(struct weir_engine *engine, const struct weir_config *config,
                                    struct weir_err *err)
 {
@@ -297,7 +305,7 @@ static enum weir_status finish(struct weir_engine *engine, struct weir_err *err)
     weir_timeline_add(engine->timeline, (struct weir_event){.name = "load",
                                                             .kind = WEIR_EVENT_LOAD,
                                                             .begin_ns = engine->load_begin_ns});
-    WEIR_TRY(weir_mem_open_end(&engine->mem, err));
+    WEIR_TRY(wait_for_memory(engine, config, err));
     WEIR_TRY(weir_state_populate_first(engine->state, err));
     furnish_lookahead(engine, config);
     WEIR_TRY(open_guard(engine, config, err));

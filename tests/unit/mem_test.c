@@ -293,7 +293,7 @@ static void mem_can_be_used_while_it_is_touched(void **state)
         uint8_t *memory = weir_mem_alloc(&mem, uses[i], BYTES, 64);
         for (size_t at = 0; at < BYTES; at += 8 * STEP)
             memory[at] = (uint8_t)(at / STEP + 1);
-        assert_int_equal(weir_mem_open_end(&mem, NULL), WEIR_OK);
+        assert_int_equal(weir_mem_open_end(&mem, NULL, NULL, NULL), WEIR_OK);
         assert_true(uses[i] == WEIR_MEM_SLOTS || is_resident(memory, BYTES));
         assert_int_equal(weir_mem_touch_all(&mem, NULL), WEIR_OK);
         for (size_t at = 0; at < BYTES; at += 8 * STEP)
@@ -313,7 +313,7 @@ static void mem_slots_get_their_pages_later(void **state)
     weir_mem_alloc(&mem, WEIR_MEM_SLOTS, BYTES, 64);
     assert_int_equal(weir_mem_open_begin(&mem, NULL), WEIR_OK);
     uint8_t *slots = weir_mem_alloc(&mem, WEIR_MEM_SLOTS, BYTES, 64);
-    assert_int_equal(weir_mem_open_end(&mem, NULL), WEIR_OK);
+    assert_int_equal(weir_mem_open_end(&mem, NULL, NULL, NULL), WEIR_OK);
     for (int wait = 0; wait < PACE_PATIENCE_S * 100 && !is_resident(slots, BYTES); wait++)
         usleep(10000);
     assert_true(is_resident(slots, BYTES));
@@ -331,7 +331,7 @@ static void mem_given_back_early_stays_away(void **state)
     weir_mem_alloc(&mem, WEIR_MEM_SLOTS, BYTES, 64);
     assert_int_equal(weir_mem_open_begin(&mem, NULL), WEIR_OK);
     uint8_t *slots = weir_mem_alloc(&mem, WEIR_MEM_SLOTS, BYTES, 64);
-    assert_int_equal(weir_mem_open_end(&mem, NULL), WEIR_OK);
+    assert_int_equal(weir_mem_open_end(&mem, NULL, NULL, NULL), WEIR_OK);
     weir_mem_seal(&mem);
     assert_true(weir_mem_discard(&mem, WEIR_MEM_SLOTS, slots, BYTES));
     usleep(50000);
@@ -359,7 +359,7 @@ static void mem_says_what_could_not_be_touched(void **state)
         assert_int_equal(munmap(gone, SLOT_BYTES), 0);
         mem.region[uses[i]].start = gone;
         assert_int_equal(weir_mem_touch_begin(&mem, &err), WEIR_OK);
-        enum weir_status status = weir_mem_open_end(&mem, &err);
+        enum weir_status status = weir_mem_open_end(&mem, NULL, NULL, &err);
         for (int wait = 0; wait < PACE_PATIENCE_S * 100 && status == WEIR_OK; wait++) {
             usleep(10000);
             status = weir_mem_check(&mem, &err);
@@ -368,6 +368,45 @@ static void mem_says_what_could_not_be_touched(void **state)
         assert_non_null(strstr(err.text, texts[i]));
         weir_mem_close(&mem);
     }
+}
+
+struct told {
+    uint64_t done_bytes, total_bytes;
+    uint32_t count, most;
+};
+
+static bool hear(void *user, uint64_t done_bytes, uint64_t total_bytes)
+{
+    struct told *told = user;
+    assert_true(done_bytes >= told->done_bytes && done_bytes <= total_bytes);
+    assert_true(told->count == 0 || total_bytes == told->total_bytes);
+    told->done_bytes = done_bytes;
+    told->total_bytes = total_bytes;
+    return ++told->count < told->most;
+}
+
+/* Whoever waits for pages is told how many there are, and may end it. The crew may have them all
+ * before anybody waits: then there is nothing to tell. */
+static void mem_tells_how_much_is_touched(void **state)
+{
+    enum { BYTES = 2 * LARGE_BYTES };
+    bool was_ended = false;
+    (void)state;
+    for (uint32_t most = 2; most-- > 0;)
+        for (int turn = 0; turn < (most == 0 ? 1 : 100) && !(most == 1 && was_ended); turn++) {
+            struct told told = {.most = most == 0 ? UINT32_MAX : 1};
+            struct weir_err err = {0};
+            struct weir_mem mem;
+            weir_mem_init(&mem);
+            weir_mem_alloc(&mem, WEIR_MEM_TRUNK, BYTES, 64);
+            assert_int_equal(weir_mem_open_begin(&mem, NULL), WEIR_OK);
+            uint8_t *memory = weir_mem_alloc(&mem, WEIR_MEM_TRUNK, BYTES, 64);
+            const enum weir_status status = weir_mem_open_end(&mem, hear, &told, &err);
+            was_ended = was_ended || status == WEIR_ERR_CANCELLED;
+            assert_int_equal(status, most == 1 && told.count > 0 ? WEIR_ERR_CANCELLED : WEIR_OK);
+            assert_true(status != WEIR_OK || is_resident(memory, LARGE_BYTES));
+            weir_mem_close(&mem);
+        }
 }
 
 static void mem_open_survives_each_failed_mapping(void **state)
@@ -533,6 +572,7 @@ int main(void)
         cmocka_unit_test(mem_slots_get_their_pages_later),
         cmocka_unit_test(mem_given_back_early_stays_away),
         cmocka_unit_test(mem_says_what_could_not_be_touched),
+        cmocka_unit_test(mem_tells_how_much_is_touched),
         cmocka_unit_test(mem_open_survives_each_failed_mapping),
         cmocka_unit_test(mem_asserts_when_plan_and_use_disagree),
         cmocka_unit_test(mem_of_a_process_that_is_locked_is_not),

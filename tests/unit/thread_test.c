@@ -105,7 +105,7 @@ static void threads_that_touch_memory_block_all_signals(void **state)
             seen = check_threads("weir-slots-");
             assert_int_equal(mincore(slots + BYTES - PAGE_BYTES, PAGE_BYTES, &has_last), 0);
         }
-        assert_int_equal(weir_mem_open_end(&mem, NULL), WEIR_OK);
+        assert_int_equal(weir_mem_open_end(&mem, NULL, NULL, NULL), WEIR_OK);
         weir_mem_close(&mem);
     }
     assert_true(seen > 0);
