@@ -46,6 +46,8 @@ struct weir_read {
     uint32_t bytes;     /* multiple of WEIR_IO_ALIGN; room in dst */
     uint32_t min_bytes; /* the file must have at least these; the rest may lie past its end */
     uint32_t file;      /* from weir_io_open() */
+    bool is_fresh; /* dst may have no pages yet: whoever begins the read waits for them, so where
+                         * it can be that is not the caller */
     struct weir_read_label label;
 };
 
@@ -115,6 +117,7 @@ struct weir_io_stats {
     uint64_t short_count;   /* requests that needed another call to complete */
     uint64_t retry_count;   /* EIO, EAGAIN or EINTR tried again */
     uint64_t error_count;   /* requests that failed for good */
+    uint64_t fresh_count;   /* reads whose dst may have had no pages */
     uint64_t wait_ns;       /* inside reap, waiting */
     uint64_t busy_ns;       /* at least one request in flight */
     uint32_t in_flight_max;
@@ -188,9 +191,48 @@ void weir_io_stats_get(const weir_io *io, struct weir_io_stats *stats);
  * as the seed says, and what is in flight fails. Then the fake goes on, as after a start. */
 void weir_io_fake_crash(weir_io *io);
 
-/* One read, waited for: for the load of the trunk. Splits into pieces of at most depth in flight.
- * Any offset and byte count; staging is WEIR_IO_ALIGN aligned and holds staging_bytes (at least
- * 2 * WEIR_IO_ALIGN); exact bytes are copied to dst. */
+/* ---- streams: stream.c ---------------------------------------------------------------------- */
+
+/* Bytes [offset, offset + bytes) of a file. */
+struct weir_io_part {
+    uint64_t offset, bytes;
+    uint32_t file;
+};
+
+enum { WEIR_IO_PIECE_MAX = 16 /* in flight at a time */ };
+
+/* The bytes of many parts, one after the other: for the load of the trunk. Nothing else is in
+ * flight while it lasts. */
+struct weir_io_stream {
+    weir_io *io;
+    const struct weir_io_part *parts; /* borrowed */
+    uint32_t part_count;
+    uint32_t part; /* the one whose bytes are asked for next, and how many of them were */
+    uint64_t done;
+    uint8_t *staging;
+    uint64_t piece_bytes;
+    uint32_t piece_count;
+    uint64_t asked, taken; /* pieces, since it began */
+    struct weir_io_piece {
+        uint32_t part;
+        bool has_landed;
+        uint64_t offset;  /* in the file */
+        uint64_t at, end; /* of what is wanted of it, in the piece: from the next byte on */
+    } pieces[WEIR_IO_PIECE_MAX];
+    struct weir_err failure;
+};
+
+/* staging is WEIR_IO_ALIGN aligned and holds staging_bytes (at least 2 * WEIR_IO_ALIGN); it is the
+ * stream's until end. */
+void weir_io_stream_begin(struct weir_io_stream *stream, weir_io *io,
+                          const struct weir_io_part *parts, uint32_t part_count, void *staging,
+                          uint64_t staging_bytes);
+/* The next bytes go to dst, no more than there are. After an error there are no others. */
+enum weir_status weir_io_stream_take(struct weir_io_stream *stream, void *dst, uint64_t bytes,
+                                     struct weir_err *err);
+/* Waits for what is in flight. */
+void weir_io_stream_end(struct weir_io_stream *stream);
+/* A stream of one part. */
 enum weir_status weir_io_read_exact(weir_io *io, uint32_t file, uint64_t offset, uint64_t bytes,
                                     void *dst, void *staging, uint64_t staging_bytes,
                                     struct weir_err *err);

@@ -105,10 +105,11 @@ void weir_model_layout(struct weir_model *model, unsigned tables_on_disk, struct
 
 struct load_visitor {
     struct weir_trunk_visitor base;
-    struct weir_model *model;
-    weir_io *io;
-    void *staging;
-    uint64_t staging_bytes;
+    /* Where all bytes lie, in the order in which they are wanted: the first visit only lists it. */
+    struct weir_io_part *parts;
+    uint32_t part_count, part_capacity;
+    bool is_listing;
+    struct weir_io_stream stream;
     weir_model_progress_fn *progress;
     void *user;
     uint64_t done_bytes, total_bytes;
@@ -116,16 +117,48 @@ struct load_visitor {
     struct weir_err *err;
 };
 
-/* Read bytes of the trunk unless something failed before; tell how far we are. */
+static void list_part(struct load_visitor *visitor, struct weir_io_part added)
+{
+    struct weir_io_part *last =
+        visitor->part_count == 0 ? NULL : &visitor->parts[visitor->part_count - 1];
+    if (last != NULL && last->file == added.file && last->offset + last->bytes == added.offset) {
+        last->bytes += added.bytes;
+        return;
+    }
+    if (visitor->part_count == visitor->part_capacity) {
+        const uint32_t capacity = visitor->part_capacity + visitor->part_capacity / 2 + 64;
+        struct weir_io_part *grown =
+            weir_heap_grow(visitor->parts, capacity * sizeof(*visitor->parts));
+        if (grown == NULL) {
+            visitor->status = WEIR_FAIL(visitor->err, WEIR_ERR_NOMEM,
+                                        "no memory for the places of %u weights", capacity);
+            return;
+        }
+        visitor->parts = grown;
+        visitor->part_capacity = capacity;
+    }
+    visitor->parts[visitor->part_count++] = added;
+}
+
+/* What load_bytes() was asked for is there. */
+static bool has_bytes(const struct load_visitor *visitor)
+{
+    return visitor->status == WEIR_OK && !visitor->is_listing;
+}
+
+/* The next bytes of the trunk, unless something failed before; tell how far we are. */
 static void load_bytes(struct load_visitor *visitor, uint32_t file, uint64_t offset, uint64_t bytes,
                        void *dst)
 {
     enum { STEP_BYTES = 16 << 20 }; /* between two words of progress */
+    if (visitor->is_listing && visitor->status == WEIR_OK)
+        list_part(visitor, (struct weir_io_part){offset, bytes, file});
+    if (!has_bytes(visitor))
+        return;
     for (uint64_t done = 0; done < bytes && visitor->status == WEIR_OK; done += STEP_BYTES) {
         const uint64_t step_bytes = weir_min(STEP_BYTES, bytes - done);
         visitor->status =
-            weir_io_read_exact(visitor->io, file, offset + done, step_bytes, (char *)dst + done,
-                               visitor->staging, visitor->staging_bytes, visitor->err);
+            weir_io_stream_take(&visitor->stream, (char *)dst + done, step_bytes, visitor->err);
         visitor->done_bytes += step_bytes;
         if (visitor->status == WEIR_OK && visitor->progress != NULL &&
             !visitor->progress(visitor->user, visitor->done_bytes, visitor->total_bytes))
@@ -175,7 +208,7 @@ static void load_values(struct load_visitor *visitor, const struct weir_tensor *
         const size_t blocks = (size_t)weir_min(piece_blocks, block_count - block);
         load_bytes(visitor, place.file, place.offset + block * info->block_bytes,
                    blocks * info->block_bytes, piece);
-        if (visitor->status == WEIR_OK)
+        if (has_bytes(visitor))
             weir_quant_decode_row(tensor->type, piece, values + block * info->block_len,
                                   blocks * info->block_len);
     }
@@ -196,7 +229,7 @@ static void load_turned(struct load_visitor *visitor, struct weir_vector *vector
             load_values(visitor, vector->tensor,
                         place_at(vector->tensor, first / info->block_len * info->block_bytes),
                         piece, n);
-        for (size_t at = first; at < first + n && visitor->status == WEIR_OK; at++)
+        for (size_t at = first; at < first + n && has_bytes(visitor); at++)
             vector->data[at % cols * (size_t)vector->rows + at / cols] = piece[at - first];
     }
 }
@@ -229,7 +262,7 @@ static void load_alternate(struct load_visitor *visitor, const struct weir_vecto
         struct weir_place place = row_place(vector, row);
         place.offset += first / info->block_len * info->block_bytes;
         load_values(visitor, vector->tensor, place, piece, (size_t)n);
-        for (uint64_t at = first; at < first + n && visitor->status == WEIR_OK; at++)
+        for (uint64_t at = first; at < first + n && has_bytes(visitor); at++)
             if (at % vector->step == vector->first)
                 out[at / vector->step] = piece[at - first];
     }
@@ -276,7 +309,7 @@ static void load_vector(struct weir_trunk_visitor *self, struct weir_vector *vec
         load_turned(visitor, vector);
     for (uint64_t row = 0; row < vector->rows && !vector->is_turned; row++)
         load_row(visitor, vector, row);
-    if (vector->tensor->change != WEIR_CHANGE_NONE && visitor->status == WEIR_OK)
+    if (vector->tensor->change != WEIR_CHANGE_NONE && has_bytes(visitor))
         change_values(vector);
 }
 
@@ -286,16 +319,21 @@ enum weir_status weir_model_load(struct weir_model *model, weir_io *io, void *st
 {
     struct load_visitor visitor = {
         .base = {load_weight, load_vector},
-        .model = model,
-        .io = io,
-        .staging = staging,
-        .staging_bytes = staging_bytes,
+        .is_listing = true,
         .progress = progress,
         .user = user,
         .total_bytes = model->trunk_bytes - weir_model_on_disk_bytes(model, model->tables_on_disk),
         .err = err,
     };
     weir_model_visit_trunk(model, &visitor.base);
+    if (visitor.status == WEIR_OK) {
+        visitor.is_listing = false;
+        weir_io_stream_begin(&visitor.stream, io, visitor.parts, visitor.part_count, staging,
+                             staging_bytes);
+        weir_model_visit_trunk(model, &visitor.base);
+        weir_io_stream_end(&visitor.stream);
+    }
+    weir_heap_free(visitor.parts);
     WEIR_TRY(visitor.status);
     weir_latent_heads_load(model);
     /* What divides an angle, or is counted without a value, vanishes when it is infinite: nothing

@@ -259,6 +259,90 @@ static void read_exact_reports_an_error_and_reads_on(void **state)
     free(dst);
 }
 
+/* Parts anywhere, some of no bytes, taken in pieces of any size; the last one may not be there. */
+static void check_stream(weir_io *io, uint32_t file, uint64_t *random_state, uint64_t staging_bytes,
+                         bool ends_early)
+{
+    enum { PARTS = 20 };
+    struct weir_io_part parts[PARTS];
+    struct weir_io_stream stream;
+    struct weir_err err = {0};
+    uint8_t *staging = aligned_alloc(PAGE, weir_align_up(staging_bytes, PAGE));
+    uint8_t *wanted = malloc(PARTS * 30000), *found = malloc(PARTS * 30000);
+    uint64_t total = 0, taken = 0;
+    for (uint32_t at = 0; at < PARTS; at++) {
+        const uint64_t offset = weir_random_next(random_state) % FILE_BYTES;
+        const uint64_t most = weir_random_next(random_state) % (at % 4 == 0 ? 30000 : 100);
+        parts[at] = (struct weir_io_part){offset, weir_min(most, FILE_BYTES - offset), file};
+        memcpy(wanted + total, content + offset, parts[at].bytes);
+        total += parts[at].bytes;
+    }
+    parts[PARTS - 1].bytes += ends_early ? FILE_BYTES : 0;
+    weir_io_stream_begin(&stream, io, parts, PARTS, staging, staging_bytes);
+    enum weir_status status = WEIR_OK;
+    while (status == WEIR_OK && taken < total) {
+        const uint64_t step = weir_min(total - taken, weir_random_next(random_state) % 9000);
+        status = weir_io_stream_take(&stream, found + taken, step, &err);
+        taken += status == WEIR_OK ? step : 0;
+    }
+    assert_memory_equal(found, wanted, taken);
+    assert_true(ends_early || status == WEIR_OK);
+    for (uint64_t more = 0; ends_early && status == WEIR_OK && more < FILE_BYTES; more += PAGE)
+        status = weir_io_stream_take(&stream, found, PAGE, &err);
+    assert_int_equal(status, ends_early ? WEIR_ERR_FORMAT : WEIR_OK);
+    assert_true(!ends_early || strstr(err.text, "ends early") != NULL);
+    weir_io_stream_end(&stream);
+    free(found);
+    free(wanted);
+    free(staging);
+}
+
+static void a_stream_gives_the_bytes_of_its_parts_in_their_order(void **state)
+{
+    static const uint64_t staging_bytes[] = {2 * PAGE, 5 * PAGE + 100, 1 << 20};
+    (void)state;
+    for (size_t variant = 0; variant < WEIR_COUNT(variants); variant++)
+        for (uint32_t depth = 1; depth <= 9; depth += 8) {
+            uint64_t random_state = depth + variant;
+            struct weir_io_stats stats;
+            uint32_t file;
+            weir_io *io = open_variant(variants[variant], depth, &file);
+            for (uint32_t round = 0; round < 12; round++)
+                check_stream(io, file, &random_state, staging_bytes[round % 3], round % 4 == 3);
+            weir_io_stats_get(io, &stats);
+            assert_int_equal(stats.in_flight, 0);
+            assert_int_equal(stats.in_flight_max, real_depth(depth));
+            weir_io_destroy(&io);
+        }
+}
+
+/* The reads of the next parts are under way while bytes of the first one are taken. */
+static void a_stream_keeps_the_device_busy_across_its_parts(void **state)
+{
+    enum { PARTS = 8 };
+    static const struct weir_io_config fake = {.kind = WEIR_IO_FAKE, .fake = {.seed = 3}};
+    struct weir_io_part parts[PARTS];
+    struct weir_io_stream stream;
+    struct weir_io_stats stats;
+    uint8_t bytes[8];
+    uint32_t file;
+    (void)state;
+    uint8_t *staging = aligned_alloc(PAGE, PARTS * PAGE);
+    weir_io *io = open_variant(fake, PARTS, &file);
+    for (uint32_t at = 0; at < PARTS; at++)
+        parts[at] = (struct weir_io_part){at * PAGE, sizeof(bytes), file};
+    weir_io_stream_begin(&stream, io, parts, PARTS, staging, PARTS * PAGE);
+    weir_io_stats_get(io, &stats);
+    assert_int_equal(stats.in_flight, real_depth(PARTS));
+    for (uint32_t at = 0; at < PARTS; at++) {
+        assert_int_equal(weir_io_stream_take(&stream, bytes, sizeof(bytes), NULL), WEIR_OK);
+        assert_memory_equal(bytes, content + at * PAGE, sizeof(bytes));
+    }
+    weir_io_stream_end(&stream);
+    weir_io_destroy(&io);
+    free(staging);
+}
+
 static void destroy_waits_for_reads_in_flight(void **state)
 {
     (void)state;
@@ -326,6 +410,8 @@ int main(void)
         cmocka_unit_test(errors_for_good_name_the_errno_after_bounded_retries),
         cmocka_unit_test(read_exact_takes_any_offset_and_count_in_pieces),
         cmocka_unit_test(read_exact_reports_an_error_and_reads_on),
+        cmocka_unit_test(a_stream_gives_the_bytes_of_its_parts_in_their_order),
+        cmocka_unit_test(a_stream_keeps_the_device_busy_across_its_parts),
         cmocka_unit_test(destroy_waits_for_reads_in_flight),
         cmocka_unit_test(buffered_reads_give_their_cache_pages_back),
     };
