@@ -106,7 +106,7 @@ bool weir_cli_sampling_plan(struct weir_cli_sampling *sampling, struct weir_conf
     /* The automaton with its states and masks; of a token its bytes in the trie, and what sorts
      * them; of a byte of GBNF its tree while it is read, and of one of a schema the GBNF that it
      * becomes, at most what a grammar may have. */
-    enum { AUTOMATON_BYTES = 14 << 20, TOKEN_BYTES = 96, TREE_BYTES = 64, GROWTH = 80 };
+    enum { AUTOMATON_BYTES = 14 << 20, TOKEN_BYTES = 96, TREE_BYTES = 80, GROWTH = 80 };
     struct weir_model_info info = {0};
     const char *path = grammar_path(sampling->options);
     if (path == NULL)
@@ -116,7 +116,8 @@ bool weir_cli_sampling_plan(struct weir_cli_sampling *sampling, struct weir_conf
     const uint64_t length = sampling->grammar_text.length;
     const uint64_t written = weir_min(
         WEIR_GRAMMAR_BYTES_MAX, sampling->options->grammar != NULL ? length : length * GROWTH);
-    config->caller_bytes += AUTOMATON_BYTES + written * TREE_BYTES +
+    config->caller_bytes += AUTOMATON_BYTES +
+                            weir_min(written * TREE_BYTES, WEIR_GRAMMAR_READ_BYTES) +
                             sampling->grammar_text.capacity + (uint64_t)info.n_vocab * TOKEN_BYTES;
     return check_early(sampling, config);
 }

@@ -626,7 +626,10 @@ WEIR_API bool weir_engine_saved_get(const weir_engine *engine, struct weir_saved
  * it (its grammars/README.md); rule `root` is the text. Many samplers may use one. End tokens are
  * allowed where the text may end, and only there; other special tokens never. */
 typedef struct weir_grammar weir_grammar;
-enum { WEIR_GRAMMAR_BYTES_MAX = 1 << 20 /* of its text */ };
+enum {
+    WEIR_GRAMMAR_BYTES_MAX = 1 << 20,   /* of its text */
+    WEIR_GRAMMAR_READ_BYTES = 20 << 20, /* that reading one takes at most, until it is made */
+};
 /* Borrows the tokenizer. name is that of the text in messages. Errors: FORMAT (the line, the column
  * and the rule: also one that begins with itself or never ends), NOMEM. */
 WEIR_API enum weir_status weir_grammar_create(weir_grammar **out, weir_tokenizer *tokenizer,

@@ -173,6 +173,8 @@ static enum weir_status find_rule(struct reader *reader, size_t length, uint32_t
 static enum weir_status add_node(struct reader *reader, struct weir_tree_node node, uint32_t *out)
 {
     struct weir_tree *tree = reader->tree;
+    if (tree->nodes.count > WEIR_GRAMMAR_PART_MAX) /* the first one is none */
+        return refuse(reader, "a grammar of at most 131072 parts");
     WEIR_TRY(weir_tree_grow(tree, &tree->nodes, 1, sizeof(node)));
     *out = tree->nodes.count - 1;
     *weir_tree_node(tree, *out) = node;
@@ -200,6 +202,8 @@ static enum weir_status parse_text(struct reader *reader, uint32_t *out)
 static enum weir_status add_range(struct reader *reader, uint32_t low, uint32_t high)
 {
     struct weir_tree *tree = reader->tree;
+    if (tree->ranges.count == WEIR_GRAMMAR_PART_MAX)
+        return refuse(reader, "classes of at most 131072 ranges in all");
     WEIR_TRY(weir_tree_grow(tree, &tree->ranges, 1, sizeof(struct weir_tree_range)));
     ((struct weir_tree_range *)tree->ranges.items)[tree->ranges.count - 1] =
         (struct weir_tree_range){low, high};

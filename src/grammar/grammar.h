@@ -26,6 +26,7 @@
 enum {
     WEIR_GRAMMAR_TEXT_MAX = 1 << 20,   /* bytes of a grammar */
     WEIR_GRAMMAR_RULE_MAX = 1 << 14,   /* rules */
+    WEIR_GRAMMAR_PART_MAX = 1 << 17,   /* texts, classes, calls, groups; and ranges of classes */
     WEIR_GRAMMAR_NEST_MAX = 128,       /* parentheses in each other */
     WEIR_GRAMMAR_CHAIN_MAX = 4096,     /* rules and parentheses that begin with each other */
     WEIR_GRAMMAR_REPEAT_MAX = 1 << 16, /* {m,n} */

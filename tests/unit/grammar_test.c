@@ -413,6 +413,17 @@ static void hostile_grammars_end_in_time(void **state)
     err = (struct weir_err){0};
     assert_int_equal(weir_gbnf_compile(&program, text, sizeof(text), "g", &err), WEIR_ERR_FORMAT);
     assert_non_null(strstr(err.text, "at most 128 parentheses"));
+    /* As many parts as there may be, and one more; the rule has two of its own. */
+    for (int more = 0; more < 2; more++) {
+        length = 9;
+        for (int part = 2; part < WEIR_GRAMMAR_PART_MAX + more; part++, length += 3)
+            memcpy(text + length, "[a]", 3);
+        err = (struct weir_err){0};
+        const enum weir_status status = weir_gbnf_compile(&program, text, length, "g", &err);
+        assert_int_equal(status, more == 0 ? WEIR_OK : WEIR_ERR_FORMAT);
+        weir_program_destroy(&program);
+    }
+    assert_non_null(strstr(err.text, "wanted a grammar of at most 131072 parts, found the end"));
     err = (struct weir_err){0};
     assert_int_equal(weir_gbnf_compile(&program, text, sizeof(text) + 1, "g", &err),
                      WEIR_ERR_FORMAT);
