@@ -2,7 +2,8 @@
  *
  * As transformers does it: members of messages that are null are left out, reasoning goes by its
  * older names too, tools and documents are null where there are none, and what the caller names
- * goes before the special tokens of the model. */
+ * goes before the special tokens of the model. But for one: DeepSeek's templates write calls where
+ * a message's content is none, and would refuse a message that has no content. */
 #include <stdio.h>
 #include <string.h>
 
@@ -64,6 +65,7 @@ static void put_raw(struct weir_chat_buffer *buffer, struct weir_json value)
 struct variables {
     struct weir_chat_buffer *buffer;
     struct weir_chat_guard *guard; /* NULL: nothing is guarded */
+    bool has_none;                 /* the template knows calls by a content that is none */
     struct weir_err *err;
 };
 
@@ -142,6 +144,14 @@ static struct weir_json find_reasoning(struct weir_json message)
     return (struct weir_json){0};
 }
 
+/* A message of which the template wants to see that it has calls and no content. */
+static bool lacks_content(const struct variables *variables, struct weir_json message)
+{
+    return variables->has_none &&
+           weir_json_kind(weir_json_member(message, "content")) <= WEIR_JSON_NULL &&
+           weir_json_kind(weir_json_member(message, "tool_calls")) > WEIR_JSON_NULL;
+}
+
 /* Who writes the templates writes these too. */
 static bool is_trusted(struct weir_json role)
 {
@@ -182,7 +192,10 @@ static enum weir_status put_message(struct variables *variables, struct weir_jso
     if (has_reasoning && !has_content) {
         put_word(buffer, is_first ? "\"reasoning_content\":" : ",\"reasoning_content\":");
         put_raw(buffer, reasoning);
+        is_first = false;
     }
+    if (lacks_content(variables, message))
+        put_word(buffer, is_first ? "\"content\":null" : ",\"content\":null");
     put_word(buffer, "}");
     return WEIR_OK;
 }
@@ -253,7 +266,12 @@ enum weir_status weir_chat_variables(struct weir_chat_buffer *buffer, const weir
                                      const struct weir_chat_request *request,
                                      struct weir_chat_guard *guard, struct weir_err *err)
 {
-    struct variables variables = {.buffer = buffer, .guard = guard, .err = err};
+    struct variables variables = {.buffer = buffer,
+                                  .guard = guard,
+                                  .has_none = weir_chat_mentions(chat, "content'] is none") ||
+                                              weir_chat_mentions(chat, "content\"] is none") ||
+                                              weir_chat_mentions(chat, "content is none"),
+                                  .err = err};
     struct weir_json messages = {0}, tools = {0};
     bool has_documents = false;
     WEIR_TRY(parse(&messages, request->messages, request->messages_length, WEIR_JSON_ARRAY,

@@ -80,6 +80,33 @@ static void messages_reach_the_template_as_in_transformers(void **state)
     weir_chat_close(&chat);
 }
 
+/* As DeepSeek's templates have it: calls are written where the content is none. */
+static void calls_without_a_content_have_one_that_is_none(void **state)
+{
+    static const char *const asked[] = {"m['content'] is none", "m[\"content\"] is none",
+                                        "m.content is none"};
+    (void)state;
+    for (size_t way = 0; way < WEIR_COUNT(asked); way++) {
+        char source[256];
+        snprintf(source, sizeof(source),
+                 "{%% for m in messages %%}{%% if %s %%}[{{ m.tool_calls | length }}]{%% else %%}"
+                 "{{ 'said ' + m.content }}{%% endif %%};{%% endfor %%}",
+                 asked[way]);
+        weir_chat *chat = open_chat(NULL, NULL, source);
+        struct weir_chat_request request =
+            ask("[{\"content\": null, \"tool_calls\": [1, 2]}, {\"tool_calls\": [1]}, "
+                "{\"content\": \"a\", \"tool_calls\": [1]}, {\"content\": \"b\"}]");
+        renders(chat, &request, "[2];[1];said a;said b;");
+        request = ask("[{\"content\": null, \"tool_calls\": null}]");
+        struct weir_err err = {0};
+        char *text = NULL;
+        size_t length = 0;
+        assert_int_not_equal(weir_chat_render(chat, &request, &text, &length, &err), WEIR_OK);
+        assert_non_null(strstr(err.text, "content"));
+        weir_chat_close(&chat);
+    }
+}
+
 static void what_is_no_conversation_is_refused(void **state)
 {
     (void)state;
@@ -334,6 +361,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(messages_reach_the_template_as_in_transformers),
+        cmocka_unit_test(calls_without_a_content_have_one_that_is_none),
         cmocka_unit_test(what_is_no_conversation_is_refused),
         cmocka_unit_test(known_formats_are_known_by_name),
         cmocka_unit_test(a_format_that_nobody_knows_is_refused),
