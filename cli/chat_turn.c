@@ -191,7 +191,16 @@ static bool evaluate_prompt(struct turn *turn, const uint32_t *ids, size_t count
     }
     talk->id_count = common;
     turn->new_count = count - common;
-    return evaluate(turn, ids + common, count - common);
+    struct weir_cli_prompt_progress progress = {0};
+    bool ok = true;
+    weir_cli_prompt_progress_begin(&progress, &talk->rig, count - common);
+    for (size_t at = common, step; ok && at < count; at += step) {
+        step = weir_min(progress.piece, count - at);
+        ok = evaluate(turn, ids + at, step);
+        weir_cli_prompt_progress_tell(&progress, (double)(at + step - common));
+    }
+    weir_cli_prompt_progress_end(&progress);
+    return ok;
 }
 
 /* ---- the answer ---------------------------------------------------------------------------- */

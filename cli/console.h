@@ -89,11 +89,15 @@ struct weir_cli_rig;
 struct weir_cli_prompt_progress {
     weir_session *session;
     uint64_t start_ns, shown_ns;
-    uint32_t total, n_layer;
+    uint32_t first, total; /* the position of its first token, and how many it has */
+    uint32_t n_layer;
+    uint32_t piece;  /* tokens to compute at a time, so that there is something to tell */
     char before[32]; /* what the line begins with */
 };
 void weir_cli_prompt_progress_begin(struct weir_cli_prompt_progress *progress,
                                     const struct weir_cli_rig *rig, size_t count);
+/* So many tokens of it are computed. */
+void weir_cli_prompt_progress_tell(struct weir_cli_prompt_progress *progress, double done);
 void weir_cli_prompt_progress_end(struct weir_cli_prompt_progress *progress);
 
 #endif

@@ -51,18 +51,13 @@ bool weir_cli_progress_tell(void *user, const char *what, uint64_t done_bytes, u
 
 /* ---- prompts ------------------------------------------------------------------------------- */
 
-/* Told by each layer with experts: what is done are the rows of the layers so far. */
-static void tell_layer(void *user, uint32_t layer, uint32_t position, uint32_t n_token,
-                       uint32_t n_expert_used, const uint32_t *experts)
+void weir_cli_prompt_progress_tell(struct weir_cli_prompt_progress *progress, double done)
 {
-    struct weir_cli_prompt_progress *progress = user;
     const uint64_t now_ns = weir_now_ns();
-    (void)n_expert_used, (void)experts;
     if (now_ns - progress->start_ns < PROGRESS_QUIET_NS ||
         now_ns - progress->shown_ns < PROGRESS_STEP_NS)
         return;
     progress->shown_ns = now_ns;
-    const double done = position + n_token * (layer + 1.0) / progress->n_layer;
     const double share = done < progress->total ? done / progress->total : 1.0;
     const double passed_s = (double)(now_ns - progress->start_ns) * 1e-9;
     char bar[BAR_WIDTH + 1];
@@ -71,15 +66,32 @@ static void tell_layer(void *user, uint32_t layer, uint32_t position, uint32_t n
                          draw_bar(share, bar), share * progress->total, progress->total);
 }
 
+/* Told by each layer with experts: what is done are the rows of the layers so far. */
+static void tell_layer(void *user, uint32_t layer, uint32_t position, uint32_t n_token,
+                       uint32_t n_expert_used, const uint32_t *experts)
+{
+    struct weir_cli_prompt_progress *progress = user;
+    (void)n_expert_used, (void)experts;
+    weir_cli_prompt_progress_tell(progress, position - progress->first +
+                                                n_token * (layer + 1.0) / progress->n_layer);
+}
+
 void weir_cli_prompt_progress_begin(struct weir_cli_prompt_progress *progress,
                                     const struct weir_cli_rig *rig, size_t count)
 {
+    const struct weir_plan *plan = weir_engine_plan(rig->engine);
     progress->session = rig->session;
     progress->start_ns = weir_now_ns();
+    progress->first = weir_session_position(rig->session);
     progress->total = (uint32_t)count;
-    progress->n_layer = weir_engine_plan(rig->engine)->cost.n_moe_layer;
-    if (isatty(STDERR_FILENO) && !weir_cli_is_quiet())
+    progress->n_layer = plan->cost.n_moe_layer;
+    progress->piece = progress->total;
+    if (!isatty(STDERR_FILENO) || weir_cli_is_quiet())
+        return;
+    if (progress->n_layer > 0)
         weir_session_watch_routing(rig->session, tell_layer, progress);
+    else /* of a model without experts no layer tells, only what is computed at a time */
+        progress->piece = plan->n_chunk;
 }
 
 void weir_cli_prompt_progress_end(struct weir_cli_prompt_progress *progress)

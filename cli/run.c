@@ -291,10 +291,15 @@ static bool evaluate(struct run *run, const uint32_t *ids, size_t count)
 static bool evaluate_prompt(struct run *run)
 {
     struct weir_cli_prompt_progress progress = {0};
+    bool ok = true;
     if (run->options->output != NULL) /* the trace watches the routing */
         return evaluate(run, run->prompt_ids, run->prompt_count);
     weir_cli_prompt_progress_begin(&progress, &run->rig, run->prompt_count);
-    const bool ok = evaluate(run, run->prompt_ids, run->prompt_count);
+    for (size_t at = 0, step; ok && at < run->prompt_count; at += step) {
+        step = weir_min(progress.piece, run->prompt_count - at);
+        ok = evaluate(run, run->prompt_ids + at, step);
+        weir_cli_prompt_progress_tell(&progress, (double)(at + step));
+    }
     weir_cli_prompt_progress_end(&progress);
     return ok;
 }
@@ -414,19 +419,28 @@ static int finish(struct run *run)
     return run->stop == STOP_ASKED || run->stop == STOP_FAILED ? WEIR_CLI_FAILURE : WEIR_CLI_OK;
 }
 
-/* The text before the one that comes, as the model reads it. */
-static void show_prompt(struct run *run)
+/* The bytes [from, to) of the prompt, as the model reads it. Returns where its last line begins. */
+static size_t show_prompt(struct run *run, size_t from, size_t to)
 {
     weir_decoder *decoder = NULL;
+    size_t at = 0, line = 0;
     if (run->options->json || run->options->chat || weir_cli_is_quiet() || !isatty(STDOUT_FILENO) ||
         run->tokenizer == NULL ||
         weir_decoder_create(&decoder, run->tokenizer, false, NULL) != WEIR_OK)
-        return;
-    for (size_t index = 0; index < run->prompt_count; index++)
-        weir_cli_prompt_show(run->piece,
-                             weir_decoder_push(decoder, run->prompt_ids[index], run->piece));
-    weir_cli_prompt_show(run->piece, weir_decoder_flush(decoder, run->piece));
+        return 0;
+    for (size_t index = 0; index <= run->prompt_count; index++) {
+        const size_t length = index < run->prompt_count
+                                  ? weir_decoder_push(decoder, run->prompt_ids[index], run->piece)
+                                  : weir_decoder_flush(decoder, run->piece);
+        const size_t skipped = weir_min(from - weir_min(from, at), length);
+        const size_t end = weir_min(to - weir_min(to, at), length);
+        const char *newline = memrchr(run->piece, '\n', length);
+        line = newline == NULL ? line : at + (size_t)(newline - run->piece) + 1;
+        weir_cli_prompt_show(run->piece + skipped, end - weir_min(end, skipped));
+        at += length;
+    }
     weir_decoder_destroy(&decoder);
+    return line;
 }
 
 static int run_prompt(struct run *run)
@@ -450,10 +464,13 @@ static int run_prompt(struct run *run)
         .load_s = run->rig.load_s,
         .first_token_s = WEIR_CLI_NONE,
     };
-    show_prompt(run);
+    /* Progress needs a line of its own: the text's last one, which goes on, comes behind it. */
+    const size_t line = show_prompt(run, 0, 0);
+    show_prompt(run, 0, line);
     const uint64_t start_ns = weir_now_ns();
     const bool ok = evaluate_prompt(run);
     run->report.prefill_s = seconds_since(start_ns);
+    show_prompt(run, line, SIZE_MAX);
     run->report.prefill_evals = weir_session_position(run->rig.session);
     weir_engine_stats_get(run->rig.engine, &run->report.prefill);
     if (ok)

@@ -165,14 +165,14 @@ def on_terminal(columns, *args, **more):
     if not shutil.which("script"):
         skip("no script(1) to take down a terminal")
     command = f"stty cols {columns} rows 24; exec " + shlex.join([harness.WEIR, *map(str, args)])
-    done = subprocess.run(["script", "-qec", command, "/dev/null"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE_S,
+    done = subprocess.run(["script", "-qec", command, "/dev/null"], stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE_S,
                           env={**{name: value for name, value in os.environ.items() if name != "NO_COLOR"}, "TERM": "xterm", **more})
-    return done.stdout
+    return done.stdout.decode().replace("\r\n", "\n")
 
 
 def settled(shown):
     """Without what was shown for a while only: how far a load is, which a slow machine takes time for."""
-    return re.sub("(weights every token needs|experts|prompt) +[0-9]+ %[^\r\n]*\r(\033\\[A)*\033\\[J", "", shown)
+    return re.sub("(weights every token needs|experts|memory|prompt) +[0-9]+ %[^\r\n]*\r(\033\\[A)*\033\\[J", "", shown)
 
 
 def test_a_terminal_shows_the_prompt_dim():
@@ -182,6 +182,19 @@ def test_a_terminal_shows_the_prompt_dim():
     check(plain.startswith("The old man") and "\033[" not in plain, f"NO_COLOR: {plain!r}")
     quiet = on_terminal(80, "run", DEMO, "-p", "The old man", *GREEDY, "-q")
     check("The old man" not in quiet and "mode" not in quiet, f"--quiet: {quiet!r}")
+
+
+def test_progress_takes_no_line_of_the_prompt():
+    args = ["-n", 4, "--temp", 0, "--isa", "ref", "--threads", 1]
+    for columns in (80, 40):
+        for count in (10, 40, 160):  # it says nothing of a prompt that takes but a moment
+            text = "First line.\nSecond line.\n" + "and so it went on " * count + "to the end"
+            shown = on_terminal(columns, "run", DEMO, "-p", text, *args, NO_COLOR="1")
+            if re.search("prompt +[0-9]+ %", shown):
+                break
+        check(re.search("prompt +[0-9]+ %", shown), f"{columns} columns, no progress: {shown!r}")
+        wanted = text + weir("run", DEMO, "-p", text, *args).stdout
+        check(settled(shown).startswith(wanted), f"{columns} columns: wanted {wanted!r}, found {shown!r}")
 
 
 def test_help_folds_on_a_narrow_terminal():
