@@ -155,10 +155,6 @@ struct weir_gpu_attention {
     enum weir_gpu_way way;
 };
 void weir_gpu_attention(weir_gpu *gpu, const struct weir_gpu_attention *job);
-/* Of the workspace, what attention takes for each row of a call; where there is less it takes fewer
- * rows at a time, but there must be enough for one. */
-uint64_t weir_gpu_attention_bytes(uint32_t n_head, uint32_t n_kv_head, uint32_t d_value);
-
 /* Of the workspace: what attention takes for each row of a call. Where there is less, it takes rows
  * in turns; for one there must be enough. */
 uint64_t weir_gpu_attention_bytes(uint32_t n_head, uint32_t n_kv_head, uint32_t d_value);

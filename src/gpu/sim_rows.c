@@ -98,6 +98,8 @@ void weir_sim_remember(struct weir_sim *sim, const struct weir_gpu_remember *job
         remember_one(
             sim, pages, pages->k, page + in_page * pages->d_head, pages->d_head,
             row_at(sim, job->k, row, job->k_stride, (uint64_t)pages->n_kv_head * pages->d_head));
+        if (pages->v == pages->k) /* values lie inside keys */
+            continue;
         remember_one(
             sim, pages, pages->v, page + in_page * pages->d_value, pages->d_value,
             row_at(sim, job->v, row, job->v_stride, (uint64_t)pages->n_kv_head * pages->d_value));

@@ -72,7 +72,8 @@ template <int D, int DV> struct decoder {
         Q_ROW = D + 32,      /* so that rows begin in banks of their own */
         WIDTH = DV / 32,     /* columns of out that a lane reads of a value */
         COLUMNS = DV / 4,    /* of a warp */
-        HAS_ALL = DV <= 256, /* values of a step fit in registers */
+        HAS_ALL = DV <= 256, /* keys and values of a step fit in registers */
+        KEPT = HAS_ALL ? CHUNKS : 1,
     };
     struct memory {
         uint32_t q[2][HEADS][Q_ROW / 2]; /* what is kept, and the rest */
@@ -84,19 +85,38 @@ template <int D, int DV> struct decoder {
     uint32_t warp, group, lane; /* group: lane / 4; lane: of the four */
     part range;
     keys k, v;
+    uint32_t key[KEPT][2][4]; /* of the step to come */
     float out[WIDTH][4];
     float most[2], sum[2]; /* of heads group and group + 8 */
 
-    __device__ void fill_queries(const float *q, uint32_t n_head)
+    /* Reads first, as many as registers hold: none waits for another. */
+    __device__ __forceinline__ void fill_queries(const float *q, uint32_t n_head)
     {
-        for (uint32_t index = threadIdx.x; index < HEADS * D / 2; index += WEIR_ATTEND_THREADS) {
-            const uint32_t head = index / (D / 2);
-            const uint32_t i = index % (D / 2) * 2;
-            const float *from = q + head * a.q_head_stride + i;
-            const float low = head < n_head && i < a.d_head ? from[0] * a.q_scale : 0.0f;
-            const float high = head < n_head && i + 1 < a.d_head ? from[1] * a.q_scale : 0.0f;
-            shared.q[0][head][i / 2] = halves_of(low, high);
-            shared.q[1][head][i / 2] = rest_of(low, high, halves_of(low, high));
+        constexpr int ALL = HEADS * D / 4 / WEIR_ATTEND_THREADS;
+        constexpr int TOGETHER = ALL > 8 ? 6 : ALL;
+        for (int first = 0; first < ALL; first += TOGETHER) {
+            float4 x[TOGETHER];
+#pragma unroll
+            for (int at = 0; at < TOGETHER; at++) {
+                const uint32_t index = (first + at) * WEIR_ATTEND_THREADS + threadIdx.x;
+                const uint32_t head = index / (D / 4);
+                const uint32_t i = index % (D / 4) * 4;
+                x[at] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                if (head < n_head && i < a.d_head)
+                    x[at] = __ldg(reinterpret_cast<const float4 *>(q + head * a.q_head_stride + i));
+            }
+#pragma unroll
+            for (int at = 0; at < TOGETHER; at++) {
+                const uint32_t index = (first + at) * WEIR_ATTEND_THREADS + threadIdx.x;
+                const uint32_t head = index / (D / 4);
+                const uint32_t i = index % (D / 4) * 2;
+                const float2 one = make_float2(x[at].x * a.q_scale, x[at].y * a.q_scale);
+                const float2 other = make_float2(x[at].z * a.q_scale, x[at].w * a.q_scale);
+                const uint2 kept = make_uint2(halves_of(one.x, one.y), halves_of(other.x, other.y));
+                *reinterpret_cast<uint2 *>(&shared.q[0][head][i]) = kept;
+                *reinterpret_cast<uint2 *>(&shared.q[1][head][i]) =
+                    make_uint2(rest_of(one.x, one.y, kept.x), rest_of(other.x, other.y, kept.y));
+            }
         }
     }
 
@@ -129,33 +149,68 @@ template <int D, int DV> struct decoder {
         }
     }
 
-    /* Scores of 16 positions from `from` on. */
-    __device__ __forceinline__ void fill_scores(uint32_t from, float (*scores)[SCORES])
+    /* Where the warp's 16 keys of a step are; a lane's two. */
+    __device__ __forceinline__ void find_keys(const uint16_t *(&at)[2], uint32_t from) const
     {
-        const uint32_t piece = piece_of(from);
-        const uint16_t *at[2];
+        const uint32_t piece = piece_of(from + 16 * warp);
+        const uint16_t *page = k.at(piece);
 #pragma unroll
         for (int tile = 0; tile < 2; tile++)
-            at[tile] = k.at(piece) + row_of(k, piece, 8 * tile + group);
+            at[tile] = page + row_of(k, piece, 8 * tile + group);
+    }
+
+    __device__ __forceinline__ void read_keys(uint32_t (&to)[2][4], const uint16_t *(&at)[2],
+                                              int chunk) const
+    {
+        const uint32_t i = 32 * chunk + 8 * lane;
+#pragma unroll
+        for (int tile = 0; tile < 2; tile++)
+            read_words<4>(to[tile], at[tile] + (i < a.d_head ? i : 0));
+    }
+
+    __device__ __forceinline__ void bring_keys(uint32_t from)
+    {
+        const uint16_t *at[2];
+        find_keys(at, from);
+#pragma unroll
+        for (int chunk = 0; chunk < KEPT; chunk++)
+            read_keys(key[chunk], at, chunk);
+    }
+
+    __device__ __forceinline__ void multiply_keys(float (&score)[2][4], const uint32_t (&one)[2][4],
+                                                  int chunk) const
+    {
+        fragment_a q[2], rest[2];
+        read_query(q, 0, chunk);
+        read_query(rest, 1, chunk);
+#pragma unroll
+        for (int tile = 0; tile < 2; tile++)
+#pragma unroll
+            for (int half = 0; half < 2; half++) {
+                multiply(score[tile], q[half], one[tile][2 * half], one[tile][2 * half + 1]);
+                multiply(score[tile], rest[half], one[tile][2 * half], one[tile][2 * half + 1]);
+            }
+    }
+
+    /* Scores of the warp's 16 positions of a step. */
+    __device__ __forceinline__ void fill_scores(uint32_t from, float (*scores)[SCORES])
+    {
         float score[2][4] = {};
-#pragma unroll(CHUNKS > 8 ? 6 : CHUNKS)
-        for (int chunk = 0; chunk < CHUNKS; chunk++) {
-            const uint32_t i = 32 * chunk + 8 * lane;
-            uint32_t key[2][4];
-            fragment_a q[2], rest[2];
+        if constexpr (HAS_ALL) {
 #pragma unroll
-            for (int tile = 0; tile < 2; tile++)
-                read_words<4>(key[tile], at[tile] + (i < a.d_head ? i : 0));
-            read_query(q, 0, chunk);
-            read_query(rest, 1, chunk);
-#pragma unroll
-            for (int tile = 0; tile < 2; tile++)
-#pragma unroll
-                for (int half = 0; half < 2; half++) {
-                    multiply(score[tile], q[half], key[tile][2 * half], key[tile][2 * half + 1]);
-                    multiply(score[tile], rest[half], key[tile][2 * half], key[tile][2 * half + 1]);
-                }
+            for (int chunk = 0; chunk < CHUNKS; chunk++)
+                multiply_keys(score, key[chunk], chunk);
+        } else {
+            const uint16_t *at[2];
+            find_keys(at, from);
+#pragma unroll 6
+            for (int chunk = 0; chunk < CHUNKS; chunk++) {
+                uint32_t one[2][4];
+                read_keys(one, at, chunk);
+                multiply_keys(score, one, chunk);
+            }
         }
+        from += 16 * warp;
 #pragma unroll
         for (int tile = 0; tile < 2; tile++)
 #pragma unroll
@@ -254,7 +309,9 @@ template <int D, int DV> struct decoder {
 #pragma unroll
             for (int piece = 0; piece < 4; piece++)
                 read_values(value[piece], from + 16 * piece);
-        fill_scores(from + 16 * warp, scores);
+        fill_scores(from, scores);
+        if constexpr (HAS_ALL)
+            bring_keys(from + STEP);
         __syncthreads();
         soften(weight, scores);
 #pragma unroll
@@ -331,6 +388,8 @@ template <int D, int DV> static __device__ __forceinline__ void decode(const wei
                            range,
                            keys_of(a, false, kv_head, table_at),
                            keys_of(a, true, kv_head, table_at)};
+    if constexpr (decoder<D, DV>::HAS_ALL)
+        work.bring_keys(range.from);
     work.fill_queries(reinterpret_cast<const float *>(a.q) +
                           static_cast<uint64_t>(row) * a.q_stride + first_head * a.q_head_stride,
                       n_head);

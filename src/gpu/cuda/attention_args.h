@@ -37,9 +37,8 @@ struct weir_attention_args {
     uint32_t window, is_in_chunks;
     uint32_t first_row, n_row; /* of the call's rows: those of this launch */
     uint32_t splits;
-    uint32_t q_has_vectors; /* 16 bytes of q can be read at once, as those of K and V can */
-    float q_scale;          /* what q is multiplied by: scores are then powers of 2 */
-    float cap;              /* softcap of such a score; 0: none */
+    float q_scale; /* what q is multiplied by: scores are then powers of 2 */
+    float cap;     /* softcap of such a score; 0: none */
 };
 
 #endif

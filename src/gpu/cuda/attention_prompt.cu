@@ -65,7 +65,8 @@ static __device__ __forceinline__ float bend(float x)
 template <int D, int TILES, int KEYS> struct prompter {
     enum {
         CHUNKS = D / 8, /* of 16 bytes */
-        QUERIES = TILES * 16 * WEIR_ATTEND_THREADS / 32,
+        THREADS = WEIR_ATTEND_THREADS,
+        QUERIES = TILES * 16 * THREADS / 32,
     };
     /* Chunks of a row change places by the row: so eight rows of one chunk lie in all banks. */
     struct memory {
@@ -87,23 +88,18 @@ template <int D, int TILES, int KEYS> struct prompter {
     /* Queries [row, row + QUERIES) of a head, zeros past the call's last row. */
     __device__ void fill_queries(uint32_t row, uint32_t head)
     {
-        for (uint32_t index = threadIdx.x; index < QUERIES * CHUNKS; index += WEIR_ATTEND_THREADS) {
+#pragma unroll 4
+        for (uint32_t index = threadIdx.x; index < QUERIES * CHUNKS; index += THREADS) {
             const uint32_t query = index / CHUNKS;
             const uint32_t i = index % CHUNKS * 8;
             const float *from = reinterpret_cast<const float *>(a.q) +
                                 static_cast<uint64_t>(row + query) * a.q_stride +
                                 head * a.q_head_stride + i;
-            const uint32_t count =
-                row + query < a.n_row && i < a.d_head ? min(a.d_head - i, 8u) : 0;
             float x[8] = {};
-            if (count == 8 && a.q_has_vectors) {
-                *reinterpret_cast<float4 *>(x) = *reinterpret_cast<const float4 *>(from);
-                *reinterpret_cast<float4 *>(x + 4) = *reinterpret_cast<const float4 *>(from + 4);
-            } else {
-#pragma unroll
-                for (uint32_t at = 0; at < 8; at++)
-                    if (at < count)
-                        x[at] = from[at];
+            if (row + query < a.n_row && i < a.d_head) {
+                *reinterpret_cast<float4 *>(x) = __ldg(reinterpret_cast<const float4 *>(from));
+                *reinterpret_cast<float4 *>(x + 4) =
+                    __ldg(reinterpret_cast<const float4 *>(from + 4));
             }
             uint32_t halves[4];
 #pragma unroll
@@ -120,7 +116,7 @@ template <int D, int TILES, int KEYS> struct prompter {
     __device__ __forceinline__ void bring(uint16_t *to, const keys &keys, uint32_t width,
                                           uint32_t from, uint32_t begin, uint32_t end)
     {
-        constexpr uint32_t ROWS = WEIR_ATTEND_THREADS / CHUNKS; /* at once */
+        constexpr uint32_t ROWS = THREADS / CHUNKS; /* at once */
         const uint32_t row = threadIdx.x / CHUNKS;
         const uint32_t chunk = threadIdx.x % CHUNKS;
         const uint16_t *column = keys.base + (chunk * 8 < width ? chunk * 8 : 0);
@@ -171,6 +167,16 @@ template <int D, int TILES, int KEYS> struct prompter {
     __device__ __forceinline__ void mask(float (&score)[TILES][KEYS / 8][4], uint32_t from,
                                          bool all_seen)
     {
+        float(&all)[TILES * KEYS / 2] = reinterpret_cast<float(&)[TILES * KEYS / 2]>(score);
+        if (a.cap != 0.0f)
+#pragma unroll
+            for (float &one : all)
+                one = a.cap * bend(one);
+#pragma unroll
+        for (float &one : all)
+            one = noticed(one);
+        if (all_seen)
+            return;
 #pragma unroll
         for (int tile = 0; tile < TILES; tile++)
 #pragma unroll
@@ -178,13 +184,8 @@ template <int D, int TILES, int KEYS> struct prompter {
 #pragma unroll
                 for (int index = 0; index < 4; index++) {
                     const uint32_t at = from + 8 * key + 2 * (lane % 4) + index % 2;
-                    float &one = score[tile][key][index];
-                    if (a.cap != 0.0f)
-                        one = a.cap * bend(one);
-                    one = noticed(one);
-                    if (!all_seen &&
-                        (at > position[tile][index / 2] || at < first[tile][index / 2]))
-                        one = MINUS_INFINITY;
+                    if (at > position[tile][index / 2] || at < first[tile][index / 2])
+                        score[tile][key][index] = MINUS_INFINITY;
                 }
     }
 
@@ -282,6 +283,7 @@ template <int D, int TILES, int KEYS> struct prompter {
                 total += __shfl_xor_sync(~0u, total, 2);
                 if (query < begin || query >= end)
                     continue;
+                const float inverse = 1.0f / total;
                 float *to = reinterpret_cast<float *>(a.out) +
                             static_cast<uint64_t>(query) * a.out_stride + head * a.d_value;
 #pragma unroll
@@ -290,7 +292,7 @@ template <int D, int TILES, int KEYS> struct prompter {
                     for (int index = 0; index < 2; index++) {
                         const uint32_t i = column * 8 + lane % 4 * 2 + index;
                         if (i < a.d_value)
-                            to[i] = out[tile][column][2 * half + index] / total;
+                            to[i] = out[tile][column][2 * half + index] * inverse;
                     }
             }
     }

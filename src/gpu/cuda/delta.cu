@@ -47,8 +47,8 @@ extern "C" __global__ void __launch_bounds__(WEIR_CONV_THREADS)
         const uint32_t at = begin + i; /* in the past, then in x */
         if (at < n_past)
             seen[i] = past[static_cast<uint64_t>(at) * a.n_channel];
-        else
-            seen[i] = __ldg(&x[static_cast<uint64_t>(min(at - n_past, n_row - 1)) * a.x_stride]);
+        else if (at - n_past < n_row)
+            seen[i] = __ldg(&x[static_cast<uint64_t>(at - n_past) * a.x_stride]);
     }
     float taps[TAPS];
 #pragma unroll
@@ -99,15 +99,15 @@ static __device__ __forceinline__ gate_places gates_of(const weir_delta_args &a,
 
 /* q and k of all key heads get the length 1, q also 1 / sqrt(d_key); logits become beta and decay,
  * in place: beta = sigmoid(logit); decay = exp(a softplus(logit + bias)), a < 0. Blocks are
- * [row]; a warp takes a vector. */
+ * [row][vectors]: a warp takes one. */
 extern "C" __global__ void __launch_bounds__(WEIR_DELTA_THREADS)
     weir_delta_gates(const __grid_constant__ struct weir_delta_args a)
 {
     static const float length_epsilon = 1e-6f;
     const uint64_t row = blockIdx.x;
     const uint32_t lane = threadIdx.x % 32;
-    for (uint32_t vector = threadIdx.x / 32; vector < 2 * a.n_key_head;
-         vector += WEIR_DELTA_THREADS / 32) {
+    const uint32_t vector = (blockIdx.y * WEIR_DELTA_THREADS + threadIdx.x) / 32;
+    if (vector < 2 * a.n_key_head) {
         float *x = floats(a.x) + row * a.x_stride + vector * a.d_key;
         float squares = 0.0f;
         for (uint32_t i = lane; i < a.d_key; i += 32)
@@ -119,7 +119,8 @@ extern "C" __global__ void __launch_bounds__(WEIR_DELTA_THREADS)
         for (uint32_t i = lane; i < a.d_key; i += 32)
             x[i] *= scale / sqrtf(squares + length_epsilon);
     }
-    for (uint32_t head = threadIdx.x; head < a.n_value_head; head += WEIR_DELTA_THREADS) {
+    for (uint32_t head = threadIdx.x; blockIdx.y == 0 && head < a.n_value_head;
+         head += WEIR_DELTA_THREADS) {
         const gate_places at = gates_of(a, head);
         float *beta = floats(a.beta) + row * a.gate_stride + at.beta;
         float *alpha =
@@ -141,7 +142,8 @@ enum {
     ROWS = 16,                       /* positions that are brought at once */
     KEY = WEIR_DELTA_KEY_MAX,
     COLUMNS = WEIR_DELTA_COLUMNS,
-    THREADS = LANES * COLUMNS,
+    OWN = 2, /* columns of a lane: they share what it reads of q and k */
+    THREADS = LANES * COLUMNS / OWN,
 };
 
 /* What a block reads of positions; q and k end in zeros. */
@@ -197,47 +199,58 @@ struct brought {
     }
 };
 
-/* A lane's part of a column of the state. */
-struct column {
-    float state[FOURS][4];
+/* A lane's part of its columns of the state. */
+struct columns {
+    float state[OWN][FOURS][4];
 
-    /* The sum over the column's rows, for all of its lanes. */
-    __device__ __forceinline__ float dot(const float4 (&x)[FOURS]) const
+    /* The sums over the columns' rows, for all of their lanes. */
+    __device__ __forceinline__ void dot(float (&sum)[OWN], const float4 (&x)[FOURS]) const
     {
-        float sums[FOURS];
 #pragma unroll
-        for (int j = 0; j < FOURS; j++) {
-            sums[j] = x[j].x * state[j][0];
-            sums[j] = fmaf(x[j].y, state[j][1], sums[j]);
-            sums[j] = fmaf(x[j].z, state[j][2], sums[j]);
-            sums[j] = fmaf(x[j].w, state[j][3], sums[j]);
+        for (int own = 0; own < OWN; own++) {
+            float sums[FOURS];
+#pragma unroll
+            for (int j = 0; j < FOURS; j++) {
+                sums[j] = x[j].x * state[own][j][0];
+                sums[j] = fmaf(x[j].y, state[own][j][1], sums[j]);
+                sums[j] = fmaf(x[j].z, state[own][j][2], sums[j]);
+                sums[j] = fmaf(x[j].w, state[own][j][3], sums[j]);
+            }
+            sum[own] = (sums[0] + sums[1]) + (sums[2] + sums[3]);
         }
-        float sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
 #pragma unroll
         for (int distance = 1; distance < LANES; distance *= 2)
-            sum += __shfl_xor_sync(~0u, sum, distance);
-        return sum;
+#pragma unroll
+            for (int own = 0; own < OWN; own++)
+                sum[own] += __shfl_xor_sync(~0u, sum[own], distance);
     }
 
     /* S = decay S + k d, d = beta (v - decay k S): what q S then is. */
-    __device__ __forceinline__ float step(const positions &at, int t, uint32_t lane, float v)
+    __device__ __forceinline__ void step(float (&given)[OWN], const positions &at, int t,
+                                         uint32_t lane, uint32_t column)
     {
         float4 q[FOURS], k[FOURS];
+        float found[OWN];
 #pragma unroll
         for (int j = 0; j < FOURS; j++) {
             q[j] = *reinterpret_cast<const float4 *>(&at.q[t][32 * j + 4 * lane]);
             k[j] = *reinterpret_cast<const float4 *>(&at.k[t][32 * j + 4 * lane]);
         }
         const float decay = at.decay[t];
-        const float d = at.beta[t] * (v - decay * dot(k));
+        dot(found, k);
 #pragma unroll
-        for (int j = 0; j < FOURS; j++) {
-            state[j][0] = fmaf(k[j].x, d, decay * state[j][0]);
-            state[j][1] = fmaf(k[j].y, d, decay * state[j][1]);
-            state[j][2] = fmaf(k[j].z, d, decay * state[j][2]);
-            state[j][3] = fmaf(k[j].w, d, decay * state[j][3]);
+        for (int own = 0; own < OWN; own++) {
+            const float d = at.beta[t] * (at.v[t][column + own] - decay * found[own]);
+#pragma unroll
+            for (int j = 0; j < FOURS; j++) {
+                float(&s)[4] = state[own][j];
+                s[0] = fmaf(k[j].x, d, decay * s[0]);
+                s[1] = fmaf(k[j].y, d, decay * s[1]);
+                s[2] = fmaf(k[j].z, d, decay * s[2]);
+                s[3] = fmaf(k[j].w, d, decay * s[3]);
+            }
         }
-        return dot(q);
+        dot(given, q);
     }
 };
 
@@ -267,7 +280,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 {
     __shared__ __align__(16) positions shared;
     const uint32_t lane = threadIdx.x % LANES;
-    const uint32_t own = threadIdx.x / LANES;
+    const uint32_t column = threadIdx.x / LANES * OWN;
     const uint32_t head = blockIdx.y;
     const uint32_t first = blockIdx.x * COLUMNS;
     const uint64_t row = first_row(a.first, blockIdx.z);
@@ -275,21 +288,20 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     if (n_row == 0)
         return;
     const inputs from = inputs_of(a, head, first, row);
-    const bool is_there = own < from.n_col;
-    float *out = floats(a.out) + row * a.out_stride + head * a.d_value + first + own;
+    float *out = floats(a.out) + row * a.out_stride + head * a.d_value + first + column;
     float *state = state_of(a.states, blockIdx.z) + a.state_at +
                    static_cast<uint64_t>(head) * a.d_key * a.d_value +
-                   static_cast<uint64_t>(first) * a.d_key + own;
+                   static_cast<uint64_t>(first) * a.d_key + column;
     brought next;
-    column work;
+    columns work;
     next.read(from, 0, n_row);
 #pragma unroll
-    for (int j = 0; j < FOURS; j++)
-#pragma unroll
-        for (int i = 0; i < 4; i++) {
-            const uint32_t at = 32 * j + 4 * lane + i;
-            work.state[j][i] = is_there && at < a.d_key ? state[at * from.n_col] : 0.0f;
-        }
+    for (int index = 0; index < OWN * FOURS * 4; index++) {
+        const uint32_t own = index % OWN;
+        const uint32_t at = index / OWN / 4 * 32 + 4 * lane + index / OWN % 4;
+        work.state[own][index / OWN / 4][index / OWN % 4] =
+            column + own < from.n_col && at < a.d_key ? state[at * from.n_col + own] : 0.0f;
+    }
     for (uint32_t begin = 0; begin < n_row; begin += ROWS) {
         __syncthreads(); /* the positions before have been read */
         next.write(shared);
@@ -299,19 +311,21 @@ extern "C" __global__ void __launch_bounds__(THREADS)
         const int count = min(n_row - begin, static_cast<uint32_t>(ROWS));
 #pragma unroll 4
         for (int t = 0; t < count; t++) {
-            const float given = work.step(shared, t, lane, shared.v[t][own]);
-            if (lane == 0 && is_there)
-                out[static_cast<uint64_t>(begin + t) * a.out_stride] = given;
+            float given[OWN];
+            work.step(given, shared, t, lane, column);
+#pragma unroll
+            for (uint32_t own = 0; own < OWN; own++)
+                if (lane == own && column + own < from.n_col)
+                    out[static_cast<uint64_t>(begin + t) * a.out_stride + own] = given[own];
         }
     }
 #pragma unroll
-    for (int j = 0; j < FOURS; j++)
-#pragma unroll
-        for (int i = 0; i < 4; i++) {
-            const uint32_t at = 32 * j + 4 * lane + i;
-            if (is_there && at < a.d_key)
-                state[at * from.n_col] = work.state[j][i];
-        }
+    for (int index = 0; index < OWN * FOURS * 4; index++) {
+        const uint32_t own = index % OWN;
+        const uint32_t at = index / OWN / 4 * 32 + 4 * lane + index / OWN % 4;
+        if (column + own < from.n_col && at < a.d_key)
+            state[at * from.n_col + own] = work.state[own][index / OWN / 4][index / OWN % 4];
+    }
 }
 
 /* ---- older files ----------------------------------------------------------------------------- */

@@ -6,11 +6,10 @@
 #include <stdint.h>
 
 enum {
-    WEIR_CONV_THREADS = 128,  /* a channel each */
-    WEIR_CONV_ROWS = 16,      /* positions of a block: more than a convolution looks back */
-    WEIR_CONV_TAPS = 8,       /* at most */
-    WEIR_DELTA_THREADS = 128, /* but of weir_delta, which has WEIR_DELTA_BLOCK */
-    WEIR_DELTA_BLOCK = 256,
+    WEIR_CONV_THREADS = 128, /* a channel each */
+    WEIR_CONV_ROWS = 16,     /* positions of a block: more than a convolution looks back */
+    WEIR_CONV_TAPS = 8,      /* at most */
+    WEIR_DELTA_THREADS = 128,
     WEIR_DELTA_KEY_MAX = 128,
     WEIR_DELTA_COLUMNS = 32, /* of a state that lie side by side, and of a block */
 };

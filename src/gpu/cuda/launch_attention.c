@@ -32,18 +32,13 @@ static uint32_t log2_of(uint32_t power)
     return log;
 }
 
-/* Every row of K and V, or of q, begins at a multiple of 16 bytes, and is that long. */
+/* Every row of K, V and q begins at a multiple of 16 bytes, and is that long. */
 static bool has_vectors(const struct weir_gpu_attention *job)
 {
     const struct weir_gpu_pages *pages = &job->pages;
-    const uint64_t all =
-        pages->k / 2 | pages->v / 2 | pages->page_stride | pages->d_head | pages->d_value;
-    return all % 8 == 0 && (pages->k | pages->v) % 2 == 0;
-}
-
-static bool q_has_vectors(const struct weir_gpu_attention *job)
-{
-    return (job->q / 4 | job->q_stride | job->q_head_stride) % 4 == 0 && job->q % 4 == 0;
+    const uint64_t halves = pages->page_stride | pages->d_head | pages->d_value;
+    const uint64_t floats = job->q_stride | job->q_head_stride;
+    return (pages->k | pages->v | job->q) % 16 == 0 && halves % 8 == 0 && floats % 4 == 0;
 }
 
 static struct weir_attention_args args_of(const struct weir_gpu_attention *job)
@@ -74,7 +69,6 @@ static struct weir_attention_args args_of(const struct weir_gpu_attention *job)
         .window = job->window,
         .is_in_chunks = job->is_in_chunks,
         .n_row = job->rows.n_row,
-        .q_has_vectors = q_has_vectors(job),
         .q_scale = is_capped ? job->scale / job->softcap : job->scale * log2_of_e,
         .cap = job->softcap * log2_of_e,
     };

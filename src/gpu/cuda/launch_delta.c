@@ -29,8 +29,7 @@ void weir_cuda_conv(weir_gpu *gpu, const struct weir_gpu_conv *job)
 
 void weir_cuda_delta(weir_gpu *gpu, const struct weir_gpu_delta *job)
 {
-    static const uint32_t few[3] = {WEIR_DELTA_THREADS, 1, 1};
-    static const uint32_t block[3] = {WEIR_DELTA_BLOCK, 1, 1};
+    static const uint32_t block[3] = {WEIR_DELTA_THREADS, 1, 1};
     const struct weir_delta_args args = {
         .first = job->runs.first,
         .states = job->runs.states,
@@ -52,12 +51,14 @@ void weir_cuda_delta(weir_gpu *gpu, const struct weir_gpu_delta *job)
         .gates_are_joint = job->alpha == 0,
         .n_row = job->runs.n_row,
     };
-    const uint32_t rows[3] = {job->runs.n_row, 1, 1};
+    const uint32_t rows[3] = {job->runs.n_row,
+                              divide_up(2 * job->n_key_head, WEIR_DELTA_THREADS / 32), 1};
     const uint32_t grid[3] = {divide_up(job->d_value, WEIR_DELTA_COLUMNS), job->n_value_head,
                               job->runs.n_run};
     WEIR_ASSERT(job->d_key % 4 == 0 && job->d_key <= WEIR_GPU_DELTA_KEY_MAX);
     WEIR_ASSERT(job->x % 16 == 0 && job->x_stride % 4 == 0);
-    weir_cuda_launch(gpu, WEIR_GPU_COMPUTE, "weir_delta_gates", rows, few, 0, &args, sizeof(args));
+    weir_cuda_launch(gpu, WEIR_GPU_COMPUTE, "weir_delta_gates", rows, block, 0, &args,
+                     sizeof(args));
     weir_cuda_launch(gpu, WEIR_GPU_COMPUTE, "weir_delta", grid, block, 0, &args, sizeof(args));
 }
 

@@ -61,39 +61,112 @@ static __device__ __forceinline__ uint32_t order_of(float value)
     return value != value ? 1 : bits >> 31 != 0 ? ~bits : bits | 0x80000000u;
 }
 
-/* Softmax over count values in shared memory, by the whole warp. */
-static __device__ void soften(float *values, uint32_t count)
-{
-    const uint32_t lane = threadIdx.x;
-    float most = -FLT_MAX;
-    float sum = 0.0f;
-    for (uint32_t id = lane; id < count; id += 32)
-        most = fmaxf(most, values[id]);
-    most = most_of(most);
-    for (uint32_t id = lane; id < count; id += 32) {
-        const float value = values[id];
-        values[id] = expf(value - most) + 0.0f * value;
-        sum += values[id];
-    }
-    const float inverse = 1.0f / sum_of(sum);
-    for (uint32_t id = lane; id < count; id += 32)
-        values[id] *= inverse;
-    __syncwarp();
-}
+/* Experts of a lane: those with the numbers lane, lane + 32 and so on. All of a row's values are in
+ * registers; past the last expert they are minus infinity, and 0 as an order. */
+template <int OWN> struct row_of_experts {
+    const weir_route_args &a;
+    uint32_t lane;
+    float value[OWN];
+    uint32_t order[OWN];
 
-/* What each expert would weigh, in place. */
-static __device__ void weigh_all(const weir_route_args &a, float *weights)
-{
-    if (a.kind == WEIR_GATING_SOFTMAX)
-        soften(weights, a.n_expert);
-    for (uint32_t id = threadIdx.x; id < a.n_expert; id += 32) {
-        if (a.kind == WEIR_GATING_SIGMOID)
-            weights[id] = sigmoid(weights[id]);
-        if (a.kind == WEIR_GATING_SQRT_SOFTPLUS)
-            weights[id] = sqrt_softplus(weights[id]);
+    __device__ __forceinline__ bool is_there(int own) const
+    {
+        return lane + 32 * own < a.n_expert;
     }
-    __syncwarp();
-}
+
+    __device__ __forceinline__ void soften()
+    {
+        float most = -FLT_MAX;
+        float sum = 0.0f;
+#pragma unroll
+        for (int own = 0; own < OWN; own++)
+            most = fmaxf(most, value[own]);
+        most = most_of(most);
+#pragma unroll
+        for (int own = 0; own < OWN; own++)
+            if (is_there(own)) {
+                value[own] = expf(value[own] - most) + 0.0f * value[own];
+                sum += value[own];
+            }
+        const float inverse = 1.0f / sum_of(sum);
+#pragma unroll
+        for (int own = 0; own < OWN; own++)
+            value[own] *= inverse;
+    }
+
+    /* What each expert would weigh. */
+    __device__ __forceinline__ void weigh(const float *router)
+    {
+#pragma unroll
+        for (int own = 0; own < OWN; own++)
+            value[own] = is_there(own) ? router[lane + 32 * own] * a.steepness : -INFINITY;
+        if (a.kind == WEIR_GATING_SOFTMAX)
+            soften();
+        if (a.kind == WEIR_GATING_SIGMOID)
+#pragma unroll
+            for (int own = 0; own < OWN; own++)
+                value[own] = sigmoid(value[own]);
+        if (a.kind == WEIR_GATING_SQRT_SOFTPLUS)
+#pragma unroll
+            for (int own = 0; own < OWN; own++)
+                value[own] = sqrt_softplus(value[own]);
+    }
+
+    /* What each is chosen by; true when one is not finite. */
+    __device__ __forceinline__ bool select(float *selection)
+    {
+        bool has_bad = false;
+#pragma unroll
+        for (int own = 0; own < OWN; own++)
+            if (is_there(own)) {
+                const uint32_t id = lane + 32 * own;
+                selection[id] =
+                    value[own] + (a.bias == 0 ? 0.0f : reinterpret_cast<const float *>(a.bias)[id]);
+                has_bad = has_bad || !is_finite(selection[id]);
+            }
+        __syncwarp();
+        return __any_sync(~0u, has_bad);
+    }
+
+    /* The lane's largest order; 0: none is left. */
+    __device__ __forceinline__ void find_best(uint32_t &best, uint32_t &id) const
+    {
+        best = 0;
+        id = 0;
+#pragma unroll
+        for (int own = 0; own < OWN; own++)
+            if (order[own] > best) {
+                best = order[own];
+                id = lane + 32 * own;
+            }
+    }
+
+    /* ids: the n_used largest, the largest first, and their weights. */
+    __device__ __forceinline__ void choose(const float *selection, uint32_t *ids, float *weights)
+    {
+        uint32_t best, id;
+#pragma unroll
+        for (int own = 0; own < OWN; own++)
+            order[own] = is_there(own) ? order_of(selection[lane + 32 * own]) : 0;
+        find_best(best, id);
+        for (uint32_t rank = 0; rank < a.n_used; rank++) {
+            const uint32_t most = most_of(best);
+            /* The largest of the turned ids is the smallest id. */
+            const uint32_t chosen = ~most_of(best == most ? ~id : 0);
+            if (best != most || id != chosen)
+                continue;
+            ids[rank] = id;
+#pragma unroll
+            for (int own = 0; own < OWN; own++)
+                if (lane + 32 * own == id) {
+                    order[own] = 0;
+                    weights[rank] = value[own];
+                }
+            find_best(best, id);
+        }
+        __syncwarp();
+    }
+};
 
 /* Experts of all groups but the best are below any that may be chosen. A lane has every 32nd
  * group. */
@@ -123,55 +196,37 @@ static __device__ void drop_groups(const weir_route_args &a, float *selection)
     __syncwarp();
 }
 
-/* A lane's largest, and its id; 0: all are taken. */
-struct best {
-    uint32_t order, id;
-};
-
-static __device__ __forceinline__ best own_best(const uint32_t *orders, uint32_t n_expert)
+/* The chosen ones' weights, a lane's every 32nd, as they are then. */
+static __device__ void weigh_chosen(const weir_route_args &a, float *weights)
 {
-    best found = {0, 0};
-#pragma unroll 8
-    for (uint32_t id = threadIdx.x; id < n_expert; id += 32)
-        if (orders[id] > found.order)
-            found = {orders[id], id};
-    return found;
-}
-
-/* ids: the n_used largest, the largest first. Of orders each lane reads and takes its own. */
-static __device__ void choose(const weir_route_args &a, uint32_t *orders, uint32_t *ids)
-{
-    best own = own_best(orders, a.n_expert);
-    for (uint32_t rank = 0; rank < a.n_used; rank++) {
-        const uint32_t most = most_of(own.order);
-        /* The largest of the turned ids is the smallest id. */
-        const uint32_t id = ~most_of(own.order == most ? ~own.id : 0);
-        if (own.id != id || own.order != most)
-            continue;
-        ids[rank] = id;
-        orders[id] = 0;
-        own = own_best(orders, a.n_expert);
+    float most = -FLT_MAX;
+    float sum = 0.0f;
+    for (uint32_t rank = threadIdx.x; rank < a.n_used; rank += 32)
+        most = fmaxf(most, weights[rank]);
+    most = most_of(most);
+    for (uint32_t rank = threadIdx.x; rank < a.n_used; rank += 32) {
+        const float weight = weights[rank];
+        weights[rank] = a.kind == WEIR_GATING_SIGMOID_OF_CHOSEN
+                            ? sigmoid(weight)
+                            : expf(weight - most) + 0.0f * weight;
+        sum += weights[rank];
     }
-    __syncwarp();
+    sum = sum_of(sum);
+    for (uint32_t rank = threadIdx.x; a.kind == WEIR_GATING_SOFTMAX_OF_CHOSEN && rank < a.n_used;
+         rank += 32)
+        weights[rank] /= sum;
 }
 
-/* Weights of the chosen ones, then both in the order of ids. */
-static __device__ void weigh_chosen(const weir_route_args &a, const float *router,
-                                    const uint32_t *ids, float poison)
+/* Ids and weights in the order of ids. */
+static __device__ void store(const weir_route_args &a, const uint32_t *ids, const float *weights,
+                             float poison)
 {
     /* The least sum that is divided by, where all weights may be near 0. */
     static const float least_total = 6.103515625e-5f;
-    __shared__ float weights[WEIR_ROUTE_USED_MAX];
-    for (uint32_t rank = threadIdx.x; rank < a.n_used; rank += 32) {
-        const float weight = router[ids[rank]];
-        weights[rank] = a.kind == WEIR_GATING_SIGMOID_OF_CHOSEN ? sigmoid(weight) : weight;
-    }
-    __syncwarp();
-    if (a.kind == WEIR_GATING_SOFTMAX_OF_CHOSEN)
-        soften(weights, a.n_used);
     float total = 0.0f;
-    for (uint32_t rank = 0; rank < a.n_used; rank++)
+    for (uint32_t rank = threadIdx.x; rank < a.n_used; rank += 32)
         total += weights[rank];
+    total = sum_of(total);
     const float divisor = a.renormalizes ? fmaxf(total, least_total) : 1.0f;
     const uint64_t row = static_cast<uint64_t>(blockIdx.x) * a.n_used;
     for (uint32_t rank = threadIdx.x; rank < a.n_used; rank += 32) {
@@ -184,32 +239,31 @@ static __device__ void weigh_chosen(const weir_route_args &a, const float *route
     }
 }
 
-extern "C" __global__ void __launch_bounds__(WEIR_ROUTE_THREADS)
-    weir_route(const __grid_constant__ struct weir_route_args a)
+/* Blocks are [row]. */
+template <int OWN> static __device__ __forceinline__ void route(const weir_route_args &a)
 {
-    extern __shared__ float shared[];
+    __shared__ float selection[32 * OWN];
     __shared__ uint32_t ids[WEIR_ROUTE_USED_MAX];
-    float *weights = shared;
-    float *selection = shared + a.n_expert;
-    const float *router =
-        reinterpret_cast<const float *>(a.router) + static_cast<uint64_t>(blockIdx.x) * a.n_expert;
-    const float *bias = reinterpret_cast<const float *>(a.bias);
-    bool has_bad = false;
-    for (uint32_t id = threadIdx.x; id < a.n_expert; id += 32)
-        weights[id] = router[id] * a.steepness;
-    __syncwarp();
-    weigh_all(a, weights);
-    for (uint32_t id = threadIdx.x; id < a.n_expert; id += 32) {
-        selection[id] = weights[id] + (a.bias == 0 ? 0.0f : bias[id]);
-        has_bad = has_bad || !is_finite(selection[id]);
-    }
+    __shared__ float weights[WEIR_ROUTE_USED_MAX];
+    row_of_experts<OWN> row = {a, threadIdx.x};
+    row.weigh(reinterpret_cast<const float *>(a.router) +
+              static_cast<uint64_t>(blockIdx.x) * a.n_expert);
     /* An expert that is not chosen for what is not a number must not hide it. */
-    has_bad = __any_sync(~0u, has_bad);
+    const bool has_bad = row.select(selection);
     if (a.n_group > 0 && !has_bad)
         drop_groups(a, selection);
-    uint32_t *orders = reinterpret_cast<uint32_t *>(selection);
-    for (uint32_t id = threadIdx.x; id < a.n_expert; id += 32)
-        orders[id] = order_of(selection[id]);
-    choose(a, orders, ids);
-    weigh_chosen(a, weights, ids, has_bad ? NAN : 0.0f);
+    row.choose(selection, ids, weights);
+    if (a.kind == WEIR_GATING_SOFTMAX_OF_CHOSEN || a.kind == WEIR_GATING_SIGMOID_OF_CHOSEN)
+        weigh_chosen(a, weights);
+    store(a, ids, weights, has_bad ? NAN : 0.0f);
 }
+
+#define ROUTE(OWN)                                                                                 \
+    extern "C" __global__ void __launch_bounds__(WEIR_ROUTE_THREADS)                               \
+        weir_route_##OWN(const __grid_constant__ struct weir_route_args a)                         \
+    {                                                                                              \
+        route<OWN>(a);                                                                             \
+    }
+ROUTE(4)
+ROUTE(16)
+ROUTE(32)

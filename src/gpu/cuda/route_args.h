@@ -8,9 +8,9 @@ enum {
     WEIR_ROUTE_THREADS = 32,
     WEIR_ROUTE_USED_MAX = 64,
     WEIR_ROUTE_GROUP_MAX = 64,
+    WEIR_ROUTE_EXPERT_MAX = 1024,
 };
 
-/* Shared memory holds the row's weights and, beside them, what is chosen by: 8 bytes an expert. */
 struct weir_route_args {
     uint64_t router, bias, chosen, weights;
     uint32_t kind; /* enum weir_gating_kind */
