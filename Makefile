@@ -33,16 +33,15 @@ weir_c := -std=c17 -D_GNU_SOURCE -MMD -MP -Iinclude -Isrc -Itools -fvisibility=h
           $(if $(WERROR),-Werror) $(shell pkg-config --cflags $(pkgs) 2>/dev/null)
 weir_c.release := -O3 -DWEIR_RELEASE
 weir_c.debug   := -O1
-weir_c.asan    := -O1 -DWEIR_ASAN -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+weir_c.asan    := -O1 -DWEIR_ASAN -fvisibility=default -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 # Without the check whose calls take a third of the compiler's time; asan has it, and the fuzzers.
 weir_c.hostile := $(weir_c.asan) -fno-sanitize=pointer-overflow -DWEIR_HOSTILE
-weir_c.tsan    := -O1 -fsanitize=thread
+weir_c.tsan    := -O1 -fvisibility=default -fsanitize=thread
 weir_c.fuzz    := -O1 -DWEIR_ASAN -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 weir_ld.asan   := -fsanitize=address,undefined
-weir_ld.hostile := $(weir_ld.asan)
 weir_ld.tsan   := -fsanitize=thread
 weir_ld.fuzz   := -fsanitize=fuzzer,address,undefined
-weir_ld        := -pthread $(shell pkg-config --libs $(lib_pkgs) 2>/dev/null) -lm $(weir_ld.$(CONFIG))
+weir_ld        := -pthread $(shell pkg-config --libs $(lib_pkgs) 2>/dev/null) -lm $(weir_ld.$(CONFIG:hostile=asan))
 cli_ld         := $(shell pkg-config --libs $(cli_pkgs) 2>/dev/null)
 net_ld         := $(shell pkg-config --libs nettle 2>/dev/null) # libcurl and libmicrohttpd are loaded when they are needed
 
@@ -59,9 +58,8 @@ obj        = $(foreach c,$(1),$(if $(filter src/kernels/$(arch)/%,$c),$K,$B)/obj
 test_src  := $(sort $(wildcard tests/unit/*_test.c)) $(sort $(wildcard tests/api/*_test.c))
 tests     := $(patsubst %.c,$B/tests/%,$(notdir $(test_src)))
 fuzzers   := $(patsubst tests/fuzz/%.c,$B/fuzz/%,$(fuzz_src))
-T         ?=
 run_tests := $(if $(T),$(foreach t,$(tests),$(if $(findstring $(T),$t),$t)),$(tests))
-link       = @mkdir -p $(@D); echo "  LD   $@"; $(if $(V),set -x;) $(CC) -o $@ $(filter %.o %.a,$^)
+link       = @mkdir -p $(@D); echo "  LD   $@"; $(if $(V),set -x;) $(CC) -o $@ $(filter %.o %.a %.so,$^)
 # Of hundreds of programs that only this tree runs: gold takes half the time of the linker that is usual.
 link_test  = $(link) $(if $(findstring /,$(gold)),-fuse-ld=gold)
 gold      := $(shell $(CC) -print-prog-name=ld.gold 2>/dev/null)
@@ -86,8 +84,12 @@ soname    := libweir.so.$(basename $(version)) # below 1.0 each 0.N may break wh
 shared    := libweir.so.$(version)
 $B/$(shared): $(call obj,$(lib_src)) $(cuda_obj) $B/files
 	$(link) -shared -Wl,-soname,$(soname) -Wl,-z,defs -Wl,--as-needed $(weir_ld) $(LDFLAGS)
-# What tests and fuzz targets may want of the command line and the server.
-$B/libcli.a: $(call obj,$(filter-out cli/main.c,$(cli_src))) $B/files
+tested    := $B/$(if $(filter asan hostile tsan,$(CONFIG)),tests/libtested.so,libweir.a) # of a sanitizer's large code tests share one copy
+$B/tests/libtested.so: $(call obj,$(lib_src)) $(cuda_obj) $B/files
+	$(link_test) -shared -Wl,-Bsymbolic $(weir_ld) $(LDFLAGS)
+# What tests and fuzz targets want of the command line, and the server; where they come to want more the linker says what.
+cli_tested := $(patsubst %,cli/%.c,choice console curl_load files http hub manager source streams trace_draw trace_read)
+$B/libcli.a: $(call obj,$(cli_tested) $(filter src/serve/%,$(cli_src))) $B/files
 	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
 $B/weir: $(call obj,$(cli_src)) $B/libweir.a $B/files
 	$(link) $(net_ld) $(cli_ld) $(weir_ld) $(LDFLAGS)
@@ -107,8 +109,9 @@ $B/obj/src/kernels/%.o: weir_extra += $(if $(filter fuzz,$(CONFIG)),-fno-sanitiz
 $B/obj/src/kernels/x86/%.o: weir_extra += $(if $(filter asan hostile,$(CONFIG)),\
     $(addprefix -fno-sanitize=,pointer-overflow alignment null object-size) \
     $(if $(findstring clang,$(CC)),,--param asan-instrumentation-with-call-threshold=0))
-# A program that is run once is sooner compiled than optimized, unless it computes.
-$B/obj/tests/%.o: weir_extra := -O0
+# A program that is run once is sooner compiled than optimized, unless it computes. In hostile it has red zones, and asan watches it.
+unwatched := -fno-sanitize=undefined $(if $(findstring clang,$(CC)),,--param asan-instrument-reads=0 --param asan-instrument-writes=0)
+$B/obj/tests/%.o: weir_extra := -O0 $(if $(filter hostile,$(CONFIG)),$(unwatched))
 $B/obj/tests/unit/kernels_%.o $B/obj/tests/unit/quant_%.o: weir_extra := -O1
 $B/obj/%.o: %.c Makefile $B/flags
 	@mkdir -p $(@D)
@@ -121,11 +124,11 @@ $B/libencode.a: $(call obj,$(sort $(wildcard tools/encode/*.c)))
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 # Few want the command line or the server, which the others need not wait for.
 cli_tests := $(patsubst tests/unit/%.c,$B/tests/%,$(shell grep -lE '"(serve|cli)/|/cli/' tests/unit/*_test.c))
-$(cli_tests): $B/tests/%: $B/obj/tests/unit/%.o $B/libencode.a $B/libcli.a $B/libweir.a
+$(cli_tests): $B/tests/%: $B/obj/tests/unit/%.o $B/libencode.a $B/libcli.a $(tested)
 	$(link_test) -lcmocka $(cli_ld) $(weir_ld) $(LDFLAGS)
-$B/tests/%: $B/obj/tests/unit/%.o $B/libencode.a $B/libweir.a
+$B/tests/%: $B/obj/tests/unit/%.o $B/libencode.a $(tested)
 	$(link_test) -lcmocka $(cli_ld) $(weir_ld) $(LDFLAGS)
-$B/tests/%: $B/obj/tests/api/%.o $B/libweir.a
+$B/tests/%: $B/obj/tests/api/%.o $(tested)
 	$(link_test) -lcmocka $(weir_ld) $(LDFLAGS)
 $B/tools/%: $B/obj/tools/%.o $B/libencode.a $B/libweir.a
 	$(link_test) $(weir_ld) $(LDFLAGS)
@@ -133,7 +136,7 @@ $B/bench/%: $B/obj/bench/%.o $B/libencode.a $B/libweir.a
 	$(link_test) $(weir_ld) $(LDFLAGS)
 $B/fuzz/%: $B/obj/tests/fuzz/%.o $B/libcli.a $B/libweir.a
 	$(link_test) $(cli_ld) $(weir_ld) $(LDFLAGS)
-$B/replay/%: $B/obj/tests/fuzz/%.o $B/obj/tests/fuzz/replay.o $B/libcli.a $B/libweir.a
+$B/replay/%: $B/obj/tests/fuzz/%.o $B/obj/tests/fuzz/replay.o $B/libcli.a $(tested)
 	$(link_test) $(cli_ld) $(weir_ld) $(LDFLAGS)
 
 lib: $B/libweir.a $B/$(shared) ## the libraries, static and shared: build/CONFIG/libweir.a, libweir.so.VERSION
@@ -172,7 +175,6 @@ lint: ## clang-tidy over src and cli, where it is installed; T=name: files whose
 	$(foreach f,$(lib_src) $(cli_src),$(if $(findstring $(T),$f),clang-tidy --quiet --warnings-as-errors='*' $f -- $(filter-out -M%,$(weir_c)) $(call isa_of,$f) &&)) :
 
 # A finding stays in build/fuzz/NAME-crash-*; it becomes a test by a copy to tests/fuzz/corpus/NAME.
-F ?=
 S ?= 60
 fuzz: ## fuzz with libFuzzer and sanitizers: F=name of tests/fuzz/NAME_fuzz.c (default all), S=seconds each
 	$(Q)$(MAKE) --no-print-directory CC=clang CONFIG=fuzz B=build/fuzz fuzz-run F='$(F)' S='$(S)'

@@ -32,11 +32,17 @@ enum {
     STACK_BYTES = 1 << 20,
     SECOND_LEVEL = 2, /* __builtin_prefetch's word for that cache */
     LINES_PER_SPIN = 8,
-    /* How long to spin before sleeping: longer than the gap between two jobs of one token, even
-     * when a few experts are read in it. Who sleeps is late at the next job. */
-    SPIN_NS = 4000000,
     SPINS_PER_LOOK = 64,
 };
+
+/* How long to spin before sleeping: longer than the gap between two jobs of one token, even when a
+ * few experts are read in it. Who sleeps is late at the next job. What is no release is tested:
+ * many run at once, and a thread that spins keeps others waiting. */
+#ifdef WEIR_RELEASE
+enum { SPIN_NS = 4000000 };
+#else
+enum { SPIN_NS = 50000 };
+#endif
 
 _Static_assert((int)WEIR_THREAD_MAX <= (int)WEIR_TRACK_READER, "each part of a job has a track");
 

@@ -158,21 +158,21 @@ static void what_does_not_come_is_computed(void **state)
         {.error_rate = 1.0}, {.short_rate = 0.5, .retry_rate = 0.5}, {.lost_rate = 1.0}};
     static const char *const names[] = {"qwen3moe", "gpt-oss", "qwen3next", "deepseek2"};
     (void)state;
-    for (size_t index = 0; index < WEIR_COUNT(names); index++)
+    for (size_t index = 0; index < WEIR_COUNT(names); index++) {
+        struct golden golden;
+        const struct weir_bench_config bench = {.fake_io_seed = 3};
+        assert_true(golden_open(&golden, names[index]));
+        const struct weir_config config = {.model_path = golden.model_path,
+                                           .n_thread = 2,
+                                           .n_ctx = N_CTX,
+                                           .text_folder = folder,
+                                           .bench = &bench};
+        struct weir_model_info info;
+        assert_int_equal(weir_model_info_get(&info, golden.model_path, NULL), WEIR_OK);
+        float *logits = malloc(info.n_vocab * sizeof(float));
+        compute_all(&config, golden.ids, logits, info.n_vocab);
         for (size_t fake = 0; fake < WEIR_COUNT(fakes); fake++) {
-            struct golden golden;
-            const struct weir_bench_config bench = {.fake_io_seed = 3};
-            assert_true(golden_open(&golden, names[index]));
             make_folder();
-            const struct weir_config config = {.model_path = golden.model_path,
-                                               .n_thread = 2,
-                                               .n_ctx = N_CTX,
-                                               .text_folder = folder,
-                                               .bench = &bench};
-            struct weir_model_info info;
-            assert_int_equal(weir_model_info_get(&info, golden.model_path, NULL), WEIR_OK);
-            float *logits = malloc(info.n_vocab * sizeof(float));
-            compute_all(&config, golden.ids, logits, info.n_vocab);
             save_text(&config, golden.ids);
             weir_engine *engine = open_engine(&config);
             const uint64_t seed = engine->prefix->io->config.fake.seed;
@@ -189,10 +189,11 @@ static void what_does_not_come_is_computed(void **state)
                 fail_msg("%s: other bits", names[index]);
             weir_session_destroy(&session);
             assert_int_equal(weir_engine_close(&engine), WEIR_OK);
-            free(logits);
-            golden_close(&golden);
             remove_folder();
         }
+        free(logits);
+        golden_close(&golden);
+    }
 }
 
 /* The smallest ceiling has room for one long text: another one begins as soon as the first is on
