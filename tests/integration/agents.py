@@ -139,9 +139,9 @@ def main():
             serve.run_client("--openai", server, script=__file__)
             if LONG:
                 serve.run_client("--responses", server, script=__file__)
-                serve.run_client("--anthropic", server, "anthropic==2.14.0", script=__file__)
-                serve.run_client("--langchain", server, "langchain-openai==1.7.4", script=__file__)
-                serve.run_client("--litellm", server, "litellm==1.110.2", script=__file__)
+                serve.run_client("--anthropic", server, script=__file__)
+                serve.run_client("--langchain", server, ["langchain-openai==1.7.4"], script=__file__)
+                serve.run_client("--litellm", server, ["litellm==1.110.2"], script=__file__)
     finally:
         remove(folder)
 

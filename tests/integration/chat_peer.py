@@ -15,7 +15,7 @@ import time
 import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import LONG, PATIENCE_S, WEIR, check, peer, remove, scratch_folder
+from harness import JUDGE_THREADS, LONG, PATIENCE_S, WEIR, check, peer, remove, scratch_folder
 from smollm2_model import find_model
 
 CONVERSATIONS = [
@@ -44,7 +44,7 @@ def ask_weir(model, turns):
 
 class Server:
     def __init__(self, judge, model):
-        self.command = [judge, "server", "-m", model, "-t", "2", "-c", "2048", "-np", "1", "--no-webui", "--port"]
+        self.command = [judge, "server", "-m", model, "-t", JUDGE_THREADS, "-c", "2048", "-np", "1", "--no-webui", "--port"]
 
     def __enter__(self):
         for _ in range(5):  # another program may take the port before the server does

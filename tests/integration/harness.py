@@ -27,6 +27,10 @@ PATIENCE_S = 300
 os.environ["XDG_CACHE_HOME"] = os.environ["XDG_CONFIG_HOME"] = "/dev/null"
 for name in ("WEIR_MEM", "WEIR_THREADS"):
     os.environ.pop(name, None)
+# Several scripts run at once, so threads that wait for each other only keep others waiting.
+if not LONG:
+    os.environ["WEIR_THREADS"] = "1"
+JUDGE_THREADS = "2" if LONG else "1"
 
 
 def skip(reason):
@@ -59,7 +63,7 @@ def peer_text(judge, model, prompt, count, ours):
     text = None
     while text is None or time.monotonic() < end:
         done = subprocess.run([judge, "completion", "-m", model, "-p", prompt, "-n", str(count), "--temp", "0", "-no-cnv",
-                               "--no-display-prompt", "-t", "2"], capture_output=True)
+                               "--no-display-prompt", "-t", JUDGE_THREADS], capture_output=True)
         check(done.returncode == 0, f"llama.cpp: exit {done.returncode}: {done.stderr[-300:]}")
         # It ends its output with words and line breaks of its own.
         text = done.stdout.decode("utf-8", "replace").replace("[end of text]", "").rstrip()
@@ -76,7 +80,7 @@ def peer_perplexity(judge, model, chunks, length=512, may_refuse=False):
     found = refuses = None
     while not found and not refuses and time.monotonic() < end:
         done = subprocess.run([judge, "perplexity", "-m", model, "-f", HELDOUT, "-c", str(length), "-b", str(length), "--chunks",
-                               str(chunks), "-t", "2"], capture_output=True, text=True)
+                               str(chunks), "-t", JUDGE_THREADS], capture_output=True, text=True)
         found = re.search(r"Final estimate: PPL = ([0-9.]+)", done.stdout + done.stderr)
         refuses = "failed to load model" in done.stderr
     if may_refuse and refuses:
@@ -125,7 +129,8 @@ def make_model(name, *args):
 
 def use_package(wanted, *more):
     """A Python package, as name==version, that `import` finds from here on, in programs started from here too: fetched once,
-    with what it asks for, and without any environment, which takes longer to make. more: options of pip. Returns its folder."""
+    with what it asks for, and without any environment, which takes longer to make. more: other packages, and options of pip. Returns
+    its folder."""
     folder = os.path.join(ROOT, "build", "judges", wanted)
     with alone(folder):
         if not os.path.exists(os.path.join(folder, "whole")):

@@ -38,9 +38,9 @@ def logits_after(ids):
     return values[-(len(values) // len(ids)):]
 
 
-def show_tie(prompt, prompt_ids, result, theirs):
+def show_tie(prompt, result, theirs):
     """Where ours and theirs part, the gap in our logits between the two tokens."""
-    pieces = result["pieces"]
+    pieces = [weir_json("tokenize", DEMO, "--decode", token)["text"] for token in result["ids"]]
     length = 0
     for index, piece in enumerate(pieces):
         if not theirs.startswith(piece, length):
@@ -48,7 +48,7 @@ def show_tie(prompt, prompt_ids, result, theirs):
         length += len(piece)
     else:
         return
-    logits = logits_after(prompt_ids + result["ids"][:index])
+    logits = logits_after(weir_json("tokenize", DEMO, "-p", prompt)["ids"] + result["ids"][:index])
     order = sorted(range(len(logits)), key=lambda token: -logits[token])[:8]
     check(order[0] == result["ids"][index], "the greedy token is not the largest logit")
     for token in order[1:]:
@@ -63,15 +63,13 @@ def show_tie(prompt, prompt_ids, result, theirs):
 
 def compare_greedy(judge):
     for prompt in PROMPTS if LONG else PROMPTS[:2]:
-        prompt_ids = weir_json("tokenize", DEMO, "-p", prompt)["ids"]
         result = weir_json("run", DEMO, "-p", prompt, "-n", TOKENS, "--temp", 0)
         check(result["text"] != "", "no text")
-        result["pieces"] = [weir_json("tokenize", DEMO, "--decode", token)["text"] for token in result["ids"]]
         theirs = peer_text(judge, DEMO, prompt, TOKENS, result["text"])
         if theirs == result["text"].rstrip():
             print(f"  {prompt!r}: all {TOKENS} tokens equal")
         else:
-            show_tie(prompt, prompt_ids, result, theirs)
+            show_tie(prompt, result, theirs)
 
 
 def main():

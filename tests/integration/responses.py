@@ -251,7 +251,7 @@ def main():
             file.write(serve.TEMPLATE)
         with serve.Server("--chunk", 64, template=path) as server:
             serve.run_client("--client", server, script=__file__)
-            serve.run_client("--anthropic", server, "anthropic==2.14.0", script=__file__)
+            serve.run_client("--anthropic", server, script=__file__)
             event_names(server)
             a_stream_that_fails(server)
     finally:

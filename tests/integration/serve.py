@@ -309,12 +309,15 @@ TEMPLATE = """{% if tools %}{{ tools | tojson }} answer with <tool_call> {"name"
 {% endif %}"""
 
 
-def run_client(part, server, package="openai==3.57.0", script=__file__):
-    use_package(package)
+CLIENTS = ["anthropic==2.14.0", "openai==3.57.0"]  # at once, as most of what they ask for is the same
+
+
+def run_client(part, server, packages=CLIENTS, script=__file__):
+    use_package(*packages)
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}  # it takes seconds to compile
     kept["PYTHONPYCACHEPREFIX"] = os.path.join(ROOT, "build", "judges", "pycache")
     done = subprocess.run([sys.executable, os.path.abspath(script), part, str(server.port)], capture_output=True, text=True, env=kept)
-    check(done.returncode == 0, f"the client {package}: {done.stdout} {done.stderr}")
+    check(done.returncode == 0, f"the client {part} of {packages}: {done.stdout} {done.stderr}")
     return done
 
 
@@ -324,7 +327,7 @@ def tools_are_called(folder):
         file.write(TEMPLATE)
     with Server(template=path) as server:
         run_client("--tools", server)
-        run_client("--anthropic", server, "anthropic==2.14.0")
+        run_client("--anthropic", server)
         events_have_names(server)
 
 

@@ -30,13 +30,14 @@ BYTES = int(float(os.environ.get("MEGABYTES", "10" if LONG else "0.4")) * (1 << 
 GOLDEN = os.path.join(ROOT, "tests", "golden", "tokenizers")
 PEAK_KIB_MAX = 64 << 10  # of the process, whatever the text's length
 
-# Runs by itself: tokenizer.json and a text in, ids on standard output. Texts go in whole.
+# Runs by itself: tokenizer.json and texts in, a line of ids for each on standard output. Texts go in whole.
 ASK = """
 import json, sys, tokenizers
 judge = tokenizers.Tokenizer.from_file(sys.argv[1])
 judge.no_truncation()
-with open(sys.argv[2], encoding="utf-8", newline="") as file:
-    print(json.dumps(judge.encode(file.read(), add_special_tokens=False).ids))
+for path in sys.argv[2:]:
+    with open(path, encoding="utf-8", newline="") as file:
+        print(json.dumps(judge.encode(file.read(), add_special_tokens=False).ids))
 """
 
 
@@ -84,15 +85,20 @@ def make_text(script, seed, count):
     return path
 
 
-def compare(name, tokenizer, script, seed, count):
-    path = make_text(script, seed, count)
-    asked = run(sys.executable, "-c", ASK, tokenizer, path)
+def compare(name, tokenizer, scripts, seed, count):
+    paths = [make_text(script, seed, count) for script in scripts]
+    asked = run(sys.executable, "-c", ASK, tokenizer, *paths)
     if asked.returncode != 0:
         fail(f"the judge: {asked.stderr[-300:]}")
+    for script, path, line in zip(scripts, paths, asked.stdout.splitlines(), strict=True):
+        compare_ids(name, tokenizer, script, path, json.loads(line))
+
+
+def compare_ids(name, tokenizer, script, path, wanted):
     done = run(IDS, tokenizer, path)
     if done.returncode != 0:
         fail(f"json_ids: {done.stderr[-300:]}")
-    wanted, found = json.loads(asked.stdout), [int(line) for line in done.stdout.split()]
+    found = [int(line) for line in done.stdout.split()]
     if found != wanted:
         at = next((index for index, pair in enumerate(zip(found, wanted)) if pair[0] != pair[1]), min(len(found), len(wanted)))
         fail(f"{name}, {script}: {len(wanted)} ids wanted, {len(found)} found; they part at {at}: wanted {wanted[at:at + 8]}, "
@@ -136,12 +142,11 @@ def main():
             print(f"{name}: cannot be had")
             continue
         bytes_come_back(name, tokenizer, seed)
-        for script in ("mixed_text.py", "random_text.py"):
-            compare(name, tokenizer, script, seed, BYTES)
-            compared += 1
+        compare(name, tokenizer, ["mixed_text.py", "random_text.py"], seed, BYTES)
+        compared += 1
     if LONG:
         for tokenizer in sorted(glob.glob(os.path.join(GOLDEN, "*.json"))):
-            compare(os.path.basename(tokenizer), tokenizer, "random_text.py", seed, 1 << 20)
+            compare(os.path.basename(tokenizer), tokenizer, ["random_text.py"], seed, 1 << 20)
     if compared == 0:
         skip(f"neither {PACKAGE} nor {SHARED}/tokenizers can be had")
 
