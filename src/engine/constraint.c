@@ -189,20 +189,25 @@ static bool is_allowed(const struct weir_constraint *constraint, uint32_t id)
            (constraint->mask[id / 32] >> id % 32 & 1) != 0;
 }
 
+/* What may come with so many picks behind it. A token has a byte at least, and most vocabularies
+ * have each byte as a token: a text that needs no more bytes than there are picks comes to its end.
+ * False: as in weir_constraint_apply(). */
+static bool find_mask(struct weir_constraint *constraint, uint32_t picks_left)
+{
+    const uint32_t bytes = constraint->ends_in_time ? picks_left : UINT32_MAX;
+    constraint->why = (struct weir_err){0};
+    return !constraint->has_ended &&
+           weir_matcher_mask_within(constraint->matcher, bytes, &constraint->mask,
+                                    &constraint->why) == WEIR_OK;
+}
+
 bool weir_constraint_apply(struct weir_constraint *constraint, struct weir_candidate *candidates,
                            uint32_t n_vocab)
 {
     if (constraint->grammar == NULL)
         return true;
-    constraint->why = (struct weir_err){0};
-    if (constraint->has_ended)
-        return false;
-    /* A token has a byte at least, and most vocabularies have each byte as a token: a text that
-     * needs no more bytes than there are picks comes to its end. */
     constraint->picks_left -= constraint->picks_left > 0;
-    const uint32_t bytes = constraint->ends_in_time ? constraint->picks_left : UINT32_MAX;
-    if (weir_matcher_mask_within(constraint->matcher, bytes, &constraint->mask, &constraint->why) !=
-        WEIR_OK)
+    if (!find_mask(constraint, constraint->picks_left))
         return false;
     for (uint32_t id = 0; id < n_vocab; id++)
         if (!is_allowed(constraint, id))
@@ -237,12 +242,15 @@ bool weir_constraint_accept(struct weir_constraint *constraint, uint32_t id)
            WEIR_OK;
 }
 
-bool weir_constraint_take(struct weir_constraint *constraint, struct weir_candidate *candidates,
-                          uint32_t n_vocab, uint32_t id)
+bool weir_constraint_take(struct weir_constraint *constraint, uint32_t id)
 {
-    return weir_constraint_apply(constraint, candidates, n_vocab) &&
-           (constraint->grammar == NULL || is_allowed(constraint, id)) &&
-           weir_constraint_accept(constraint, id);
+    const uint32_t picks_left = constraint->picks_left - (constraint->picks_left > 0);
+    if (constraint->grammar == NULL)
+        return true;
+    if (!find_mask(constraint, picks_left) || !is_allowed(constraint, id))
+        return false;
+    constraint->picks_left = picks_left;
+    return weir_constraint_accept(constraint, id);
 }
 
 uint32_t weir_constraint_bytes_left(const struct weir_constraint *constraint)

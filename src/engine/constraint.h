@@ -26,9 +26,9 @@ bool weir_constraint_apply(struct weir_constraint *constraint, struct weir_candi
                            uint32_t n_vocab);
 /* The text goes on with id. False: it is not allowed (all that is had no share); as above. */
 bool weir_constraint_accept(struct weir_constraint *constraint, uint32_t id);
-/* Both for an id that was chosen elsewhere. False: it is not allowed here, and nothing has come. */
-bool weir_constraint_take(struct weir_constraint *constraint, struct weir_candidate *candidates,
-                          uint32_t n_vocab, uint32_t id);
+/* Both for an id that was chosen elsewhere. False: it is not allowed here, and nothing has come: no
+ * pick is used up. */
+bool weir_constraint_take(struct weir_constraint *constraint, uint32_t id);
 /* Bytes that the text needs at least to be whole; 0: it may end. */
 uint32_t weir_constraint_bytes_left(const struct weir_constraint *constraint);
 

@@ -3,14 +3,30 @@
 
 #include <math.h>
 
+/* Logits this far below the best are put apart: the draw hardly ever gets to them, for all of a
+ * large vocabulary have a few of the best one's shares then. */
+static const float near_logits = 10.0f;
+
+static float logit_of(struct weir_candidate candidate)
+{
+    return isnan(candidate.logit) ? -INFINITY : candidate.logit;
+}
+
 bool weir_candidate_before(struct weir_candidate left, struct weir_candidate right)
 {
-    const float left_logit = isnan(left.logit) ? -INFINITY : left.logit;
-    const float right_logit = isnan(right.logit) ? -INFINITY : right.logit;
+    const float left_logit = logit_of(left);
+    const float right_logit = logit_of(right);
     return left_logit != right_logit ? left_logit > right_logit : left.id < right.id;
 }
 
 /* ---- the order ----------------------------------------------------------------------------- */
+
+static void swap(struct weir_candidate *left, struct weir_candidate *right)
+{
+    const struct weir_candidate moved = *left;
+    *left = *right;
+    *right = moved;
+}
 
 static void sift_down(struct weir_candidate *heap, uint32_t count, uint32_t at)
 {
@@ -21,29 +37,44 @@ static void sift_down(struct weir_candidate *heap, uint32_t count, uint32_t at)
                 best = child;
         if (best == at)
             return;
-        const struct weir_candidate moved = heap[at];
-        heap[at] = heap[best];
-        heap[best] = moved;
+        swap(&heap[at], &heap[best]);
         at = best;
     }
 }
 
+/* A heap of the slots from begin up to the ranks that are known. */
+static void make_heap(struct weir_ranking *ranking, uint32_t begin)
+{
+    const uint32_t count = ranking->n_vocab - ranking->known - begin;
+    ranking->begin = begin;
+    for (uint32_t at = count / 2; at > 0; at--)
+        sift_down(ranking->slots + begin, count, at - 1);
+}
+
 void weir_ranking_init(struct weir_ranking *ranking, struct weir_candidate *slots, uint32_t n_vocab)
 {
+    float best = -INFINITY;
+    uint32_t begin = n_vocab;
     *ranking = (struct weir_ranking){.slots = slots, .n_vocab = n_vocab, .count = n_vocab};
-    for (uint32_t at = n_vocab / 2; at > 0; at--)
-        sift_down(slots, n_vocab, at - 1);
+    for (uint32_t at = 0; at < n_vocab; at++)
+        best = slots[at].logit > best ? slots[at].logit : best;
+    for (uint32_t at = 0; at < begin;)
+        if (logit_of(slots[at]) >= best - near_logits)
+            swap(&slots[at], &slots[--begin]);
+        else
+            at++;
+    make_heap(ranking, begin);
 }
 
 struct weir_candidate weir_ranking_at(struct weir_ranking *ranking, uint32_t rank)
 {
-    struct weir_candidate *heap = ranking->slots;
     WEIR_DASSERT(rank < ranking->n_vocab);
     while (ranking->known <= rank) {
-        const uint32_t last = ranking->n_vocab - ++ranking->known;
-        const struct weir_candidate best = heap[0];
-        heap[0] = heap[last];
-        heap[last] = best;
+        if (ranking->n_vocab - ranking->known == ranking->begin)
+            make_heap(ranking, 0);
+        struct weir_candidate *heap = ranking->slots + ranking->begin;
+        const uint32_t last = ranking->n_vocab - ++ranking->known - ranking->begin;
+        swap(&heap[0], &heap[last]);
         sift_down(heap, last, 0);
     }
     return ranking->slots[ranking->n_vocab - 1 - rank];

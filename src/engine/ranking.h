@@ -10,15 +10,18 @@ struct weir_candidate {
 };
 
 /* Larger logits come first, then smaller ids; not-a-number comes last. Sorted only as far as
- * somebody has looked: popping the few that matter from a heap costs far less than sorting a
- * vocabulary, and needs no memory.
+ * somebody has looked: those that are near the best are put apart, and become a heap from which the
+ * few that matter are popped. That costs far less than sorting a vocabulary, and needs no memory.
+ * Whoever asks for more makes a heap of the others.
  *
  * Each filter (weir.h has their sources) leaves neighbours in this order, so that all it does is
  * move an end of the range of ranks that stay. At least one always stays. */
 struct weir_ranking {
-    struct weir_candidate *slots; /* [n_vocab], borrowed: a heap, the best on top, and from the end
-                                     of the array backwards the ranks that are known */
+    struct weir_candidate *slots; /* [n_vocab], borrowed: those that are far, then from `begin` a
+                                     heap, the best on top, and from the end of the array backwards
+                                     the ranks that are known */
     uint32_t n_vocab;
+    uint32_t begin;
     uint32_t known;
     uint32_t first, count; /* the ranks that stay */
 };

@@ -253,7 +253,7 @@ uint32_t weir_sampler_pick(weir_sampler *sampler, const float *logits)
 bool weir_sampler_force(weir_sampler *sampler, uint32_t id)
 {
     if (sampler == NULL || id >= sampler->n_vocab ||
-        !weir_constraint_take(&sampler->constraint, sampler->candidates, sampler->n_vocab, id))
+        !weir_constraint_take(&sampler->constraint, id))
         return false;
     weir_sampler_accept(sampler, id);
     return true;

@@ -201,6 +201,32 @@ static void an_id_can_be_forced(void **state)
     weir_grammar_destroy(&grammar);
 }
 
+/* Ids that are refused change nothing, least of all how many picks are left to come to an end. */
+static void an_id_that_is_refused_leaves_no_trace(void **state)
+{
+    enum { PICKS = 40 };
+    weir_grammar *grammar = make_grammar("root ::= \"[\" [a-y ]{1,} \"]\"");
+    const struct weir_sampler_config config = {
+        .temperature = 1.0f, .grammar = grammar, .whole_within = PICKS, .seed = 3};
+    weir_sampler *plain = NULL, *refused = NULL;
+    uint64_t random_state = 6;
+    uint32_t *ids = NULL;
+    size_t count = 0;
+    (void)state;
+    assert_int_equal(weir_tokenizer_encode(tokenizer, "\x01", 1, 0, &ids, &count, NULL), WEIR_OK);
+    assert_int_equal(weir_sampler_create(&plain, &config, n_vocab, NULL), WEIR_OK);
+    assert_int_equal(weir_sampler_create(&refused, &config, n_vocab, NULL), WEIR_OK);
+    for (int pick = 0; pick < PICKS; pick++) {
+        shuffle_logits(&random_state);
+        assert_false(weir_sampler_force(refused, ids[0]));
+        assert_int_equal(weir_sampler_pick(refused, logits), weir_sampler_pick(plain, logits));
+    }
+    weir_sampler_destroy(&plain);
+    weir_sampler_destroy(&refused);
+    weir_ids_free(&ids);
+    weir_grammar_destroy(&grammar);
+}
+
 static void where_nothing_is_left_it_is_said(void **state)
 {
     weir_grammar *grammar = make_grammar("root ::= \"\\x01\" \"b\"");
@@ -301,6 +327,7 @@ int main(void)
         cmocka_unit_test(a_text_ends_in_time),
         cmocka_unit_test(a_prompt_is_no_part_of_the_text),
         cmocka_unit_test(an_id_can_be_forced),
+        cmocka_unit_test(an_id_that_is_refused_leaves_no_trace),
         cmocka_unit_test(where_nothing_is_left_it_is_said),
         cmocka_unit_test(replies_are_held_to_calls),
         cmocka_unit_test(a_prompt_may_end_with_a_mark),

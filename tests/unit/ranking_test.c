@@ -220,6 +220,36 @@ static void what_is_off_changes_nothing(void **state)
     compare(&subject, "off", 0.0);
 }
 
+/* Some are near the best, most are not, some are no numbers; whoever asks gets them in order. */
+static void the_order_holds_near_and_far(void **state)
+{
+    enum { MANY = 100 };
+    struct weir_candidate slots[MANY];
+    struct weir_ranking ranking;
+    uint64_t random_state = 5;
+    (void)state;
+    for (int seed = 0; seed < SEEDS; seed++) {
+        const double range = (seed % 4) * 30.0;
+        for (uint32_t id = 0; id < MANY; id++) {
+            const bool is_odd = weir_random_next(&random_state) % 8 == 0;
+            const float odd = id % 3 == 0 ? NAN : id % 3 == 1 ? -INFINITY : 7.0f;
+            const float logit = (float)(weir_random_unit(&random_state) * range);
+            slots[id] = (struct weir_candidate){.logit = is_odd ? odd : logit, .id = id};
+        }
+        weir_ranking_init(&ranking, slots, MANY);
+        weir_ranking_top_k(&ranking, (uint32_t)(seed % MANY));
+        bool is_seen[MANY] = {false};
+        struct weir_candidate before = weir_ranking_at(&ranking, 0);
+        for (uint32_t rank = 0; rank < MANY; rank++) {
+            const struct weir_candidate at = weir_ranking_at(&ranking, rank);
+            assert_true(rank == 0 || weir_candidate_before(before, at));
+            assert_false(is_seen[at.id]);
+            is_seen[at.id] = true;
+            before = at;
+        }
+    }
+}
+
 /* A number in [0, 1) falls on the id whose part of the sum of shares holds it. */
 static void a_draw_divides_the_line_by_shares(void **state)
 {
@@ -272,6 +302,7 @@ int main(void)
         cmocka_unit_test(a_filter_leaves_what_its_definition_leaves),
         cmocka_unit_test(a_filter_sees_what_the_ones_before_have_left),
         cmocka_unit_test(what_is_off_changes_nothing),
+        cmocka_unit_test(the_order_holds_near_and_far),
         cmocka_unit_test(a_draw_divides_the_line_by_shares),
         cmocka_unit_test(what_has_no_share_is_never_drawn),
     };
