@@ -10,6 +10,7 @@
 
 enum {
     QUANTUM = 8,     /* tokens a turn: the fewest rows of prompts that a step has for all */
+    HEAD = 64,       /* rows that come before turns: a question's */
     DEBT_MAX = 4096, /* what was written before is forgotten */
 };
 
@@ -119,6 +120,8 @@ void weir_fair_enter(struct weir_fair *fair, struct weir_job *job)
     if (party->first == NULL)
         party->last = NULL;
     job->next = NULL;
+    if (party->running == 0)
+        party->head = HEAD;
     party->running++;
     party->wanted += job->cost; /* until the next step counts again */
     /* What it had for coming in is used up: others' prompts must not wait for all of this one. */
@@ -243,6 +246,26 @@ static uint32_t take_turn(struct weir_fair *fair, uint32_t rows)
     return taken;
 }
 
+/* Rows of those that have just come, which count as if they were written: three of four at most,
+ * for others may come without end. How many; *is_met: one has all that it wants. */
+static uint32_t take_heads(struct weir_fair *fair, uint32_t rows, bool *is_met)
+{
+    struct weir_party *party = fair->turn;
+    const uint32_t most = rows - rows / 4;
+    uint32_t all = 0;
+    do {
+        const uint32_t taken = (uint32_t)weir_min(weir_min(party->head, party->wanted), most - all);
+        party->head -= taken;
+        party->deficit -= taken;
+        party->given = taken;
+        all += taken;
+        *is_met = *is_met || (taken > 0 && taken == party->wanted);
+        party = party->next;
+    } while (party != fair->turn);
+    fair->written += all;
+    return all;
+}
+
 void weir_fair_deal(struct weir_fair *fair, uint32_t rows)
 {
     struct weir_party *party = fair->turn;
@@ -252,12 +275,12 @@ void weir_fair_deal(struct weir_fair *fair, uint32_t rows)
         return;
     const struct weir_party *first = party;
     do {
-        party->given = 0;
         wanted += party->wanted;
         party = party->next;
     } while (party != fair->turn);
     turn_for_written(fair);
     rows = (uint32_t)weir_min(rows, wanted);
+    rows -= take_heads(fair, rows, &is_met);
     while (rows > 0) {
         rows -= take_turn(fair, rows);
         if (rows == 0 && fair->turn->deficit > 0 && fair->turn->wanted > fair->turn->given)

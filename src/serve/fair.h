@@ -3,7 +3,9 @@
  * A party is whoever shows a key or, where no keys are asked for, one request. The wheel turns from
  * party to party; at its turn a party may have a quantum of tokens more computed, times its weight,
  * and what it may have and could not use is its deficit. Tokens of prompts and written ones count
- * alike. Who is let in next is who needs the fewest turns for all that it wants computed.
+ * alike. Who is let in next is who needs the fewest turns for all that it wants computed. The first
+ * rows of a party that had nothing running come before turns, and are owed afterwards: a short
+ * question among long texts is answered at once.
  *
  * Source    Shreedhar and Varghese, Efficient Fair Queuing Using Deficit Round Robin, IEEE/ACM
  *           Transactions on Networking 4(3), 1996. A packet is a text's prompt there; here it is
@@ -28,13 +30,14 @@ struct weir_party {
     uint32_t wanted;                  /* rows that their prompts still want */
     uint32_t prompts;                 /* how many those are */
     uint32_t given;                   /* of them, in the next step */
+    uint32_t head;                    /* rows that it may have before its turn: it has just come */
     int64_t deficit;                  /* tokens that it may have computed; below 0: it owes them */
 };
 
 struct weir_fair {
     struct weir_party *turn; /* whose turn it is; NULL: nobody has a text */
     bool is_paid;            /* it has had its quantum for this turn */
-    uint64_t written;        /* tokens for which the wheel has not turned yet */
+    uint64_t written;        /* tokens outside turns for which the wheel has not turned yet */
 };
 
 /* The job waits behind its party's others, or before them. */

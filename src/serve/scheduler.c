@@ -11,7 +11,6 @@
 
 enum {
     STACK_BYTES = 1 << 20,
-    ROWS_MIN = 8, /* of prompts in a step with others, however long it takes */
     LOOK_MS = 20, /* between two looks at jobs that nobody takes text from */
     DISK_MS = 5,  /* for which nobody new is heard while only the disk works */
     NS_PER_MS = 1000000,
@@ -114,30 +113,25 @@ static uint32_t share_rows(struct weir_scheduler *scheduler, uint32_t first, uin
     return kept;
 }
 
-/* Every text's next token, and of the rows that are left what is dealt to each party.
- * *has_both: the step has prompts beside tokens. */
-static uint32_t compose(struct weir_scheduler *scheduler, bool *has_both)
+/* Every text's next token, and of the rows for prompts what is dealt to each party. *token_count:
+ * how many of the evals are tokens, which come first. */
+static uint32_t compose(struct weir_scheduler *scheduler, uint32_t *token_count)
 {
     uint32_t prompts = 0;
     const uint32_t count = add_tokens(scheduler, &prompts);
-    uint32_t rows = scheduler->n_chunk - count;
-    *has_both = count > 0 && prompts > 0;
-    if (count > 0)
-        rows = (uint32_t)weir_min(rows, scheduler->beside_rows);
-    weir_fair_deal(&scheduler->fair, rows);
+    *token_count = count;
+    weir_fair_deal(&scheduler->fair, weir_portions_rows(&scheduler->pieces, count));
     return prompts == 0 ? count : share_rows(scheduler, count, add_prompts(scheduler, count));
 }
 
-/* How much of prompts goes beside tokens follows from how long the others had to wait. */
-static void adapt_rows(struct weir_scheduler *scheduler, uint64_t took_ns)
+/* A step took so long: the next one's prompts follow from it. */
+static void heed_time(struct weir_scheduler *scheduler, uint32_t token_count, uint32_t count,
+                      uint64_t took_ns)
 {
-    const uint64_t bound_ns = (uint64_t)scheduler->config.gap_ms * NS_PER_MS;
-    uint32_t rows = scheduler->beside_rows;
-    if (took_ns > bound_ns)
-        rows /= 2;
-    else if (took_ns < bound_ns / 2)
-        rows *= 2;
-    scheduler->beside_rows = (uint32_t)weir_max(weir_min(rows, scheduler->n_chunk), ROWS_MIN);
+    uint32_t rows = 0;
+    for (uint32_t index = token_count; index < count; index++)
+        rows += (uint32_t)scheduler->evals[index].count;
+    weir_portions_tell(&scheduler->pieces, token_count, rows, took_ns);
 }
 
 /* With its last token the text is all that it had to be. */
@@ -224,15 +218,15 @@ static void heed_evals(struct weir_scheduler *scheduler, uint32_t count, const s
 static void run_step(struct weir_scheduler *scheduler)
 {
     struct weir_err err = {0};
-    bool has_both = false;
-    const uint32_t count = compose(scheduler, &has_both);
+    uint32_t token_count = 0;
+    const uint32_t count = compose(scheduler, &token_count);
     if (count == 0)
         return;
     const uint64_t begin_ns = weir_now_ns();
     const enum weir_status status =
         weir_engine_eval(scheduler->engine, scheduler->evals, count, &err);
-    if (has_both)
-        adapt_rows(scheduler, weir_now_ns() - begin_ns);
+    if (status == WEIR_OK)
+        heed_time(scheduler, token_count, count, weir_now_ns() - begin_ns);
     scheduler->counts.steps++;
     heed_evals(scheduler, count, &err);
     if (status == WEIR_ERR_NOMEM && !make_room(scheduler))
@@ -347,12 +341,11 @@ enum weir_status weir_scheduler_create(weir_scheduler **out,
     scheduler->config = *config;
     scheduler->engine = config->engine;
     scheduler->tokenizer = weir_engine_tokenizer(config->engine);
-    scheduler->n_chunk = plan->n_chunk;
     scheduler->n_vocab = weir_engine_model(config->engine)->n_vocab;
     /* A step holds a token of each, and at least one row of a prompt. */
     scheduler->config.parallel =
         (uint32_t)weir_max(weir_min(config->parallel, plan->n_chunk - 1), 1);
-    scheduler->beside_rows = (uint32_t)weir_min(4 * ROWS_MIN, plan->n_chunk);
+    weir_portions_init(&scheduler->pieces, config->gap_ms, plan->n_chunk);
     scheduler->counts.state_bytes_max = weir_text_bytes_max(config->engine);
     const uint32_t parallel = scheduler->config.parallel;
     scheduler->running = weir_heap_array(parallel, sizeof(struct weir_job *));

@@ -83,7 +83,7 @@ typedef struct weir_scheduler weir_scheduler;
 struct weir_scheduler_config {
     weir_engine *engine;
     uint32_t parallel; /* jobs at the same time */
-    uint32_t gap_ms;   /* between two tokens of others while a prompt is computed */
+    uint32_t gap_ms;   /* between two tokens of others beside a prompt, as portions.h has it */
 };
 
 /* Numbers since the beginning, and of now. */

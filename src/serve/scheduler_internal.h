@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 #include "serve/expert_map.h"
+#include "serve/portions.h"
 #include "serve/scheduler.h"
 #include "serve/seats.h"
 
@@ -17,13 +18,13 @@ struct weir_scheduler {
     weir_engine *engine;
     weir_tokenizer *tokenizer;
     struct weir_scheduler_config config;
-    uint32_t n_chunk, n_vocab;
+    uint32_t n_vocab;
     struct weir_seats seats;
     struct weir_job **running; /* [parallel] in the order in which they came */
     struct weir_eval *evals;   /* [parallel] */
     uint32_t running_count;
-    uint32_t beside_rows;  /* of prompts in a step with tokens of others */
-    struct weir_fair fair; /* all that have a job, and jobs that wait */
+    struct weir_portions pieces; /* of prompts, in a step */
+    struct weir_fair fair;       /* all that have a job, and jobs that wait */
     struct weir_scheduler_stats counts;
     struct weir_expert_map map;
     pthread_t thread;

@@ -32,7 +32,7 @@ struct weir_serve_limits {
     uint32_t token_max;        /* that a request may ask for; 0: what the context holds */
     uint32_t request_s;        /* in which a connection has to bring a whole request */
     uint32_t answer_s;         /* in which an answer has to end; 0: as long as it takes */
-    uint32_t gap_ms;           /* between two tokens of others while a prompt is computed */
+    uint32_t gap_ms;           /* between two tokens beside a prompt: portions.h */
     uint64_t body_bytes;       /* of a request; 0: what a full context takes */
     uint32_t n_ctx, n_vocab;   /* the model's */
     uint32_t d_model;          /* the same */

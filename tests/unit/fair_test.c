@@ -111,8 +111,10 @@ static void test_small_wishes_are_met_at_once(void **state)
         const uint32_t wanted[PARTIES] = {4000, wishes[at], 4000};
         const uint32_t then[PARTIES] = {4000, 0, 4000};
         const uint32_t part = (wishes[at] + 7) / 8 * 8;
-        for (uint32_t index = 0; index < PARTIES; index++)
+        for (uint32_t index = 0; index < PARTIES; index++) {
             enter(&scene, index, wanted[index]);
+            scene.parties[index].head = 0; /* they have been here for long */
+        }
         step(&scene, wanted, none, 500);
         assert_int_equal(scene.computed[1], wishes[at]);
         assert_int_equal(scene.computed[0], part);
@@ -120,6 +122,46 @@ static void test_small_wishes_are_met_at_once(void **state)
         step(&scene, then, none, 500);
         assert_int_equal(scene.computed[0] + scene.computed[2], 2 * part + 500);
     }
+}
+
+/* A short question beside long prompts waits for nobody's turn; what it has had so it owes, and a
+ * second text of the same party has to wait. */
+static void test_who_has_just_come_is_first(void **state)
+{
+    struct scene scene = {0};
+    const uint32_t before[PARTIES] = {4000, 0, 4000}, with[PARTIES] = {4000, 30, 4000};
+    (void)state;
+    enter(&scene, 0, 4000);
+    enter(&scene, 2, 4000);
+    for (uint32_t count = 0; count < STEPS; count++)
+        step(&scene, before, none, ROWS);
+    struct weir_job *question = enter(&scene, 1, 30);
+    step(&scene, with, none, 40); /* of which a quarter is for turns */
+    assert_int_equal(scene.computed[1], 30);
+    assert_int_equal(scene.parties[1].deficit, -30);
+    weir_fair_enter(&scene.fair, come(&scene, 1, 4000));
+    weir_fair_leave(&scene.fair, question);
+    for (uint32_t count = 0; count < STEPS; count++)
+        step(&scene, endless, none, ROWS);
+    const uint64_t part = (uint64_t)(STEPS * ROWS + 40) / 3; /* as if it had had its turns */
+    assert_in_range(scene.computed[1], part - 24, part + 24);
+}
+
+/* Questions come without end, each of somebody who had nothing running: a long prompt goes on. */
+static void test_nobody_is_passed_for_ever(void **state)
+{
+    struct scene scene = {0};
+    const uint32_t wanted[PARTIES] = {4000, 60, 60};
+    (void)state;
+    enter(&scene, 0, 4000);
+    for (uint32_t count = 0; count < STEPS; count++) {
+        struct weir_job *questions[] = {enter(&scene, 1, 60), enter(&scene, 2, 60)};
+        step(&scene, wanted, none, 16);
+        weir_fair_leave(&scene.fair, questions[0]);
+        weir_fair_leave(&scene.fair, questions[1]);
+        scene.job_count = 1;
+    }
+    assert_true(scene.computed[0] >= STEPS * 3);
 }
 
 /* Two write eight tokens a step and two; with prompts beside them they come to the same. */
@@ -263,6 +305,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_prompts_get_rows_by_weight),
         cmocka_unit_test(test_small_wishes_are_met_at_once),
+        cmocka_unit_test(test_who_has_just_come_is_first),
+        cmocka_unit_test(test_nobody_is_passed_for_ever),
         cmocka_unit_test(test_written_tokens_count),
         cmocka_unit_test(test_debts_are_to_each_other),
         cmocka_unit_test(test_the_fewest_tokens_come_in_first),

@@ -1,0 +1,154 @@
+/* portions.c - how many rows of prompts a step has.
+ *
+ * I1  Nothing is larger than twice what was tried: what a row costs is known for pieces of about
+ *     that size, and a few rows say little about many. */
+#include "serve/portions.h"
+
+#include <math.h>
+
+enum {
+    ROWS_MIN = 8,     /* beside tokens, however long it takes: prompts must come to their end */
+    ROWS_FIRST = 32,  /* before anything is known */
+    SIZE_MIN = 3,     /* pieces of nothing but prompts have 2^3 rows at least */
+    PLAIN_TIMES = 3,  /* as long as a step without a prompt may one with it take, */
+    LEAST_TIMES = 2,  /* or as long as one with the fewest rows, where these take longer */
+    AGE_MAX = 32,     /* steps after which both are measured anew */
+    RETRY_STEPS = 64, /* after which a smaller piece is tried anew */
+    NS_PER_MS = 1000000,
+};
+
+static const double costlier_max = 1.125; /* than the cheapest piece */
+
+void weir_portions_init(struct weir_portions *pieces, uint32_t gap_ms, uint32_t n_chunk)
+{
+    *pieces = (struct weir_portions){.gap_ns = (uint64_t)gap_ms * NS_PER_MS, .n_chunk = n_chunk};
+}
+
+/* ---- beside tokens ------------------------------------------------------------------------- */
+
+/* Whether it is worth a step to know how long one without a prompt takes. */
+static bool wants_plain(const struct weir_portions *pieces, uint32_t token_count)
+{
+    const uint32_t known = pieces->plain_count;
+    return pieces->is_tight && (known == 0 || pieces->plain_age >= AGE_MAX ||
+                                token_count > 2 * known || known > 2 * token_count);
+}
+
+static double usual_bound_ns(const struct weir_portions *pieces)
+{
+    return fmax((double)pieces->gap_ns, PLAIN_TIMES * pieces->plain_ns);
+}
+
+static bool is_least_too_long(const struct weir_portions *pieces)
+{
+    return pieces->least_ns > usual_bound_ns(pieces);
+}
+
+/* As far as the bound goes. */
+static double rows_by_cost(const struct weir_portions *pieces)
+{
+    const double bound_ns =
+        is_least_too_long(pieces) ? LEAST_TIMES * pieces->least_ns : usual_bound_ns(pieces);
+    double rows = ROWS_FIRST;
+    if (pieces->row_ns > 0.0)
+        rows = fmin((bound_ns - pieces->plain_ns) / pieces->row_ns, 2.0 * pieces->tried); /* I1 */
+    return fmax(rows, ROWS_MIN);
+}
+
+static uint32_t rows_beside(const struct weir_portions *pieces, uint32_t token_count)
+{
+    const uint32_t most = pieces->n_chunk - token_count;
+    if (wants_plain(pieces, token_count))
+        return 0;
+    if (is_least_too_long(pieces) && pieces->least_age >= AGE_MAX)
+        return (uint32_t)weir_min(ROWS_MIN, most);
+    return (uint32_t)fmin(rows_by_cost(pieces), most);
+}
+
+static void tell_plain(struct weir_portions *pieces, uint32_t token_count, double took_ns)
+{
+    const bool is_near =
+        token_count <= 2 * pieces->plain_count && pieces->plain_count <= 2 * token_count;
+    pieces->plain_ns = is_near ? (3.0 * pieces->plain_ns + took_ns) / 4.0 : took_ns;
+    pieces->least_age = is_near ? pieces->least_age : AGE_MAX;
+    pieces->plain_count = token_count;
+    pieces->plain_age = 0;
+}
+
+/* A prompt's last few rows say nothing about what many of them take. */
+static void tell_beside(struct weir_portions *pieces, uint32_t row_count, double took_ns)
+{
+    const double known = rows_by_cost(pieces);
+    const double share_ns = took_ns / 16.0; /* whatever the rest takes, rows are not for nothing */
+    const double row_ns = fmax(took_ns - pieces->plain_ns, share_ns) / row_count;
+    pieces->plain_age++;
+    pieces->least_age++;
+    pieces->is_tight = took_ns > (double)pieces->gap_ns;
+    if (row_count == ROWS_MIN) {
+        pieces->least_ns = pieces->least_ns == 0.0 ? took_ns : (pieces->least_ns + took_ns) / 2.0;
+        pieces->least_age = 0;
+    }
+    if (2.0 * row_count < known)
+        return;
+    pieces->row_ns = pieces->row_ns == 0.0 ? row_ns : (pieces->row_ns + row_ns) / 2.0;
+    pieces->tried = row_count;
+}
+
+/* ---- nothing but prompts ------------------------------------------------------------------- */
+
+static uint32_t size_of(uint32_t rows)
+{
+    uint32_t size = 0;
+    while (rows >> size > 1)
+        size++;
+    return size;
+}
+
+/* From the largest piece down, while it takes too long and the next smaller one is not dear. */
+static uint32_t rows_alone(const struct weir_portions *pieces)
+{
+    const uint32_t top = size_of(pieces->n_chunk);
+    const double *ns = pieces->size_ns;
+    double cheapest = 0.0;
+    uint32_t size = top;
+    for (uint32_t at = 0; at <= top; at++)
+        if (ns[at] > 0.0 && (cheapest == 0.0 || ns[at] < cheapest))
+            cheapest = ns[at];
+    while (size > SIZE_MIN && ns[size] * (double)(1u << size) > (double)pieces->gap_ns &&
+           ns[size - 1] <= costlier_max * cheapest)
+        size--;
+    return size == top ? pieces->n_chunk : 1u << size;
+}
+
+/* Where a row has become dearer, as behind a longer text, it has in pieces of any size. */
+static void tell_alone(struct weir_portions *pieces, uint32_t row_count, double took_ns)
+{
+    const uint32_t size = size_of(row_count);
+    double *ns = pieces->size_ns;
+    const double before = ns[size];
+    const double now = before == 0.0 ? took_ns / row_count : (before + took_ns / row_count) / 2.0;
+    for (uint32_t at = 0; at < WEIR_PORTION_SIZES && before > 0.0; at++)
+        ns[at] *= now / before;
+    ns[size] = now;
+    if (++pieces->steps % RETRY_STEPS == 0 && size > SIZE_MIN)
+        ns[size - 1] = 0.0;
+}
+
+/* ---- both ---------------------------------------------------------------------------------- */
+
+uint32_t weir_portions_rows(const struct weir_portions *pieces, uint32_t token_count)
+{
+    return token_count == 0 ? rows_alone(pieces) : rows_beside(pieces, token_count);
+}
+
+void weir_portions_tell(struct weir_portions *pieces, uint32_t token_count, uint32_t row_count,
+                        uint64_t took_ns)
+{
+    const double ns = (double)weir_max(took_ns, 1);
+    if (token_count == 0 && row_count >= 1u << SIZE_MIN)
+        tell_alone(pieces, row_count, ns);
+    else if (token_count > 0 && row_count == 0)
+        tell_plain(pieces, token_count, ns);
+    else if (token_count > 0)
+        tell_beside(pieces, row_count, ns);
+}
