@@ -277,7 +277,7 @@ size_t weir_chat_count(struct weir_request *request, const struct weir_fields *f
 {
     uint32_t *ids = NULL;
     size_t count = 0;
-    weir_request_check_model(request, fields);
+    weir_request_check_model(request->exchange->serve, fields);
     read_messages(request->exchange->serve, fields);
     weir_tools_read(request, fields);
     encode(request, fields, &ids, &count);

@@ -302,7 +302,6 @@ static bool start(struct weir_embedding *embedding)
 void weir_embeddings_read(struct weir_exchange *exchange, json_t *root)
 {
     const struct weir_fields fields = {root, &exchange->problem};
-    const struct weir_request asked = {.exchange = exchange};
     struct weir_embedding *embedding = weir_heap_alloc(sizeof(*embedding));
     exchange->embedding = embedding;
     if (embedding == NULL) {
@@ -312,7 +311,7 @@ void weir_embeddings_read(struct weir_exchange *exchange, json_t *root)
         embedding->exchange = exchange;
         atomic_fetch_add(&exchange->serve->request_count, 1);
         weir_fields_check_members(&fields, weir_embeddings_members, NULL);
-        weir_request_check_model(&asked, &fields);
+        weir_request_check_model(exchange->serve, &fields);
         read_format(embedding, &fields);
         weir_text_field_read(exchange->serve, &fields, "input", WEIR_TEXT_ADD_SPECIAL, add_text,
                              embedding);

@@ -34,6 +34,12 @@ uint64_t weir_serve_answer_bytes(const struct weir_serve_limits *limits)
     return TEXT_BYTES_MIN + (uint64_t)POSITION_BYTES * limits->n_ctx;
 }
 
+/* A response tells it again with each of its events: it may take half of the room for that. */
+uint64_t weir_serve_echo_bytes(const struct weir_serve_limits *limits)
+{
+    return weir_serve_answer_bytes(limits) / (2 * WEIR_AGAIN_COPIES);
+}
+
 uint64_t weir_serve_tools_bytes(const struct weir_serve_limits *limits)
 {
     return limits->body_bytes / 2;

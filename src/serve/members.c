@@ -35,6 +35,8 @@
         "service_tier", ONLY("\"auto\",\"default\"")                                               \
     }
 
+const struct weir_member weir_sampling_members[] = {SAMPLING_MEMBERS, {NULL, NULL}};
+
 const struct weir_member weir_shared_members[] = {
     {"model", TEXT}, {"stream", FLAG},         {"stream_options", OBJECT}, {"n", COUNT(1)},
     {"stop", STOPS}, {"max_tokens", COUNT(1)}, SAMPLING_MEMBERS,           {NULL, NULL},
@@ -92,15 +94,15 @@ const struct weir_member weir_responses_members[] = {
     {"tools", OBJECTS},
     {"tool_choice", TEXT_OR_OBJECT},
     {"parallel_tool_calls", FLAG},
-    {"include", "{\"type\":\"array\",\"items\":" ONLY("\"reasoning.encrypted_content\"") "}"},
+    {"include", "{\"type\":\"array\",\"items\":" ONLY(
+                    "\"reasoning.encrypted_content\",\"message.output_text.logprobs\"") "}"},
     {"previous_response_id", "{\"type\":\"null\"}"},
     {"background", ONLY("false")},
     {"truncation", ONLY("\"disabled\"")},
-    {"top_logprobs", ONLY("0")},
+    {"top_logprobs", COUNT_TO(0, 20)},
     {"prompt_cache_key", TEXT},
     {"safety_identifier", TEXT},
     {"chat_template_kwargs", OBJECT},
-    SAMPLING_MEMBERS,
     {NULL, NULL},
 };
 

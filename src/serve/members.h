@@ -5,13 +5,16 @@
 
 #include "serve/fields.h"
 
-/* Of chats and completions; and what each has beside them. */
+/* How tokens are chosen: of all that write a text. */
+extern const struct weir_member weir_sampling_members[];
+/* Of chats and completions, with those; and what each has beside them. */
 extern const struct weir_member weir_shared_members[];
 extern const struct weir_member weir_chat_members[];
 extern const struct weir_member weir_completion_members[];
 /* Of messages and of counting their tokens; and what messages have beside them. */
 extern const struct weir_member weir_count_members[];
 extern const struct weir_member weir_message_members[];
+/* Beside those that choose tokens. */
 extern const struct weir_member weir_responses_members[];
 extern const struct weir_member weir_embeddings_members[];
 extern const struct weir_member weir_control_members[];

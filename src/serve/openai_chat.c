@@ -2,40 +2,9 @@
 #include <string.h>
 
 #include "serve/chat_fields.h"
+#include "serve/logprobs.h"
 
 /* ---- the answer ---------------------------------------------------------------------------- */
-
-static void write_token(struct weir_writer *writer, weir_tokenizer *tokenizer,
-                        struct weir_logprob found)
-{
-    char piece[WEIR_TOKEN_BYTES_MAX];
-    const size_t length = weir_tokenizer_piece(tokenizer, found.id, piece);
-    weir_writer_text(writer, "{\"token\":");
-    weir_writer_string(writer, piece, length);
-    weir_writer_format(writer, ",\"logprob\":%.9g,\"bytes\":[", found.logprob);
-    for (size_t at = 0; at < length; at++)
-        weir_writer_format(writer, "%s%u", at > 0 ? "," : "", (unsigned)(unsigned char)piece[at]);
-    weir_writer_text(writer, "]");
-}
-
-static void write_logprob(struct weir_choice_text *choice, uint32_t id, const float *logits)
-{
-    const struct weir_request *request = choice->request;
-    struct weir_writer *writer = &choice->logprobs;
-    weir_tokenizer *tokenizer = weir_request_tokenizer(request);
-    struct weir_logprob own, best[WEIR_TOP_LOGPROBS_MAX];
-    weir_logprobs_find(logits, weir_request_n_vocab(request), id, &own, best,
-                       request->top_logprobs);
-    weir_writer_text(writer, writer->length > 0 ? "," : "");
-    write_token(writer, tokenizer, own);
-    weir_writer_text(writer, ",\"top_logprobs\":[");
-    for (uint32_t index = 0; index < request->top_logprobs; index++) {
-        weir_writer_text(writer, index > 0 ? "," : "");
-        write_token(writer, tokenizer, best[index]);
-        weir_writer_text(writer, "}");
-    }
-    weir_writer_text(writer, "]}");
-}
 
 static void write_logprobs(const struct weir_choice_text *choice, struct weir_writer *writer)
 {
@@ -230,7 +199,7 @@ static const struct weir_dialect dialect = {
     .put_arguments = put_arguments,
     .end_call = end_call,
     .write_progress = write_progress,
-    .write_logprob = write_logprob,
+    .write_logprob = weir_logprobs_write,
     .write_event = write_event,
     .write_last = write_last,
     .write_whole = write_whole,

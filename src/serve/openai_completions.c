@@ -1,7 +1,7 @@
 /* openai_completions.c - /v1/completions: texts in, what follows them out. */
 #include <string.h>
 
-#include "serve/request.h"
+#include "serve/logprobs.h"
 #include "serve/server.h"
 #include "serve/text_fields.h"
 

@@ -37,11 +37,13 @@ static const char message_answer[] =
             ",\"type\":{\"const\":\"message\"},\"content\":{\"type\":\"array\"},\"stop_reason\":"
             "{\"enum\":[\"end_turn\",\"max_tokens\",\"stop_sequence\",\"tool_use\"]},"
             "\"usage\":" ANTHROPIC_USAGE);
-static const char response_answer[] =
-    MEMBERS("\"id\",\"object\",\"created_at\",\"model\",\"status\",\"output\",\"usage\"",
-            "\"id\":" TEXT ",\"object\":{\"const\":\"response\"},\"status\":{\"enum\":"
-            "[\"completed\",\"incomplete\"]},\"output\":" ARRAY(MEMBERS(
-                "\"id\",\"type\",\"status\"", "\"type\":{\"enum\":[\"reasoning\",\"message\","
+static const char response_answer[] = MEMBERS(
+    "\"id\",\"object\",\"created_at\",\"model\",\"status\",\"output\",\"usage\",\"tools\","
+    "\"tool_choice\",\"text\",\"instructions\",\"parallel_tool_calls\"",
+    "\"id\":" TEXT
+    ",\"object\":{\"const\":\"response\"},\"tools\":{\"type\":\"array\"},\"status\":{\"enum\":"
+    "[\"completed\",\"incomplete\"]},\"output\":" ARRAY(
+        MEMBERS("\"id\",\"type\",\"status\"", "\"type\":{\"enum\":[\"reasoning\",\"message\","
                                               "\"function_call\"]}")) ",\"usage"
                                                                       "\":" ANTHROPIC_USAGE);
 static const char embedding_answer[] =
@@ -72,7 +74,7 @@ static const struct weir_operation operations[] = {
     {"POST", "/v1/completions", "What follows a text.", completion_answer, true,
      weir_completion_members, weir_shared_members, "\"prompt\""},
     {"POST", "/v1/responses", "The answer to a conversation, as items.", response_answer, true,
-     weir_responses_members, NULL, "\"input\""},
+     weir_responses_members, weir_sampling_members, "\"input\""},
     {"POST", "/v1/embeddings", "What texts mean, as directions.", embedding_answer, false,
      weir_embeddings_members, NULL, "\"input\""},
     {"POST", "/v1/messages", "The answer to a conversation, as Anthropic's API has it.",

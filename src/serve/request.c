@@ -1,7 +1,6 @@
 /* request.c - a request for texts: from its choices to jobs, and from their tokens to an answer. */
 #include "serve/request.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,10 +8,6 @@
 #include "serve/reasoning.h"
 #include "serve/server.h"
 #include "serve/tools.h"
-
-enum {
-    AGAIN_COPIES = 4 /* of a text that an answer's end tells again, for each event that does */
-};
 
 /* ---- a request ----------------------------------------------------------------------------- */
 
@@ -51,6 +46,7 @@ static void free_choice(struct weir_choice_text *choice)
     weir_writer_free(&choice->call_name);
     weir_writer_free(&choice->arguments);
     weir_writer_free(&choice->kept);
+    weir_writer_free(&choice->kept_logprobs);
     weir_writer_free(&choice->items);
 }
 
@@ -68,6 +64,7 @@ void weir_request_destroy(struct weir_request **request)
     json_decref((*request)->stops);
     weir_grammars_give_back((*request)->grammar);
     weir_writer_free(&(*request)->piece);
+    weir_writer_free(&(*request)->echo);
     atomic_fetch_sub(&(*request)->exchange->serve->request_count, 1);
     weir_heap_free(*request);
     *request = NULL;
@@ -126,9 +123,11 @@ static void turn_to(struct weir_choice_text *choice, const struct weir_writer *p
 
 static void put_content(struct weir_choice_text *choice, const char *bytes, size_t length)
 {
-    if (length > 0)
-        turn_to(choice, &choice->content);
+    if (length == 0)
+        return;
+    turn_to(choice, &choice->content);
     weir_writer_put(&choice->content, bytes, length);
+    choice->told_logprobs = choice->logprobs.length;
 }
 
 static void add_content(struct weir_choice_text *choice, const char *bytes, size_t length)
@@ -251,13 +250,16 @@ static bool begin(void *user, uint32_t cached_count)
 /* Whether what is held of an answer that is not streamed has become too much. */
 static bool is_too_long(const struct weir_choice_text *choice)
 {
-    const uint64_t again = choice->kept.length + choice->items.length;
+    const uint64_t again = choice->kept.length + choice->kept_logprobs.length +
+                           choice->items.length + choice->request->echo.length;
     const uint64_t held = choice->content.length + choice->reasoning.length +
-                          choice->logprobs.length + choice->calls.length + AGAIN_COPIES * again;
+                          choice->logprobs.length + choice->calls.length +
+                          WEIR_AGAIN_COPIES * again;
     return held > weir_serve_answer_bytes(weir_serve_limits_of(choice->request->exchange->serve)) ||
            choice->content.failed || choice->reasoning.failed || choice->logprobs.failed ||
            choice->calls.failed || choice->call_id.failed || choice->call_name.failed ||
-           choice->arguments.failed || choice->kept.failed || choice->items.failed;
+           choice->arguments.failed || choice->kept.failed || choice->kept_logprobs.failed ||
+           choice->items.failed;
 }
 
 static bool take_token(void *user, uint32_t id, const float *logits)
@@ -454,30 +456,5 @@ void weir_request_start(struct weir_request *request)
         request->choices[index].job.party =
             exchange->party != NULL ? exchange->party : &request->party;
         weir_scheduler_submit(exchange->serve->scheduler, &request->choices[index].job);
-    }
-}
-
-/* ---- logprobs ------------------------------------------------------------------------------ */
-
-void weir_logprobs_find(const float *logits, uint32_t n_vocab, uint32_t id,
-                        struct weir_logprob *own, struct weir_logprob *best, uint32_t count)
-{
-    float most = logits[0];
-    double sum = 0.0;
-    uint32_t filled = 0;
-    for (uint32_t at = 1; at < n_vocab; at++)
-        most = fmaxf(most, logits[at]);
-    for (uint32_t at = 0; at < n_vocab; at++)
-        sum += exp((double)logits[at] - (double)most);
-    const double base = (double)most + log(sum);
-    *own = (struct weir_logprob){id, (double)logits[id] - base};
-    for (uint32_t at = 0; at < n_vocab && count > 0; at++) {
-        const double logprob = (double)logits[at] - base;
-        if (filled == count && logprob <= best[filled - 1].logprob)
-            continue;
-        uint32_t place = filled < count ? filled++ : filled - 1;
-        for (; place > 0 && best[place - 1].logprob < logprob; place--)
-            best[place] = best[place - 1];
-        best[place] = (struct weir_logprob){at, logprob};
     }
 }

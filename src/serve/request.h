@@ -30,6 +30,7 @@ struct weir_choice_text {
     struct weir_writer arguments;          /* the same, where it is told whole */
     uint32_t call_index;
     struct weir_writer logprobs; /* the same, as JSON */
+    size_t told_logprobs;        /* bytes of them, behind the last token of its content */
     uint32_t token_count;
     uint32_t reasoning_count;   /* of them, those of its reasoning */
     bool was_closed;            /* its reasoning, by us */
@@ -46,7 +47,7 @@ struct weir_choice_text {
     const char *block_type; /* NULL: none is open */
     /* Where its end tells all of it again: the inside of the JSON string that is open, and the
      * items that are over. */
-    struct weir_writer kept, items;
+    struct weir_writer kept, kept_logprobs, items;
     char item_name[64];
     uint32_t event_count;
 };
@@ -110,6 +111,7 @@ struct weir_request {
     uint32_t reasoning_max;   /* tokens of reasoning; UINT32_MAX: as many as come */
     uint32_t answer_count;    /* n */
     struct weir_writer piece; /* the event that is being written */
+    struct weir_writer echo;  /* what was asked, as members of JSON that its answer has again */
     bool has_failed;          /* the exchange's problem says why */
 };
 
@@ -122,7 +124,7 @@ void weir_request_destroy(struct weir_request **request);
 
 void weir_sampling_read(struct weir_request *request, const struct weir_fields *fields);
 /* The model that is asked for is the one that is served. */
-void weir_request_check_model(const struct weir_request *request, const struct weir_fields *fields);
+void weir_request_check_model(const struct weir_serve *serve, const struct weir_fields *fields);
 /* Check members: those of this API, and the shared ones. */
 void weir_request_check(const struct weir_fields *fields, const struct weir_member *members);
 /* The texts are as wished; field is where that stands. */
@@ -138,14 +140,6 @@ bool weir_request_add_prompt(struct weir_request *request, const uint32_t *ids, 
 /* All choices are there: the scheduler gets them. */
 void weir_request_start(struct weir_request *request);
 
-/* {"token", "logprob", "bytes"} of an id, without the closing brace; and the best ids. */
-struct weir_logprob {
-    uint32_t id;
-    double logprob;
-};
-/* The id's own first, then the count best; logits [n_vocab]. */
-void weir_logprobs_find(const float *logits, uint32_t n_vocab, uint32_t id,
-                        struct weir_logprob *own, struct weir_logprob *best, uint32_t count);
 uint32_t weir_request_n_vocab(const struct weir_request *request);
 weir_tokenizer *weir_request_tokenizer(const struct weir_request *request);
 const char *weir_request_model(const struct weir_request *request);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "serve/chat_fields.h"
+#include "serve/logprobs.h"
 #include "serve/server.h"
 
 /* What an item of an answer is called; one with a part has its text in that. */
@@ -15,15 +16,12 @@ struct item_kind {
     const char *type, *id_kind;
     const char *part;   /* NULL: it is a call */
     const char *events; /* of its text: this and .delta, .done */
-    const char *more;   /* members of the part, and of its events */
-    const char *event_more;
 };
 
 static const struct item_kind item_kinds[] = {
-    {"reasoning", "rs", "reasoning_text", "response.reasoning_text", "", ""},
-    {"message", "msg", "output_text", "response.output_text", ",\"annotations\":[],\"logprobs\":[]",
-     ",\"logprobs\":[]"},
-    {"function_call", "fc", NULL, "response.function_call_arguments", "", ""},
+    {"reasoning", "rs", "reasoning_text", "response.reasoning_text"},
+    {"message", "msg", "output_text", "response.output_text"},
+    {"function_call", "fc", NULL, "response.function_call_arguments"},
 };
 
 enum { ITEM_REASONING, ITEM_MESSAGE, ITEM_CALL };
@@ -60,10 +58,29 @@ static void write_item_head(const struct weir_choice_text *choice, const struct 
         weir_writer_format(writer, "{\"type\":\"%s\",\"text\":", kind->part);
 }
 
-static void write_item_tail(const struct item_kind *kind, bool has_part, struct weir_writer *writer)
+/* A message's. */
+static void write_logprobs(const struct item_kind *kind, const struct weir_writer *logprobs,
+                           struct weir_writer *writer)
 {
-    if (kind->part != NULL && has_part)
-        weir_writer_format(writer, "%s}", kind->more);
+    if (kind != &item_kinds[ITEM_MESSAGE])
+        return;
+    weir_writer_text(writer, ",\"logprobs\":[");
+    weir_writer_put(writer, logprobs->bytes, logprobs->length);
+    weir_writer_text(writer, "]");
+}
+
+/* All of a part behind its text. */
+static void write_part_tail(const struct item_kind *kind, const struct weir_writer *logprobs,
+                            struct weir_writer *writer)
+{
+    if (kind == &item_kinds[ITEM_MESSAGE])
+        weir_writer_text(writer, ",\"annotations\":[]");
+    write_logprobs(kind, logprobs, writer);
+    weir_writer_text(writer, "}");
+}
+
+static void write_item_tail(const struct item_kind *kind, struct weir_writer *writer)
+{
     weir_writer_text(writer, kind->part == NULL ? "}" : "]}");
 }
 
@@ -81,7 +98,9 @@ static void write_open_item(const struct weir_choice_text *choice, const char *s
     const struct item_kind *kind = open_kind(choice);
     write_item_head(choice, kind, status, true, writer);
     write_kept(choice, writer);
-    write_item_tail(kind, true, writer);
+    if (kind->part != NULL)
+        write_part_tail(kind, &choice->kept_logprobs, writer);
+    write_item_tail(kind, writer);
 }
 
 /* ---- the response -------------------------------------------------------------------------- */
@@ -112,6 +131,7 @@ static void open_response(const struct weir_request *request, const char *status
                        request->is_one_call ? "false" : "true",
                        (double)request->sampling.temperature,
                        top_p <= FLT_MIN ? 0.0 : (double)top_p);
+    weir_writer_put(writer, request->echo.bytes, request->echo.length);
     if (request->token_max > 0)
         weir_writer_format(writer, ",\"max_output_tokens\":%u", request->token_max);
     else
@@ -198,7 +218,7 @@ static void write_part_event(struct weir_choice_text *choice, const char *name,
     begin_item_event(choice, "response.content_part.", name, writer);
     weir_writer_format(writer, ",\"part\":{\"type\":\"%s\",\"text\":", kind->part);
     write_kept(choice, writer);
-    weir_writer_format(writer, "%s}", kind->more);
+    write_part_tail(kind, &choice->kept_logprobs, writer);
     end_event(writer);
 }
 
@@ -212,7 +232,7 @@ static void close_item(struct weir_choice_text *choice, const char *status,
     begin_item_event(choice, kind->events, ".done", writer);
     weir_writer_text(writer, kind->part == NULL ? ",\"arguments\":" : ",\"text\":");
     write_kept(choice, writer);
-    weir_writer_text(writer, kind->event_more);
+    write_logprobs(kind, &choice->kept_logprobs, writer);
     end_event(writer);
     if (kind->part != NULL)
         write_part_event(choice, "done", writer);
@@ -223,6 +243,7 @@ static void close_item(struct weir_choice_text *choice, const char *status,
     weir_writer_text(&choice->items, choice->items.length > 0 ? "," : "");
     write_open_item(choice, status, &choice->items);
     weir_writer_clear(&choice->kept);
+    weir_writer_clear(&choice->kept_logprobs);
     choice->block_type = NULL;
 }
 
@@ -238,7 +259,7 @@ static void open_item(struct weir_choice_text *choice, const struct item_kind *k
     weir_writer_format(writer, ",\"output_index\":%u,\"item\":", choice->block_index);
     write_item_head(choice, kind, "in_progress", false, writer);
     weir_writer_text(writer, kind->part == NULL ? "\"\"" : "");
-    write_item_tail(kind, false, writer);
+    write_item_tail(kind, writer);
     end_event(writer);
     if (kind->part != NULL)
         write_part_event(choice, "added", writer);
@@ -255,8 +276,12 @@ static void write_delta(struct weir_choice_text *choice, const char *bytes, size
     weir_writer_string(writer, bytes, length);
     if (!writer->failed) /* without the quotes */
         weir_writer_put(&choice->kept, writer->bytes + before + 1, writer->length - before - 2);
-    weir_writer_text(writer, kind->event_more);
+    write_logprobs(kind, &choice->logprobs, writer);
     end_event(writer);
+    if (kind != &item_kinds[ITEM_MESSAGE] || choice->logprobs.length == 0)
+        return;
+    weir_writer_text(&choice->kept_logprobs, choice->kept_logprobs.length > 0 ? "," : "");
+    weir_writer_put(&choice->kept_logprobs, choice->logprobs.bytes, choice->logprobs.length);
 }
 
 static void write_text(struct weir_choice_text *choice, const struct item_kind *kind,
@@ -324,6 +349,12 @@ static void write_progress(struct weir_choice_text *choice, const char *progress
 
 /* ---- a whole answer ------------------------------------------------------------------------ */
 
+/* Logprobs of tokens whose text was none of the message's. */
+static void drop_untold(struct weir_choice_text *choice)
+{
+    choice->logprobs.length = choice->told_logprobs;
+}
+
 static void write_call(struct weir_choice_text *choice)
 {
     const struct item_kind *kind = &item_kinds[ITEM_CALL];
@@ -332,7 +363,8 @@ static void write_call(struct weir_choice_text *choice)
     weir_writer_text(calls, calls->length > 0 ? "," : "");
     write_item_head(choice, kind, "completed", true, calls);
     weir_writer_string(calls, choice->arguments.bytes, choice->arguments.length);
-    write_item_tail(kind, true, calls);
+    write_item_tail(kind, calls);
+    drop_untold(choice);
 }
 
 static void write_whole(struct weir_request *request, struct weir_writer *writer)
@@ -341,6 +373,7 @@ static void write_whole(struct weir_request *request, struct weir_writer *writer
     const struct weir_writer *const texts[] = {&choice->reasoning, &choice->content};
     const char *between = "";
     open_response(request, last_status(choice), writer);
+    drop_untold(choice);
     for (size_t row = 0; row < WEIR_COUNT(texts); row++) {
         const struct item_kind *kind = &item_kinds[row];
         if (texts[row]->length == 0)
@@ -350,12 +383,20 @@ static void write_whole(struct weir_request *request, struct weir_writer *writer
         weir_writer_text(writer, between);
         write_item_head(choice, kind, is_last ? last_status(choice) : "completed", true, writer);
         weir_writer_string(writer, texts[row]->bytes, texts[row]->length);
-        write_item_tail(kind, true, writer);
+        write_part_tail(kind, &choice->logprobs, writer);
+        write_item_tail(kind, writer);
         between = ",";
     }
     weir_writer_text(writer, choice->calls.length > 0 ? between : "");
     weir_writer_put(writer, choice->calls.bytes, choice->calls.length);
     close_response(request, true, writer);
+}
+
+/* Only a message has them: not what a model thinks, nor its calls. */
+static void write_logprob(struct weir_choice_text *choice, uint32_t id, const float *logits)
+{
+    if (weir_reply_reasoning_end(choice->reply) == NULL)
+        weir_logprobs_write(choice, id, logits);
 }
 
 static const struct weir_dialect dialect = {
@@ -371,6 +412,7 @@ static const struct weir_dialect dialect = {
     .put_arguments = put_arguments,
     .end_call = end_call,
     .write_call = write_call,
+    .write_logprob = write_logprob,
     .write_event = write_event,
     .write_progress = write_progress,
     .write_failure = write_failure,
@@ -384,6 +426,8 @@ void weir_responses_read(struct weir_exchange *exchange, json_t *root)
 {
     struct weir_request *request = weir_request_create(exchange, &dialect);
     json_t *chat = request == NULL ? NULL : weir_responses_chat(exchange, root);
+    if (chat != NULL)
+        weir_responses_echo(request, root);
     if (chat != NULL)
         weir_chat_read(request, &(struct weir_fields){chat, &exchange->problem});
     json_decref(chat);

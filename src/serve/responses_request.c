@@ -9,6 +9,7 @@
 #include "serve/draft.h"
 #include "serve/members.h"
 #include "serve/responses.h"
+#include "serve/server.h"
 
 /* ---- content ------------------------------------------------------------------------------- */
 
@@ -310,57 +311,51 @@ static void check_keeping(const struct weir_fields *fields)
 {
     static const char *const stream_names[] = {"include_obfuscation", NULL};
     const struct weir_fields more = {weir_field_object(fields, "stream_options"), fields->problem};
-    size_t index = 0;
-    json_t *value = NULL;
     if (weir_field(fields, "previous_response_id") != NULL)
         WEIR_PROBLEM(fields->problem, "previous_response_id",
                      "\"previous_response_id\": this server keeps no answers: send the items of "
                      "the conversation as \"input\"");
     weir_field_only(fields, "background", "false");
     weir_field_only(fields, "truncation", "\"disabled\"");
-    weir_field_only(fields, "top_logprobs", "0");
     weir_field_text(fields, "prompt_cache_key"); /* all of a prompt is kept, whatever its name */
     weir_field_text(fields, "safety_identifier");
-    /* Reasoning is not encrypted: what there is of it is in its item. */
-    json_t *include = weir_field_array(fields, "include");
-    json_array_foreach(include, index, value)
-    {
-        if (!weir_draft_is_word(value, "reasoning.encrypted_content"))
-            WEIR_PROBLEM(fields->problem, "include",
-                         "\"include\": this server has only \"reasoning.encrypted_content\", which "
-                         "is null");
-    }
     if (more.object == NULL)
         return;
     weir_fields_check(&more, stream_names);
     weir_field_only(&more, "include_obfuscation", "false");
 }
 
+/* What the answer is to have beside its text. Reasoning is not encrypted: what there is of it is in
+ * its item. */
+static void add_logprobs(struct weir_draft *draft, json_t *chat, const struct weir_fields *fields)
+{
+    json_t *include = weir_field_array(fields, "include");
+    json_t *top = weir_field(fields, "top_logprobs");
+    bool is_wanted = json_is_integer(top) && json_integer_value(top) > 0;
+    size_t index = 0;
+    json_t *value = NULL;
+    json_array_foreach(include, index, value)
+    {
+        const bool is_logprobs = weir_draft_is_word(value, "message.output_text.logprobs");
+        is_wanted = is_wanted || is_logprobs;
+        if (!is_logprobs && !weir_draft_is_word(value, "reasoning.encrypted_content"))
+            WEIR_PROBLEM(fields->problem, "include",
+                         "\"include\": this server has \"message.output_text.logprobs\" and "
+                         "\"reasoning.encrypted_content\", which is null");
+    }
+    weir_draft_set(draft, chat, "logprobs", json_boolean(is_wanted));
+    weir_draft_share(draft, chat, "top_logprobs", top);
+}
+
 /* Members that mean the same in both. */
 static void add_same(struct weir_draft *draft, json_t *chat, const struct weir_fields *fields)
 {
-    static const char *const names[] = {"model",
-                                        "stream",
-                                        "temperature",
-                                        "top_p",
-                                        "seed",
-                                        "top_k",
-                                        "min_p",
-                                        "typical_p",
-                                        "repeat_penalty",
-                                        "presence_penalty",
-                                        "frequency_penalty",
-                                        "logit_bias",
-                                        "grammar",
-                                        "user",
-                                        "metadata",
-                                        "store",
-                                        "return_progress",
-                                        "service_tier",
-                                        "chat_template_kwargs"};
+    static const char *const names[] = {"model", "stream", "chat_template_kwargs"};
     const uint32_t limit = weir_serve_limits_of(draft->serve)->token_max;
     for (size_t index = 0; index < WEIR_COUNT(names); index++)
         weir_draft_share(draft, chat, names[index], weir_field(fields, names[index]));
+    for (const struct weir_member *member = weir_sampling_members; member->name != NULL; member++)
+        weir_draft_share(draft, chat, member->name, weir_field(fields, member->name));
     weir_field_count(fields, "max_output_tokens", 1, limit > 0 ? limit : INT32_MAX, 0);
     weir_draft_share(draft, chat, "max_completion_tokens", weir_field(fields, "max_output_tokens"));
 }
@@ -371,7 +366,7 @@ json_t *weir_responses_chat(struct weir_exchange *exchange, json_t *root)
     struct weir_draft draft = {
         .serve = exchange->serve, .problem = &exchange->problem, .messages = json_array()};
     json_t *chat = json_object();
-    weir_fields_check_members(&fields, weir_responses_members, NULL);
+    weir_fields_check_members(&fields, weir_responses_members, weir_sampling_members);
     check_keeping(&fields);
     add_same(&draft, chat, &fields);
     add_messages(&draft, &fields);
@@ -380,8 +375,68 @@ json_t *weir_responses_chat(struct weir_exchange *exchange, json_t *root)
     add_choice(&draft, chat, &fields);
     add_format(&draft, chat, &fields);
     add_reasoning_wish(&draft, chat, &fields);
+    add_logprobs(&draft, chat, &fields);
     if (exchange->problem.status == 0)
         return chat;
     json_decref(chat);
     return NULL;
+}
+
+/* ---- what the answer has again ------------------------------------------------------------- */
+
+static int put_json(const char *bytes, size_t length, void *user)
+{
+    weir_writer_put(user, bytes, length);
+    return 0;
+}
+
+/* The value of a member, or what is meant where there is none. */
+static void echo_value(struct weir_writer *echo, const json_t *value, const char *usual)
+{
+    if (value == NULL || json_is_null(value))
+        weir_writer_text(echo, usual);
+    else if (json_dump_callback(value, put_json, echo, JSON_COMPACT | JSON_ENCODE_ANY) != 0)
+        echo->failed = true;
+}
+
+void weir_responses_echo(struct weir_request *request, json_t *root)
+{
+    static const struct {
+        const char *outer; /* the object that has it; NULL: the request */
+        const char *name, *before, *usual;
+    } rows[] = {
+        {NULL, "instructions", ",\"instructions\":", "null"},
+        {NULL, "tools", ",\"tools\":", "[]"},
+        {NULL, "tool_choice", ",\"tool_choice\":", "\"auto\""},
+        {"text", "format", ",\"text\":{\"format\":", "{\"type\":\"text\"}"},
+        {"reasoning", "effort", ",\"verbosity\":\"medium\"},\"reasoning\":{\"effort\":", "null"},
+        {"reasoning", "summary", ",\"summary\":", "null"},
+        {"reasoning", "max_tokens", ",\"max_tokens\":", "null"},
+        {NULL, "metadata", "},\"metadata\":", "{}"},
+        {NULL, "top_logprobs", ",\"top_logprobs\":", "0"},
+        {NULL, "presence_penalty", ",\"presence_penalty\":", "0"},
+        {NULL, "frequency_penalty", ",\"frequency_penalty\":", "0"},
+        {NULL, "user", ",\"user\":", "null"},
+        {NULL, "prompt_cache_key", ",\"prompt_cache_key\":", "null"},
+        {NULL, "safety_identifier", ",\"safety_identifier\":", "null"},
+    };
+    struct weir_exchange *exchange = request->exchange;
+    struct weir_writer *echo = &request->echo;
+    const uint64_t most = weir_serve_echo_bytes(weir_serve_limits_of(exchange->serve));
+    for (size_t row = 0; row < WEIR_COUNT(rows); row++) {
+        const json_t *object =
+            rows[row].outer == NULL ? root : json_object_get(root, rows[row].outer);
+        weir_writer_text(echo, rows[row].before);
+        echo_value(echo, json_object_get(object, rows[row].name), rows[row].usual);
+    }
+    weir_writer_text(echo, ",\"max_tool_calls\":null,\"service_tier\":\"default\"");
+    if (echo->failed)
+        weir_problem_set(&exchange->problem, 500, "server_error", "no_memory", NULL,
+                         "no memory for what the answer has again");
+    else if (echo->length > most)
+        weir_problem_set(&exchange->problem, 413, "invalid_request_error", "request_too_large",
+                         NULL,
+                         "wanted instructions, tools, format and metadata, which the answer has "
+                         "again, of at most %llu bytes, found %zu",
+                         (unsigned long long)most, echo->length);
 }

@@ -13,13 +13,11 @@ void weir_request_check(const struct weir_fields *fields, const struct weir_memb
     weir_fields_check_members(fields, members, weir_shared_members);
 }
 
-void weir_request_check_model(const struct weir_request *request, const struct weir_fields *fields)
+void weir_request_check_model(const struct weir_serve *serve, const struct weir_fields *fields)
 {
-    const char *served = weir_request_model(request);
     const char *model = weir_field_text(fields, "model");
-    if (model == NULL || strcmp(model, served) == 0)
-        return;
-    weir_serve_problem_unknown(request->exchange->serve, fields->problem);
+    if (model != NULL && strcmp(model, serve->model_id) != 0)
+        weir_serve_problem_unknown(serve, fields->problem);
 }
 
 static void read_stream(struct weir_request *request, const struct weir_fields *fields)
@@ -137,7 +135,7 @@ void weir_sampling_read(struct weir_request *request, const struct weir_fields *
     const struct weir_serve_limits *limits = weir_serve_limits_of(request->exchange->serve);
     const int64_t token_limit = limits->token_max > 0 ? limits->token_max : INT32_MAX;
     struct weir_sampler_config *sampling = &request->sampling;
-    weir_request_check_model(request, fields);
+    weir_request_check_model(request->exchange->serve, fields);
     read_stream(request, fields);
     read_progress(request, fields);
     read_stop(request, fields);

@@ -80,8 +80,11 @@ struct weir_serve {
 };
 
 const struct weir_serve_limits *weir_serve_limits_of(const struct weir_serve *serve);
-/* Bytes that an answer holds until it is whole. */
+/* Bytes that an answer holds until it is whole. What a stream's end tells again counts so often. */
+enum { WEIR_AGAIN_COPIES = 4 };
 uint64_t weir_serve_answer_bytes(const struct weir_serve_limits *limits);
+/* That a response may have of its request. */
+uint64_t weir_serve_echo_bytes(const struct weir_serve_limits *limits);
 /* That the tools of a request may have. */
 uint64_t weir_serve_tools_bytes(const struct weir_serve_limits *limits);
 /* That an answer of /v1/watch may have. */

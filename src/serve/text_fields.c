@@ -19,29 +19,35 @@ size_t weir_text_field_count(const struct weir_fields *fields, const char *name)
     return fields->problem->status == 0 ? count : 0;
 }
 
-/* Ids mean nothing until they are checked. */
+bool weir_text_field_id(const struct weir_serve *serve, const struct weir_fields *fields,
+                        const char *name, const json_t *array, size_t index, uint32_t *id)
+{
+    const uint32_t n_vocab = weir_serve_limits_of(serve)->n_vocab;
+    const json_t *value = json_array_get(array, index);
+    const json_int_t found = json_is_integer(value) ? json_integer_value(value) : -1;
+    if (found < 0 || found >= n_vocab) {
+        WEIR_PROBLEM(fields->problem, name,
+                     "\"%s\": wanted token ids from 0 to %u, found something else at place %zu",
+                     name, n_vocab - 1, index);
+        return false;
+    }
+    *id = (uint32_t)found;
+    return true;
+}
+
 static void read_ids(const struct weir_serve *serve, const struct weir_fields *fields,
                      const char *name, const json_t *array, weir_text_field_fn *take, void *user)
 {
-    const uint32_t n_vocab = weir_serve_limits_of(serve)->n_vocab;
     const size_t count = json_array_size(array);
     uint32_t *ids = weir_heap_array(count + 1, sizeof(*ids));
     size_t index = 0;
     if (ids == NULL)
         weir_problem_set(fields->problem, 500, "server_error", "no_memory", NULL,
                          "no memory for %zu token ids", count);
-    for (; ids != NULL && index < count; index++) {
-        const json_t *value = json_array_get(array, index);
-        const json_int_t id = json_is_integer(value) ? json_integer_value(value) : -1;
-        if (id < 0 || id >= n_vocab)
-            break;
-        ids[index] = (uint32_t)id;
-    }
-    if (index < count)
-        WEIR_PROBLEM(fields->problem, name,
-                     "\"%s\": wanted token ids from 0 to %u, found something else at place %zu",
-                     name, n_vocab - 1, index);
-    else
+    while (ids != NULL && index < count &&
+           weir_text_field_id(serve, fields, name, array, index, &ids[index]))
+        index++;
+    if (index == count)
         take(user, ids, count);
     weir_heap_free(ids);
 }

@@ -4,6 +4,7 @@
 #include "base/heap.h"
 #include "serve/request.h"
 #include "serve/server.h"
+#include "serve/text_fields.h"
 
 /* The answer stays until its client has taken it, so that it counts like a body. */
 static void reply(struct weir_exchange *exchange)
@@ -50,10 +51,10 @@ void weir_tokenize_read(struct weir_exchange *exchange, json_t *root)
     reply(exchange);
 }
 
-/* The text of ids, which mean nothing until they are checked. */
-static void put_ids(struct weir_exchange *exchange, const json_t *array, struct weir_writer *text)
+/* The text of ids. */
+static void put_ids(struct weir_exchange *exchange, const struct weir_fields *fields,
+                    const json_t *array, struct weir_writer *text)
 {
-    const uint32_t n_vocab = weir_serve_limits_of(exchange->serve)->n_vocab;
     const uint64_t text_max = weir_serve_answer_bytes(weir_serve_limits_of(exchange->serve));
     char piece[WEIR_TOKEN_BYTES_MAX];
     weir_decoder *decoder = NULL;
@@ -63,15 +64,9 @@ static void put_ids(struct weir_exchange *exchange, const json_t *array, struct 
         return;
     }
     for (size_t index = 0; index < count && exchange->problem.status == 0; index++) {
-        const json_t *value = json_array_get(array, index);
-        const json_int_t id = json_is_integer(value) ? json_integer_value(value) : -1;
-        if (id < 0 || id >= n_vocab)
-            WEIR_PROBLEM(&exchange->problem, "tokens",
-                         "\"tokens\": wanted token ids from 0 to %u, found something else at place "
-                         "%zu",
-                         n_vocab - 1, index);
-        else
-            weir_writer_put(text, piece, weir_decoder_push(decoder, (uint32_t)id, piece));
+        uint32_t id = 0;
+        if (weir_text_field_id(exchange->serve, fields, "tokens", array, index, &id))
+            weir_writer_put(text, piece, weir_decoder_push(decoder, id, piece));
         if (text->length > text_max)
             WEIR_PROBLEM(&exchange->problem, "tokens",
                          "\"tokens\": wanted a text of at most %llu bytes, found more",
@@ -90,7 +85,7 @@ void weir_detokenize_read(struct weir_exchange *exchange, json_t *root)
     if (array == NULL)
         WEIR_PROBLEM(&exchange->problem, "tokens", "\"tokens\": wanted an array of token ids");
     else
-        put_ids(exchange, array, &text);
+        put_ids(exchange, &fields, array, &text);
     weir_writer_text(&exchange->answer, "{\"content\":");
     weir_writer_string(&exchange->answer, text.bytes, text.length);
     weir_writer_text(&exchange->answer, "}");

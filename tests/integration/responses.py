@@ -36,6 +36,8 @@ def client_part(port):
     texts_part(ask)
     items_part(client, ask)
     formats_part(client, ask)
+    echo_part(ask)
+    logprobs_part(client, ask)
     budget_part(client, ask)
     pieces_part(client)
     progress_part(client, ask)
@@ -102,6 +104,60 @@ def formats_part(client, ask):
     check(isinstance(told.output_parsed, Person) and told.status == "completed", f"an answer by a class: {told}")
     told = ask(max_output_tokens=40, text={"format": {"type": "json_object"}})
     check(isinstance(json.loads(told.output_text), dict), f"JSON: {told}")
+
+
+def echo_part(ask):
+    """An answer, and each event that has it, says what was asked."""
+    form = {"type": "json_schema", "name": "c", "schema": {"enum": ["red", "gr\u00fcn"]}, "strict": True}
+    asked = {"instructions": "Say \"yes\".\n", "tools": TOOLS, "tool_choice": "none", "text": {"format": form}, "metadata": {"k": "v"},
+             "top_p": 0.5, "safety_identifier": "me", "parallel_tool_calls": False, "max_output_tokens": 40}
+    told = [ask(**asked), *(event.response for event in ask(stream=True, **asked) if hasattr(event, "response"))]
+    check(len(told) == 4, f"events with a response: {told}")
+    for answer in told:
+        check(answer.instructions == asked["instructions"] and answer.metadata == {"k": "v"}, f"what was asked: {answer}")
+        check([tool.model_dump(exclude_none=True) for tool in answer.tools] == TOOLS, f"what was asked: {answer}")
+        check(answer.tool_choice == "none" and answer.text.format.model_dump(exclude_none=True, by_alias=True) == form, f"what was asked: {answer}")
+        check(answer.parallel_tool_calls is False and answer.safety_identifier == "me" and answer.top_p == 0.5, f"what was asked: {answer}")
+    forced = ask(tools=TOOLS, tool_choice={"type": "function", "name": "add"}, max_output_tokens=120)
+    check(forced.tool_choice.name == "add", f"what was asked: {forced}")
+    check(ask(reasoning={"effort": "low", "max_tokens": 3}).reasoning.effort == "low", "what was asked of reasoning")
+    plain = ask()
+    check(plain.instructions is None and plain.tools == [] and plain.tool_choice == "auto" and plain.text.format.type == "text" and
+          plain.metadata == {} and plain.reasoning.effort is None and plain.top_logprobs == 0, f"what was not asked: {plain}")
+
+
+def logprobs_part(client, ask):
+    """As a chat has them, of the message's tokens only; a stream's pieces are those of its end."""
+    include = ["message.output_text.logprobs"]
+    chat = client.chat.completions.create(model="demo", messages=[{"role": "user", "content": ASKED}], temperature=0, max_tokens=12,
+                                          logprobs=True, top_logprobs=2).choices[0].logprobs.content
+    wanted = [(one.token, one.logprob, [(best.token, best.logprob) for best in one.top_logprobs]) for one in chat]
+
+    def shown(logprobs):
+        return [(one.token, one.logprob, [(best.token, best.logprob) for best in one.top_logprobs]) for one in logprobs]
+
+    for more in ({"include": include, "top_logprobs": 2}, {"top_logprobs": 2}):
+        part = ask(**more).output[0].content[0]
+        check(shown(part.logprobs) == wanted and "".join(one.token for one in part.logprobs) == part.text, f"{more}: {part}, wanted {wanted}")
+    own = ask(include=include).output[0].content[0].logprobs
+    check([(one.token, one.logprob) for one in own] == [one[:2] for one in wanted] and not own[0].top_logprobs, f"logprobs: {own}")
+    check(not ask().output[0].content[0].logprobs, "logprobs that nobody asked for")
+    events = list(ask(include=include, top_logprobs=2, stream=True))
+    pieces = [one for event in events if event.type == "response.output_text.delta" for one in event.logprobs]
+    done = next(event for event in events if event.type == "response.output_text.done")
+    part = next(event for event in events if event.type == "response.content_part.done").part
+    for logprobs in (pieces, done.logprobs, part.logprobs, events[-1].response.output[0].content[0].logprobs):
+        check(shown(logprobs) == wanted, f"logprobs of a stream: {logprobs}, wanted {wanted}")
+    for stream in (False, True):
+        told = ask(include=include, stream=stream, max_output_tokens=160, tools=TOOLS, extra_body={"grammar": f'root ::= "Hm. " {CALL}'})
+        told = list(told)[-1].response if stream else told
+        said = "".join(one.token for one in told.output[0].content[0].logprobs)
+        check([item.type for item in told.output] == ["message", "function_call"] and said.startswith("Hm.") and "name" not in said,
+              f"logprobs beside a call: {told}")
+        told = ask(include=include, stream=stream, max_output_tokens=40, reasoning={"max_tokens": 5}, extra_body=THINK)
+        told = list(told)[-1].response if stream else told
+        said = "".join(one.token for one in told.output[1].content[0].logprobs)
+        check(told.output_text in said and len(said) < len(told.output_text) + 8, f"logprobs beside reasoning: {told}")
 
 
 def budget_part(client, ask):
@@ -186,7 +242,7 @@ def wrong_part(openai, ask):
                          ({"tools": [{"type": "web_search"}]}, "tools"), ({"tools": [{**TOOLS[0], "strict": True}]}, "strict"),
                          ({"tool_choice": {"type": "function", "name": "sub"}, "tools": TOOLS}, "tool_choice"),
                          ({"truncation": "auto"}, "truncation"), ({"include": ["file_search_call.results"]}, "include"),
-                         ({"top_logprobs": 3}, "top_logprobs"), ({"max_output_tokens": 0}, "max_output_tokens"), ({"model": "other"}, "model"),
+                         ({"top_logprobs": 21}, "top_logprobs"), ({"include": ["message.output_text.logprobs", "x"]}, "include"), ({"max_output_tokens": 0}, "max_output_tokens"), ({"model": "other"}, "model"),
                          ({"text": {"format": {"type": "json_schema", "name": "x", "schema": {"not": {}}}}}, "text.format"),
                          ({"reasoning": {"effort": "huge"}}, "reasoning.effort"), ({"reasoning": {"max_tokens": -1}}, "reasoning.max_tokens"),
                          ({"reasoning": {"max_tokens": 5}, "extra_body": {"grammar": 'root ::= "x"'}}, "reasoning.max_tokens"),
