@@ -142,8 +142,8 @@ $B/replay/%: $B/obj/tests/fuzz/%.o $B/obj/tests/fuzz/replay.o $B/libcli.a $(test
 lib: $B/libweir.a $B/$(shared) ## the libraries, static and shared: build/CONFIG/libweir.a, libweir.so.VERSION
 tools: $(patsubst tools/%.c,$B/tools/%,$(wildcard tools/*.c)) ## the helper programs of tools/, such as mkmodel
 tests: $(tests) ## build the unit and api tests, without running them
-sources: $(call obj,$(lib_src) $(cli_src)) ## compile the library and the program, link nothing
-objects: $(call obj,$(lib_src) $(cli_src) $(test_src) $(fuzz_src) $(wildcard tools/*.c tools/encode/*.c bench/*.c)) ## compile all, link nothing
+sources: $(call obj,$(sort $(lib_src) $(cuda_c)) $(cli_src)) ## compile the library and the program, link nothing
+objects: $(call obj,$(sort $(lib_src) $(cuda_c)) $(cli_src) $(test_src) $(fuzz_src) $(wildcard tools/*.c tools/encode/*.c bench/*.c)) ## compile all, link nothing
 bench: $(patsubst bench/%.c,$B/bench/%,$(wildcard bench/*.c)) all tools ## build the measuring programs; N=peer runs bench/peer.py
 	$(if $(N),bench/$(N).py)
 

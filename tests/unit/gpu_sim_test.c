@@ -311,6 +311,22 @@ static void host_memory_is_pinned_by_pages(void **state)
     weir_gpu_close(&toy.gpu);
 }
 
+/* Whether a build has no CUDA, or a machine no driver or GPU: the message says which. */
+static void a_device_that_is_not_there_is_told(void **state)
+{
+    (void)state;
+    const struct weir_gpu_config config = {.kind = WEIR_GPU_CUDA, .index = 1000};
+    struct weir_gpu_info info = {.name = "as it was"};
+    struct weir_err err = {0};
+    weir_gpu *gpu = NULL;
+    assert_int_equal(weir_gpu_open(&gpu, &config, &err), WEIR_ERR_UNSUPPORTED);
+    assert_null(gpu);
+    assert_true(strstr(err.text, "built without CUDA") != NULL ||
+                strstr(err.text, "NVIDIA driver") != NULL);
+    assert_int_equal(weir_gpu_probe(WEIR_GPU_CUDA, 1000, &info, NULL), WEIR_ERR_UNSUPPORTED);
+    assert_string_equal(info.name, "as it was");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -328,6 +344,7 @@ int main(void)
         cmocka_unit_test(a_device_has_so_much_memory),
         cmocka_unit_test(another_program_takes_memory),
         cmocka_unit_test(host_memory_is_pinned_by_pages),
+        cmocka_unit_test(a_device_that_is_not_there_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
