@@ -158,6 +158,8 @@ static void copy_page(struct weir_state *state, uint32_t to, uint32_t from)
             memcpy(at->base + to * at->stride_bytes, at->base + from * at->stride_bytes,
                    at->page_bytes);
     }
+    if (state->copy_elsewhere != NULL)
+        state->copy_elsewhere(state->copy_user, to, from);
     state->stats.copied_pages++;
 }
 

@@ -49,8 +49,8 @@ static uint64_t position_bytes(const struct weir_state_config *config)
 {
     uint64_t bytes = 0;
     for (uint32_t layer = 0; layer < config->layer_count; layer++)
-        if (config->layers[layer].kind == WEIR_STATE_POSITIONS ||
-            config->layers[layer].kind == WEIR_STATE_WINDOW)
+        if (config->layers[layer].kind != WEIR_STATE_NONE &&
+            config->layers[layer].kind != WEIR_STATE_RECURRENT)
             bytes += config->layers[layer].bytes;
     return bytes;
 }
@@ -90,7 +90,7 @@ static bool place_layer(struct weir_state *state, const struct weir_state_layer 
                         struct weir_state_place *place)
 {
     *place = (struct weir_state_place){.kind = layer->kind};
-    if (layer->kind == WEIR_STATE_NONE)
+    if (layer->kind == WEIR_STATE_NONE || layer->kind == WEIR_STATE_ELSEWHERE)
         return true;
     if (layer->kind == WEIR_STATE_RECURRENT) {
         place->at_bytes = state->block_bytes;
@@ -147,6 +147,10 @@ static void measure(struct weir_state *state, const struct weir_state_config *co
     const uint64_t context_pages = weir_page_count(state, config->n_ctx);
     state->page_max =
         (uint32_t)weir_min(weir_max(context_pages * CONTEXTS, PAGES_LEAST), WEIR_STATE_PAGE_MAX);
+    if (config->page_max > 0)
+        state->page_max = (uint32_t)weir_min(state->page_max, config->page_max);
+    state->copy_elsewhere = config->copy_elsewhere;
+    state->copy_user = config->copy_user;
     state->table_length = (uint32_t)weir_min(context_pages, state->page_max);
     state->bucket_count = power_of_two_above(state->page_max);
     state->snapshot_max = config->snapshot_count;
@@ -154,6 +158,13 @@ static void measure(struct weir_state *state, const struct weir_state_config *co
         (uint32_t)weir_align_up(weir_max(config->snapshot_length, 1), state->page_length);
     state->rewind_length = config->rewind_length;
     memcpy(state->hash_key, config->hash_key, sizeof(state->hash_key));
+}
+
+uint32_t weir_state_table_length(const struct weir_state_config *config)
+{
+    struct weir_state state;
+    measure(&state, config);
+    return state.table_length;
 }
 
 uint64_t weir_state_page_bytes(const struct weir_state_config *config)

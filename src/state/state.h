@@ -37,6 +37,9 @@ enum weir_state_kind {
     WEIR_STATE_POSITIONS, /* every position: keys and values, or a latent vector */
     WEIR_STATE_WINDOW,    /* the same of the last `window` positions */
     WEIR_STATE_RECURRENT, /* a block that each position changes */
+    /* A device has every position, under the same page numbers. Nothing of it is here, and it is no
+     * reason why a rewind ends early. */
+    WEIR_STATE_ELSEWHERE,
 };
 
 enum {
@@ -56,6 +59,9 @@ struct weir_state_layer {
     uint64_t bytes;  /* of a position; RECURRENT: of the block */
 };
 
+/* Of what is elsewhere: page `to` becomes what `from` is. */
+typedef void weir_state_copy_fn(void *user, uint32_t to, uint32_t from);
+
 struct weir_state_config {
     uint32_t layer_count;
     const struct weir_state_layer *layers; /* borrowed during the call */
@@ -65,6 +71,9 @@ struct weir_state_config {
     uint32_t snapshot_length; /* positions from one to the next, made whole pages; 0: each page */
     uint32_t rewind_length;   /* positions that windows keep beyond what they see */
     uint8_t hash_key[16];     /* random, so that no text can be made to collide */
+    uint32_t page_max;        /* pages that what is elsewhere has room for; 0: nothing is */
+    weir_state_copy_fn *copy_elsewhere; /* NULL: nothing is */
+    void *copy_user;
 };
 
 typedef struct weir_state weir_state;
@@ -74,6 +83,8 @@ typedef struct weir_sequence weir_sequence;
  * page of all layers has 1 to 4 MiB, the more the longer the context is; less only where the whole
  * context has less, more only where so few positions have more. */
 uint32_t weir_state_page_length(const struct weir_state_config *config);
+/* The most pages of one sequence. */
+uint32_t weir_state_table_length(const struct weir_state_config *config);
 /* Bytes of one page, of all its classes, as they are populated; 0 where create would refuse. */
 uint64_t weir_state_page_bytes(const struct weir_state_config *config);
 /* Bytes of one block, a sequence's or a snapshot's; 0: no layer is recurrent. */

@@ -42,6 +42,8 @@ struct weir_state {
     uint64_t ids_at_bytes;           /* of a page's ids within class 0's memory */
     uint64_t page_bytes;             /* of all classes */
     uint8_t hash_key[16];
+    weir_state_copy_fn *copy_elsewhere; /* NULL: nothing is elsewhere */
+    void *copy_user;
 
     struct weir_page *pages; /* [page_max] */
     uint32_t *buckets;       /* [bucket_count] first page of each hash */
