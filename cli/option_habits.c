@@ -52,9 +52,10 @@ static const struct habit {
     {"-b --batch-size -ub --ubatch-size", "--chunk", NULL},
     {"-ngl --n-gpu-layers --gpu-layers --num-gpu --n-cpu-moe -ncmoe --cpu-moe -cmoe -ot "
      "--override-tensor",
-     "--mem", "nothing is placed by hand; --mem SIZE says how much memory weir may fill"},
+     "--gpu-mem",
+     "nothing is placed by hand; --gpu-mem SIZE says how much of a GPU's memory weir may fill"},
     {"-ts --tensor-split -sm --split-mode -mg --main-gpu -dev --device", NULL,
-     "weir computes on the processor"},
+     "weir computes on the processor, and on one GPU (--gpu)"},
     {"--mmap --no-mmap --mlock --use-mmap", "--mem",
      "no file is mapped; --mem SIZE says how much of the model is kept in memory"},
     {"-tb --threads-batch --num-thread", "--threads", NULL},

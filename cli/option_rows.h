@@ -108,6 +108,10 @@
       "the log's lines are JSON")                                                                  \
     X(mem, SIZE, "--mem", NULL, "SIZE", 0, 1, WEIR_CLI_EXACT_MAX, WEIR_CLI_PLANNERS, COMMON,       \
       "ceiling of the whole process: 3G, 512M, bytes (what is free)")                              \
+    X(gpu, CHOICE, "--gpu", NULL, "auto|off|sim", "auto", 0, 0, WEIR_CLI_PLANNERS, COMMON,         \
+      "layers and experts on a GPU: where one is there, never, or on a simulated one (slow)")      \
+    X(gpu_mem, SIZE, "--gpu-mem", NULL, "SIZE", 0, 1048576, WEIR_CLI_EXACT_MAX, WEIR_CLI_PLANNERS, \
+      COMMON, "ceiling of what is taken of the GPU's memory (what is free, but for a reserve)")    \
     X(output, TEXT, "-o", NULL, "FILE", NULL, 0, 0, WEIR_CLI_RECORD | WEIR_CLI_SHOW |              \
       WEIR_CLI_PULL, COMMON, "write to FILE")                                                      \
     X(temperature, REAL, "--temp", "--temperature", "T", 0.8, 0, WEIR_TEMPERATURE_MAX,             \

@@ -65,6 +65,7 @@ void weir_cli_past_save(const struct weir_cli_report *report,
     char folder[WEIR_CLI_PATH_MAX];
     weir_engine_guard_get(report->engine, &guard);
     if (report->decode_evals < TOKENS_MIN || !(report->decode_s > 0.0) || guard.retired_slots > 0 ||
+        weir_engine_mode(report->engine)->gpu != NULL || /* nothing is forecast from it */
         !is_usual(options) || !weir_cli_kept_name(path, sizeof(path), "runs", report->model_path))
         return;
     weir_cli_folders_make(path);

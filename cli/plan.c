@@ -206,6 +206,7 @@ static json_t *describe_plan(const struct weir_cli_options *options, const struc
     weir_cli_json_count(object, "threads", fits ? plan->n_thread : none);
     weir_cli_json_count(object, "snapshots", fits ? plan->n_snapshot : none);
     json_object_set_new(object, "lines", lines);
+    json_object_set_new(object, "gpu", weir_cli_gpu_json(&plan->gpu));
     json_object_set_new(object, "state", describe_states(&plan->cost));
     json_object_set_new(
         object, "calibration",
@@ -255,6 +256,10 @@ static void print_plan(const struct weir_plan *plan, const struct forecast *fore
     printf("Memory in bytes\n");
     weir_cli_plan_print(stdout, plan);
     printf("\n");
+    if (plan->gpu.name[0] != '\0') {
+        weir_cli_gpu_print(stdout, &plan->gpu);
+        printf("\n");
+    }
     print_ceilings(plan);
     if (plan->n_expert_total > 0)
         printf("\n%u expert slots for %u experts (%.1f %%), %u a layer; one token works with %s of "

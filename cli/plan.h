@@ -14,6 +14,9 @@ struct weir_cli_foretold {
     struct weir_cli_guess guess;
 };
 
+/* What is on a GPU, and why not more: as JSON, and in words. */
+json_t *weir_cli_gpu_json(const struct weir_gpu_plan *gpu);
+void weir_cli_gpu_print(FILE *file, const struct weir_gpu_plan *gpu);
 /* Whether it fits, how fast about, and what larger ceilings would give. */
 void weir_cli_plan_words(const struct weir_plan *plan, const struct weir_cli_foretold *told);
 

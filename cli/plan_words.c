@@ -96,7 +96,7 @@ void weir_cli_plan_words(const struct weir_plan *plan, const struct weir_cli_for
            weir_format_size(plan->cost.trunk_bytes + expert_bytes, model, sizeof(model)),
            weir_cli_typed_size(plan->budget_bytes, ceiling, sizeof(ceiling)));
     if (told->calibration == NULL || !isfinite(told->guess.tps)) {
-        printf("; how fast is not known\n\n");
+        printf("; how fast is not known%s\n\n", plan->gpu.name[0] != '\0' ? " with a GPU" : "");
         return;
     }
     const double first_s =

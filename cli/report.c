@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
-#include "cli.h"
+#include "plan.h"
 
 /* ---- JSON ---------------------------------------------------------------------------------- */
 
@@ -152,6 +152,7 @@ static json_t *describe_mode(const struct weir_cli_report *report)
     weir_cli_json_count(object, "slots", has_experts(report) ? plan->n_slot : UINT64_MAX);
     json_object_set_new(object, "policy", mode->policy ? json_string(mode->policy) : json_null());
     json_object_set_new(object, "pool", mode->policy ? json_boolean(mode->pool) : json_null());
+    json_object_set_new(object, "gpu", weir_cli_gpu_json(&plan->gpu));
     json_object_set_new(object, "lossy", json_array());
     json_object_set_new(object, "calibration", weir_cli_calibration_note(report->calibration));
     if (mode->why[0] == '\0')
@@ -294,6 +295,9 @@ static void print_mode(const struct weir_cli_report *report)
         fprintf(stderr, ", %u of %u expert slots", plan->n_slot_total, plan->n_expert_total);
     if (plan->embedding_on_disk_bytes > 0)
         fprintf(stderr, ", embedding on disk");
+    if (mode->gpu != NULL)
+        fprintf(stderr, ", %u layers and %u experts on the GPU", plan->gpu.n_layer,
+                plan->gpu.n_expert);
     if (plan->layer_inputs_on_disk_bytes > 0)
         fprintf(stderr, ", layers' own inputs on disk");
     if (report->calibration != NULL)

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli.h"
+#include "plan.h"
 
 /* SEED[:FAULT], for tests. */
 static bool read_fake_io(struct weir_bench_config *bench, const char *text)
@@ -63,6 +63,10 @@ bool weir_cli_config_fill(struct weir_config *config, struct weir_bench_config *
         .lookahead = strcmp(options->lookahead, "on") == 0    ? WEIR_LOOKAHEAD_ON
                      : strcmp(options->lookahead, "off") == 0 ? WEIR_LOOKAHEAD_OFF
                                                               : WEIR_LOOKAHEAD_AUTO,
+        .gpu = strcmp(options->gpu, "off") == 0   ? WEIR_ENGINE_GPU_OFF
+               : strcmp(options->gpu, "sim") == 0 ? WEIR_ENGINE_GPU_SIM
+                                                  : WEIR_ENGINE_GPU_AUTO,
+        .gpu_bytes = options->gpu_mem,
         .timeline_events = options->timeline == NULL ? 0 : (uint32_t)options->timeline_events,
         .buffered = options->buffered,
         .text_folder = options->prefix_cache,
@@ -110,6 +114,12 @@ static void make_text_folder(const char *folder)
         weir_cli_folders_make(path);
 }
 
+static void print_plan(const struct weir_plan *plan)
+{
+    weir_cli_plan_print(stderr, plan);
+    weir_cli_gpu_print(stderr, &plan->gpu);
+}
+
 typedef enum weir_status open_fn(weir_engine **out, const struct weir_config *config,
                                  struct weir_err *err);
 
@@ -152,7 +162,7 @@ static int create_session(struct weir_cli_rig *rig, const struct weir_cli_option
     rig->load_s = (double)(weir_now_ns() - rig->start_ns) * 1e-9;
     weir_cli_signals_watch(rig->session);
     if (options->verbose)
-        weir_cli_plan_print(stderr, weir_engine_plan(rig->engine));
+        print_plan(weir_engine_plan(rig->engine));
     return WEIR_CLI_OK;
 }
 

@@ -83,6 +83,10 @@ extern "C" {
 
 enum weir_engine_io { WEIR_ENGINE_IO_AUTO, WEIR_ENGINE_IO_URING, WEIR_ENGINE_IO_THREADS };
 
+/* Layers and experts on a GPU. AUTO: as far as one is there that this build can use, and its memory
+ * goes; SIM: a simulated one in host memory, to try what is decided without a GPU: slow. */
+enum weir_engine_gpu { WEIR_ENGINE_GPU_AUTO, WEIR_ENGINE_GPU_OFF, WEIR_ENGINE_GPU_SIM };
+
 /* Experts that the next layers will probably use are read before they say so, where slots are
  * short. AUTO: always for a prompt; while texts are written both ways are tried now and then, and
  * the faster one is kept. What comes out is the same. */
@@ -116,6 +120,9 @@ struct weir_config {
     uint32_t n_slot;       /* expert slots a layer; 0: as many as fit under the ceiling */
     double expert_share;   /* > 0: expert slots as a share of the experts, instead of n_slot */
     enum weir_lookahead lookahead;
+    enum weir_engine_gpu gpu;
+    uint64_t gpu_bytes; /* ceiling of what is taken of the GPU's memory; 0: what is free, but for a
+                           reserve */
     enum weir_engine_io io;
     bool buffered;            /* ask for buffered instead of direct reads */
     uint32_t io_depth;        /* reads in flight; 0: default */
@@ -177,6 +184,19 @@ struct weir_plan_line {
     uint64_t bytes;
 };
 
+/* What is on a GPU. */
+struct weir_gpu_plan {
+    char name[96];          /* empty: none is used */
+    uint64_t budget_bytes;  /* the ceiling of its memory */
+    uint64_t planned_bytes; /* <= budget_bytes: the sum of these four */
+    uint64_t weight_bytes, kv_bytes, scratch_bytes, expert_bytes;
+    uint32_t n_layer;     /* with their mixers, norms, routers, and keys and values */
+    uint32_t layer_first; /* the first of them */
+    uint32_t n_expert;    /* of these layers */
+    bool has_output;      /* the output matrix */
+    char why[256];        /* what is not there, and why; empty: all is, or none was asked for */
+};
+
 struct weir_plan {
     uint64_t min_bytes;      /* smallest ceiling that holds: one slot less is refused */
     uint64_t useful_bytes;   /* one token's working set of experts stays resident */
@@ -192,11 +212,12 @@ struct weir_plan {
     uint32_t n_slot;         /* per layer with experts */
     uint32_t n_slot_total;   /* from the start ... */
     uint32_t n_slot_last;    /* ... and when the context is full */
-    uint32_t n_expert_total; /* experts of all layers */
+    uint32_t n_expert_total; /* experts of all layers but those whose experts are all on the GPU */
     uint32_t n_ctx, n_chunk, n_thread;
     uint64_t io_budget_bytes; /* of reads in flight */
     uint64_t token_bytes;     /* expert bytes one token uses */
     uint64_t begun_bytes;     /* of the lines: what an engine that was only begun has at most */
+    struct weir_gpu_plan gpu;
     struct weir_token_cost cost;
     uint32_t line_count;
     struct weir_plan_line lines[WEIR_PLAN_LINE_MAX];
@@ -285,6 +306,7 @@ struct weir_mode {
     const char *policy;     /* NULL: a model without experts */
     bool pool;              /* layers share slots */
     bool lookahead;         /* experts are read ahead where slots are short, as it looks so far */
+    const char *gpu;        /* its name; NULL: all is computed on the CPU */
     double lookahead_ratio; /* time of a token with look-ahead over without, tried; 0: not yet */
     char why[256];          /* what was refused and why; empty when nothing was */
 };

@@ -48,7 +48,16 @@ struct weir_bench_config {
      * and what is left out (enum weir_swap_ablation). */
     uint32_t swap_piece_bytes;
     unsigned swap_ablation;
-    uint64_t fake_io_seed;  /* != 0: the seeded fake device over the file, for tests */
+    /* The simulated GPU: its work overtakes itself by a seed (0: it does not), takes up to so long,
+     * and the device is lost at the n-th piece of work (0: never). */
+    uint64_t gpu_seed, gpu_fails_at_work;
+    uint32_t gpu_delay_us_max;
+    /* What is on the GPU, instead of what is worth most; the ceiling has to hold it. */
+    bool gpu_is_placed, gpu_has_output;
+    uint32_t gpu_first_layer, gpu_layer_count;
+    uint32_t gpu_expert_count; /* of each of these layers */
+    unsigned gpu_copies;   /* of other experts, for prompts: 0 as it is sooner, 1 always, 2 never */
+    uint64_t fake_io_seed; /* != 0: the seeded fake device over the file, for tests */
     uint32_t fake_io_fault; /* with it: 0 none, 1 short reads and retries, 2 errors, 3 no answer,
                                4 a full disk */
 };

@@ -198,9 +198,10 @@ static bool next_wanted(const struct weir_batch *batch, struct wanted *at)
     return false;
 }
 
-/* The logits of one row: checked, told, and kept where they are the last of its run. */
+/* The logits of one row, if there are any: checked, told, and kept where they are the last of its
+ * run. */
 static void give_row(weir_engine *engine, const struct wanted *wanted, const float *logits,
-                     struct weir_err *err)
+                     enum weir_status status, struct weir_err *err)
 {
     const struct weir_run *run = &engine->batch.runs[wanted->run];
     struct weir_eval *eval = engine->batch.evals[wanted->run];
@@ -208,7 +209,9 @@ static void give_row(weir_engine *engine, const struct wanted *wanted, const flo
     const uint32_t position = run->position + wanted->row;
     if (eval->status != WEIR_OK)
         return;
-    eval->status = weir_logits_check(engine->blueprint.model, logits, position, err);
+    eval->status = status;
+    if (status == WEIR_OK)
+        eval->status = weir_logits_check(engine->blueprint.model, logits, position, err);
     if (eval->status == WEIR_OK && eval->each != NULL && !eval->each(eval->user, position, logits))
         eval->status = WEIR_FAIL(err, WEIR_ERR_CANCELLED, "stopped at position %u", position);
     if (eval->status != WEIR_OK)
@@ -238,9 +241,9 @@ static void give_logits(weir_engine *engine, struct weir_err *err)
         if (count == 0)
             return;
         float *out = count == 1 ? batch->evals[wanted[0].run]->session->logits : batch->logits;
-        weir_forward_logits(engine->forward, rows, count, out);
+        const enum weir_status status = weir_forward_logits(engine->forward, rows, count, out, err);
         for (uint32_t index = 0; index < count; index++)
-            give_row(engine, &wanted[index], out + (size_t)index * n_vocab, err);
+            give_row(engine, &wanted[index], out + (size_t)index * n_vocab, status, err);
     }
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/heap.h"
+#include "engine/placement.h"
 
 static bool tell_progress(void *user, uint64_t done_bytes, uint64_t total_bytes)
 {
@@ -118,16 +119,48 @@ static enum weir_status load_trunk(struct weir_engine *engine, const struct weir
         .total_bytes = weir_mem_use_bytes(&engine->mem, WEIR_MEM_TRUNK),
     };
     const uint64_t staging_bytes = weir_staging_bytes(engine->blueprint.model);
-    void *staging = weir_mem_alloc(&engine->mem, WEIR_MEM_IO, staging_bytes, WEIR_IO_ALIGN);
+    engine->staging = weir_mem_alloc(&engine->mem, WEIR_MEM_IO, staging_bytes, WEIR_IO_ALIGN);
     weir_model_layout(engine->blueprint.model, engine->choice.tables_on_disk, &engine->mem);
     engine->loading = &progress;
-    const enum weir_status status = weir_model_load(engine->blueprint.model, engine->io, staging,
-                                                    staging_bytes, tell_progress, &progress, err);
+    const enum weir_status status =
+        weir_model_load(engine->blueprint.model, engine->io, engine->staging, staging_bytes,
+                        tell_progress, &progress, err);
     engine->loading = NULL;
-    if (status != WEIR_OK)
-        return status;
-    weir_mem_drop(&engine->mem, WEIR_MEM_IO);
-    return WEIR_OK;
+    if (status == WEIR_OK && !weir_choice_has_device(&engine->choice))
+        weir_mem_drop(&engine->mem, WEIR_MEM_IO);
+    return status;
+}
+
+/* Layers that are on a device go there from memory, their experts from the files. */
+static enum weir_status load_device(struct weir_engine *engine, const struct weir_config *config,
+                                    struct weir_err *err)
+{
+    struct weir_load_progress progress = {
+        .config = config,
+        .what = "experts on the GPU",
+        .total_bytes = engine->plan.gpu.expert_bytes,
+    };
+    const struct weir_device_config device_config = {
+        .model = engine->blueprint.model,
+        .plan = &engine->choice.device,
+        .n_chunk = engine->choice.n_chunk,
+        .timeline = engine->timeline,
+        .io = engine->io,
+        .staging = engine->staging,
+        .staging_bytes = weir_staging_bytes(engine->blueprint.model),
+        .progress = tell_progress,
+        .progress_user = &progress,
+    };
+    if (!weir_choice_has_device(&engine->choice))
+        return WEIR_OK;
+    WEIR_TRY(weir_engine_open_gpu(engine, config, err));
+    engine->loading = &progress;
+    const enum weir_status status =
+        weir_device_create(&engine->device, &device_config, &engine->gpu_mem, &engine->mem, err);
+    engine->loading = NULL;
+    if (status == WEIR_OK)
+        weir_mem_drop(&engine->mem, WEIR_MEM_IO);
+    return status;
 }
 
 /* Reads through the page cache hold pages of it until they are done: no more than the load's
@@ -190,6 +223,10 @@ static enum weir_status create_state(struct weir_engine *engine, struct weir_err
     weir_choice_state(&engine->blueprint, &engine->choice, layers, &config);
     if (getentropy(config.hash_key, sizeof(config.hash_key)) != 0)
         return WEIR_FAIL_OS(err, errno, "get %zu random bytes", sizeof(config.hash_key));
+    if (engine->device != NULL) {
+        config.copy_elsewhere = weir_device_copy_page;
+        config.copy_user = engine->device;
+    }
     engine->plan_state_bytes =
         weir_choice_state_bytes(&engine->blueprint, &engine->choice, engine->choice.n_kv);
     return weir_state_create(&engine->state, &config, &engine->mem, err);
@@ -200,6 +237,7 @@ static enum weir_status furnish(struct weir_engine *engine, const struct weir_co
                                 struct weir_err *err)
 {
     const struct weir_blueprint *blueprint = &engine->blueprint;
+    WEIR_TRY(load_device(engine, config, err));
     WEIR_TRY(create_state(engine, err));
     if (engine->prefix != NULL)
         weir_prefix_bind(engine->prefix, engine->state);
@@ -211,6 +249,7 @@ static enum weir_status furnish(struct weir_engine *engine, const struct weir_co
         .store = engine->store,
         .row_io = engine->row_io,
         .timeline = engine->timeline,
+        .device = engine->device,
         .state = engine->state,
         .kv_f32 = engine->choice.kv_f32,
         .n_chunk = engine->choice.n_chunk,
@@ -238,7 +277,7 @@ static void furnish_lookahead(struct weir_engine *engine, const struct weir_conf
     weir_trial_start(&engine->trials[0]);
     weir_trial_start(&engine->trials[1]);
     engine->mode.lookahead =
-        config->lookahead != WEIR_LOOKAHEAD_OFF && plan->n_slot_total < plan->n_expert_total;
+        engine->choice.predictor != WEIR_PREDICT_NONE && plan->n_slot_total < plan->n_expert_total;
     engine->lookahead_m = (uint32_t)weir_min(m, n_expert);
 }
 
@@ -284,7 +323,8 @@ static enum weir_status begin(struct weir_engine *engine, bool is_ahead, struct 
     WEIR_TRY(weir_blueprint_open(&engine->blueprint, config, err));
     weir_model_info_fill(&engine->info, &engine->blueprint);
     WEIR_TRY(weir_blueprint_plan(&engine->blueprint, config, &engine->choice, &engine->plan, err));
-    WEIR_TRY(weir_choice_layout(&engine->blueprint, &engine->choice, &engine->mem, err));
+    WEIR_TRY(weir_choice_layout(&engine->blueprint, &engine->choice, &engine->mem, &engine->gpu_mem,
+                                err));
     WEIR_TRY(is_ahead ? weir_mem_open_map(&engine->mem, err)
                       : weir_mem_open_begin(&engine->mem, err));
     engine->timeline = weir_timeline_layout(&engine->mem, engine->choice.timeline_events);
@@ -306,6 +346,7 @@ static enum weir_status finish(struct weir_engine *engine, struct weir_err *err)
                                                             .kind = WEIR_EVENT_LOAD,
                                                             .begin_ns = engine->load_begin_ns});
     WEIR_TRY(wait_for_memory(engine, config, err));
+    weir_engine_pin(engine, config);
     WEIR_TRY(weir_state_populate_first(engine->state, err));
     furnish_lookahead(engine, config);
     WEIR_TRY(open_guard(engine, config, err));
@@ -398,6 +439,7 @@ enum weir_status weir_engine_close(weir_engine **engine)
     if (closing->forward != NULL)
         weir_forward_destroy(&closing->forward);
     weir_state_destroy(&closing->state);
+    weir_engine_close_gpu(closing);
     if (closing->store != NULL)
         weir_store_destroy(&closing->store);
     if (closing->pool != NULL)

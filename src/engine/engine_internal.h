@@ -9,6 +9,7 @@
 #include "formats/formats.h"
 #include "io/io.h"
 #include "kernels/kernels.h"
+#include "model/device.h"
 #include "model/forward.h"
 #include "prefix/prefix.h"
 #include "state/state.h"
@@ -51,6 +52,14 @@ void weir_blueprint_close(struct weir_blueprint *blueprint);
 enum weir_status weir_kernels_choose(struct weir_kernels *kernels, const char *isa,
                                      struct weir_err *err);
 
+/* Positions from one snapshot of recurrent state to the next: as many as a long chunk has, for a
+ * prompt's steps end where one is taken. */
+#ifdef WEIR_HOSTILE
+enum { WEIR_SNAPSHOT_LENGTH = 1 };
+#else
+enum { WEIR_SNAPSHOT_LENGTH = 512 };
+#endif
+
 /* What a plan decides. */
 struct weir_choice {
     uint32_t n_ctx, n_chunk, n_thread;
@@ -63,6 +72,8 @@ struct weir_choice {
     uint32_t timeline_events;
     struct weir_policy policy;
     enum weir_predictor predictor;
+    enum weir_gpu_kind gpu_kind; /* of the device, where anything is on it */
+    struct weir_device_plan device;
     uint32_t slot_total; /* over all layers with experts; see weir_choice_layer() */
 };
 
@@ -82,10 +93,14 @@ uint64_t weir_choice_text_bytes(const struct weir_blueprint *blueprint,
 /* What the index of texts on disk takes; 0: there is none. */
 uint64_t weir_choice_index_bytes(const struct weir_blueprint *blueprint,
                                  const struct weir_choice *choice);
-/* Run every layout against mem, PLANNING: afterwards mem knows what the choice needs. */
+/* Layers whose experts the store has: not those that have all of them on a device. */
+uint32_t weir_choice_moe_layer_count(const struct weir_blueprint *blueprint,
+                                     const struct weir_choice *choice);
+/* Run every layout against mem, PLANNING, and gpu_mem: afterwards they know what the choice needs.
+ */
 enum weir_status weir_choice_layout(const struct weir_blueprint *blueprint,
                                     const struct weir_choice *choice, struct weir_mem *mem,
-                                    struct weir_err *err);
+                                    struct weir_gpu_mem *gpu_mem, struct weir_err *err);
 enum weir_status weir_blueprint_plan(const struct weir_blueprint *blueprint,
                                      const struct weir_config *config, struct weir_choice *choice,
                                      struct weir_plan *plan, struct weir_err *err);
@@ -183,6 +198,11 @@ struct weir_engine {
     struct weir_record_name *warm_up; /* the store's, on the heap; NULL: none */
     weir_forward *forward;
     struct weir_guard guard;
+    weir_gpu *gpu;  /* NULL: all is computed on the CPU */
+    bool is_pinned; /* the device knows the memory that crosses */
+    struct weir_gpu_mem gpu_mem;
+    weir_device *device;
+    void *staging; /* of the load, in mem; after it nothing is there */
     weir_state *state;
     uint64_t plan_state_bytes; /* of pages and blocks, among the plan's lines */
     uint32_t session_count;

@@ -323,7 +323,8 @@ void weir_plan_expect(struct weir_expected *expected, const struct weir_plan *pl
         .decode_compute_s = none,
     };
     expected->hit_rate = (expected->hit_rate_band.low + expected->hit_rate_band.high) / 2.0;
-    if (!weir_calibration_fits(calibration, plan))
+    /* Calibration has no speeds of a GPU. */
+    if (plan->gpu.name[0] != '\0' || !weir_calibration_fits(calibration, plan))
         return;
     forecast_decode(expected, plan, calibration);
     forecast_prefill(expected, plan, calibration, prompt_tokens);

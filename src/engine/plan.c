@@ -9,6 +9,7 @@
 
 #include "base/heap.h"
 #include "engine/forecast.h"
+#include "engine/placement.h"
 
 /* The program, its libraries, their tables and the kernel's share that is the same for every model:
  * measured by tests/integration/ceiling, rounded up. */
@@ -23,15 +24,11 @@ enum {
 enum { CTX_DEFAULT_MAX = 4096, CHUNK_MAX = 512, CHUNK_MIN = 16 };
 #define TEXTS_ON_DISK_BYTES (UINT64_C(4) << 30)
 
-/* How far back a text is rewound without computing much again: windows keep so many positions more
- * than they see (of a short context a CONTEXT_PARTS-th), and recurrent state has a snapshot each so
- * many: as many as a long chunk has, for a prompt's steps end where one is taken. */
 #ifdef WEIR_HOSTILE
-enum { REWIND_LENGTH = 0, SNAPSHOT_LENGTH = 1, SNAPSHOT_MAX = 1 };
+enum { SNAPSHOT_MAX = 1 };
 #else
-enum { REWIND_LENGTH = 256, SNAPSHOT_LENGTH = 512, SNAPSHOT_MAX = 8 };
+enum { SNAPSHOT_MAX = 8 };
 #endif
-enum { CONTEXT_PARTS = 8 };
 
 /* An embedding table stays on the disk when it is worth its while: a read of about 0.2 ms a token
  * for the room of several experts. */
@@ -74,54 +71,6 @@ uint64_t weir_staging_bytes(const struct weir_model *model)
     return model->trunk_bytes >= 64u << 20 ? 4u << 20 : 256u << 10;
 }
 
-void weir_choice_layer(const struct weir_blueprint *blueprint, const struct weir_choice *choice,
-                       uint32_t layer, struct weir_store_layer *out)
-{
-    const struct weir_model *model = blueprint->model;
-    weir_model_store_layer(model, layer, out);
-    if (out->record_count == 0)
-        return;
-    uint32_t moe_index = 0;
-    for (uint32_t before = 0; before < layer; before++)
-        moe_index += weir_layer_has_experts(&model->layers[before]);
-    const uint32_t n_moe_layer = weir_moe_layer_count(model);
-    out->slot_count = weir_cache_deal(&choice->policy, choice->slot_total, n_moe_layer, moe_index,
-                                      model->shape.n_expert_used, model->shape.n_expert);
-}
-
-void weir_choice_state(const struct weir_blueprint *blueprint, const struct weir_choice *choice,
-                       struct weir_state_layer *layers, struct weir_state_config *config)
-{
-    weir_model_state_layers(blueprint->model, choice->kv_f32, layers);
-    *config = (struct weir_state_config){
-        .layer_count = blueprint->model->shape.n_layer,
-        .layers = layers,
-        .n_ctx = choice->n_ctx,
-        .snapshot_count = choice->n_snapshot,
-        .snapshot_length = SNAPSHOT_LENGTH,
-        .rewind_length = (uint32_t)weir_min(REWIND_LENGTH, choice->n_ctx / CONTEXT_PARTS),
-    };
-}
-
-uint64_t weir_choice_state_bytes(const struct weir_blueprint *blueprint,
-                                 const struct weir_choice *choice, uint32_t n_position)
-{
-    struct weir_state_layer layers[WEIR_LAYER_MAX];
-    struct weir_state_config config;
-    weir_choice_state(blueprint, choice, layers, &config);
-    return weir_state_bytes(&config, n_position, choice->n_chunk);
-}
-
-uint64_t weir_choice_text_bytes(const struct weir_blueprint *blueprint,
-                                const struct weir_choice *choice, uint32_t n_position)
-{
-    struct weir_state_layer layers[WEIR_LAYER_MAX];
-    struct weir_state_config config;
-    weir_choice_state(blueprint, choice, layers, &config);
-    return weir_state_bytes(&config, n_position, choice->n_chunk) -
-           config.snapshot_count * weir_state_block_bytes(&config);
-}
-
 /* Of them, a sequence's block and the snapshots. */
 static uint64_t block_bytes(const struct weir_blueprint *blueprint,
                             const struct weir_choice *choice)
@@ -130,57 +79,6 @@ static uint64_t block_bytes(const struct weir_blueprint *blueprint,
     struct weir_state_config config;
     weir_choice_state(blueprint, choice, layers, &config);
     return weir_state_block_bytes(&config) * (1 + choice->n_snapshot);
-}
-
-static enum weir_status layout_store(const struct weir_blueprint *blueprint,
-                                     const struct weir_choice *choice, struct weir_mem *mem,
-                                     struct weir_err *err)
-{
-    const uint32_t n_layer = blueprint->model->shape.n_layer;
-    struct weir_store_layer *layers = weir_heap_array(n_layer, sizeof(*layers));
-    if (layers == NULL)
-        return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory to plan %u layers", n_layer);
-    for (uint32_t layer = 0; layer < n_layer; layer++)
-        weir_choice_layer(blueprint, choice, layer, &layers[layer]);
-    const struct weir_store_config config = {
-        .layer_count = n_layer,
-        .layers = layers,
-        .policy = &choice->policy,
-        .step_max = blueprint->model->shape.n_expert_used,
-    };
-    weir_store_plan(mem, &config);
-    weir_heap_free(layers);
-    return WEIR_OK;
-}
-
-enum weir_status weir_choice_layout(const struct weir_blueprint *blueprint,
-                                    const struct weir_choice *choice, struct weir_mem *mem,
-                                    struct weir_err *err)
-{
-    const struct weir_forward_config forward_config = {
-        .model = blueprint->model,
-        .kernels = &blueprint->kernels,
-        .n_chunk = choice->n_chunk,
-        .n_ctx = choice->n_ctx,
-        .n_thread = choice->n_thread,
-        .predictor = choice->predictor,
-    };
-    struct weir_state_layer state_layers[WEIR_LAYER_MAX];
-    struct weir_state_config state_config;
-    struct weir_batch batch;
-    weir_state *state = NULL;
-    weir_forward *forward = NULL;
-    weir_mem_init(mem);
-    weir_timeline_layout(mem, choice->timeline_events);
-    weir_mem_alloc(mem, WEIR_MEM_IO, weir_staging_bytes(blueprint->model), WEIR_IO_ALIGN);
-    weir_model_layout(blueprint->model, choice->tables_on_disk, mem);
-    weir_choice_state(blueprint, choice, state_layers, &state_config);
-    WEIR_TRY(weir_state_create(&state, &state_config, mem, err));
-    WEIR_TRY(weir_forward_create(&forward, &forward_config, mem, err));
-    weir_batch_layout(&batch, choice, blueprint->model->shape.n_vocab, mem);
-    if (choice->slot_total > 0)
-        WEIR_TRY(layout_store(blueprint, choice, mem, err));
-    return WEIR_OK;
 }
 
 uint64_t weir_choice_index_bytes(const struct weir_blueprint *blueprint,
@@ -228,9 +126,11 @@ static enum weir_status measure(const struct weir_blueprint *blueprint,
                                 struct weir_err *err)
 {
     struct weir_mem mem;
-    WEIR_TRY(weir_choice_layout(blueprint, choice, &mem, err));
+    struct weir_gpu_mem gpu_mem;
+    WEIR_TRY(weir_choice_layout(blueprint, choice, &mem, &gpu_mem, err));
     const uint64_t bytes = opened_bytes(blueprint, choice, &mem);
-    *total_bytes = bytes + page_table_bytes(bytes) + fixed_bytes(blueprint, choice);
+    *total_bytes = bytes + page_table_bytes(bytes) + fixed_bytes(blueprint, choice) +
+                   weir_placement_host_bytes(choice, &gpu_mem);
     return WEIR_OK;
 }
 
@@ -240,12 +140,14 @@ struct bounds {
     uint32_t chunk_min, chunk_max;
 };
 
-static enum weir_status find_slot_bounds(const struct weir_model *model,
+static enum weir_status find_slot_bounds(const struct weir_blueprint *blueprint,
                                          const struct weir_config *config,
-                                         const struct weir_policy *policy, struct bounds *bounds,
+                                         const struct weir_choice *choice, struct bounds *bounds,
                                          struct weir_err *err)
 {
-    const uint32_t n_moe_layer = weir_moe_layer_count(model);
+    const struct weir_model *model = blueprint->model;
+    const struct weir_policy *policy = &choice->policy;
+    const uint32_t n_moe_layer = weir_choice_moe_layer_count(blueprint, choice);
     const uint32_t n_expert = model->shape.n_expert;
     const uint32_t n_used = model->shape.n_expert_used;
     const uint32_t n_slot = config->n_slot;
@@ -284,7 +186,6 @@ static enum weir_status find_bounds(const struct weir_blueprint *blueprint,
     choice->timeline_events = config->timeline_events;
     WEIR_TRY(weir_policy_check(bench.policy, bench.pool, true, err));
     WEIR_TRY(weir_policy_choose(bench.policy, bench.pool, &choice->policy, err));
-    WEIR_TRY(find_slot_bounds(blueprint->model, config, &choice->policy, bounds, err));
     choice->n_thread = config->n_thread > 0 ? config->n_thread : weir_sys_cpu_count();
     if (choice->n_thread > WEIR_THREAD_MAX)
         return WEIR_FAIL(err, WEIR_ERR_ARG, "threads: wanted 1 to %d, found %u", WEIR_THREAD_MAX,
@@ -302,6 +203,20 @@ static enum weir_status find_bounds(const struct weir_blueprint *blueprint,
 #ifdef WEIR_HOSTILE
     if (config->n_chunk == 0)
         bounds->chunk_min = bounds->chunk_max = (uint32_t)weir_min(3, choice->n_ctx);
+#endif
+    return WEIR_OK;
+}
+
+/* What is on a device, and what that leaves to choose. */
+static enum weir_status find_placement(const struct weir_blueprint *blueprint,
+                                       const struct weir_config *config, struct weir_choice *choice,
+                                       struct bounds *bounds, struct weir_gpu_plan *plan,
+                                       struct weir_err *err)
+{
+    WEIR_TRY(weir_placement_find(blueprint, config, &bounds->chunk_max, choice, plan, err));
+    bounds->chunk_min = (uint32_t)weir_min(bounds->chunk_min, bounds->chunk_max);
+    WEIR_TRY(find_slot_bounds(blueprint, config, choice, bounds, err));
+#ifdef WEIR_HOSTILE
     bounds->slot_max = bounds->slot_min;
 #endif
     return WEIR_OK;
@@ -349,7 +264,7 @@ static enum weir_status choose_chunk(const struct weir_blueprint *blueprint,
 /* As many as one text can have. */
 static uint32_t most_snapshots(const struct weir_choice *choice)
 {
-    return (uint32_t)weir_min(SNAPSHOT_MAX, choice->n_ctx / SNAPSHOT_LENGTH);
+    return (uint32_t)weir_min(SNAPSHOT_MAX, choice->n_ctx / WEIR_SNAPSHOT_LENGTH);
 }
 
 static enum weir_status choose_snapshots(const struct weir_blueprint *blueprint,
@@ -442,7 +357,8 @@ static enum weir_status fill_lines(const struct weir_blueprint *blueprint,
                                    struct weir_err *err)
 {
     struct weir_mem mem;
-    WEIR_TRY(weir_choice_layout(blueprint, choice, &mem, err));
+    struct weir_gpu_mem gpu_mem;
+    WEIR_TRY(weir_choice_layout(blueprint, choice, &mem, &gpu_mem, err));
     add_line(plan, "program, libraries, threads, sampling",
              fixed_bytes(blueprint, choice) - choice->caller_bytes - blueprint->description_bytes -
                  weir_choice_index_bytes(blueprint, choice));
@@ -450,6 +366,11 @@ static enum weir_status fill_lines(const struct weir_blueprint *blueprint,
         add_line(plan, "texts and ids of the caller", choice->caller_bytes);
     if (weir_choice_index_bytes(blueprint, choice) > 0)
         add_line(plan, "index of texts on disk", weir_choice_index_bytes(blueprint, choice));
+    if (weir_choice_has_device(choice))
+        add_line(plan,
+                 choice->gpu_kind == WEIR_GPU_SIM ? "memory of the simulated GPU"
+                                                  : "the GPU's driver",
+                 weir_placement_host_bytes(choice, &gpu_mem));
     add_line(plan, "model description, vocabulary", blueprint->description_bytes);
     const uint64_t first_bytes = weir_choice_state_bytes(blueprint, choice, choice->n_kv);
     add_line(plan, "page tables", page_table_bytes(opened_bytes(blueprint, choice, &mem)));
@@ -475,7 +396,7 @@ static enum weir_status fill_ceilings(const struct weir_blueprint *blueprint,
                                       struct weir_plan *plan, struct weir_err *err)
 {
     const struct weir_model *model = blueprint->model;
-    const uint32_t n_moe_layer = weir_moe_layer_count(model);
+    const uint32_t n_moe_layer = weir_choice_moe_layer_count(blueprint, choice);
     struct weir_choice at = *choice;
     at.n_chunk = bounds->chunk_min;
     at.slot_total = bounds->slot_min;
@@ -527,11 +448,12 @@ enum weir_status weir_blueprint_plan(const struct weir_blueprint *blueprint,
                                      struct weir_plan *plan, struct weir_err *err)
 {
     const struct weir_model *model = blueprint->model;
-    const uint32_t n_moe_layer = weir_moe_layer_count(model);
     struct bounds bounds = {0};
     memset(plan, 0, sizeof(*plan));
     memset(choice, 0, sizeof(*choice));
     WEIR_TRY(find_bounds(blueprint, config, choice, &bounds, err));
+    WEIR_TRY(find_placement(blueprint, config, choice, &bounds, &plan->gpu, err));
+    const uint32_t n_moe_layer = weir_choice_moe_layer_count(blueprint, choice);
     WEIR_TRY(fill_ceilings(blueprint, &bounds, choice, plan, err));
     struct weir_sys_free free_memory = {0};
     if (config->mem_bytes == 0)
@@ -553,6 +475,7 @@ enum weir_status weir_blueprint_plan(const struct weir_blueprint *blueprint,
     plan->n_snapshot = choice->n_snapshot;
     plan->n_slot_total = choice->slot_total;
     plan->n_slot = n_moe_layer == 0 ? 0 : choice->slot_total / n_moe_layer;
+    weir_placement_fill(blueprint, choice, &plan->gpu);
     return fill_lines(blueprint, choice, plan, err);
 }
 

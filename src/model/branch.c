@@ -1,8 +1,7 @@
 /* branch.c - what a layer's mixer and network give, on its way to the residual stream. */
 #include "model/branch.h"
 
-/* What the layer's network gives is multiplied by it. */
-static float network_scale(const struct weir_model *model, const struct weir_layer *layer)
+float weir_network_scale(const struct weir_model *model, const struct weir_layer *layer)
 {
     const bool is_mean = model->family->averages_shared && layer->network.shared_gate.cols != 0;
     return model->shape.branch_scale * (is_mean ? 0.5f : 1.0f);
@@ -11,7 +10,7 @@ static float network_scale(const struct weir_model *model, const struct weir_lay
 bool weir_layer_is_branch(const struct weir_model *model, const struct weir_layer *layer)
 {
     return layer->network.post_norm.tensor != NULL || layer->output_scale.tensor != NULL ||
-           network_scale(model, layer) != 1.0f;
+           weir_network_scale(model, layer) != 1.0f;
 }
 
 bool weir_model_has_branches(const struct weir_model *model)
@@ -47,7 +46,7 @@ void weir_branch_finish(void *user, uint32_t part, uint32_t n_part)
     uint64_t end;
     weir_part_range(forward->step.n_row, part, n_part, &begin, &end);
     weir_branch_add(forward, &forward->step.layer->network.post_norm, forward->stream.branch,
-                    network_scale(forward->config.model, forward->step.layer),
+                    weir_network_scale(forward->config.model, forward->step.layer),
                     forward->stream.residual, begin, end);
     if (forward->step.layer->aside.gate.cols == 0)
         weir_branch_scale(forward, begin, end);

@@ -12,6 +12,8 @@ void weir_norm_rows(struct weir_forward *forward, const struct weir_vector *norm
                     uint64_t end);
 void weir_norm_step(struct weir_forward *forward, const struct weir_vector *norm);
 
+/* What the layer's network gives is multiplied by it. */
+float weir_network_scale(const struct weir_model *model, const struct weir_layer *layer);
 /* Whether more is done to what the layer's network gives before the residual stream has it; whether
  * any layer is like that. */
 bool weir_layer_is_branch(const struct weir_model *model, const struct weir_layer *layer);

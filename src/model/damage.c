@@ -3,6 +3,7 @@
  * Kernels keep what is not finite, and every norm of the residual stream notices it; so nothing is
  * looked for while all is well. Then the weights of half a layer are decoded one after another,
  * until one of them is not finite. */
+#include "model/device_internal.h"
 #include "model/linear.h"
 #include "model/roles.h"
 
@@ -173,27 +174,54 @@ static bool search_half(struct search *search, const struct weir_layer *layer, b
     return half.is_found;
 }
 
+static bool search_lease(struct search *search, const struct weir_network *network,
+                         const struct weir_lease *lease)
+{
+    const struct weir_weight *const weights[] = {&network->expert_gate, &network->expert_up,
+                                                 &network->expert_down};
+    bool is_found = false;
+    search->what = "expert";
+    for (size_t index = 0; index < WEIR_COUNT(weights) && !is_found; index++) {
+        const struct weir_matrix matrix = weir_expert_matrix(weights[index], lease);
+        is_found = search_matrix(search, &matrix);
+    }
+    return is_found;
+}
+
 /* One expert, from its slot or read again; one that cannot be read is passed over. */
 static bool search_expert(struct search *search, weir_store *store, uint32_t layer_index,
                           const struct weir_network *network, uint32_t expert)
 {
-    const struct weir_weight *const weights[] = {&network->expert_gate, &network->expert_up,
-                                                 &network->expert_down};
     struct weir_lease lease = {0};
     bool more = false;
     bool is_found = false;
-    search->what = "expert";
     weir_store_begin(store, layer_index, &(struct weir_uses){.records = &expert, .count = 1});
     if (weir_store_next(store, &lease, &more, NULL) == WEIR_OK && more) {
-        if (weir_store_tail(store, &lease, NULL) == WEIR_OK)
-            for (size_t index = 0; index < WEIR_COUNT(weights) && !is_found; index++) {
-                const struct weir_matrix matrix = weir_expert_matrix(weights[index], &lease);
-                is_found = search_matrix(search, &matrix);
-            }
+        is_found = weir_store_tail(store, &lease, NULL) == WEIR_OK &&
+                   search_lease(search, network, &lease);
         weir_store_release(store, &lease);
     }
     weir_store_end(store);
     return is_found;
+}
+
+/* Experts of a layer on the device, chosen there: any of them, those first that are there. */
+static bool search_there(struct search *search, const struct weir_forward *forward,
+                         uint32_t layer_index)
+{
+    weir_device *device = forward->config.device;
+    const struct weir_network *network = &forward->config.model->layers[layer_index].network;
+    const uint32_t there_count = device->plan.layers[layer_index].expert_count;
+    for (uint32_t expert = 0; expert < there_count; expert++) {
+        struct weir_lease lease;
+        if (weir_device_lend(device, layer_index, expert, &lease, NULL) == WEIR_OK &&
+            search_lease(search, network, &lease))
+            return true;
+    }
+    for (uint32_t expert = there_count; expert < forward->shape->n_expert; expert++)
+        if (search_expert(search, forward->config.store, layer_index, network, expert))
+            return true;
+    return false;
 }
 
 static bool search_network(struct search *search, const struct weir_forward *forward,
@@ -205,6 +233,8 @@ static bool search_network(struct search *search, const struct weir_forward *for
         return true;
     if (network->kind != WEIR_NETWORK_EXPERTS)
         return false;
+    if (weir_device_has_layer(forward->config.device, layer_index))
+        return search_there(search, forward, layer_index);
     for (uint32_t index = 0; index < forward->routing.n_distinct; index++)
         if (search_expert(search, forward->config.store, layer_index, network,
                           forward->routing.distinct[index]))
@@ -232,10 +262,13 @@ float weir_most_of(const float *x, size_t count)
     return most;
 }
 
-/* The largest magnitude of what the step has computed to be remembered, or 0 if it fits. */
-static float keys_too_large(const struct weir_forward *forward, const struct weir_mixer *mixer)
+/* The largest magnitude of what the step has computed to be remembered, or 0 if it fits, or was
+ * computed on the device. */
+static float keys_too_large(const struct weir_forward *forward, uint32_t layer)
 {
-    const float most = weir_mixer_most_kept(forward, mixer);
+    if (weir_device_has_layer(forward->config.device, layer))
+        return 0.0f;
+    const float most = weir_mixer_most_kept(forward, &forward->config.model->layers[layer].mixer);
     return forward->config.kv_f32 || most <= F16_MAX ? 0.0f : most;
 }
 
@@ -249,7 +282,7 @@ enum weir_status weir_damage_name(struct weir_forward *forward, uint32_t layer_i
     if (is_network ? search_network(&search, forward, layer_index)
                    : search_half(&search, layer, false))
         return name_found(&search, err);
-    const float most = is_network ? 0.0f : keys_too_large(forward, &layer->mixer);
+    const float most = is_network ? 0.0f : keys_too_large(forward, layer_index);
     if (most > 0.0f)
         snprintf(keys, sizeof(keys), "; keys and values reach %.3g, and f16 ends at %d",
                  (double)most, F16_MAX);

@@ -216,12 +216,12 @@ static void add_experts(struct weir_forward *forward, uint64_t begin, uint64_t e
         }
 }
 
-/* Compute what all places hold. With is_last their outputs are joined: the sums, which read all
- * of them, are taken with the last place's. */
-static enum weir_status finish_all(struct batch *batches, bool is_last, struct weir_err *err)
+/* Compute what all places hold. With `sums` their outputs are joined: the sums, which read all of
+ * them, are taken with the last place's. */
+static enum weir_status finish_all(struct batch *batches, bool sums, struct weir_err *err)
 {
     for (int place = 0; place < WEIR_PLACE_COUNT; place++) {
-        batches[place].work.add = is_last && place == WEIR_PLACE_COUNT - 1 ? add_experts : NULL;
+        batches[place].work.add = sums && place == WEIR_PLACE_COUNT - 1 ? add_experts : NULL;
         WEIR_TRY(finish_batch(&batches[place], err));
     }
     return WEIR_OK;
@@ -242,7 +242,7 @@ static bool holds_any(const struct batch *batches)
 }
 
 /* Lease, compute and release every distinct expert of the step, each with those of its place. */
-static enum weir_status run_leases(struct weir_forward *forward, struct batch *batches,
+static enum weir_status run_leases(struct weir_forward *forward, struct batch *batches, bool sums,
                                    struct weir_err *err)
 {
     weir_store *store = forward->config.store;
@@ -267,7 +267,21 @@ static enum weir_status run_leases(struct weir_forward *forward, struct batch *b
         }
         add_expert(batch, &lease);
     }
-    return finish_all(batches, true, err);
+    return finish_all(batches, sums, err);
+}
+
+void weir_routing_tell(const struct weir_forward *forward)
+{
+    const struct weir_step_view *step = &forward->step;
+    const uint32_t n_used = step->layer->network.n_expert_used;
+    const uint32_t *chosen = forward->routing.chosen;
+    for (uint32_t index = 0; index < step->n_run; index++) {
+        const struct weir_run *run = &step->runs[index];
+        if (run->watch != NULL)
+            run->watch(run->watch_user, step->layer_index, run->position, run->n_row, n_used,
+                       chosen);
+        chosen += (size_t)run->n_row * n_used;
+    }
 }
 
 /* chosen and distinct: who computes what. */
@@ -286,21 +300,13 @@ static void route(struct weir_forward *forward)
     };
     weir_linear_run(&router);
     weir_forward_by_row(forward, "top k", route_part);
-    const uint32_t n_used = step->layer->network.n_expert_used;
-    const uint32_t *chosen = forward->routing.chosen;
-    for (uint32_t index = 0; index < step->n_run; index++) {
-        const struct weir_run *run = &step->runs[index];
-        if (run->watch != NULL)
-            run->watch(run->watch_user, step->layer_index, run->position, run->n_row, n_used,
-                       chosen);
-        chosen += (size_t)run->n_row * n_used;
-    }
+    weir_routing_tell(forward);
     weir_lookahead_judge(forward);
     weir_route_group(forward);
     weir_forward_tell(forward, "route", begin_ns);
 }
 
-static enum weir_status compute(struct weir_forward *forward, struct weir_err *err)
+enum weir_status weir_experts_compute(struct weir_forward *forward, bool sums, struct weir_err *err)
 {
     struct weir_routing *routing = &forward->routing;
     const struct weir_network *network = &forward->step.layer->network;
@@ -322,26 +328,25 @@ static enum weir_status compute(struct weir_forward *forward, struct weir_err *e
                                          .count = routing->n_distinct,
                                          .n_row = forward->step.n_row,
                                          .is_prompt = forward->step.has_prompt});
-    if (network->expert_norm.tensor != NULL)
+    if (sums && network->expert_norm.tensor != NULL)
         weir_norm_step(forward, &network->expert_norm);
     weir_lookahead_pause(forward, false);
-    const enum weir_status status = run_leases(forward, batches, err);
+    const enum weir_status status = run_leases(forward, batches, sums, err);
     release_all(batches);
     weir_store_end(forward->config.store);
     routing->is_pending = false;
-    if (status != WEIR_OK)
-        return status;
-    if (has_shared(network))
-        run_shared(forward);
-    weir_lookahead_pause(forward, true);
-    return WEIR_OK;
+    return status;
 }
 
 enum weir_status weir_experts_run(struct weir_forward *forward, struct weir_err *err)
 {
     route(forward);
     const uint64_t begin_ns = weir_timeline_now(forward->config.timeline);
-    const enum weir_status status = compute(forward, err);
+    const enum weir_status status = weir_experts_compute(forward, true, err);
+    if (status == WEIR_OK && has_shared(&forward->step.layer->network))
+        run_shared(forward);
+    if (status == WEIR_OK)
+        weir_lookahead_pause(forward, true);
     weir_forward_tell(forward, "experts", begin_ns);
     return status;
 }

@@ -1,5 +1,6 @@
 /* forward.c - one step: rows of several sequences through all layers. */
 #include "model/branch.h"
+#include "model/device_internal.h"
 #include "model/embedding.h"
 
 #include <string.h>
@@ -118,6 +119,9 @@ static enum weir_status run_layer(struct weir_forward *forward, uint32_t index,
 {
     forward->step.layer_index = index;
     forward->step.layer = &forward->config.model->layers[index];
+    if (weir_device_has_layer(forward->config.device, index))
+        return weir_device_run_layer(forward, err);
+    WEIR_TRY(weir_device_fetch(forward, err));
     const bool has_branch = weir_layer_is_branch(forward->config.model, forward->step.layer);
     forward->stream.sum = has_branch ? forward->stream.branch : forward->stream.residual;
     const uint64_t begin_ns = weir_timeline_now(forward->config.timeline);
@@ -171,14 +175,15 @@ static bool is_cancelled(const struct weir_step_view *step)
     return true;
 }
 
-enum weir_status weir_forward_step(weir_forward *forward, const struct weir_run *runs,
-                                   uint32_t n_run, struct weir_err *err)
+/* All layers, one after the other, and the residual stream is here. */
+static enum weir_status run_layers(weir_forward *forward, struct weir_err *err)
 {
-    list_rows(forward, runs, n_run);
-    atomic_store_explicit(&forward->is_damaged, false, memory_order_relaxed); /* before any job */
-    WEIR_TRY(weir_embed(forward, err));
-    WEIR_TRY(weir_aside_begin(forward, err));
-    weir_rope_begin(forward);
+    if (weir_device_can_repeat(forward)) {
+        if (forward->config.before_layer != NULL)
+            forward->config.before_layer(forward->config.before_layer_user);
+        return weir_device_repeat(forward, err);
+    }
+    weir_device_begin(forward);
     weir_lookahead_begin(forward);
     for (uint32_t layer = 0; layer < forward->shape->n_layer; layer++) {
         if (is_cancelled(&forward->step))
@@ -191,6 +196,22 @@ enum weir_status weir_forward_step(weir_forward *forward, const struct weir_run 
         weir_forward_tell(forward, "layer", begin_ns);
         if (status != WEIR_OK)
             return status;
+    }
+    return weir_device_fetch(forward, err);
+}
+
+enum weir_status weir_forward_step(weir_forward *forward, const struct weir_run *runs,
+                                   uint32_t n_run, struct weir_err *err)
+{
+    list_rows(forward, runs, n_run);
+    atomic_store_explicit(&forward->is_damaged, false, memory_order_relaxed); /* before any job */
+    WEIR_TRY(weir_embed(forward, err));
+    WEIR_TRY(weir_aside_begin(forward, err));
+    weir_rope_begin(forward);
+    const enum weir_status status = run_layers(forward, err);
+    if (status != WEIR_OK) {
+        weir_device_settle(forward); /* it may still read what the next step writes */
+        return status;
     }
     /* No norm sees what the last layer made of rows whose logits nobody asks for. */
     if (!weir_all_finite(forward->stream.residual,
@@ -231,12 +252,10 @@ static void finish_logits(const struct weir_forward *forward, float *values, uin
         weir_pool_run(forward->config.pool, "logits", scale_logits, &logits);
 }
 
-void weir_forward_logits(weir_forward *forward, const uint32_t *rows, uint32_t count, float *out)
+/* Norm and output matrix on the CPU. */
+static void compute_logits(weir_forward *forward, const uint32_t *rows, uint32_t count, float *out)
 {
-    WEIR_ASSERT(count > 0 && count <= WEIR_LOGIT_ROWS_MAX && count <= forward->config.n_chunk);
     const struct weir_model *model = forward->config.model;
-    weir_timeline *timeline = forward->config.timeline;
-    const uint64_t begin_ns = weir_timeline_now(timeline);
     for (uint32_t index = 0; index < count; index++)
         weir_norm_residual(forward, &model->output_norm, rows[index], index);
     weir_act_fill(forward, &forward->stream.normed_act, forward->stream.normed, 0, count);
@@ -252,11 +271,25 @@ void weir_forward_logits(weir_forward *forward, const uint32_t *rows, uint32_t c
     };
     weir_linear_run(&head);
     finish_logits(forward, out, count);
+}
+
+enum weir_status weir_forward_logits(weir_forward *forward, const uint32_t *rows, uint32_t count,
+                                     float *out, struct weir_err *err)
+{
+    WEIR_ASSERT(count > 0 && count <= WEIR_LOGIT_ROWS_MAX && count <= forward->config.n_chunk);
+    weir_timeline *timeline = forward->config.timeline;
+    const uint64_t begin_ns = weir_timeline_now(timeline);
+    enum weir_status status = WEIR_OK;
+    if (weir_device_has_output(forward->config.device))
+        status = weir_device_logits(forward, rows, count, out, err);
+    else
+        compute_logits(forward, rows, count, out);
     weir_timeline_add(timeline,
                       (struct weir_event){.name = "logits",
                                           .kind = WEIR_EVENT_STEP,
                                           .begin_ns = begin_ns,
                                           .arg = {count, forward->step.rows[rows[0]].position}});
+    return status;
 }
 
 const float *weir_forward_state(weir_forward *forward, uint32_t row)

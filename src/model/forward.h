@@ -38,10 +38,11 @@ struct weir_forward_config {
     weir_pool *pool;   /* may be NULL while planning */
     weir_store *store; /* NULL when the model has no experts, or while planning */
     weir_io *row_io;   /* the files of the tables that stay on the disk; NULL while planning */
-    weir_timeline *timeline; /* NULL: nothing is recorded */
-    const weir_state *state; /* where sequences keep theirs; NULL while planning */
-    bool kv_f32;             /* as in weir_model_state_layers() */
-    uint32_t n_chunk;        /* the most rows of a step */
+    weir_timeline *timeline;    /* NULL: nothing is recorded */
+    struct weir_device *device; /* NULL: all layers are the CPU's, and while planning */
+    const weir_state *state;    /* where sequences keep theirs; NULL while planning */
+    bool kv_f32;                /* as in weir_model_state_layers() */
+    uint32_t n_chunk;           /* the most rows of a step */
     uint32_t n_ctx;
     uint32_t n_thread;             /* of the pool */
     enum weir_predictor predictor; /* what weir_forward_look_ahead() goes by; its room is planned */
@@ -102,8 +103,9 @@ struct weir_run {
 enum weir_status weir_forward_step(weir_forward *forward, const struct weir_run *runs,
                                    uint32_t n_run, struct weir_err *err);
 /* Logits of count rows of the last step, numbered over all runs, into out[count][n_vocab]. count is
- * at most WEIR_LOGIT_ROWS_MAX and n_chunk. */
-void weir_forward_logits(weir_forward *forward, const uint32_t *rows, uint32_t count, float *out);
+ * at most WEIR_LOGIT_ROWS_MAX and n_chunk. Errors: IO, of a device. */
+enum weir_status weir_forward_logits(weir_forward *forward, const uint32_t *rows, uint32_t count,
+                                     float *out, struct weir_err *err);
 /* What those logits are made of: a row's residual stream behind the final norm, [d_model]. Borrowed
  * until the next call. */
 const float *weir_forward_state(weir_forward *forward, uint32_t row);

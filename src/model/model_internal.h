@@ -108,6 +108,7 @@ struct weir_routing {
     uint32_t *distinct;      /* [n_expert]: experts this step uses, ascending */
     uint32_t *distinct_rows; /* [n_expert]: how many rows use each of them */
     uint32_t n_distinct;
+    const bool *skips;   /* of assignments: computed elsewhere, not grouped; NULL: none is */
     bool is_pending;     /* experts are being computed, and not yet added to the residual stream */
     bool *is_computed;   /* [n_expert]: its rows of expert_out are there */
     uint32_t n_computed; /* of them */

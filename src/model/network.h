@@ -40,5 +40,11 @@ void weir_network_whole(struct weir_forward *forward, const struct weir_weight *
                         weir_add_fn *add);
 /* What is read after this layer: attention of the next one, or the output matrix. */
 void weir_prefetch_next_layer(const struct weir_forward *forward);
+/* expert_out of what is grouped, from normed_act; and with `sums` the sum too, else it is somebody
+ * else's. */
+enum weir_status weir_experts_compute(struct weir_forward *forward, bool sums,
+                                      struct weir_err *err);
+/* The runs' watchers are told which experts their rows use. */
+void weir_routing_tell(const struct weir_forward *forward);
 
 #endif

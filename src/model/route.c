@@ -36,6 +36,12 @@ void weir_route_rows(struct weir_forward *forward, uint64_t begin, uint64_t end)
                   routing->chosen_weight + row * n_used);
 }
 
+/* The assignment is computed elsewhere. */
+static bool is_skipped(const struct weir_routing *routing, uint32_t index)
+{
+    return routing->skips != NULL && routing->skips[index];
+}
+
 void weir_route_group(struct weir_forward *forward)
 {
     struct weir_routing *routing = &forward->routing;
@@ -45,7 +51,8 @@ void weir_route_group(struct weir_forward *forward)
     uint32_t *first = routing->expert_first;
     memset(first, 0, ((size_t)n_expert + 1) * sizeof(*first));
     for (uint32_t index = 0; index < assignment_count; index++)
-        first[routing->chosen[index] + 1]++;
+        if (!is_skipped(routing, index))
+            first[routing->chosen[index] + 1]++;
     routing->n_distinct = 0;
     for (uint32_t expert = 0; expert < n_expert; expert++) {
         if (first[expert + 1] > 0) {
@@ -56,6 +63,8 @@ void weir_route_group(struct weir_forward *forward)
     }
     /* Counting sort: first[e] moves up while rows are handed out, and is moved back after. */
     for (uint32_t index = 0; index < assignment_count; index++) {
+        if (is_skipped(routing, index))
+            continue;
         const uint32_t row = first[routing->chosen[index]]++;
         routing->assignment_at[index] = row;
         routing->token_at[row] = index / n_used;

@@ -81,7 +81,7 @@ def test_a_plan_begins_with_words():
 
 
 def test_what_was_meant():
-    for args, words in ((["run", DEMO, "--tmep", "0"], "did you mean --temp?"), (["run", DEMO, "-ngl", "9"], "--mem SIZE"),
+    for args, words in ((["run", DEMO, "--tmep", "0"], "did you mean --temp?"), (["run", DEMO, "-ngl", "9"], "--gpu-mem SIZE"),
                         (["run", DEMO, "--batch-size=9"], "called --chunk"), (["run", DEMO, "--max-tokens", "9"], "called -n"),
                         (["bench", DEMO, "-b", "9"], "called --chunk"), (["ppl", DEMO], "called eval"), (["rnu", DEMO], "mean run?"),
                         (["trace", "recrod"], "mean record?")):

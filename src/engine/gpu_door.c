@@ -1,0 +1,42 @@
+/* gpu_door.c - an engine's device: opened for what the plan has there, and closed. */
+#include "engine/placement.h"
+
+enum weir_status weir_engine_open_gpu(struct weir_engine *engine, const struct weir_config *config,
+                                      struct weir_err *err)
+{
+    const struct weir_bench_config bench = weir_bench_of(config);
+    const struct weir_gpu_config gpu_config = {
+        .kind = engine->choice.gpu_kind,
+        .memory_bytes = engine->plan.gpu.planned_bytes,
+        .faults = {.seed = bench.gpu_seed,
+                   .delay_us_max = bench.gpu_delay_us_max,
+                   .fails_at_work = bench.gpu_fails_at_work},
+    };
+    WEIR_TRY(weir_gpu_open(&engine->gpu, &gpu_config, err));
+    engine->gpu_mem = (struct weir_gpu_mem){.gpu = engine->gpu};
+    engine->mode.gpu = engine->plan.gpu.name;
+    return WEIR_OK;
+}
+
+void weir_engine_pin(struct weir_engine *engine, const struct weir_config *config)
+{
+    const struct weir_mem_region *region = &engine->mem.region[WEIR_MEM_SCRATCH];
+    if (engine->gpu == NULL)
+        return;
+    engine->is_pinned = weir_gpu_pin(engine->gpu, region->start, region->total_bytes);
+    if (!engine->is_pinned && config->notice != NULL)
+        config->notice(config->notice_user,
+                       "the GPU's driver does not lock memory: what crosses to the GPU goes slowly "
+                       "(ulimit -l is what this process may lock)");
+}
+
+void weir_engine_close_gpu(struct weir_engine *engine)
+{
+    if (engine->gpu != NULL) {
+        (void)weir_gpu_await_all(engine->gpu, NULL);
+        if (engine->is_pinned)
+            weir_gpu_unpin(engine->gpu, engine->mem.region[WEIR_MEM_SCRATCH].start);
+    }
+    weir_device_destroy(&engine->device);
+    weir_gpu_close(&engine->gpu);
+}

@@ -1,0 +1,74 @@
+/* device.h - layers of a model on a device that computes: what is there, and its part of a step.
+ *
+ * A layer on the device has its mixer, norms, router, dense and shared network and its keys and
+ * values there; of its experts some, or all. The others are computed here, from the store's slots,
+ * and join theirs before the sum. Which layers, and how many experts, is decided before anything is
+ * loaded (engine/placement.c).
+ */
+#ifndef WEIR_MODEL_DEVICE_H
+#define WEIR_MODEL_DEVICE_H
+
+#include "gpu/gpu_ops.h"
+#include "model/forward.h"
+
+/* How a prompt's rows come to experts that are not there: copied where that is sooner than to
+ * compute them here, or one way always, for tests and measurements. */
+enum weir_device_copies {
+    WEIR_DEVICE_COPIES_AUTO,
+    WEIR_DEVICE_COPIES_ALWAYS,
+    WEIR_DEVICE_COPIES_NEVER,
+};
+enum { WEIR_DEVICE_TRANSIT_MAX = 8 };
+
+/* What is on the device. */
+struct weir_device_plan {
+    bool has_output;        /* the last norm and the output matrix */
+    uint32_t n_layer;       /* that are there; 0: nothing is */
+    uint32_t transit_count; /* experts that cross together; 0: none do */
+    enum weir_device_copies copies;
+    uint32_t page_length, page_max, table_length; /* of keys and values; as the state has them */
+    struct {
+        bool is_there;
+        uint32_t expert_count; /* of its experts, those there */
+    } layers[WEIR_LAYER_MAX];
+};
+
+typedef struct weir_device weir_device;
+
+struct weir_device_config {
+    struct weir_model *model;
+    const struct weir_device_plan *plan; /* borrowed */
+    uint32_t n_chunk;
+    /* While opening: */
+    weir_timeline *timeline;
+    weir_io *io; /* the model's files; experts are read through staging (WEIR_IO_ALIGN aligned) */
+    void *staging;
+    uint64_t staging_bytes;
+    weir_model_progress_fn *progress; /* of experts; may be NULL */
+    void *progress_user;
+};
+
+/* Why a layer cannot be on a device, whatever its memory: a phrase; NULL: it can. */
+const char *weir_device_refusal(const struct weir_model *model, uint32_t layer, bool kv_f32);
+/* The same of the output matrix. */
+const char *weir_device_output_refusal(const struct weir_model *model);
+
+/* Ask both for memory: gpu_mem for all that is on the device, mem (use SCRATCH) for what crosses.
+ * Both are planning, and *out stays NULL, or both are open: then the trunk is in memory, and what
+ * the plan has goes to the device. The device borrows gpu_mem's gpu until destroy. Errors: what io
+ * and gpu report; CANCELLED; NOMEM. */
+enum weir_status weir_device_create(weir_device **out, const struct weir_device_config *config,
+                                    struct weir_gpu_mem *gpu_mem, struct weir_mem *mem,
+                                    struct weir_err *err);
+void weir_device_destroy(weir_device **device);
+/* For the state: user is the weir_device. */
+weir_state_copy_fn weir_device_copy_page;
+
+/* Assignments of experts since create, and how many were computed on the device. */
+struct weir_device_stats {
+    uint64_t uses, uses_there;
+    uint64_t copied; /* experts that went there for a prompt */
+};
+void weir_device_stats_get(const weir_device *device, struct weir_device_stats *stats);
+
+#endif

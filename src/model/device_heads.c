@@ -1,0 +1,190 @@
+/* device_heads.c - attention of a layer on the device: as attention.c and heads.c have it. */
+#include "model/device_internal.h"
+#include "model/heads.h"
+
+/* Heads of all rows: side by side, or with something between them. */
+struct heads {
+    weir_gpu_address x;
+    uint32_t count, width, head_stride, row_stride;
+};
+
+static void norm_heads(const struct weir_forward *forward, const struct heads *heads,
+                       const struct weir_vector *norm, weir_gpu_address weights, bool is_bare)
+{
+    if (norm->tensor == NULL && !is_bare)
+        return;
+    const uint32_t width = norm->tensor == NULL ? heads->width : (uint32_t)norm->tensor->dims[0];
+    const bool is_wide = width > heads->width;
+    weir_gpu_norm(forward->config.device->gpu,
+                  &(struct weir_gpu_norm){.x = heads->x,
+                                          .y = heads->x,
+                                          .weights = weights,
+                                          .width = width,
+                                          .n_head = is_wide ? 1 : heads->count,
+                                          .x_head_stride = is_wide ? width : heads->head_stride,
+                                          .x_stride = heads->row_stride,
+                                          .y_head_stride = is_wide ? width : heads->head_stride,
+                                          .y_stride = heads->row_stride,
+                                          .n_row = forward->step.n_row,
+                                          .epsilon = forward->shape->norm_epsilon});
+}
+
+static void turn_heads(const struct weir_forward *forward, const struct heads *heads)
+{
+    const struct weir_mixer *mixer = &forward->step.layer->mixer;
+    const weir_device *device = forward->config.device;
+    if (mixer->rope == WEIR_ROPE_NONE)
+        return;
+    weir_gpu_rope(
+        device->gpu,
+        &(struct weir_gpu_rope){.x = heads->x,
+                                .angles = device->parcel.there + device->parcel.angles[mixer->rope],
+                                .n_head = heads->count,
+                                .head_stride = heads->head_stride,
+                                .x_stride = heads->row_stride,
+                                .n_rot = forward->shape->rope[mixer->rope].n_rot,
+                                .n_row = forward->step.n_row,
+                                .is_interleaved = mixer->is_interleaved});
+}
+
+/* Norm and rope, in the layer's order. */
+static void prepare_heads(const struct weir_forward *forward, const struct heads *heads,
+                          const struct weir_vector *norm, weir_gpu_address weights)
+{
+    const struct weir_mixer *mixer = &forward->step.layer->mixer;
+    if (!mixer->norms_late)
+        norm_heads(forward, heads, norm, weights, mixer->norms_bare);
+    turn_heads(forward, heads);
+    if (mixer->norms_late)
+        norm_heads(forward, heads, norm, weights, mixer->norms_bare);
+}
+
+static void project(struct weir_forward *forward, const struct weir_gpu_matrix *w,
+                    weir_gpu_address y)
+{
+    weir_device_multiply(forward,
+                         &(struct weir_device_product){.w = w,
+                                                       .x = forward->config.device->scratch.normed,
+                                                       .x_stride = forward->shape->d_model,
+                                                       .y = y,
+                                                       .y_stride = w->form.rows});
+}
+
+static struct weir_gpu_rows rows_of(const weir_device *device, const struct weir_device_rows *rows)
+{
+    const struct weir_device_parcel *parcel = &device->parcel;
+    return (struct weir_gpu_rows){
+        .positions = weir_device_at(parcel->there + parcel->positions, rows->first),
+        .table_at = weir_device_at(parcel->there + parcel->table_at, rows->first),
+        .pages = parcel->there + parcel->pages,
+        .n_row = rows->count,
+    };
+}
+
+static void remember(const struct weir_forward *forward, const struct weir_device_layer *layer,
+                     const struct heads *k, const struct heads *v)
+{
+    const struct weir_device_rows all = {.count = forward->step.n_row};
+    const weir_device *device = forward->config.device;
+    weir_gpu_remember(device->gpu, &(struct weir_gpu_remember){.rows = rows_of(device, &all),
+                                                               .pages = layer->pages,
+                                                               .k = k->x,
+                                                               .v = v->x,
+                                                               .k_stride = k->row_stride,
+                                                               .v_stride = v->row_stride});
+}
+
+static void place_keys(struct weir_forward *forward, const struct weir_device_layer *layer)
+{
+    const struct weir_mixer *mixer = &forward->step.layer->mixer;
+    const weir_device *device = forward->config.device;
+    const struct heads k = {device->scratch.k, mixer->n_kv_head, mixer->d_head, mixer->d_head,
+                            mixer->n_kv_head * mixer->d_head};
+    const struct heads v = {device->scratch.v, mixer->n_kv_head, mixer->d_value, mixer->d_value,
+                            mixer->n_kv_head * mixer->d_value};
+    project(forward, &layer->k, k.x);
+    if (layer->v.form.cols != 0)
+        project(forward, &layer->v, v.x);
+    else
+        weir_gpu_copy(device->gpu, WEIR_GPU_COMPUTE, v.x, k.x,
+                      (uint64_t)forward->step.n_row * v.row_stride * sizeof(float));
+    prepare_heads(forward, &k, &mixer->k_norm, layer->k_norm);
+    if (mixer->norms_values)
+        norm_heads(forward, &v, &(struct weir_vector){0}, 0, true);
+    remember(forward, layer, &k, &v);
+}
+
+static void attend_rows(const struct weir_forward *forward, const struct weir_device_layer *layer,
+                        const struct heads *q, const struct weir_device_rows *rows)
+{
+    const struct weir_mixer *mixer = &forward->step.layer->mixer;
+    const weir_device *device = forward->config.device;
+    const uint32_t out_stride = mixer->n_head * mixer->d_value;
+    weir_gpu_attention(
+        device->gpu,
+        &(struct weir_gpu_attention){
+            .rows = rows_of(device, rows),
+            .pages = layer->pages,
+            .q = weir_device_at(q->x, (uint64_t)rows->first * q->row_stride),
+            .out = weir_device_at(device->scratch.attended, (uint64_t)rows->first * out_stride),
+            .n_head = mixer->n_head,
+            .q_head_stride = q->head_stride,
+            .q_stride = q->row_stride,
+            .out_stride = out_stride,
+            .sinks = layer->sinks,
+            .window = mixer->window,
+            .is_in_chunks = mixer->is_in_chunks,
+            .scale = mixer->scale,
+            .softcap = mixer->softcap,
+            .position_max = rows->position_max,
+            .way = rows->way});
+}
+
+/* Gates of what attention gave: beside a head's query, or rows of a matrix of their own. */
+static void gate_heads(struct weir_forward *forward, const struct weir_device_layer *layer,
+                       const struct heads *q)
+{
+    const struct weir_mixer *mixer = &forward->step.layer->mixer;
+    const weir_device *device = forward->config.device;
+    const bool is_by_head = !mixer->gate_is_in_q && mixer->gate.rows == mixer->n_head;
+    struct weir_gpu_gate gate = {.x = device->scratch.attended,
+                                 .gate = weir_device_at(q->x, mixer->d_head),
+                                 .width = mixer->n_head * mixer->d_value,
+                                 .head_width = mixer->d_value,
+                                 .x_stride = mixer->n_head * mixer->d_value,
+                                 .gate_head_stride = q->head_stride,
+                                 .gate_stride = q->row_stride,
+                                 .n_row = forward->step.n_row,
+                                 .is_by_head = is_by_head};
+    if (!weir_attention_has_gate(forward))
+        return;
+    if (!mixer->gate_is_in_q) {
+        project(forward, &layer->gate, device->scratch.gate);
+        gate.gate = device->scratch.gate;
+        gate.gate_head_stride = is_by_head ? 1 : mixer->d_value;
+        gate.gate_stride = layer->gate.form.rows;
+    }
+    weir_gpu_gate(device->gpu, &gate);
+}
+
+void weir_device_attend(struct weir_forward *forward, const struct weir_device_layer *layer)
+{
+    const struct weir_mixer *mixer = &forward->step.layer->mixer;
+    const weir_device *device = forward->config.device;
+    const uint32_t q_stride = weir_attention_q_stride(mixer);
+    const struct heads q = {device->scratch.q, mixer->n_head, mixer->d_head, q_stride,
+                            mixer->n_head * q_stride};
+    struct weir_device_rows rows = {0};
+    project(forward, &layer->q, q.x);
+    prepare_heads(forward, &q, &mixer->q_norm, layer->q_norm);
+    place_keys(forward, layer);
+    while (weir_device_rows_next(forward, &rows))
+        attend_rows(forward, layer, &q, &rows);
+    gate_heads(forward, layer, &q);
+    weir_device_multiply(forward,
+                         &(struct weir_device_product){.w = &layer->out,
+                                                       .x = device->scratch.attended,
+                                                       .x_stride = mixer->n_head * mixer->d_value,
+                                                       .y = device->scratch.projected,
+                                                       .y_stride = forward->shape->d_model});
+}

@@ -1,0 +1,488 @@
+/* device_test.c - layers and experts on a device, the simulated one: the CPU's logits, and the same
+ * bits for the same placement whatever else differs. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "changed_model.h"
+#include "engine/engine_internal.h"
+#include "model_run.h"
+#include "pace.h"
+
+enum { SOME = 12 }; /* ids of a golden text, where all would take long */
+
+/* What is on the device. */
+struct placing {
+    uint32_t first, count, experts;
+    bool output;
+    unsigned copies; /* of other experts, for prompts: 1 always, 2 never */
+};
+static const struct placing all = {0, UINT32_MAX, UINT32_MAX, true, 0};
+
+/* Everything else that a run has. */
+struct variant {
+    uint32_t n_slot, n_thread, n_chunk;
+    uint64_t seed;
+    uint32_t delay_us_max;
+};
+
+static struct weir_bench_config bench_of(const struct placing *placing,
+                                         const struct variant *variant)
+{
+    return (struct weir_bench_config){.gpu_is_placed = true,
+                                      .gpu_has_output = placing->output,
+                                      .gpu_first_layer = placing->first,
+                                      .gpu_layer_count = placing->count,
+                                      .gpu_expert_count = placing->experts,
+                                      .gpu_copies = placing->copies,
+                                      .gpu_seed = variant->seed,
+                                      .gpu_delay_us_max = variant->delay_us_max};
+}
+
+static struct weir_config config_of(const char *path, const struct variant *variant,
+                                    const struct weir_bench_config *bench)
+{
+    return (struct weir_config){.model_path = path,
+                                .gpu = WEIR_ENGINE_GPU_SIM,
+                                .n_thread = variant->n_thread,
+                                .n_slot = variant->n_slot,
+                                .n_chunk = variant->n_chunk,
+                                .bench = bench};
+}
+
+static struct model_run run_there(const struct golden *golden, const struct placing *placing,
+                                  const struct variant *variant)
+{
+    const struct weir_bench_config bench = bench_of(placing, variant);
+    const struct weir_config config = config_of(golden->model_path, variant, &bench);
+    const uint32_t count = golden->id_count < SOME ? golden->id_count : SOME;
+    struct model_run run = model_run_open(&config, golden->ids, count);
+    if (run.status != WEIR_OK)
+        fail_msg("%s: %s", golden->name, run.err.text);
+    return run;
+}
+
+static struct weir_plan plan_of(const struct golden *golden, const struct placing *placing,
+                                const struct variant *variant)
+{
+    const struct weir_bench_config bench = bench_of(placing, variant);
+    const struct weir_config config = config_of(golden->model_path, variant, &bench);
+    struct weir_plan plan;
+    struct weir_err err = {0};
+    if (weir_plan_make(&plan, &config, &err) != WEIR_OK)
+        fail_msg("%s: %s", golden->name, err.text);
+    return plan;
+}
+
+/* The largest distance over the largest logit of its position. */
+static double distance(const struct model_run *one, const struct model_run *other)
+{
+    const size_t width = one->row_bytes / sizeof(float);
+    double worst = 0.0;
+    assert_int_equal(one->bytes, other->bytes);
+    for (size_t first = 0; first < one->bytes / sizeof(float); first += width) {
+        double far = 0.0;
+        double most = 0.0;
+        for (size_t id = first; id < first + width; id++) {
+            far = fmax(far, fabs((double)one->logits[id] - (double)other->logits[id]));
+            most = fmax(most, fabs((double)other->logits[id]));
+        }
+        worst = fmax(worst, far / most);
+    }
+    return worst;
+}
+
+static void golden_of(struct golden *golden, const char *name)
+{
+    assert_true(golden_open(golden, name));
+}
+
+/* `most` is how far the logits may be from the CPU's. */
+static void check_golden(const struct golden *golden, double most)
+{
+    const struct variant plain = {.n_thread = 2};
+    const struct placing placings[] = {
+        all, {0, UINT32_MAX, 0, false, 2}, {1, 1, UINT32_MAX, true, 0}, {0, 2, 2, false, 1}};
+    const struct weir_config config = {
+        .model_path = golden->model_path, .gpu = WEIR_ENGINE_GPU_OFF, .n_thread = 2};
+    const uint32_t count = golden->id_count < SOME ? golden->id_count : SOME;
+    struct model_run here = model_run_open(&config, golden->ids, count);
+    assert_int_equal(here.status, WEIR_OK);
+    printf("%-24s", golden->name);
+    for (size_t index = 0; index < WEIR_COUNT(placings); index += pace_step(2)) {
+        const struct weir_plan plan = plan_of(golden, &placings[index], &plain);
+        struct model_run there = run_there(golden, &placings[index], &plain);
+        const double far = distance(&there, &here);
+        printf("  %u layers, %u experts%s: %.1e", plan.gpu.n_layer, plan.gpu.n_expert,
+               plan.gpu.has_output ? ", output" : "", far);
+        assert_true(far <= most);
+        model_run_close(&there);
+    }
+    printf("\n");
+    model_run_close(&here);
+}
+
+static void logits_are_those_of_the_cpu(void **state)
+{
+    (void)state;
+    char names[GOLDEN_FOLDERS_MAX][64];
+    const size_t count = golden_list(names);
+    assert_true(count > 0 && count + 4 <= GOLDEN_FOLDERS_MAX);
+    /* Codes, and their scales beside them. */
+    static const char *const directories[] = {"directories/gpt-oss", "directories/qwen3moe-fp8",
+                                              "directories/qwen3moe-int4",
+                                              "directories/qwen3moe-nvfp4"};
+    for (size_t index = 0; index < WEIR_COUNT(directories); index++)
+        snprintf(names[count + index], sizeof(names[0]), "%s", directories[index]);
+    for (size_t index = 0; index < count + WEIR_COUNT(directories); index += pace_step(5)) {
+        struct golden golden;
+        golden_of(&golden, names[index]);
+        /* The CPU rounds what codes are multiplied with to 8 bits, a prompt's rows there to f16. */
+        check_golden(&golden, index < count ? 1e-3 : 3e-3);
+        golden_close(&golden);
+    }
+}
+
+/* The families that are to be there as a whole. */
+static void known_families_are_there_as_a_whole(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"olmoe",   "qwen3moe",    "qwen2moe", "llama-mixtral",
+                                        "gpt-oss", "qwen3",       "gemma4",   "granitemoe-shared",
+                                        "glm4moe", "ernie4_5-moe"};
+    for (size_t index = 0; index < WEIR_COUNT(names); index++) {
+        struct golden golden;
+        golden_of(&golden, names[index]);
+        const struct weir_plan plan = plan_of(&golden, &all, &(struct variant){.n_thread = 1});
+        if (plan.gpu.why[0] != '\0' || !plan.gpu.has_output || plan.n_expert_total != 0)
+            fail_msg("%s: %s", names[index], plan.gpu.why);
+        golden_close(&golden);
+    }
+}
+
+static void same_placement_same_bits(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"qwen3moe", "gpt-oss", "gemma4", "llama-mixtral",
+                                        "directories/qwen3moe-int4"};
+    static const struct placing placings[] = {{0, UINT32_MAX, 3, true, 1},
+                                              {1, 2, UINT32_MAX, false, 0},
+                                              {0, UINT32_MAX, 2, true, 2},
+                                              {0, UINT32_MAX, UINT32_MAX, true, 0}};
+    static const struct variant variants[] = {
+        {.n_thread = 1, .n_chunk = 1, .seed = 1},
+        {.n_thread = 2, .n_chunk = 5, .seed = 2, .n_slot = 5},
+        {.n_thread = 3, .seed = 3, .delay_us_max = 30},
+        {.n_thread = 2, .n_chunk = 7, .seed = 4, .delay_us_max = 5, .n_slot = 4}};
+    for (size_t name = 0; name < WEIR_COUNT(names); name++)
+        for (size_t at = 0; at < WEIR_COUNT(placings); at++) {
+            struct golden golden;
+            golden_of(&golden, names[name]);
+            struct model_run first =
+                run_there(&golden, &placings[at], &(struct variant){.n_thread = 1});
+            for (size_t index = at % pace_step(2); index < WEIR_COUNT(variants);
+                 index += pace_step(2)) {
+                struct model_run run = run_there(&golden, &placings[at], &variants[index]);
+                if (!model_run_same(&run, &first))
+                    fail_msg("%s: other bits in placing %zu, variant %zu", names[name], at, index);
+                model_run_close(&run);
+            }
+            model_run_close(&first);
+            golden_close(&golden);
+        }
+}
+
+static weir_engine *open_there(const struct golden *golden, const struct weir_bench_config *bench,
+                               struct weir_err *err)
+{
+    const struct weir_config config =
+        config_of(golden->model_path, &(struct variant){.n_thread = 2}, bench);
+    weir_engine *engine = NULL;
+    (void)weir_engine_open(&engine, &config, err);
+    return engine;
+}
+
+/* ids, one at a time, behind what the session has; the last logits. */
+static void write_on(weir_session *session, const uint32_t *ids, uint32_t count, float *logits,
+                     uint32_t n_vocab)
+{
+    struct weir_err err = {0};
+    for (uint32_t at = 0; at < count; at++)
+        if (weir_session_eval(session, &ids[at], 1, NULL, NULL, &err) != WEIR_OK)
+            fail_msg("%s", err.text);
+    memcpy(logits, weir_session_logits(session), n_vocab * sizeof(*logits));
+}
+
+/* Two texts that share a page there until they part; and each alone. */
+static void forks_part_on_the_device(void **state)
+{
+    (void)state;
+    struct golden golden;
+    struct weir_err err = {0};
+    golden_of(&golden, "qwen3moe");
+    const struct weir_bench_config bench = bench_of(&all, &(struct variant){.seed = 9});
+    weir_engine *engine = open_there(&golden, &bench, &err);
+    if (engine == NULL)
+        fail_msg("%s", err.text);
+    const uint32_t n_vocab = weir_engine_model(engine)->n_vocab;
+    float *logits = malloc(4 * n_vocab * sizeof(*logits));
+    weir_session *one = NULL;
+    weir_session *other = NULL;
+    assert_int_equal(weir_session_create(&one, engine, &err), WEIR_OK);
+    assert_int_equal(weir_session_eval(one, golden.ids, 5, NULL, NULL, &err), WEIR_OK);
+    assert_int_equal(weir_session_fork(&other, one, &err), WEIR_OK);
+    write_on(one, golden.ids + 5, 3, logits, n_vocab);
+    write_on(other, golden.ids + 8, 3, logits + n_vocab, n_vocab);
+    write_on(one, golden.ids + 11, 1, logits, n_vocab);
+    weir_session_destroy(&one);
+    weir_session_destroy(&other);
+    for (uint32_t alone = 0; alone < 2; alone++) {
+        float *to = logits + (2 + alone) * n_vocab;
+        assert_int_equal(weir_session_create(&one, engine, &err), WEIR_OK);
+        assert_int_equal(weir_session_eval(one, golden.ids, 5, NULL, NULL, &err), WEIR_OK);
+        write_on(one, golden.ids + (alone == 0 ? 5 : 8), 3, to, n_vocab);
+        if (alone == 0)
+            write_on(one, golden.ids + 11, 1, to, n_vocab);
+        weir_session_destroy(&one);
+    }
+    assert_memory_equal(logits, logits + 2 * n_vocab, 2 * n_vocab * sizeof(*logits));
+    free(logits);
+    assert_int_equal(weir_engine_close(&engine), WEIR_OK);
+    golden_close(&golden);
+}
+
+/* Logits of a text, in the order in which they are told. */
+struct told {
+    float *logits;
+    uint32_t n_vocab, count;
+};
+
+static bool keep_told(void *user, uint32_t position, const float *logits)
+{
+    struct told *told = user;
+    (void)position;
+    memcpy(told->logits + (size_t)told->count++ * told->n_vocab, logits,
+           told->n_vocab * sizeof(*logits));
+    return true;
+}
+
+enum { TEXTS = 3, LENGTH = 10, PROMPT = 6 };
+
+/* Texts that begin one round apart: each round one has its prompt while the others get tokens; or
+ * each text by itself. */
+static void run_texts(weir_engine *engine, const struct golden *golden, bool together,
+                      struct told told[TEXTS])
+{
+    struct weir_err err = {0};
+    weir_session *sessions[TEXTS] = {NULL};
+    uint32_t done[TEXTS] = {0};
+    for (uint32_t text = 0; text < TEXTS; text++) {
+        told[text].count = 0;
+        assert_int_equal(weir_session_create(&sessions[text], engine, &err), WEIR_OK);
+    }
+    for (uint32_t round = 0; round < TEXTS * LENGTH; round++) {
+        struct weir_eval evals[TEXTS];
+        uint32_t count = 0;
+        for (uint32_t text = 0; text < TEXTS; text++) {
+            if (done[text] == LENGTH || (together ? round < text : count > 0))
+                continue;
+            evals[count++] = (struct weir_eval){.session = sessions[text],
+                                                .ids = golden->ids + text + done[text],
+                                                .count = done[text] == 0 ? PROMPT : 1,
+                                                .each = keep_told,
+                                                .user = &told[text]};
+            done[text] += done[text] == 0 ? PROMPT : 1;
+        }
+        if (count > 0 && weir_engine_eval(engine, evals, count, &err) != WEIR_OK)
+            fail_msg("%s", err.text);
+    }
+    for (uint32_t text = 0; text < TEXTS; text++)
+        weir_session_destroy(&sessions[text]);
+}
+
+static void texts_together_have_the_bits_of_each_alone(void **state)
+{
+    (void)state;
+    static const struct placing placings[] = {
+        {0, UINT32_MAX, UINT32_MAX, true, 0}, {0, UINT32_MAX, 3, true, 1}, {1, 2, 2, false, 2}};
+    struct golden golden;
+    golden_of(&golden, "qwen3moe");
+    for (size_t at = 0; at < WEIR_COUNT(placings); at++) {
+        struct weir_err err = {0};
+        struct told alone[TEXTS];
+        struct told together[TEXTS];
+        const struct weir_bench_config bench =
+            bench_of(&placings[at], &(struct variant){.seed = 5});
+        weir_engine *engine = open_there(&golden, &bench, &err);
+        if (engine == NULL)
+            fail_msg("%s", err.text);
+        const uint32_t n_vocab = weir_engine_model(engine)->n_vocab;
+        for (uint32_t text = 0; text < TEXTS; text++) {
+            alone[text] = (struct told){calloc(LENGTH * n_vocab, sizeof(float)), n_vocab, 0};
+            together[text] = (struct told){calloc(LENGTH * n_vocab, sizeof(float)), n_vocab, 0};
+        }
+        run_texts(engine, &golden, false, alone);
+        run_texts(engine, &golden, true, together);
+        for (uint32_t text = 0; text < TEXTS; text++) {
+            assert_int_equal(together[text].count, LENGTH);
+            assert_memory_equal(together[text].logits, alone[text].logits,
+                                LENGTH * n_vocab * sizeof(float));
+            free(alone[text].logits);
+            free(together[text].logits);
+        }
+        assert_int_equal(weir_engine_close(&engine), WEIR_OK);
+    }
+    golden_close(&golden);
+}
+
+/* All of a text in pieces: a prompt, then tokens. */
+static enum weir_status run_text(weir_engine *engine, const struct golden *golden,
+                                 struct weir_err *err)
+{
+    weir_session *session = NULL;
+    enum weir_status status = weir_session_create(&session, engine, err);
+    if (status == WEIR_OK)
+        status = weir_session_eval(session, golden->ids, 6, NULL, NULL, err);
+    for (uint32_t at = 6; at < 9 && status == WEIR_OK; at++)
+        status = weir_session_eval(session, &golden->ids[at], 1, NULL, NULL, err);
+    weir_session_destroy(&session);
+    return status;
+}
+
+/* Whatever it was doing: the load, a prompt, a token. */
+static void a_lost_device_ends_what_runs(void **state)
+{
+    (void)state;
+    struct golden golden;
+    uint32_t in_load = 0;
+    uint32_t in_text = 0;
+    golden_of(&golden, "qwen3moe");
+    const struct placing half = {0, UINT32_MAX, 3, true, 1};
+    for (uint64_t work = 1;; work += work / 8 + pace_step(40)) {
+        struct weir_err err = {0};
+        struct weir_bench_config bench = bench_of(&half, &(struct variant){.seed = work % 3});
+        bench.gpu_fails_at_work = work;
+        weir_engine *engine = open_there(&golden, &bench, &err);
+        if (engine == NULL) {
+            assert_int_equal(err.status, WEIR_ERR_IO);
+            in_load++;
+            continue;
+        }
+        const enum weir_status status = run_text(engine, &golden, &err);
+        if (status == WEIR_OK) {
+            assert_int_equal(weir_engine_close(&engine), WEIR_OK);
+            break;
+        }
+        assert_int_equal(status, WEIR_ERR_IO);
+        assert_non_null(strstr(err.text, "lost"));
+        /* It stays so, and everything closes. */
+        assert_int_equal(run_text(engine, &golden, &(struct weir_err){0}), WEIR_ERR_IO);
+        assert_int_equal(weir_engine_close(&engine), WEIR_OK);
+        in_text++;
+    }
+    assert_true(in_load > 0 && in_text > 2);
+    golden_close(&golden);
+}
+
+/* The model with all values of a tensor changed to what is not a number. */
+static void write_damaged(const char *path, const char *name)
+{
+    size_t file_bytes = 0;
+    struct weir_err err = {0};
+    weir_manifest *manifest = NULL;
+    assert_int_equal(weir_manifest_open(&manifest, path, &err), WEIR_OK);
+    const struct weir_tensor *tensor = weir_manifest_tensor(manifest, name);
+    assert_non_null(tensor);
+    char *bytes = golden_read(path, &file_bytes);
+    FILE *file = fopen(changed_path, "wb");
+    assert_true(bytes != NULL && file != NULL);
+    memset(bytes + tensor->offset, 0xff, tensor->bytes);
+    assert_int_equal(fwrite(bytes, 1, file_bytes, file), file_bytes);
+    assert_int_equal(fclose(file), 0);
+    free(bytes);
+    weir_manifest_close(&manifest);
+}
+
+static void damage_there_is_named(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"blk.1.attn_q.weight", "blk.1.ffn_gate_inp.weight",
+                                        "blk.0.ffn_down_exps.weight", "output.weight"};
+    struct golden golden;
+    golden_of(&golden, "qwen3moe");
+    for (size_t index = 0; index < WEIR_COUNT(names); index++) {
+        struct weir_err err = {0};
+        write_damaged(golden.model_path, names[index]);
+        struct golden changed = golden;
+        snprintf(changed.model_path, sizeof(changed.model_path), "%s", changed_path);
+        for (uint32_t experts = 0; experts < 3; experts++) {
+            const struct placing placing = {0, UINT32_MAX, experts == 2 ? UINT32_MAX : experts,
+                                            true, experts};
+            const struct weir_bench_config bench = bench_of(&placing, &(struct variant){0});
+            weir_engine *engine = open_there(&changed, &bench, &err);
+            assert_non_null(engine);
+            const enum weir_status status = run_text(engine, &changed, &err);
+            assert_int_equal(status, WEIR_ERR_FORMAT);
+            if (strstr(err.text, names[index]) == NULL)
+                fail_msg("%s: %s", names[index], err.text);
+            err = (struct weir_err){0};
+            assert_int_equal(weir_engine_close(&engine), WEIR_OK);
+        }
+    }
+    golden_close(&golden);
+}
+
+/* What a ceiling leaves room for: more with each byte, and never above it. */
+static void a_ceiling_of_the_device_holds(void **state)
+{
+    (void)state;
+    struct golden golden;
+    struct weir_plan before = {0};
+    golden_of(&golden, "qwen3moe");
+    for (uint64_t bytes = 1 << 16; bytes <= UINT64_C(64) << 20; bytes += bytes / 4) {
+        const struct weir_config config = {.model_path = golden.model_path,
+                                           .gpu = WEIR_ENGINE_GPU_SIM,
+                                           .gpu_bytes = bytes,
+                                           .n_thread = 1};
+        struct weir_plan plan;
+        struct weir_err err = {0};
+        assert_int_equal(weir_plan_make(&plan, &config, &err), WEIR_OK);
+        assert_true(plan.gpu.planned_bytes <= bytes);
+        assert_int_equal(plan.gpu.planned_bytes, plan.gpu.weight_bytes + plan.gpu.kv_bytes +
+                                                     plan.gpu.scratch_bytes +
+                                                     plan.gpu.expert_bytes);
+        assert_true(plan.gpu.n_layer >= before.gpu.n_layer);
+        if (plan.gpu.n_layer == before.gpu.n_layer && plan.n_chunk == before.n_chunk)
+            assert_true(plan.gpu.n_expert >= before.gpu.n_expert);
+        const bool is_news = plan.gpu.n_layer != before.gpu.n_layer || before.budget_bytes == 0 ||
+                             (plan.gpu.n_expert > 0) != (before.gpu.n_expert > 0);
+        before = plan;
+        if (!is_news)
+            continue;
+        struct model_run run = model_run_open(&config, golden.ids, 4);
+        if (run.status != WEIR_OK)
+            fail_msg("%s", run.err.text);
+        model_run_close(&run);
+    }
+    assert_int_equal(before.n_expert_total, 0); /* all of it is there in the end */
+    assert_true(before.gpu.has_output && before.gpu.why[0] == '\0');
+    golden_close(&golden);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(logits_are_those_of_the_cpu),
+        cmocka_unit_test(known_families_are_there_as_a_whole),
+        cmocka_unit_test(same_placement_same_bits),
+        cmocka_unit_test(forks_part_on_the_device),
+        cmocka_unit_test(texts_together_have_the_bits_of_each_alone),
+        cmocka_unit_test(a_lost_device_ends_what_runs),
+        cmocka_unit_test(damage_there_is_named),
+        cmocka_unit_test(a_ceiling_of_the_device_holds),
+    };
+    return cmocka_run_group_tests(tests, changed_model_set_up, changed_model_tear_down);
+}
