@@ -165,14 +165,15 @@ static void tell_store(struct weir_forward *forward, uint32_t layer)
 {
     struct weir_lookahead *ahead = forward->lookahead;
     const uint32_t n_expert = forward->shape->n_expert;
-    const bool is_prompt = forward->step.has_prompt;
     const uint64_t most = (uint64_t)ahead->m * forward->step.n_row;
+    /* Enough rows to want nearly every expert: a few would have many read that nobody uses. */
+    const bool is_sure = forward->step.has_prompt && most >= n_expert;
     ahead->guessed = layer;
     ahead->count = weir_rank(ahead->scores, n_expert, ahead->ranked, n_expert);
     while (ahead->count > 0 && ahead->scores[ahead->ranked[ahead->count - 1]] <= 0.0f)
         ahead->count--;
     weir_store_hint(forward->config.store, layer, ahead->ranked,
-                    is_prompt ? ahead->count : (uint32_t)weir_min(most, ahead->count), is_prompt);
+                    is_sure ? ahead->count : (uint32_t)weir_min(most, ahead->count), is_sure);
 }
 
 /* Whether anything is to be guessed about the layer. */
