@@ -34,7 +34,7 @@ enum {
     WEIR_GRAMMAR_STACK_MAX = 1 << 16,  /* open rules of all ways to read a text */
     WEIR_GRAMMAR_WAY_MAX = 1 << 12,    /* ways to read a text so far */
     WEIR_GRAMMAR_TOKEN_MAX = 4096,     /* bytes of a token */
-    WEIR_GRAMMAR_WORK_MAX = 1 << 24,   /* steps of the automaton for one token */
+    WEIR_GRAMMAR_WORK_MAX = 1 << 20,   /* steps of the automaton for one token */
 };
 
 /* ---- programs ------------------------------------------------------------------------------ */
