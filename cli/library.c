@@ -283,7 +283,8 @@ static int say_unknown(const struct weir_cli_library *library, const char *word)
                  nearest == NULL ? "" : "; did you mean ", nearest == NULL ? "" : nearest,
                  nearest == NULL ? "" : "?");
     weir_heap_free(names);
-    fprintf(stderr, "  weir models                lists the models that are here\n"
+    fprintf(stderr, "  ./FOLDER/FILE.gguf         is a file by its path\n"
+                    "  weir models                lists the models that are here\n"
                     "  weir pull hf:ORG/REPO      brings one from huggingface.co\n");
     return WEIR_CLI_FAILURE;
 }
@@ -323,7 +324,9 @@ static int resolve_remote(struct weir_cli_options *options, const struct weir_cl
     return is_here ? WEIR_CLI_OK : WEIR_CLI_FAILURE;
 }
 
-static int resolve_name(struct weir_cli_options *options)
+static bool file_is_absent;
+
+static int resolve_name(struct weir_cli_options *options, bool is_absent)
 {
     const char *word = options->argument;
     struct weir_cli_library library;
@@ -336,6 +339,8 @@ static int resolve_name(struct weir_cli_options *options)
         code = say_several(&library, word);
     else if (count == 0 && !is_path(word))
         code = say_unknown(&library, word);
+    else if (count == 0)
+        file_is_absent = is_absent; /* the command says so, where nothing else is wrong */
     else if (count == 1 && library.models[found].is_unfinished) {
         weir_cli_say("%s is not all here yet: the weir pull that began it goes on where it stopped",
                      library.models[found].name);
@@ -365,7 +370,7 @@ static int resolve_one(struct weir_cli_options *options, const struct weir_cli_c
     if (!wants_model(command) || word == NULL || strcmp(word, "-") == 0 || stat(word, &facts) == 0)
         return WEIR_CLI_OK;
     if (!weir_cli_is_remote(word))
-        return resolve_name(options);
+        return resolve_name(options, errno == ENOENT);
     if ((command->bit & (WEIR_CLI_PLAN | WEIR_CLI_INFO)) != 0)
         return weir_cli_heads_fetch(options);
     return resolve_remote(options, command);
@@ -386,4 +391,10 @@ int weir_cli_model_resolve(struct weir_cli_options *options, const struct weir_c
         }
     }
     return resolve_one(options, command);
+}
+
+void weir_cli_model_advise(void)
+{
+    if (file_is_absent)
+        fputs("  weir models                lists the models that weir pull has brought\n", stderr);
 }

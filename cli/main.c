@@ -282,6 +282,8 @@ static int run_words(bool wants_help, int count, char **words)
     int code = weir_cli_model_resolve(&options, command);
     if (code == WEIR_CLI_OK)
         code = command->run(&options);
+    if (code == WEIR_CLI_FAILURE)
+        weir_cli_model_advise();
     weir_cli_heads_remove();
     return flush_output(weir_cli_exit_code(code));
 }

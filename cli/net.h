@@ -188,6 +188,8 @@ bool weir_cli_library_read(struct weir_cli_library *library,
 void weir_cli_library_free(struct weir_cli_library *library);
 /* The shortest end of the model's name that only it has. */
 const char *weir_cli_library_short(const struct weir_cli_library *library, size_t index);
+/* Behind a command that failed: what else to try where the model's file is not there. */
+void weir_cli_model_advise(void);
 /* What the command is to open becomes options->argument: a path, or the path of a kept model.
  * Returns an enum weir_cli_exit. */
 int weir_cli_model_resolve(struct weir_cli_options *options,

@@ -213,8 +213,11 @@ static bool take_word(struct weir_cli_options *options, const struct weir_cli_co
         weir_cli_misuse(command->name, "wanted at most %d of %s, found more", 1 + WEIR_CLI_MORE_MAX,
                         command->argument);
     else
-        weir_cli_misuse(command->name, "wanted one %s, found \"%s\" after \"%s\"",
-                        command->argument, word, options->argument);
+        weir_cli_misuse(command->name, "wanted one %s, found \"%s\" after \"%s\"%s",
+                        command->argument, word, options->argument,
+                        (command->bit & (WEIR_CLI_WRITERS | WEIR_CLI_TOKENIZE)) != 0
+                            ? "; a text goes behind -p"
+                            : "");
     return false;
 }
 

@@ -3,6 +3,7 @@
  * I1  Nothing is read before weir_gguf_source_need() has said that it is there.
  * I2  No count is believed before the file is known to be long enough to hold that many.
  * I3  Places are kept as offsets while parsing: the buffer moves when it grows. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -263,6 +264,21 @@ static enum weir_status check_tensor(struct parser *parser, struct weir_tensor *
     return WEIR_OK;
 }
 
+/* The first bytes are shown as letters where they are some. */
+static enum weir_status refuse_magic(const struct parser *parser)
+{
+    const uint8_t *bytes = parser->source->bytes;
+    char found[16];
+    bool is_text = true;
+    for (size_t at = 0; at < sizeof(uint32_t); at++)
+        is_text = is_text && bytes[at] > ' ' && bytes[at] < 0x7f;
+    snprintf(found, sizeof(found), is_text ? "\"%c%c%c%c\"" : "%02x %02x %02x %02x", bytes[0],
+             bytes[1], bytes[2], bytes[3]);
+    return WEIR_FAIL(parser->err, WEIR_ERR_FORMAT,
+                     "%s is not a GGUF file: wanted \"GGUF\" at its start, found %s; %s",
+                     parser->source->name, found, weir_strange_text(bytes, parser->source->length));
+}
+
 static enum weir_status read_header(struct parser *parser, uint64_t *tensor_count,
                                     uint64_t *key_count)
 {
@@ -271,10 +287,7 @@ static enum weir_status read_header(struct parser *parser, uint64_t *tensor_coun
     const char *file = parser->source->name;
     WEIR_TRY(read_u32(parser, "the magic number", &magic));
     if (magic != MAGIC)
-        return WEIR_FAIL(parser->err, WEIR_ERR_FORMAT,
-                         "%s is not a GGUF file: wanted \"GGUF\" at its start, found %08x; %s",
-                         file, magic,
-                         weir_strange_text(parser->source->bytes, parser->source->length));
+        return refuse_magic(parser);
     WEIR_TRY(read_u32(parser, "the version", &version));
     if (version == __builtin_bswap32(2) || version == __builtin_bswap32(3))
         return WEIR_FAIL(parser->err, WEIR_ERR_UNSUPPORTED,

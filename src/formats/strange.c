@@ -56,6 +56,17 @@ static bool is_onnx(const uint8_t *bytes, uint64_t length)
            (bytes[2] == 0x12 || bytes[2] == 0x3a || bytes[2] == 0x42);
 }
 
+/* Letters, blanks and ends of lines. */
+static bool is_plain(const uint8_t *bytes, uint64_t length)
+{
+    enum { LOOK_BYTES = 256 };
+    for (uint64_t at = 0; at < length && at < LOOK_BYTES; at++)
+        if ((bytes[at] < ' ' && bytes[at] != '\n' && bytes[at] != '\r' && bytes[at] != '\t') ||
+            bytes[at] == 0x7f)
+            return false;
+    return true;
+}
+
 const char *weir_strange_text(const uint8_t *bytes, uint64_t length)
 {
     for (size_t index = 0; index < WEIR_COUNT(stranges); index++)
@@ -64,5 +75,7 @@ const char *weir_strange_text(const uint8_t *bytes, uint64_t length)
             return stranges[index].text;
     if (is_safetensors(bytes, length))
         return "it is a safetensors file: name the directory that it lies in, with its config.json";
-    return is_onnx(bytes, length) ? "it is an ONNX model; " GET_ANOTHER : GET_ANOTHER;
+    if (is_onnx(bytes, length))
+        return "it is an ONNX model; " GET_ANOTHER;
+    return is_plain(bytes, length) ? "it is a text; " GET_ANOTHER : GET_ANOTHER;
 }
