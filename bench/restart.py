@@ -5,7 +5,8 @@
 
 A round: a server reads a long text, answers, writes what it remembers to a folder, and ends. A new one is asked the second
 turn: the first token's time. It has to read the pages, which is timed from the same file with direct reads of 4 MiB, several
-at once; and to compute the new tokens, which another fresh server does with these alone. The bar is 1.15 of both together.
+at once; and to compute the new tokens, which another new server does that has the text in memory already, and as many other
+tokens behind it. The bar is 1.15 of both together. The machine has to be idle: readers and threads wait for each other.
 """
 import argparse
 import asyncio
@@ -22,12 +23,12 @@ from measure import DEMO, HELDOUT, ROOT, check, size
 from servers import Weir
 
 PIECE, READERS, BAR = 4 << 20, 4, 1.15
-NEW = "\nAnd what, if anything, did the two of them say to each other in the evening, when the boat was back?"
+NEW = ("\nAnd what, if anything, did the two of them say to each other in the evening, when the boat was back?",
+       "\nBut who, if anybody, of the three of them went to the other house in the morning, when the train was gone?")
 
 
 def first_token_s(server, prompt, tokens=1):
-    answer = asyncio.run(ask(server.port, {"prompt": prompt, "max_tokens": tokens, "temperature": 0, "stream": True,
-                                           "ignore_eos": True}))
+    answer = asyncio.run(ask(server.port, {"prompt": prompt, "max_tokens": tokens, "temperature": 0, "stream": True}))
     check(answer.status == 200 and answer.is_whole and answer.first_s is not None, f"the server said {answer.status} {answer.error}")
     return answer.first_s, answer.text
 
@@ -65,11 +66,12 @@ def run_round(options, args, number, folder):
         _, answer = first_token_s(server, text, 8)
         wait_for_writes(server)
     with Weir(options.model, *kept) as server:
-        second_s, _ = first_token_s(server, text + answer + NEW)
+        second_s, _ = first_token_s(server, text + answer + NEW[0])
         read, tokens = server.metric("saved_read_bytes_total"), server.metric("recalled_tokens_total")
     check(tokens > 0, "nothing came back from the disk")
-    with Weir(options.model, *args) as server:
-        own_s, _ = first_token_s(server, NEW)
+    with Weir(options.model, *kept) as server:
+        first_token_s(server, text + answer)
+        own_s, _ = first_token_s(server, text + answer + NEW[1])
     (path,) = glob.glob(os.path.join(folder, "weir-*.prefixes"))
     return second_s, own_s, min(read_s(path, int(read)) for _ in range(3)), read, tokens
 
@@ -82,7 +84,8 @@ def main():
     parser.add_argument("--mem")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    args = ["--ctx", options.ctx, *(["--mem", options.mem] if options.mem else [])]
+    # Experts are as cold for both: what the device reads beside a text is no part of this.
+    args = ["--ctx", options.ctx, "--no-warm-up", *(["--mem", options.mem] if options.mem else [])]
     ratios = []
     for number in range(options.rounds):
         os.makedirs(os.path.join(ROOT, "build"), exist_ok=True)
@@ -90,7 +93,7 @@ def main():
             second_s, own_s, disk_s, read, tokens = run_round(options, args, number, folder)
         ratios.append(second_s / (own_s + disk_s))
         print(f"second turn after a restart {1000 * second_s:.1f} ms: {tokens:.0f} tokens in {size(read)}, which the disk reads in "
-              f"{1000 * disk_s:.1f} ms; the new ones alone {1000 * own_s:.1f} ms; {ratios[-1]:.2f} of both", flush=True)
+              f"{1000 * disk_s:.1f} ms; the new ones take {1000 * own_s:.1f} ms; {ratios[-1]:.2f} of both", flush=True)
     print(f"median {statistics.median(ratios):.2f}, wanted at most {BAR}")
 
 

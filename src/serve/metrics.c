@@ -37,6 +37,8 @@ static void put_engine(struct weir_writer *writer, const struct weir_scheduler_s
         (double)stats->engine.expert_uses);
     put(writer, "expert_hits_total", "counter", "Of them, those that were in memory.",
         (double)stats->engine.expert_hits);
+    put(writer, "warm_up_reads_total", "counter", "Experts that were read as the last run's.",
+        (double)stats->engine.warm_up_reads);
     put(writer, "read_bytes_total", "counter", "Bytes read from the device.",
         (double)stats->engine.read_bytes);
     put(writer, "io_wait_seconds_total", "counter", "Time in which the engine waited for reads.",
