@@ -73,7 +73,7 @@ template <int D, int DV> struct decoder {
         WIDTH = DV / 32,     /* columns of out that a lane reads of a value */
         COLUMNS = DV / 4,    /* of a warp */
         HAS_ALL = DV <= 256, /* keys and values of a step fit in registers */
-        KEPT = HAS_ALL ? CHUNKS : 1,
+        KEPT = HAS_ALL ? CHUNKS : CHUNKS / 2,
     };
     struct memory {
         uint32_t q[2][HEADS][Q_ROW / 2]; /* what is kept, and the rest */
@@ -85,7 +85,7 @@ template <int D, int DV> struct decoder {
     uint32_t warp, group, lane; /* group: lane / 4; lane: of the four */
     part range;
     keys k, v;
-    uint32_t key[KEPT][2][4]; /* of the step to come */
+    uint32_t key[KEPT][2][4]; /* of the step to come; or half of them, as they are multiplied */
     float out[WIDTH][4];
     float most[2], sum[2]; /* of heads group and group + 8 */
 
@@ -177,8 +177,9 @@ template <int D, int DV> struct decoder {
             read_keys(key[chunk], at, chunk);
     }
 
-    __device__ __forceinline__ void multiply_keys(float (&score)[2][4], const uint32_t (&one)[2][4],
-                                                  int chunk) const
+    /* What is kept of q and the rest have sums of their own: so fewer products wait for another. */
+    __device__ __forceinline__ void multiply_keys(float (&score)[2][2][4],
+                                                  const uint32_t (&one)[2][4], int chunk) const
     {
         fragment_a q[2], rest[2];
         read_query(q, 0, chunk);
@@ -187,15 +188,15 @@ template <int D, int DV> struct decoder {
         for (int tile = 0; tile < 2; tile++)
 #pragma unroll
             for (int half = 0; half < 2; half++) {
-                multiply(score[tile], q[half], one[tile][2 * half], one[tile][2 * half + 1]);
-                multiply(score[tile], rest[half], one[tile][2 * half], one[tile][2 * half + 1]);
+                multiply(score[0][tile], q[half], one[tile][2 * half], one[tile][2 * half + 1]);
+                multiply(score[1][tile], rest[half], one[tile][2 * half], one[tile][2 * half + 1]);
             }
     }
 
     /* Scores of the warp's 16 positions of a step. */
     __device__ __forceinline__ void fill_scores(uint32_t from, float (*scores)[SCORES])
     {
-        float score[2][4] = {};
+        float score[2][2][4] = {};
         if constexpr (HAS_ALL) {
 #pragma unroll
             for (int chunk = 0; chunk < CHUNKS; chunk++)
@@ -203,11 +204,14 @@ template <int D, int DV> struct decoder {
         } else {
             const uint16_t *at[2];
             find_keys(at, from);
-#pragma unroll 6
-            for (int chunk = 0; chunk < CHUNKS; chunk++) {
-                uint32_t one[2][4];
-                read_keys(one, at, chunk);
-                multiply_keys(score, one, chunk);
+#pragma unroll 1
+            for (int first = 0; first < CHUNKS; first += KEPT) {
+#pragma unroll
+                for (int chunk = 0; chunk < KEPT; chunk++)
+                    read_keys(key[chunk], at, first + chunk);
+#pragma unroll
+                for (int chunk = 0; chunk < KEPT; chunk++)
+                    multiply_keys(score, key[chunk], first + chunk);
             }
         }
         from += 16 * warp;
@@ -216,8 +220,9 @@ template <int D, int DV> struct decoder {
 #pragma unroll
             for (int half = 0; half < 2; half++)
                 store_scores(&scores[group + 8 * half][16 * warp + 8 * tile + 2 * lane],
-                             from + 8 * tile + 2 * lane, score[tile][2 * half],
-                             score[tile][2 * half + 1]);
+                             from + 8 * tile + 2 * lane,
+                             score[0][tile][2 * half] + score[1][tile][2 * half],
+                             score[0][tile][2 * half + 1] + score[1][tile][2 * half + 1]);
     }
 
     __device__ __forceinline__ void store_scores(float *to, uint32_t position, float one,
@@ -301,9 +306,11 @@ template <int D, int DV> struct decoder {
         }
     }
 
+    /* Values are read before they are needed: all of a step, or a piece while the one before is
+     * multiplied. */
     __device__ __forceinline__ void step(uint32_t from, float (*scores)[SCORES])
     {
-        uint32_t value[HAS_ALL ? 4 : 1][4][WIDTH / 2];
+        uint32_t value[HAS_ALL ? 4 : 2][4][WIDTH / 2];
         float2 weight[4][4];
         if constexpr (HAS_ALL)
 #pragma unroll
@@ -312,13 +319,16 @@ template <int D, int DV> struct decoder {
         fill_scores(from, scores);
         if constexpr (HAS_ALL)
             bring_keys(from + STEP);
+        else
+            read_values(value[0], from);
         __syncthreads();
         soften(weight, scores);
 #pragma unroll
         for (int piece = 0; piece < 4; piece++) {
             if constexpr (!HAS_ALL)
-                read_values(value[0], from + 16 * piece);
-            add_values(weight[piece], value[HAS_ALL ? piece : 0]);
+                if (piece < 3)
+                    read_values(value[(piece + 1) % 2], from + 16 * (piece + 1));
+            add_values(weight[piece], value[HAS_ALL ? piece : piece % 2]);
         }
     }
 
@@ -425,25 +435,28 @@ extern "C" __global__ void __launch_bounds__(WEIR_ATTEND_THREADS)
     __shared__ float weights[WEIR_ATTEND_SPLITS_MAX];
     /* Each warp for itself; a lane has every 32nd split. */
     const uint32_t lane = threadIdx.x % 32;
-    enum { OWN = WEIR_ATTEND_SPLITS_MAX / 32 };
-    float own[OWN];
+    enum { OWN = WEIR_ATTEND_SPLITS_MAX / 32, TOGETHER = 16 };
+    float own[OWN], own_sum[OWN];
     float most = sink;
     float sum = 0.0f;
 #pragma unroll
     for (int turn = 0; turn < OWN; turn++) {
-        own[turn] = lane + 32 * turn < used ? mosts[lane + 32 * turn] : MINUS_INFINITY;
-        most = fmaxf(most, own[turn]);
+        const bool is_used = lane + 32 * turn < used;
+        own[turn] = is_used ? mosts[lane + 32 * turn] : MINUS_INFINITY;
+        own_sum[turn] = is_used ? sums[lane + 32 * turn] : 0.0f;
     }
+#pragma unroll
+    for (int turn = 0; turn < OWN; turn++)
+        most = fmaxf(most, own[turn]);
 #pragma unroll
     for (int distance = 16; distance > 0; distance /= 2)
         most = fmaxf(most, __shfl_xor_sync(~0u, most, distance));
 #pragma unroll
-    for (int turn = 0; turn < OWN; turn++)
-        if (lane + 32 * turn < used) {
-            own[turn] = power(own[turn] - most);
-            weights[lane + 32 * turn] = own[turn]; /* the same from every warp */
-            sum += own[turn] * sums[lane + 32 * turn];
-        }
+    for (int turn = 0; turn < OWN; turn++) {
+        own[turn] = power(own[turn] - most);
+        weights[lane + 32 * turn] = own[turn]; /* the same from every warp; 0 past those used */
+        sum += own[turn] * own_sum[turn];
+    }
 #pragma unroll
     for (int distance = 16; distance > 0; distance /= 2)
         sum += __shfl_xor_sync(~0u, sum, distance);
@@ -453,9 +466,16 @@ extern "C" __global__ void __launch_bounds__(WEIR_ATTEND_THREADS)
                  head * a.d_value;
     for (uint32_t i = threadIdx.x; i < a.d_value; i += WEIR_ATTEND_THREADS) {
         float value = 0.0f;
-#pragma unroll 16
-        for (uint32_t split = 0; split < used; split++)
-            value += weights[split] * outs[static_cast<uint64_t>(split) * a.d_value + i];
+#pragma unroll 1
+        for (uint32_t first = 0; first < used; first += TOGETHER) {
+            float part[TOGETHER]; /* of the last split again, past it */
+#pragma unroll
+            for (uint32_t at = 0; at < TOGETHER; at++)
+                part[at] = outs[static_cast<uint64_t>(min(first + at, used - 1)) * a.d_value + i];
+#pragma unroll
+            for (uint32_t at = 0; at < TOGETHER; at++)
+                value += weights[first + at] * part[at];
+        }
         out[i] = value / sum;
     }
 }
