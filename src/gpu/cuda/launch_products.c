@@ -1,7 +1,4 @@
 /* launch_products.c - products of weights and rows, and embeddings: which kernel, and its shape. */
-#include <stdio.h>
-#include <string.h>
-
 #include "gpu/cuda/cuda_internal.h"
 #include "gpu/cuda/matmul_args.h"
 
@@ -9,13 +6,30 @@ _Static_assert(sizeof(struct weir_cuda_place) == sizeof(struct weir_gpu_place), 
 _Static_assert(sizeof(struct weir_matvec_args) <= WEIR_CUDA_ARGS_BYTES, "one struct by value");
 _Static_assert(sizeof(struct weir_tiles_args) <= WEIR_CUDA_ARGS_BYTES, "one struct by value");
 
-/* How a format's kernels are called, NULL: weir_matvec_rare and weir_tiles_rare. */
-static const char *const own_names[WEIR_TYPE_COUNT] = {
-    [WEIR_TYPE_Q8_0] = "q8_0",       [WEIR_TYPE_Q4_0] = "q4_0",       [WEIR_TYPE_MXFP4] = "mxfp4",
-    [WEIR_TYPE_Q4_K] = "q4_k",       [WEIR_TYPE_Q5_K] = "q5_k",       [WEIR_TYPE_Q6_K] = "q6_k",
-    [WEIR_TYPE_F32] = "f32",         [WEIR_TYPE_F16] = "f16",         [WEIR_TYPE_BF16] = "bf16",
-    [WEIR_TYPE_F8_E4M3] = "f8_e4m3", [WEIR_TYPE_F4_E2M1] = "f4_e2m1", [WEIR_TYPE_I4] = "i4",
+/* The kernels of a format: names must last. NULL: those of rare formats. */
+struct kernels {
+    const char *one, *few; /* of one row, and of each_few rows at a time */
+    uint32_t each_few;
 };
+#define OWN(name, few)                                                                             \
+    {                                                                                              \
+        "weir_matvec_" name "_1", "weir_matvec_" name "_" #few, few                                \
+    }
+static const struct kernels own_kernels[WEIR_TYPE_COUNT] = {
+    [WEIR_TYPE_Q8_0] = OWN("q8_0", 8),       [WEIR_TYPE_Q4_0] = OWN("q4_0", 8),
+    [WEIR_TYPE_MXFP4] = OWN("mxfp4", 8),     [WEIR_TYPE_Q4_K] = OWN("q4_k", 8),
+    [WEIR_TYPE_Q5_K] = OWN("q5_k", 8),       [WEIR_TYPE_Q6_K] = OWN("q6_k", 8),
+    [WEIR_TYPE_F32] = OWN("f32", 4),         [WEIR_TYPE_F16] = OWN("f16", 4),
+    [WEIR_TYPE_BF16] = OWN("bf16", 4),       [WEIR_TYPE_F8_E4M3] = OWN("f8_e4m3", 4),
+    [WEIR_TYPE_F4_E2M1] = OWN("f4_e2m1", 4), [WEIR_TYPE_I4] = OWN("i4", 4),
+};
+#undef OWN
+static const struct kernels rare_kernels = {"weir_matvec_rare_4", "weir_matvec_rare_4", 4};
+
+static bool is_rare(enum weir_type type)
+{
+    return own_kernels[type].one == NULL;
+}
 
 /* Values that stand for themselves, and codes. */
 static bool is_float(enum weir_type type)
@@ -65,16 +79,6 @@ static struct weir_cuda_weights weights_of(const struct weir_gpu_form *form)
     };
 }
 
-static void launch(weir_gpu *gpu, const char *what, const char *name, uint32_t count,
-                   const uint32_t grid[3], uint32_t threads, uint32_t shared_bytes,
-                   const void *args, size_t args_bytes)
-{
-    char kernel[48];
-    snprintf(kernel, sizeof(kernel), "weir_%s_%s_%u", what, name, count);
-    weir_cuda_launch(gpu, WEIR_GPU_COMPUTE, kernel, grid, (uint32_t[3]){threads, 1, 1},
-                     shared_bytes, args, args_bytes);
-}
-
 /* ---- a few rows ----------------------------------------------------------------------------- */
 
 /* Parts of W's rows, one a block: as many as are computed at once, and all of one length. */
@@ -90,19 +94,16 @@ static void launch_matvec(weir_gpu *gpu, const struct weir_gpu_form *form,
                           struct weir_matvec_args *args, bool is_one)
 {
     const struct weir_type_info *info = weir_quant_info(form->type);
-    const char *own = own_names[form->type];
-    const uint32_t each = is_float(form->type) ? (is_one ? 1 : 4)
-                          : own == NULL        ? 4
-                          : is_one             ? 1
-                                               : 8;
+    const struct kernels *kernels = is_rare(form->type) ? &rare_kernels : &own_kernels[form->type];
     const uint64_t room = weir_min(weir_cuda_limits(gpu)->shared_bytes_max, 112 * 1024);
-    const bool is_listed = args->rows.chosen != 0 && each > 1;
-    uint32_t shared = args->list_bytes = is_listed ? (args->rows.n_row * 4 + 15) / 16 * 16 : 0;
+    const bool is_list = args->rows.chosen != 0 && (!is_one || kernels == &rare_kernels);
+    uint32_t shared = args->list_bytes = is_list ? (args->rows.n_row * 4 + 19) / 16 * 16 : 0;
     uint32_t beside = args->rows.n_row;
-    args->each = each;
+    args->each = is_one && !is_list ? 1 : kernels->each_few;
     if (!is_float(form->type)) {
-        const uint32_t bytes_32 =
-            own == NULL ? WEIR_MATVEC_RARE_BYTES : blocks(32 * info->block_bytes, info->block_len);
+        const uint32_t bytes_32 = is_rare(form->type)
+                                      ? WEIR_MATVEC_RARE_BYTES
+                                      : blocks(32 * info->block_bytes, info->block_len);
         shared += WEIR_MATVEC_RING(bytes_32);
         args->x_bytes = form->cols / 2 * 3;
         args->act_block = info->block_len == 256 ? 256 : 32;
@@ -116,8 +117,8 @@ static void launch_matvec(weir_gpu *gpu, const struct weir_gpu_form *form,
     const uint32_t parts = blocks(form->rows, threads / 32 * WEIR_MATVEC_ROWS);
     const uint32_t grid[3] = {is_float(form->type) ? parts : even_parts(gpu, parts, beside, shared),
                               beside, 1};
-    launch(gpu, "matvec", own == NULL ? "rare" : own, each, grid, threads, shared, args,
-           sizeof(*args));
+    weir_cuda_launch(gpu, WEIR_GPU_COMPUTE, is_one ? kernels->one : kernels->few, grid,
+                     (uint32_t[3]){threads, 1, 1}, shared, args, sizeof(*args));
 }
 
 /* ---- many rows ------------------------------------------------------------------------------ */
@@ -133,26 +134,39 @@ static weir_gpu_address take(struct weir_cuda_workspace *left, uint64_t bytes)
     return at;
 }
 
+/* Rows of x of a tile: few enough that tiles are full and that there are blocks for all
+ * processors. The sums do not depend on it. */
+static uint32_t tile_rows(const weir_gpu *gpu, const struct weir_gpu_form *form,
+                          uint32_t slot_bytes, uint32_t n_row, uint32_t n_expert)
+{
+    const struct weir_cuda_limits *limits = weir_cuda_limits(gpu);
+    const uint32_t by_matrix = n_row / (n_expert > 0 ? n_expert : 1);
+    uint32_t tokens = is_rare(form->type) ? 32 : is_float(form->type) ? 64 : 128;
+    while (tokens > 32 &&
+           (by_matrix < tokens / 4 * 3 ||
+            blocks(form->rows, WEIR_TILE_ROWS) * blocks(n_row, tokens) < 2 * limits->processors ||
+            WEIR_TILES_SHARED(slot_bytes, tokens) > limits->shared_bytes_max))
+        tokens /= 2;
+    return tokens;
+}
+
 static void launch_tiles(weir_gpu *gpu, const struct weir_gpu_form *form,
                          struct weir_tiles_args *args, uint32_t n_expert)
 {
-    const char *own = own_names[form->type];
     const struct weir_type_info *info = weir_quant_info(form->type);
-    const char *name = is_float(form->type) ? "float" : own == NULL ? "rare" : "hot";
     const uint32_t n_row = args->rows.n_row;
     const uint32_t x_rows = blocks(n_row, args->rows.x_per);
     const uint32_t staged = is_float(form->type) ? 128 * bits_of(form->type) / 8
                                                  : 256 / info->block_len * info->block_bytes;
+    static const char *const hot[] = {"weir_tiles_hot_32", "weir_tiles_hot_64",
+                                      "weir_tiles_hot_128"};
     struct weir_cuda_workspace left = weir_cuda_workspace(gpu);
     args->slot_bytes = WEIR_SLOT_BYTES(staged);
     args->x16_stride = (uint32_t)weir_align_up(form->cols, 128);
     args->x16 = take(&left, (uint64_t)x_rows * args->x16_stride * 2);
     args->x16_scale = take(&left, x_rows * sizeof(float));
 
-    const bool is_rare = own == NULL && !is_float(form->type);
-    uint32_t tokens = is_rare || n_row <= 48 * weir_max(n_expert, 1) ? 32 : 128;
-    if (WEIR_TILES_SHARED(args->slot_bytes, tokens) > weir_cuda_limits(gpu)->shared_bytes_max)
-        tokens = 32;
+    const uint32_t tokens = tile_rows(gpu, form, args->slot_bytes, n_row, n_expert);
     const struct weir_to_f16_args to_f16 = {.x = args->rows.x,
                                             .out = args->x16,
                                             .scale = args->x16_scale,
@@ -177,8 +191,13 @@ static void launch_tiles(weir_gpu *gpu, const struct weir_gpu_form *form,
         weir_cuda_launch(gpu, WEIR_GPU_COMPUTE, "weir_group", (uint32_t[3]){n_expert, 1, 1},
                          (uint32_t[3]){256, 1, 1}, 0, &group, sizeof(group));
     }
-    launch(gpu, "tiles", name, tokens, (uint32_t[3]){blocks(form->rows, WEIR_TILE_ROWS), n_tile, 1},
-           32 * WEIR_TILE_WARPS, WEIR_TILES_SHARED(args->slot_bytes, tokens), args, sizeof(*args));
+    const char *name = is_rare(form->type) ? "weir_tiles_rare_32" : hot[tokens / 64];
+    if (is_float(form->type))
+        name = tokens == 64 ? "weir_tiles_float_64" : "weir_tiles_float_32";
+    weir_cuda_launch(gpu, WEIR_GPU_COMPUTE, name,
+                     (uint32_t[3]){blocks(form->rows, WEIR_TILE_ROWS), n_tile, 1},
+                     (uint32_t[3]){32 * WEIR_TILE_WARPS, 1, 1},
+                     WEIR_TILES_SHARED(args->slot_bytes, tokens), args, sizeof(*args));
 }
 
 /* ---- operations ----------------------------------------------------------------------------- */

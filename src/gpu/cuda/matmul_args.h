@@ -51,7 +51,8 @@ struct weir_matvec_args {
 /* Shared memory of matvec.cuh: a ring of chunks of 1024 values of WEIR_MATVEC_ROWS rows for each
  * warp, about 40 KiB in all. bytes_32: of 32 values. */
 enum { WEIR_MATVEC_WARPS = 8, WEIR_MATVEC_ROWS = 2, WEIR_MATVEC_RARE_BYTES = 34 };
-#define WEIR_SLOT_BYTES(bytes) (((bytes) + 30) / 16 * 16) /* for `bytes` at any alignment */
+/* For `bytes` from any on, in pieces of 16. */
+#define WEIR_SLOT_BYTES(bytes) (((bytes) + 30) / 16 * 16)
 #define WEIR_MATVEC_SLOTS(bytes_32)                                                                \
     (WEIR_MATVEC_WARPS * WEIR_MATVEC_ROWS * WEIR_SLOT_BYTES(32 * (bytes_32)))
 #define WEIR_MATVEC_STAGES(bytes_32)                                                               \

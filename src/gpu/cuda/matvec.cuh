@@ -62,19 +62,48 @@ DEVICE void quantize_256(const float *x, uint32_t cols, uint32_t col, uint32_t l
     }
 }
 
-/* Ask for step `step` of a warp: a chunk of VECTOR_ROWS rows of W. */
+/* W of a block of threads. */
+struct rows_of_w {
+    const uint8_t *data;
+    struct layout lay;
+    uint32_t off;            /* of data behind a multiple of 16 */
+    uint32_t chunk_bytes;    /* of 1024 columns */
+    uint32_t n_chunk, every; /* chunks of a row; rows from one of a warp to its next */
+};
+
+/* Where a warp is in its rows of W: a chunk of VECTOR_ROWS rows. */
+struct spot {
+    const uint8_t *from;
+    uint32_t row, chunk, stage;
+};
+
 template <class F>
-DEVICE void ask(const struct weir_matvec_args &a, const uint8_t *data, uint8_t *ring, uint32_t tile,
-                uint32_t n_chunk, uint32_t step)
+DEVICE void advance(const struct weir_matvec_args &a, const struct rows_of_w &w, struct spot &at)
 {
-    typedef struct chunk<F> C;
-    const uint32_t row = (tile + step / n_chunk * gridDim.x * VECTOR_WARPS) * VECTOR_ROWS;
-    const struct layout lay = F::layout_of(a.w.type);
-    const uint32_t from = step % n_chunk * (1024 / lay.len * lay.bytes);
-    const uint32_t bytes = min(1024 / lay.len * lay.bytes, a.w.cols / lay.len * lay.bytes - from);
-    for (uint32_t r = 0; r < VECTOR_ROWS && row + r < a.w.rows; r++)
-        copy_bytes(ring + (step % C::STAGES * VECTOR_ROWS + r) * C::SLOT,
-                   data + (row + r) * a.w.row_bytes + from, bytes);
+    at.stage = at.stage + 1 == chunk<F>::STAGES ? 0 : at.stage + 1;
+    at.from += w.chunk_bytes;
+    if (++at.chunk == w.n_chunk) {
+        at.chunk = 0;
+        at.row += w.every;
+        at.from = w.data + at.row * a.w.row_bytes;
+    }
+}
+
+/* Ask for the bytes of a spot, and go on; behind the last there are none. */
+template <class F>
+DEVICE void ask(const struct weir_matvec_args &a, const struct rows_of_w &w, uint8_t *ring,
+                struct spot &at)
+{
+    const uint32_t left = a.w.cols / w.lay.len * w.lay.bytes - at.chunk * w.chunk_bytes;
+    uint8_t *to = ring + at.stage * VECTOR_ROWS * chunk<F>::SLOT;
+    const uint8_t *from = at.from;
+#pragma unroll
+    for (uint32_t r = 0; r < VECTOR_ROWS; r++, from += a.w.row_bytes)
+        if (at.row + r < a.w.rows)
+            copy_bytes<chunk<F>::SLOT, 32>(to + r * chunk<F>::SLOT, from, min(w.chunk_bytes, left),
+                                           w.off, threadIdx.x % 32);
+    close_group();
+    advance<F>(a, w, at);
 }
 
 /* sum += W's unit times the unit of a row of x at `col`. */
@@ -107,80 +136,94 @@ DEVICE float sum_of_lanes(float value)
     return value;
 }
 
+/* The products of a chunk, by lanes that have a unit of it. */
+template <class F, int N>
+DEVICE void take(const struct weir_matvec_args &a, const struct rows_of_w &w, const struct spot &at,
+                 const uint8_t *ring, const uint8_t *x, uint32_t n, float sums[VECTOR_ROWS][N])
+{
+    const uint32_t units = w.lay.len / 32;
+    const uint32_t lane = threadIdx.x % 32;
+    const uint32_t unit = at.chunk * 32 + lane;
+    const uint32_t col = unit_column(unit, w.lay.gap);
+    struct run runs[VECTOR_ROWS][2];
+    if (unit >= a.w.cols / 32)
+        return;
+    ring += at.stage * VECTOR_ROWS * chunk<F>::SLOT + lane / units * w.lay.bytes;
+#pragma unroll
+    for (uint32_t r = 0; r < VECTOR_ROWS; r++) {
+        const uint8_t *block =
+            ring + r * chunk<F>::SLOT + skip_of(at.from + r * a.w.row_bytes, w.off);
+        F::get(runs[r][0], block, lane % units, 0, a.w.type);
+        F::get(runs[r][1], block, lane % units, 1, a.w.type);
+    }
+#pragma unroll
+    for (uint32_t i = 0; i < N; i++, x += a.x_bytes)
+        if (N == 1 || i < n)
+#pragma unroll
+            for (uint32_t r = 0; r < VECTOR_ROWS; r++)
+                sums[r][i] = dot_unit<F>(runs[r], x, (const struct run_facts *)(x + a.w.cols), col,
+                                         w.lay.gap, sums[r][i]);
+}
+
+/* Rows of y, from the sums of lanes, which begin anew. */
+template <int N>
+DEVICE void put(const struct weir_matvec_args &a, const struct members &m, uint32_t base,
+                uint32_t n, uint32_t row, float sums[VECTOR_ROWS][N])
+{
+    const uint32_t lane = threadIdx.x % 32;
+#pragma unroll
+    for (uint32_t i = 0; i < VECTOR_ROWS * N; i++) {
+        const uint32_t r = i % VECTOR_ROWS;
+        const float sum = sum_of_lanes(sums[r][i / VECTOR_ROWS]);
+        if (lane == i && i / VECTOR_ROWS < n && row + r < a.w.rows)
+            put_y(a.w, a.rows, m.expert, member_at(m, base + i / VECTOR_ROWS), row + r, sum);
+        sums[r][i / VECTOR_ROWS] = 0.0f;
+    }
+}
+
 /* Up to N rows of x, members base to base + n - 1, by all rows of W that are this block's. */
 template <class F, int N>
 DEVICE void compute(const struct weir_matvec_args &a, const uint8_t *data, const struct members &m,
-                    uint32_t base, uint32_t n, uint8_t *x_part)
+                    uint32_t base, uint32_t n, uint8_t *x)
 {
     typedef struct chunk<F> C;
     const uint32_t warp = threadIdx.x / 32;
-    const uint32_t lane = threadIdx.x % 32;
     const struct layout lay = F::layout_of(a.w.type);
-    const uint32_t units = lay.len / 32;
-    const uint32_t n_unit = a.w.cols / 32;
-    const uint32_t n_chunk = (n_unit + 31) / 32;
-    const uint32_t n_tile = (a.w.rows + VECTOR_ROWS - 1) / VECTOR_ROWS;
-    uint32_t tile = blockIdx.x * VECTOR_WARPS + warp;
-    const uint32_t every = gridDim.x * VECTOR_WARPS;
-    const uint32_t n_step = tile < n_tile ? ((n_tile - 1 - tile) / every + 1) * n_chunk : 0;
-    uint8_t *ring = x_part + a.each * a.x_bytes + warp * C::STAGES * VECTOR_ROWS * C::SLOT;
+    const struct rows_of_w w = {data,
+                                lay,
+                                (uint32_t)(uintptr_t)data & 15,
+                                1024 / lay.len * lay.bytes,
+                                (a.w.cols + 1023) / 1024,
+                                gridDim.x * VECTOR_WARPS * VECTOR_ROWS};
+    const uint32_t row = (blockIdx.x * VECTOR_WARPS + warp) * VECTOR_ROWS;
+    uint8_t *ring = x + a.each * a.x_bytes + warp * C::STAGES * VECTOR_ROWS * C::SLOT;
+    struct spot at = {data + row * a.w.row_bytes, row, 0, 0};
+    struct spot ahead = at;
+    float sums[VECTOR_ROWS][N] = {};
 
-    for (uint32_t step = 0; step + 1 < C::STAGES; step++) {
-        if (step < n_step)
-            ask<F>(a, data, ring, tile, n_chunk, step);
-        close_group();
-    }
+#pragma unroll 1
+    for (uint32_t step = 0; step + 1 < C::STAGES; step++)
+        ask<F>(a, w, ring, ahead);
     for (uint32_t i = 0; i < n; i++) {
-        uint8_t *steps = x_part + i * a.x_bytes;
+        uint8_t *steps = x + i * a.x_bytes;
+        const float *from = x_row(a.rows, member_at(m, base + i));
         for (uint32_t col = warp * 256; col < a.w.cols; col += VECTOR_WARPS * 256)
-            quantize_256(x_row(a.rows, member_at(m, base + i)), a.w.cols, col, a.act_block / 8,
-                         steps, (struct run_facts *)(steps + a.w.cols));
+            quantize_256(from, a.w.cols, col, a.act_block / 8, steps,
+                         (struct run_facts *)(steps + a.w.cols));
     }
     __syncthreads();
 
-    float sums[VECTOR_ROWS][N] = {};
-    for (uint32_t step = 0; step < n_step; step++) {
+#pragma unroll 1
+    while (at.row < a.w.rows) {
         await_groups<C::STAGES - 2>();
         __syncwarp();
-        if (step + C::STAGES - 1 < n_step)
-            ask<F>(a, data, ring, tile, n_chunk, step + C::STAGES - 1);
-        close_group();
-        const uint32_t at_tile = tile + step / n_chunk * every;
-        const uint32_t at_chunk = step % n_chunk;
-        const uint32_t unit = at_chunk * 32 + lane;
-        if (unit < n_unit) {
-            struct run w[VECTOR_ROWS][2];
-#pragma unroll
-            for (uint32_t r = 0; r < VECTOR_ROWS; r++) {
-                const uint32_t skip =
-                    skip_of(data + min(at_tile * VECTOR_ROWS + r, a.w.rows - 1) * a.w.row_bytes +
-                            at_chunk * (1024 / lay.len * lay.bytes));
-                const uint8_t *block = ring + (step % C::STAGES * VECTOR_ROWS + r) * C::SLOT +
-                                       skip + lane / units * lay.bytes;
-                F::get(w[r][0], block, lane % units, 0, a.w.type);
-                F::get(w[r][1], block, lane % units, 1, a.w.type);
-            }
-#pragma unroll
-            for (uint32_t i = 0; i < N; i++) {
-                const uint8_t *steps = x_part + i * a.x_bytes;
-                if (i < n)
-                    for (uint32_t r = 0; r < VECTOR_ROWS; r++)
-                        sums[r][i] =
-                            dot_unit<F>(w[r], steps, (const struct run_facts *)(steps + a.w.cols),
-                                        unit_column(unit, lay.gap), lay.gap, sums[r][i]);
-            }
-        }
-        if (at_chunk + 1 == n_chunk) {
-#pragma unroll
-            for (uint32_t i = 0; i < VECTOR_ROWS * N; i++) {
-                const float sum = sum_of_lanes(sums[i % VECTOR_ROWS][i / VECTOR_ROWS]);
-                const uint32_t row = at_tile * VECTOR_ROWS + i % VECTOR_ROWS;
-                if (lane == i % 32 && i / VECTOR_ROWS < n && row < a.w.rows)
-                    put_y(a.w, a.rows, m.expert, member_at(m, base + i / VECTOR_ROWS), row, sum);
-                sums[i % VECTOR_ROWS][i / VECTOR_ROWS] = 0.0f;
-            }
-        }
+        ask<F>(a, w, ring, ahead);
+        take<F, N>(a, w, at, ring, x, n, sums);
+        if (at.chunk + 1 == w.n_chunk)
+            put<N>(a, m, base, n, at.row, sums);
+        advance<F>(a, w, at);
     }
+    await_groups<0>();
     __syncthreads(); /* x and the ring are free */
 }
 

@@ -13,11 +13,12 @@ DEVICE void get_x(float out[8], const float *x)
     *(float4 *)(out + 4) = *(const float4 *)(x + 4);
 }
 
-template <class F>
+template <class F, int ALIGN>
 DEVICE void get_w(float out[8], const uint8_t *row, const struct scale_row &scales, uint32_t col)
 {
     const uint32_t group = F::HAS_SCALES ? col / scales.group_cols : 0;
-    F::get(out, row + (uint64_t)col * F::BITS / 8, F::HAS_SCALES ? zero_at(scales, group) : 0);
+    F::template get<ALIGN>(out, row + (uint64_t)col * F::BITS / 8,
+                           F::HAS_SCALES ? zero_at(scales, group) : 0);
     if (F::HAS_SCALES) {
         const float scale = scale_at(scales, group);
         for (int i = 0; i < 8; i++)
@@ -25,7 +26,7 @@ DEVICE void get_w(float out[8], const uint8_t *row, const struct scale_row &scal
     }
 }
 
-template <class F, int N>
+template <class F, int N, int ALIGN>
 DEVICE void compute(const struct weir_matvec_args &a, const struct weir_cuda_place &place,
                     const struct members &m, uint32_t base, uint32_t n)
 {
@@ -49,7 +50,7 @@ DEVICE void compute(const struct weir_matvec_args &a, const struct weir_cuda_pla
     for (uint32_t col = 8 * lane; col < a.w.cols; col += 256) {
         float w[ROWS][8];
         for (uint32_t r = 0; r < ROWS; r++)
-            get_w<F>(w[r], rows[r], scales[r], col);
+            get_w<F, ALIGN>(w[r], rows[r], scales[r], col);
 #pragma unroll
         for (uint32_t i = 0; i < N; i++) {
             float value[8];
@@ -78,24 +79,29 @@ template <class F, int N> DEVICE void matvec_float(const struct weir_matvec_args
     const struct weir_cuda_place place = place_of(a.w, m.expert);
     if (place.data == 0)
         return;
+    const bool is_aligned = (place.data | a.w.row_bytes) % 16 == 0;
     for (uint32_t base = 0; base < m.count; base += a.each)
-        compute<F, N>(a, place, m, base, min(a.each, m.count - base));
+        if (is_aligned)
+            compute<F, N, F::BITS>(a, place, m, base, min(a.each, m.count - base));
+        else
+            compute<F, N, 1>(a, place, m, base, min(a.each, m.count - base));
 }
 
-#define MATVEC(format)                                                                             \
+#define MATVEC(format, n)                                                                          \
     extern "C" __global__ void __launch_bounds__(32 * WARPS)                                       \
-        weir_matvec_##format##_1(const __grid_constant__ struct weir_matvec_args a)                \
+        weir_matvec_##format##_##n(const __grid_constant__ struct weir_matvec_args a)              \
     {                                                                                              \
-        matvec_float<format, 1>(a);                                                                \
-    }                                                                                              \
-    extern "C" __global__ void __launch_bounds__(32 * WARPS)                                       \
-        weir_matvec_##format##_4(const __grid_constant__ struct weir_matvec_args a)                \
-    {                                                                                              \
-        matvec_float<format, 4>(a);                                                                \
+        matvec_float<format, n>(a);                                                                \
     }
-MATVEC(f32)
-MATVEC(f16)
-MATVEC(bf16)
-MATVEC(f8_e4m3)
-MATVEC(f4_e2m1)
-MATVEC(i4)
+MATVEC(f32, 1)
+MATVEC(f32, 4)
+MATVEC(f16, 1)
+MATVEC(f16, 4)
+MATVEC(bf16, 1)
+MATVEC(bf16, 4)
+MATVEC(f8_e4m3, 1)
+MATVEC(f8_e4m3, 4)
+MATVEC(f4_e2m1, 1)
+MATVEC(f4_e2m1, 4)
+MATVEC(i4, 1)
+MATVEC(i4, 4)

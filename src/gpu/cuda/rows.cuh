@@ -25,10 +25,9 @@ struct members {
 };
 
 /* The rows that chose the same expert as `first`; none when one before it did: that one's block
- * computes them. By the whole block; list has n_row entries. */
+ * computes them. By the whole block; list has n_row + 1 entries. */
 DEVICE uint32_t find_alike(uint32_t *list, const uint32_t *chosen, uint32_t n_row, uint32_t first)
 {
-    __shared__ uint32_t total;
     if (threadIdx.x < 32) {
         const uint32_t expert = chosen[first];
         uint32_t count = 0;
@@ -43,10 +42,10 @@ DEVICE uint32_t find_alike(uint32_t *list, const uint32_t *chosen, uint32_t n_ro
             count += __popc(alike);
         }
         if (threadIdx.x == 0)
-            total = is_first ? count : 0;
+            list[n_row] = is_first ? count : 0;
     }
     __syncthreads();
-    return total;
+    return list[n_row];
 }
 
 /* blockIdx.y is a row where rows have experts, else a number of a.each rows. */

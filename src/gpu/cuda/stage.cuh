@@ -33,18 +33,34 @@ template <int LEFT> DEVICE void await_groups()
 #endif
 }
 
-DEVICE uint32_t skip_of(const uint8_t *from)
+/* Bytes of a matrix lie in shared memory as if it began at a multiple of 16 bytes. off: how far
+ * behind one it does; the result: how far behind one `from` then is. */
+DEVICE uint32_t skip_of(const uint8_t *from, uint32_t off)
 {
-    return (uint32_t)(uintptr_t)from & 15;
+    return ((uint32_t)(uintptr_t)from - off) & 15;
 }
 
-/* The pieces of 16 bytes that hold `bytes` from `from` on, by the lanes of a warp; the first byte
- * arrives at to + from % 16. A piece that has one byte of a matrix is in device memory whole. */
-DEVICE void copy_bytes(uint8_t *to, const uint8_t *from, uint32_t bytes)
+/* `bytes` from `from` on, to as far behind `to` as skip_of() says, by LANES threads, of
+ * which this is number `lane`. All that is at most MAX. Where the matrix begins at a multiple of
+ * 16, in pieces of 16 bytes, each of which has a byte of the matrix, so it is in device memory
+ * whole; or else the copy is done when it is called. */
+template <int MAX, int LANES>
+DEVICE void copy_bytes(uint8_t *to, const uint8_t *from, uint32_t bytes, uint32_t off,
+                       uint32_t lane)
 {
-    const uint32_t skip = skip_of(from);
-    for (uint32_t at = threadIdx.x % 32 * 16; at < skip + bytes; at += 32 * 16)
-        copy_16(to + at, from - skip + at);
+    const uint32_t skip = skip_of(from, off);
+    if (off == 0) {
+#pragma unroll
+        for (uint32_t i = 0; i < (MAX + 16 * LANES - 1) / (16 * LANES); i++) {
+            const uint32_t at = 16 * (lane + LANES * i);
+            if (at < skip + bytes)
+                copy_16(to + at, from - skip + at);
+        }
+        return;
+    }
+#pragma unroll 1
+    for (uint32_t at = lane; at < bytes; at += LANES)
+        to[skip + at] = from[at];
 }
 
 #endif

@@ -4,4 +4,5 @@
 KINDS(hot_kinds, HOT_KINDS);
 
 TILES(hot, block_source<hot_kinds>, 32)
+TILES(hot, block_source<hot_kinds>, 64)
 TILES(hot, block_source<hot_kinds>, 128)

@@ -2,4 +2,4 @@
 #include "gpu/cuda/tiles.cuh"
 
 TILES(float, float_source, 32)
-TILES(float, float_source, 128)
+TILES(float, float_source, 64)

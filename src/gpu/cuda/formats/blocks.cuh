@@ -1,4 +1,4 @@
-/* blocks.cuh - what the decoding of every format stands on: bytes at any alignment, runs of steps.
+/* blocks.cuh - what the decoding of every format stands on: bytes, and runs of steps.
  *
  * A format is a struct. Its blocks have LEN values in BYTES bytes, and are taken apart by units of
  * 32 values, each of two runs of 16 values: those whose bits lie in the same bytes. GAP is the way
@@ -8,7 +8,8 @@
  *       32   64 (u / 2) + 16 (u % 2)
  *       64   128 (u / 4) + 16 (u % 4)
  *
- * and get() gives run `run`, 0 or 1, of unit `part` of a block:
+ * and get() gives run `run`, 0 or 1, of unit `part` of a block, which lies as if block 0 of its row
+ * were at a multiple of 16 bytes:
  *
  *   x[i] = scale * (step[i] - OFFSET) - minimum
  */
@@ -26,9 +27,10 @@ struct run {
     float scale, minimum;
 };
 
-/* What most formats are like; a format's struct says what is otherwise. */
+/* What most formats are like; a format's struct says what is otherwise. HAS_MINUS: steps are bytes
+ * with a sign, else none is beyond 127. */
 struct plain {
-    enum { GAP = 16, OFFSET = 0, HAS_MINIMUM = 0 };
+    enum { GAP = 16, OFFSET = 0, HAS_MINIMUM = 0, HAS_MINUS = 0 };
 };
 
 DEVICE uint32_t unit_column(uint32_t unit, uint32_t gap)
@@ -37,25 +39,46 @@ DEVICE uint32_t unit_column(uint32_t unit, uint32_t gap)
     return unit / units * (2 * gap) + unit % units * 16;
 }
 
-/* BYTES bytes at any alignment, as words. Nothing is read but aligned words that have one of these
- * bytes. */
-template <int BYTES> DEVICE void load_bytes(uint32_t *out, const uint8_t *from)
+/* BYTES bytes as words. ALIGN: what their address is a multiple of. Nothing is read but aligned
+ * words that have one of these bytes. */
+template <int BYTES, int ALIGN> DEVICE void load_bytes(uint32_t *out, const uint8_t *from)
 {
-    const uint32_t skip = (uint32_t)(uintptr_t)from & 3;
-    const uint32_t *words = (const uint32_t *)(from - skip);
-    const uint32_t last = (skip + BYTES - 1) / 4;
-    uint32_t low = words[0];
+    enum { WORDS = (BYTES + 3) / 4 };
+    if constexpr (ALIGN >= 16 && BYTES % 16 == 0) {
+        for (int i = 0; i < WORDS / 4; i++) {
+            const uint4 four = ((const uint4 *)from)[i];
+            out[4 * i] = four.x;
+            out[4 * i + 1] = four.y;
+            out[4 * i + 2] = four.z;
+            out[4 * i + 3] = four.w;
+        }
+    } else if constexpr (ALIGN >= 8 && BYTES % 8 == 0) {
+        for (int i = 0; i < WORDS / 2; i++) {
+            const uint2 two = ((const uint2 *)from)[i];
+            out[2 * i] = two.x;
+            out[2 * i + 1] = two.y;
+        }
+    } else if constexpr (ALIGN >= 4) {
+        for (int i = 0; i < WORDS; i++)
+            out[i] = ((const uint32_t *)from)[i];
+    } else {
+        const uint32_t skip = (uint32_t)(uintptr_t)from & 3;
+        const uint32_t *words = (const uint32_t *)(from - skip);
+        const uint32_t last = (skip + BYTES - 1) / 4;
+        uint32_t low = words[0];
 #pragma unroll
-    for (uint32_t i = 0; i < (BYTES + 3) / 4; i++) {
-        const uint32_t high = words[i + 1 <= (BYTES - 1) / 4 ? i + 1 : min(i + 1, last)];
-        out[i] = __funnelshift_r(low, high, 8 * skip);
-        low = high;
+        for (uint32_t i = 0; i < WORDS; i++) {
+            const uint32_t high = words[i + 1 <= (BYTES - 1) / 4 ? i + 1 : min(i + 1, last)];
+            out[i] = __funnelshift_r(low, high, 8 * skip);
+            low = high;
+        }
     }
 }
 
+/* At an even address. */
 DEVICE uint32_t load_u16(const uint8_t *from)
 {
-    return from[0] | (uint32_t)from[1] << 8;
+    return *(const uint16_t *)from;
 }
 
 /* The f16 in the low bits. */

@@ -7,13 +7,14 @@
 #include "gpu/cuda/matmul_args.h"
 #include "quant/quant.h"
 
-/* get() gives eight values from a column on that is a multiple of 8; codes less their scale. */
+/* get() gives eight values from a column on that is a multiple of 8, codes less their scale; ALIGN:
+ * what the row's address is a multiple of. */
 struct f32 {
     enum { BITS = 32, HAS_SCALES = 0 };
-    DEVICE void get(float out[8], const uint8_t *from, uint32_t)
+    template <int ALIGN> DEVICE void get(float out[8], const uint8_t *from, uint32_t)
     {
         uint32_t words[8];
-        load_bytes<32>(words, from);
+        load_bytes<32, ALIGN>(words, from);
         for (int i = 0; i < 8; i++)
             out[i] = __uint_as_float(words[i]);
     }
@@ -21,10 +22,10 @@ struct f32 {
 
 struct f16 {
     enum { BITS = 16, HAS_SCALES = 0 };
-    DEVICE void get(float out[8], const uint8_t *from, uint32_t)
+    template <int ALIGN> DEVICE void get(float out[8], const uint8_t *from, uint32_t)
     {
         uint32_t words[4];
-        load_bytes<16>(words, from);
+        load_bytes<16, ALIGN>(words, from);
         for (int i = 0; i < 4; i++) {
             out[2 * i] = half_at(words[i]);
             out[2 * i + 1] = half_high(words[i]);
@@ -34,10 +35,10 @@ struct f16 {
 
 struct bf16 {
     enum { BITS = 16, HAS_SCALES = 0 };
-    DEVICE void get(float out[8], const uint8_t *from, uint32_t)
+    template <int ALIGN> DEVICE void get(float out[8], const uint8_t *from, uint32_t)
     {
         uint32_t words[4];
-        load_bytes<16>(words, from);
+        load_bytes<16, ALIGN>(words, from);
         for (int i = 0; i < 4; i++) {
             out[2 * i] = __uint_as_float(words[i] << 16);
             out[2 * i + 1] = __uint_as_float(words[i] & 0xffff0000);
@@ -47,10 +48,10 @@ struct bf16 {
 
 struct f8_e4m3 {
     enum { BITS = 8, HAS_SCALES = 1 };
-    DEVICE void get(float out[8], const uint8_t *from, uint32_t)
+    template <int ALIGN> DEVICE void get(float out[8], const uint8_t *from, uint32_t)
     {
         uint32_t words[2];
-        load_bytes<8>(words, from);
+        load_bytes<8, ALIGN>(words, from);
         for (int i = 0; i < 8; i++) {
             const uint32_t code = words[i / 4] >> 8 * (i % 4);
             out[i] = e4m3_magnitude(code, (code & 0x80) != 0 ? -0x1p120f : 0x1p120f);
@@ -60,11 +61,11 @@ struct f8_e4m3 {
 
 struct f4_e2m1 {
     enum { BITS = 4, HAS_SCALES = 1 };
-    DEVICE void get(float out[8], const uint8_t *from, uint32_t)
+    template <int ALIGN> DEVICE void get(float out[8], const uint8_t *from, uint32_t)
     {
         const uint32_t table[4] = FP4_STEPS;
         uint32_t word;
-        load_bytes<4>(&word, from);
+        load_bytes<4, ALIGN>(&word, from);
         for (int i = 0; i < 2; i++) {
             const uint32_t steps = look_up_four(table, word >> 16 * i);
             for (int j = 0; j < 4; j++)
@@ -75,10 +76,10 @@ struct f4_e2m1 {
 
 struct i4 {
     enum { BITS = 4, HAS_SCALES = 1 };
-    DEVICE void get(float out[8], const uint8_t *from, uint32_t zero)
+    template <int ALIGN> DEVICE void get(float out[8], const uint8_t *from, uint32_t zero)
     {
         uint32_t word;
-        load_bytes<4>(&word, from);
+        load_bytes<4, ALIGN>(&word, from);
         for (int i = 0; i < 8; i++)
             out[i] = (float)((int)(word >> 4 * i & 15) - (int)zero);
     }
@@ -113,12 +114,14 @@ DEVICE float scale_at(const struct scale_row &row, uint32_t group)
         return 1.0f;
     switch (row.type) {
     case WEIR_SCALE_F32:
-        load_bytes<4>(&word, row.scales + 4 * group);
+        load_bytes<4, 1>(&word, row.scales + 4 * group);
         return __uint_as_float(word);
     case WEIR_SCALE_F16:
-        return half_at(load_u16(row.scales + 2 * group));
+        load_bytes<2, 1>(&word, row.scales + 2 * group);
+        return half_at(word);
     case WEIR_SCALE_BF16:
-        return __uint_as_float(load_u16(row.scales + 2 * group) << 16);
+        load_bytes<2, 1>(&word, row.scales + 2 * group);
+        return __uint_as_float(word << 16);
     case WEIR_SCALE_F8_E4M3:
         word = row.scales[group];
         return e4m3_magnitude(word, (word & 0x80) != 0 ? -0x1p120f : 0x1p120f);

@@ -62,7 +62,7 @@ struct iq1_m : plain {
         const uint32_t low = load_u16(block + 2 * s);
         const uint32_t high = block[32 + s];
         uint32_t scales[2];
-        load_bytes<8>(scales, block + 48);
+        load_bytes<8, 8>(scales, block + 48);
         const uint32_t d = (scales[0] >> 12 & 0x000f) | (scales[0] >> 24 & 0x00f0) |
                            (scales[1] >> 4 & 0x0f00) | (scales[1] >> 16 & 0xf000);
         for (int g = 0; g < 2; g++)
@@ -74,11 +74,11 @@ struct iq1_m : plain {
 };
 
 struct iq2_xxs : plain {
-    enum { LEN = 256, BYTES = 66 };
+    enum { LEN = 256, BYTES = 66, HAS_MINUS = 1 };
     DEVICE void get(struct run &out, const uint8_t *block, int part, int run)
     {
         uint32_t words[2];
-        load_bytes<8>(words, block + 2 + 8 * part);
+        load_bytes<8, 2>(words, block + 2 + 8 * part);
         for (int g = 0; g < 2; g++)
             put_signed(out.steps + 2 * g, weir_iq2_xxs_grid[words[0] >> 8 * (2 * run + g) & 255],
                        even_signs(words[1] >> 7 * (2 * run + g) & 127));
@@ -87,11 +87,11 @@ struct iq2_xxs : plain {
 };
 
 struct iq2_xs : plain {
-    enum { LEN = 256, BYTES = 74 };
+    enum { LEN = 256, BYTES = 74, HAS_MINUS = 1 };
     DEVICE void get(struct run &out, const uint8_t *block, int part, int run)
     {
         uint32_t qs;
-        load_bytes<4>(&qs, block + 2 + 8 * part + 4 * run);
+        load_bytes<4, 2>(&qs, block + 2 + 8 * part + 4 * run);
         for (int g = 0; g < 2; g++)
             put_signed(out.steps + 2 * g, weir_iq2_xs_grid[qs >> 16 * g & 511],
                        even_signs(qs >> (16 * g + 9) & 127));
@@ -100,7 +100,7 @@ struct iq2_xs : plain {
 };
 
 struct iq2_s : plain {
-    enum { LEN = 256, BYTES = 82 };
+    enum { LEN = 256, BYTES = 82, HAS_MINUS = 1 };
     DEVICE void get(struct run &out, const uint8_t *block, int part, int run)
     {
         const uint32_t qs = load_u16(block + 2 + 4 * part + 2 * run);
@@ -115,13 +115,13 @@ struct iq2_s : plain {
 };
 
 struct iq3_xxs : plain {
-    enum { LEN = 256, BYTES = 98 };
+    enum { LEN = 256, BYTES = 98, HAS_MINUS = 1 };
     DEVICE void get(struct run &out, const uint8_t *block, int part, int run)
     {
         uint32_t qs;
         uint32_t word;
-        load_bytes<4>(&qs, block + 2 + 8 * part + 4 * run);
-        load_bytes<4>(&word, block + 66 + 4 * part);
+        load_bytes<4, 2>(&qs, block + 2 + 8 * part + 4 * run);
+        load_bytes<4, 2>(&word, block + 66 + 4 * part);
         for (int g = 0; g < 4; g++)
             out.steps[g] =
                 with_signs(weir_iq3_xxs_grid[qs >> 8 * g & 255],
@@ -131,13 +131,13 @@ struct iq3_xxs : plain {
 };
 
 struct iq3_s : plain {
-    enum { LEN = 256, BYTES = 110 };
+    enum { LEN = 256, BYTES = 110, HAS_MINUS = 1 };
     DEVICE void get(struct run &out, const uint8_t *block, int part, int run)
     {
         const uint32_t high = block[66 + part] >> 4 * run;
         const uint32_t signs = load_u16(block + 74 + 4 * part + 2 * run);
         uint32_t qs;
-        load_bytes<4>(&qs, block + 2 + 8 * part + 4 * run);
+        load_bytes<4, 2>(&qs, block + 2 + 8 * part + 4 * run);
         for (int g = 0; g < 4; g++)
             out.steps[g] = with_signs(weir_iq3_s_grid[(qs >> 8 * g & 255) | (high >> g & 1) << 8],
                                       signs >> 4 * g);

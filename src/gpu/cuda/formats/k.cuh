@@ -5,17 +5,18 @@
 
 #include "gpu/cuda/formats/blocks.cuh"
 
-/* Scale and minimum of sub-block s of Q4_K and Q5_K, as weir_k_scale() (quant/q4_k.h). */
-DEVICE void k_scale(struct run &out, const uint32_t header[4], int s)
+/* Scale and minimum of a run of Q4_K and Q5_K, as weir_k_scale() (quant/q4_k.h) has them. */
+DEVICE void k_scale(struct run &out, const uint32_t header[4], int part, int run)
 {
-    const bool is_late = s >= 4;
+    const bool is_late = part >= 4;
     const uint32_t scales =
         is_late ? (header[3] & 0x0f0f0f0f) | (header[1] >> 2 & 0x30303030) : header[1] & 0x3f3f3f3f;
     const uint32_t minimums = is_late
                                   ? (header[3] >> 4 & 0x0f0f0f0f) | (header[2] >> 2 & 0x30303030)
                                   : header[2] & 0x3f3f3f3f;
-    out.scale = half_at(header[0]) * (float)(scales >> 8 * (s & 3) & 255);
-    out.minimum = half_high(header[0]) * (float)(minimums >> 8 * (s & 3) & 255);
+    const int shift = 8 * ((part & 2) + run);
+    out.scale = half_at(header[0]) * (float)(scales >> shift & 255);
+    out.minimum = half_high(header[0]) * (float)(minimums >> shift & 255);
 }
 
 struct q4_k : plain {
@@ -24,11 +25,11 @@ struct q4_k : plain {
     {
         uint32_t header[4];
         uint32_t qs[4];
-        load_bytes<16>(header, block);
-        load_bytes<16>(qs, block + 16 + 16 * part);
+        load_bytes<16, 16>(header, block);
+        load_bytes<16, 16>(qs, block + 16 + 16 * part);
         for (int i = 0; i < 4; i++)
             out.steps[i] = nibbles(qs[i], run);
-        k_scale(out, header, (part & ~1) + run);
+        k_scale(out, header, part, run);
     }
 };
 
@@ -40,12 +41,12 @@ struct q5_k : plain {
         uint32_t header[4];
         uint32_t qh[4];
         uint32_t qs[4];
-        load_bytes<16>(header, block);
-        load_bytes<16>(qh, block + 16 + 16 * (part & 1));
-        load_bytes<16>(qs, block + 48 + 16 * part);
+        load_bytes<16, 16>(header, block);
+        load_bytes<16, 16>(qh, block + 16 + 16 * (part & 1));
+        load_bytes<16, 16>(qs, block + 48 + 16 * part);
         for (int i = 0; i < 4; i++)
             out.steps[i] = nibbles(qs[i], run) | (qh[i] >> s & 0x01010101) << 4;
-        k_scale(out, header, s);
+        k_scale(out, header, part, run);
     }
 };
 
@@ -58,8 +59,8 @@ struct q6_k : plain {
         const int shift = 4 * run + 2 * (k / 2);
         uint32_t ql[4];
         uint32_t qh[4];
-        load_bytes<16>(ql, block + 64 * half + 16 * k);
-        load_bytes<16>(qh, block + 128 + 32 * half + 16 * (k & 1));
+        load_bytes<16, 2>(ql, block + 64 * half + 16 * k);
+        load_bytes<16, 2>(qh, block + 128 + 32 * half + 16 * (k & 1));
         for (int i = 0; i < 4; i++)
             out.steps[i] = nibbles(ql[i], run) | (qh[i] >> shift & 0x03030303) << 4;
         out.scale =
@@ -86,8 +87,8 @@ struct q2_k : plain {
         const struct two_bits at = two_bits_of(part, run);
         uint32_t qs[4];
         uint32_t d;
-        load_bytes<16>(qs, block + 16 + at.from);
-        load_bytes<4>(&d, block + 80);
+        load_bytes<16, 4>(qs, block + 16 + at.from);
+        load_bytes<4, 4>(&d, block + 80);
         for (int i = 0; i < 4; i++)
             out.steps[i] = qs[i] >> at.shift & 0x03030303;
         out.scale = half_at(d) * (float)(block[at.s] & 15);
@@ -104,8 +105,8 @@ struct q3_k : plain {
         const int high = block[104 + at.s % 4] >> 2 * (at.s / 4) & 3;
         uint32_t mask[4];
         uint32_t qs[4];
-        load_bytes<16>(mask, block + 16 * (part & 1));
-        load_bytes<16>(qs, block + 32 + at.from);
+        load_bytes<16, 2>(mask, block + 16 * (part & 1));
+        load_bytes<16, 2>(qs, block + 32 + at.from);
         for (int i = 0; i < 4; i++)
             out.steps[i] = (qs[i] >> at.shift & 0x03030303) |
                            (mask[i] >> ((part & ~1) + run) & 0x01010101) << 2;
@@ -119,7 +120,7 @@ struct tq2_0 : plain {
     {
         const struct two_bits at = two_bits_of(part, run);
         uint32_t qs[4];
-        load_bytes<16>(qs, block + at.from);
+        load_bytes<16, 2>(qs, block + at.from);
         for (int i = 0; i < 4; i++)
             out.steps[i] = qs[i] >> at.shift & 0x03030303;
         out.scale = half_at(load_u16(block + 64));
@@ -127,14 +128,14 @@ struct tq2_0 : plain {
 };
 
 struct iq4_xs : plain {
-    enum { LEN = 256, BYTES = 136 };
+    enum { LEN = 256, BYTES = 136, HAS_MINUS = 1 };
     DEVICE void get(struct run &out, const uint8_t *block, int part, int run)
     {
         const uint32_t table[4] = IQ4_STEPS;
         uint32_t header[2];
         uint32_t qs[4];
-        load_bytes<8>(header, block);
-        load_bytes<16>(qs, block + 8 + 16 * part);
+        load_bytes<8, 8>(header, block);
+        load_bytes<16, 8>(qs, block + 8 + 16 * part);
         for (int i = 0; i < 4; i++)
             out.steps[i] = look_up(table, qs[i], run);
         const int low = header[1] >> 4 * part & 15;
@@ -164,9 +165,9 @@ struct tq1_0 : plain {
         const bool is_last = part == 7 && run == 1;
         const int n = part < 5 ? part : 2 * (part - 5) + run;
         uint32_t words[4];
-        load_bytes<16>(words, block + (part < 5 ? 16 * run : 32));
+        load_bytes<16, 2>(words, block + (part < 5 ? 16 * run : 32));
         if (is_last)
-            load_bytes<4>(words, block + 48);
+            load_bytes<4, 2>(words, block + 48);
         for (int i = 0; i < 4; i++)
             out.steps[i] =
                 is_last ? digits(words[0], power_of_three(i)) : digits(words[i], power_of_three(n));

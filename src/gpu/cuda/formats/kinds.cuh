@@ -30,33 +30,43 @@ template <class F> struct one_kind {
     }
 };
 
-/* Formats of a list, with a struct NAME whose offset is in the minimum. */
-#define LAYOUT_CASE(format, type)                                                                  \
+/* A struct of the formats of a list: visit() calls `what` with the one of a type. Their offset is
+ * in the minimum. */
+#define KIND_CASE(format, type)                                                                    \
     case WEIR_TYPE_##type:                                                                         \
-        return {format::LEN, format::BYTES, format::GAP};
-#define GET_CASE(format, type)                                                                     \
-    case WEIR_TYPE_##type:                                                                         \
-        format::get(out, block, (int)part, (int)run);                                              \
-        out.minimum += format::OFFSET * out.scale;                                                 \
+        what(format());                                                                            \
         break;
 #define KINDS(name, list)                                                                          \
-    struct name {                                                                                  \
-        enum { BYTES_32 = 34, OFFSET = 0, HAS_MINIMUM = 1 };                                       \
-        DEVICE struct layout layout_of(uint32_t type)                                              \
+    struct name : some_kinds<name> {                                                               \
+        template <class What> DEVICE void visit(uint32_t type, What what)                          \
         {                                                                                          \
             switch (type) {                                                                        \
-                list(LAYOUT_CASE) default : return {32, 0, 16};                                    \
-            }                                                                                      \
-        }                                                                                          \
-        DEVICE void get(struct run &out, const uint8_t *block, uint32_t part, uint32_t run,        \
-                        uint32_t type)                                                             \
-        {                                                                                          \
-            out.minimum = 0.0f;                                                                    \
-            switch (type) {                                                                        \
-                list(GET_CASE)                                                                     \
+                list(KIND_CASE)                                                                    \
             }                                                                                      \
         }                                                                                          \
     }
+template <class Kinds> struct some_kinds {
+    enum { BYTES_32 = 34, OFFSET = 0, HAS_MINIMUM = 1 };
+    DEVICE struct layout layout_of(uint32_t type)
+    {
+        struct layout out = {32, 0, 16};
+        Kinds::visit(type, [&](auto format) {
+            typedef decltype(format) F;
+            out = {F::LEN, F::BYTES, F::GAP};
+        });
+        return out;
+    }
+    DEVICE void get(struct run &out, const uint8_t *block, uint32_t part, uint32_t run,
+                    uint32_t type)
+    {
+        Kinds::visit(type, [&](auto format) {
+            typedef decltype(format) F;
+            out.minimum = 0.0f;
+            F::get(out, block, (int)part, (int)run);
+            out.minimum += F::OFFSET * out.scale;
+        });
+    }
+};
 
 #define HOT_KINDS(each)                                                                            \
     each(q8_0, Q8_0) each(q4_0, Q4_0) each(mxfp4, MXFP4) each(q4_k, Q4_K) each(q5_k, Q5_K)         \

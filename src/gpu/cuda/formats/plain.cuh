@@ -6,10 +6,10 @@
 #include "gpu/cuda/formats/blocks.cuh"
 
 struct q8_0 : plain {
-    enum { LEN = 32, BYTES = 34 };
+    enum { LEN = 32, BYTES = 34, HAS_MINUS = 1 };
     DEVICE void get(struct run &out, const uint8_t *block, int, int run)
     {
-        load_bytes<16>(out.steps, block + 2 + 16 * run);
+        load_bytes<16, 2>(out.steps, block + 2 + 16 * run);
         out.scale = half_at(load_u16(block));
     }
 };
@@ -19,7 +19,7 @@ struct q4_0 : plain {
     DEVICE void get(struct run &out, const uint8_t *block, int, int run)
     {
         uint32_t qs[4];
-        load_bytes<16>(qs, block + 2);
+        load_bytes<16, 2>(qs, block + 2);
         for (int i = 0; i < 4; i++)
             out.steps[i] = nibbles(qs[i], run);
         out.scale = half_at(load_u16(block));
@@ -31,7 +31,7 @@ struct q4_1 : plain {
     DEVICE void get(struct run &out, const uint8_t *block, int, int run)
     {
         uint32_t words[5];
-        load_bytes<20>(words, block);
+        load_bytes<20, 4>(words, block);
         for (int i = 0; i < 4; i++)
             out.steps[i] = nibbles(words[1 + i], run);
         out.scale = half_at(words[0]);
@@ -51,7 +51,7 @@ struct q5_0 : plain {
     DEVICE void get(struct run &out, const uint8_t *block, int, int run)
     {
         uint32_t words[5];
-        load_bytes<20>(words, block + 2);
+        load_bytes<20, 2>(words, block + 2);
         five_bits(out.steps, words + 1, words[0], run);
         out.scale = half_at(load_u16(block));
     }
@@ -62,7 +62,7 @@ struct q5_1 : plain {
     DEVICE void get(struct run &out, const uint8_t *block, int, int run)
     {
         uint32_t words[6];
-        load_bytes<24>(words, block);
+        load_bytes<24, 8>(words, block);
         five_bits(out.steps, words + 2, words[1], run);
         out.scale = half_at(words[0]);
         out.minimum = -half_high(words[0]);
@@ -70,12 +70,12 @@ struct q5_1 : plain {
 };
 
 struct iq4_nl : plain {
-    enum { LEN = 32, BYTES = 18 };
+    enum { LEN = 32, BYTES = 18, HAS_MINUS = 1 };
     DEVICE void get(struct run &out, const uint8_t *block, int, int run)
     {
         const uint32_t table[4] = IQ4_STEPS;
         uint32_t qs[4];
-        load_bytes<16>(qs, block + 2);
+        load_bytes<16, 2>(qs, block + 2);
         for (int i = 0; i < 4; i++)
             out.steps[i] = look_up(table, qs[i], run);
         out.scale = half_at(load_u16(block));
@@ -83,12 +83,12 @@ struct iq4_nl : plain {
 };
 
 struct mxfp4 : plain {
-    enum { LEN = 32, BYTES = 17 };
+    enum { LEN = 32, BYTES = 17, HAS_MINUS = 1 };
     DEVICE void get(struct run &out, const uint8_t *block, int, int run)
     {
         const uint32_t table[4] = FP4_STEPS;
         uint32_t qs[4];
-        load_bytes<16>(qs, block + 1);
+        load_bytes<16, 1>(qs, block + 1);
         for (int i = 0; i < 4; i++)
             out.steps[i] = look_up(table, qs[i], run);
         out.scale = half_of_e8m0(block[0]);
@@ -97,12 +97,12 @@ struct mxfp4 : plain {
 
 /* A run has a scale of its own here, and 8 bytes: four words of low nibbles, then high ones. */
 struct nvfp4 : plain {
-    enum { LEN = 64, BYTES = 36 };
+    enum { LEN = 64, BYTES = 36, HAS_MINUS = 1 };
     DEVICE void get(struct run &out, const uint8_t *block, int part, int run)
     {
         const uint32_t table[4] = FP4_STEPS;
         uint32_t qs[2];
-        load_bytes<8>(qs, block + 4 + 16 * part + 8 * run);
+        load_bytes<8, 4>(qs, block + 4 + 16 * part + 8 * run);
         for (int i = 0; i < 2; i++) {
             out.steps[i] = look_up(table, qs[i], 0);
             out.steps[2 + i] = look_up(table, qs[i], 1);
@@ -127,7 +127,7 @@ struct q2_0 : plain {
     DEVICE void get(struct run &out, const uint8_t *block, int part, int run)
     {
         uint32_t bits;
-        load_bytes<4>(&bits, block + 2 + 8 * part + 4 * run);
+        load_bytes<4, 2>(&bits, block + 2 + 8 * part + 4 * run);
         for (int i = 0; i < 4; i++) {
             const uint32_t byte = bits >> 8 * i & 255;
             const uint32_t pairs = (byte | byte << 12) & 0x000f000f;
