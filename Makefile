@@ -61,8 +61,8 @@ fuzzers   := $(patsubst tests/fuzz/%.c,$B/fuzz/%,$(fuzz_src))
 run_tests := $(if $(T),$(foreach t,$(tests),$(if $(findstring $(T),$t),$t)),$(tests))
 link       = @mkdir -p $(@D); echo "  LD   $@"; $(if $(V),set -x;) $(CC) -o $@ $(filter %.o %.a %.so,$^)
 # Of hundreds of programs that only this tree runs: gold takes half the time of the linker that is usual.
-link_test  = $(link) $(if $(findstring /,$(gold)),-fuse-ld=gold)
-gold      := $(shell $(CC) -print-prog-name=ld.gold 2>/dev/null)
+link_test  = $(link) $(if $(gold),-fuse-ld=gold)
+gold      := $(findstring gold,$(shell $(CC) -fuse-ld=gold -Wl,--version 2>/dev/null))
 
 all: $B/weir ## the program: build/CONFIG/weir
 

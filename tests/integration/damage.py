@@ -88,8 +88,8 @@ class Gguf:
             count *= dim
         return count // BLOCKS[kind][0]
 
-    def damaged(self, name, row, which, half):
-        """The bytes with the first block of a row damaged."""
+    def damage(self, name, row, which, half):
+        """What damages the first block of a row: where in the file, and the bytes."""
         kind = self.tensors[name][1]
         at = self.row_at(name, row)
         if kind == F32:
@@ -103,7 +103,7 @@ class Gguf:
         else:
             bad, halves = HALVES[which], BLOCKS[kind][2]
             at += halves[half % len(halves)]
-        return self.bytes[:at] + bad + self.bytes[at + len(bad):]
+        return at, bad
 
     def enlarged(self, name, value):
         """The bytes with all floats, or all scales, as large as this."""
@@ -155,20 +155,29 @@ def row_of(gguf, name, variant):
     return (variant * 11 % dims[1] if len(dims) == 2 else 0), None
 
 
+def put(path, at, part):
+    """Some bytes of a file, which is large."""
+    with open(path, "r+b") as file:
+        file.seek(at)
+        file.write(part)
+
+
 def damage_each(gguf, path, ids, isas, names, count):
     """count ways to damage each tensor; every choice of each kind is met, in other company each time."""
     ways = itertools.cycle(WAYS)
     isa = itertools.cycle(isas)
-    bad = itertools.cycle(range(3))
+    sort = itertools.cycle(range(3))
+    with open(path, "wb") as file:
+        file.write(gguf.bytes)
     for name in names:
         for turn in range(count):
-            which = next(bad)
             variant = len(name) * 3 + turn * 7
             row, expert = row_of(gguf, name, variant)
-            with open(path, "wb") as file:
-                file.write(gguf.damaged(name, row, which, variant))
+            at, bad = gguf.damage(name, row, next(sort), variant)
+            put(path, at, bad)
             options = ["--isa", next(isa), *next(ways)]
             said = refused(path, ids, variant % 2 == 0, options)
+            put(path, at, gguf.bytes[at:at + len(bad)])
             part = "head" if name.startswith(LAYER + "attn_") else "expert"
             wanted = f"tensor {name}" + ("" if expert is None else f", {part} {expert}:")
             check(wanted in said, f"{os.path.basename(gguf.path)}, {name} row {row}, {options}: wanted {wanted!r}, "
@@ -187,7 +196,7 @@ def overflow_each(gguf, path, ids, isas, cases):
 
 
 def model_of(kind, family):
-    return Gguf(make_model(f"damage-{family}-{kind}", "--preset", "tiny", "--family", family, "--layers", 2,
+    return Gguf(make_model(f"damage-{family}-{kind}", "--preset", "tiny", "--family", family, "--layers", 2, "--experts", 8,
                            "--type", kind))
 
 

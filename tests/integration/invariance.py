@@ -85,7 +85,7 @@ def main():
             file.write(" ".join(str((index * index * 7 + 3 * index) % 512) for index in range(TOKENS)))
         for at, name in enumerate(TYPES):
             levels_of = isas[-1:] if LONG or at % 4 > 0 else isas[:1]
-            model = make_model("tiny-" + name, "--preset", "tiny", "--layers", 2, "--vocab", 512, "--type", name)
+            model = make_model("tiny-" + name, "--preset", "tiny", "--layers", 2, "--experts", 8, "--vocab", 512, "--type", name)
             compare(model, ids, folder, levels_of, 2 if LONG else 1)
         compare(make_model("tiny-shared", "--preset", "tiny", "--family", "qwen2moe", "--type", "Q4_K", "--trunk-type",
                            "Q6_K"), ids, folder, isas[-1:], 2)
