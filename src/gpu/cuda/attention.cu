@@ -42,23 +42,32 @@ static __device__ uint32_t splits_used(const weir_attention_args &a, uint32_t po
     return (position / STEP * STEP - first / STEP * STEP) / length + 1;
 }
 
-/* WORDS words of halves. */
+/* WORDS words of halves, asked for before all_asked(). */
 template <int WORDS>
 static __device__ __forceinline__ void read_words(uint32_t (&to)[WORDS], const uint16_t *at)
 {
     if constexpr (WORDS == 1)
-        to[0] = __ldg(reinterpret_cast<const uint32_t *>(at));
-    if constexpr (WORDS == 2) {
-        const uint2 two = __ldg(reinterpret_cast<const uint2 *>(at));
-        to[0] = two.x, to[1] = two.y;
-    }
+        asm volatile("ld.global.b32 %0, [%1];" : "=r"(to[0]) : "l"(at) : "memory");
+    if constexpr (WORDS == 2)
+        asm volatile("ld.global.v2.b32 {%0, %1}, [%2];"
+                     : "=r"(to[0]), "=r"(to[1])
+                     : "l"(at)
+                     : "memory");
     if constexpr (WORDS >= 4)
 #pragma unroll
-        for (int word = 0; word < WORDS; word += 4) {
-            const uint4 four = __ldg(reinterpret_cast<const uint4 *>(at) + word / 4);
-            to[word] = four.x, to[word + 1] = four.y;
-            to[word + 2] = four.z, to[word + 3] = four.w;
-        }
+        for (int word = 0; word < WORDS; word += 4)
+            asm volatile("ld.global.v4.b32 {%0, %1, %2, %3}, [%4];"
+                         : "=r"(to[word]), "=r"(to[word + 1]), "=r"(to[word + 2]),
+                           "=r"(to[word + 3])
+                         : "l"(at + 2 * word)
+                         : "memory");
+}
+
+/* What was to be read is on its way: left alone, the compiler asks for each when it is needed, and
+ * one read waits for another. */
+static __device__ __forceinline__ void all_asked()
+{
+    __syncwarp();
 }
 
 /* D and DV: d_head and d_value, made one of the sizes below; both are multiples of 8 here.
@@ -175,6 +184,7 @@ template <int D, int DV> struct decoder {
 #pragma unroll
         for (int chunk = 0; chunk < KEPT; chunk++)
             read_keys(key[chunk], at, chunk);
+        all_asked();
     }
 
     /* What is kept of q and the rest have sums of their own: so fewer products wait for another. */
@@ -209,6 +219,7 @@ template <int D, int DV> struct decoder {
 #pragma unroll
                 for (int chunk = 0; chunk < KEPT; chunk++)
                     read_keys(key[chunk], at, first + chunk);
+                all_asked();
 #pragma unroll
                 for (int chunk = 0; chunk < KEPT; chunk++)
                     multiply_keys(score, key[chunk], first + chunk);
@@ -248,6 +259,7 @@ template <int D, int DV> struct decoder {
         for (int index = 0; index < 4; index++)
             read_words<WIDTH / 2>(to[index],
                                   at + row_of(v, piece, 2 * lane + index % 2 + index / 2 * 8));
+        all_asked();
     }
 
     /* out += weights times values, of 16 positions. */
@@ -317,10 +329,10 @@ template <int D, int DV> struct decoder {
             for (int piece = 0; piece < 4; piece++)
                 read_values(value[piece], from + 16 * piece);
         fill_scores(from, scores);
-        if constexpr (HAS_ALL)
-            bring_keys(from + STEP);
-        else
+        if constexpr (!HAS_ALL)
             read_values(value[0], from);
+        else if (from + STEP < min(range.to, range.end))
+            bring_keys(from + STEP);
         __syncthreads();
         soften(weight, scores);
 #pragma unroll
