@@ -97,6 +97,88 @@ static int calibrate(const struct weir_cli_options *options, uint32_t slice_byte
     return is_kept ? WEIR_CLI_OK : WEIR_CLI_FAILURE;
 }
 
+static json_t *gpu_json(const struct weir_gpu_speeds *speeds)
+{
+    json_t *object = json_object();
+    json_t *copies = json_array();
+    json_t *formats = json_array();
+    weir_cli_json_text(object, "name", speeds->name, strlen(speeds->name));
+    weir_cli_json_text(object, "driver", speeds->driver, strlen(speeds->driver));
+    json_object_set_new(object, "pinned", json_boolean(speeds->is_pinned));
+    for (uint32_t index = 0; index < speeds->copy_count; index++) {
+        const struct weir_gpu_copy_speed *speed = &speeds->copies[index];
+        json_t *copy = json_object();
+        weir_cli_json_count(copy, "bytes", speed->bytes);
+        weir_cli_json_real(copy, "pinned_in_bytes_per_s", speed->pinned_in_bytes_per_s);
+        weir_cli_json_real(copy, "pinned_out_bytes_per_s", speed->pinned_out_bytes_per_s);
+        weir_cli_json_real(copy, "pageable_in_bytes_per_s", speed->pageable_in_bytes_per_s);
+        weir_cli_json_real(copy, "pageable_out_bytes_per_s", speed->pageable_out_bytes_per_s);
+        json_array_append_new(copies, copy);
+    }
+    json_object_set_new(object, "copies", copies);
+    weir_cli_json_real(object, "both_bytes_per_s", speeds->both_bytes_per_s);
+    weir_cli_json_real(object, "memory_bytes_per_s", speeds->memory_bytes_per_s);
+    for (uint32_t index = 0; index < speeds->format_count; index++) {
+        const struct weir_gpu_format_speed *speed = &speeds->formats[index];
+        json_t *format = json_object();
+        weir_cli_json_text(format, "type", speed->type, strlen(speed->type));
+        weir_cli_json_real(format, "decode_bytes_per_s", speed->decode_bytes_per_s);
+        weir_cli_json_real(format, "prompt_ops_per_s", speed->prompt_ops_per_s);
+        json_array_append_new(formats, format);
+    }
+    json_object_set_new(object, "formats", formats);
+    return object;
+}
+
+static void print_gpu(const struct weir_gpu_speeds *speeds)
+{
+    char size[32];
+    printf("%s, driver %s\n", weir_cli_shown(speeds->name), speeds->driver);
+    printf("  %-16s %8s %8s %8s %8s  GB/s: pinned in, out; pageable in, out%s\n", "copies of", "in",
+           "out", "in", "out", speeds->is_pinned ? "" : " (the driver pins no memory)");
+    for (uint32_t index = 0; index < speeds->copy_count; index++) {
+        const struct weir_gpu_copy_speed *speed = &speeds->copies[index];
+        printf("  %-16s %8.2f %8.2f %8.2f %8.2f\n",
+               weir_format_size(speed->bytes, size, sizeof(size)),
+               speed->pinned_in_bytes_per_s * 1e-9, speed->pinned_out_bytes_per_s * 1e-9,
+               speed->pageable_in_bytes_per_s * 1e-9, speed->pageable_out_bytes_per_s * 1e-9);
+    }
+    printf("  %-16s %8.2f GB/s in, and as much out\n", "both at once",
+           speeds->both_bytes_per_s * 1e-9);
+    printf("  %-16s %8.1f GB/s read and written\n", "its memory",
+           speeds->memory_bytes_per_s * 1e-9);
+    printf("  %-16s %8s %8s\n", "products", "GB/s", "Top/s");
+    for (uint32_t index = 0; index < speeds->format_count; index++)
+        printf("  %-16s %8.1f %8.2f\n", speeds->formats[index].type,
+               speeds->formats[index].decode_bytes_per_s * 1e-9,
+               speeds->formats[index].prompt_ops_per_s * 1e-12);
+}
+
+/* The GPU's speeds, kept and told; without one, why there is none. */
+static int calibrate_gpu(const struct weir_cli_options *options, json_t **result)
+{
+    struct weir_gpu_speeds speeds = {0};
+    struct weir_err err = {0};
+    char name[] = "the GPU";
+    const enum weir_status status =
+        weir_gpu_calibrate(&speeds, weir_cli_calibrate_tell, name, &err);
+    weir_cli_status_clear();
+    *result = json_object();
+    weir_cli_json_text(*result, "why", err.text, strlen(err.text));
+    if (status == WEIR_ERR_UNSUPPORTED) {
+        if (!options->json)
+            printf("No GPU: %s\n", weir_cli_shown(err.text));
+        return WEIR_CLI_OK;
+    }
+    if (status != WEIR_OK)
+        return weir_cli_fail(&err);
+    json_decref(*result);
+    *result = gpu_json(&speeds);
+    if (!options->json)
+        print_gpu(&speeds);
+    return weir_cli_calibration_keep_gpu(*result) ? WEIR_CLI_OK : WEIR_CLI_FAILURE;
+}
+
 int weir_cli_calibrate(const struct weir_cli_options *options)
 {
     uint64_t device_id;
@@ -106,18 +188,23 @@ int weir_cli_calibrate(const struct weir_cli_options *options)
     if (weir_calibration_key_get(options->argument, &device_id, &slice_bytes, &err) != WEIR_OK)
         return weir_cli_fail(&err);
     json_t *results = json_array();
+    json_t *gpu = NULL;
     if (slice_bytes > 0)
         code = calibrate(options, 0, results);
     for (int size = 0; size < SIZE_COUNT && slice_bytes == 0 && !weir_cli_stop_asked(); size++) {
         const int size_code = calibrate(options, plain_sizes[size], results);
         code = size_code > code ? size_code : code;
     }
+    if (code == WEIR_CLI_OK && !weir_cli_stop_asked())
+        code = calibrate_gpu(options, &gpu);
     if (!options->json || json_array_size(results) == 0) {
         json_decref(results);
+        json_decref(gpu);
         return code;
     }
     json_t *object = json_object();
     weir_cli_json_text(object, "path", options->argument, strlen(options->argument));
     json_object_set_new(object, "results", results);
+    json_object_set_new(object, "gpu", gpu == NULL ? json_null() : gpu);
     return weir_cli_json_print(object, stdout, "standard output") ? code : WEIR_CLI_FAILURE;
 }

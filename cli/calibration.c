@@ -253,10 +253,38 @@ bool weir_cli_calibration_load(struct weir_cli_calibration *kept, const char *mo
     return false;
 }
 
+/* Write object as the file path of the cache folder. */
+static bool keep_object(json_t *object, const char *path)
+{
+    struct weir_cli_out out = {0};
+    weir_cli_folders_make(path);
+    if (!weir_cli_out_open(&out, path)) {
+        weir_cli_say("the calibration is not kept");
+        json_decref(object);
+        return false;
+    }
+    if (weir_cli_json_print(object, out.file, path) && weir_cli_out_finish(&out))
+        return true;
+    weir_cli_out_discard(&out);
+    weir_cli_say("the calibration is not kept");
+    return false;
+}
+
+bool weir_cli_calibration_keep_gpu(const json_t *speeds)
+{
+    char folder[WEIR_CLI_PATH_MAX - 64];
+    char path[WEIR_CLI_PATH_MAX];
+    if (!weir_cli_cache_folder(folder, sizeof(folder))) {
+        weir_cli_say("the calibration is not kept: neither XDG_CACHE_HOME nor HOME names a folder");
+        return false;
+    }
+    snprintf(path, sizeof(path), "%s/calibration-gpu-0.json", folder);
+    return keep_object(json_deep_copy(speeds), path);
+}
+
 bool weir_cli_calibration_keep(struct weir_cli_calibration *kept)
 {
     char folder[WEIR_CLI_PATH_MAX - 64];
-    struct weir_cli_out out = {0};
     const time_t now = time(NULL);
     struct tm utc;
     if (gmtime_r(&now, &utc) == NULL ||
@@ -268,18 +296,9 @@ bool weir_cli_calibration_keep(struct weir_cli_calibration *kept)
         weir_cli_say("the calibration is not kept: neither XDG_CACHE_HOME nor HOME names a folder");
         return false;
     }
-    weir_cli_folders_make(kept->path);
-    if (!weir_cli_out_open(&out, kept->path)) {
-        weir_cli_say("the calibration is not kept");
-        return false;
-    }
     json_t *object = weir_cli_calibration_json(&kept->found);
     weir_cli_json_text(object, "format", FORMAT_NAME, strlen(FORMAT_NAME));
     weir_cli_json_count(object, "version", FILE_VERSION);
     weir_cli_json_text(object, "date", kept->date, strlen(kept->date));
-    if (weir_cli_json_print(object, out.file, kept->path) && weir_cli_out_finish(&out))
-        return true;
-    weir_cli_out_discard(&out);
-    weir_cli_say("the calibration is not kept");
-    return false;
+    return keep_object(object, kept->path);
 }

@@ -98,6 +98,8 @@ struct weir_cli_calibration {
 bool weir_cli_calibration_load(struct weir_cli_calibration *kept, const char *model_path);
 /* Write it to the cache folder; fills date and path. False when it cannot: it has been said. */
 bool weir_cli_calibration_keep(struct weir_cli_calibration *kept);
+/* The speeds of a GPU, beside them. */
+bool weir_cli_calibration_keep_gpu(const json_t *speeds);
 json_t *weir_cli_calibration_json(const struct weir_calibration *calibration);
 /* A bar on stderr for weir_calibrate(); user is what is measured, a text. */
 bool weir_cli_calibrate_tell(void *user, double share);

@@ -7,7 +7,7 @@
 
 #include "cli.h"
 
-enum { CHECK_MAX = 12 };
+enum { CHECK_MAX = 13 };
 
 struct check {
     const char *what;
@@ -127,6 +127,40 @@ static void check_disk(struct checks *checks, const struct weir_machine *machine
              machine->read_bytes_per_s * 1e-9);
 }
 
+static void check_gpu(struct checks *checks, const struct weir_gpu_facts *gpu)
+{
+    char free_text[32];
+    char total[32];
+    struct check *check = add_check(checks, "GPU", gpu->is_there || !gpu->is_seen,
+                                    "models run on the processor alone until this is settled");
+    if (gpu->is_there)
+        snprintf(check->found, sizeof(check->found),
+                 "%s, compute capability %u.%u, driver %s, %s free of %s; code for it: %s",
+                 gpu->name, gpu->major, gpu->minor, gpu->driver,
+                 weir_format_size(gpu->free_bytes, free_text, sizeof(free_text)),
+                 weir_format_size(gpu->total_bytes, total, sizeof(total)), gpu->code);
+    else
+        snprintf(check->found, sizeof(check->found), "none is used: %.380s", gpu->why);
+}
+
+static json_t *describe_gpu(const struct weir_gpu_facts *gpu)
+{
+    json_t *object = json_object();
+    json_object_set_new(object, "usable", json_boolean(gpu->is_there));
+    weir_cli_json_text(object, "why", gpu->why, strlen(gpu->why));
+    if (!gpu->is_there)
+        return object;
+    weir_cli_json_text(object, "name", gpu->name, strlen(gpu->name));
+    weir_cli_json_text(object, "driver", gpu->driver, strlen(gpu->driver));
+    weir_cli_json_text(object, "code", gpu->code, strlen(gpu->code));
+    weir_cli_json_count(object, "major", gpu->major);
+    weir_cli_json_count(object, "minor", gpu->minor);
+    weir_cli_json_count(object, "processors", gpu->processors);
+    weir_cli_json_count(object, "total_bytes", gpu->total_bytes);
+    weir_cli_json_count(object, "free_bytes", gpu->free_bytes);
+    return object;
+}
+
 static json_t *describe_machine(const struct weir_machine *machine, const struct checks *checks)
 {
     json_t *object = json_object();
@@ -161,6 +195,7 @@ static json_t *describe_machine(const struct weir_machine *machine, const struct
                        machine->dram_bytes_per_s > 0.0 ? machine->dram_bytes_per_s : WEIR_CLI_NONE);
     weir_cli_json_real(object, "read_bytes_per_s",
                        machine->read_bytes_per_s > 0.0 ? machine->read_bytes_per_s : WEIR_CLI_NONE);
+    json_object_set_new(object, "gpu", describe_gpu(&machine->gpu));
     for (size_t index = 0; index < checks->count; index++) {
         const struct check *check = &checks->list[index];
         json_t *entry = json_object();
@@ -186,6 +221,7 @@ int weir_cli_doctor(const struct weir_cli_options *options)
     check_processor(&checks, &machine);
     check_memory(&checks, &machine);
     check_disk(&checks, &machine, path);
+    check_gpu(&checks, &machine.gpu);
     /* What can be said of the machine is said all the same. */
     const bool is_there = access(path, F_OK) == 0;
     if (!is_there)

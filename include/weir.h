@@ -904,6 +904,34 @@ WEIR_API enum weir_status weir_calibrate(struct weir_calibration *calibration,
 WEIR_API enum weir_status weir_calibration_key_get(const char *path, uint64_t *device_id,
                                                    uint32_t *slice_bytes, struct weir_err *err);
 
+/* How fast a GPU copies and multiplies; bytes per second unless said otherwise. */
+enum { WEIR_GPU_COPY_MAX = 8, WEIR_GPU_FORMAT_MAX = 40 };
+struct weir_gpu_copy_speed {
+    uint64_t bytes; /* of one copy, many of which follow each other */
+    double pinned_in_bytes_per_s, pinned_out_bytes_per_s;
+    double pageable_in_bytes_per_s, pageable_out_bytes_per_s;
+};
+struct weir_gpu_format_speed {
+    char type[16];
+    double decode_bytes_per_s; /* weights through a product with one row */
+    double prompt_ops_per_s;   /* two for each weight and row, 512 rows */
+};
+struct weir_gpu_speeds {
+    char name[96], driver[64];
+    bool is_pinned; /* false: the driver refused, and "pinned" is as pageable */
+    uint32_t copy_count;
+    struct weir_gpu_copy_speed copies[WEIR_GPU_COPY_MAX]; /* by size */
+    double both_bytes_per_s;                              /* in and out at the same time: of each */
+    double memory_bytes_per_s;                            /* the GPU's own, read and written */
+    uint32_t format_count;
+    struct weir_gpu_format_speed formats[WEIR_GPU_FORMAT_MAX];
+};
+/* Measure; takes about 2 s, 1 GiB of the GPU's memory and 256 MiB of the machine's. progress may be
+ * NULL. Errors: UNSUPPORTED (no GPU that can be used: says why), NOMEM, IO, CANCELLED. */
+WEIR_API enum weir_status weir_gpu_calibrate(struct weir_gpu_speeds *speeds,
+                                             weir_calibrate_fn *progress, void *user,
+                                             struct weir_err *err);
+
 /* ---- how fast a run would be ----------------------------------------------------------------- */
 
 /* What a run should show once its cache is warm. Not a number: does not apply, or not measured. */
@@ -927,6 +955,18 @@ WEIR_API void weir_plan_expect(struct weir_expected *expected, const struct weir
                                double hit_rate);
 
 /* ---- this machine -------------------------------------------------------------------------- */
+
+struct weir_gpu_facts {
+    bool is_there; /* and can be used */
+    bool is_seen;  /* the kernel has NVIDIA's driver */
+    char why[400]; /* why there is none that can be used */
+    char name[96];
+    char driver[64];       /* its version, and CUDA's */
+    char code[32];         /* what runs there: "sm_90", "PTX 12.0" */
+    uint32_t major, minor; /* compute capability */
+    uint32_t processors;   /* streaming multiprocessors */
+    uint64_t total_bytes, free_bytes;
+};
 
 struct weir_machine {
     char cpu_name[128];
@@ -953,6 +993,7 @@ struct weir_machine {
     double read_bytes_per_s; /* a short direct-read probe of path when it is a file >= 16 MiB; else
                                 0 */
     double dram_bytes_per_s; /* a short read probe with all threads */
+    struct weir_gpu_facts gpu;
 };
 
 /* path: a file or folder whose file system and device are examined; NULL: the current folder. In a

@@ -175,4 +175,5 @@ void weir_machine_get(struct weir_machine *machine, const char *path)
     probe_uring(machine);
     probe_file(machine, path);
     probe_dram(machine);
+    weir_gpu_facts_get(&machine->gpu);
 }

@@ -11,6 +11,7 @@
 #include "io/io.h"
 #include "kernels/kernels.h"
 #include "sys/sys.h"
+#include "weir.h"
 
 struct weir_model;
 
@@ -105,5 +106,19 @@ struct weir_probe_both {
 enum weir_status weir_probe_both(struct weir_disk_probe *disk, struct weir_memory_probe *memory,
                                  uint64_t in_flight_bytes, uint64_t duration_ns,
                                  struct weir_probe_both *both, struct weir_err *err);
+
+/* What of a GPU is measured, and with how much. */
+struct weir_gpu_probing {
+    int kind;              /* enum weir_gpu_kind */
+    uint64_t copy_bytes;   /* the largest copy: whole pages, at least 64 KiB */
+    uint64_t weight_bytes; /* that products pass in turn: more than a cache holds */
+    uint32_t width;        /* of square matrices: a multiple of 256 */
+    uint32_t prompt_rows;
+};
+enum weir_status weir_gpu_probe_speeds(struct weir_gpu_speeds *speeds,
+                                       const struct weir_gpu_probing *config,
+                                       weir_calibrate_fn *progress, void *user,
+                                       struct weir_err *err);
+void weir_gpu_facts_get(struct weir_gpu_facts *facts);
 
 #endif
