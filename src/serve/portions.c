@@ -9,6 +9,7 @@
 enum {
     ROWS_MIN = 8,     /* beside tokens, however long it takes: prompts must come to their end */
     ROWS_FIRST = 32,  /* before anything is known */
+    ALONE_FIRST = 64, /* the same of steps of nothing but prompts, where nothing is read */
     SIZE_MIN = 3,     /* pieces of nothing but prompts have 2^3 rows at least */
     PLAIN_TIMES = 3,  /* as long as a step without a prompt may one with it take, */
     LEAST_TIMES = 2,  /* or as long as one with the fewest rows, where these take longer */
@@ -19,9 +20,14 @@ enum {
 
 static const double costlier_max = 1.125; /* than the cheapest piece */
 
-void weir_portions_init(struct weir_portions *pieces, uint32_t gap_ms, uint32_t n_chunk)
+void weir_portions_init(struct weir_portions *pieces, uint32_t gap_ms, uint32_t n_chunk,
+                        bool is_streamed)
 {
-    *pieces = (struct weir_portions){.gap_ns = (uint64_t)gap_ms * NS_PER_MS, .n_chunk = n_chunk};
+    *pieces = (struct weir_portions){
+        .gap_ns = (uint64_t)gap_ms * NS_PER_MS,
+        .n_chunk = n_chunk,
+        .first_rows = is_streamed ? n_chunk : (uint32_t)weir_min(ALONE_FIRST, n_chunk),
+    };
 }
 
 /* ---- beside tokens ------------------------------------------------------------------------- */
@@ -65,11 +71,18 @@ static uint32_t rows_beside(const struct weir_portions *pieces, uint32_t token_c
     return (uint32_t)fmin(rows_by_cost(pieces), most);
 }
 
+/* A busy machine makes steps longer now and then, none shorter: what was short counts for more. */
+static double blend(double known_ns, double took_ns)
+{
+    const double share = took_ns < known_ns ? 0.5 : 0.125;
+    return known_ns == 0.0 ? took_ns : known_ns + share * (took_ns - known_ns);
+}
+
 static void tell_plain(struct weir_portions *pieces, uint32_t token_count, double took_ns)
 {
     const bool is_near =
         token_count <= 2 * pieces->plain_count && pieces->plain_count <= 2 * token_count;
-    pieces->plain_ns = is_near ? (3.0 * pieces->plain_ns + took_ns) / 4.0 : took_ns;
+    pieces->plain_ns = is_near ? blend(pieces->plain_ns, took_ns) : took_ns;
     pieces->least_age = is_near ? pieces->least_age : AGE_MAX;
     pieces->plain_count = token_count;
     pieces->plain_age = 0;
@@ -85,7 +98,7 @@ static void tell_beside(struct weir_portions *pieces, uint32_t row_count, double
     pieces->least_age++;
     pieces->is_tight = took_ns > (double)pieces->gap_ns;
     if (row_count == ROWS_MIN) {
-        pieces->least_ns = pieces->least_ns == 0.0 ? took_ns : (pieces->least_ns + took_ns) / 2.0;
+        pieces->least_ns = blend(pieces->least_ns, took_ns);
         pieces->least_age = 0;
     }
     if (2.0 * row_count < known)
@@ -104,16 +117,24 @@ static uint32_t size_of(uint32_t rows)
     return size;
 }
 
-/* From the largest piece down, while it takes too long and the next smaller one is not dear. */
+/* The next larger piece than all that are known, as long as that makes a row cheaper; else from the
+ * largest down, while it takes too long and the next smaller one is not dear. */
 static uint32_t rows_alone(const struct weir_portions *pieces)
 {
     const uint32_t top = size_of(pieces->n_chunk);
+    const uint32_t first = size_of(pieces->first_rows);
     const double *ns = pieces->size_ns;
     double cheapest = 0.0;
-    uint32_t size = top;
-    for (uint32_t at = 0; at <= top; at++)
+    uint32_t size = 0;
+    for (uint32_t at = 0; at <= top; at++) {
         if (ns[at] > 0.0 && (cheapest == 0.0 || ns[at] < cheapest))
             cheapest = ns[at];
+        size = ns[at] > 0.0 ? at : size;
+    }
+    if (size < first)
+        size = first;
+    else if (size < top && (ns[size - 1] == 0.0 || ns[size - 1] > costlier_max * ns[size]))
+        size++;
     while (size > SIZE_MIN && ns[size] * (double)(1u << size) > (double)pieces->gap_ns &&
            ns[size - 1] <= costlier_max * cheapest)
         size--;

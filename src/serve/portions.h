@@ -18,7 +18,8 @@ enum { WEIR_PORTION_SIZES = 32 };
 
 struct weir_portions {
     uint64_t gap_ns;
-    uint32_t n_chunk; /* rows of a step */
+    uint32_t n_chunk;    /* rows of a step */
+    uint32_t first_rows; /* of a step of nothing but prompts, before any is known */
 
     /* Steps with tokens of others. */
     double plain_ns;      /* of one without a prompt; 0: not known */
@@ -35,7 +36,9 @@ struct weir_portions {
     uint32_t steps;
 };
 
-void weir_portions_init(struct weir_portions *pieces, uint32_t gap_ms, uint32_t n_chunk);
+/* is_streamed: a step reads experts from the disk, so that few rows cost nearly what many do. */
+void weir_portions_init(struct weir_portions *pieces, uint32_t gap_ms, uint32_t n_chunk,
+                        bool is_streamed);
 /* Rows for prompts in the next step, beside so many tokens. 0: it does without them, and tells how
  * long that takes. */
 uint32_t weir_portions_rows(const struct weir_portions *pieces, uint32_t token_count);

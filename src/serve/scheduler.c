@@ -345,7 +345,8 @@ enum weir_status weir_scheduler_create(weir_scheduler **out,
     /* A step holds a token of each, and at least one row of a prompt. */
     scheduler->config.parallel =
         (uint32_t)weir_max(weir_min(config->parallel, plan->n_chunk - 1), 1);
-    weir_portions_init(&scheduler->pieces, config->gap_ms, plan->n_chunk);
+    weir_portions_init(&scheduler->pieces, config->gap_ms, plan->n_chunk,
+                       plan->n_slot_total < plan->n_expert_total);
     scheduler->counts.state_bytes_max = weir_text_bytes_max(config->engine);
     const uint32_t parallel = scheduler->config.parallel;
     scheduler->running = weir_heap_array(parallel, sizeof(struct weir_job *));
