@@ -88,12 +88,17 @@ const char *weir_request_model(const struct weir_request *request)
 void weir_request_write_usage(const struct weir_request *request, struct weir_writer *writer)
 {
     const struct weir_exchange *exchange = request->exchange;
+    uint32_t reasoning_count = 0;
+    for (uint32_t index = 0; index < request->choice_count; index++)
+        reasoning_count += request->choices[index].reasoning_count;
     weir_writer_format(
         writer,
         ",\"usage\":{\"prompt_tokens\":%u,\"completion_tokens\":%u,\"total_tokens\":%u,"
-        "\"prompt_tokens_details\":{\"cached_tokens\":%u}}",
+        "\"prompt_tokens_details\":{\"cached_tokens\":%u},"
+        "\"completion_tokens_details\":{\"reasoning_tokens\":%u}}",
         exchange->prompt_tokens, exchange->written_tokens,
-        exchange->prompt_tokens + exchange->written_tokens, exchange->cached_tokens);
+        exchange->prompt_tokens + exchange->written_tokens, exchange->cached_tokens,
+        reasoning_count);
 }
 
 /* ---- what a choice tells ------------------------------------------------------------------- */

@@ -150,6 +150,7 @@ void weir_request_write_usage(const struct weir_request *request, struct weir_wr
 void weir_openai_chat_read(struct weir_exchange *exchange, json_t *root);
 void weir_openai_completions_read(struct weir_exchange *exchange, json_t *root);
 void weir_responses_read(struct weir_exchange *exchange, json_t *root);
+void weir_responses_count_read(struct weir_exchange *exchange, json_t *root);
 void weir_anthropic_messages_read(struct weir_exchange *exchange, json_t *root);
 void weir_anthropic_count_read(struct weir_exchange *exchange, json_t *root);
 void weir_tokenize_read(struct weir_exchange *exchange, json_t *root);

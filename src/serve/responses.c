@@ -422,6 +422,23 @@ static const struct weir_dialect dialect = {
 
 /* ---- requests ------------------------------------------------------------------------------ */
 
+void weir_responses_count_read(struct weir_exchange *exchange, json_t *root)
+{
+    struct weir_request *request = weir_request_create(exchange, &dialect);
+    json_t *chat = request == NULL ? NULL : weir_responses_chat(exchange, root);
+    size_t count = 0;
+    if (chat != NULL)
+        count = weir_chat_count(request, &(struct weir_fields){chat, &exchange->problem});
+    json_decref(chat);
+    weir_request_destroy(&exchange->request); /* its tools are for texts that run */
+    weir_writer_format(&exchange->answer,
+                       "{\"object\":\"response.input_tokens\",\"input_tokens\":%zu}", count);
+    if (exchange->problem.status == 0)
+        weir_exchange_reply(exchange, 200, "application/json");
+    else
+        weir_exchange_refuse(exchange);
+}
+
 void weir_responses_read(struct weir_exchange *exchange, json_t *root)
 {
     struct weir_request *request = weir_request_create(exchange, &dialect);

@@ -70,6 +70,7 @@ static const struct weir_route routes[] = {
     {"POST", "/v1/chat/completions", NULL, weir_openai_chat_read, false, false},
     {"POST", "/v1/chat/completions/control", NULL, weir_control_read, false, false},
     {"POST", "/v1/responses", NULL, weir_responses_read, false, false},
+    {"POST", "/v1/responses/input_tokens", NULL, weir_responses_count_read, false, false},
     {"POST", "/v1/embeddings", NULL, weir_embeddings_read, false, false},
     {"POST", "/v1/completions", NULL, weir_openai_completions_read, false, false},
     {"POST", "/v1/messages", NULL, weir_anthropic_messages_read, false, true},

@@ -33,7 +33,7 @@ def client_part(port):
     def ask(**more):
         return client.responses.create(**{"model": "demo", "input": ASKED, "temperature": 0, "max_output_tokens": 12, **more})
 
-    texts_part(ask)
+    texts_part(client, ask)
     items_part(client, ask)
     formats_part(client, ask)
     echo_part(ask)
@@ -44,12 +44,14 @@ def client_part(port):
     wrong_part(openai, ask)
 
 
-def texts_part(ask):
+def texts_part(client, ask):
     whole = ask()
     text = whole.output_text
     check(text and whole.status == "incomplete" and whole.incomplete_details.reason == "max_output_tokens", f"a response: {whole}")
     check(whole.usage.output_tokens == 12 and whole.usage.total_tokens == 12 + whole.usage.input_tokens, f"usage: {whole.usage}")
     check(ask().usage.input_tokens_details.cached_tokens > 0, "the same prompt again is known")
+    counted = client.responses.input_tokens.count(model="demo", input=ASKED)
+    check(counted.input_tokens == whole.usage.input_tokens, f"tokens that are only counted: {counted}")
     check(whole.output[0].type == "message" and whole.output[0].status == "incomplete" and whole.store is False, f"a response: {whole}")
     events = list(ask(stream=True))
     check([event.sequence_number for event in events] == list(range(len(events))), "events are numbered")
@@ -181,7 +183,9 @@ def budget_part(client, ask):
     def chat(**more):
         return client.chat.completions.create(model="demo", messages=[{"role": "user", "content": ASKED}], temperature=0, **more)
 
-    told = chat(max_tokens=40, extra_body={**THINK, "reasoning_budget_tokens": 5}).choices[0].message
+    whole = chat(max_tokens=40, extra_body={**THINK, "reasoning_budget_tokens": 5})
+    told = whole.choices[0].message
+    check(whole.usage.completion_tokens_details.reasoning_tokens > 0, f"tokens of reasoning: {whole.usage}")
     check(told.content and thought.startswith(told.reasoning_content.strip()), f"a chat with a budget: {told}")
     form = {"type": "json_schema", "json_schema": {"name": "c", "schema": {"enum": ["red", "green"]}}}
     told = chat(max_tokens=60, response_format=form, extra_body={**THINK, "reasoning_budget_tokens": 5}).choices[0].message
