@@ -3,6 +3,7 @@
 #include <sys/syscall.h>
 
 #include "base/heap.h"
+#include "pace.h"
 #include "store/store_internal.h"
 #include "store_toy.h"
 
@@ -145,7 +146,7 @@ static void use_all_slots(struct toy *toy)
 static void slots_that_come_back_hit_as_before(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= 30; seed++) {
+    for (uint64_t seed = 1; seed <= (pace_is_long() ? 30 : 12); seed++) {
         struct toy toys[2];
         struct weir_store_stats stats[2];
         struct weir_policy policy = seed % 3 == 0   ? weir_policy_lru
