@@ -95,13 +95,13 @@ DEVICE void ask(const struct weir_matvec_args &a, const struct rows_of_w &w, uin
                 struct spot &at)
 {
     const uint32_t left = a.w.cols / w.lay.len * w.lay.bytes - at.chunk * w.chunk_bytes;
+    const uint32_t bytes = min(w.chunk_bytes, left);
     uint8_t *to = ring + at.stage * VECTOR_ROWS * chunk<F>::SLOT;
     const uint8_t *from = at.from;
 #pragma unroll
     for (uint32_t r = 0; r < VECTOR_ROWS; r++, from += a.w.row_bytes)
-        if (at.row + r < a.w.rows)
-            copy_bytes<chunk<F>::SLOT, 32>(to + r * chunk<F>::SLOT, from, min(w.chunk_bytes, left),
-                                           w.off, threadIdx.x % 32);
+        copy_bytes<chunk<F>::SLOT, 32>(to + r * chunk<F>::SLOT, from,
+                                       at.row + r < a.w.rows ? bytes : 0, w.off, threadIdx.x % 32);
     close_group();
     advance<F>(a, w, at);
 }
@@ -171,14 +171,16 @@ DEVICE void put(const struct weir_matvec_args &a, const struct members &m, uint3
                 uint32_t n, uint32_t row, float sums[VECTOR_ROWS][N])
 {
     const uint32_t lane = threadIdx.x % 32;
+    const uint32_t w_row = row + lane % VECTOR_ROWS;
+    float mine = 0.0f;
 #pragma unroll
     for (uint32_t i = 0; i < VECTOR_ROWS * N; i++) {
-        const uint32_t r = i % VECTOR_ROWS;
-        const float sum = sum_of_lanes(sums[r][i / VECTOR_ROWS]);
-        if (lane == i && i / VECTOR_ROWS < n && row + r < a.w.rows)
-            put_y(a.w, a.rows, m.expert, member_at(m, base + i / VECTOR_ROWS), row + r, sum);
-        sums[r][i / VECTOR_ROWS] = 0.0f;
+        const float sum = sum_of_lanes(sums[i % VECTOR_ROWS][i / VECTOR_ROWS]);
+        mine = lane == i ? sum : mine;
+        sums[i % VECTOR_ROWS][i / VECTOR_ROWS] = 0.0f;
     }
+    if (lane < VECTOR_ROWS * n && w_row < a.w.rows)
+        put_y(a.w, a.rows, m.expert, member_at(m, base + lane / VECTOR_ROWS), w_row, mine);
 }
 
 /* Up to N rows of x, members base to base + n - 1, by all rows of W that are this block's. */

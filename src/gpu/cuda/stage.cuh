@@ -40,27 +40,33 @@ DEVICE uint32_t skip_of(const uint8_t *from, uint32_t off)
     return ((uint32_t)(uintptr_t)from - off) & 15;
 }
 
-/* `bytes` from `from` on, to as far behind `to` as skip_of() says, by LANES threads, of
- * which this is number `lane`. All that is at most MAX. Where the matrix begins at a multiple of
- * 16, in pieces of 16 bytes, each of which has a byte of the matrix, so it is in device memory
- * whole; or else the copy is done when it is called. */
+static __device__ __noinline__ void copy_by_bytes(uint8_t *to, const uint8_t *from, uint32_t bytes,
+                                                  uint32_t lane, uint32_t lanes)
+{
+    for (uint32_t at = lane; at < bytes; at += lanes)
+        to[at] = from[at];
+}
+
+/* `bytes` from `from` on, to as far behind `to` as skip_of() says, by LANES threads, of which this
+ * is number `lane`. All that is at most MAX. Where the matrix begins at a multiple of 16, in pieces
+ * of 16 bytes, each of which has a byte of the matrix, so it is in device memory whole; or else the
+ * copy is done when it is called. */
 template <int MAX, int LANES>
 DEVICE void copy_bytes(uint8_t *to, const uint8_t *from, uint32_t bytes, uint32_t off,
                        uint32_t lane)
 {
     const uint32_t skip = skip_of(from, off);
-    if (off == 0) {
-#pragma unroll
-        for (uint32_t i = 0; i < (MAX + 16 * LANES - 1) / (16 * LANES); i++) {
-            const uint32_t at = 16 * (lane + LANES * i);
-            if (at < skip + bytes)
-                copy_16(to + at, from - skip + at);
-        }
+    if (off != 0) {
+        copy_by_bytes(to + skip, from, bytes, lane, LANES);
         return;
     }
-#pragma unroll 1
-    for (uint32_t at = lane; at < bytes; at += LANES)
-        to[skip + at] = from[at];
+    const uint32_t end = bytes == 0 ? 0 : skip + bytes;
+    from = from - skip + 16 * lane;
+    to += 16 * lane;
+#pragma unroll
+    for (uint32_t i = 0; i < MAX; i += 16 * LANES)
+        if (16 * lane + i < end)
+            copy_16(to + i, from + i);
 }
 
 #endif
