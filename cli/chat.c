@@ -82,10 +82,14 @@ static int open_talk(struct weir_cli_talk *talk)
 static void greet(const struct weir_cli_talk *talk)
 {
     const struct weir_model_info *model = weir_engine_model(talk->rig.engine);
-    if (weir_cli_lines_typed(talk->lines) && !weir_cli_is_quiet())
-        fprintf(stderr, "%s, %u positions; /help lists the commands\n",
-                weir_cli_shown(model->name[0] != '\0' ? model->name : talk->options.argument),
-                talk->n_ctx);
+    char text[WEIR_CLI_PATH_MAX];
+    if (!weir_cli_lines_typed(talk->lines) || weir_cli_is_quiet())
+        return;
+    snprintf(text, sizeof(text), "%s, %u positions, loaded in %.1f s",
+             weir_cli_shown(model->name[0] != '\0' ? model->name : talk->options.argument),
+             talk->n_ctx, talk->rig.load_s);
+    weir_cli_print_wrapped(stderr, 0, 0, text);
+    fputs("/help lists the commands\n", stderr);
 }
 
 int weir_cli_chat(const struct weir_cli_options *options)

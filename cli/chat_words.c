@@ -302,12 +302,16 @@ static enum weir_cli_turn help(struct weir_cli_talk *talk, const char *rest)
 {
     (void)talk;
     (void)rest;
-    for (size_t index = 0; index < WEIR_COUNT(words); index++)
-        fprintf(stderr, "  %-8s%-11s %s\n", words[index].name, words[index].argument,
-                words[index].about);
-    fputs("  A line that ends with a backslash goes on in the next; a paste is one\n"
-          "  message. // begins a message with a slash. Ctrl-C ends an answer.\n",
-          stderr);
+    for (size_t index = 0; index < WEIR_COUNT(words); index++) {
+        char name[32];
+        snprintf(name, sizeof(name), "%s%s%s", words[index].name,
+                 words[index].argument[0] == '\0' ? "" : " ", words[index].argument);
+        weir_cli_print_entry(stderr, 2, name, words[index].about);
+    }
+    fputs("  ", stderr);
+    weir_cli_print_wrapped(stderr, 2, 2,
+                           "A line that ends with a backslash goes on in the next; a paste is one "
+                           "message. // begins a message with a slash. Ctrl-C ends an answer.");
     return WEIR_CLI_TURN_DONE;
 }
 

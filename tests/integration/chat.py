@@ -197,7 +197,7 @@ def play(folder, columns):
         terminal.wait("ends the chat")
         terminal.line("/set n 100000")
         terminal.line("Go on and on.")
-        terminal.wait(r"Go on and on\.\s+[^\s>]+ ")
+        terminal.wait(r"Go on and on\.\s+(?!prompt +\d)[^\s>]+ ")  # how far the prompt is, is no answer
         terminal.keys("C-c")  # ends the answer
         turns += 1
         terminal.wait("^weir: stopped")
@@ -226,6 +226,7 @@ def play(folder, columns):
 def normal(screen):
     """Without what differs from run to run: figures, and the stopped answer."""
     screen = re.sub(r"(> Go on and on\.\n).*?(?=^> /undo)", r"\1...\n", screen, flags=re.S | re.M)
+    screen = re.sub(r"loaded in\s+[\d.]+\s+s$", "loaded", screen, flags=re.M)
     # a turn's figures, however they are broken into lines
     screen = re.sub(r"^\d+ tokens, [^>]*? s$", "FIGURES", screen, flags=re.M)
     return "\n".join(line.rstrip() for line in screen.rstrip().split("\n")) + "\n"
