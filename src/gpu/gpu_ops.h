@@ -140,8 +140,9 @@ struct weir_gpu_remember {
 };
 void weir_gpu_remember(weir_gpu *gpu, const struct weir_gpu_remember *job);
 
+enum { WEIR_GPU_HEAD_MAX = 576, WEIR_GPU_VALUE_MAX = 512 }; /* d_head and d_value */
 /* struct weir_attention of each head of each row. In one call a sequence's rows follow each other,
- * their positions ascending. d_head is at most 576, d_value 512. */
+ * their positions ascending. */
 struct weir_gpu_attention {
     struct weir_gpu_rows rows;
     struct weir_gpu_pages pages;
@@ -194,6 +195,7 @@ struct weir_gpu_scale {
 };
 void weir_gpu_scale(weir_gpu *gpu, const struct weir_gpu_scale *job);
 
+enum { WEIR_GPU_EXPERT_MAX = 1024 }; /* of a router; 64 of them are used at most */
 /* How experts are chosen; the values of enum weir_gating_kind (kernels/choose.h). */
 struct weir_gpu_route {
     weir_gpu_address router; /* [n_row][n_expert]: outputs of the router; changed */

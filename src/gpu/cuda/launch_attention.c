@@ -109,7 +109,7 @@ void weir_cuda_attention(weir_gpu *gpu, const struct weir_gpu_attention *job)
     struct weir_attention_args args = args_of(job);
     const uint32_t width = (uint32_t)weir_max(job->pages.d_head, job->pages.d_value);
     size_t kind = 0;
-    WEIR_ASSERT(job->pages.d_head <= 576 && job->pages.d_value <= WEIR_ATTEND_VALUE_MAX);
+    WEIR_ASSERT(job->pages.d_head <= WEIR_GPU_HEAD_MAX && job->pages.d_value <= WEIR_GPU_VALUE_MAX);
     while (kind < WEIR_COUNT(prompters) && width > prompters[kind].d_head)
         kind++;
     if (!has_vectors(job)) {

@@ -8,7 +8,6 @@ enum {
     WEIR_ROUTE_THREADS = 32,
     WEIR_ROUTE_USED_MAX = 64,
     WEIR_ROUTE_GROUP_MAX = 64,
-    WEIR_ROUTE_EXPERT_MAX = 1024,
 };
 
 struct weir_route_args {
