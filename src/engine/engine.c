@@ -140,7 +140,7 @@ static enum weir_status load_device(struct weir_engine *engine, const struct wei
         .what = "experts on the GPU",
         .total_bytes = engine->plan.gpu.expert_bytes,
     };
-    const struct weir_device_config device_config = {
+    struct weir_device_config device_config = {
         .model = engine->blueprint.model,
         .plan = &engine->choice.device,
         .n_chunk = engine->choice.n_chunk,
@@ -154,10 +154,14 @@ static enum weir_status load_device(struct weir_engine *engine, const struct wei
     if (!weir_choice_has_device(&engine->choice))
         return WEIR_OK;
     WEIR_TRY(weir_engine_open_gpu(engine, config, err));
+    struct weir_record_name *wanted = weir_engine_list_wanted(config);
+    device_config.wanted = wanted;
+    device_config.wanted_count = wanted == NULL ? 0 : config->warm_up_count;
     engine->loading = &progress;
     const enum weir_status status =
         weir_device_create(&engine->device, &device_config, &engine->gpu_mem, &engine->mem, err);
     engine->loading = NULL;
+    weir_heap_free(wanted);
     if (status == WEIR_OK)
         weir_mem_drop(&engine->mem, WEIR_MEM_IO);
     return status;

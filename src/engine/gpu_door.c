@@ -1,4 +1,5 @@
 /* gpu_door.c - an engine's device: opened for what the plan has there, and closed. */
+#include "base/heap.h"
 #include "engine/placement.h"
 
 enum weir_status weir_engine_open_gpu(struct weir_engine *engine, const struct weir_config *config,
@@ -16,6 +17,16 @@ enum weir_status weir_engine_open_gpu(struct weir_engine *engine, const struct w
     engine->gpu_mem = (struct weir_gpu_mem){.gpu = engine->gpu};
     engine->mode.gpu = engine->plan.gpu.name;
     return WEIR_OK;
+}
+
+struct weir_record_name *weir_engine_list_wanted(const struct weir_config *config)
+{
+    const uint32_t count = config->warm_up == NULL ? 0 : config->warm_up_count;
+    struct weir_record_name *wanted = weir_heap_array(count, sizeof(*wanted));
+    for (uint32_t index = 0; wanted != NULL && index < count; index++)
+        wanted[index] = (struct weir_record_name){.layer = config->warm_up[index].layer,
+                                                  .record = config->warm_up[index].expert};
+    return wanted;
 }
 
 void weir_engine_pin(struct weir_engine *engine, const struct weir_config *config)

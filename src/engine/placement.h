@@ -27,6 +27,9 @@ uint64_t weir_placement_host_bytes(const struct weir_choice *choice,
 /* The device of the plan, which has one (gpu_door.c). Errors: as weir_gpu_open(). */
 enum weir_status weir_engine_open_gpu(struct weir_engine *engine, const struct weir_config *config,
                                       struct weir_err *err);
+/* The config's experts to begin with, the caller's to free; NULL: there are none, or no memory for
+ * the list: then the first ones do. */
+struct weir_record_name *weir_engine_list_wanted(const struct weir_config *config);
 /* All memory is there: what crosses is made known to the device. */
 void weir_engine_pin(struct weir_engine *engine, const struct weir_config *config);
 void weir_engine_close_gpu(struct weir_engine *engine);

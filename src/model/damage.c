@@ -205,22 +205,22 @@ static bool search_expert(struct search *search, weir_store *store, uint32_t lay
     return is_found;
 }
 
-/* Experts of a layer on the device, chosen there: any of them, those first that are there. */
+/* Experts of a layer on the device, chosen there: any of them. */
 static bool search_there(struct search *search, const struct weir_forward *forward,
                          uint32_t layer_index)
 {
     weir_device *device = forward->config.device;
     const struct weir_network *network = &forward->config.model->layers[layer_index].network;
-    const uint32_t there_count = device->plan.layers[layer_index].expert_count;
-    for (uint32_t expert = 0; expert < there_count; expert++) {
+    for (uint32_t expert = 0; expert < forward->shape->n_expert; expert++) {
         struct weir_lease lease;
-        if (weir_device_lend(device, layer_index, expert, &lease, NULL) == WEIR_OK &&
-            search_lease(search, network, &lease))
+        if (!weir_device_has_expert(&device->layers[layer_index], expert)) {
+            if (search_expert(search, forward->config.store, layer_index, network, expert))
+                return true;
+        } else if (weir_device_lend(device, layer_index, expert, &lease, NULL) == WEIR_OK &&
+                   search_lease(search, network, &lease)) {
             return true;
+        }
     }
-    for (uint32_t expert = there_count; expert < forward->shape->n_expert; expert++)
-        if (search_expert(search, forward->config.store, layer_index, network, expert))
-            return true;
     return false;
 }
 

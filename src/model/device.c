@@ -222,7 +222,9 @@ enum weir_status weir_device_create(weir_device **out, const struct weir_device_
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for the device's layers");
     *device = plan;
     device->layers = weir_heap_array(plan.shape->n_layer, sizeof(*device->layers));
-    if (device->layers == NULL) {
+    device->slots_of = weir_heap_array((size_t)plan.shape->n_layer * plan.shape->n_expert,
+                                       sizeof(*device->slots_of));
+    if (device->layers == NULL || device->slots_of == NULL) {
         weir_device_destroy(&device);
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for %u layers of the device",
                          plan.shape->n_layer);
@@ -242,6 +244,7 @@ void weir_device_destroy(weir_device **device)
 {
     if (*device == NULL)
         return;
+    weir_heap_free((*device)->slots_of);
     weir_heap_free((*device)->layers);
     weir_heap_free(*device);
     *device = NULL;
@@ -257,6 +260,11 @@ void weir_device_copy_page(void *user, uint32_t to, uint32_t from)
             weir_gpu_copy(device->gpu, WEIR_GPU_COMPUTE, pages->k + to * bytes,
                           pages->k + from * bytes, bytes);
     }
+}
+
+bool weir_device_holds(const weir_device *device, uint32_t layer, uint32_t expert)
+{
+    return weir_device_has_expert(&device->layers[layer], expert);
 }
 
 void weir_device_stats_get(const weir_device *device, struct weir_device_stats *stats)

@@ -44,6 +44,9 @@ struct weir_device_config {
     weir_io *io; /* the model's files; experts are read through staging (WEIR_IO_ALIGN aligned) */
     void *staging;
     uint64_t staging_bytes;
+    /* Experts that are to be there before others of their layer, the first of them first. */
+    const struct weir_record_name *wanted;
+    uint32_t wanted_count;
     weir_model_progress_fn *progress; /* of experts; may be NULL */
     void *progress_user;
 };
@@ -64,6 +67,8 @@ void weir_device_destroy(weir_device **device);
 /* For the state: user is the weir_device. */
 weir_state_copy_fn weir_device_copy_page;
 
+/* Whether a layer, which is there, has this expert there. */
+bool weir_device_holds(const weir_device *device, uint32_t layer, uint32_t expert);
 /* Assignments of experts since create, and how many were computed on the device. */
 struct weir_device_stats {
     uint64_t uses, uses_there;

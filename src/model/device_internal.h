@@ -13,6 +13,8 @@ struct weir_device_stack {
 };
 enum { WEIR_DEVICE_GATE, WEIR_DEVICE_UP, WEIR_DEVICE_DOWN, WEIR_DEVICE_STACKS };
 
+#define WEIR_DEVICE_NO_SLOT UINT16_MAX
+
 /* A layer that is there. Addresses of 0: it has no such thing. */
 struct weir_device_layer {
     struct weir_gpu_matrix q, k, v, gate, out;
@@ -24,7 +26,8 @@ struct weir_device_layer {
     struct weir_gpu_matrix router, shared_router;
     weir_gpu_address selection_bias;
     struct weir_device_stack experts[WEIR_DEVICE_STACKS];
-    uint32_t expert_count;             /* there: the first ones */
+    uint32_t expert_count;             /* there */
+    uint16_t *slot_of;                 /* [n_expert]: of those that are there, else NO_SLOT */
     weir_gpu_address slots;            /* [expert_count] */
     uint64_t slot_bytes;               /* of one */
     uint64_t slice_at[WEIR_SLICE_MAX]; /* in a slot */
@@ -70,6 +73,7 @@ struct weir_device {
     weir_gpu *gpu; /* NULL: planning */
     const struct weir_shape *shape;
     struct weir_device_layer *layers; /* [n_layer]; NULL while planning */
+    uint16_t *slots_of;               /* [n_layer][n_expert] */
     weir_gpu_address output_norm;
     struct weir_gpu_matrix output;
     struct weir_device_scratch scratch;
@@ -109,7 +113,7 @@ static inline bool weir_device_is_prompt(const struct weir_forward *forward, uin
 }
 static inline bool weir_device_has_expert(const struct weir_device_layer *layer, uint32_t expert)
 {
-    return expert < layer->expert_count;
+    return layer->slot_of[expert] != WEIR_DEVICE_NO_SLOT;
 }
 const struct weir_weight *weir_device_expert_weight(const struct weir_network *network, int stack);
 /* Where a matrix is of an expert in this slot. */

@@ -165,23 +165,49 @@ struct weir_gpu_place weir_device_place(const struct weir_device_layer *layer,
 
 static weir_gpu_address slot_of(const struct weir_device_layer *layer, uint32_t expert)
 {
-    return layer->slots + expert * layer->slot_bytes;
+    return layer->slots + layer->slot_of[expert] * layer->slot_bytes;
 }
 
-/* The layer's tables name the slots of its first experts. */
+static void take_slot(struct weir_device_layer *layer, uint32_t *taken, uint32_t expert)
+{
+    if (*taken < layer->expert_count && !weir_device_has_expert(layer, expert))
+        layer->slot_of[expert] = (uint16_t)(*taken)++;
+}
+
+/* Which experts have the layer's slots: those that are wanted, then the first ones. */
+static void deal_slots(struct weir_device *device, uint32_t index)
+{
+    const struct weir_device_config *config = &device->config;
+    struct weir_device_layer *layer = &device->layers[index];
+    const uint32_t n_expert = device->shape->n_expert;
+    uint32_t taken = 0;
+    layer->slot_of = device->slots_of + (size_t)index * n_expert;
+    for (uint32_t expert = 0; expert < n_expert; expert++)
+        layer->slot_of[expert] = WEIR_DEVICE_NO_SLOT;
+    for (uint32_t at = 0; at < config->wanted_count; at++)
+        if (config->wanted[at].layer == index && config->wanted[at].record < n_expert)
+            take_slot(layer, &taken, config->wanted[at].record);
+    for (uint32_t expert = 0; expert < n_expert; expert++)
+        take_slot(layer, &taken, expert);
+}
+
+/* The layer's tables name the slots of its experts. */
 static enum weir_status write_tables(struct weir_device *device, uint32_t index,
                                      struct weir_err *err)
 {
     const struct weir_network *network = &device->config.model->layers[index].network;
     const struct weir_device_layer *layer = &device->layers[index];
+    const uint32_t n_expert = device->shape->n_expert;
     struct weir_gpu_place places[64];
     for (int stack = 0; stack < WEIR_DEVICE_STACKS; stack++)
-        for (uint32_t first = 0; first < layer->expert_count; first += WEIR_COUNT(places)) {
-            const uint32_t count =
-                (uint32_t)weir_min(layer->expert_count - first, WEIR_COUNT(places));
+        for (uint32_t first = 0; first < n_expert && layer->expert_count > 0;
+             first += WEIR_COUNT(places)) {
+            const uint32_t count = (uint32_t)weir_min(n_expert - first, WEIR_COUNT(places));
+            memset(places, 0, sizeof(places));
             for (uint32_t at = 0; at < count; at++)
-                places[at] = weir_device_place(layer, weir_device_expert_weight(network, stack),
-                                               slot_of(layer, first + at));
+                if (weir_device_has_expert(layer, first + at))
+                    places[at] = weir_device_place(layer, weir_device_expert_weight(network, stack),
+                                                   slot_of(layer, first + at));
             weir_gpu_copy_in(device->gpu, WEIR_GPU_COPY_IN,
                              layer->experts[stack].table + first * sizeof(*places), places,
                              count * sizeof(*places));
@@ -225,7 +251,10 @@ enum weir_status weir_device_fill(struct weir_device *device, struct weir_err *e
     WEIR_TRY(weir_gpu_await_all(device->gpu, err)); /* the trunk is there */
     for (uint32_t index = 0; index < device->shape->n_layer; index++) {
         const struct weir_device_layer *layer = &device->layers[index];
-        for (uint32_t expert = 0; expert < layer->expert_count; expert++) {
+        deal_slots(device, index);
+        for (uint32_t expert = 0; expert < device->shape->n_expert; expert++) {
+            if (!weir_device_has_expert(layer, expert))
+                continue;
             WEIR_TRY(load_expert(device, index, expert, err));
             done_bytes += layer->slot_bytes;
             if (config->progress != NULL &&
@@ -241,7 +270,7 @@ enum weir_status weir_device_lend(struct weir_device *device, uint32_t layer, ui
                                   struct weir_lease *lease, struct weir_err *err)
 {
     const struct weir_device_layer *from = &device->layers[layer];
-    WEIR_ASSERT(expert < from->expert_count);
+    WEIR_ASSERT(weir_device_has_expert(from, expert));
     weir_gpu_copy_out(device->gpu, WEIR_GPU_COPY_OUT, device->returns.slot, slot_of(from, expert),
                       from->slot_bytes);
     WEIR_TRY(weir_gpu_await_all(device->gpu, err));

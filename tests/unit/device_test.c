@@ -216,6 +216,42 @@ static void write_on(weir_session *session, const uint32_t *ids, uint32_t count,
     memcpy(logits, weir_session_logits(session), n_vocab * sizeof(*logits));
 }
 
+/* Of what an earlier run found worth a slot, as much is there as fits. */
+static void experts_that_are_wanted_are_there(void **state)
+{
+    (void)state;
+    static const struct weir_expert wanted[] = {{.layer = 0, .expert = 7},
+                                                {.layer = 0, .expert = 900},
+                                                {.layer = 1, .expert = 5},
+                                                {.layer = 0, .expert = 7},
+                                                {.layer = 0, .expert = 4}};
+    struct golden golden;
+    struct weir_err err = {0};
+    golden_of(&golden, "qwen3moe");
+    const struct weir_bench_config bench =
+        bench_of(&(struct placing){0, UINT32_MAX, 3, true, 2}, &(struct variant){0});
+    struct weir_config config =
+        config_of(golden.model_path, &(struct variant){.n_thread = 1}, &bench);
+    config.warm_up = wanted;
+    config.warm_up_count = WEIR_COUNT(wanted);
+    weir_engine *engine = NULL;
+    assert_int_equal(weir_engine_open(&engine, &config, &err), WEIR_OK);
+    for (uint32_t expert = 0; expert < 8; expert++) {
+        assert_int_equal(weir_device_holds(engine->device, 0, expert),
+                         expert == 0 || expert == 4 || expert == 7);
+        assert_int_equal(weir_device_holds(engine->device, 1, expert), expert < 2 || expert == 5);
+    }
+    assert_int_equal(weir_engine_close(&engine), WEIR_OK);
+    struct model_run there = model_run_open(&config, golden.ids, SOME);
+    const struct weir_config plain = {
+        .model_path = golden.model_path, .gpu = WEIR_ENGINE_GPU_OFF, .n_thread = 1};
+    struct model_run here = model_run_open(&plain, golden.ids, SOME);
+    assert_true(distance(&there, &here) <= 1e-3);
+    model_run_close(&there);
+    model_run_close(&here);
+    golden_close(&golden);
+}
+
 /* Two texts that share a page there until they part; and each alone. */
 static void forks_part_on_the_device(void **state)
 {
@@ -478,6 +514,7 @@ int main(void)
         cmocka_unit_test(logits_are_those_of_the_cpu),
         cmocka_unit_test(known_families_are_there_as_a_whole),
         cmocka_unit_test(same_placement_same_bits),
+        cmocka_unit_test(experts_that_are_wanted_are_there),
         cmocka_unit_test(forks_part_on_the_device),
         cmocka_unit_test(texts_together_have_the_bits_of_each_alone),
         cmocka_unit_test(a_lost_device_ends_what_runs),
