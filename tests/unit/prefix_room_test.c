@@ -8,6 +8,8 @@
 enum { LENGTH = 100, STORIES = 6 };
 
 static uint32_t stories[STORIES][CTX];
+static uint32_t page_count; /* of a story */
+static uint64_t page_bytes; /* in a file */
 
 static void save_story(struct toy *toy, weir_prefix *prefix, const uint32_t *story)
 {
@@ -55,7 +57,7 @@ static struct weir_prefix_config config_of_model(struct told *told, uint8_t mode
 {
     struct weir_prefix_config config = config_of(told);
     config.identity.model[0] = model;
-    config.disk_bytes = 48 * MEBIBYTE;
+    config.disk_bytes = (32 + 2 * page_count + page_count / 2) * page_bytes;
     return config;
 }
 
@@ -91,15 +93,15 @@ static void all_files_of_a_folder_have_one_budget(void **state)
     struct told told;
     (void)state;
     make_folder();
-    /* Each takes 7 MiB, and is 32 MiB long: the fourth has no room beside the others. */
+    /* Each takes a story's pages, and is 32 long: the fourth has no room beside the others. */
     for (uint8_t model = 1; model <= 3; model++)
         write_model(&told, model);
     const uint64_t three_bytes = folder_bytes();
-    assert_true(three_bytes > 20 * MEBIBYTE);
+    assert_true(three_bytes >= 3 * page_count * page_bytes);
     write_model(&told, 4);
     assert_non_null(strstr(told.last, paths[1]));
     assert_non_null(strstr(told.last, "becomes shorter"));
-    assert_true(folder_bytes() < three_bytes + 4 * MEBIBYTE);
+    assert_true(folder_bytes() < three_bytes + (page_count - 2) * page_bytes);
     assert_int_equal(read_model(&told, 2), LENGTH);
     assert_int_equal(read_model(&told, 3), LENGTH);
     assert_int_equal(read_model(&told, 4), LENGTH);
@@ -227,7 +229,7 @@ static void what_goes_through_the_page_cache_is_little_at_a_time(void **state)
     end_text(&toy, &text);
     while (cached_bytes(prefix) > 0) /* the last barrier */
         (void)weir_prefix_wait(prefix, -1);
-    assert_int_equal(counts_of(prefix).written_records, 7);
+    assert_int_equal(counts_of(prefix).written_records, page_count);
     assert_in_range(most_bytes, 1, WEIR_PREFIX_CACHED_BYTES);
     assert_int_equal(recall_story(&toy, prefix, &told, stories[0]), LENGTH);
     assert_int_equal(cached_bytes(prefix), 0);
@@ -249,7 +251,7 @@ static void what_did_not_reach_the_disk_is_told(void **state)
     open_toy(&toy, &positions_only);
     weir_prefix *prefix = open_store(&toy, &config);
     struct text text = begin_text(&toy);
-    feed(&toy, &text, stories[0], 10, 10);
+    feed(&toy, &text, stories[0], 8, 8); /* a page at most */
     weir_prefix_save(prefix, text.sequence);
     while (weir_prefix_wait(prefix, -1))
         ;
@@ -269,9 +271,16 @@ static void what_did_not_reach_the_disk_is_told(void **state)
 
 static int set_up(void **state)
 {
+    struct weir_state_shape shape;
+    struct toy toy;
     (void)state;
     for (uint32_t story = 0; story < STORIES; story++)
         tell_story(stories[story], story + 1);
+    open_toy(&toy, &positions_only);
+    weir_state_shape_get(toy.state, &shape);
+    page_count = (LENGTH + shape.page_length - 1) / shape.page_length;
+    page_bytes = weir_prefix_head_bytes(shape.page_length, 0) + shape.class_bytes[0];
+    close_toy(&toy);
     return 0;
 }
 
