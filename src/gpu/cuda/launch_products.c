@@ -134,14 +134,18 @@ static weir_gpu_address take(struct weir_cuda_workspace *left, uint64_t bytes)
     return at;
 }
 
-/* Rows of x of a tile: few enough that tiles are full and that there are blocks for all
- * processors. The sums do not depend on it. */
+/* Rows of x of a tile: few enough that tiles are full and that there are blocks for all processors;
+ * of experts, whose last tiles are part full, also where three smaller blocks fit a processor. The
+ * sums do not depend on it. */
 static uint32_t tile_rows(const weir_gpu *gpu, const struct weir_gpu_form *form,
                           uint32_t slot_bytes, uint32_t n_row, uint32_t n_expert)
 {
     const struct weir_cuda_limits *limits = weir_cuda_limits(gpu);
     const uint32_t by_matrix = n_row / (n_expert > 0 ? n_expert : 1);
+    const bool three_fit = 3 * WEIR_TILES_SHARED(slot_bytes, 64) <= limits->shared_bytes_max;
     uint32_t tokens = is_rare(form->type) ? 32 : is_float(form->type) ? 64 : 128;
+    if (tokens == 128 && n_expert > 0 && by_matrix < 192 && three_fit)
+        tokens = 64;
     while (tokens > 32 &&
            (by_matrix < tokens / 4 * 3 ||
             blocks(form->rows, WEIR_TILE_ROWS) * blocks(n_row, tokens) < 2 * limits->processors ||
