@@ -445,6 +445,25 @@ def test_full_disk_is_named(folder):
     check(not os.path.exists(path), "a failed run leaves an empty --stats file")
 
 
+def test_gpu():
+    """What is on a GPU is planned, said, and within its ceiling; the simulated one is everywhere."""
+    whole = the_object("run", DEMO, *PROMPT, "-n", 3, "--gpu", "sim", "--ctx", 256)["mode"]["gpu"]
+    check(whole["layers"] == 12 and whole["experts"] == 384 and whole["output"] and whole["why"] is None, f"all: {whole}")
+    ceiling = 24 << 20
+    part = the_object("run", DEMO, *PROMPT, "-n", 3, "--gpu", "sim", "--ctx", 256, "--gpu-mem", ceiling)
+    found = part["mode"]["gpu"]
+    check(found["budget_bytes"] == ceiling and found["planned_bytes"] <= ceiling, f"ceiling {ceiling}: {found}")
+    check(found["layers"] == 12 and 0 < found["experts"] < 384, f"some of the experts: {found}")
+    check(found["planned_bytes"] == sum(found[name] for name in ("weight_bytes", "kv_bytes", "scratch_bytes", "expert_bytes")),
+          f"the parts are not the whole: {found}")
+    check(part["tokens"] == 3, f"tokens: {part['tokens']}")
+    planned = the_object("plan", DEMO, "--gpu", "sim", "--ctx", 256, "--gpu-mem", ceiling)["gpu"]
+    check(planned == found, f"planned {planned}, found {found}")
+    none = the_object("run", DEMO, *PROMPT, "-n", 1, "--gpu", "off")["mode"]["gpu"]
+    check(none["name"] is None and none["layers"] is None and none["why"] is None, f"--gpu off: {none}")
+    check(weir("run", DEMO, *PROMPT, "--gpu", "on").returncode == 2, "--gpu on is not refused")
+
+
 def main():
     if not os.path.exists(harness.WEIR):
         skip(f"{harness.WEIR} is not built")
