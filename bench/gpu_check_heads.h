@@ -94,8 +94,10 @@ static void check_attention(struct stage *stage, const struct check *check, uint
         .position_max = first + n_row,
         .way = check->way,
     };
-    const uint64_t bytes =
-        n_row * weir_gpu_attention_bytes(heads->n_head, heads->n_kv_head, heads->d_value);
+    const uint64_t of_row =
+        weir_gpu_attention_bytes(heads->n_head, heads->n_kv_head, heads->d_value);
+    /* For more rows than 5 there is too little, so that they take turns. */
+    const uint64_t bytes = weir_min(n_row, 5) * of_row;
     weir_gpu_workspace_set(stage->gpu, stage_zeros(stage, bytes), bytes);
     job.rows.n_row = n_row;
     job.q = stage_floats(stage, (size_t)n_row * job.q_stride, 3.0f);

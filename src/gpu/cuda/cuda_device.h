@@ -22,8 +22,8 @@ struct weir_cuda_kernel {
 enum {
     WEIR_CUDA_IMAGE_MAX = 32,
     WEIR_CUDA_KERNEL_MAX = 1024, /* a power of two */
-    /* Of a block, without asking. */
-    WEIR_CUDA_SHARED_BYTES = 48 << 10,
+    /* Of a block, without asking: 48 KiB, of which a kernel may have some of its own. */
+    WEIR_CUDA_SHARED_BYTES = 16 << 10,
 };
 
 struct weir_cuda {

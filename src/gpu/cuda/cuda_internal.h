@@ -30,8 +30,8 @@ struct weir_cuda_workspace {
 };
 struct weir_cuda_workspace weir_cuda_workspace(const weir_gpu *gpu);
 
-/* Run a kernel of the embedded code; it is looked up by name once. A grid that has a 0 is no work.
- * Shared memory beyond 48 KiB is asked for here. What fails is told at the next wait (gpu.h). */
+/* Run a kernel of the embedded code, looked up by its name once: the name must last. A grid with
+ * a 0 in it is no work. Much shared memory is asked for here. Failures are told at a wait. */
 void weir_cuda_launch(weir_gpu *gpu, enum weir_gpu_stream stream, const char *kernel,
                       const uint32_t grid[3], const uint32_t block[3], uint32_t shared_bytes,
                       const void *args, size_t args_bytes);
