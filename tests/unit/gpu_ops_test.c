@@ -86,9 +86,9 @@ static struct weights put_codes(struct gpu_toy *toy)
         .values = calloc(ROWS * COLS, sizeof(float)),
     };
     for (size_t at = 0; at < sizeof(codes); at++)
-        codes[0][at] = (uint8_t)weir_random_next(&toy->random);
+        ((uint8_t *)codes)[at] = (uint8_t)weir_random_next(&toy->random);
     for (size_t at = 0; at < sizeof(zeros); at++)
-        zeros[0][at] = (uint8_t)weir_random_next(&toy->random);
+        ((uint8_t *)zeros)[at] = (uint8_t)weir_random_next(&toy->random);
     gpu_toy_fill(toy, scales[0], ROWS * GROUPS);
     for (uint32_t row = 0; row < ROWS; row++)
         for (uint32_t col = 0; col < COLS; col++) {
