@@ -57,7 +57,6 @@ struct weir_io_range weir_io_missing(const weir_io *io, uint32_t request)
         .dst = at->op == WEIR_IO_READ ? at->dst + at->done_bytes : NULL,
         .src = at->op == WEIR_IO_WRITE ? at->src + at->done_bytes : NULL,
         .bytes = at->bytes - at->done_bytes,
-        .is_fresh = at->is_fresh && at->attempt == 0,
     };
 }
 
@@ -244,12 +243,10 @@ bool weir_io_queue(weir_io *io, const struct weir_read *read)
                                            .dst = read->dst,
                                            .bytes = read->bytes,
                                            .min_bytes = read->min_bytes,
-                                           .is_fresh = read->is_fresh,
                                            .label = read->label};
     if (!queue(io, &wanted))
         return false;
     POISON(read->dst, read->bytes);
-    io->stats.fresh_count += read->is_fresh;
     return true;
 }
 
@@ -294,8 +291,7 @@ uint32_t weir_io_submit(weir_io *io, const struct weir_read *reads, uint32_t cou
  * succeed, and mean nothing. */
 static bool worth_retrying(enum weir_io_op op, int os_errno)
 {
-    return (os_errno == EIO && op != WEIR_IO_BARRIER) || os_errno == EAGAIN || os_errno == EINTR ||
-           os_errno == ECANCELED; /* the kernel had no thread to begin it with */
+    return (os_errno == EIO && op != WEIR_IO_BARRIER) || os_errno == EAGAIN || os_errno == EINTR;
 }
 
 static void fail_done(struct weir_io_done *done, int os_errno)

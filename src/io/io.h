@@ -46,8 +46,6 @@ struct weir_read {
     uint32_t bytes;     /* multiple of WEIR_IO_ALIGN; room in dst */
     uint32_t min_bytes; /* the file must have at least these; the rest may lie past its end */
     uint32_t file;      /* from weir_io_open() */
-    bool is_fresh; /* dst may have no pages yet: whoever begins the read waits for them, so where
-                         * it can be that is not the caller */
     struct weir_read_label label;
 };
 
@@ -117,7 +115,6 @@ struct weir_io_stats {
     uint64_t short_count;   /* requests that needed another call to complete */
     uint64_t retry_count;   /* EIO, EAGAIN or EINTR tried again */
     uint64_t error_count;   /* requests that failed for good */
-    uint64_t fresh_count;   /* reads whose dst may have had no pages */
     uint64_t wait_ns;       /* inside reap, waiting */
     uint64_t busy_ns;       /* at least one request in flight */
     uint32_t in_flight_max;

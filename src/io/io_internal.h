@@ -17,7 +17,6 @@ struct weir_io_request {
     uint8_t *dst;       /* of a read */
     const uint8_t *src; /* of a write */
     uint32_t bytes, min_bytes;
-    bool is_fresh; /* as in struct weir_read */
     struct weir_read_label label;
     uint64_t order;       /* of all requests */
     uint64_t begin_ns;    /* on the timeline */
@@ -97,7 +96,6 @@ struct weir_io_range {
     uint8_t *dst;
     const uint8_t *src;
     uint32_t bytes;
-    bool is_fresh; /* dst may have no pages yet, and nobody has tried before */
 };
 struct weir_io_range weir_io_missing(const weir_io *io, uint32_t request);
 /* pread, pwrite or fdatasync of that range: bytes or a negative errno. By the system call itself: a

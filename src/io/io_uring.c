@@ -212,9 +212,6 @@ static void uring_start(weir_io *io, uint32_t request)
         io_uring_prep_fsync(sqe, range.fd, IORING_FSYNC_DATASYNC);
         break;
     }
-    /* A thread of the kernel's then waits for the pages of dst, and the caller computes. */
-    if (range.is_fresh)
-        io_uring_sqe_set_flags(sqe, IOSQE_ASYNC);
     io_uring_sqe_set_data64(sqe, request);
 }
 

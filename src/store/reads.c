@@ -94,8 +94,7 @@ uint32_t weir_store_take_slot(struct weir_store *store, struct weir_layer_state 
                              .layer = layer->index,
                              .record = record,
                              .state = WEIR_SLOT_READING,
-                             .class = class,
-                             .has_pages = at->has_pages};
+                             .class = class};
     weir_store_guard(store, slot, 0, layer->config.slice_count, true);
     return slot;
 }
@@ -138,7 +137,6 @@ bool weir_store_submit(struct weir_store *store, uint32_t slot, uint32_t until,
             .bytes = superset.bytes,
             .min_bytes = superset.lead_bytes + slice->bytes,
             .file = weir_store_place(slice, at->record).file,
-            .is_fresh = !at->has_pages,
             .label = {class_names[at->class], layer->index, at->record, at->submitted},
         };
         if (store->in_flight_bytes > 0 && store->in_flight_bytes + superset.bytes > budget_bytes)
@@ -242,8 +240,7 @@ void weir_store_empty_slot(struct weir_store *store, uint32_t slot)
     struct weir_slot *at = &store->slots[slot];
     weir_store_guard(store, slot, 0, weir_store_layer_of(store, slot)->config.slice_count, false);
     weir_cache_drop(&store->cache, slot);
-    *at = (struct weir_slot){
-        .memory = at->memory, .record = WEIR_NO_RECORD, .has_pages = at->has_pages};
+    *at = (struct weir_slot){.memory = at->memory, .record = WEIR_NO_RECORD};
 }
 
 void weir_store_drop_reads(struct weir_store *store)
@@ -289,7 +286,6 @@ static void take_slice(struct weir_store *store, const struct weir_io_done *done
             keep_failure(store, done);
     }
     at->arrived |= (uint16_t)(1u << slice);
-    at->has_pages = at->has_pages || weir_store_slot_is_whole(store, slot);
     if (at->state == WEIR_SLOT_READING && !at->failed && (at->arrived & head) == head) {
         at->state = WEIR_SLOT_READY;
         if (at->is_wanted)

@@ -15,8 +15,7 @@ uint64_t weir_store_shrink(weir_store *store, uint64_t bytes)
         struct weir_slot *at = &store->slots[slot];
         const uint64_t slot_bytes = store->slot_bytes[weir_cache_set_of(&store->cache, slot)];
         WEIR_ASSERT(at->state == WEIR_SLOT_EMPTY || at->state == WEIR_SLOT_READY);
-        *at = (struct weir_slot){
-            .memory = at->memory, .record = WEIR_NO_RECORD, .has_pages = at->has_pages};
+        *at = (struct weir_slot){.memory = at->memory, .record = WEIR_NO_RECORD};
         if (!weir_mem_discard(store->mem, WEIR_MEM_SLOTS, at->memory, slot_bytes)) {
             weir_cache_readmit(&store->cache, slot); /* keeps I1 */
             break;
@@ -71,7 +70,6 @@ uint64_t weir_store_grow(weir_store *store, uint64_t bytes)
         if (!restore_memory(store, slot, slot_bytes))
             break;
         weir_cache_readmit(&store->cache, slot); /* keeps I1 */
-        store->slots[slot].has_pages = true;
         store->stats.retired_slots--;
         store->stats.retired_bytes -= slot_bytes;
         store->stats.grown_slots++;

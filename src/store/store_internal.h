@@ -32,7 +32,6 @@ struct weir_slot {
     bool failed;                /* one of them came back with an error */
     bool is_wanted;             /* the running step, or fill, will use it and has not leased it */
     bool is_ahead;              /* read ahead, and its layer's step has not begun */
-    bool has_pages;             /* of its memory: a record has filled it before */
 };
 
 struct weir_layer_state {

@@ -119,7 +119,6 @@ static inline struct weir_read random_read(uint64_t *random_state, uint32_t file
                               .dst = dst,
                               .bytes = bytes,
                               .min_bytes = (uint32_t)min_bytes,
-                              .is_fresh = weir_random_next(random_state) % 2 == 0,
                               .file = file};
 }
 
