@@ -53,8 +53,8 @@ static void take_layers(const struct search *search, uint32_t count)
     plan->n_layer = 0;
     for (uint32_t layer = model->shape.n_layer; layer > 0; layer--) {
         plan->layers[layer - 1].is_there =
-            plan->n_layer < count &&
-            weir_device_refusal(model, layer - 1, search->choice->kv_f32) == NULL;
+            plan->n_layer < count && weir_device_refusal(model, layer - 1, search->choice->gpu_kind,
+                                                         search->choice->kv_f32) == NULL;
         plan->n_layer += plan->layers[layer - 1].is_there;
     }
 }
@@ -171,7 +171,8 @@ static void choose_most(const struct search *search, uint32_t layer_count)
 {
     struct weir_device_plan *plan = &search->choice->device;
     take_layers(search, 0);
-    plan->has_output = weir_device_output_refusal(search->blueprint->model) == NULL;
+    plan->has_output =
+        weir_device_output_refusal(search->blueprint->model, search->choice->gpu_kind) == NULL;
     plan->has_output = plan->has_output && fits(search);
     find_most(search, take_layers, layer_count);
     if (plan->n_layer == layer_count)
@@ -194,7 +195,8 @@ static enum weir_status choose_asked(const struct search *search,
         const bool is_asked = layer >= bench->gpu_first_layer &&
                               layer - bench->gpu_first_layer < bench->gpu_layer_count;
         plan->layers[layer].is_there =
-            is_asked && weir_device_refusal(model, layer, search->choice->kv_f32) == NULL;
+            is_asked && weir_device_refusal(model, layer, search->choice->gpu_kind,
+                                            search->choice->kv_f32) == NULL;
         plan->n_layer += plan->layers[layer].is_there;
         if (plan->layers[layer].is_there && weir_layer_has_experts(&model->layers[layer]))
             plan->layers[layer].expert_count =
@@ -214,7 +216,8 @@ static void say_refusal(const struct search *search, struct weir_gpu_plan *plan)
     const char *why = NULL;
     uint32_t count = 0;
     for (uint32_t layer = 0; layer < model->shape.n_layer; layer++) {
-        const char *found = weir_device_refusal(model, layer, search->choice->kv_f32);
+        const char *found =
+            weir_device_refusal(model, layer, search->choice->gpu_kind, search->choice->kv_f32);
         count += found != NULL;
         why = why == NULL ? found : why;
     }

@@ -51,10 +51,11 @@ struct weir_device_config {
     void *progress_user;
 };
 
-/* Why a layer cannot be on a device, whatever its memory: a phrase; NULL: it can. */
-const char *weir_device_refusal(const struct weir_model *model, uint32_t layer, bool kv_f32);
+/* Why a layer cannot be on a device of that kind, whatever its memory: a phrase; NULL: it can. */
+const char *weir_device_refusal(const struct weir_model *model, uint32_t layer,
+                                enum weir_gpu_kind kind, bool kv_f32);
 /* The same of the output matrix. */
-const char *weir_device_output_refusal(const struct weir_model *model);
+const char *weir_device_output_refusal(const struct weir_model *model, enum weir_gpu_kind kind);
 
 /* Ask both for memory: gpu_mem for all that is on the device, mem (use SCRATCH) for what crosses.
  * Both are planning, and *out stays NULL, or both are open: then the trunk is in memory, and what

@@ -189,6 +189,8 @@ static inline bool weir_device_has_output(const struct weir_device *device)
 {
     return device != NULL && device->plan.has_output;
 }
+/* How the device sees the weight. */
+struct weir_gpu_form weir_device_form(const struct weir_weight *weight);
 /* A step begins: its rows, angles and embeddings may be asked for. */
 void weir_device_begin(struct weir_forward *forward);
 /* Here is all of it, in one piece that the device repeats: a step that only decodes, with nothing

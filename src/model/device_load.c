@@ -41,7 +41,7 @@ static weir_gpu_address place_scales(const struct placing *to, const struct weir
     return at;
 }
 
-static struct weir_gpu_form form_of(const struct weir_weight *weight)
+struct weir_gpu_form weir_device_form(const struct weir_weight *weight)
 {
     return (struct weir_gpu_form){.type = weight->type,
                                   .cols = (uint32_t)weight->cols,
@@ -57,7 +57,7 @@ static struct weir_gpu_matrix place_matrix(const struct placing *to,
     struct weir_gpu_matrix matrix = {.scale = 1.0f};
     if (weight->cols == 0)
         return matrix;
-    matrix.form = form_of(weight);
+    matrix.form = weir_device_form(weight);
     matrix.data = place_bytes(to, weight->data, weight->matrix_bytes);
     if (weight->scales.tensor != NULL)
         matrix.scales = place_bytes(to, weight->scales.data, weight->scales.matrix_bytes);
@@ -115,7 +115,7 @@ static void place_network(const struct placing *to, const struct weir_network *n
     for (int stack = 0; stack < WEIR_DEVICE_STACKS; stack++) {
         layer->dense[stack] = place_matrix(to, dense[stack]);
         layer->shared[stack] = place_matrix(to, shared[stack]);
-        layer->experts[stack].form = form_of(experts[stack]);
+        layer->experts[stack].form = weir_device_form(experts[stack]);
         layer->experts[stack].bias = place_vector(to, &experts[stack]->bias);
         layer->experts[stack].scale = place_scales(to, experts[stack]);
     }

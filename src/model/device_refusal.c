@@ -2,17 +2,26 @@
 #include "model/device_internal.h"
 #include "model/roles.h"
 
-/* Whether a layer has a matrix that lies column by column. */
+/* Whether a layer has a matrix that lies column by column, or one that CUDA has no kernel for. */
 struct look {
     const struct weir_layer *layer;
-    bool is_turned;
+    bool is_turned, is_strange;
 };
+
+static bool is_strange(const struct weir_weight *weight)
+{
+    const struct weir_gpu_form form = weir_device_form(weight);
+    return !weir_gpu_has_form(&form);
+}
 
 static void look_at(void *user, const struct weir_role *role)
 {
     struct look *look = user;
     const struct weir_weight *weight = (const void *)((const char *)look->layer + role->place);
-    look->is_turned |= role->kind != WEIR_ROLE_VECTOR && weight->cols != 0 && weight->col_bytes > 0;
+    if (role->kind == WEIR_ROLE_VECTOR || weight->cols == 0)
+        return;
+    look->is_turned |= weight->col_bytes > 0;
+    look->is_strange |= is_strange(weight);
 }
 
 static bool has_gate(const struct weir_mixer *mixer)
@@ -28,7 +37,8 @@ static bool is_lent(const struct weir_model *model, uint32_t layer)
     return false;
 }
 
-const char *weir_device_refusal(const struct weir_model *model, uint32_t layer, bool kv_f32)
+const char *weir_device_refusal(const struct weir_model *model, uint32_t layer,
+                                enum weir_gpu_kind kind, bool kv_f32)
 {
     const struct weir_layer *at = &model->layers[layer];
     const struct weir_mixer *mixer = &at->mixer;
@@ -47,13 +57,23 @@ const char *weir_device_refusal(const struct weir_model *model, uint32_t layer, 
         return "layers with inputs of their own are computed on the CPU";
     if (kv_f32)
         return "keys and values as f32 are computed with on the CPU";
+    if (mixer->d_head > WEIR_GPU_HEAD_MAX || mixer->d_value > WEIR_GPU_VALUE_MAX)
+        return "heads of more than 576 values, or values of more than 512, are computed on the CPU";
+    if (weir_layer_has_experts(at) && model->shape.n_expert > WEIR_GPU_EXPERT_MAX)
+        return "layers of more than 1024 experts are computed on the CPU";
     weir_roles_visit_layer(at, look_at, &look);
+    if (look.is_strange && kind == WEIR_GPU_CUDA)
+        return "matrices of more than 32768 columns, or not of whole eights, are computed with on "
+               "the CPU";
     return look.is_turned ? "matrices that lie column by column are computed with on the CPU"
                           : NULL;
 }
 
-const char *weir_device_output_refusal(const struct weir_model *model)
+const char *weir_device_output_refusal(const struct weir_model *model, enum weir_gpu_kind kind)
 {
+    if (kind == WEIR_GPU_CUDA && is_strange(&model->output))
+        return "an output matrix of more than 32768 columns, or not of whole eights, is computed "
+               "with on the CPU";
     return model->output.col_bytes > 0
                ? "an output matrix that lies column by column is computed with on the CPU"
                : NULL;

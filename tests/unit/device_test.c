@@ -508,6 +508,42 @@ static void a_ceiling_of_the_device_holds(void **state)
     golden_close(&golden);
 }
 
+/* What kernels were not made for is never begun: whatever a file says, nothing there asserts. */
+static void shapes_beyond_the_kernels_stay_here(void **state)
+{
+    (void)state;
+    struct golden golden;
+    struct weir_err err = {0};
+    golden_of(&golden, "qwen3moe");
+    const struct weir_config config = {.model_path = golden.model_path, .gpu = WEIR_ENGINE_GPU_OFF};
+    weir_engine *engine = NULL;
+    assert_int_equal(weir_engine_open(&engine, &config, &err), WEIR_OK);
+    struct weir_model *model = engine->blueprint.model;
+    struct weir_layer *layer = &model->layers[1];
+    const struct weir_layer layer_before = *layer;
+    const struct weir_model before = *model;
+    assert_null(weir_device_refusal(model, 1, WEIR_GPU_SIM, false));
+    assert_null(weir_device_output_refusal(model, WEIR_GPU_SIM));
+    layer->mixer.d_head = 577;
+    assert_non_null(weir_device_refusal(model, 1, WEIR_GPU_CUDA, false));
+    *layer = layer_before;
+    layer->mixer.d_value = 513;
+    assert_non_null(weir_device_refusal(model, 1, WEIR_GPU_CUDA, false));
+    *layer = layer_before;
+    layer->network.expert_down.cols = 12;
+    assert_non_null(weir_device_refusal(model, 1, WEIR_GPU_CUDA, false));
+    layer->network.expert_down.cols = 32768 + 8;
+    assert_non_null(weir_device_refusal(model, 1, WEIR_GPU_CUDA, false));
+    *layer = layer_before;
+    model->shape.n_expert = 1025;
+    assert_non_null(weir_device_refusal(model, 1, WEIR_GPU_CUDA, false));
+    model->output.cols = 12;
+    assert_non_null(weir_device_output_refusal(model, WEIR_GPU_CUDA));
+    *model = before;
+    assert_int_equal(weir_engine_close(&engine), WEIR_OK);
+    golden_close(&golden);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -520,6 +556,7 @@ int main(void)
         cmocka_unit_test(a_lost_device_ends_what_runs),
         cmocka_unit_test(damage_there_is_named),
         cmocka_unit_test(a_ceiling_of_the_device_holds),
+        cmocka_unit_test(shapes_beyond_the_kernels_stay_here),
     };
     return cmocka_run_group_tests(tests, changed_model_set_up, changed_model_tear_down);
 }
