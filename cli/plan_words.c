@@ -91,7 +91,9 @@ void weir_cli_plan_words(const struct weir_plan *plan, const struct weir_cli_for
     char model[32];
     char ceiling[32];
     char speed[32];
-    const uint64_t expert_bytes = plan->cost.record_bytes * plan->n_expert_total;
+    /* Where all experts are on a GPU the plan of memory has none. */
+    const uint64_t expert_bytes =
+        weir_max(plan->cost.record_bytes * plan->n_expert_total, plan->gpu.expert_bytes);
     printf("Fits: a %s model, ceiling %s",
            weir_format_size(plan->cost.trunk_bytes + expert_bytes, model, sizeof(model)),
            weir_cli_typed_size(plan->budget_bytes, ceiling, sizeof(ceiling)));

@@ -254,17 +254,22 @@ static void hold_to_rules(struct weir_request *request, const struct weir_fields
         weir_request_set_grammar(request, field, &(struct weir_grammar_wish){.rules = &rules});
 }
 
+void weir_chat_choices_read(struct weir_request *request, const struct weir_fields *fields)
+{
+    weir_sampling_read(request, fields);
+    read_limit(request, fields);
+    read_budget(request, fields);
+    read_logprobs(request, fields);
+    read_format(request, fields);
+}
+
 void weir_chat_read(struct weir_request *request, const struct weir_fields *fields)
 {
     uint32_t *ids = NULL;
     size_t count = 0;
     read_messages(request->exchange->serve, fields);
     weir_tools_read(request, fields);
-    weir_sampling_read(request, fields);
-    read_limit(request, fields);
-    read_budget(request, fields);
-    read_logprobs(request, fields);
-    read_format(request, fields);
+    weir_chat_choices_read(request, fields);
     encode(request, fields, &ids, &count);
     if (fields->problem->status == 0)
         hold_to_rules(request, fields, ids, count);

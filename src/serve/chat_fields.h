@@ -7,6 +7,8 @@
 /* All members: the request is ready to start, or there is a problem. Whoever calls has looked at
  * their names (weir_request_check()). */
 void weir_chat_read(struct weir_request *request, const struct weir_fields *fields);
+/* Only how tokens are chosen, and when the answer ends. */
+void weir_chat_choices_read(struct weir_request *request, const struct weir_fields *fields);
 /* Only how many tokens its prompt has. */
 size_t weir_chat_count(struct weir_request *request, const struct weir_fields *fields);
 

@@ -427,8 +427,11 @@ void weir_responses_count_read(struct weir_exchange *exchange, json_t *root)
     struct weir_request *request = weir_request_create(exchange, &dialect);
     json_t *chat = request == NULL ? NULL : weir_responses_chat(exchange, root);
     size_t count = 0;
-    if (chat != NULL)
-        count = weir_chat_count(request, &(struct weir_fields){chat, &exchange->problem});
+    if (chat != NULL) {
+        const struct weir_fields fields = {chat, &exchange->problem};
+        weir_chat_choices_read(request, &fields); /* refused here as there */
+        count = weir_chat_count(request, &fields);
+    }
     json_decref(chat);
     weir_request_destroy(&exchange->request); /* its tools are for texts that run */
     weir_writer_format(&exchange->answer,

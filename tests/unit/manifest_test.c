@@ -136,7 +136,7 @@ static void what_is_no_gguf_of_ours_is_refused(void **state)
     (void)state;
     begin(3, 0, 0);
     image.bytes[3] = 'X';
-    is_refused(WEIR_ERR_FORMAT, WORDS("(memory)", "not a GGUF file", "\"GGUF\"", "58554747"));
+    is_refused(WEIR_ERR_FORMAT, WORDS("(memory)", "not a GGUF file", "\"GGUF\"", "\"GGUX\""));
     static const uint32_t versions[] = {0, 1, 4, UINT32_MAX};
     static const char *const found[] = {"found 0", "found 1", "found 4", "found 4294967295"};
     for (size_t row = 0; row < WEIR_COUNT(versions); row++) {
