@@ -9,6 +9,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from harness import BUILD, LONG, ROOT, alone, check, remove, scratch_folder, skip
 
 BUILT = ["obj", "flags", "files", "libweir.a", "weir"]  # what a build leaves, so that the demo need not compile all anew
+BUILT_WITH_CUDA = ["cuda", "cuda_flags", "cuda_says"]
 
 
 def machine_without_git(folder):
@@ -71,7 +72,7 @@ def main():
             check(again == packed, "a tarball made of the tarball without git is another one")
             return check_long(environment, tree)
         os.makedirs(os.path.join(tree, "build", "release"))
-        for part in BUILT:
+        for part in BUILT + [part for part in BUILT_WITH_CUDA if os.path.exists(os.path.join(BUILD, part))]:
             run(here, ROOT, "cp", "-al", os.path.join(BUILD, part), os.path.join(tree, "build", "release"))
         said = run({**environment, "DEMO_TOKENS": "20"}, tree, "./run-demo")
         check(re.search(r"same tokens +yes", said), f"run-demo: {said[-500:]}")
