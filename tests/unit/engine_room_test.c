@@ -144,11 +144,32 @@ static void the_ceiling_bounds_sessions_and_says_so(void **state)
     assert_int_equal(weir_engine_close(&engine), WEIR_OK);
 }
 
+/* What a text is let in by is what it will have: whole pages, as they are populated. */
+static void a_text_takes_whole_pages(void **state)
+{
+    struct weir_state_config config;
+    struct weir_state_layer layers[WEIR_LAYER_MAX];
+    weir_engine *engine = open_engine();
+    (void)state;
+    weir_choice_state(&engine->blueprint, &engine->choice, layers, &config);
+    const uint32_t length = weir_state_page_length(&config);
+    const uint64_t page_bytes = weir_state_page_bytes(&config);
+    assert_true(2 * length < N_CTX && page_bytes > 0);
+    const uint64_t one = weir_engine_text_bytes(engine, 1);
+    assert_true(one > page_bytes);
+    assert_int_equal(weir_engine_text_bytes(engine, length), one);
+    assert_int_equal(weir_engine_text_bytes(engine, length + 1), one + page_bytes);
+    assert_int_equal(weir_engine_text_bytes(engine, 2 * length + 1), one + 2 * page_bytes);
+    assert_int_equal(weir_engine_text_bytes(NULL, 1), 0);
+    assert_int_equal(weir_engine_close(&engine), WEIR_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(slots_come_back_when_a_long_text_ends),
         cmocka_unit_test(the_ceiling_bounds_sessions_and_says_so),
+        cmocka_unit_test(a_text_takes_whole_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
