@@ -17,7 +17,7 @@ def write(path, weights, shape, tokenizer_path, name="weir demo", description=""
     writer.add_name(name)
     writer.add_description(description)
     writer.add_license("apache-2.0")
-    writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q4_0)
+    writer.add_file_type(gguf.LlamaFileType[f"MOSTLY_{shape.expert_type}"])
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     writer.add_block_count(shape.n_layer)
     writer.add_context_length(shape.n_ctx)
@@ -36,7 +36,7 @@ def write(path, weights, shape, tokenizer_path, name="weir demo", description=""
     add_tokenizer(writer, tokenizer_path, shape.n_vocab)
     for weight_name in model.weight_shapes(shape):
         data = weights[weight_name].detach().float().cpu().numpy()
-        kind = gguf.GGMLQuantizationType[model.file_format(weight_name)]
+        kind = gguf.GGMLQuantizationType[model.file_format(weight_name, shape)]
         if kind == gguf.GGMLQuantizationType.F32:
             writer.add_tensor(weight_name, data)
         else:

@@ -25,6 +25,13 @@ class Shape:
     n_ctx: int = 1024
     rope_base: float = 10000.0
     norm_eps: float = 1e-6
+    expert_type: str = "Q4_0"  # of the file
+    matrix_type: str = "Q8_0"
+
+
+# For tables of what fewer bits cost: unrounded, every row a whole number of blocks of 256, twice the context.
+LARGER = Shape(d_model=512, n_expert=24, d_ffn=256, n_ctx=2048, expert_type="BF16", matrix_type="BF16")
+TINY = Shape(n_layer=2, d_model=64, n_head=2, n_kv_head=1, d_head=32, n_expert=8, n_expert_used=2, d_ffn=32, n_ctx=64)
 
 
 LAYER_WEIGHTS = ("attn_norm", "attn_q", "attn_k", "attn_v", "attn_q_norm", "attn_k_norm", "attn_output",
@@ -61,11 +68,11 @@ def is_matrix(name):
     return not ("norm" in name or "ffn_gate_inp" in name)
 
 
-def file_format(name):
+def file_format(name, shape):
     """The number format of one weight in the shipped file."""
     if not is_matrix(name):
         return "F32"
-    return "Q4_0" if "_exps" in name else "Q8_0"
+    return shape.expert_type if "_exps" in name else shape.matrix_type
 
 
 def first_weights(shape, device, seed):
@@ -84,6 +91,8 @@ def first_weights(shape, device, seed):
 
 def round_to_file(weight, kind):
     """What the shipped file will hold for this weight, as float32. Blocks of 32 along the row, scale in float16."""
+    if kind == "BF16":
+        return weight.bfloat16().float()
     blocks = weight.reshape(-1, 32)
     if kind == "Q4_0":
         extreme = blocks.gather(1, blocks.abs().argmax(1, keepdim=True))
@@ -97,11 +106,11 @@ def round_to_file(weight, kind):
     return (steps * scale.half().float()).reshape(weight.shape)
 
 
-def cast_weights(weights, dtype, rounded):
+def cast_weights(weights, dtype, rounded, shape):
     """The weights that the forward pass uses. With rounded, gradients pass straight through the rounding."""
     used = {}
     for name, weight in weights.items():
-        kind = file_format(name)
+        kind = file_format(name, shape)
         if rounded and kind != "F32":
             weight = weight + (round_to_file(weight.detach(), kind) - weight).detach()
         used[name] = weight if kind == "F32" else weight.to(dtype)

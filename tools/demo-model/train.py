@@ -9,6 +9,7 @@ run rounds the weights to the file's formats in the forward pass, so that the mo
 Needs torch, numpy, tokenizers and gguf; one GPU for the full size, a CPU for --tiny.
 """
 import argparse
+import dataclasses
 import json
 import math
 import os
@@ -86,7 +87,7 @@ def train(options, shape, device, dtype, train_ids, held):
         for group in optimizer.param_groups:
             group["lr"] = rate_at(step, progress, options.rate)
         tokens, targets = batches.next()
-        loss, balance, _ = runner.losses(model.cast_weights(weights, dtype, rounded), tokens, targets,
+        loss, balance, _ = runner.losses(model.cast_weights(weights, dtype, rounded, shape), tokens, targets,
                                           options.drop)
         mean = loss.mean()
         (mean + options.balance * balance).backward()
@@ -105,7 +106,7 @@ def train(options, shape, device, dtype, train_ids, held):
             train_mean, balance_mean = torch.stack(sums).mean(0).tolist()
             with torch.no_grad():
                 part = held[::max(1, len(held) // options.batch)][:options.batch]
-                held_mean = evaluate.held_loss(runner, model.cast_weights(weights, dtype, rounded), part, len(part))
+                held_mean = evaluate.held_loss(runner, model.cast_weights(weights, dtype, rounded, shape), part, len(part))
             curve.add(step, step * step_tokens, time.time() - begun, train_mean, held_mean, balance_mean, rounded)
             sums = []
     seconds = time.time() - begun
@@ -118,8 +119,8 @@ def train(options, shape, device, dtype, train_ids, held):
 def finish(options, shape, device, dtype, weights, runner, held, facts):
     """Held-out losses of the plain and the rounded weights, expert use, the GGUF file and the summary."""
     facts["held_windows"] = len(held) - len(held) % options.batch
-    plain = model.cast_weights(weights, dtype, False)
-    rounded = model.cast_weights(weights, dtype, True)
+    plain = model.cast_weights(weights, dtype, False, shape)
+    rounded = model.cast_weights(weights, dtype, True, shape)
     facts["held_nats_plain"] = evaluate.held_loss(runner, plain, held, options.batch)
     facts["held_nats_rounded"] = evaluate.held_loss(runner, rounded, held, options.batch)
     rows = evaluate.routing(runner, rounded, held[::4], options.batch if len(held[::4]) >= options.batch else 1)
@@ -128,7 +129,7 @@ def finish(options, shape, device, dtype, weights, runner, held, facts):
     export.write(path, weights, shape, os.path.join(options.out, "tokenizer.json"), options.name, options.description)
     facts["file_bytes"] = os.path.getsize(path)
     _, from_file = export.read(path)
-    shipped = {name: w.to(device) if model.file_format(name) == "F32" else w.to(device, dtype)
+    shipped = {name: w.to(device) if model.file_format(name, shape) == "F32" else w.to(device, dtype)
                for name, w in from_file.items()}
     facts["held_nats_file"] = evaluate.held_loss(runner, shipped, held, options.batch)
     facts["weights"] = sum(w.numel() for w in weights.values())
@@ -145,7 +146,7 @@ def parse():
     parser.add_argument("--out", required=True)
     parser.add_argument("--tokens", type=float, default=1e12)
     parser.add_argument("--seconds", type=float, default=1e12)
-    parser.add_argument("--batch", type=int, default=64, help="windows of 1024 tokens a step")
+    parser.add_argument("--batch", type=int, default=64, help="windows of the whole context a step")
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--decay", type=float, default=0.3)
     parser.add_argument("--drop", type=float, default=0.1, help="dropout on the embedding and each sublayer's output")
@@ -159,6 +160,7 @@ def parse():
     parser.add_argument("--name", default="weir demo")
     parser.add_argument("--description", default="")
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--larger", action="store_true", help="the larger model in BF16, for tables of formats")
     parser.add_argument("--tiny", action="store_true", help="two layers and 64-token windows: checks the script on a CPU")
     options = parser.parse_args()
     if options.tokens > 1e11 and options.seconds > 1e11:
@@ -172,10 +174,8 @@ def main():
     _, train_ids, held_ids = text.load(options.out)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
-    shape = model.Shape(n_vocab=options.vocab)
-    if options.tiny:
-        shape = model.Shape(n_layer=2, d_model=64, n_head=2, n_kv_head=1, d_head=32, n_expert=8, n_expert_used=2,
-                            d_ffn=32, n_vocab=options.vocab, n_ctx=64)
+    shape = model.LARGER if options.larger else model.TINY if options.tiny else model.Shape()
+    shape = dataclasses.replace(shape, n_vocab=options.vocab)
     torch.set_float32_matmul_precision("high")
     held = evaluate.windows(held_ids, shape.n_ctx, 64 * options.batch, device)
     weights, runner, facts = train(options, shape, device, dtype, train_ids, held)
