@@ -30,7 +30,7 @@ static const char help[] =
 
 /* ---- the table ------------------------------------------------------------------------------ */
 
-enum { CHECK_MAX = 512 };
+enum { CHECK_MAX = 768 };
 
 static struct check checks[CHECK_MAX];
 static uint32_t check_count;
@@ -70,11 +70,30 @@ static void add_products(enum weir_type type, enum weir_gpu_way way)
     }
 }
 
+/* Whether experts get tiles of 64 or of 128 rows goes by how many rows each has. */
+static void add_tall_products(enum weir_type type)
+{
+    static const uint32_t counts[] = {TALL_PROMPT, 350, 700};
+    for (size_t index = 0; index < WEIR_COUNT(counts); index++) {
+        char more[48];
+        snprintf(more, sizeof(more), "%s prompt of %u", weir_quant_info(type)->name, counts[index]);
+        struct check *check = add_check(index == 0 ? "matmul" : "experts", more,
+                                        index == 0 ? check_matmul : check_experts, PLAIN);
+        check->type = type;
+        check->way = WEIR_GPU_PROMPT;
+        check->n_row = counts[index];
+        check->bound = 2e-2;
+        check->is_tall = true;
+    }
+}
+
 static void fill_checks(void)
 {
     for (int type = 0; type < WEIR_TYPE_COUNT; type++) {
         add_products((enum weir_type)type, WEIR_GPU_DECODE);
         add_products((enum weir_type)type, WEIR_GPU_PROMPT);
+        if (!is_timed)
+            add_tall_products((enum weir_type)type);
     }
     for (int type = 0; type < WEIR_TYPE_COUNT; type++)
         add_check("embed", weir_quant_info((enum weir_type)type)->name, check_embed, PLAIN)->type =

@@ -10,6 +10,7 @@ struct check {
     enum weir_type type;
     enum weir_gpu_way way;
     uint32_t kind; /* what the check makes of it */
+    bool is_tall;  /* so many rows that a device takes its longest tiles */
     uint32_t n_row;
     double bound;
 };

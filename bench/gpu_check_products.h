@@ -7,10 +7,14 @@
 
 enum { PLAIN, WITH_ALL, WITH_ZEROS, BY_ASSIGNMENT };
 
+/* A prompt's tiles have 32, 64 or 128 rows: as many as fill them, and leave two tiles of weights
+ * for each processor. These sizes fill the longest ones of 132 processors. */
+enum { TALL_COLS = 256, TALL_ROWS = 1600, TALL_PROMPT = 1300, TALL_EXPERTS = 6, TALL_USED = 2 };
+
 static void check_matmul(struct stage *stage, const struct check *check, uint32_t n_row)
 {
-    const uint32_t cols = size_of(1280, 2048);
-    const uint32_t rows = size_of(77, 4096);
+    const uint32_t cols = check->is_tall ? TALL_COLS : size_of(1280, 2048);
+    const uint32_t rows = check->is_tall ? TALL_ROWS : size_of(77, 4096);
     const struct weir_gpu_form form =
         stage_form(check->type, cols, rows, check->kind == WITH_ZEROS);
     const struct weir_gpu_place place = stage_matrix(stage, &form);
@@ -70,10 +74,10 @@ static weir_gpu_address put_chosen(struct stage *stage, uint32_t n_row, uint32_t
 
 static void check_experts(struct stage *stage, const struct check *check, uint32_t n_row)
 {
-    const uint32_t n_expert = size_of(24, 128);
-    const uint32_t n_used = size_of(4, 8);
-    const uint32_t cols = size_of(512, 2048);
-    const uint32_t rows = size_of(70, 768);
+    const uint32_t n_expert = check->is_tall ? TALL_EXPERTS : size_of(24, 128);
+    const uint32_t n_used = check->is_tall ? TALL_USED : size_of(4, 8);
+    const uint32_t cols = check->is_tall ? TALL_COLS : size_of(512, 2048);
+    const uint32_t rows = check->is_tall ? TALL_ROWS : size_of(70, 768);
     const bool by_assignment = check->kind == BY_ASSIGNMENT;
     const struct weir_gpu_form form =
         stage_form(check->type, cols, rows, check->kind == WITH_ZEROS);
