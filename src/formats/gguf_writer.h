@@ -28,7 +28,7 @@
 
 /* What a writer holds beside 8 bytes for each tensor: its buffer, and pages of the file that are on
  * their way to the disk and count against a ceiling. */
-enum { WEIR_GGUF_WRITER_BYTES = 18 << 20 };
+enum { WEIR_GGUF_WRITER_BYTES = 14 << 20 };
 
 typedef struct weir_gguf_writer weir_gguf_writer;
 

@@ -443,3 +443,26 @@ const char *weir_manifest_key_at(const weir_manifest *manifest, uint32_t index, 
         snprintf(out, capacity, "%.9g", real);
     return weir_gguf_key_name(manifest, index);
 }
+
+void weir_gguf_raw_key(const weir_manifest *manifest, uint32_t index, struct weir_gguf_raw_key *key)
+{
+    WEIR_ASSERT(index < manifest->key_count);
+    const struct gguf_key *found = &manifest->keys[index];
+    const uint8_t *value = manifest->head + found->value_at;
+    *key = (struct weir_gguf_raw_key){.name = weir_gguf_key_name(manifest, index),
+                                      .type = found->type,
+                                      .is_array = found->is_array,
+                                      .is_text = !found->is_array && found->type == GGUF_STRING,
+                                      .count = found->count,
+                                      .value = value,
+                                      .bytes = found->value_bytes};
+    if (key->is_text)
+        key->bytes = strlen((const char *)value);
+}
+
+bool weir_gguf_raw_same(const struct weir_gguf_raw_key *one, const struct weir_gguf_raw_key *other)
+{
+    return one->type == other->type && one->is_array == other->is_array &&
+           one->count == other->count && one->bytes == other->bytes &&
+           memcmp(one->value, other->value, one->bytes) == 0;
+}

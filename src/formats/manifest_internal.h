@@ -3,24 +3,7 @@
 #define WEIR_MANIFEST_INTERNAL_H
 
 #include "formats/formats.h"
-
-/* GGUF value types, as numbered in the file. */
-enum gguf_type {
-    GGUF_U8,
-    GGUF_I8,
-    GGUF_U16,
-    GGUF_I16,
-    GGUF_U32,
-    GGUF_I32,
-    GGUF_F32,
-    GGUF_BOOL,
-    GGUF_STRING,
-    GGUF_ARRAY,
-    GGUF_U64,
-    GGUF_I64,
-    GGUF_F64,
-    GGUF_TYPE_COUNT
-};
+#include "formats/gguf_types.h"
 
 struct gguf_key {
     uint64_t name_at;  /* of the name's first byte; ended by NUL once parsed */
@@ -118,7 +101,6 @@ enum weir_status weir_stacks_join(struct weir_manifest *manifest, struct weir_er
 enum weir_status weir_manifest_open_one(weir_manifest **out, const char *path,
                                         struct weir_err *err);
 
-size_t weir_gguf_type_bytes(enum gguf_type type); /* 0 for strings and arrays */
 const char *weir_gguf_type_name(enum gguf_type type);
 /* Whether two keys, each of its own manifest, have the same type and value. */
 bool weir_gguf_same_value(const struct weir_manifest *one, const struct gguf_key *of_one,

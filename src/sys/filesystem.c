@@ -1,8 +1,10 @@
 /* filesystem.c - which file system holds a path, how much it can still take, a file's stamp. */
 #include "sys/sys.h"
 
+#include <errno.h>
 #include <linux/magic.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
@@ -62,4 +64,29 @@ bool weir_sys_file_stamp(const char *path, struct weir_sys_stamp *stamp)
         .number = (uint64_t)facts.st_ino,
     };
     return true;
+}
+
+void weir_sys_identity_get(const char *path, struct weir_sys_identity *identity)
+{
+    struct stat facts;
+    *identity = (struct weir_sys_identity){0};
+    if (stat(path, &facts) != 0)
+        return;
+    *identity = (struct weir_sys_identity){.is_there = true,
+                                           .is_file = S_ISREG(facts.st_mode),
+                                           .is_folder = S_ISDIR(facts.st_mode),
+                                           .device_id = (uint64_t)facts.st_dev,
+                                           .number = (uint64_t)facts.st_ino};
+}
+
+int weir_sys_room_check(const char *path, uint64_t had_bytes, uint64_t bytes)
+{
+    struct rlimit limit;
+    struct weir_sys_filesystem filesystem;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && bytes > limit.rlim_cur)
+        return EFBIG;
+    if (bytes > had_bytes && weir_sys_filesystem_get(path, &filesystem) &&
+        filesystem.free_bytes < bytes - had_bytes)
+        return ENOSPC;
+    return 0;
 }

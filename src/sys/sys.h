@@ -109,6 +109,16 @@ struct weir_sys_stamp {
 /* False: it cannot be looked at. */
 bool weir_sys_file_stamp(const char *path, struct weir_sys_stamp *stamp);
 
+/* What a path leads to, behind links. */
+struct weir_sys_identity {
+    bool is_there, is_file, is_folder; /* an ordinary file */
+    uint64_t device_id, number;        /* the same of two paths: they are the same file */
+};
+void weir_sys_identity_get(const char *path, struct weir_sys_identity *identity);
+/* Whether a file at path, of which had_bytes are there, may come to have bytes: 0, ENOSPC, or EFBIG
+ * where the kernel would answer with a signal that ends the process. */
+int weir_sys_room_check(const char *path, uint64_t had_bytes, uint64_t bytes);
+
 typedef struct weir_pool weir_pool;
 
 /* Runs part [0, n_part) of a job; every part runs exactly once, on some thread of the pool. */
