@@ -28,8 +28,8 @@ struct weir_gguf_raw_key {
     const char *name;
     enum gguf_type type; /* of the value, or of the array's elements */
     bool is_array;
-    bool is_text;   /* one string: bytes of it, without its length */
-    uint64_t count; /* elements of an array; 1 */
+    bool is_text;      /* one string: bytes of it, without its length */
+    uint64_t count;    /* elements of an array; 1 */
     const void *value; /* as files have it; strings of an array with their lengths */
     uint64_t bytes;
 };

@@ -239,18 +239,19 @@ static enum weir_status measure(struct weir_gguf_writer *writer, const char *nam
                 weir_checked_mul(dims[0] / info->block_len, info->block_bytes, bytes);
     for (uint32_t dim = 1; fits && dim < n_dim; dim++)
         fits = dims[dim] > 0 && weir_checked_mul(*bytes, dims[dim], bytes);
-    return fits ? WEIR_OK
-                : WEIR_FAIL(&writer->file.failure, WEIR_ERR_ARG,
-                            "%s: tensor %s: rows of %llu values in %u dimensions cannot be "
-                            "stored as %s",
-                            writer->file.path, name, (unsigned long long)dims[0], n_dim, info->name);
+    return fits
+               ? WEIR_OK
+               : WEIR_FAIL(&writer->file.failure, WEIR_ERR_ARG,
+                           "%s: tensor %s: rows of %llu values in %u dimensions cannot be "
+                           "stored as %s",
+                           writer->file.path, name, (unsigned long long)dims[0], n_dim, info->name);
 }
 
 static enum weir_status keep_bytes(struct weir_gguf_writer *writer, uint64_t bytes)
 {
     if (writer->tensor_count == WEIR_TENSOR_MAX)
-        return WEIR_FAIL(&writer->file.failure, WEIR_ERR_ARG, "%s: more than %d tensors", writer->file.path,
-                         WEIR_TENSOR_MAX);
+        return WEIR_FAIL(&writer->file.failure, WEIR_ERR_ARG, "%s: more than %d tensors",
+                         writer->file.path, WEIR_TENSOR_MAX);
     if (writer->tensor_count == writer->tensor_capacity) {
         const uint32_t capacity = 2 * writer->tensor_capacity + 256;
         uint64_t *grown = weir_heap_grow(writer->tensor_bytes, capacity * sizeof(*grown));
@@ -282,8 +283,8 @@ void weir_gguf_put_tensor(weir_gguf_writer *writer, const char *name, uint32_t n
     put_u64(writer, writer->tensors_end);
     if (!weir_checked_add(writer->tensors_end, bytes, &writer->tensors_end) ||
         writer->tensors_end > INT64_MAX / 2)
-        WEIR_FAIL(&writer->file.failure, WEIR_ERR_ARG, "%s: its tensors have more bytes than a file can",
-                  writer->file.path);
+        WEIR_FAIL(&writer->file.failure, WEIR_ERR_ARG,
+                  "%s: its tensors have more bytes than a file can", writer->file.path);
 }
 
 static enum weir_status tell(const struct weir_gguf_writer *writer, struct weir_err *err)

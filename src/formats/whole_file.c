@@ -55,8 +55,8 @@ static int write_at(int fd, const void *bytes, uint64_t length, uint64_t offset)
     return 0;
 }
 
-/* Keeps I3: the disk is at work on what was written last while more comes. A file system that cannot
- * do this says so at fsync, if it matters. */
+/* Keeps I3: the disk is at work on what was written last while more comes. A file system that
+ * cannot do this says so at fsync, if it matters. */
 static void send_pages(struct weir_whole_file *file, uint64_t bytes)
 {
     const off_t first = (off_t)file->synced_at;
@@ -165,8 +165,8 @@ static bool is_still_named(const struct weir_whole_file *file)
     snprintf(by_number, sizeof(by_number), "/proc/self/fd/%d", file->fd);
     weir_sys_identity_get(by_number, &ours);
     weir_sys_identity_get(file->unfinished, &named);
-    return !ours.is_there || (named.is_there && ours.device_id == named.device_id &&
-                              ours.number == named.number);
+    return !ours.is_there ||
+           (named.is_there && ours.device_id == named.device_id && ours.number == named.number);
 }
 
 static enum weir_status open_file(struct weir_whole_file *file, struct weir_err *err)

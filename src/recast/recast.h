@@ -9,13 +9,13 @@
  *           owns its memory, its threads and the files that it reads, until it returns.
  * Threads   weir_recast_run: the caller's thread, those of a pool, and one that reads and writes.
  *           Callbacks come on the caller's thread, but for weights, on the one that reads.
- * Errors    ARG, NOMEM (the ceiling is too low: names the least one), IO, FORMAT (a file ends early,
- *           a tensor contradicts itself, a value that is not finite), UNSUPPORTED (a type that is
- *           not built in), CANCELLED.
+ * Errors    ARG, NOMEM (the ceiling is too low: names the least one), IO, FORMAT (a file ends
+ *           early, a tensor contradicts itself, a value that is not finite), UNSUPPORTED (a type
+ *           that is not built in), CANCELLED.
  * Limits    Those of formats.h.
  * Source    llama.cpp's quantize, of which tensor of a mixture has which type (mixture.c).
  *
- * The bytes that come out depend on the input and the list alone: not on threads, ceiling or pieces.
+ * The bytes that come out depend on the input and the list alone: not on threads or ceiling.
  */
 #ifndef WEIR_RECAST_H
 #define WEIR_RECAST_H
@@ -57,9 +57,10 @@ struct weir_recast_list {
     uint32_t count;
 };
 
-/* All tensors as a GGUF file has them, in the manifest's order, their types kept where that is
- * possible: codes become BF16, and their scales are left out; what takes turns is put in order.
- * UNSUPPORTED: a tensor of a type that is not built in. */
+/* All tensors of a manifest, in its order, under their names there. Types are kept where GGUF has
+ * them: codes become BF16, without their scales; vectors whose values become others, F32.
+ * UNSUPPORTED: a tensor of a type that is not built in. FORMAT: codes and scales that do not go
+ * with each other. */
 enum weir_status weir_recast_list_make(struct weir_recast_list *list, const weir_manifest *manifest,
                                        struct weir_err *err);
 void weir_recast_list_free(struct weir_recast_list *list);
@@ -67,8 +68,8 @@ void weir_recast_list_free(struct weir_recast_list *list);
 enum weir_status weir_recast_tensor_make(struct weir_recast_tensor *tensor,
                                          const weir_manifest *manifest,
                                          const struct weir_tensor *source, struct weir_err *err);
-/* Whether nothing is to be written for it: it is scales or zero points of another one, or the factor
- * of codes. */
+/* Whether nothing is to be written for it: it is scales or zero points of another one, or the
+ * factor of codes. */
 bool weir_recast_is_beside(const weir_manifest *manifest, const struct weir_tensor *source);
 uint64_t weir_recast_tensor_bytes(const struct weir_recast_tensor *tensor);
 /* Whether the bytes are the source's own. */
@@ -114,8 +115,7 @@ bool weir_mixture_needs_weights(const struct weir_mixture *mixture,
 /* ---- the work -------------------------------------------------------------------------------- */
 
 /* Of one matrix of a tensor, into values [dims[0]]. Only for tensors that have weights. */
-typedef enum weir_status weir_recast_weights_fn(void *user,
-                                                const struct weir_recast_tensor *tensor,
+typedef enum weir_status weir_recast_weights_fn(void *user, const struct weir_recast_tensor *tensor,
                                                 uint64_t matrix, float *values,
                                                 struct weir_err *err);
 /* False: stop. */
@@ -124,10 +124,10 @@ typedef bool weir_recast_progress_fn(void *user, uint64_t done_bytes, uint64_t t
 struct weir_recast_job {
     const weir_manifest *manifest;
     const struct weir_recast_list *list;
-    uint32_t first_tensor; /* those before are written already */
-    uint32_t n_thread;     /* 1 to WEIR_THREAD_MAX */
-    uint64_t mem_bytes;    /* that a run may hold, beside what is there before it */
-    bool buffered;         /* ask for reads through the page cache */
+    uint32_t first_tensor;           /* those before are written already */
+    uint32_t n_thread;               /* 1 to WEIR_THREAD_MAX */
+    uint64_t mem_bytes;              /* that a run may hold, beside what is there before it */
+    bool buffered;                   /* ask for reads through the page cache */
     weir_recast_weights_fn *weights; /* NULL: no tensor has any */
     void *weights_user;
     weir_recast_progress_fn *progress; /* of bytes read; NULL: nobody asks */
