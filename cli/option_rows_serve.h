@@ -1,0 +1,41 @@
+/* option_rows_serve.h - rows of option_rows.h that weir serve alone has. */
+#ifndef WEIR_CLI_OPTION_ROWS_SERVE_H
+#define WEIR_CLI_OPTION_ROWS_SERVE_H
+
+/* clang-format off */
+#define WEIR_CLI_SERVE_OPTIONS(X)                                                                  \
+    X(host, TEXT, "--host", NULL, "ADDRESS", "127.0.0.1", 0, 0, WEIR_CLI_SERVE, COMMON,            \
+      "listen at this address; any but this machine's own wants a key, or --insecure")             \
+    X(port, COUNT, "--port", NULL, "N", 8080, 0, 65535, WEIR_CLI_SERVE, COMMON,                    \
+      "listen at this port; 0: one that is free")                                                  \
+    X(alias, TEXT, "--alias", "-a", "NAME", NULL, 0, 0, WEIR_CLI_SERVE, COMMON,                    \
+      "what clients call the model (the file's name)")                                             \
+    X(api_key_file, TEXT, "--api-key-file", NULL, "FILE", NULL, 0, 0, WEIR_CLI_SERVE, COMMON,      \
+      "clients must show one of the keys in FILE, one a line (WEIR_API_KEY)")                      \
+    X(insecure, FLAG, "--insecure", NULL, NULL, false, 0, 0, WEIR_CLI_SERVE, RARE,                 \
+      "let everybody in who reaches the address")                                                  \
+    X(parallel, COUNT, "--parallel", "-np", "N", 4, 1, 1024, WEIR_CLI_SERVE, COMMON,               \
+      "texts that are written at the same time, as far as memory goes")                            \
+    X(queue, COUNT, "--queue", NULL, "N", 32, 0, 65536, WEIR_CLI_SERVE, COMMON,                    \
+      "texts that wait beside them; who comes then is told when to ask again")                     \
+    X(answer_tokens, COUNT, "-n", "--n-predict --predict", "N", 0, 1, 1e9, WEIR_CLI_SERVE, COMMON, \
+      "tokens that a request may ask for (what the context holds)")                                \
+    X(connections, COUNT, "--connections", NULL, "N", 128, 1, 65536, WEIR_CLI_SERVE, RARE,         \
+      "connections that may be open")                                                              \
+    X(grammars, COUNT, "--grammars", NULL, "N", 2, 0, 1024, WEIR_CLI_SERVE, RARE,                  \
+      "schemas and grammars that may be in use; some 8 MiB of --mem each")                  \
+    X(body_bytes, SIZE, "--body-bytes", NULL, "SIZE", 0, 1024, 1073741824.0, WEIR_CLI_SERVE, RARE, \
+      "bytes of a request (64 for each position of the context)")                                  \
+    X(request_time, COUNT, "--request-time", NULL, "S", 60, 1, 86400, WEIR_CLI_SERVE, RARE,        \
+      "seconds in which a connection has to bring a request, and to take what it is sent")         \
+    X(answer_time, COUNT, "--answer-time", NULL, "S", 3600, 0, 1e9, WEIR_CLI_SERVE, RARE,          \
+      "seconds in which an answer has to end; 0: as long as it takes")                             \
+    X(gap, COUNT, "--gap", NULL, "MS", 10, 1, 600000, WEIR_CLI_SERVE, RARE,                        \
+      "between two tokens while others' prompts are computed, or three times as long as without")  \
+    X(drain_time, COUNT, "--drain-time", NULL, "S", 30, 0, 86400, WEIR_CLI_SERVE, RARE,            \
+      "after a signal to stop, seconds in which answers may still end")                            \
+    X(idle_time, COUNT, "--idle-time", NULL, "S", 0, 0, 1e9, WEIR_CLI_SERVE, RARE,                 \
+      "seconds without a text after which the model is unloaded until it is asked for; 0: never")
+/* clang-format on */
+
+#endif
