@@ -49,6 +49,15 @@ static const struct weir_cli_command commands[] = {
      "  than one chunk is one chunk, scored from its first token on.\n",
      "  weir eval model.gguf --text book.txt --chunks 20\n"
      "  weir eval model.gguf --tokens ids.txt --logits logits.f32 --json\n"},
+    {"imatrix", WEIR_CLI_IMATRIX, weir_cli_imatrix, "MODEL",
+     "which columns of the weights matter for a text",
+     "  Sums of squares of what each column is multiplied by, measured while the text is computed\n"
+     "  in chunks of --ctx tokens, as in eval, for weir quantize --imatrix and llama.cpp's\n"
+     "  llama-quantize. The model may be larger than --mem. All of it is computed on the CPU.\n"
+     "  Ctrl-C writes what was measured until then. docs/formats/imatrix.md\n",
+     "  weir imatrix model.gguf --text book.txt -o book.imatrix\n"
+     "  weir imatrix model.gguf --text book.txt -o book.imatrix --chunks 100 --mem 4G\n"
+     "  weir imatrix model.gguf --text book.txt -o book.dat --dat\n"},
     {"bench", WEIR_CLI_BENCH, weir_cli_bench, "MODEL", "measure speed with seeded random tokens",
      "  Random tokens make the routing vary, which is the hard case for a cache of experts.\n"
      "  Printed are the median, the least and the most of the rounds.\n",

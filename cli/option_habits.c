@@ -90,6 +90,7 @@ static const char *const command_habits[][2] = {
     {"show inspect gguf-dump", "info"},
     {"generate gen complete completion continue llama-cli main simple", "run"},
     {"perplexity ppl llama-perplexity", "eval"},
+    {"llama-imatrix importance", "imatrix"},
     {"benchmark llama-bench", "bench"},
     {"download get fetch", "pull"},
     {"talk conversation cli", "chat"},

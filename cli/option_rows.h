@@ -30,13 +30,16 @@
     X(answer_limit, COUNT, "-n", "--n-predict --predict", "N", 0, 1, 1e9, WEIR_CLI_CHAT, COMMON,   \
       "tokens of an answer at most (what the context holds)")                                      \
     X(text, TEXT, "--text", "--file -f", "FILE", NULL, 0, 0, WEIR_CLI_WRITERS | WEIR_CLI_EVAL |    \
-      WEIR_CLI_TOKENIZE, COMMON, "the text is in FILE; - reads standard input")                    \
-    X(tokens, TEXT, "--tokens", NULL, "FILE", NULL, 0, 0, WEIR_CLI_EVAL | WEIR_CLI_BENCH,          \
-      COMMON, "token ids in FILE, apart by white space; nothing is added or replaced")             \
-    X(eval_ctx, COUNT, "--ctx", "--ctx-size -c", "N", 512, 2, 16777216, WEIR_CLI_EVAL, COMMON,     \
-      "tokens of a chunk")                                                                         \
-    X(chunk_limit, COUNT, "--chunks", NULL, "N", 0, 1, 1e9, WEIR_CLI_EVAL, COMMON,                 \
-      "stop after N chunks")                                                                       \
+      WEIR_CLI_IMATRIX | WEIR_CLI_TOKENIZE, COMMON, "the text is in FILE; - reads standard input") \
+    X(tokens, TEXT, "--tokens", NULL, "FILE", NULL, 0, 0, WEIR_CLI_EVAL | WEIR_CLI_BENCH |         \
+      WEIR_CLI_IMATRIX, COMMON,                                                                    \
+      "token ids in FILE, apart by white space; nothing is added or replaced")                     \
+    X(eval_ctx, COUNT, "--ctx", "--ctx-size -c", "N", 512, 2, 16777216, WEIR_CLI_EVAL |            \
+      WEIR_CLI_IMATRIX, COMMON, "tokens of a chunk")                                               \
+    X(chunk_limit, COUNT, "--chunks", NULL, "N", 0, 1, 1e9, WEIR_CLI_EVAL | WEIR_CLI_IMATRIX,      \
+      COMMON, "stop after N chunks")                                                               \
+    X(dat, FLAG, "--dat", NULL, NULL, false, 0, 0, WEIR_CLI_IMATRIX, RARE,                         \
+      "write the form from before GGUF, which older programs want")                                \
     X(logits, TEXT, "--logits", NULL, "FILE", NULL, 0, 0, WEIR_CLI_EVAL, RARE,                     \
       "write f32 [tokens][n_vocab] of every position evaluated")                                   \
     X(bench_prompt, COUNT, "--prompt", "-p --n-prompt", "N", 128, 0, 16777216, WEIR_CLI_BENCH,     \
@@ -84,7 +87,7 @@
     X(gpu_mem, SIZE, "--gpu-mem", NULL, "SIZE", 0, 1048576, WEIR_CLI_EXACT_MAX, WEIR_CLI_PLANNERS, \
       COMMON, "ceiling of what is taken of the GPU's memory (what is free, but for a reserve)")    \
     X(output, TEXT, "-o", NULL, "FILE", NULL, 0, 0, WEIR_CLI_RECORD | WEIR_CLI_SHOW |              \
-      WEIR_CLI_PULL, COMMON, "write to FILE")                                                      \
+      WEIR_CLI_PULL | WEIR_CLI_IMATRIX, COMMON, "write to FILE")                                   \
     X(temperature, REAL, "--temp", "--temperature", "T", 0.8, 0, WEIR_TEMPERATURE_MAX,             \
       WEIR_CLI_SAMPLERS, COMMON, "temperature; 0 takes the likeliest token each time")             \
     X(top_k, COUNT, "--top-k", NULL, "K", 40, 0, 1e9, WEIR_CLI_SAMPLERS, COMMON,                   \

@@ -44,6 +44,11 @@ uint64_t weir_cli_source_bytes(const struct weir_cli_source *source)
                                                                     : UINT64_MAX;
 }
 
+uint64_t weir_cli_source_read_bytes(const struct weir_cli_source *source)
+{
+    return source->read_bytes;
+}
+
 void weir_cli_source_close(struct weir_cli_source *source)
 {
     weir_encoder_destroy(&source->encoder);
@@ -81,6 +86,7 @@ static bool read_part(struct weir_cli_source *source)
     source->at = source->has_newline && got > 0 ? 0 : 1;
     source->length = 1 + got;
     source->has_ended = got == 0;
+    source->read_bytes += got;
     source->has_newline = source->drops_newline && got > 0 && source->bytes[got] == '\n';
     source->length -= source->has_newline;
     const size_t count = source->length - source->at;

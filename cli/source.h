@@ -21,6 +21,7 @@ struct weir_cli_source {
     size_t text_left;
     char bytes[1 + WEIR_CLI_PART_BYTES]; /* the last part, behind a line break that was held back */
     size_t at, length;
+    uint64_t read_bytes;
     bool has_newline; /* held back: it may be the last */
     bool has_ended;
     const uint32_t *ids; /* the encoder's, for the last part */
@@ -41,6 +42,8 @@ bool weir_cli_source_next(struct weir_cli_source *source, uint32_t *ids, size_t 
                           size_t *count);
 /* Bytes that the file has; UINT64_MAX when it does not say. */
 uint64_t weir_cli_source_bytes(const struct weir_cli_source *source);
+/* Of those, how many were read. */
+uint64_t weir_cli_source_read_bytes(const struct weir_cli_source *source);
 bool weir_cli_source_is_over(const struct weir_cli_source *source);
 void weir_cli_source_close(struct weir_cli_source *source);
 

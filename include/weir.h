@@ -140,6 +140,7 @@ struct weir_config {
      * file there has at most text_bytes; 0: 4 GiB. */
     const char *text_folder;
     uint64_t text_bytes;
+    bool measures_inputs; /* see "importance"; with gpu OFF */
     weir_progress_fn *progress;
     void *progress_user;
     weir_notice_fn *notice;
@@ -823,6 +824,35 @@ WEIR_API void weir_engine_stats_reset(weir_engine *engine);
  * because there was no room; a timeline keeps the first ones. UINT64_MAX: nothing was written, for
  * want of an engine or a file, or because an eval runs. */
 WEIR_API uint64_t weir_engine_timeline_write(weir_engine *engine, FILE *file);
+
+/* ---- importance ---------------------------------------------------------------------------- */
+
+/* With config.measures_inputs an engine adds up the squares of what each column of each matrix is
+ * multiplied by, for every token that is evaluated: how much an error in that column matters, which
+ * a quantizer can use. The sums are among the plan's lines, 8 bytes a column; they depend on
+ * neither threads, slots nor chunks. */
+struct weir_importance {
+    uint32_t tensor_count;       /* that have sums */
+    uint32_t n_expert_total;     /* experts of all layers ... */
+    uint32_t n_expert_unreached; /* ... and those that no token used so far */
+    uint64_t token_count;        /* evaluated so far */
+};
+/* What was measured so far. False: the engine does not measure, or a call to it runs. */
+WEIR_API bool weir_engine_importance_get(weir_engine *engine, struct weir_importance *importance);
+
+struct weir_importance_file {
+    const char *text_name;              /* what the text is called */
+    uint32_t chunk_count, chunk_tokens; /* pieces of text, and tokens of each */
+    bool is_old; /* the form from before GGUF (.dat), in which an expert that was never reached has
+                    the weights 1 */
+};
+/* Write it as llama.cpp's tools read it (docs/formats/imatrix.md). Errors: ARG (the engine does not
+ * measure; a call to it runs), NOMEM, IO, UNSUPPORTED (too many columns for the old form). */
+WEIR_API enum weir_status weir_engine_importance_write(weir_engine *engine,
+                                                       const struct weir_importance_file *facts,
+                                                       FILE *file, struct weir_err *err);
+
+/* ---- guard --------------------------------------------------------------------------------- */
 
 /* While it evaluates, the engine watches its control group's limit and the machine's memory, at
  * most every 50 ms; before either runs out it gives expert slots back to the system. They never

@@ -25,6 +25,7 @@ const char *weir_mem_use_name(enum weir_mem_use use)
         [WEIR_MEM_IO] = "staging for reads",
         [WEIR_MEM_SLOTS] = "expert slots",
         [WEIR_MEM_TIMELINE] = "timeline",
+        [WEIR_MEM_SUMS] = "importance of columns",
     };
     return names[use];
 }

@@ -22,6 +22,7 @@ enum weir_mem_use {
     WEIR_MEM_IO,       /* staging for the load, fake devices       */
     WEIR_MEM_SLOTS,    /* expert slots and their bookkeeping       */
     WEIR_MEM_TIMELINE, /* events of the timeline                  */
+    WEIR_MEM_SUMS,     /* what columns of weights are multiplied by, where it is measured */
     WEIR_MEM_USE_COUNT
 };
 

@@ -152,7 +152,8 @@ static void add_range(struct crew *crew, const struct weir_mem *mem, enum weir_m
 enum weir_status weir_mem_touch_begin(struct weir_mem *mem, struct weir_err *err)
 {
     /* The staging is touched when it is mapped, and gone before the others perhaps. */
-    static const enum weir_mem_use first[] = {WEIR_MEM_TRUNK, WEIR_MEM_KV, WEIR_MEM_TIMELINE};
+    static const enum weir_mem_use first[] = {WEIR_MEM_TRUNK, WEIR_MEM_KV, WEIR_MEM_TIMELINE,
+                                              WEIR_MEM_SUMS};
     static const enum weir_mem_use later[] = {WEIR_MEM_SLOTS, WEIR_MEM_SCRATCH};
     struct weir_mem_touch *touch = weir_heap_alloc(sizeof(*touch));
     if (touch == NULL)

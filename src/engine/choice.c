@@ -1,6 +1,7 @@
 /* choice.c - what a choice makes of slots, state and memory: the same planning and opening. */
 #include "base/heap.h"
 #include "engine/placement.h"
+#include "model/importance.h"
 
 /* Windows keep so many positions more than they see, of a short context a CONTEXT_PARTS-th: how far
  * back a text is rewound without computing much again. */
@@ -127,6 +128,8 @@ enum weir_status weir_choice_layout(const struct weir_blueprint *blueprint,
     weir_mem_init(mem);
     weir_timeline_layout(mem, choice->timeline_events);
     weir_mem_alloc(mem, WEIR_MEM_IO, weir_staging_bytes(blueprint->model), WEIR_IO_ALIGN);
+    if (choice->measures_inputs)
+        weir_importance_layout(blueprint->model, mem);
     weir_model_layout(blueprint->model, choice->tables_on_disk, mem);
     if (weir_choice_has_device(choice))
         WEIR_TRY(weir_device_create(&device, &device_config, gpu_mem, mem, err));

@@ -8,6 +8,7 @@
 
 #include "base/heap.h"
 #include "engine/placement.h"
+#include "model/importance.h"
 
 static bool tell_progress(void *user, uint64_t done_bytes, uint64_t total_bytes)
 {
@@ -120,6 +121,8 @@ static enum weir_status load_trunk(struct weir_engine *engine, const struct weir
     };
     const uint64_t staging_bytes = weir_staging_bytes(engine->blueprint.model);
     engine->staging = weir_mem_alloc(&engine->mem, WEIR_MEM_IO, staging_bytes, WEIR_IO_ALIGN);
+    if (engine->choice.measures_inputs)
+        weir_importance_layout(engine->blueprint.model, &engine->mem);
     weir_model_layout(engine->blueprint.model, engine->choice.tables_on_disk, &engine->mem);
     engine->loading = &progress;
     const enum weir_status status =

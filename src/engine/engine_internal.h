@@ -70,6 +70,7 @@ struct weir_choice {
     uint64_t caller_bytes;
     uint64_t text_bytes; /* of texts on disk; 0: none are kept */
     uint32_t timeline_events;
+    bool measures_inputs;
     struct weir_policy policy;
     enum weir_predictor predictor;
     enum weir_gpu_kind gpu_kind; /* of the device, where anything is on it */

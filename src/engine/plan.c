@@ -184,6 +184,11 @@ static enum weir_status find_bounds(const struct weir_blueprint *blueprint,
                          : config->text_bytes == 0   ? TEXTS_ON_DISK_BYTES
                                                      : config->text_bytes;
     choice->timeline_events = config->timeline_events;
+    choice->measures_inputs = config->measures_inputs;
+    if (config->measures_inputs && config->gpu != WEIR_ENGINE_GPU_OFF)
+        return WEIR_FAIL(err, WEIR_ERR_ARG,
+                         "what weights are multiplied by is measured on the CPU alone: wanted no "
+                         "GPU (--gpu off)");
     WEIR_TRY(weir_policy_check(bench.policy, bench.pool, true, err));
     WEIR_TRY(weir_policy_choose(bench.policy, bench.pool, &choice->policy, err));
     choice->n_thread = config->n_thread > 0 ? config->n_thread : weir_sys_cpu_count();

@@ -66,8 +66,8 @@ struct weir_imatrix_sums {
 };
 
 struct weir_imatrix_facts {
-    const char *text_name;                /* the text that was measured, as its reader called it */
-    uint32_t chunk_count, chunk_tokens;   /* pieces of text, and tokens of each */
+    const char *text_name;              /* the text that was measured, as its reader called it */
+    uint32_t chunk_count, chunk_tokens; /* pieces of text, and tokens of each */
     uint32_t sums_count;
     const struct weir_imatrix_sums *sums; /* sorted by name */
 };

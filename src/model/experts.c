@@ -3,7 +3,7 @@
  * Each (row, rank) has its own row of expert_out, so the order of arrival cannot reach the sum,
  * which is taken in expert-id order. */
 #include "model/branch.h"
-#include "model/network.h"
+#include "model/importance_taps.h"
 
 #include <math.h>
 #include <string.h>
@@ -330,6 +330,8 @@ enum weir_status weir_experts_compute(struct weir_forward *forward, bool sums, s
                                          .is_prompt = forward->step.has_prompt});
     if (sums && network->expert_norm.tensor != NULL)
         weir_norm_step(forward, &network->expert_norm);
+    if (weir_is_measured(&network->expert_gate))
+        weir_importance_experts(forward);
     weir_lookahead_pause(forward, false);
     const enum weir_status status = run_leases(forward, batches, sums, err);
     release_all(batches);

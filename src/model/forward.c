@@ -2,6 +2,7 @@
 #include "model/branch.h"
 #include "model/device_internal.h"
 #include "model/embedding.h"
+#include "model/importance_taps.h"
 
 #include <string.h>
 
@@ -217,6 +218,8 @@ enum weir_status weir_forward_step(weir_forward *forward, const struct weir_run 
     if (!weir_all_finite(forward->stream.residual,
                          (size_t)forward->step.n_row * forward->shape->d_model))
         return weir_damage_name(forward, forward->shape->n_layer - 1, true, err);
+    if (weir_is_measured(&forward->config.model->output))
+        weir_importance_output(forward);
     return WEIR_OK;
 }
 
@@ -267,6 +270,7 @@ static void compute_logits(weir_forward *forward, const uint32_t *rows, uint32_t
         .y = {out},
         .count = 1,
         .n_row = count,
+        .is_unmeasured = true,
         .counts_uses = true,
     };
     weir_linear_run(&head);

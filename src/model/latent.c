@@ -6,6 +6,7 @@
  * its output (latent_heads.c), for prompts as for single tokens:
  * docs/decisions/0020-latent-attention.md. */
 #include "model/heads.h"
+#include "model/importance_taps.h"
 
 #include <string.h>
 
@@ -151,6 +152,8 @@ void weir_latent_run(struct weir_forward *forward)
     project(forward);
     weir_linear_prefetch(forward, output, 1);
     weir_latent_attend(forward);
+    if (weir_is_measured(&mixer->out))
+        weir_importance_latent(forward);
     weir_lookahead_pause(forward, false);
     weir_forward_by_row(forward, "quantize attended", quantize_attended);
     struct weir_linear gather = {

@@ -9,6 +9,7 @@
  * A thread takes a block of rows and a block of heads all the way, so that nothing between the
  * query and the head's output leaves its cache. */
 #include "model/heads.h"
+#include "model/importance_taps.h"
 
 #include <string.h>
 
@@ -222,6 +223,20 @@ static void attend_block(const struct block *block)
         }
 }
 
+/* What W_v of a head is applied to; the part has all of the head's rows, in their order. */
+static void measure_head(const struct block *block, uint32_t head)
+{
+    const struct weir_latent *latent = &block->mixer->latent;
+    const size_t width = latent->shape.d_latent;
+    if (weir_is_measured(&latent->v_up))
+        weir_importance_add(&(struct weir_measured_rows){.weight = &latent->v_up,
+                                                         .matrix = block->first_head + head,
+                                                         .x = block->forward->latent.mixed +
+                                                              query_at(block, 0, head) * width,
+                                                         .stride = block->n_head * width,
+                                                         .n_row = block->n_row});
+}
+
 /* attended = W_v mixed of every query of the block. */
 static void expand(const struct block *block)
 {
@@ -234,6 +249,7 @@ static void expand(const struct block *block)
             quantize_query(block, &scratch->mixed_act, query_at(block, row, head),
                            scratch->mixed +
                                query_at(block, row, head) * mixer->latent.shape.d_latent);
+        measure_head(block, head);
         apply_head(block, weight, head, input_of(block, weight, &scratch->mixed_act, head),
                    scratch->attended + block->first_row * stride +
                        (size_t)(block->first_head + head) * mixer->d_value,
@@ -241,30 +257,43 @@ static void expand(const struct block *block)
     }
 }
 
+static void attend_all(struct weir_forward *forward, const struct blocks *blocks, uint32_t part,
+                       uint32_t row_block, uint32_t head_block)
+{
+    const struct weir_mixer *mixer = &forward->step.layer->mixer;
+    const uint32_t first_row = row_block * blocks->rows;
+    const uint32_t first_head = head_block * blocks->heads;
+    const struct block block = {
+        .forward = forward,
+        .mixer = mixer,
+        .first_row = first_row,
+        .n_row = (uint32_t)weir_min(forward->step.n_row - first_row, blocks->rows),
+        .first_head = first_head,
+        .n_head = (uint32_t)weir_min(mixer->n_head - first_head, blocks->heads),
+        .first_query = (size_t)part * WEIR_LATENT_QUERIES,
+    };
+    absorb(&block);
+    attend_block(&block);
+    expand(&block);
+}
+
 /* Every n_part-th block: later rows see more positions, so neighbours are dealt to different
- * threads. */
+ * threads. Where heads are measured, each has one thread, and its rows in their order. */
 static void attend_blocks(void *user, uint32_t part, uint32_t n_part)
 {
     struct weir_forward *forward = user;
     const struct weir_mixer *mixer = &forward->step.layer->mixer;
     const struct blocks blocks = divide(forward->step.n_row, mixer->n_head, n_part);
     const uint64_t count = (uint64_t)blocks.row_blocks * blocks.head_blocks;
-    for (uint64_t item = part; item < count; item += n_part) {
-        const uint32_t first_row = (uint32_t)(item / blocks.head_blocks) * blocks.rows;
-        const uint32_t first_head = (uint32_t)(item % blocks.head_blocks) * blocks.heads;
-        const struct block block = {
-            .forward = forward,
-            .mixer = mixer,
-            .first_row = first_row,
-            .n_row = (uint32_t)weir_min(forward->step.n_row - first_row, blocks.rows),
-            .first_head = first_head,
-            .n_head = (uint32_t)weir_min(mixer->n_head - first_head, blocks.heads),
-            .first_query = (size_t)part * WEIR_LATENT_QUERIES,
-        };
-        absorb(&block);
-        attend_block(&block);
-        expand(&block);
+    if (!weir_is_measured(&mixer->latent.v_up)) {
+        for (uint64_t item = part; item < count; item += n_part)
+            attend_all(forward, &blocks, part, (uint32_t)(item / blocks.head_blocks),
+                       (uint32_t)(item % blocks.head_blocks));
+        return;
     }
+    for (uint32_t head_block = part; head_block < blocks.head_blocks; head_block += n_part)
+        for (uint32_t row_block = 0; row_block < blocks.row_blocks; row_block++)
+            attend_all(forward, &blocks, part, row_block, head_block);
 }
 
 void weir_latent_attend(struct weir_forward *forward)

@@ -2,7 +2,7 @@
  *
  * No division here can change a result: a kernel's output element has one accumulation order,
  * whatever the range it is computed in. */
-#include "model/linear.h"
+#include "model/importance_taps.h"
 
 void weir_part_range(uint64_t count, uint32_t part, uint32_t n_part, uint64_t *begin, uint64_t *end)
 {
@@ -165,6 +165,8 @@ void weir_linear_run(struct weir_linear *linear)
     weir_pool *pool = linear->forward->config.pool;
     weir_deal_start(&linear->rows, count, linear->n_row, weir_pool_thread_count(pool), false);
     weir_pool_run(pool, linear->name, run_linear_part, linear);
+    if (weir_is_measured(linear->weight[0]) && !linear->is_unmeasured)
+        weir_importance_linear(linear);
 }
 
 /* More than a thread has time to fetch between two jobs, and less than its second-level cache

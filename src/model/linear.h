@@ -48,6 +48,7 @@ struct weir_linear {
     float *y[WEIR_LINEAR_MAX];
     uint32_t count;
     uint32_t n_row;        /* of act */
+    bool is_unmeasured;    /* no weight's own input: a guess, or measured elsewhere */
     bool counts_uses;      /* beside it one thread lets the store count the last layer's uses */
     struct weir_deal rows; /* set by the run */
 };

@@ -98,6 +98,7 @@ void weir_lookahead_score(struct weir_forward *forward, uint32_t layer,
         .y = {forward->routing.router},
         .count = 1,
         .n_row = n_row,
+        .is_unmeasured = true,
     };
     weir_linear_run(&router);
     if (weir_prescribe_scores(forward, layer, n_row, scores))

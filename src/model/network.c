@@ -2,7 +2,7 @@
  *
  * Several networks of the same widths are computed together, so that one fork-join serves all of
  * them; a dense layer's and a shared expert's are one each. */
-#include "model/network.h"
+#include "model/importance_taps.h"
 
 enum { QUANTIZE_ALONE = 16 * 1024 }; /* values: below this a hand-off costs more than it saves */
 
@@ -157,7 +157,23 @@ void weir_together_hidden(struct weir_together *together)
 
 void weir_together_down(struct weir_together *together)
 {
+    if (weir_is_measured(together->networks[0].down.weight))
+        weir_importance_down(together);
     deal_rows(together, "down", run_down, together->forward->shape->d_model);
+}
+
+/* Of a network that all rows pass. */
+static void measure_inputs(const struct weir_together *together)
+{
+    const struct weir_feed_forward *network = &together->networks[0];
+    const struct weir_weight *const weights[] = {network->gate.weight, network->up.weight};
+    struct weir_measured_rows rows[WEIR_COUNT(weights)];
+    for (uint32_t index = 0; index < WEIR_COUNT(weights); index++)
+        rows[index] = (struct weir_measured_rows){.weight = weights[index],
+                                                  .x = together->input->f32,
+                                                  .stride = together->input->cols,
+                                                  .n_row = network->n_row};
+    weir_importance_rows(together->forward, rows, WEIR_COUNT(weights));
 }
 
 void weir_network_whole(struct weir_forward *forward, const struct weir_weight *gate,
@@ -178,6 +194,8 @@ void weir_network_whole(struct weir_forward *forward, const struct weir_weight *
         .n_row = forward->step.n_row,
         .out = forward->stream.projected,
     };
+    if (weir_is_measured(gate))
+        measure_inputs(&together);
     weir_together_hidden(&together);
     weir_prefetch_next_layer(forward);
     weir_together_down(&together);

@@ -28,6 +28,13 @@ struct weir_scale_stack {
     const uint8_t *data;
 };
 
+/* What the columns of a weight's matrices were multiplied by, where that is measured
+ * (importance.h). */
+struct weir_input_sums {
+    double *sums;     /* [count][cols] of squares; NULL: it is not */
+    uint64_t *counts; /* [count]: of how many rows */
+};
+
 /* A matrix, or a stack of them, of experts or heads: y = scale * W x + bias. */
 struct weir_weight {
     const struct weir_tensor *tensor;
@@ -51,6 +58,7 @@ struct weir_weight {
     struct weir_scale_stack scales;
     /* Of I4, where there are any: rows of words, group_rows rows of codes in each. */
     struct weir_scale_stack zeros;
+    struct weir_input_sums inputs;
 };
 
 #endif
