@@ -3,7 +3,7 @@ CONFIG ?= release
 B      ?= build/$(CONFIG)
 PREFIX ?= /usr/local
 comma  := ,
-ROOMS  ?= base sys quant kernels gpu text io formats template chat grammar store state prefix model engine
+ROOMS  ?= base sys quant kernels encode gpu text io formats template chat grammar store state prefix model engine
 Q      := $(if $(V),,@)
 
 # CFLAGS, LDFLAGS and CC belong to the person building. What the code needs is in the weir_
@@ -120,19 +120,17 @@ $B/obj/%.o: %.c Makefile $B/flags
 $B/obj/src/serve/page.o: $(wildcard src/serve/page/*)
 $B/flags $B/files: ;
 
-$B/libencode.a: $(call obj,$(sort $(wildcard tools/encode/*.c)))
-	$(Q)rm -f $@ && $(AR) rcs $@ $^
 # Few want the command line or the server, which the others need not wait for.
 cli_tests := $(patsubst tests/unit/%.c,$B/tests/%,$(shell grep -lE '"(serve|cli)/|/cli/' tests/unit/*_test.c))
-$(cli_tests): $B/tests/%: $B/obj/tests/unit/%.o $B/libencode.a $B/libcli.a $(tested)
+$(cli_tests): $B/tests/%: $B/obj/tests/unit/%.o $B/libcli.a $(tested)
 	$(link_test) -lcmocka $(cli_ld) $(weir_ld) $(LDFLAGS)
-$B/tests/%: $B/obj/tests/unit/%.o $B/libencode.a $(tested)
+$B/tests/%: $B/obj/tests/unit/%.o $(tested)
 	$(link_test) -lcmocka $(cli_ld) $(weir_ld) $(LDFLAGS)
 $B/tests/%: $B/obj/tests/api/%.o $(tested)
 	$(link_test) -lcmocka $(weir_ld) $(LDFLAGS)
-$B/tools/%: $B/obj/tools/%.o $B/libencode.a $B/libweir.a
+$B/tools/%: $B/obj/tools/%.o $B/libweir.a
 	$(link_test) $(weir_ld) $(LDFLAGS)
-$B/bench/%: $B/obj/bench/%.o $B/libencode.a $B/libweir.a
+$B/bench/%: $B/obj/bench/%.o $B/libweir.a
 	$(link_test) $(weir_ld) $(LDFLAGS)
 $B/fuzz/%: $B/obj/tests/fuzz/%.o $B/libcli.a $B/libweir.a
 	$(link_test) $(cli_ld) $(weir_ld) $(LDFLAGS)
@@ -143,7 +141,7 @@ lib: $B/libweir.a $B/$(shared) ## the libraries, static and shared: build/CONFIG
 tools: $(patsubst tools/%.c,$B/tools/%,$(wildcard tools/*.c)) ## the helper programs of tools/, such as mkmodel
 tests: $(tests) ## build the unit and api tests, without running them
 sources: $(call obj,$(sort $(lib_src) $(cuda_c)) $(cli_src)) ## compile the library and the program, link nothing
-objects: $(call obj,$(sort $(lib_src) $(cuda_c)) $(cli_src) $(test_src) $(fuzz_src) $(wildcard tools/*.c tools/encode/*.c bench/*.c)) ## compile all, link nothing
+objects: $(call obj,$(sort $(lib_src) $(cuda_c)) $(cli_src) $(test_src) $(fuzz_src) $(wildcard tools/*.c bench/*.c)) ## compile all, link nothing
 bench: $(patsubst bench/%.c,$B/bench/%,$(wildcard bench/*.c)) all tools ## build the measuring programs; N=peer runs bench/peer.py
 	$(if $(N),bench/$(N).py)
 

@@ -65,7 +65,7 @@ static inline const uint8_t *stage_pool(const struct weir_gpu_form *form)
     for (uint32_t row = 0; row < STAGE_POOL_ROWS; row++) {
         for (uint32_t col = 0; col < form->cols; col++)
             values[col] = (float)(0.1 * weir_random_unit(&random) - 0.05);
-        weir_encode_row(form->type, values, rows + row * form->row_bytes, form->cols);
+        weir_encode_row(form->type, values, NULL, rows + row * form->row_bytes, form->cols);
     }
     free(values);
     pools[form->type][at].cols = form->cols;

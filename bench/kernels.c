@@ -227,7 +227,7 @@ static void fill_weights(struct bench *bench, enum weir_type type)
         }
         for (int i = 0; i < COLS; i++)
             row[i] = (float)(weir_random_unit(&seed) - 0.5);
-        weir_encode_row(type, row, at, COLS);
+        weir_encode_row(type, row, NULL, at, COLS);
     }
 }
 

@@ -156,7 +156,7 @@ static void put_tensor(FILE *file, const struct tensor *tensor, uint64_t seed, f
     uint64_t state = seed;
     for (uint32_t at = 0; at < POOL_VALUES; at++)
         values[at] = tensor->mean + tensor->scale * random_value(&state);
-    weir_encode_row(tensor->type, values, pool, POOL_VALUES);
+    weir_encode_row(tensor->type, values, NULL, pool, POOL_VALUES);
     for (uint64_t row = 0; row < tensor->rows * weir_max(tensor->stack, 1); row++)
         for (uint64_t done = 0; done < row_blocks; done += piece_blocks) {
             const uint64_t count = weir_min(piece_blocks, row_blocks - done);

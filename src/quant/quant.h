@@ -1,7 +1,7 @@
 /* quant.h - what the bytes of each number format mean.
  *
  * Job       Layout and scalar decode of every supported weight format.
- * Not here  Arithmetic on encoded weights (kernels/), encoding (tools/encode/).
+ * Not here  Arithmetic on encoded weights (kernels/), encoding (encode/).
  * Shapes    A row is cols values, stored as cols / block_len blocks of block_bytes each.
  *           cols is a multiple of block_len; F32, F16 and BF16 take any width.
  * Units     *_bytes in bytes, cols in values.

@@ -57,7 +57,7 @@ static struct weights put_weights(struct gpu_toy *toy, enum weir_type type)
     };
     for (uint32_t index = 0; index < ROWS; index++) {
         gpu_toy_fill(toy, row, COLS);
-        weir_encode_row(type, row, data + index * row_bytes, COLS);
+        weir_encode_row(type, row, NULL, data + index * row_bytes, COLS);
         weir_quant_decode_row(type, data + index * row_bytes, w.values + (size_t)index * COLS,
                               COLS);
     }

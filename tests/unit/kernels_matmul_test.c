@@ -131,7 +131,7 @@ static void make_problem(struct problem *problem, const struct weir_kernels *ref
         if (has_codebook(type))
             fill_blocks(type, bytes, problem->w_row_bytes, random_byte);
         else
-            weir_encode_row(type, row, bytes, cols);
+            weir_encode_row(type, row, NULL, bytes, cols);
         weir_quant_decode_row(type, bytes, problem->w_values + index * cols, cols);
     }
     for (size_t token = 0; token < TOKENS; token++) {

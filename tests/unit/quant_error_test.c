@@ -211,7 +211,7 @@ static void round_trip(enum weir_type type, const float *x, float *back)
     static uint8_t row[ROW * sizeof(float) + 1];
     const size_t row_bytes = weir_quant_row_bytes(type, ROW);
     row[row_bytes] = 0xa5;
-    weir_encode_row(type, x, row, ROW);
+    weir_encode_row(type, x, NULL, row, ROW);
     assert_int_equal(row[row_bytes], 0xa5);
     weir_quant_decode_row(type, row, back, ROW);
 }
@@ -227,12 +227,14 @@ static void every_byte_is_written_and_always_alike(void **state)
             memset(row, 0xa5, sizeof(row));
             memset(again, 0x5a, sizeof(again));
             fill_shape(x, (enum shape)shape);
-            weir_encode_row((enum weir_type)at, x, row, ROW);
-            weir_encode_row((enum weir_type)at, x, again, ROW);
+            weir_encode_row((enum weir_type)at, x, NULL, row, ROW);
+            weir_encode_row((enum weir_type)at, x, NULL, again, ROW);
             assert_memory_equal(row, again, weir_quant_row_bytes((enum weir_type)at, ROW));
         }
 }
 
+/* Encoders look for the least squared error of a block, so a single value may be farther off than
+ * under the plain rule, to which the bounds belong; all of its block are not. */
 static void errors_stay_within_each_formats_bound(void **state)
 {
     (void)state;
@@ -246,19 +248,24 @@ static void errors_stay_within_each_formats_bound(void **state)
             const enum shape shape = (enum shape)(round % SHAPE_COUNT);
             fill_shape(x, shape);
             round_trip(type, x, back);
-            for (size_t i = 0; i < ROW; i++) {
-                const float *block = x + i / block_len * block_len;
-                const double error = fabs((double)back[i] - (double)x[i]);
+            for (size_t block = 0; block < ROW; block += block_len) {
                 /* And the rounding of decode's own multiplications. */
-                const double bound = error_bound(type, block, i % block_len);
                 const double slack =
-                    block_len == 1 ? 0.0 : 1e-6 * find_range(block, block_len).magnitude;
-                if (!(error <= bound + slack))
-                    fail_msg("%s, %s: %.9g became %.9g, bound %.3g", weir_quant_info(type)->name,
-                             shape_names[shape], (double)x[i], (double)back[i], bound);
-                worst = bound > 0.0 ? fmax(worst, error / bound) : worst;
-                if (shape == SHAPE_ZERO)
-                    assert_true(back[i] == 0.0f);
+                    block_len == 1 ? 0.0 : 1e-6 * find_range(x + block, block_len).magnitude;
+                double errors = 0.0;
+                double bounds = 0.0;
+                for (size_t i = 0; i < block_len; i++) {
+                    const double error = (double)back[block + i] - (double)x[block + i];
+                    const double bound = error_bound(type, x + block, i) + slack;
+                    errors += error * error;
+                    bounds += bound * bound;
+                    if (shape == SHAPE_ZERO)
+                        assert_true(back[block + i] == 0.0f);
+                }
+                if (!(errors <= bounds))
+                    fail_msg("%s, %s: squared errors of a block are %.3g, bound %.3g",
+                             weir_quant_info(type)->name, shape_names[shape], errors, bounds);
+                worst = bounds > 0.0 ? fmax(worst, sqrt(errors / bounds)) : worst;
             }
         }
         printf("%-6s worst error is %.2f of its bound\n", weir_quant_info(type)->name, worst);
@@ -296,26 +303,26 @@ static double lost_share(enum weir_type type)
 {
     switch (type) {
     case WEIR_TYPE_IQ1_S:
-        return 0.202;
+        return 0.199;
     case WEIR_TYPE_IQ1_M:
-        return 0.173;
+        return 0.172;
     case WEIR_TYPE_IQ2_XXS:
-        return 0.109;
+        return 0.108;
     case WEIR_TYPE_IQ2_XS:
-        return 0.083;
+        return 0.082;
     case WEIR_TYPE_IQ2_S:
-        return 0.059;
+        return 0.058;
     case WEIR_TYPE_IQ3_XXS:
-        return 0.033;
+        return 0.032;
     case WEIR_TYPE_IQ3_S:
-        return 0.018;
+        return 0.017;
     case WEIR_TYPE_TQ1_0:
     case WEIR_TYPE_TQ2_0:
-        return 0.65;
+        return 0.19;
     case WEIR_TYPE_Q1_0:
         return 0.36;
     default:
-        return 0.154;
+        return 0.124;
     }
 }
 

@@ -1,0 +1,53 @@
+/* blocks.h - the encoders of one kind of blocks each, over some 256 values at a time. */
+#ifndef WEIR_ENCODE_BLOCKS_H
+#define WEIR_ENCODE_BLOCKS_H
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "encode/fit.h"
+#include "quant/quant.h"
+
+enum { WEIR_PIECE_VALUES = 256 }; /* what an encoder is given, unless a row ends before */
+
+/* Part of a row: whole blocks. */
+struct weir_piece {
+    enum weir_type type;
+    int count;               /* values, at most WEIR_PIECE_VALUES */
+    const float *x;          /* finite */
+    const float *importance; /* of each value; NULL: not known */
+    uint8_t *blocks;         /* where they go, at any alignment */
+};
+
+/* Blocks of one scale, or one scale and one minimum, as a float: Q4_0 to Q8_0, IQ4_NL, MXFP4,
+ * NVFP4, Q2_0. */
+void weir_encode_simple(const struct weir_fit *fit, const struct weir_piece *piece);
+/* Blocks of sub-blocks with whole scales: Q2_K to Q6_K, IQ4_XS. */
+void weir_encode_super(const struct weir_fit *fit, const struct weir_piece *piece);
+/* Blocks whose values all have one magnitude, or are 0: TQ1_0, TQ2_0, Q1_0. */
+void weir_encode_ternary(const struct weir_piece *piece);
+/* Blocks of entries of a codebook: IQ1, IQ2 and IQ3. */
+void weir_encode_grid(const struct weir_fit *fit, const struct weir_piece *piece);
+
+/* weir_encode_row() at a level of the caller's choice; weir_encode_fit() is the CPU's best. */
+void weir_encode_row_at(const struct weir_fit *fit, enum weir_type type, const float *src,
+                        const float *weights, void *dst, size_t cols);
+const struct weir_fit *weir_encode_fit(void);
+
+/* The half nearest to a scale or minimum; the largest finite one ends them. */
+static inline uint16_t weir_encode_half(float value)
+{
+    return weir_f32_to_f16(fminf(fmaxf(value, -65504.0f), 65504.0f));
+}
+
+/* The whole number nearest to a / b in [low, high]; 0 where b is 0. */
+static inline int weir_encode_whole(float a, float b, int low, int high)
+{
+    if (b == 0.0f)
+        return 0;
+    /* Held in range before it becomes an integer: the quotient may be past any of them. */
+    return (int)lrintf(fminf(fmaxf(a / b, (float)low), (float)high));
+}
+
+#endif
