@@ -85,9 +85,10 @@ static void greet(const struct weir_cli_talk *talk)
     char text[WEIR_CLI_PATH_MAX];
     if (!weir_cli_lines_typed(talk->lines) || weir_cli_is_quiet())
         return;
-    snprintf(text, sizeof(text), "%s, %u positions, loaded in %.1f s",
+    snprintf(text, sizeof(text), "%s, %u positions, loaded in %.1f s%s%s",
              weir_cli_shown(model->name[0] != '\0' ? model->name : talk->options.argument),
-             talk->n_ctx, talk->rig.load_s);
+             talk->n_ctx, talk->rig.load_s,
+             talk->advice[0] == '\0' ? "" : ", sampling as the file advises: ", talk->advice);
     weir_cli_print_wrapped(stderr, 0, 0, text);
     fputs("/help lists the commands\n", stderr);
 }
@@ -113,6 +114,8 @@ int weir_cli_chat(const struct weir_cli_options *options)
     if (code == WEIR_CLI_OK)
         code = open_talk(&talk);
     if (code == WEIR_CLI_OK) {
+        weir_cli_advice_take(&talk.options, &weir_engine_model(talk.rig.engine)->advice,
+                             talk.advice);
         greet(&talk);
         code = converse(&talk);
     }

@@ -148,6 +148,7 @@ struct weir_cli_report {
     const weir_engine *engine;
     const struct weir_cli_calibration *calibration; /* NULL: none fits */
     const char *model_path;
+    const char *advice; /* which advice of the model's file is followed; NULL or empty: none */
     double load_s, first_token_s; /* the latter from the beginning of the load */
     bool is_prompt; /* prefill computed prompts of prompt_tokens each, and nothing else */
     uint64_t prompt_tokens;

@@ -135,6 +135,8 @@
       WEIR_CLI_SAMPLERS, COMMON, "end before TEXT, which is not printed; again for more")          \
     X(seed, COUNT, "--seed", "-s", "S", 0, 0, WEIR_CLI_EXACT_MAX, WEIR_CLI_SAMPLERS, COMMON,       \
       "seed of the sampling (random, and printed)")                                                \
+    X(plain_sampling, FLAG, "--plain-sampling", NULL, NULL, false, 0, 0, WEIR_CLI_SAMPLERS |       \
+      WEIR_CLI_SERVE, RARE, "do not choose tokens as the model's file advises, where it does")     \
     X(ignore_eos, FLAG, "--ignore-eos", NULL, NULL, false, 0, 0, WEIR_CLI_SAMPLERS, RARE,          \
       "go on after an end token")                                                                  \
     X(threads, COUNT, "--threads", "-t", "N", 0, 1, 256, WEIR_CLI_PLANNERS | WEIR_CLI_CALIBRATE,   \

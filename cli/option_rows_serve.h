@@ -35,7 +35,11 @@
     X(drain_time, COUNT, "--drain-time", NULL, "S", 30, 0, 86400, WEIR_CLI_SERVE, RARE,            \
       "after a signal to stop, seconds in which answers may still end")                            \
     X(idle_time, COUNT, "--idle-time", NULL, "S", 0, 0, 1e9, WEIR_CLI_SERVE, RARE,                 \
-      "seconds without a text after which the model is unloaded until it is asked for; 0: never")
+      "seconds without a text after which the model is unloaded until it is asked for; 0: never")  \
+    X(stored_bytes, SIZE, "--stored-bytes", NULL, "SIZE", 4194304, 0, 1e12, WEIR_CLI_SERVE, RARE,  \
+      "responses kept in memory to be gone on from: 1024 at most, in SIZE of --mem; 0: none (4M)") \
+    X(ignore_tools, FLAG, "--ignore-tools", NULL, NULL, false, 0, 0, WEIR_CLI_SERVE, RARE,         \
+      "leave out tools that are no functions (web_search and such) instead of refusing them")
 /* clang-format on */
 
 #endif

@@ -155,6 +155,8 @@ static json_t *describe_mode(const struct weir_cli_report *report)
     json_object_set_new(object, "gpu", weir_cli_gpu_json(&plan->gpu));
     json_object_set_new(object, "lossy", json_array());
     json_object_set_new(object, "calibration", weir_cli_calibration_note(report->calibration));
+    const bool is_advised = report->advice != NULL && report->advice[0] != '\0';
+    json_object_set_new(object, "advice", is_advised ? json_string(report->advice) : json_null());
     if (mode->why[0] == '\0')
         json_object_set_new(object, "why", json_null());
     else
@@ -300,6 +302,8 @@ static void print_mode(const struct weir_cli_report *report)
                 plan->gpu.n_expert);
     if (plan->layer_inputs_on_disk_bytes > 0)
         fprintf(stderr, ", layers' own inputs on disk");
+    if (report->advice != NULL && report->advice[0] != '\0')
+        fprintf(stderr, ", sampling as the file advises: %s", report->advice);
     if (report->calibration != NULL)
         fprintf(stderr, ", calibrated %.10s", report->calibration->date);
     fprintf(stderr, "\n");

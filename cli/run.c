@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "advice.h"
 #include "base/heap.h"
 #include "chat.h"
 #include "past.h"
@@ -39,7 +40,8 @@ static const char *const stop_words[] = {
 };
 
 struct run {
-    const struct weir_cli_options *options;
+    struct weir_cli_options *options;
+    char advice[WEIR_CLI_ADVICE_MAX]; /* of the model's file, that is followed */
     struct weir_cli_rig rig;
     struct weir_cli_thinking thinking; /* of --chat */
     struct weir_cli_tap tap;           /* of weir trace record */
@@ -446,6 +448,7 @@ static size_t show_prompt(struct run *run, size_t from, size_t to)
 static int run_prompt(struct run *run)
 {
     run->tokenizer = weir_engine_tokenizer(run->rig.engine);
+    weir_cli_advice_take(run->options, &weir_engine_model(run->rig.engine)->advice, run->advice);
     if (run->prompt_ids == NULL && !encode_prompt(run))
         return WEIR_CLI_FAILURE;
     int code = prepare(run);
@@ -459,6 +462,7 @@ static int run_prompt(struct run *run)
         .calibration = weir_cli_rig_calibration(&run->rig),
         .is_prompt = true,
         .model_path = run->options->argument,
+        .advice = run->advice,
         .prompt_tokens = run->prompt_count,
         .decode_s = WEIR_CLI_NONE,
         .load_s = run->rig.load_s,
@@ -478,9 +482,11 @@ static int run_prompt(struct run *run)
     return finish(run);
 }
 
-int weir_cli_run(const struct weir_cli_options *options)
+int weir_cli_run(const struct weir_cli_options *given)
 {
-    struct run run = {.options = options, .thinking = {.options = options}, .prompt = {.fd = -1}};
+    struct weir_cli_options own = *given; /* with what the model's file advises */
+    const struct weir_cli_options *options = &own;
+    struct run run = {.options = &own, .thinking = {.options = options}, .prompt = {.fd = -1}};
     struct weir_config config;
     struct weir_bench_config bench_config;
     if (!weir_cli_config_fill(&config, &bench_config, options, options->command))

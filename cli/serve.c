@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "advice.h"
 #include "chat.h"
 #include "client_keys.h"
 #include "manager.h"
@@ -94,6 +95,8 @@ static int open_door(struct service *service)
         .keys = service->keys.keys,
         .key_count = service->keys.count,
         .limits = service->models.chosen.limits,
+        .ignore_tools = options->ignore_tools,
+        .plain_sampling = options->plain_sampling,
         .log_json = options->log_json,
         .log = weir_cli_is_quiet() ? NULL : log_line,
     };
@@ -107,7 +110,7 @@ static void say_address(struct service *service)
     const struct weir_cli_options *options = service->options;
     const uint16_t port = weir_serve_port(service->serve);
     const bool is_six = strchr(options->host, ':') != NULL;
-    char names[64], limits[256];
+    char names[64], limits[384];
     if (weir_cli_serve_models_are_many(options))
         snprintf(names, sizeof(names), "%zu models, brought when they are asked for, answer",
                  service->models.count);
@@ -210,6 +213,7 @@ static int hand_over(struct service *service)
 {
     struct brought *here = service->here;
     struct weir_err err = {0};
+    char advice[WEIR_CLI_ADVICE_MAX];
     weir_engine *engine = here->rig.engine;
     if (weir_engine_tokenizer(engine) == NULL)
         return weir_cli_no_text(&weir_engine_model(engine)->warnings,
@@ -218,6 +222,11 @@ static int hand_over(struct service *service)
     weir_cli_signals_watch(NULL);
     weir_session_destroy(&here->rig.session);
     service->busy_ns = weir_now_ns();
+    if (!service->options->plain_sampling &&
+        weir_cli_advice_words(&weir_engine_model(engine)->advice, advice, sizeof(advice)))
+        weir_cli_say("what a request does not say of sampling is as the model's file advises: %s "
+                     "(--plain-sampling: as OpenAI has it)",
+                     advice);
     return weir_serve_begin(service->serve, here->index, engine, here->chat.chat, &err) == WEIR_OK
                ? WEIR_CLI_OK
                : weir_cli_fail(&err);

@@ -8,8 +8,8 @@ enum { SHARE = 4 /* of the ceiling a server takes no more than this part for its
 
 /* What is usual, and with less and less memory. */
 static const struct {
-    uint32_t queue, connections, grammars;
-} levels[] = {{32, 128, 2}, {16, 64, 1}, {8, 32, 1}, {4, 16, 0}};
+    uint32_t queue, connections, grammars, stored_kib;
+} levels[] = {{32, 128, 2, 4096}, {16, 64, 1, 1024}, {8, 32, 1, 256}, {4, 16, 0, 0}};
 
 static void set_level(struct weir_serve_limits *limits, size_t level,
                       const struct weir_cli_options *options)
@@ -21,6 +21,9 @@ static void set_level(struct weir_serve_limits *limits, size_t level,
                                  : levels[level].connections;
     limits->grammar_max = options->given[WEIR_CLI_OPTION_grammars] ? (uint32_t)options->grammars
                                                                    : levels[level].grammars;
+    limits->stored_bytes = options->given[WEIR_CLI_OPTION_stored_bytes]
+                               ? options->stored_bytes
+                               : (uint64_t)levels[level].stored_kib << 10;
 }
 
 /* The first level that is no more than its share; the last one only where no other leaves the model
@@ -40,11 +43,13 @@ static void choose_level(struct weir_cli_serve_limits *chosen, uint64_t budget_b
     least.queue_max = levels[last].queue;
     least.connection_max = levels[last].connections;
     least.grammar_max = levels[last].grammars;
+    least.stored_bytes = (uint64_t)levels[last].stored_kib << 10;
     chosen->least_bytes = weir_serve_bytes(&least);
     set_level(&chosen->limits, level, options);
-    chosen->is_cut = level > 0 && !(options->given[WEIR_CLI_OPTION_queue] &&
-                                    options->given[WEIR_CLI_OPTION_connections] &&
-                                    options->given[WEIR_CLI_OPTION_grammars]);
+    chosen->is_cut =
+        level > 0 &&
+        !(options->given[WEIR_CLI_OPTION_queue] && options->given[WEIR_CLI_OPTION_connections] &&
+          options->given[WEIR_CLI_OPTION_grammars] && options->given[WEIR_CLI_OPTION_stored_bytes]);
     chosen->is_too_much = weir_serve_bytes(&chosen->limits) > room_bytes;
 }
 
@@ -89,12 +94,15 @@ void weir_cli_serve_limits_words(const struct weir_cli_serve_limits *chosen, cha
                                  size_t capacity)
 {
     const struct weir_serve_limits *limits = &chosen->limits;
+    char stored[32];
     out[0] = '\0';
     if (chosen->is_cut)
         snprintf(out, capacity,
                  "; under this ceiling %u texts may wait (--queue), %u connections be open "
-                 "(--connections), %u schemas be in use (--grammars)",
-                 limits->queue_max, limits->connection_max, limits->grammar_max);
+                 "(--connections), %u schemas be in use (--grammars), %s of responses be kept "
+                 "(--stored-bytes)",
+                 limits->queue_max, limits->connection_max, limits->grammar_max,
+                 weir_format_size(limits->stored_bytes, stored, sizeof(stored)));
 }
 
 void weir_cli_serve_limits_advise(const struct weir_cli_serve_limits *chosen)
@@ -106,7 +114,7 @@ void weir_cli_serve_limits_advise(const struct weir_cli_serve_limits *chosen)
     weir_format_size(chosen->least_bytes, least, sizeof(least));
     if (now > chosen->least_bytes)
         weir_cli_say("%s of that are the server's own, beside the model; with --queue %u "
-                     "--connections %u --grammars %u they are %s",
+                     "--connections %u --grammars %u --stored-bytes 0 they are %s",
                      bytes, levels[last].queue, levels[last].connections, levels[last].grammars,
                      least);
     else

@@ -48,6 +48,7 @@ static void add_limits(struct weir_cli_serve_limits *sum, const struct weir_cli_
     to->queue_max = (uint32_t)weir_min(to->queue_max, from->queue_max);
     to->connection_max = (uint32_t)weir_min(to->connection_max, from->connection_max);
     to->grammar_max = (uint32_t)weir_min(to->grammar_max, from->grammar_max);
+    to->stored_bytes = weir_min(to->stored_bytes, from->stored_bytes);
     sum->is_cut = sum->is_cut || more->is_cut;
 }
 

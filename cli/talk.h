@@ -11,6 +11,7 @@
 #ifndef WEIR_CLI_TALK_H
 #define WEIR_CLI_TALK_H
 
+#include "advice.h"
 #include "chat.h"
 #include "sampling.h"
 
@@ -31,7 +32,8 @@ enum weir_cli_line weir_cli_lines_read(weir_cli_lines *lines, struct weir_cli_bu
 /* ---- the conversation ----------------------------------------------------------------------- */
 
 struct weir_cli_talk {
-    struct weir_cli_options options; /* a copy, which /set changes */
+    struct weir_cli_options options;  /* a copy, which /set changes */
+    char advice[WEIR_CLI_ADVICE_MAX]; /* of the model's file, that is followed */
     struct weir_cli_rig rig;
     weir_tokenizer *tokenizer; /* borrowed */
     struct weir_cli_chat chat;

@@ -233,6 +233,25 @@ WEIR_API enum weir_status weir_plan_make(struct weir_plan *plan, const struct we
 
 enum { WEIR_MISSING_MAX = 4 };
 
+/* What a model's file may say of how its tokens are to be chosen: keys general.sampling.* of a GGUF
+ * file, generation_config.json of a directory. */
+enum weir_advice {
+    WEIR_ADVICE_TEMPERATURE,
+    WEIR_ADVICE_TOP_K,
+    WEIR_ADVICE_TOP_P,
+    WEIR_ADVICE_MIN_P,
+    WEIR_ADVICE_REPEAT_PENALTY,
+    WEIR_ADVICE_REPEAT_LAST,
+    WEIR_ADVICE_XTC_PROBABILITY,
+    WEIR_ADVICE_XTC_THRESHOLD,
+    WEIR_ADVICE_COUNT,
+};
+
+struct weir_advice_values {
+    uint32_t said;                    /* 1 << enum weir_advice: which of them it says; */
+    double values[WEIR_ADVICE_COUNT]; /* others are 0 */
+};
+
 struct weir_model_info {
     char family[32];
     char name[128];
@@ -248,8 +267,9 @@ struct weir_model_info {
     uint32_t d_model, d_head, d_ffn, d_ffn_expert, n_vocab, n_ctx_train;
     uint32_t file_count; /* parts of a split model; 1 */
     uint32_t tensor_count, key_count, gguf_version;
-    struct weir_warnings warnings; /* what weir_config.notice was told, or would be */
-    enum weir_status status;       /* OK: it runs; what opening an engine would return ... */
+    struct weir_advice_values advice; /* of a model that runs */
+    struct weir_warnings warnings;    /* what weir_config.notice was told, or would be */
+    enum weir_status status;          /* OK: it runs; what opening an engine would return ... */
     uint32_t missing_count;
     char missing[WEIR_MISSING_MAX][WEIR_ERR_TEXT_MAX]; /* ... and what it lacks for that */
 };

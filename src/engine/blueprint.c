@@ -1,4 +1,5 @@
 /* blueprint.c - what a model file says, before anything is loaded. */
+#include "engine/advice.h"
 #include "engine/engine_internal.h"
 
 #include <stdarg.h>
@@ -183,6 +184,8 @@ enum weir_status weir_blueprint_open(struct weir_blueprint *blueprint,
     WEIR_TRY_GOTO(check_general(blueprint->manifest, err));
     WEIR_TRY_GOTO(weir_model_describe(&blueprint->model, blueprint->manifest, err));
     check_vocab_size(blueprint->model);
+    weir_advice_read(&blueprint->advice, blueprint->manifest,
+                     weir_manifest_warnings(blueprint->manifest));
     WEIR_TRY_GOTO(open_tokenizer(blueprint, err));
     blueprint->description_bytes = (uint64_t)(weir_heap_own_bytes() - heap_bytes);
     tell_warnings(weir_manifest_warnings(blueprint->manifest), config);

@@ -40,6 +40,7 @@ struct weir_blueprint {
     struct weir_tokenizer *tokenizer; /* NULL when the file has no vocabulary, or a wrong one: */
     struct weir_err no_tokenizer;     /* why */
     struct weir_kernels kernels;
+    struct weir_advice_values advice;
     uint64_t description_bytes; /* heap that the above holds */
 };
 

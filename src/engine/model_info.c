@@ -108,6 +108,7 @@ void weir_model_info_fill(struct weir_model_info *info, const struct weir_bluepr
     const struct weir_shape *shape = &model->shape;
     fill_file(info, blueprint->manifest);
     snprintf(info->family, sizeof(info->family), "%s", model->family->name);
+    info->advice = blueprint->advice;
     weir_model_parameters(model, &info->parameter_count, &info->active_parameter_count);
     info->expert_bytes = model->expert_bytes;
     info->trunk_bytes = model->trunk_bytes;

@@ -123,6 +123,7 @@ static enum weir_status read_folder(struct weir_manifest *manifest,
     WEIR_TRY_GOTO(weir_hf_json_open(&config.root, &source, folder, path, CONFIG_BYTES_MAX, err));
     WEIR_TRY_GOTO(weir_hf_config_read(&config, &writer));
     WEIR_TRY_GOTO(put_name(&writer, folder->path));
+    WEIR_TRY_GOTO(weir_hf_sampling_put(&writer, folder));
     WEIR_TRY_GOTO(weir_hf_shards_read(manifest, &list, folder, err));
     WEIR_TRY_GOTO(weir_hf_keys_finish(&writer));
     WEIR_TRY_GOTO(weir_hf_tensors_bind(manifest, &list, &config));

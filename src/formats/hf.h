@@ -224,4 +224,10 @@ enum weir_status weir_hf_open(weir_manifest **out, const char *path, struct weir
 enum weir_status weir_hf_parse(weir_manifest **out, const struct weir_hf_file *files,
                                uint32_t file_count, struct weir_err *err);
 
+/* ---- generation_config.json: hf_sampling.c --------------------------------------------------- */
+
+/* Errors: FORMAT, NOMEM. */
+enum weir_status weir_hf_sampling_put(struct hf_key_writer *writer,
+                                      const struct weir_hf_folder *folder);
+
 #endif

@@ -9,6 +9,7 @@
 #include "serve/anthropic.h"
 #include "serve/draft.h"
 #include "serve/members.h"
+#include "serve/tools.h"
 
 /* ---- blocks -------------------------------------------------------------------------------- */
 
@@ -373,6 +374,7 @@ json_t *weir_anthropic_chat(struct weir_exchange *exchange, json_t *root, bool o
     struct weir_draft draft = {
         .serve = exchange->serve, .problem = &exchange->problem, .messages = json_array()};
     json_t *chat = json_object();
+    weir_tools_drop_others(exchange->serve, root, "custom");
     weir_fields_check_members(&fields, weir_count_members,
                               only_count ? NULL : weir_message_members);
     weir_field_object(&fields, "cache_control");

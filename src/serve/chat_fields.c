@@ -1,6 +1,7 @@
 /* chat_fields.c - what a chat asks for: a prompt of its messages, and how it is to be answered. */
 #include "serve/chat_fields.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/heap.h"
@@ -140,11 +141,27 @@ static void read_logprobs(struct weir_request *request, const struct weir_fields
                      "\"top_logprobs\": wanted \"logprobs\": true with it");
 }
 
+/* How much a model may be asked to think; and the word for templates that do not have this one. */
+static const struct {
+    const char *word, *near;
+} efforts[] = {{"none", NULL}, {"minimal", "low"}, {"low", NULL},  {"medium", NULL},
+               {"high", NULL}, {"xhigh", "high"},  {"max", "high"}};
+
+/* As a template that has reasoning_effort takes it. */
+static const char *find_effort(const weir_chat *chat, size_t row)
+{
+    char quoted[2][16];
+    snprintf(quoted[0], sizeof(quoted[0]), "'%s'", efforts[row].word);
+    snprintf(quoted[1], sizeof(quoted[1]), "\"%s\"", efforts[row].word);
+    const bool is_known = efforts[row].near == NULL || weir_chat_mentions(chat, quoted[0]) ||
+                          weir_chat_mentions(chat, quoted[1]);
+    return is_known ? efforts[row].word : efforts[row].near;
+}
+
 /* The template's own words for how much it is to think. NULL: nothing is asked. The caller owns the
  * object. */
 static json_t *read_variables(const struct weir_request *request, const struct weir_fields *fields)
 {
-    static const char *const efforts[] = {"none", "minimal", "low", "medium", "high"};
     const weir_chat *chat = request->exchange->serve->config.chat;
     const char *name = request->dialect->effort_name;
     json_t *given = weir_field_object(fields, "chat_template_kwargs");
@@ -154,13 +171,13 @@ static json_t *read_variables(const struct weir_request *request, const struct w
     if (effort == NULL)
         return variables;
     size_t at = 0;
-    while (at < WEIR_COUNT(efforts) && strcmp(efforts[at], effort) != 0)
+    while (at < WEIR_COUNT(efforts) && strcmp(efforts[at].word, effort) != 0)
         at++;
     if (at == WEIR_COUNT(efforts))
-        WEIR_PROBLEM(fields->problem, name, "\"%s\": wanted none, minimal, low, medium or high",
-                     name);
+        WEIR_PROBLEM(fields->problem, name,
+                     "\"%s\": wanted none, minimal, low, medium, high, xhigh or max", name);
     else if (weir_chat_mentions(chat, "reasoning_effort"))
-        json_object_set_new(variables, "reasoning_effort", json_string(effort));
+        json_object_set_new(variables, "reasoning_effort", json_string(find_effort(chat, at)));
     else if (weir_chat_mentions(chat, "enable_thinking"))
         json_object_set_new(variables, "enable_thinking", json_boolean(at > 0));
     else

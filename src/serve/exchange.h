@@ -23,13 +23,16 @@ struct weir_route;
 
 enum { WEIR_EXCHANGE_BACKLOG_BYTES = 64 << 10 /* that a client has not taken: its text waits */ };
 
+enum { WEIR_PATH_PART_MAX = 256 };
+
 struct weir_exchange {
     struct weir_serve *serve;
     const struct weir_route *route;
-    struct weir_exchange *next;   /* in the desk's queue, or in the lobby */
-    size_t model;                 /* the lobby's: which it waits for */
-    bool is_called;               /* the same: that one is here */
-    struct weir_request *request; /* what of the two was asked for */
+    char part[WEIR_PATH_PART_MAX]; /* of its path, what stands for a route's words in braces */
+    struct weir_exchange *next;    /* in the desk's queue, or in the lobby */
+    size_t model;                  /* the lobby's: which it waits for */
+    bool is_called;                /* the same: that one is here */
+    struct weir_request *request;  /* what of the two was asked for */
     struct weir_embedding *embedding;
     struct weir_party *party; /* of the key that was shown; NULL: none is asked for */
     struct weir_writer body;  /* the client's side, until it is whole */

@@ -186,7 +186,7 @@ void weir_field_only(const struct weir_fields *fields, const char *name, const c
 /* What the running parse may still take; jansson has no limit of its own. Freed memory does not
  * come back, so it bounds more than what is held. */
 static _Thread_local struct allowance {
-    uint64_t left_bytes;
+    uint64_t left_bytes, most_bytes;
     bool is_counted, is_spent;
 } parsing;
 
@@ -206,19 +206,31 @@ void weir_fields_init(void)
     json_set_alloc_funcs(take_counted, weir_heap_free);
 }
 
+/* What the values would take is too much, with what was parsed before. */
+static void refuse_values(struct weir_problem *problem, const char *what, uint64_t most)
+{
+    weir_problem_set(problem, 413, "invalid_request_error", "request_too_large", NULL,
+                     "%s has too many values: they would take more than %llu bytes", what,
+                     (unsigned long long)most);
+}
+
+static json_t *load_counted(const char *bytes, size_t length, json_error_t *error)
+{
+    parsing.is_counted = true;
+    json_t *root = json_loadb(bytes == NULL ? "" : bytes, length, JSON_REJECT_DUPLICATES, error);
+    parsing.is_counted = false;
+    return root;
+}
+
 json_t *weir_fields_parse(const char *bytes, size_t length, uint64_t memory_max,
                           struct weir_problem *problem)
 {
     json_error_t error = {0};
     char shown[256];
-    parsing = (struct allowance){.left_bytes = memory_max, .is_counted = true};
-    json_t *root = json_loadb(bytes == NULL ? "" : bytes, length, JSON_REJECT_DUPLICATES, &error);
-    parsing.is_counted = false;
+    parsing = (struct allowance){.left_bytes = memory_max, .most_bytes = memory_max};
+    json_t *root = load_counted(bytes, length, &error);
     if (root == NULL && parsing.is_spent) {
-        weir_problem_set(problem, 413, "invalid_request_error", "request_too_large", NULL,
-                         "the body's JSON has too many values: they would take more than %llu "
-                         "bytes",
-                         (unsigned long long)memory_max);
+        refuse_values(problem, "the body's JSON", memory_max);
     } else if (root == NULL) {
         weir_printable(error.text, strlen(error.text), shown, sizeof(shown));
         weir_problem_set(problem, 400, "invalid_request_error", "invalid_json", NULL,
@@ -231,4 +243,29 @@ json_t *weir_fields_parse(const char *bytes, size_t length, uint64_t memory_max,
         root = NULL;
     }
     return root;
+}
+
+/* It was written by this server: if it is no JSON, memory was short. */
+json_t *weir_fields_parse_more(const struct weir_writer *text, struct weir_problem *problem)
+{
+    json_error_t error = {0};
+    json_t *root = text->failed ? NULL : load_counted(text->bytes, text->length, &error);
+    if (root == NULL && parsing.is_spent)
+        refuse_values(problem, "the conversation, with what it goes on from,", parsing.most_bytes);
+    else if (root == NULL)
+        weir_problem_set(problem, 500, "server_error", "no_memory", NULL,
+                         "no memory for what the conversation goes on from");
+    return root;
+}
+
+static int put_json(const char *bytes, size_t length, void *user)
+{
+    weir_writer_put(user, bytes, length);
+    return 0;
+}
+
+void weir_fields_write(const json_t *value, struct weir_writer *writer)
+{
+    if (json_dump_callback(value, put_json, writer, JSON_COMPACT | JSON_ENCODE_ANY) != 0)
+        writer->failed = true;
 }

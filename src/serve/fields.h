@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "base/base.h"
+#include "serve/writer.h"
 
 /* Why a request is refused; status 0: it is not. */
 struct weir_problem {
@@ -56,6 +57,10 @@ void weir_field_only(const struct weir_fields *fields, const char *name, const c
 /* A body as JSON; memory_max bounds what its values may take. NULL: problem says why. */
 json_t *weir_fields_parse(const char *bytes, size_t length, uint64_t memory_max,
                           struct weir_problem *problem);
+/* What was kept of another request, for the one that was parsed last on this thread: both may take
+ * what that one alone may. */
+json_t *weir_fields_parse_more(const struct weir_writer *text, struct weir_problem *problem);
+void weir_fields_write(const json_t *value, struct weir_writer *writer);
 /* From here on jansson's memory is counted, for weir_fields_parse(). */
 void weir_fields_init(void);
 

@@ -252,7 +252,7 @@ static void check_head(struct weir_http *http, struct weir_exchange *exchange,
     const char *length = header(connection, "Content-Length");
     const char *host = header(connection, "Host");
     const char *type = header(connection, "Content-Type");
-    exchange->route = weir_route_find(method, url, &exchange->allow);
+    exchange->route = weir_route_find(method, url, &exchange->allow, exchange->part);
     if (serve->config.key_count == 0 && is_loopback(&http->address) && host != NULL &&
         !is_local_name(host))
         weir_problem_set(problem, 403, "invalid_request_error", "forbidden", NULL,

@@ -84,9 +84,12 @@ uint64_t weir_serve_bytes(const struct weir_serve_limits *limits)
         (GRAMMAR_BYTES + (uint64_t)limits->n_vocab * GRAMMAR_TOKEN_BYTES + limits->body_bytes);
     /* The desk reads one at a time. */
     const uint64_t reading = limits->grammar_max == 0 ? 0 : WEIR_GRAMMAR_READ_BYTES;
+    /* The desk makes the lines of one at a time. */
+    const uint64_t stored =
+        limits->stored_bytes == 0 ? 0 : limits->stored_bytes + BODY_GROWTH * limits->body_bytes;
     /* One for each text that is written, and one on the desk. */
     const uint64_t matchers = limits->grammar_max == 0 ? 0 : limits->parallel + 1ull;
     return LIBRARY_BYTES + FIXED_BYTES + connections + map + texts + desk +
-           BODY_GROWTH * weir_serve_bodies_bytes(limits) + grammars + reading +
+           BODY_GROWTH * weir_serve_bodies_bytes(limits) + grammars + reading + stored +
            matchers * MATCHER_BYTES;
 }

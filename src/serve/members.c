@@ -21,7 +21,7 @@
     "{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":\"integer\",\"minimum\":0}},"          \
     "{\"type\":\"array\",\"minItems\":1,\"items\":" IDS "}]}"
 #define STOPS "{\"anyOf\":[" TEXT ",{\"type\":\"array\",\"maxItems\":64,\"items\":" TEXT "}]}"
-#define EFFORTS ONLY("\"none\",\"minimal\",\"low\",\"medium\",\"high\"")
+#define EFFORTS ONLY("\"none\",\"minimal\",\"low\",\"medium\",\"high\",\"xhigh\",\"max\"")
 
 /* How tokens are chosen, which nearly all have. */
 #define SAMPLING_MEMBERS                                                                           \
@@ -30,7 +30,7 @@
         {"repeat_penalty", NUMBER(0.01, 100)}, {"frequency_penalty", NUMBER(-2, 2)},               \
         {"presence_penalty", NUMBER(-2, 2)}, {"logit_bias", OBJECT},                               \
         {"seed", "{\"type\":\"integer\"}"}, {"grammar", TEXT}, {"return_progress", FLAG},          \
-        {"metadata", OBJECT}, {"user", TEXT}, {"store", ONLY("false")},                            \
+        {"metadata", OBJECT}, {"user", TEXT},                                                      \
     {                                                                                              \
         "service_tier", ONLY("\"auto\",\"default\"")                                               \
     }
@@ -38,8 +38,9 @@
 const struct weir_member weir_sampling_members[] = {SAMPLING_MEMBERS, {NULL, NULL}};
 
 const struct weir_member weir_shared_members[] = {
-    {"model", TEXT}, {"stream", FLAG},         {"stream_options", OBJECT}, {"n", COUNT(1)},
-    {"stop", STOPS}, {"max_tokens", COUNT(1)}, SAMPLING_MEMBERS,           {NULL, NULL},
+    {"model", TEXT},          {"stream", FLAG}, {"stream_options", OBJECT},
+    {"n", COUNT(1)},          {"stop", STOPS},  {"max_tokens", COUNT(1)},
+    {"store", ONLY("false")}, SAMPLING_MEMBERS, {NULL, NULL},
 };
 
 const struct weir_member weir_chat_members[] = {
@@ -96,7 +97,8 @@ const struct weir_member weir_responses_members[] = {
     {"parallel_tool_calls", FLAG},
     {"include", "{\"type\":\"array\",\"items\":" ONLY(
                     "\"reasoning.encrypted_content\",\"message.output_text.logprobs\"") "}"},
-    {"previous_response_id", "{\"type\":\"null\"}"},
+    {"previous_response_id", TEXT},
+    {"store", FLAG},
     {"background", ONLY("false")},
     {"truncation", ONLY("\"disabled\"")},
     {"top_logprobs", COUNT_TO(0, 20)},

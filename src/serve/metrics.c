@@ -1,5 +1,6 @@
 /* metrics.c - /metrics: the server's numbers in Prometheus's text format. */
 #include "serve/server.h"
+#include "serve/shelf.h"
 
 static void put(struct weir_writer *writer, const char *name, const char *type, const char *help,
                 double value)
@@ -89,6 +90,8 @@ void weir_metrics_tell(struct weir_exchange *exchange)
     struct weir_serve *serve = exchange->serve;
     struct weir_writer *writer = &exchange->answer;
     struct weir_scheduler_stats stats;
+    uint32_t stored_count = 0;
+    uint64_t stored_bytes = 0;
     put(writer, "requests_total", "counter", "Requests.", read_count(&serve->counts.requests));
     put(writer, "requests_refused_total", "counter", "Of them, those that were wrong or too many.",
         read_count(&serve->counts.refused));
@@ -102,6 +105,10 @@ void weir_metrics_tell(struct weir_exchange *exchange)
         (double)weir_memory_bytes());
     put(writer, "requests_in_lobby", "gauge", "Requests that wait for another model.",
         atomic_load_explicit(&serve->lobby_count, memory_order_relaxed));
+    weir_shelf_count(serve->shelf, &stored_count, &stored_bytes);
+    put(writer, "stored_responses", "gauge", "Responses that can be asked for again.",
+        stored_count);
+    put(writer, "stored_bytes", "gauge", "What they take.", (double)stored_bytes);
     put(writer, "next_model_begun", "gauge", "1: the weights of the next model are here.",
         atomic_load_explicit(&serve->begun, memory_order_relaxed) != SIZE_MAX);
     put(writer, "model_loaded", "gauge", "1: a model is loaded, whose numbers follow.",

@@ -3,6 +3,7 @@
 
 #include "serve/chat_fields.h"
 #include "serve/logprobs.h"
+#include "serve/tools.h"
 
 /* ---- the answer ---------------------------------------------------------------------------- */
 
@@ -212,6 +213,7 @@ void weir_openai_chat_read(struct weir_exchange *exchange, json_t *root)
     const struct weir_fields fields = {root, &exchange->problem};
     struct weir_request *request = weir_request_create(exchange, &dialect);
     if (request != NULL) {
+        weir_tools_drop_others(exchange->serve, root, "function");
         weir_request_check(&fields, weir_chat_members);
         weir_field_only(&fields, "modalities", "[\"text\"]");
         weir_field_flag(&fields, "reasoning_control", true); /* every answer's can be ended */

@@ -61,6 +61,10 @@ static const struct weir_operation operations[] = {
     {"GET", "/v1/models", "The models that are served.",
      MEMBERS("\"object\",\"data\"", "\"data\":" ARRAY(MEMBERS("\"id\"", "\"id\":" TEXT))), false,
      NULL, NULL, NULL},
+    {"GET", "/v1/models/{model}", "One of them.", MEMBERS("\"id\"", "\"id\":" TEXT), false, NULL,
+     NULL, NULL},
+    {"GET", "/v1/me", "Whose key is shown.", MEMBERS("\"id\",\"object\"", "\"id\":" TEXT), false,
+     NULL, NULL, NULL},
     {"GET", "/props", "Limits, context, ceiling.", any_object, false, NULL, NULL, NULL},
     {"GET", "/metrics", "Numbers for Prometheus.", NULL, false, NULL, NULL, NULL},
     {"GET", "/slots", "How far texts are.", any_object, false, NULL, NULL, NULL},
@@ -79,6 +83,21 @@ static const struct weir_operation operations[] = {
      MEMBERS("\"object\",\"input_tokens\"",
              "\"object\":{\"const\":\"response.input_tokens\"},\"input_tokens\":" COUNT),
      false, weir_responses_members, weir_sampling_members, "\"input\""},
+    {"GET", "/v1/responses/{response_id}",
+     "A response again, unless it was asked for with \"store\": false. They are kept in memory: "
+     "the "
+     "last 1024 at most, in as many bytes as --stored-bytes says (4 MiB; less under a low "
+     "ceiling).",
+     response_answer, false, NULL, NULL, NULL},
+    {"DELETE", "/v1/responses/{response_id}", "Forgets it.",
+     MEMBERS("\"id\",\"deleted\"", "\"id\":" TEXT ",\"deleted\":{\"const\":true}"), false, NULL,
+     NULL, NULL},
+    {"GET", "/v1/responses/{response_id}/input_items", "The items before it.",
+     MEMBERS("\"object\",\"data\",\"has_more\"",
+             "\"object\":{\"const\":\"list\"},\"data\":" ARRAY(
+                 MEMBERS("\"id\",\"type\"",
+                         "\"id\":" TEXT ",\"type\":" TEXT)) ",\"has_more\":{\"type\":\"boolean\"}"),
+     false, NULL, NULL, NULL},
     {"POST", "/v1/embeddings", "What texts mean, as directions.", embedding_answer, false,
      weir_embeddings_members, NULL, "\"input\""},
     {"POST", "/v1/messages", "The answer to a conversation, as Anthropic's API has it.",
@@ -155,36 +174,70 @@ static void write_answers(const struct weir_operation *operation, bool is_anthro
     weir_writer_text(writer, "}");
 }
 
+/* What stands in the path for the words in braces, and what a list may be asked behind a question
+ * mark. */
+static void write_parameters(const char *path, struct weir_writer *writer)
+{
+    static const char items[] = "/input_items";
+    const char *name = strchr(path, '{');
+    if (name == NULL)
+        return;
+    const int length = (int)strcspn(name + 1, "}");
+    const char *behind = name + 1 + length + 1;
+    weir_writer_format(writer,
+                       ",\"parameters\":[{\"name\":\"%.*s\",\"in\":\"path\",\"required\":true,"
+                       "\"schema\":" TEXT "}",
+                       length, name + 1);
+    if (strcmp(behind, items) == 0)
+        weir_writer_text(
+            writer,
+            ",{\"name\":\"limit\",\"in\":\"query\",\"schema\":{\"type\":\"integer\","
+            "\"minimum\":1,\"maximum\":100}},{\"name\":\"order\",\"in\":\"query\",\"schema\":"
+            "{\"enum\":[\"asc\",\"desc\"]}},{\"name\":\"after\",\"in\":\"query\",\"schema\":" TEXT
+            "}");
+    weir_writer_text(writer, "]");
+}
+
 static void write_operation(const struct weir_route *route, struct weir_writer *writer)
 {
+    static const char *const methods[][2] = {
+        {"GET", "\"get\":{"}, {"POST", "\"post\":{"}, {"DELETE", "\"delete\":{"}};
     const struct weir_operation *operation = weir_operation_find(route->method, route->path);
-    weir_writer_text(writer, strcmp(route->method, "GET") == 0 ? ":{\"get\":{" : ":{\"post\":{");
+    for (size_t row = 0; row < WEIR_COUNT(methods); row++)
+        if (strcmp(methods[row][0], route->method) == 0)
+            weir_writer_text(writer, methods[row][1]);
     weir_writer_text(writer, "\"summary\":");
     weir_writer_string(writer, operation->summary, strlen(operation->summary));
     weir_writer_text(writer, route->is_open ? ",\"security\":[]" : "");
+    write_parameters(route->path, writer);
     if (operation->members != NULL)
         write_body(operation, writer);
     write_answers(operation, route->is_anthropic, writer);
-    weir_writer_text(writer, "}}");
+    weir_writer_text(writer, "}");
 }
 
 void weir_openapi_write(struct weir_writer *writer)
 {
     const struct weir_route *route = NULL;
-    const char *between = "";
+    const char *path = NULL; /* of the route before; those of one path stand together */
     weir_writer_text(writer,
                      "{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"weir serve\",\"version\":"
                      "\"" WEIR_VERSION "\"},\"security\":[{},{\"bearer\":[]},{\"key\":[]}],"
                      "\"paths\":{");
     for (uint32_t index = 0; (route = weir_route_at(index)) != NULL; index++) {
-        weir_writer_text(writer, between);
-        weir_writer_string(writer, route->path, strlen(route->path));
+        if (path == NULL || strcmp(path, route->path) != 0) {
+            weir_writer_text(writer, path == NULL ? "" : "},");
+            weir_writer_string(writer, route->path, strlen(route->path));
+            weir_writer_text(writer, ":{");
+        } else {
+            weir_writer_text(writer, ",");
+        }
         write_operation(route, writer);
-        between = ",";
+        path = route->path;
     }
     weir_writer_text(
         writer,
-        "},\"components\":{\"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":"
+        "}},\"components\":{\"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":"
         "\"bearer\"},\"key\":{\"type\":\"apiKey\",\"in\":\"header\",\"name\":\"x-api-key\"}},"
         "\"schemas\":{\"Problem\":" MEMBERS(
             "\"error\"",

@@ -7,6 +7,7 @@
 #include "base/heap.h"
 #include "serve/reasoning.h"
 #include "serve/server.h"
+#include "serve/shelf.h"
 #include "serve/tools.h"
 
 /* ---- a request ----------------------------------------------------------------------------- */
@@ -63,6 +64,7 @@ void weir_request_destroy(struct weir_request **request)
     weir_heap_free((*request)->schema);
     json_decref((*request)->stops);
     weir_grammars_give_back((*request)->grammar);
+    weir_shelf_drop((*request)->exchange->serve->shelf, &(*request)->kept);
     weir_writer_free(&(*request)->piece);
     weir_writer_free(&(*request)->echo);
     atomic_fetch_sub(&(*request)->exchange->serve->request_count, 1);

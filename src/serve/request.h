@@ -102,17 +102,19 @@ struct weir_request {
     json_t *stops;                       /* holds the strings */
     const char *stop_strings[WEIR_STOP_MAX];
     size_t stop_count;
-    char *tools;              /* JSON; NULL: none may be called */
-    char *tool;               /* the one that must be called; NULL: any may */
-    bool must_call;           /* an answer is calls and nothing else */
-    bool is_one_call;         /* an answer has one call at most */
-    char *schema;             /* JSON, of the answer; NULL: it is any text */
-    uint32_t token_max;       /* 0: what the context leaves */
-    uint32_t reasoning_max;   /* tokens of reasoning; UINT32_MAX: as many as come */
-    uint32_t answer_count;    /* n */
-    struct weir_writer piece; /* the event that is being written */
-    struct weir_writer echo;  /* what was asked, as members of JSON that its answer has again */
-    bool has_failed;          /* the exchange's problem says why */
+    char *tools;               /* JSON; NULL: none may be called */
+    char *tool;                /* the one that must be called; NULL: any may */
+    bool must_call;            /* an answer is calls and nothing else */
+    bool is_one_call;          /* an answer has one call at most */
+    char *schema;              /* JSON, of the answer; NULL: it is any text */
+    uint32_t token_max;        /* 0: what the context leaves */
+    uint32_t reasoning_max;    /* tokens of reasoning; UINT32_MAX: as many as come */
+    uint32_t answer_count;     /* n */
+    struct weir_writer piece;  /* the event that is being written */
+    struct weir_writer echo;   /* what was asked, as members of JSON that its answer has again */
+    bool has_failed;           /* the exchange's problem says why */
+    struct weir_shelved *kept; /* where its response will be, until it is there; NULL */
+    bool is_kept;              /* it will be, or is, or was */
 };
 
 /* NULL: no memory, which is the exchange's problem. */

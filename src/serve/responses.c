@@ -8,8 +8,11 @@
 #include <string.h>
 
 #include "serve/chat_fields.h"
+#include "serve/items.h"
 #include "serve/logprobs.h"
 #include "serve/server.h"
+#include "serve/shelf.h"
+#include "serve/tools.h"
 
 /* What an item of an answer is called; one with a part has its text in that. */
 struct item_kind {
@@ -124,8 +127,9 @@ static void open_response(const struct weir_request *request, const char *status
     const float top_p = request->sampling.top_p;
     weir_writer_format(writer, "{\"id\":\"%s\",\"object\":\"response\",\"created_at\":%llu,",
                        request->name, (unsigned long long)request->created_s);
-    weir_writer_text(writer, "\"background\":false,\"store\":false,\"previous_response_id\":null,"
-                             "\"truncation\":\"disabled\",\"model\":");
+    weir_writer_format(writer,
+                       "\"background\":false,\"store\":%s,\"truncation\":\"disabled\",\"model\":",
+                       request->is_kept ? "true" : "false");
     weir_writer_string(writer, model, strlen(model));
     weir_writer_format(writer, ",\"parallel_tool_calls\":%s,\"temperature\":%.9g,\"top_p\":%.9g",
                        request->is_one_call ? "false" : "true",
@@ -319,12 +323,23 @@ static void write_event(struct weir_choice_text *choice, struct weir_writer *wri
         close_item(choice, last_status(choice), writer);
 }
 
+/* The response is whole: it is what the writer has from begin on. */
+static void keep(struct weir_request *request, const struct weir_writer *writer, size_t begin)
+{
+    if (request->kept != NULL && !writer->failed)
+        weir_shelf_end(request->exchange->serve->shelf, &request->kept, writer->bytes + begin,
+                       writer->length - begin);
+}
+
 static void write_last(struct weir_request *request, struct weir_writer *writer)
 {
+    static const char member[] = ",\"response\":";
     struct weir_choice_text *choice = &request->choices[0];
     const char *status = last_status(choice);
     begin_event(choice, "response.", status, writer);
+    const size_t begin = writer->length + sizeof(member) - 1;
     write_response_event(choice, status, writer);
+    keep(request, writer, begin);
     end_event(writer);
 }
 
@@ -390,6 +405,7 @@ static void write_whole(struct weir_request *request, struct weir_writer *writer
     weir_writer_text(writer, choice->calls.length > 0 ? between : "");
     weir_writer_put(writer, choice->calls.bytes, choice->calls.length);
     close_response(request, true, writer);
+    keep(request, writer, 0);
 }
 
 /* Only a message has them: not what a model thinks, nor its calls. */
@@ -422,10 +438,23 @@ static const struct weir_dialect dialect = {
 
 /* ---- requests ------------------------------------------------------------------------------ */
 
+/* The request as a chat, behind what it goes on from. *items: all of its conversation, which the
+ * caller owns too. NULL: there is a problem. */
+static json_t *read_chat(struct weir_exchange *exchange, json_t *root, json_t **items)
+{
+    *items = NULL;
+    if (weir_request_create(exchange, &dialect) == NULL)
+        return NULL;
+    weir_tools_drop_others(exchange->serve, root, "function");
+    *items = weir_items_gather(exchange, root);
+    return *items == NULL ? NULL : weir_responses_chat(exchange, root, *items);
+}
+
 void weir_responses_count_read(struct weir_exchange *exchange, json_t *root)
 {
-    struct weir_request *request = weir_request_create(exchange, &dialect);
-    json_t *chat = request == NULL ? NULL : weir_responses_chat(exchange, root);
+    json_t *items = NULL;
+    json_t *chat = read_chat(exchange, root, &items);
+    struct weir_request *request = exchange->request;
     size_t count = 0;
     if (chat != NULL) {
         const struct weir_fields fields = {chat, &exchange->problem};
@@ -433,6 +462,7 @@ void weir_responses_count_read(struct weir_exchange *exchange, json_t *root)
         count = weir_chat_count(request, &fields);
     }
     json_decref(chat);
+    json_decref(items);
     weir_request_destroy(&exchange->request); /* its tools are for texts that run */
     weir_writer_format(&exchange->answer,
                        "{\"object\":\"response.input_tokens\",\"input_tokens\":%zu}", count);
@@ -442,15 +472,46 @@ void weir_responses_count_read(struct weir_exchange *exchange, json_t *root)
         weir_exchange_refuse(exchange);
 }
 
+/* Its client may ask for the response again, unless it does not want that, or there is no room for
+ * it where nobody said that there has to be. */
+static void begin_keeping(struct weir_request *request, const struct weir_fields *fields,
+                          const json_t *items)
+{
+    struct weir_exchange *exchange = request->exchange;
+    struct weir_shelf *shelf = exchange->serve->shelf;
+    const bool is_asked = weir_field(fields, "store") != NULL;
+    struct weir_writer lines = {0};
+    if (!weir_field_flag(fields, "store", true) || exchange->problem.status != 0)
+        return;
+    if (weir_shelf_keeps(shelf)) {
+        weir_items_write(exchange->serve, items, &lines);
+        request->kept = weir_shelf_begin(shelf, request->name, exchange->party, &lines);
+        weir_writer_free(&lines);
+    } else if (is_asked) {
+        WEIR_PROBLEM(&exchange->problem, "store",
+                     "\"store\": this server keeps no responses (--stored-bytes)");
+    }
+    request->is_kept = request->kept != NULL;
+    if (!request->is_kept && is_asked)
+        weir_problem_set(&exchange->problem, 413, "invalid_request_error", "request_too_large",
+                         "store",
+                         "\"store\": the conversation does not fit in what this server keeps of "
+                         "responses (--stored-bytes)");
+}
+
 void weir_responses_read(struct weir_exchange *exchange, json_t *root)
 {
-    struct weir_request *request = weir_request_create(exchange, &dialect);
-    json_t *chat = request == NULL ? NULL : weir_responses_chat(exchange, root);
-    if (chat != NULL)
+    const struct weir_fields fields = {root, &exchange->problem};
+    json_t *items = NULL;
+    json_t *chat = read_chat(exchange, root, &items);
+    struct weir_request *request = exchange->request;
+    if (chat != NULL) {
         weir_responses_echo(request, root);
-    if (chat != NULL)
         weir_chat_read(request, &(struct weir_fields){chat, &exchange->problem});
+        begin_keeping(request, &fields, items);
+    }
     json_decref(chat);
+    json_decref(items);
     if (exchange->problem.status == 0)
         weir_request_start(request);
     else

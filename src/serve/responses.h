@@ -4,9 +4,9 @@
 
 #include "serve/request.h"
 
-/* The chat, which the caller owns; its values are shared with root. Members that all chats have are
- * called as the dialect says. NULL: the exchange has a problem. */
-json_t *weir_responses_chat(struct weir_exchange *exchange, json_t *root);
+/* The chat of these items, which the caller owns; its values are shared with root and items.
+ * Members that all chats have are called as the dialect says. NULL: the exchange has a problem. */
+json_t *weir_responses_chat(struct weir_exchange *exchange, json_t *root, const json_t *items);
 /* What the answer has again of such a request, which has been looked at. */
 void weir_responses_echo(struct weir_request *request, json_t *root);
 

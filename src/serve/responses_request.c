@@ -195,11 +195,10 @@ static void add_item(struct weir_draft *draft, json_t *value)
         rows[row].add(draft, value);
 }
 
-/* A text is a user's message. */
-static void add_messages(struct weir_draft *draft, const struct weir_fields *fields)
+static void add_messages(struct weir_draft *draft, const struct weir_fields *fields,
+                         const json_t *items)
 {
     static const char *const said[] = {"input_text", NULL};
-    json_t *input = weir_field(fields, "input");
     json_t *instructions = weir_field(fields, "instructions");
     struct weir_writer text = {0};
     size_t index = 0;
@@ -209,14 +208,7 @@ static void add_messages(struct weir_draft *draft, const struct weir_fields *fie
         put_content(draft, said, instructions, &text);
         weir_draft_message(draft, "system", &text);
     }
-    if (json_is_string(input)) {
-        put_content(draft, said, input, &text);
-        weir_draft_message(draft, "user", &text);
-    } else if (json_array_size(input) == 0) {
-        WEIR_PROBLEM(draft->problem, "input", "\"input\": wanted a string, or an array of items");
-    } else {
-        json_array_foreach(input, index, item) add_item(draft, item);
-    }
+    json_array_foreach(items, index, item) add_item(draft, item);
     weir_writer_free(&text);
 }
 
@@ -236,7 +228,7 @@ static void add_tools(struct weir_draft *draft, json_t *chat, const struct weir_
         if (!weir_draft_is_word(json_object_get(value, "type"), "function")) {
             WEIR_PROBLEM(draft->problem, "tools",
                          "\"tools\": wanted objects with \"type\": \"function\": this server has "
-                         "no tools of its own");
+                         "no tools of its own (started with --ignore-tools it leaves others out)");
             break;
         }
         weir_fields_check(&tool, names);
@@ -305,16 +297,12 @@ static void add_reasoning_wish(struct weir_draft *draft, json_t *chat,
     weir_draft_share(draft, chat, "reasoning.max_tokens", weir_field(&wish, "max_tokens"));
 }
 
-/* Nothing is kept of an answer, nothing runs when nobody waits for it, nothing is left out of a
- * prompt. */
-static void check_keeping(const struct weir_fields *fields)
+/* Nothing runs when nobody waits for it, nothing is left out of a prompt. */
+static void check_running(const struct weir_fields *fields)
 {
     static const char *const stream_names[] = {"include_obfuscation", NULL};
     const struct weir_fields more = {weir_field_object(fields, "stream_options"), fields->problem};
-    if (weir_field(fields, "previous_response_id") != NULL)
-        WEIR_PROBLEM(fields->problem, "previous_response_id",
-                     "\"previous_response_id\": this server keeps no answers: send the items of "
-                     "the conversation as \"input\"");
+    weir_field_flag(fields, "store", true);
     weir_field_only(fields, "background", "false");
     weir_field_only(fields, "truncation", "\"disabled\"");
     weir_field_text(fields, "prompt_cache_key"); /* all of a prompt is kept, whatever its name */
@@ -360,16 +348,16 @@ static void add_same(struct weir_draft *draft, json_t *chat, const struct weir_f
     weir_draft_share(draft, chat, "max_completion_tokens", weir_field(fields, "max_output_tokens"));
 }
 
-json_t *weir_responses_chat(struct weir_exchange *exchange, json_t *root)
+json_t *weir_responses_chat(struct weir_exchange *exchange, json_t *root, const json_t *items)
 {
     const struct weir_fields fields = {root, &exchange->problem};
     struct weir_draft draft = {
         .serve = exchange->serve, .problem = &exchange->problem, .messages = json_array()};
     json_t *chat = json_object();
     weir_fields_check_members(&fields, weir_responses_members, weir_sampling_members);
-    check_keeping(&fields);
+    check_running(&fields);
     add_same(&draft, chat, &fields);
-    add_messages(&draft, &fields);
+    add_messages(&draft, &fields, items);
     weir_draft_set(&draft, chat, "messages", draft.messages);
     add_tools(&draft, chat, &fields);
     add_choice(&draft, chat, &fields);
@@ -384,19 +372,13 @@ json_t *weir_responses_chat(struct weir_exchange *exchange, json_t *root)
 
 /* ---- what the answer has again ------------------------------------------------------------- */
 
-static int put_json(const char *bytes, size_t length, void *user)
-{
-    weir_writer_put(user, bytes, length);
-    return 0;
-}
-
 /* The value of a member, or what is meant where there is none. */
 static void echo_value(struct weir_writer *echo, const json_t *value, const char *usual)
 {
     if (value == NULL || json_is_null(value))
         weir_writer_text(echo, usual);
-    else if (json_dump_callback(value, put_json, echo, JSON_COMPACT | JSON_ENCODE_ANY) != 0)
-        echo->failed = true;
+    else
+        weir_fields_write(value, echo);
 }
 
 void weir_responses_echo(struct weir_request *request, json_t *root)
@@ -417,6 +399,7 @@ void weir_responses_echo(struct weir_request *request, json_t *root)
         {NULL, "presence_penalty", ",\"presence_penalty\":", "0"},
         {NULL, "frequency_penalty", ",\"frequency_penalty\":", "0"},
         {NULL, "user", ",\"user\":", "null"},
+        {NULL, "previous_response_id", ",\"previous_response_id\":", "null"},
         {NULL, "prompt_cache_key", ",\"prompt_cache_key\":", "null"},
         {NULL, "safety_identifier", ",\"safety_identifier\":", "null"},
     };

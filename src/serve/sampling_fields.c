@@ -130,11 +130,47 @@ static void read_grammar(struct weir_request *request, const struct weir_fields 
                                  &(struct weir_grammar_wish){.text = text, .length = strlen(text)});
 }
 
+/* What an absent member means: what the model advises, else the API's own. */
+static double usual(const struct weir_request *request, enum weir_advice advice, double plain)
+{
+    const struct weir_advice_values *advised = &request->exchange->serve->advice;
+    return (advised->said >> advice & 1) != 0 ? advised->values[advice] : plain;
+}
+
+static void read_chances(struct weir_request *request, const struct weir_fields *fields)
+{
+    struct weir_sampler_config *sampling = &request->sampling;
+    const double temperature = fmin(usual(request, WEIR_ADVICE_TEMPERATURE, 1), 2);
+    const double top_k = usual(request, WEIR_ADVICE_TOP_K, 0);
+    const double top_p = usual(request, WEIR_ADVICE_TOP_P, 1);
+    const double min_p = usual(request, WEIR_ADVICE_MIN_P, 0);
+    sampling->temperature = (float)weir_field_real(fields, "temperature", 0, 2, temperature);
+    /* Here 0 is the smallest share, which the likeliest has alone; to the library it is off. */
+    sampling->top_p = fmaxf((float)weir_field_real(fields, "top_p", 0, 1, top_p), FLT_MIN);
+    sampling->top_k = (uint32_t)weir_field_count(fields, "top_k", 0, INT32_MAX, (int64_t)top_k);
+    sampling->min_p = (float)weir_field_real(fields, "min_p", 0, 1, min_p);
+    sampling->typical_p = fmaxf((float)weir_field_real(fields, "typical_p", 0, 1, 1), FLT_MIN);
+    sampling->xtc_probability = (float)usual(request, WEIR_ADVICE_XTC_PROBABILITY, 0);
+    sampling->xtc_threshold = fmaxf((float)usual(request, WEIR_ADVICE_XTC_THRESHOLD, 0.1), FLT_MIN);
+}
+
+static void read_penalties(struct weir_request *request, const struct weir_fields *fields)
+{
+    struct weir_sampler_config *sampling = &request->sampling;
+    const uint32_t n_ctx = weir_serve_limits_of(request->exchange->serve)->n_ctx;
+    const double repeat = usual(request, WEIR_ADVICE_REPEAT_PENALTY, 1);
+    const double last = usual(request, WEIR_ADVICE_REPEAT_LAST, n_ctx);
+    sampling->repeat_penalty =
+        (float)weir_field_real(fields, "repeat_penalty", 0.01, WEIR_REPEAT_PENALTY_MAX, repeat);
+    sampling->frequency_penalty = (float)weir_field_real(fields, "frequency_penalty", -2, 2, 0);
+    sampling->presence_penalty = (float)weir_field_real(fields, "presence_penalty", -2, 2, 0);
+    sampling->repeat_last = (uint32_t)fmin(last, WEIR_REPEAT_LAST_MAX);
+}
+
 void weir_sampling_read(struct weir_request *request, const struct weir_fields *fields)
 {
     const struct weir_serve_limits *limits = weir_serve_limits_of(request->exchange->serve);
     const int64_t token_limit = limits->token_max > 0 ? limits->token_max : INT32_MAX;
-    struct weir_sampler_config *sampling = &request->sampling;
     weir_request_check_model(request->exchange->serve, fields);
     read_stream(request, fields);
     read_progress(request, fields);
@@ -146,21 +182,13 @@ void weir_sampling_read(struct weir_request *request, const struct weir_fields *
     request->token_max = (uint32_t)weir_field_count(fields, "max_tokens", 1, token_limit, 0);
     if (request->token_max == 0)
         request->token_max = limits->token_max;
-    sampling->temperature = (float)weir_field_real(fields, "temperature", 0, 2, 1);
-    /* Here 0 is the smallest share, which the likeliest has alone; to the library it is off. */
-    sampling->top_p = fmaxf((float)weir_field_real(fields, "top_p", 0, 1, 1), FLT_MIN);
-    sampling->top_k = (uint32_t)weir_field_count(fields, "top_k", 0, INT32_MAX, 0);
-    sampling->min_p = (float)weir_field_real(fields, "min_p", 0, 1, 0);
-    sampling->typical_p = fmaxf((float)weir_field_real(fields, "typical_p", 0, 1, 1), FLT_MIN);
-    sampling->repeat_penalty =
-        (float)weir_field_real(fields, "repeat_penalty", 0.01, WEIR_REPEAT_PENALTY_MAX, 1);
-    sampling->frequency_penalty = (float)weir_field_real(fields, "frequency_penalty", -2, 2, 0);
-    sampling->presence_penalty = (float)weir_field_real(fields, "presence_penalty", -2, 2, 0);
-    sampling->repeat_last = (uint32_t)weir_min(limits->n_ctx, WEIR_REPEAT_LAST_MAX);
+    read_chances(request, fields);
+    read_penalties(request, fields);
     if (weir_field(fields, "seed") != NULL)
-        sampling->seed = (uint64_t)weir_field_count(fields, "seed", INT64_MIN, INT64_MAX, 0);
+        request->sampling.seed =
+            (uint64_t)weir_field_count(fields, "seed", INT64_MIN, INT64_MAX, 0);
     else
-        sampling->seed = weir_serve_random(request->exchange->serve);
+        request->sampling.seed = weir_serve_random(request->exchange->serve);
     weir_field_text(fields, "user"); /* whose it is changes nothing of an answer */
     weir_field_object(fields, "metadata");
     weir_field_only(fields, "store", "false");

@@ -34,6 +34,7 @@ struct weir_serve_limits {
     uint32_t answer_s;         /* in which an answer has to end; 0: as long as it takes */
     uint32_t gap_ms;           /* between two tokens beside a prompt: portions.h */
     uint64_t body_bytes;       /* of a request; 0: what a full context takes */
+    uint64_t stored_bytes;     /* of responses that are kept; 0: none are */
     uint32_t n_ctx, n_vocab;   /* the model's */
     uint32_t d_model;          /* the same */
     uint32_t n_layer;          /* the same */
@@ -67,6 +68,8 @@ struct weir_serve_config {
                                           may ask */
     size_t key_count;
     struct weir_serve_limits limits;
+    bool ignore_tools;   /* tools that only another server has are left out, not refused */
+    bool plain_sampling; /* what a request does not say is OpenAI's, whatever the model advises */
     bool log_json;
     weir_serve_log_fn *log;
     void *log_user;

@@ -106,6 +106,8 @@ static void set_model(weir_serve *serve, size_t model, weir_engine *engine, cons
     serve->config.chat = chat;
     serve->tokenizer = weir_engine_tokenizer(engine);
     serve->takes_text = weir_tools_take_text(chat);
+    serve->advice = serve->config.plain_sampling ? (struct weir_advice_values){0}
+                                                 : weir_engine_model(engine)->advice;
     serve->limits.n_ctx = row->n_ctx;
     serve->limits.n_vocab = row->n_vocab;
     serve->limits.d_model = row->d_model;

@@ -11,6 +11,7 @@
 #include "serve/grammars.h"
 #include "serve/openapi.h"
 #include "serve/reasoning.h"
+#include "serve/shelf.h"
 
 const struct weir_serve_limits *weir_serve_limits_of(const struct weir_serve *serve)
 {
@@ -218,7 +219,10 @@ enum weir_status weir_serve_open(weir_serve **out, const struct weir_serve_confi
     WEIR_TRY_GOTO(copy_config(serve, config, err));
     weir_serve_load(serve);
     weir_openapi_write(&serve->openapi);
-    if (serve->openapi.failed) {
+    serve->shelf =
+        weir_shelf_create(serve->limits.stored_bytes, weir_serve_answer_bytes(&serve->limits) +
+                                                          weir_serve_echo_bytes(&serve->limits));
+    if (serve->openapi.failed || serve->shelf == NULL) {
         status = WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for a server");
         goto fail;
     }
@@ -270,6 +274,7 @@ void weir_serve_close(weir_serve **serve)
     weir_desk_destroy(&closing->desk);
     weir_grammars_destroy(&closing->grammars);
     weir_closings_destroy(&closing->closings);
+    weir_shelf_destroy(&closing->shelf);
     weir_writer_free(&closing->openapi);
     for (size_t index = 0; closing->keys != NULL && index < closing->config.key_count; index++)
         weir_heap_free(closing->keys[index]);

@@ -44,12 +44,14 @@ struct weir_serve {
     struct weir_party *parties;  /* the same: whose turn is used up; the scheduler's */
     uint64_t begin_s, config_ns; /* when it was opened: since 1970, and by weir_now_ns() */
     weir_tokenizer *tokenizer;
-    bool takes_text; /* as weir_tools_take_text() */
+    bool takes_text;                  /* as weir_tools_take_text() */
+    struct weir_advice_values advice; /* of the model that is here, where it is followed */
     weir_scheduler *scheduler;
     struct weir_desk *desk;
     struct weir_links links; /* open connections */
     struct weir_http *http;
     struct weir_grammars *grammars;
+    struct weir_shelf *shelf; /* responses that are kept */
     struct weir_closings *closings;
     struct weir_writer openapi; /* constant once the server is open */
     pthread_mutex_t running_lock;
@@ -177,8 +179,10 @@ struct weir_route {
 
 /* Of the API, without the files of the page. NULL: past the last. */
 const struct weir_route *weir_route_at(uint32_t index);
-/* NULL: there is none. *allow: the methods that the path has; NULL: it is none. */
-const struct weir_route *weir_route_find(const char *method, const char *path, const char **allow);
+/* NULL: there is none. *allow: the methods that the path has; NULL: it is none. *part: of the path,
+ * what stands for the words in braces of the route's. */
+const struct weir_route *weir_route_find(const char *method, const char *path, const char **allow,
+                                         char part[WEIR_PATH_PART_MAX]);
 void weir_metrics_tell(struct weir_exchange *exchange);
 
 /* ---- what the machine does now (watch_route.c) --------------------------------------------- */

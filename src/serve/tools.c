@@ -112,6 +112,18 @@ void weir_tools_read(struct weir_request *request, const struct weir_fields *fie
                          (unsigned long long)tools_max, strlen(request->tools));
 }
 
+void weir_tools_drop_others(const struct weir_serve *serve, json_t *root, const char *type)
+{
+    json_t *tools = json_object_get(root, "tools");
+    if (!serve->config.ignore_tools)
+        return;
+    for (size_t index = json_array_size(tools); index > 0; index--) {
+        const json_t *found = json_object_get(json_array_get(tools, index - 1), "type");
+        if (json_is_string(found) && strcmp(json_string_value(found), type) != 0)
+            json_array_remove(tools, index - 1);
+    }
+}
+
 /* ---- what was said before ------------------------------------------------------------------ */
 
 static void check_call(json_t *call, bool wants_text, struct weir_problem *problem)

@@ -12,5 +12,7 @@ void weir_tools_check_calls(json_t *message, bool wants_text, struct weir_proble
 bool weir_tools_take_text(const weir_chat *chat);
 /* What a reply tells of calls goes to the choice. */
 void weir_tools_hear(struct weir_choice_text *choice, const struct weir_reply_event *event);
+/* Tools of other types go, if the server leaves such out; one without a type stays. */
+void weir_tools_drop_others(const struct weir_serve *serve, json_t *root, const char *type);
 
 #endif

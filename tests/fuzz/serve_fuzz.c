@@ -58,8 +58,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     serve.model_id = model_id;
     struct weir_exchange *exchange = weir_exchange_create(&serve);
     must(exchange != NULL);
-    exchange->route =
-        weir_route_find("POST", paths[(uint8_t)(data[0] - '0') % WEIR_COUNT(paths)], &allow);
+    exchange->route = weir_route_find("POST", paths[(uint8_t)(data[0] - '0') % WEIR_COUNT(paths)],
+                                      &allow, exchange->part);
     must(exchange->route != NULL && exchange->route->read != NULL);
     json_t *root =
         weir_fields_parse((const char *)data + 1, size - 1, MEMORY_MAX, &exchange->problem);

@@ -35,6 +35,7 @@ def client_part(port):
 
     texts_part(client, ask)
     items_part(client, ask)
+    stored_part(openai, client, ask)
     formats_part(client, ask)
     echo_part(ask)
     logprobs_part(client, ask)
@@ -52,7 +53,7 @@ def texts_part(client, ask):
     check(ask().usage.input_tokens_details.cached_tokens > 0, "the same prompt again is known")
     counted = client.responses.input_tokens.count(model="demo", input=ASKED)
     check(counted.input_tokens == whole.usage.input_tokens, f"tokens that are only counted: {counted}")
-    check(whole.output[0].type == "message" and whole.output[0].status == "incomplete" and whole.store is False, f"a response: {whole}")
+    check(whole.output[0].type == "message" and whole.output[0].status == "incomplete" and whole.store is True, f"a response: {whole}")
     events = list(ask(stream=True))
     check([event.sequence_number for event in events] == list(range(len(events))), "events are numbered")
     wanted = ["created", "in_progress", "output_item.added", "content_part.added", "output_text.delta", "output_text.done",
@@ -93,6 +94,51 @@ def items_part(client, ask):
     check(event_order(events)[-4:] == wanted, f"the order of a call's events: {event_order(events)}")
     check([item.type for item in last.output] == ["message", "function_call"] and json.loads(last.output[1].arguments)["b"] == "\n",
           f"a stream with a call: {last}")
+
+
+def stored_part(openai, client, ask):
+    """What was answered can be asked for again, gone on from, and forgotten."""
+
+    def is_gone(call):
+        try:
+            call()
+            return False
+        except openai.NotFoundError as error:
+            return error.code == "response_not_found"
+
+    first = ask(input=[{"role": "user", "content": ASKED}, {"role": "assistant", "content": "No."}, {"role": "user", "content": "Do."}])
+    check(client.responses.retrieve(first.id).model_dump() == first.model_dump(), f"a response that is asked for again: {first}")
+    behind = {"input": "And then?", "previous_response_id": first.id}
+    second = ask(**behind)
+    by_hand = [{"role": "user", "content": ASKED}, {"role": "assistant", "content": "No."}, {"role": "user", "content": "Do."},
+               *[item.model_dump() for item in first.output], {"role": "user", "content": "And then?"}]
+    other = ask(input=by_hand, store=False)
+    check(second.output_text == other.output_text and second.usage.input_tokens == other.usage.input_tokens, f"{second}, wanted {other}")
+    check(second.previous_response_id == first.id and second.usage.input_tokens_details.cached_tokens > first.usage.input_tokens // 2, f"{second}")
+    counted = client.responses.input_tokens.count(model="demo", **behind)
+    check(counted.input_tokens == second.usage.input_tokens, f"tokens behind another response: {counted}")
+    check(other.store is False and is_gone(lambda: client.responses.retrieve(other.id)), f"a response that is not kept: {other}")
+
+    items = list(client.responses.input_items.list(second.id, order="asc"))
+    check([item.role for item in items] == ["user", "assistant", "user", "assistant", "user"], f"items: {items}")
+    check([item.content[0].type for item in items] == ["input_text", "output_text"] * 2 + ["input_text"], f"items: {items}")
+    check(items[3].id == first.output[0].id and items[3].content[0].text == first.output_text, f"items: {items}")
+    check(len({item.id for item in items}) == 5 and items[4].content[0].text == "And then?", f"items: {items}")
+    paged = list(client.responses.input_items.list(second.id, limit=2))
+    check([item.id for item in paged] == [item.id for item in reversed(items)], f"items by pages: {paged}")
+
+    last = list(ask(stream=True, **behind))[-1].response
+    check(client.responses.retrieve(last.id).model_dump() == last.model_dump() and last.output_text == second.output_text, f"a stream: {last}")
+    called = ask(tools=TOOLS, max_output_tokens=160, extra_body={"grammar": f"root ::= {CALL}"})
+    results = [{"type": "function_call_output", "call_id": called.output[0].call_id, "output": "3"}]
+    back = ask(tools=TOOLS, input=results, previous_response_id=called.id, extra_body={"grammar": 'root ::= "3"'})
+    kinds = [item.type for item in client.responses.input_items.list(back.id, order="asc")]
+    check(back.output_text == "3" and kinds == ["message", "function_call", "function_call_output"], f"a call's result: {kinds} {back}")
+
+    client.responses.delete(first.id)
+    check(is_gone(lambda: client.responses.retrieve(first.id)) and is_gone(lambda: ask(**behind)), "a response that was forgotten")
+    check(is_gone(lambda: client.responses.delete(first.id)) and is_gone(lambda: client.responses.input_items.list(first.id)), "the same")
+    check(client.responses.retrieve(second.id).id == second.id, "what went on from it stays")
 
 
 def formats_part(client, ask):
@@ -241,7 +287,7 @@ def progress_part(client, ask):
 
 def wrong_part(openai, ask):
     picture = [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]
-    for wrong, field in (({"previous_response_id": "resp_1"}, "previous_response_id"), ({"store": True}, "store"), ({"background": True}, "background"),
+    for wrong, field in (({"previous_response_id": "resp_1"}, "previous_response_id"), ({"extra_body": {"store": 1}}, "store"), ({"background": True}, "background"),
                          ({"input": picture}, "input"), ({"input": []}, "input"), ({"input": [{"type": "item_reference", "id": "x"}]}, "input"),
                          ({"tools": [{"type": "web_search"}]}, "tools"), ({"tools": [{**TOOLS[0], "strict": True}]}, "strict"),
                          ({"tool_choice": {"type": "function", "name": "sub"}, "tools": TOOLS}, "tool_choice"),
@@ -297,6 +343,53 @@ def a_stream_that_fails(server):
     check(any(event["type"] == "response.output_text.delta" for event in events), f"a failure: {told}")
 
 
+def shelf_by_hand():
+    """Little room, other people's keys, questions that nobody answers; and tools that only other servers have."""
+    tools = [{"type": "web_search"}, *TOOLS, {"type": "custom", "name": "patch"}]
+    path = os.path.join(FOLDER, "keys")
+    with open(path, "w", encoding="ascii") as file:
+        file.write("first-first-first\nother-other-other\n")
+
+    def ask(server, key="first-first-first", **more):
+        return server.ask("POST", "/v1/responses", {"input": "The sea", "max_output_tokens": 2, **more}, x_api_key=key)
+
+    with serve.Server("--stored-bytes", "120K", "--ctx", 512, "--api-key-file", path, "--ignore-tools", template=TOOLS_TEMPLATE) as server:
+        def look(name, key="first-first-first", method="GET"):
+            return server.ask(method, f"/v1/responses/{name}", x_api_key=key)
+
+        status, _, one = ask(server)
+        check(status == 200 and one["store"] is True and look(one["id"])[0] == 200, f"a response: {one}")
+        check(look(one["id"], "other-other-other")[0] == 404 and look(one["id"], "other-other-other", "DELETE")[0] == 404, "another's response")
+        check(ask(server, "other-other-other", previous_response_id=one["id"])[0] == 404, "another's response")
+        me = [server.ask("GET", "/v1/me", x_api_key=key)[2]["id"] for key in ("first-first-first", "other-other-other")]
+        check(me == ["key-1", "key-2"], f"who asks: {me}")
+        for wrong in ("?limit=0", "?limit=101", "?limit=x", "?order=up", "?after=nobody", "?include=x"):
+            check(look(one["id"] + "/input_items" + wrong)[0] == 400, f"items {wrong}")
+        check(look(one["id"] + "?stream=true")[0] == 400, "a parameter that nobody knows")
+        status, headers, _ = look(one["id"], method="POST")
+        check(status == 405 and headers["Allow"] == "GET, HEAD, DELETE", f"a method that is not there: {status} {headers['Allow']}")
+        names = [ask(server, input="word " * 200)[2]["id"] for _ in range(60)]
+        check(look(names[-1])[0] == 200 and look(names[0])[0] == 404, "the oldest ones make room")
+        said = server.ask("GET", "/metrics", x_api_key="first-first-first")[2]
+        kept = {name: float(value) for name, value in re.findall(r"^weir_stored_(\w+) (\S+)$", said, re.M)}
+        check(1 < kept["responses"] < 60 and kept["bytes"] <= 120 << 10, f"what is kept: {kept}")
+        told = ask(server, tools=tools)
+        check(told[0] == 200 and [tool["type"] for tool in told[2]["tools"]] == ["function"], f"tools that are left out: {told}")
+        check(ask(server, tools=tools, tool_choice={"type": "web_search"})[0] == 400, "a tool that is left out and must be called")
+        told = server.ask("POST", "/v1/messages", {"max_tokens": 2, "messages": [{"role": "user", "content": "Hi"}], "tools": [
+            {"type": "web_search_20250305", "name": "web_search"}, {"name": "add", "input_schema": {"type": "object"}}]},
+            x_api_key="first-first-first")
+        check(told[0] == 200, f"Anthropic's tools that are left out: {told}")
+    with serve.Server("--stored-bytes", 0, template=TOOLS_TEMPLATE) as server:
+        check(ask(server)[2]["store"] is False, "a server that keeps nothing")
+        for wrong in ({"store": True}, {"previous_response_id": "resp-1"}, {"tools": tools}):
+            status, _, told = ask(server, **wrong)
+            check(status == 400 and told["error"]["param"] in wrong and "--" in told["error"]["message"], f"{wrong}: {status} {told}")
+        told = [server.ask("GET", f"/v1/models/{name}") for name in ("demo", "other")]
+        check(told[0][2]["id"] == "demo" and told[1][2]["error"]["code"] == "model_not_found", f"one model: {told}")
+        check(server.ask("GET", "/v1/me")[2]["id"] == "local", "who asks")
+
+
 def main():
     if sys.argv[1:2] == ["--client"]:
         client_part(int(sys.argv[2]))
@@ -304,11 +397,13 @@ def main():
     if sys.argv[1:2] == ["--anthropic"]:
         anthropic_part(int(sys.argv[2]))
         return
-    folder = scratch_folder()
+    global FOLDER, TOOLS_TEMPLATE
+    FOLDER = folder = scratch_folder()
     try:
-        path = os.path.join(folder, "tools.jinja")
+        TOOLS_TEMPLATE = path = os.path.join(folder, "tools.jinja")
         with open(path, "w", encoding="ascii") as file:
             file.write(serve.TEMPLATE)
+        shelf_by_hand()
         with serve.Server("--chunk", 64, template=path) as server:
             serve.run_client("--client", server, script=__file__)
             serve.run_client("--anthropic", server, script=__file__)

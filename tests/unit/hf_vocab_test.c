@@ -112,6 +112,35 @@ static void each_file_may_say_what_ends_a_text(void **state)
     ends_are(IDS(3), 1, 1);
 }
 
+/* A key of the directory's is that number, or there is none. */
+static void advice_is(const char *key, double wanted, uint32_t warning_count)
+{
+    double found = -1.0;
+    weir_manifest *manifest = open_folder();
+    assert_int_equal(weir_manifest_f64(manifest, key, &found), wanted >= 0.0);
+    assert_float_equal(found, wanted, 1e-6);
+    assert_int_equal(weir_manifest_warnings(manifest)->count, warning_count);
+    weir_manifest_close(&manifest);
+}
+
+static void generation_config_advises_how_to_choose_tokens(void **state)
+{
+    (void)state;
+    write_text("generation_config.json", "{\"temperature\": 0.6, \"top_k\": 20, \"top_p\": null}");
+    advice_is("general.sampling.temp", 0.6, 0);
+    advice_is("general.sampling.top_k", 20.0, 0);
+    advice_is("general.sampling.top_p", -1.0, 0);
+    write_text("generation_config.json",
+               "{\"do_sample\": false, \"temperature\": 0.6, \"repetition_penalty\": 1.1}");
+    advice_is("general.sampling.temp", -1.0, 0);
+    advice_is("general.sampling.penalty_repeat", 1.1, 0);
+    write_text("generation_config.json", "{\"temperature\": \"hot\", \"top_k\": 1.5}");
+    advice_is("general.sampling.top_k", -1.0, 2);
+    write_text("generation_config.json", "{\"temperature\":");
+    advice_is("general.sampling.temp", -1.0, 0);
+    remove_file("generation_config.json");
+}
+
 static void is_refused(enum weir_status status, const char *const *words)
 {
     const struct weir_vocab *vocab = NULL;
@@ -200,6 +229,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_file_may_say_what_ends_a_text),
+        cmocka_unit_test(generation_config_advises_how_to_choose_tokens),
         cmocka_unit_test(what_is_missing_or_broken_is_named),
         cmocka_unit_test(a_tokenizer_without_a_model_is_a_vocabulary),
     };

@@ -72,15 +72,47 @@ static void every_route_is_in_it(void **state)
 
 static void what_is_in_it_is_a_route(void **state)
 {
-    const char *path = NULL;
-    json_t *value = NULL;
+    const char *path = NULL, *name = NULL;
+    char method[16], part[WEIR_PATH_PART_MAX];
+    json_t *methods = NULL, *value = NULL;
     const char *allow = NULL;
     (void)state;
-    json_object_foreach(json_object_get(document, "paths"), path, value)
+    json_object_foreach(json_object_get(document, "paths"), path, methods)
+        json_object_foreach(methods, name, value)
     {
-        const char *method = json_object_get(value, "get") != NULL ? "GET" : "POST";
-        assert_non_null(weir_route_find(method, path, &allow));
+        size_t at = 0;
+        for (; name[at] != '\0'; at++)
+            method[at] = (char)(name[at] - 'a' + 'A');
+        method[at] = '\0';
+        assert_non_null(weir_route_find(method, path, &allow, part));
+        assert_int_equal(part[0] != '\0', strchr(path, '{') != NULL);
     }
+}
+
+static void a_path_has_parts(void **state)
+{
+    const char *allow = NULL;
+    char part[WEIR_PATH_PART_MAX], long_path[2 * WEIR_PATH_PART_MAX] = "/v1/responses/";
+    (void)state;
+    const struct weir_route *one = weir_route_find("GET", "/v1/responses/resp-1", &allow, part);
+    assert_string_equal(part, "resp-1");
+    assert_ptr_not_equal(weir_route_find("DELETE", "/v1/responses/resp-1", &allow, part), one);
+    assert_ptr_not_equal(weir_route_find("HEAD", "/v1/responses/a/input_items", &allow, part), one);
+    assert_string_equal(part, "a");
+    assert_non_null(weir_route_find("GET", "/v1/models/org/name", &allow, part));
+    assert_string_equal(part, "org/name");
+    assert_null(weir_route_find("POST", "/v1/responses/resp-1", &allow, part));
+    assert_string_equal(allow, "GET, HEAD, DELETE");
+    assert_null(weir_route_find("DELETE", "/v1/responses", &allow, part));
+    assert_string_equal(allow, "POST");
+    assert_null(weir_route_find("PUT", "/", &allow, part));
+    assert_string_equal(allow, "GET, HEAD");
+    assert_null(weir_route_find("GET", "/v1/models/", &allow, part));
+    assert_null(allow);
+    memset(long_path + strlen(long_path), 'x', WEIR_PATH_PART_MAX - 1);
+    assert_non_null(weir_route_find("GET", long_path, &allow, part));
+    strcat(long_path, "x");
+    assert_null(weir_route_find("GET", long_path, &allow, part));
 }
 
 int main(void)
@@ -88,6 +120,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_route_is_in_it),
         cmocka_unit_test(what_is_in_it_is_a_route),
+        cmocka_unit_test(a_path_has_parts),
     };
     return cmocka_run_group_tests(tests, make_document, drop_document);
 }
