@@ -99,13 +99,18 @@ struct weir_mixture_facts {
     bool is_pure;     /* all tensors have mixture->type */
 };
 void weir_mixture_facts_get(struct weir_mixture_facts *facts, const weir_manifest *manifest);
+/* Whether the user says this tensor's type, whatever the mixture. */
+typedef bool weir_mixture_own_fn(void *user, const struct weir_recast_tensor *tensor,
+                                 enum weir_type *type);
 /* The type of each tensor of the list that may have another one than its source, by name, shape and
- * layer; rows that no block fills fall back. */
+ * layer; rows that no block fills fall back. own may be NULL. NOMEM. */
 enum weir_status weir_mixture_apply(const struct weir_mixture *mixture,
                                     const struct weir_mixture_facts *facts,
+                                    weir_mixture_own_fn *own, void *user,
                                     struct weir_recast_list *list, struct weir_err *err);
 /* Norms, routers, vectors and other small tensors keep the type they have. */
-bool weir_mixture_may_change(const struct weir_recast_tensor *tensor);
+bool weir_mixture_may_change(const struct weir_recast_tensor *tensor,
+                             const struct weir_mixture_facts *facts);
 /* tensor->type, or what rows of its length can be stored as. */
 void weir_mixture_set(struct weir_recast_tensor *tensor, enum weir_type type);
 /* Without weights the result would be of no use. */
