@@ -1,0 +1,31 @@
+/* quantize.h - a quantization on its way: the plan (quantize.c), and the file (quantize_write.c). */
+#ifndef WEIR_QUANTIZE_H
+#define WEIR_QUANTIZE_H
+
+#include "formats/imatrix.h"
+#include "recast/recast.h"
+#include "weir_files.h"
+
+struct weir_quantizing_rule {
+    enum weir_type type;
+    uint32_t match_count;
+};
+
+struct weir_quantizing {
+    const struct weir_quantize_config *config;
+    struct weir_quantize_result *result;
+    const struct weir_mixture *mixture;
+    struct weir_mixture_facts facts;
+    struct weir_quantizing_rule *rules; /* [config->rule_count] */
+    weir_manifest *manifest;
+    weir_imatrix *imatrix; /* NULL: none */
+    struct weir_recast_list list;
+};
+
+/* The list, with the type of each tensor. Errors: as of weir_quantize(). */
+enum weir_status weir_quantizing_plan(struct weir_quantizing *quantizing, struct weir_err *err);
+/* The file, whole and checked, or none. job: all but its memory and its progress. */
+enum weir_status weir_quantizing_write(struct weir_quantizing *quantizing,
+                                       struct weir_recast_job *job, struct weir_err *err);
+
+#endif
