@@ -37,7 +37,7 @@ struct weir_quantize_tensor {
     uint32_t n_dim;
     uint64_t dims[4];
     const char *from, *to; /* formats */
-    const char *meant;     /* what would have been its format, did its rows fill whole blocks; or to */
+    const char *meant; /* what would have been its format, did its rows fill whole blocks; or to */
     uint64_t bytes_before, bytes_after;
     bool has_weights;
 };
@@ -48,7 +48,7 @@ struct weir_quantize_config {
     const char *input_path;  /* a GGUF file, or the first part of a split one */
     const char *output_path; /* replaced when the new file is whole; NULL in a dry run */
     const char *type;        /* "Q4_K_M", any case */
-    bool is_pure;            /* one format, that of most tensors of `type`, for all that may have it */
+    bool is_pure; /* one format, that of most tensors of `type`, for all that may have it */
     const struct weir_quantize_rule *rules; /* [rule_count] */
     uint32_t rule_count;
     const char *imatrix_path; /* importance of columns (weir imatrix, or llama.cpp's); NULL: none */
@@ -89,18 +89,18 @@ struct weir_quantize_result {
     uint32_t before_count, after_count;
     struct weir_quantize_fallback fallbacks[WEIR_QUANTIZE_FALLBACK_MAX];
     uint32_t fallback_count;
-    uint32_t changed_count;          /* tensors that got another format */
-    uint32_t requantized_count;      /* of these, those that were blocks before ... */
-    char requantized_from[128];      /* ... of these formats: "Q4_0, Q8_0" */
-    uint32_t weighted_count;         /* tensors that were given importance */
-    uint32_t unweighted_count;       /* those that want it and had none */
+    uint32_t changed_count;     /* tensors that got another format */
+    uint32_t requantized_count; /* of these, those that were blocks before ... */
+    char requantized_from[128]; /* ... of these formats: "Q4_0, Q8_0" */
+    uint32_t weighted_count;    /* tensors that were given importance */
+    uint32_t unweighted_count;  /* those that want it and had none */
     uint64_t read_bytes, written_bytes;
     uint64_t budget_bytes, peak_bytes; /* the ceiling that held; the process so far */
     double seconds;
-    char io[200]; /* how the input was read */
+    char io[240]; /* how the input was read */
 };
 
-/* Errors: ARG (a type or a pattern that means nothing, the input as output), IO, FORMAT, UNSUPPORTED
+/* Errors: ARG (a type or pattern that means nothing, the input as output), IO, FORMAT, UNSUPPORTED
  * (a directory: that is for convert), NOMEM (names the smallest ceiling), CANCELLED. */
 WEIR_API enum weir_status weir_quantize(struct weir_quantize_result *result,
                                         const struct weir_quantize_config *config,

@@ -19,7 +19,7 @@ install: $B/weir lib man ## program, libraries, headers, weir.pc, manual, comple
 	install -D -m 644 -t $(to)/lib $B/libweir.a $B/$(shared)
 	ln -sf $(shared) $(to)/lib/$(soname)
 	ln -sf $(soname) $(to)/lib/libweir.so
-	install -D -m 644 -t $(to)/include include/weir.h include/weir_status.h
+	install -D -m 644 -t $(to)/include include/weir.h include/weir_files.h include/weir_status.h
 	install -D -m 644 -t $(share)/man/man1 $B/man/*.1
 	install -D -m 644 tools/completion/weir.bash $(share)/bash-completion/completions/weir
 	install -D -m 644 -t $(share)/zsh/$(zsh_folder) tools/completion/_weir

@@ -128,7 +128,7 @@ def room_of(path):
 
 
 def room_of_include(included, own_room):
-    if included in ("weir.h", "weir_bench.h"):
+    if included in ("weir.h", "weir_bench.h", "weir_files.h"):
         return "api"
     if included == "weir_status.h":
         return "status"

@@ -21,7 +21,7 @@ const char *weir_quantize_type_about(uint32_t index)
     return mixture == NULL ? NULL : mixture->about;
 }
 
-/* ---- what was asked for ------------------------------------------------------------------------ */
+/* ---- what was asked for ---------------------------------------------------------------------- */
 
 static enum weir_status find_mixture(struct weir_quantizing *quantizing, struct weir_err *err)
 {
@@ -96,7 +96,7 @@ static enum weir_status check_rules(const struct weir_quantizing *quantizing, st
     return WEIR_OK;
 }
 
-/* ---- importance -------------------------------------------------------------------------------- */
+/* ---- importance ------------------------------------------------------------------------------ */
 
 static bool wants_weights(const struct weir_recast_tensor *tensor)
 {
@@ -149,7 +149,8 @@ static enum weir_status check_weights(const struct weir_quantizing *quantizing,
         return WEIR_FAIL(
             err, WEIR_ERR_ARG,
             "tensor %s would be %s, which is of little use without importance of its columns, and "
-            "%s has none of it: measure some with `weir imatrix MODEL --text FILE -o FILE` and give "
+            "%s has none of it: measure some with `weir imatrix MODEL --text FILE -o FILE` and "
+            "give "
             "it with --imatrix, or say --allow-unweighted",
             tensor->name, weir_quant_info(tensor->type)->name,
             config->imatrix_path == NULL ? "nobody" : config->imatrix_path);
@@ -157,7 +158,7 @@ static enum weir_status check_weights(const struct weir_quantizing *quantizing,
     return WEIR_OK;
 }
 
-/* ---- the plan ---------------------------------------------------------------------------------- */
+/* ---- the plan -------------------------------------------------------------------------------- */
 
 static enum weir_status open_input(struct weir_quantizing *quantizing, struct weir_err *err)
 {
@@ -194,7 +195,7 @@ enum weir_status weir_quantizing_plan(struct weir_quantizing *quantizing, struct
     return check_weights(quantizing, err);
 }
 
-/* ---- what is told ------------------------------------------------------------------------------ */
+/* ---- what is told ---------------------------------------------------------------------------- */
 
 static void add_use(struct weir_quantize_use *uses, uint32_t *count, enum weir_type type,
                     uint64_t weight_count, uint64_t bytes)
@@ -288,7 +289,7 @@ static void describe(struct weir_quantizing *quantizing)
     result->bits_after = 8.0 * (double)result->bytes_after / weights;
 }
 
-/* ---- the door ---------------------------------------------------------------------------------- */
+/* ---- the door -------------------------------------------------------------------------------- */
 
 static enum weir_status write_all(struct weir_quantizing *quantizing, struct weir_err *err)
 {

@@ -1,4 +1,4 @@
-/* quantize.h - a quantization on its way: the plan (quantize.c), and the file (quantize_write.c). */
+/* quantize.h - a quantization on its way: the plan (quantize.c), the file (quantize_write.c). */
 #ifndef WEIR_QUANTIZE_H
 #define WEIR_QUANTIZE_H
 

@@ -7,11 +7,11 @@
 #include "sys/sys.h"
 
 enum {
-    PROGRAM_BYTES = 8 << 20, /* the program, its libraries, and the kernel's share */
+    PROGRAM_BYTES = 8 << 20,  /* the program, its libraries, and the kernel's share */
     QUANTIZATION_VERSION = 2, /* of ggml's block formats */
 };
 
-/* ---- memory ------------------------------------------------------------------------------------ */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 /* What is held beside the work: descriptions, once more of the file that is looked at in the end,
  * and the writer. */
@@ -21,8 +21,8 @@ static uint64_t base_bytes(const struct weir_quantizing *quantizing)
     return PROGRAM_BYTES + 2 * weir_heap_bytes() + WEIR_GGUF_WRITER_BYTES;
 }
 
-static enum weir_status plan_memory(struct weir_quantizing *quantizing,
-                                    struct weir_recast_job *job, struct weir_err *err)
+static enum weir_status plan_memory(struct weir_quantizing *quantizing, struct weir_recast_job *job,
+                                    struct weir_err *err)
 {
     const uint64_t base = base_bytes(quantizing);
     uint64_t ceiling = quantizing->config->mem_bytes;
@@ -43,7 +43,7 @@ static enum weir_status plan_memory(struct weir_quantizing *quantizing,
     return WEIR_OK;
 }
 
-/* ---- the file ---------------------------------------------------------------------------------- */
+/* ---- the file -------------------------------------------------------------------------------- */
 
 /* Keys that are said anew, or mean nothing in one file. */
 static bool is_left_out(void *user, const char *key)

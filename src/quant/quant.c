@@ -278,19 +278,7 @@ static void decode_steps_32(enum weir_type type, const void *block, float *x)
 
 static void decode_block(enum weir_type type, const void *block, float *x)
 {
-    uint16_t bits;
     switch (type) {
-    case WEIR_TYPE_F32:
-        memcpy(x, block, sizeof(*x));
-        return;
-    case WEIR_TYPE_F16:
-        memcpy(&bits, block, sizeof(bits));
-        *x = weir_f16_to_f32(bits);
-        return;
-    case WEIR_TYPE_BF16:
-        memcpy(&bits, block, sizeof(bits));
-        *x = weir_bf16_to_f32(bits);
-        return;
     case WEIR_TYPE_Q8_0:
         decode_q8_0(block, x);
         return;
@@ -347,10 +335,39 @@ static void decode_block(enum weir_type type, const void *block, float *x)
     }
 }
 
+/* Rows of floats, in loops that compilers turn into vectors: most of what is converted is such. */
+static bool decode_floats(enum weir_type type, const void *src, float *dst, size_t cols)
+{
+    const uint8_t *from = src;
+    uint16_t bits;
+    switch (type) {
+    case WEIR_TYPE_F32:
+        memcpy(dst, src, cols * sizeof(*dst));
+        return true;
+    case WEIR_TYPE_BF16:
+        for (size_t col = 0; col < cols; col++) {
+            memcpy(&bits, from + 2 * col, sizeof(bits));
+            const uint32_t wide = (uint32_t)bits << 16;
+            memcpy(&dst[col], &wide, sizeof(wide));
+        }
+        return true;
+    case WEIR_TYPE_F16:
+        for (size_t col = 0; col < cols; col++) {
+            memcpy(&bits, from + 2 * col, sizeof(bits));
+            dst[col] = weir_f16_to_f32(bits);
+        }
+        return true;
+    default:
+        return false;
+    }
+}
+
 void weir_quant_decode_row(enum weir_type type, const void *src, float *dst, size_t cols)
 {
     const struct weir_type_info *info = weir_quant_info(type);
     const size_t row_bytes = weir_quant_row_bytes(type, cols);
+    if (decode_floats(type, src, dst, cols))
+        return;
     /* Rows lie at any alignment in a file: each block is copied to where its fields are aligned. */
     union {
         uint8_t bytes[256];

@@ -48,7 +48,7 @@ void weir_mixture_facts_get(struct weir_mixture_facts *facts, const weir_manifes
     facts->n_kv_head = read_number(manifest, facts->family, "attention.head_count_kv");
 }
 
-/* ---- what a tensor is -------------------------------------------------------------------------- */
+/* ---- what a tensor is ------------------------------------------------------------------------ */
 
 static bool has(const char *name, const char *part)
 {
@@ -67,10 +67,14 @@ static enum mixture_place place_of(const char *name, bool is_tied)
         const char *part;
         enum mixture_place place;
     } places[] = {
-        {"attn_qkv.weight", AT_VALUES}, {"attn_kv_b.weight", AT_VALUES},
-        {"attn_v.weight", AT_VALUES},   {"attn_k.weight", AT_KEYS},
-        {"attn_q.weight", AT_QUERIES},  {"attn_output.weight", AT_ATTENDED},
-        {"ffn_up", AT_UP},              {"ffn_gate", AT_GATE},
+        {"attn_qkv.weight", AT_VALUES},
+        {"attn_kv_b.weight", AT_VALUES},
+        {"attn_v.weight", AT_VALUES},
+        {"attn_k.weight", AT_KEYS},
+        {"attn_q.weight", AT_QUERIES},
+        {"attn_output.weight", AT_ATTENDED},
+        {"ffn_up", AT_UP},
+        {"ffn_gate", AT_GATE},
         {"ffn_down", AT_DOWN},
     };
     if (strcmp(name, "output.weight") == 0)
@@ -99,7 +103,7 @@ static bool may_change(const struct weir_recast_tensor *tensor, const char *fami
     return true;
 }
 
-/* ---- rows that no block fills ------------------------------------------------------------------ */
+/* ---- rows that no block fills ---------------------------------------------------------------- */
 
 static bool fits(enum weir_type type, uint64_t cols)
 {
@@ -149,14 +153,14 @@ void weir_mixture_set(struct weir_recast_tensor *tensor, enum weir_type type)
     tensor->fell_back = tensor->type != type;
 }
 
-/* ---- the choice -------------------------------------------------------------------------------- */
+/* ---- the choice ------------------------------------------------------------------------------ */
 
 struct choice {
     const struct weir_mixture *mixture;
     const struct weir_mixture_facts *facts;
     bool is_tied;
-    uint64_t value_count;                   /* tensors of attention's values there are */
-    uint64_t values, down, gate, up;        /* of each so far */
+    uint64_t value_count;            /* tensors of attention's values there are */
+    uint64_t values, down, gate, up; /* of each so far */
 };
 
 /* What conditions go by, for one tensor. */
@@ -298,7 +302,7 @@ static enum weir_type choose(struct choice *choice, const struct weir_recast_ten
     return type;
 }
 
-/* ---- the list ---------------------------------------------------------------------------------- */
+/* ---- the list -------------------------------------------------------------------------------- */
 
 struct ranked {
     struct weir_recast_tensor *tensor;
@@ -318,10 +322,10 @@ static int compare(const void *left, const void *right)
 static enum weir_type raise_type(const struct weir_mixture_facts *facts, const char *name,
                                  enum weir_type type)
 {
-    const bool is_raised = strcmp(facts->family, "glm5-next") == 0 && !facts->is_pure &&
-                           weir_quant_info(type)->block_len > 1 &&
-                           (has(name, "attn_q_a") || has(name, "attn_q_b") ||
-                            has(name, "nextn.eh_proj"));
+    const bool is_raised =
+        strcmp(facts->family, "glm5-next") == 0 && !facts->is_pure &&
+        weir_quant_info(type)->block_len > 1 &&
+        (has(name, "attn_q_a") || has(name, "attn_q_b") || has(name, "nextn.eh_proj"));
     return is_raised ? WEIR_TYPE_Q8_0 : type;
 }
 

@@ -1,5 +1,5 @@
-/* mixture_rows.c - the tables of mixtures: facts about llama.cpp's quantize (its src/llama-quant.cpp
- * and tools/quantize of August 2026), which tests/integration/quantize_peer.py compares with it. */
+/* mixture_rows.c - the tables of mixtures: facts about llama.cpp's quantize (src/llama-quant.cpp,
+ * tools/quantize), with which tests/integration/quantize_peer.py compares them. */
 #include "recast/mixture_rows.h"
 
 #define NO_FILE_TYPE UINT32_MAX

@@ -63,23 +63,23 @@ enum mixture_place {
 /* What must hold for a row, all of its bits. i is the layer or the how-manieth such tensor, n the
  * number of layers. */
 enum mixture_condition {
-    IF_GROUPS_OF_4 = 1,        /* at least four heads of queries for each of keys */
+    IF_GROUPS_OF_4 = 1, /* at least four heads of queries for each of keys */
     IF_NOT_GROUPS_OF_4 = 2,
-    IF_4_EXPERTS = 4,          /* or more */
-    IF_8_EXPERTS = 8,          /* exactly */
+    IF_4_EXPERTS = 4, /* or more */
+    IF_8_EXPERTS = 8, /* exactly */
     IF_NOT_8_EXPERTS = 16,
-    IF_FIRST_8TH = 32,         /* i < n / 8 */
-    IF_FIRST_16TH = 64,        /* i < n / 16 */
-    IF_MORE_BITS = 128,        /* the first and last eighths, and each third layer between */
-    IF_MIDDLE = 256,           /* neither the first nor the last eighth */
-    IF_FIRST_2 = 512,          /* i < 2 */
-    IF_FIRST_4 = 1024,         /* i < 4 */
-    IF_WEIGHTS = 2048,         /* importance is at hand */
+    IF_FIRST_8TH = 32,  /* i < n / 8 */
+    IF_FIRST_16TH = 64, /* i < n / 16 */
+    IF_MORE_BITS = 128, /* the first and last eighths, and each third layer between */
+    IF_MIDDLE = 256,    /* neither the first nor the last eighth */
+    IF_FIRST_2 = 512,   /* i < 2 */
+    IF_FIRST_4 = 1024,  /* i < 4 */
+    IF_WEIGHTS = 2048,  /* importance is at hand */
     IF_NO_WEIGHTS = 4096,
-    IF_FALCON = 8192,          /* the family */
+    IF_FALCON = 8192, /* the family */
     IF_NOT_FALCON = 16384,
-    IF_UNEVEN = 32768,         /* rows that are no whole blocks of the mixture's type */
-    IF_COUNTED_8TH = 65536,    /* as FIRST_8TH, but i is always the how-manieth */
+    IF_UNEVEN = 32768,      /* rows that are no whole blocks of the mixture's type */
+    IF_COUNTED_8TH = 65536, /* as FIRST_8TH, but i is always the how-manieth */
 };
 
 struct mixture_row {

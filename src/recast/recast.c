@@ -63,7 +63,7 @@ struct recast {
     struct weir_err err;
 };
 
-/* ---- how much ---------------------------------------------------------------------------------- */
+/* ---- how much -------------------------------------------------------------------------------- */
 
 static struct recast_cutter begin_cut(const struct weir_recast_job *job, uint64_t target_bytes)
 {
@@ -81,8 +81,8 @@ static void measure_pieces(const struct weir_recast_job *job, struct shape *shap
         shape->out_bytes = weir_max(shape->out_bytes, piece.out_bytes);
         shape->total_bytes += piece.in_bytes;
         shape->cols = weir_max(shape->cols, tensor->dims[0]);
-        shape->room = weir_max(shape->room, tensor->source->values == NULL ? weir_recast_room(tensor)
-                                                                          : 0);
+        shape->room =
+            weir_max(shape->room, tensor->source->values == NULL ? weir_recast_room(tensor) : 0);
         if (tensor->has_weights)
             shape->weight_count = weir_max(shape->weight_count, tensor->dims[0]);
         for (int kind = 0; kind < RECAST_PART_COUNT; kind++)
@@ -103,8 +103,8 @@ static void lay_out(struct recast *recast)
         struct slot *slot = &recast->slots[index];
         slot->in = weir_mem_alloc(mem, WEIR_MEM_SCRATCH, weir_max(1, shape->in_bytes), LINE);
         slot->out = weir_mem_alloc(mem, WEIR_MEM_SCRATCH, weir_max(1, shape->out_bytes), LINE);
-        slot->weights = weir_mem_alloc(
-            mem, WEIR_MEM_SCRATCH, weir_max(1, shape->weight_count) * sizeof(float), LINE);
+        slot->weights = weir_mem_alloc(mem, WEIR_MEM_SCRATCH,
+                                       weir_max(1, shape->weight_count) * sizeof(float), LINE);
     }
     recast->rows =
         weir_mem_alloc(mem, WEIR_MEM_SCRATCH,
@@ -170,7 +170,7 @@ static enum weir_status choose_shape(const struct weir_recast_job *job, struct r
                      (unsigned long long)held_bytes(recast), (unsigned long long)job->mem_bytes);
 }
 
-/* ---- the carrier: reads and writes ------------------------------------------------------------- */
+/* ---- the carrier: reads and writes ----------------------------------------------------------- */
 
 static bool is_stopping(void *user)
 {
@@ -211,9 +211,9 @@ static enum weir_status read_piece(struct recast *recast, struct weir_io_stream 
         WEIR_TRY(weir_io_stream_take(stream, slot->in + at, bytes, err));
         at += bytes;
     }
-    return tensor->has_weights ? job->weights(job->weights_user, tensor, slot->piece.matrix,
-                                              slot->weights, err)
-                               : WEIR_OK;
+    return tensor->has_weights
+               ? job->weights(job->weights_user, tensor, slot->piece.matrix, slot->weights, err)
+               : WEIR_OK;
 }
 
 /* Waits until there is something to do: a slot to write before one to fill. NULL: the end. */
@@ -330,7 +330,7 @@ static void *carry(void *user)
     return NULL;
 }
 
-/* ---- encoding ---------------------------------------------------------------------------------- */
+/* ---- encoding -------------------------------------------------------------------------------- */
 
 struct encoding {
     struct recast *recast;
@@ -391,11 +391,11 @@ static void encode_rows(void *user, uint32_t part, uint32_t part_count)
 static enum weir_status encode_piece(struct recast *recast, struct slot *slot, struct weir_err *err)
 {
     const struct weir_recast_tensor *tensor = &recast->job->list->tensors[slot->piece.tensor];
-    struct encoding encoding = {
-        .recast = recast,
-        .slot = slot,
-        .tensor = tensor,
-        .row_bytes = weir_quant_row_bytes(tensor->type, (size_t)tensor->dims[0])};
+    struct encoding encoding = {.recast = recast,
+                                .slot = slot,
+                                .tensor = tensor,
+                                .row_bytes =
+                                    weir_quant_row_bytes(tensor->type, (size_t)tensor->dims[0])};
     atomic_init(&encoding.next_row, 0);
     atomic_init(&encoding.bad_row, UINT64_MAX);
     if (weir_recast_is_copy(tensor))
@@ -448,7 +448,7 @@ static void encode_pieces(struct recast *recast)
     }
 }
 
-/* ---- all of it --------------------------------------------------------------------------------- */
+/* ---- all of it ------------------------------------------------------------------------------- */
 
 static enum weir_status run_threads(struct recast *recast, struct weir_err *err)
 {

@@ -142,7 +142,7 @@ struct weir_recast_job {
 struct weir_recast_done {
     uint64_t read_bytes, written_bytes; /* asked of the device; of tensors */
     uint64_t held_bytes;                /* of mem_bytes */
-    char io[200];                       /* the engine, and whether reads are direct */
+    char io[240];                       /* the engine, and whether reads are direct */
 };
 
 /* The least mem_bytes that a run can do with, and as much as is of use. */
