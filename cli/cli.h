@@ -183,7 +183,7 @@ json_t *weir_cli_outcome_json(const struct weir_cli_report *report);
 /* One line on stderr about the figures that did not hold, if any. */
 void weir_cli_outcome_print(const struct weir_cli_report *report);
 
-/* ---- JSON (report.c) ----------------------------------------------------------------------- */
+/* ---- JSON (json_members.c) ----------------------------------------------------------------- */
 
 /* Set a member; a number that is not finite or UINT64_MAX becomes null, bytes that are not UTF-8
  * U+FFFD.

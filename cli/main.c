@@ -42,12 +42,17 @@ static const struct weir_cli_command commands[] = {
      "  weir serve model.gguf --host 0.0.0.0 --api-key-file keys.txt\n"
      "  curl -s localhost:8080/v1/chat/completions -H 'Content-Type: application/json' \\\n"
      "    -d '{\"messages\": [{\"role\": \"user\", \"content\": \"Who are you?\"}]}'\n"},
-    {"eval", WEIR_CLI_EVAL, weir_cli_eval, "MODEL", "perplexity of a text, and logits",
+    {"eval", WEIR_CLI_EVAL, weir_cli_eval, "MODEL",
+     "perplexity of a text, divergence from a reference, and logits",
      "  The text is cut in chunks of --ctx tokens, each computed on an empty context, its first\n"
      "  token replaced by the beginning-of-text token where the model wants one; the second half\n"
      "  of each chunk is scored. Tokens after the last whole chunk are left out. A text shorter\n"
-     "  than one chunk is one chunk, scored from its first token on.\n",
+     "  than one chunk is one chunk, scored from its first token on.\n"
+     "  --save-reference keeps what the model says there; with --reference another file of the\n"
+     "  same model is told how far it is from that. docs/EVAL.md\n",
      "  weir eval model.gguf --text book.txt --chunks 20\n"
+     "  weir eval model-bf16.gguf --text book.txt --chunks 20 --save-reference book.ref\n"
+     "  weir eval model-q4.gguf --reference book.ref\n"
      "  weir eval model.gguf --tokens ids.txt --logits logits.f32 --json\n"},
     {"imatrix", WEIR_CLI_IMATRIX, weir_cli_imatrix, "MODEL",
      "which columns of the weights matter for a text",

@@ -63,6 +63,8 @@ static const struct habit {
     {"--verbose-prompt", "--verbose", NULL},
     {"-fa --flash-attn", NULL, "attention has one form here, which needs no option"},
     {"-ctk --cache-type-k -ctv --cache-type-v --kv-cache-type", "--kv", NULL},
+    {"--kl-divergence-base --kl-divergence", "--reference",
+     "--save-reference FILE keeps a run; --reference FILE compares with it, or with llama.cpp's"},
     {"--grammar-file", "--grammar", NULL},
     {"-j --json-schema-file", "--json-schema", "--json-schema FILE reads the schema from a file"},
     {"-sys --system-prompt", "--system", NULL},

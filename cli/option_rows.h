@@ -8,6 +8,7 @@
 #ifndef WEIR_CLI_OPTION_ROWS_H
 #define WEIR_CLI_OPTION_ROWS_H
 
+#include "option_rows_eval.h"
 #include "option_rows_serve.h"
 
 /* X(field, type, flag, aliases, value, default, low, high, commands, rank, help)
@@ -40,8 +41,7 @@
       COMMON, "stop after N chunks")                                                               \
     X(dat, FLAG, "--dat", NULL, NULL, false, 0, 0, WEIR_CLI_IMATRIX, RARE,                         \
       "write the form from before GGUF, which older programs want")                                \
-    X(logits, TEXT, "--logits", NULL, "FILE", NULL, 0, 0, WEIR_CLI_EVAL, RARE,                     \
-      "write f32 [tokens][n_vocab] of every position evaluated")                                   \
+    WEIR_CLI_EVAL_OPTIONS(X)                                                                       \
     X(bench_prompt, COUNT, "--prompt", "-p --n-prompt", "N", 128, 0, 16777216, WEIR_CLI_BENCH,     \
       COMMON, "random tokens of a prompt")                                                         \
     X(bench_gen, COUNT, "--gen", "-n --n-gen", "N", 64, 0, 16777216, WEIR_CLI_BENCH, COMMON,       \

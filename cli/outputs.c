@@ -128,10 +128,10 @@ static const char *find_input(const struct weir_cli_options *options, const stru
 {
     const struct {
         const char *name, *path;
-    } inputs[] = {{argument, options->argument},    {"--text", options->text},
-                  {"--tokens", options->tokens},    {"--routing", options->routing},
-                  {"--grammar", options->grammar},  {"--json-schema", options->json_schema},
-                  {"--template", options->template}};
+    } inputs[] = {{argument, options->argument},     {"--text", options->text},
+                  {"--tokens", options->tokens},     {"--routing", options->routing},
+                  {"--grammar", options->grammar},   {"--json-schema", options->json_schema},
+                  {"--template", options->template}, {"--reference", options->reference}};
     struct place input = {.is_there = true};
     struct stat facts;
     for (size_t index = 0; index < WEIR_COUNT(inputs); index++) {
@@ -188,6 +188,7 @@ bool weir_cli_outputs_check(const struct weir_cli_options *options, const char *
     } outputs[] = {{"--stats", options->stats},
                    {"--trace", options->timeline},
                    {"--logits", options->logits},
+                   {"--save-reference", options->save_reference},
                    {"-o", options->output}};
     struct place places[WEIR_COUNT(outputs)];
     if (!check_input(options, argument))
