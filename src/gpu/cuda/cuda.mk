@@ -22,8 +22,8 @@ cuda_flags   := -std=c++17 -O3 -fatbin -Isrc -Iinclude $(CUDAFLAGS) \
 cuda_images  := $(patsubst src/gpu/cuda/%.cu,$B/cuda/%.fatbin,$(sort $(wildcard src/gpu/cuda/*.cu)))
 cuda_obj     := $B/obj/cuda_images.o
 lib_src      := $(sort $(filter-out src/gpu/gpu_none.c,$(lib_src)) $(cuda_c))
-$(shell mkdir -p $B; echo '$(nvcc) $(cuda_version) $(cuda_flags)' | cmp -s - $B/cuda_flags || \
-        echo '$(nvcc) $(cuda_version) $(cuda_flags)' > $B/cuda_flags)
+$(shell mkdir -p $B; echo '$(cuda_version) $(cuda_flags)' | cmp -s - $B/cuda_flags || \
+        echo '$(cuda_version) $(cuda_flags)' > $B/cuda_flags)
 else ifeq ($(CUDA),1)
 $(error CUDA=1, and there is no nvcc on PATH or in /usr/local/cuda/bin. Install NVIDIA's CUDA compiler, or build with CUDA=0)
 else ifneq ($(cuda_is_wanted),)
