@@ -23,8 +23,9 @@ struct bench {
     struct round *rounds;
     size_t round_count; /* done; of the last one, when it was stopped, what there is */
     uint64_t random_state;
-    struct weir_cli_report report; /* sums of all rounds; see add_round */
-    struct weir_cli_trace routing; /* without experts: routers choose */
+    struct weir_cli_report report;                     /* sums of all rounds; see add_round */
+    struct weir_cli_trace routing;                     /* without experts: routers choose */
+    struct weir_gpu_moves prefill_moves, decode_moves; /* the same */
 };
 
 struct spread {
@@ -76,6 +77,22 @@ static void add_stats(struct weir_stats *sum, const struct weir_stats *phase)
     sum->io_short_count += phase->io_short_count;
     sum->io_retry_count += phase->io_retry_count;
     sum->reads_per_expert_max = weir_max(sum->reads_per_expert_max, phase->reads_per_expert_max);
+}
+
+static void add_moves(const struct bench *bench, struct weir_gpu_moves *sum)
+{
+    struct weir_gpu_moves phase;
+    weir_engine_gpu_moves_get(bench->rig.engine, &phase);
+    sum->copied += phase.copied;
+    sum->copied_bytes += phase.copied_bytes;
+    sum->ahead += phase.ahead;
+    sum->ahead_used += phase.ahead_used;
+    sum->wanted += phase.wanted;
+    sum->hits += phase.hits;
+    sum->late += phase.late;
+    sum->wait_s += phase.wait_s;
+    sum->uses += phase.uses;
+    sum->uses_there += phase.uses_there;
 }
 
 /* Ids [begin, end) of every text, together. */
@@ -151,6 +168,7 @@ static enum weir_status run_round(struct bench *bench, struct round *round, stru
         WEIR_TRY(evaluate_prompt(bench, err));
     round->prefill_s = (double)(weir_now_ns() - start_ns) * 1e-9;
     weir_engine_stats_get(engine, &prefill);
+    add_moves(bench, &bench->prefill_moves);
     weir_engine_stats_reset(engine);
     start_ns = weir_now_ns();
     uint64_t index = options->bench_prompt;
@@ -167,6 +185,7 @@ static enum weir_status run_round(struct bench *bench, struct round *round, stru
         return status;
     round->decode_s = (double)(weir_now_ns() - start_ns) * 1e-9;
     weir_engine_stats_get(engine, &decode);
+    add_moves(bench, &bench->decode_moves);
     if (options->bench_prompt > 0 || index > 0)
         add_round(bench, round, &prefill, &decode, index - options->bench_prompt);
     return WEIR_OK;
@@ -286,6 +305,43 @@ static int read_routing(struct bench *bench, struct weir_config *config)
     return WEIR_CLI_OK;
 }
 
+/* ---- experts that went to a GPU -------------------------------------------------------------- */
+
+static json_t *describe_moves(const struct weir_gpu_moves *moves)
+{
+    json_t *object = json_object();
+    weir_cli_json_count(object, "copied", moves->copied);
+    weir_cli_json_count(object, "copied_bytes", moves->copied_bytes);
+    weir_cli_json_count(object, "ahead", moves->ahead);
+    weir_cli_json_count(object, "ahead_used", moves->ahead_used);
+    weir_cli_json_count(object, "wanted", moves->wanted);
+    weir_cli_json_count(object, "hits", moves->hits);
+    weir_cli_json_count(object, "late", moves->late);
+    weir_cli_json_real(object, "wait_s", moves->wait_s);
+    weir_cli_json_count(object, "uses", moves->uses);
+    weir_cli_json_count(object, "uses_there", moves->uses_there);
+    return object;
+}
+
+static json_t *describe_gpu(const struct bench *bench)
+{
+    if (weir_engine_mode(bench->rig.engine)->gpu == NULL)
+        return json_null();
+    json_t *object = json_object();
+    json_object_set_new(object, "prefill", describe_moves(&bench->prefill_moves));
+    json_object_set_new(object, "decode", describe_moves(&bench->decode_moves));
+    return object;
+}
+
+static void print_moves(const char *name, const struct weir_gpu_moves *moves)
+{
+    if (moves->wanted > 0)
+        printf("%-8s of the experts wanted on the GPU %.3f were there, %.3f on their way; %.2f GB "
+               "crossed\n",
+               name, (double)moves->hits / (double)moves->wanted,
+               (double)moves->late / (double)moves->wanted, 1e-9 * (double)moves->copied_bytes);
+}
+
 /* ---- the result ------------------------------------------------------------------------------ */
 
 static int tell(struct bench *bench, double *values)
@@ -309,6 +365,8 @@ static int tell(struct bench *bench, double *values)
         print_routing(bench);
         print_spread("prefill", prefill);
         print_spread("decode", decode);
+        print_moves("prefill", &bench->prefill_moves);
+        print_moves("decode", &bench->decode_moves);
         weir_cli_report_print(&report);
     }
     json_t *object = weir_cli_report_json(&report);
@@ -325,6 +383,7 @@ static int tell(struct bench *bench, double *values)
     json_object_set_new(object, "decode", describe_spread(decode));
     json_object_set_new(object, "rounds", describe_rounds(bench));
     json_object_set_new(object, "routing", describe_routing(bench));
+    json_object_set_new(object, "gpu_moves", describe_gpu(bench));
     weir_cli_json_count(object, "reads_per_expert_max",
                         weir_engine_plan(bench->rig.engine)->n_expert_total == 0
                             ? UINT64_MAX

@@ -123,6 +123,9 @@ struct weir_cli_rig {
  * has been said. */
 bool weir_cli_config_fill(struct weir_config *config, struct weir_bench_config *bench,
                           const struct weir_cli_options *options, const char *command);
+/* Words of --gpu-experts, which may be NULL. False: the user has been told. */
+bool weir_cli_gpu_experts_read(struct weir_bench_config *bench, const char *text,
+                               const char *command);
 /* Open --stats, --trace, the engine and a session; progress is shown, unless config has a function
  * for it. On failure it has been said and rig is closed; returns an enum weir_cli_exit. */
 int weir_cli_rig_open(struct weir_cli_rig *rig, const struct weir_config *config,

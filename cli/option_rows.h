@@ -172,7 +172,9 @@
       WEIR_CLI_BENCH, RARE,                                                                        \
       "guess by the next router on the residual stream, on this layer's input, or by habit")       \
     X(without, TEXT, "--without", NULL, "PART[,PART]", NULL, 0, 0, WEIR_CLI_BENCH, RARE,           \
-      "to measure what parts are worth: cache, hits-first, gate-up-first")                         \
+      "to measure what parts are worth: cache, hits-first, gate-up-first, gpu-overlap")            \
+    X(gpu_experts, TEXT, "--gpu-experts", NULL, "WAY[,WAY]", NULL, 0, 0, WEIR_CLI_BENCH, RARE,     \
+      "experts come to the GPU and go: demand or cheapest, gate or path, a policy, pool, 12GB/s")  \
     X(routing, TEXT, "--routing", NULL, "FILE", NULL, 0, 0, WEIR_CLI_PLAN | WEIR_CLI_BENCH,        \
       RARE,                                                                                        \
       "the experts of this trace (weir trace record): plan tells what hits, bench uses them")      \

@@ -26,7 +26,7 @@ static bool read_fake_io(struct weir_bench_config *bench, const char *text)
 /* Names of enum weir_ablation, apart by commas. */
 static bool read_without(struct weir_bench_config *bench, const char *text)
 {
-    static const char *const names[] = {"cache", "hits-first", "gate-up-first"};
+    static const char *const names[] = {"cache", "hits-first", "gate-up-first", "gpu-overlap"};
     while (text != NULL && *text != '\0') {
         const size_t length = strcspn(text, ",");
         size_t index = 0;
@@ -84,9 +84,12 @@ bool weir_cli_config_fill(struct weir_config *config, struct weir_bench_config *
         weir_cli_misuse(command, "--policy: %s", err.text);
         return false;
     }
+    if (!weir_cli_gpu_experts_read(bench, options->gpu_experts, command))
+        return false;
     if (!read_without(bench, options->without)) {
         weir_cli_misuse(command,
-                        "--without: wanted cache, hits-first or gate-up-first, found \"%s\"",
+                        "--without: wanted cache, hits-first, gate-up-first or gpu-overlap, found "
+                        "\"%s\"",
                         options->without);
         return false;
     }

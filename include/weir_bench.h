@@ -29,6 +29,7 @@ enum weir_ablation {
     WEIR_ABLATE_CACHE = 1,         /* experts are forgotten after each layer */
     WEIR_ABLATE_HITS_FIRST = 2,    /* nothing is computed while something is read */
     WEIR_ABLATE_GATE_UP_FIRST = 4, /* an expert is computed when all of it is there */
+    WEIR_ABLATE_GPU_OVERLAP = 8,   /* one expert crosses to the GPU, and is computed, at a time */
 };
 
 /* The same of texts on disk. */
@@ -36,6 +37,14 @@ enum weir_swap_ablation {
     WEIR_ABLATE_SWAP_REUSE = 1, /* what is in the file is written again */
     WEIR_ABLATE_SWAP_ASYNC = 2, /* nothing is computed while a text is written or read */
 };
+
+/* Experts of layers on the GPU: those that were put there stay, and others are computed by the CPU;
+ * or all are computed there, and go there when they are wanted; or each where it is sooner, as
+ * measured: then the bits of a result go by that, too. */
+enum weir_gpu_moving { WEIR_GPU_EXPERTS_STAY, WEIR_GPU_EXPERTS_DEMAND, WEIR_GPU_EXPERTS_CHEAPEST };
+/* What goes there before it is wanted: nothing; what the next layer's router says of this layer's
+ * input (Fate); what texts used that went the same way through the experts (MoE-Infinity). */
+enum weir_gpu_ahead { WEIR_GPU_AHEAD_NONE, WEIR_GPU_AHEAD_BY_GATE, WEIR_GPU_AHEAD_BY_PATH };
 
 /* Zero means what an engine does without it. weir_config.bench points here. */
 struct weir_bench_config {
@@ -56,11 +65,30 @@ struct weir_bench_config {
     bool gpu_is_placed, gpu_has_output;
     uint32_t gpu_first_layer, gpu_layer_count;
     uint32_t gpu_expert_count; /* of each of these layers */
-    unsigned gpu_copies;   /* of other experts, for prompts: 0 as it is sooner, 1 always, 2 never */
-    uint64_t fake_io_seed; /* != 0: the seeded fake device over the file, for tests */
+    unsigned gpu_copies; /* of other experts, for prompts: 0 as it is sooner, 1 always, 2 never */
+    /* Experts that come to the GPU and go: all its layers have to be there. */
+    enum weir_gpu_moving gpu_experts;
+    enum weir_gpu_ahead gpu_ahead;
+    const char *gpu_policy; /* which expert gives up its place there; NULL: learned */
+    bool gpu_pool;          /* all layers share their places there */
+    double gpu_pace;        /* bytes a second: experts cross no faster; 0: as fast as they do */
+    uint64_t fake_io_seed;  /* != 0: the seeded fake device over the file, for tests */
     uint32_t fake_io_fault; /* with it: 0 none, 1 short reads and retries, 2 errors, 3 no answer,
                                4 a full disk */
 };
+
+/* What went to the GPU since the engine was opened or its statistics were reset. */
+struct weir_gpu_moves {
+    uint64_t copied;            /* experts, because a step wanted them */
+    uint64_t copied_bytes;      /* of all experts that went there; a slower pace does not count */
+    uint64_t ahead, ahead_used; /* before one did; of these, used by the layer's next step */
+    /* Of layers whose experts move, each expert once a step: wanted, there by then, on its way. */
+    uint64_t wanted, hits, late;
+    double wait_s;             /* the CPU waited for a layer's choice of experts */
+    uint64_t uses, uses_there; /* experts of rows, and those that were computed there */
+};
+/* All zero where nothing is on a GPU. */
+void weir_engine_gpu_moves_get(const weir_engine *engine, struct weir_gpu_moves *moves);
 
 /* ---- routing: watching it, and replaying it -------------------------------------------------- */
 

@@ -540,6 +540,8 @@ void weir_engine_stats_reset(weir_engine *engine)
     weir_forward_recall_get(engine->forward, &engine->recall_used, &engine->recall_found);
     if (engine->store != NULL)
         weir_store_stats_reset(engine->store);
+    if (engine->device != NULL)
+        weir_device_stats_reset(engine->device);
 }
 
 uint64_t weir_engine_timeline_write(weir_engine *engine, FILE *file)

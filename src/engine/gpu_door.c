@@ -51,3 +51,22 @@ void weir_engine_close_gpu(struct weir_engine *engine)
     weir_device_destroy(&engine->device);
     weir_gpu_close(&engine->gpu);
 }
+
+void weir_engine_gpu_moves_get(const weir_engine *engine, struct weir_gpu_moves *moves)
+{
+    struct weir_device_stats stats = {0};
+    if (engine->device != NULL)
+        weir_device_stats_get(engine->device, &stats);
+    *moves = (struct weir_gpu_moves){
+        .copied = stats.copied,
+        .copied_bytes = stats.copied_bytes,
+        .ahead = stats.ahead,
+        .ahead_used = stats.ahead_used,
+        .wanted = stats.wanted,
+        .hits = stats.hits,
+        .late = stats.late,
+        .wait_s = (double)stats.wait_ns * 1e-9,
+        .uses = stats.uses,
+        .uses_there = stats.uses_there,
+    };
+}

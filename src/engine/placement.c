@@ -59,18 +59,33 @@ static void take_layers(const struct search *search, uint32_t count)
     }
 }
 
-/* So many experts of all layers that are there: evenly, the last layers first. */
+static uint32_t expert_layers(const struct search *search)
+{
+    const struct weir_model *model = search->blueprint->model;
+    uint32_t count = 0;
+    for (uint32_t layer = 0; layer < model->shape.n_layer; layer++)
+        count += search->choice->device.layers[layer].is_there &&
+                 weir_layer_has_experts(&model->layers[layer]);
+    return count;
+}
+
+/* So many experts of all layers that are there: evenly, the last layers first; or as a policy deals
+ * them that has the first layers whole. */
 static void take_experts(const struct search *search, uint32_t count)
 {
     const struct weir_model *model = search->blueprint->model;
     struct weir_device_plan *plan = &search->choice->device;
-    uint32_t left = 0;
-    for (uint32_t layer = 0; layer < model->shape.n_layer; layer++)
-        left += plan->layers[layer].is_there && weir_layer_has_experts(&model->layers[layer]);
+    const uint32_t n_layer = expert_layers(search);
+    const uint32_t all = count;
+    uint32_t left = n_layer;
     for (uint32_t layer = 0; layer < model->shape.n_layer; layer++) {
         if (!plan->layers[layer].is_there || !weir_layer_has_experts(&model->layers[layer]))
             continue;
-        plan->layers[layer].expert_count = count / left;
+        plan->layers[layer].expert_count =
+            plan->policy.is_shallow_first
+                ? weir_cache_deal(&plan->policy, all, n_layer, n_layer - left, 0,
+                                  model->shape.n_expert)
+                : count / left;
         count -= plan->layers[layer].expert_count;
         left--;
     }
@@ -141,16 +156,6 @@ static void choose_rows(const struct search *search)
     }
 }
 
-static uint32_t expert_layers(const struct search *search)
-{
-    const struct weir_model *model = search->blueprint->model;
-    uint32_t count = 0;
-    for (uint32_t layer = 0; layer < model->shape.n_layer; layer++)
-        count += search->choice->device.layers[layer].is_there &&
-                 weir_layer_has_experts(&model->layers[layer]);
-    return count;
-}
-
 /* All of them; or with room for those that cross, as a prompt wants of what is not there. */
 static void choose_experts(const struct search *search)
 {
@@ -207,6 +212,37 @@ static enum weir_status choose_asked(const struct search *search,
                                     "the GPU's ceiling of %llu bytes does not hold what is to be "
                                     "there",
                                     (unsigned long long)search->budget_bytes);
+}
+
+/* What a measurement wants of experts that move. */
+static enum weir_status choose_moves(const struct weir_bench_config *bench,
+                                     struct weir_device_plan *plan, struct weir_err *err)
+{
+    WEIR_TRY(weir_policy_check(bench->gpu_policy, bench->gpu_pool, true, err));
+    WEIR_TRY(weir_policy_choose(bench->gpu_policy, bench->gpu_pool, &plan->policy, err));
+    plan->moves = (enum weir_device_moves)bench->gpu_experts;
+    plan->ahead = (enum weir_device_ahead)bench->gpu_ahead;
+    plan->is_serial = (bench->ablation & WEIR_ABLATE_GPU_OVERLAP) != 0;
+    plan->pace_bytes_per_s = bench->gpu_pace;
+    return WEIR_OK;
+}
+
+/* Experts cross through places of their own, which all that move need. */
+static enum weir_status check_moves(const struct search *search, uint32_t layer_count,
+                                    struct weir_err *err)
+{
+    const struct weir_device_plan *plan = &search->choice->device;
+    const uint32_t most = expert_layers(search) * search->blueprint->model->shape.n_expert;
+    uint32_t count = 0;
+    for (uint32_t layer = 0; layer < search->blueprint->model->shape.n_layer; layer++)
+        count += plan->layers[layer].expert_count;
+    if (plan->moves == WEIR_DEVICE_STAY || (count == most && plan->n_layer == layer_count) ||
+        plan->transit_count > 0)
+        return WEIR_OK;
+    return WEIR_FAIL(err, WEIR_ERR_NOMEM,
+                     "the GPU's ceiling of %llu bytes (--gpu-mem) has room for %u of %u layers, "
+                     "and experts that move want all of them there, and room to cross",
+                     (unsigned long long)search->budget_bytes, plan->n_layer, layer_count);
 }
 
 /* Why layers that would fit are not there: the first reason. */
@@ -277,6 +313,7 @@ enum weir_status weir_placement_find(const struct weir_blueprint *blueprint,
         return WEIR_OK;
     search.budget_bytes = plan->budget_bytes;
     choice->n_chunk = *n_chunk;
+    WEIR_TRY(choose_moves(&bench, &choice->device, err));
     const uint32_t layer_count = count_layers(&search);
     choose_pages(&search);
     choose_rows(&search);
@@ -284,6 +321,8 @@ enum weir_status weir_placement_find(const struct weir_blueprint *blueprint,
         WEIR_TRY(choose_asked(&search, &bench, err));
     else
         choose_most(&search, layer_count);
+    if (weir_choice_has_device(choice))
+        WEIR_TRY(check_moves(&search, layer_count, err));
     say_refusal(&search, plan);
     if (!weir_choice_has_device(choice)) {
         memset(&choice->device, 0, sizeof(choice->device));

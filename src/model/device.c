@@ -69,6 +69,8 @@ static void layout_scratch(struct weir_device *device, struct weir_gpu_mem *mem)
     scratch->hidden_gate = take(mem, n_chunk, widths.hidden);
     scratch->hidden_up = take(mem, n_chunk, widths.hidden);
     scratch->router = take(mem, n_chunk, shape->n_expert);
+    if (device->plan.ahead == WEIR_DEVICE_BY_GATE)
+        scratch->guess = take(mem, n_chunk, shape->n_expert);
     scratch->chosen = take(mem, n_assignment, 1);
     scratch->weights = take(mem, n_assignment, 1);
     scratch->shared_logit = take(mem, n_chunk, 1);
@@ -110,7 +112,7 @@ void weir_device_cut(struct weir_device *device, uint32_t n_row)
 }
 
 /* The store's view of a slot, with what each slice has there. */
-static uint64_t slot_bytes(const struct weir_model *model, uint32_t layer, uint64_t *slice_at)
+uint64_t weir_device_slot_bytes(const struct weir_model *model, uint32_t layer, uint64_t *slice_at)
 {
     struct weir_store_layer view;
     uint64_t bytes = 0;
@@ -138,9 +140,14 @@ static void layout_crossing(struct weir_device *device, struct weir_gpu_mem *gpu
     device->returns.at = weir_take_indices(mem, n_chunk * shape->n_expert_used);
     device->returns.logits = weir_take_floats(
         mem, device->plan.has_output ? (uint64_t)WEIR_LOGIT_ROWS_MAX * shape->n_vocab : 0);
+    device->returns.guess = weir_take_floats(
+        mem, device->plan.ahead == WEIR_DEVICE_BY_GATE ? n_chunk * shape->n_expert : 0);
     for (uint32_t layer = 0; layer < shape->n_layer; layer++)
-        if (device->plan.layers[layer].expert_count > 0)
-            most_bytes = weir_max(most_bytes, slot_bytes(device->config.model, layer, NULL));
+        if (device->plan.layers[layer].is_there &&
+            weir_layer_has_experts(&device->config.model->layers[layer]) &&
+            (device->plan.layers[layer].expert_count > 0 || device->plan.transit_count > 0))
+            most_bytes =
+                weir_max(most_bytes, weir_device_slot_bytes(device->config.model, layer, NULL));
     device->returns.slot = weir_mem_alloc(mem, WEIR_MEM_SCRATCH, most_bytes, WEIR_GPU_ALIGN);
     device->skips = weir_mem_alloc(mem, WEIR_MEM_SCRATCH, n_chunk * shape->n_expert_used, 1);
     weir_transit_layout(device, gpu_mem, mem, most_bytes);
@@ -162,24 +169,33 @@ static void layout_keys(const struct weir_device *device, struct weir_gpu_mem *m
     to->pages.v = to->pages.k + values * mixer->d_head * sizeof(uint16_t);
 }
 
-static void layout_slots(const struct weir_device *device, struct weir_gpu_mem *mem, uint32_t layer,
-                         struct weir_device_layer *to)
+/* Slots of one layer, or of a set of them, which its first layer asks for. */
+static void layout_slots(const struct weir_device *device, const struct weir_device_sets *sets,
+                         struct weir_gpu_mem *mem, uint32_t layer, struct weir_device_layer *to)
 {
-    const uint64_t n_expert = device->shape->n_expert;
     if (!weir_layer_has_experts(&device->config.model->layers[layer]))
         return;
-    to->slot_bytes = slot_bytes(device->config.model, layer, to->slice_at);
+    to->slot_bytes = weir_device_slot_bytes(device->config.model, layer, to->slice_at);
     to->expert_count = device->plan.layers[layer].expert_count;
-    if (to->expert_count > 0)
-        to->slots = weir_gpu_alloc(mem, WEIR_GPU_SLOTS, to->expert_count * to->slot_bytes);
-    for (int stack = 0; stack < WEIR_DEVICE_STACKS; stack++)
-        to->experts[stack].table =
-            weir_gpu_alloc(mem, WEIR_GPU_TRUNK, n_expert * sizeof(struct weir_gpu_place));
+    to->moves = weir_device_layer_moves(device, layer);
+    const uint32_t first = to->moves ? sets->first_layer[sets->of[layer]] : layer;
+    const uint64_t count = to->moves ? sets->slots[sets->of[layer]] : to->expert_count;
+    if (first == layer && count > 0)
+        to->slots = weir_gpu_alloc(mem, WEIR_GPU_SLOTS, count * to->slot_bytes);
+    else if (first != layer && device->layers != NULL)
+        to->slots = device->layers[first].slots;
+    const uint64_t table_bytes = weir_device_table_bytes(device->shape);
+    const weir_gpu_address tables =
+        weir_gpu_alloc(mem, WEIR_GPU_TRUNK, WEIR_DEVICE_STACKS * table_bytes);
+    for (uint32_t stack = 0; stack < WEIR_DEVICE_STACKS; stack++)
+        to->experts[stack].table = tables + stack * table_bytes;
 }
 
 /* Keeps I1. */
 static void layout(struct weir_device *device, struct weir_gpu_mem *gpu_mem, struct weir_mem *mem)
 {
+    struct weir_device_sets sets;
+    weir_device_find_sets(device, &sets);
     for (uint32_t layer = 0; layer < device->shape->n_layer; layer++) {
         struct weir_device_layer counted = {0};
         struct weir_device_layer *to = device->layers == NULL ? &counted : &device->layers[layer];
@@ -187,11 +203,12 @@ static void layout(struct weir_device *device, struct weir_gpu_mem *gpu_mem, str
             continue;
         weir_device_place_layer(device, gpu_mem, layer, to);
         layout_keys(device, gpu_mem, &device->config.model->layers[layer].mixer, to);
-        layout_slots(device, gpu_mem, layer, to);
+        layout_slots(device, &sets, gpu_mem, layer, to);
     }
     weir_device_place_output(device, gpu_mem);
     layout_scratch(device, gpu_mem);
     layout_crossing(device, gpu_mem, mem);
+    weir_device_cache_layout(device, &sets, mem);
 }
 
 static bool is_whole(const struct weir_device *device)
@@ -270,4 +287,9 @@ bool weir_device_holds(const weir_device *device, uint32_t layer, uint32_t exper
 void weir_device_stats_get(const weir_device *device, struct weir_device_stats *stats)
 {
     *stats = device->stats;
+}
+
+void weir_device_stats_reset(weir_device *device)
+{
+    device->stats = (struct weir_device_stats){0};
 }

@@ -10,6 +10,7 @@
 
 #include "gpu/gpu_ops.h"
 #include "model/forward.h"
+#include "store/cache.h"
 
 /* How a prompt's rows come to experts that are not there: copied where that is sooner than to
  * compute them here, or one way always, for tests and measurements. */
@@ -20,12 +21,33 @@ enum weir_device_copies {
 };
 enum { WEIR_DEVICE_TRANSIT_MAX = 8 };
 
+/* Whether experts of layers that are there come and go while texts run. */
+enum weir_device_moves {
+    WEIR_DEVICE_STAY, /* no: the others are computed here */
+    /* All are computed there, and go there when a step wants them: a result's bits do not depend on
+     * which were there. */
+    WEIR_DEVICE_DEMAND,
+    WEIR_DEVICE_CHEAPEST, /* each step's where they are sooner, as measured: the bits go by that */
+};
+
+/* What goes there before it is wanted. */
+enum weir_device_ahead {
+    WEIR_DEVICE_NO_GUESS,
+    WEIR_DEVICE_BY_GATE, /* what the next layer's router says of this one's input (Fate) */
+    WEIR_DEVICE_BY_PATH, /* what texts that went the same way used (MoE-Infinity) */
+};
+
 /* What is on the device. */
 struct weir_device_plan {
     bool has_output;        /* the last norm and the output matrix */
     uint32_t n_layer;       /* that are there; 0: nothing is */
     uint32_t transit_count; /* experts that cross together; 0: none do */
     enum weir_device_copies copies;
+    enum weir_device_moves moves;
+    enum weir_device_ahead ahead;
+    struct weir_policy policy; /* of experts that move: which one gives up its place */
+    bool is_serial;            /* to measure: one crosses, and is computed, after the other */
+    double pace_bytes_per_s;   /* to measure: experts cross no faster; 0: as fast as they do */
     uint32_t page_length, page_max, table_length; /* of keys and values; as the state has them */
     struct {
         bool is_there;
@@ -73,8 +95,16 @@ bool weir_device_holds(const weir_device *device, uint32_t layer, uint32_t exper
 /* Assignments of experts since create, and how many were computed on the device. */
 struct weir_device_stats {
     uint64_t uses, uses_there;
-    uint64_t copied; /* experts that went there for a prompt */
+    uint64_t copied;       /* experts that went there because a step wanted them */
+    uint64_t copied_bytes; /* of all that went there */
+    uint64_t ahead,
+        ahead_used; /* that went before, and were then used by their layer's next step */
+    /* Of layers whose experts move, each expert once a step: those that were used, that were there
+     * by then, and that were on their way. */
+    uint64_t wanted, hits, late;
+    uint64_t wait_ns; /* this thread waited for a layer's choice */
 };
 void weir_device_stats_get(const weir_device *device, struct weir_device_stats *stats);
+void weir_device_stats_reset(weir_device *device);
 
 #endif

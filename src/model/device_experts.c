@@ -1,7 +1,8 @@
 /* device_experts.c - experts of a layer on the device: those that are there and those that are not.
  *
  * The device computes its own while the CPU computes the others from the store's slots; then these
- * take their places among the outputs, and all are summed there in expert-id order. */
+ * take their places among the outputs, and all are summed there in expert-id order. Where experts
+ * move, others go there meanwhile. */
 #include "model/device_internal.h"
 #include "model/network.h"
 
@@ -25,12 +26,6 @@ static bool is_prescribed(const struct weir_step_view *step)
 static uint64_t assignment_count(const struct weir_forward *forward)
 {
     return (uint64_t)forward->step.n_row * forward->step.layer->network.n_expert_used;
-}
-
-static enum weir_status wait(const weir_device *device, struct weir_err *err)
-{
-    weir_gpu_record(device->gpu, WEIR_GPU_COMPUTE, WEIR_DEVICE_EVENT);
-    return weir_gpu_await(device->gpu, WEIR_DEVICE_EVENT, err);
 }
 
 static void bring(const weir_device *device, void *to, weir_gpu_address from, uint64_t values)
@@ -60,7 +55,10 @@ static enum weir_status route_here(struct weir_forward *forward, struct weir_err
     const uint64_t n_assignment = assignment_count(forward);
     bring(device, routing->router, device->scratch.router,
           (uint64_t)forward->step.n_row * forward->shape->n_expert);
-    WEIR_TRY(wait(device, err));
+    weir_gpu_record(device->gpu, WEIR_GPU_COMPUTE, WEIR_DEVICE_EVENT);
+    if (device->layers[forward->step.layer_index].moves)
+        weir_device_make_moves(forward);
+    WEIR_TRY(weir_gpu_await(device->gpu, WEIR_DEVICE_EVENT, err));
     weir_forward_by_row(forward, "top k", route_part);
     send(device, device->scratch.chosen, routing->chosen, n_assignment);
     send(device, device->scratch.weights, routing->chosen_weight, n_assignment);
@@ -85,6 +83,8 @@ static enum weir_status route(struct weir_forward *forward, const struct weir_de
         product.y_stride = 1;
         weir_device_multiply(forward, &product);
     }
+    if (layer->moves)
+        weir_device_ask_ahead(forward);
     if (is_prescribed(&forward->step))
         return route_here(forward, err);
     weir_gpu_route(device->gpu,
@@ -221,17 +221,14 @@ static void mark_skipped(const struct weir_forward *forward, const struct weir_d
                                (copies && weir_device_is_prompt(forward, index / n_used));
 }
 
-/* The chosen ones that are not there: those of prompts may go there, the others are computed from
- * the store's slots. */
+/* From the store's slots: the chosen ones that are not there, but those that went there. */
 static enum weir_status compute_here(struct weir_forward *forward,
-                                     const struct weir_device_layer *layer, struct weir_err *err)
+                                     const struct weir_device_layer *layer, bool copies,
+                                     struct weir_err *err)
 {
     weir_device *device = forward->config.device;
     struct weir_routing *routing = &forward->routing;
-    const bool copies = weir_device_copies(forward);
     mark_skipped(forward, layer, copies);
-    if (copies)
-        WEIR_TRY(weir_device_run_transit(forward, layer, err));
     routing->skips = device->skips;
     weir_route_group(forward);
     routing->skips = NULL;
@@ -239,10 +236,45 @@ static enum weir_status compute_here(struct weir_forward *forward,
     device->stats.uses_there -= count;
     if (count == 0)
         return WEIR_OK;
+    const uint64_t began_ns = weir_now_ns();
     weir_forward_by_row(forward, "quantize normed", quantize_part);
     WEIR_TRY(weir_experts_compute(forward, false, err));
+    if (!forward->step.has_prompt)
+        weir_device_count_here(device, routing->n_distinct, weir_now_ns() - began_ns);
     place_outputs(forward, count);
     return WEIR_OK;
+}
+
+/* The others of a layer whose experts stay: those of prompts may go there, and are overwritten. */
+static enum weir_status compute_others(struct weir_forward *forward,
+                                       struct weir_device_layer *layer, struct weir_err *err)
+{
+    const bool copies = weir_device_copies(forward);
+    if (copies)
+        WEIR_TRY(weir_device_run_transit(forward, layer, true, err));
+    return compute_here(forward, layer, copies, err);
+}
+
+/* The same where experts move. */
+static enum weir_status compute_moving(struct weir_forward *forward,
+                                       struct weir_device_layer *layer, struct weir_err *err)
+{
+    weir_device *device = forward->config.device;
+    enum weir_status status;
+    weir_device_cache_begin(forward, layer);
+    if (device->plan.moves == WEIR_DEVICE_DEMAND) {
+        status = weir_device_run_transit(forward, layer, false, err);
+        weir_device_compute_late(forward, layer);
+    } else {
+        if (!forward->step.has_prompt)
+            weir_device_move_cheapest(forward, layer);
+        weir_device_compute_late(forward, layer);
+        status = compute_others(forward, layer, err);
+    }
+    weir_device_cache_end(forward);
+    if (status == WEIR_OK)
+        weir_device_guess(forward);
+    return status;
 }
 
 /* What is wanted here of the choice, while the device goes on with its own experts. */
@@ -256,15 +288,21 @@ static void bring_choice(struct weir_forward *forward)
     bring(device, routing->chosen_weight, scratch->weights, n_assignment);
     bring(device, forward->stream.normed, scratch->normed,
           (uint64_t)forward->step.n_row * forward->shape->d_model);
+    weir_device_bring_guess(forward);
     weir_gpu_record(device->gpu, WEIR_GPU_COMPUTE, WEIR_DEVICE_EVENT);
 }
 
-static enum weir_status join(struct weir_forward *forward, const struct weir_device_layer *layer,
+static enum weir_status join(struct weir_forward *forward, struct weir_device_layer *layer,
                              struct weir_err *err)
 {
+    const uint64_t began_ns = weir_now_ns();
     WEIR_TRY(weir_gpu_await(forward->config.device->gpu, WEIR_DEVICE_EVENT, err));
+    if (layer->moves)
+        weir_device_count_wait(forward->config.device, began_ns);
     weir_routing_tell(forward);
-    return layer->expert_count < forward->shape->n_expert ? compute_here(forward, layer, err)
+    if (layer->moves)
+        return compute_moving(forward, layer, err);
+    return layer->expert_count < forward->shape->n_expert ? compute_others(forward, layer, err)
                                                           : WEIR_OK;
 }
 
@@ -309,9 +347,8 @@ static void add_shared(struct weir_forward *forward, const struct weir_device_la
                      .weight_is_logit = layer->shared_router.data != 0});
 }
 
-enum weir_status weir_device_experts(struct weir_forward *forward,
-                                     const struct weir_device_layer *layer, weir_gpu_address sum,
-                                     struct weir_err *err)
+enum weir_status weir_device_experts(struct weir_forward *forward, struct weir_device_layer *layer,
+                                     weir_gpu_address sum, struct weir_err *err)
 {
     weir_device *device = forward->config.device;
     const bool is_whole = layer->expert_count == forward->shape->n_expert;
@@ -321,7 +358,11 @@ enum weir_status weir_device_experts(struct weir_forward *forward,
         weir_device_norm(forward, layer->expert_norm, 2 * forward->step.layer_index + 1);
     if (asks)
         bring_choice(forward);
-    if (layer->expert_count > 0)
+    if (layer->moves) {
+        weir_device_make_moves(forward);
+        weir_device_cache_publish(device, forward->step.layer_index);
+    }
+    if (layer->expert_count > 0 || layer->moves)
         compute_there(forward, layer);
     if (device->reach == 0) { /* what is repeated is counted each time */
         device->stats.uses += assignment_count(forward);

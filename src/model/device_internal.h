@@ -3,6 +3,7 @@
 #define WEIR_MODEL_DEVICE_INTERNAL_H
 
 #include "model/device.h"
+#include "model/device_cache.h"
 #include "model/model_internal.h"
 
 /* A matrix of each expert. */
@@ -13,7 +14,7 @@ struct weir_device_stack {
 };
 enum { WEIR_DEVICE_GATE, WEIR_DEVICE_UP, WEIR_DEVICE_DOWN, WEIR_DEVICE_STACKS };
 
-#define WEIR_DEVICE_NO_SLOT UINT16_MAX
+#define WEIR_DEVICE_NO_SLOT UINT32_MAX
 
 /* A layer that is there. Addresses of 0: it has no such thing. */
 struct weir_device_layer {
@@ -26,9 +27,10 @@ struct weir_device_layer {
     struct weir_gpu_matrix router, shared_router;
     weir_gpu_address selection_bias;
     struct weir_device_stack experts[WEIR_DEVICE_STACKS];
-    uint32_t expert_count;             /* there */
-    uint16_t *slot_of;                 /* [n_expert]: of those that are there, else NO_SLOT */
-    weir_gpu_address slots;            /* [expert_count] */
+    uint32_t expert_count;             /* there, to begin with */
+    bool moves;                        /* its experts come and go */
+    uint32_t *slot_of;                 /* [n_expert]: of those that are there, else NO_SLOT */
+    weir_gpu_address slots;            /* [expert_count]; where experts move, those of its set */
     uint64_t slot_bytes;               /* of one */
     uint64_t slice_at[WEIR_SLICE_MAX]; /* in a slot */
 };
@@ -39,6 +41,7 @@ struct weir_device_scratch {
     weir_gpu_address q, k, v, gate, attended;
     weir_gpu_address hidden_gate, hidden_up; /* rows of assignments, or of the step */
     weir_gpu_address router, chosen, weights, shared_logit, expert_out, scattered_at, arrived;
+    weir_gpu_address guess;  /* [n_chunk][n_expert]: outputs of the next layer's router */
     weir_gpu_address logits; /* [WEIR_LOGIT_ROWS_MAX][n_vocab] */
     weir_gpu_address damage; /* uint32_t [2 n_layer]: of each mixer's norm, then of its network's */
 };
@@ -56,6 +59,7 @@ struct weir_device_returns {
     uint32_t *damage; /* [2 n_layer] */
     uint32_t *at;     /* [n_chunk * n_expert_used]: whose place a row of expert_out has */
     float *logits;    /* [WEIR_LOGIT_ROWS_MAX][n_vocab] */
+    float *guess;     /* [n_chunk][n_expert] */
     uint8_t *slot;    /* of one expert: on its way there at the load, back for damage */
 };
 
@@ -73,13 +77,14 @@ struct weir_device {
     weir_gpu *gpu; /* NULL: planning */
     const struct weir_shape *shape;
     struct weir_device_layer *layers; /* [n_layer]; NULL while planning */
-    uint16_t *slots_of;               /* [n_layer][n_expert] */
+    uint32_t *slots_of;               /* [n_layer][n_expert] */
     weir_gpu_address output_norm;
     struct weir_gpu_matrix output;
     struct weir_device_scratch scratch;
     struct weir_device_parcel parcel;
     struct weir_device_returns returns;
     struct weir_device_transit transit;
+    struct weir_device_cache cache;
     bool *skips;          /* [n_chunk * n_expert_used]: assignments that are not computed here */
     uint32_t reach;       /* of attention's positions at least, in work that is repeated; else 0 */
     uint32_t logit_count; /* rows of returns.logits that are those of the step's first rows */
@@ -89,8 +94,14 @@ struct weir_device {
     struct weir_device_stats stats;
 };
 
-/* One that the engine thread waits for at once; and of each half in transit. */
-enum { WEIR_DEVICE_EVENT, WEIR_DEVICE_CAME, WEIR_DEVICE_COMPUTED = WEIR_DEVICE_CAME + 2 };
+/* One that the engine thread waits for at once; of each half in transit; and of each place of a
+ * half, when what moves has left it. */
+enum {
+    WEIR_DEVICE_EVENT,
+    WEIR_DEVICE_CAME,
+    WEIR_DEVICE_COMPUTED = WEIR_DEVICE_CAME + 2,
+    WEIR_DEVICE_MOVED = WEIR_DEVICE_COMPUTED + 2,
+};
 
 /* Rows of the running step that are computed one way. */
 struct weir_device_rows {
@@ -115,7 +126,19 @@ static inline bool weir_device_has_expert(const struct weir_device_layer *layer,
 {
     return layer->slot_of[expert] != WEIR_DEVICE_NO_SLOT;
 }
+static inline weir_gpu_address weir_device_slot(const struct weir_device_layer *layer,
+                                                uint32_t expert)
+{
+    return layer->slots + layer->slot_of[expert] * layer->slot_bytes;
+}
 const struct weir_weight *weir_device_expert_weight(const struct weir_network *network, int stack);
+/* Bytes of a layer's expert there, and where its slices are among them. */
+uint64_t weir_device_slot_bytes(const struct weir_model *model, uint32_t layer, uint64_t *slice_at);
+/* Bytes of one matrix's table of experts. */
+static inline uint64_t weir_device_table_bytes(const struct weir_shape *shape)
+{
+    return weir_align_up(shape->n_expert * sizeof(struct weir_gpu_place), WEIR_GPU_ALIGN);
+}
 /* Where a matrix is of an expert in this slot. */
 struct weir_gpu_place weir_device_place(const struct weir_device_layer *layer,
                                         const struct weir_weight *weight, weir_gpu_address slot);
@@ -125,12 +148,17 @@ void weir_device_compute(const struct weir_forward *forward, const struct weir_d
 
 void weir_transit_layout(struct weir_device *device, struct weir_gpu_mem *gpu_mem,
                          struct weir_mem *mem, uint64_t slot_bytes);
-/* Whether the step's prompts come to their experts that way; then do that for a layer. Errors: IO,
- * and the store's. */
+/* Where a place's expert is in its half, from the half's start. */
+uint64_t weir_transit_slot_at(const struct weir_device_transit *transit, uint32_t place);
+/* Whether the step's prompts come to their experts that way; then do that for a layer. Of one whose
+ * experts move it may be all rows, and what finds a place there stays. What is on its way is waited
+ * for, and computed with. Errors: IO, and the store's. */
 bool weir_device_copies(const struct weir_forward *forward);
 enum weir_status weir_device_run_transit(struct weir_forward *forward,
-                                         const struct weir_device_layer *layer,
+                                         struct weir_device_layer *layer, bool prompts_only,
                                          struct weir_err *err);
+/* Only the latter. */
+void weir_device_compute_late(struct weir_forward *forward, struct weir_device_layer *layer);
 
 /* The parcel's parts for a step of so many rows. */
 void weir_device_cut(struct weir_device *device, uint32_t n_row);
@@ -172,9 +200,8 @@ void weir_device_add(struct weir_forward *forward, weir_gpu_address x, weir_gpu_
 void weir_device_attend(struct weir_forward *forward, const struct weir_device_layer *layer);
 /* sum += experts(normed), and the shared one's; sum is residual or branch. Errors: IO, and the
  * store's. */
-enum weir_status weir_device_experts(struct weir_forward *forward,
-                                     const struct weir_device_layer *layer, weir_gpu_address sum,
-                                     struct weir_err *err);
+enum weir_status weir_device_experts(struct weir_forward *forward, struct weir_device_layer *layer,
+                                     weir_gpu_address sum, struct weir_err *err);
 /* y = down(unit(gate x, up x)): a network of all rows. */
 void weir_device_network(struct weir_forward *forward, const struct weir_gpu_matrix *network,
                          const struct weir_unit *unit);

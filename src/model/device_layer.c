@@ -145,9 +145,8 @@ static void finish_branch(struct weir_forward *forward, const struct weir_device
                                                              .scale = scale->data[0]});
 }
 
-static enum weir_status run_network(struct weir_forward *forward,
-                                    const struct weir_device_layer *layer, weir_gpu_address sum,
-                                    struct weir_err *err)
+static enum weir_status run_network(struct weir_forward *forward, struct weir_device_layer *layer,
+                                    weir_gpu_address sum, struct weir_err *err)
 {
     if (weir_layer_has_experts(forward->step.layer))
         return weir_device_experts(forward, layer, sum, err);
@@ -170,9 +169,11 @@ static void send_residual(struct weir_forward *forward)
 enum weir_status weir_device_run_layer(struct weir_forward *forward, struct weir_err *err)
 {
     weir_device *device = forward->config.device;
-    const struct weir_device_layer *layer = &device->layers[forward->step.layer_index];
+    struct weir_device_layer *layer = &device->layers[forward->step.layer_index];
     const bool is_branch = weir_layer_is_branch(forward->config.model, forward->step.layer);
     const weir_gpu_address sum = is_branch ? device->scratch.branch : device->scratch.residual;
+    if (layer->moves)
+        WEIR_TRY(weir_device_measure_copies(device, err));
     send_residual(forward);
     run_mixer(forward, layer);
     if (is_branch)

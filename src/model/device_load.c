@@ -163,15 +163,16 @@ struct weir_gpu_place weir_device_place(const struct weir_device_layer *layer,
     };
 }
 
-static weir_gpu_address slot_of(const struct weir_device_layer *layer, uint32_t expert)
+static void take_slot(struct weir_device *device, uint32_t index, uint32_t *taken, uint32_t expert)
 {
-    return layer->slots + layer->slot_of[expert] * layer->slot_bytes;
-}
-
-static void take_slot(struct weir_device_layer *layer, uint32_t *taken, uint32_t expert)
-{
-    if (*taken < layer->expert_count && !weir_device_has_expert(layer, expert))
-        layer->slot_of[expert] = (uint16_t)(*taken)++;
+    struct weir_device_layer *layer = &device->layers[index];
+    if (*taken == layer->expert_count || weir_device_has_expert(layer, expert))
+        return;
+    if (layer->moves)
+        weir_device_cache_put(device, index, expert);
+    else
+        layer->slot_of[expert] = *taken;
+    ++*taken;
 }
 
 /* Which experts have the layer's slots: those that are wanted, then the first ones. */
@@ -186,9 +187,9 @@ static void deal_slots(struct weir_device *device, uint32_t index)
         layer->slot_of[expert] = WEIR_DEVICE_NO_SLOT;
     for (uint32_t at = 0; at < config->wanted_count; at++)
         if (config->wanted[at].layer == index && config->wanted[at].record < n_expert)
-            take_slot(layer, &taken, config->wanted[at].record);
+            take_slot(device, index, &taken, config->wanted[at].record);
     for (uint32_t expert = 0; expert < n_expert; expert++)
-        take_slot(layer, &taken, expert);
+        take_slot(device, index, &taken, expert);
 }
 
 /* The layer's tables name the slots of its experts. */
@@ -207,7 +208,7 @@ static enum weir_status write_tables(struct weir_device *device, uint32_t index,
             for (uint32_t at = 0; at < count; at++)
                 if (weir_device_has_expert(layer, first + at))
                     places[at] = weir_device_place(layer, weir_device_expert_weight(network, stack),
-                                                   slot_of(layer, first + at));
+                                                   weir_device_slot(layer, first + at));
             weir_gpu_copy_in(device->gpu, WEIR_GPU_COPY_IN,
                              layer->experts[stack].table + first * sizeof(*places), places,
                              count * sizeof(*places));
@@ -230,8 +231,8 @@ static enum weir_status load_expert(struct weir_device *device, uint32_t index, 
                                     device->returns.slot + layer->slice_at[slice], config->staging,
                                     config->staging_bytes, err));
     }
-    weir_gpu_copy_in(device->gpu, WEIR_GPU_COPY_IN, slot_of(layer, expert), device->returns.slot,
-                     layer->slot_bytes);
+    weir_gpu_copy_in(device->gpu, WEIR_GPU_COPY_IN, weir_device_slot(layer, expert),
+                     device->returns.slot, layer->slot_bytes);
     return weir_gpu_await_all(device->gpu, err);
 }
 
@@ -271,8 +272,9 @@ enum weir_status weir_device_lend(struct weir_device *device, uint32_t layer, ui
 {
     const struct weir_device_layer *from = &device->layers[layer];
     WEIR_ASSERT(weir_device_has_expert(from, expert));
-    weir_gpu_copy_out(device->gpu, WEIR_GPU_COPY_OUT, device->returns.slot, slot_of(from, expert),
-                      from->slot_bytes);
+    WEIR_TRY(weir_gpu_await_all(device->gpu, err)); /* it may be on its way there */
+    weir_gpu_copy_out(device->gpu, WEIR_GPU_COPY_OUT, device->returns.slot,
+                      weir_device_slot(from, expert), from->slot_bytes);
     WEIR_TRY(weir_gpu_await_all(device->gpu, err));
     *lease = (struct weir_lease){.record = expert};
     for (uint32_t slice = 0; slice < WEIR_SLICE_MAX; slice++)

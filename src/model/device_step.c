@@ -116,6 +116,7 @@ void weir_device_settle(struct weir_forward *forward)
         return;
     device->has_residual = false;
     (void)weir_gpu_await_all(device->gpu, NULL);
+    weir_device_cache_let_go(device);
 }
 
 void weir_device_multiply_output(const struct weir_forward *forward, uint32_t count)

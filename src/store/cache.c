@@ -205,6 +205,18 @@ static bool can_claim(const struct weir_cache *cache, uint32_t set, bool spares_
     return false;
 }
 
+bool weir_cache_is_worth_more(struct weir_cache *cache, uint32_t layer, uint32_t record)
+{
+    const uint32_t number = cache->first[layer] + record;
+    weir_cache_count(cache);
+    const uint32_t slot = choose_slot(cache, cache->layers[layer].set);
+    if (slot == WEIR_NO_SLOT)
+        return false;
+    return cache->record_in[slot] == WEIR_NO_RECORD ||
+           cache->policy->value(cache, number) >
+               cache->policy->value(cache, cache->record_in[slot]);
+}
+
 static void vacate(struct weir_cache *cache, uint32_t slot)
 {
     const uint32_t record = cache->record_in[slot];

@@ -130,6 +130,9 @@ uint32_t weir_cache_claim(struct weir_cache *cache, uint32_t layer, uint32_t rec
  * victim. */
 uint32_t weir_cache_claim_ahead(struct weir_cache *cache, uint32_t layer, uint32_t record,
                                 uint32_t *victim);
+/* Whether the record, which has no slot, is worth more to the policy than what it would take the
+ * place of; an empty slot is worth nothing. False also where every slot of the set is held. */
+bool weir_cache_is_worth_more(struct weir_cache *cache, uint32_t layer, uint32_t record);
 /* True when the layer's set has an empty slot. */
 bool weir_cache_has_empty(const struct weir_cache *cache, uint32_t layer);
 void weir_cache_hold(struct weir_cache *cache, uint32_t slot);
