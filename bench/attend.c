@@ -129,8 +129,9 @@ static void run_part(void *user, uint32_t part, uint32_t n_part)
                 .k = keys,
                 .v = shape->is_latent ? keys : keys + k_values,
                 .pages = bench->pages,
-                .k_stride = shape->d_head,
-                .v_stride = shape->is_latent ? shape->d_head : shape->d_value,
+                .k_row_bytes = shape->d_head * sizeof(uint16_t),
+                .v_row_bytes =
+                    (shape->is_latent ? shape->d_head : shape->d_value) * sizeof(uint16_t),
                 .page_length = position_count(run->sample),
                 .d_head = shape->d_head,
                 .d_value = shape->d_value,
@@ -139,7 +140,7 @@ static void run_part(void *user, uint32_t part, uint32_t n_part)
                 .out = bench->out + place,
             };
         }
-        run->sample->kernels.attention(jobs, count);
+        run->sample->kernels.attention[WEIR_KV_F16](jobs, count);
     }
 }
 
@@ -172,9 +173,9 @@ static size_t list_samples(const struct shape *shape, bool is_prompt, struct sam
         if ((level_flags[level] & ~found) != 0)
             continue;
         weir_kernels_init(&sample.kernels, level_flags[level]);
-        if (sample.kernels.attention == before)
+        if (sample.kernels.attention[WEIR_KV_F16] == before)
             continue;
-        before = sample.kernels.attention;
+        before = sample.kernels.attention[WEIR_KV_F16];
         samples[count++] = sample;
     }
     return count;

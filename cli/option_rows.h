@@ -86,6 +86,9 @@
       "layers and experts on a GPU: where one is there, never, or on a simulated one (slow)")      \
     X(gpu_mem, SIZE, "--gpu-mem", NULL, "SIZE", 0, 1048576, WEIR_CLI_EXACT_MAX, WEIR_CLI_PLANNERS, \
       COMMON, "ceiling of what is taken of the GPU's memory (what is free, but for a reserve)")    \
+    X(kv, CHOICE, "--kv", NULL, "f16|f32|bf16|q8_0|q4_0|kivi4|kivi2", "f16", 0, 0,                 \
+      WEIR_CLI_PLANNERS, COMMON,                                                                   \
+      "what keys and values are kept as; q8_0 to kivi2 take 1/2 to 1/5 of f16's memory")           \
     X(output, TEXT, "-o", NULL, "FILE", NULL, 0, 0, WEIR_CLI_RECORD | WEIR_CLI_SHOW |              \
       WEIR_CLI_PULL | WEIR_CLI_IMATRIX, COMMON, "write to FILE")                                   \
     X(temperature, REAL, "--temp", "--temperature", "T", 0.8, 0, WEIR_TEMPERATURE_MAX,             \

@@ -67,6 +67,17 @@ double weir_cli_report_hit_rate(const struct weir_cli_report *report)
                   (double)(report->whole.expert_uses - report->prefill.expert_uses));
 }
 
+/* What gives other numbers than the model's own would. */
+static json_t *describe_losses(const struct weir_mode *mode)
+{
+    char kv[32];
+    json_t *losses = json_array();
+    snprintf(kv, sizeof(kv), "kv %s", mode->kv);
+    if (mode->kv_is_lossy)
+        json_array_append_new(losses, json_string(kv));
+    return losses;
+}
+
 static json_t *describe_mode(const struct weir_cli_report *report)
 {
     const struct weir_mode *mode = weir_engine_mode(report->engine);
@@ -79,7 +90,8 @@ static json_t *describe_mode(const struct weir_cli_report *report)
     json_object_set_new(object, "policy", mode->policy ? json_string(mode->policy) : json_null());
     json_object_set_new(object, "pool", mode->policy ? json_boolean(mode->pool) : json_null());
     json_object_set_new(object, "gpu", weir_cli_gpu_json(&plan->gpu));
-    json_object_set_new(object, "lossy", json_array());
+    json_object_set_new(object, "kv", json_string(mode->kv));
+    json_object_set_new(object, "lossy", describe_losses(mode));
     json_object_set_new(object, "calibration", weir_cli_calibration_note(report->calibration));
     const bool is_advised = report->advice != NULL && report->advice[0] != '\0';
     json_object_set_new(object, "advice", is_advised ? json_string(report->advice) : json_null());
@@ -226,6 +238,8 @@ static void print_mode(const struct weir_cli_report *report)
     if (mode->gpu != NULL)
         fprintf(stderr, ", %u layers and %u experts on the GPU", plan->gpu.n_layer,
                 plan->gpu.n_expert);
+    if (strcmp(mode->kv, "f16") != 0)
+        fprintf(stderr, ", keys and values in %s", mode->kv);
     if (plan->layer_inputs_on_disk_bytes > 0)
         fprintf(stderr, ", layers' own inputs on disk");
     if (report->advice != NULL && report->advice[0] != '\0')

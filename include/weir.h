@@ -128,7 +128,9 @@ struct weir_config {
     uint32_t io_depth;        /* reads in flight; 0: default */
     uint64_t io_budget_bytes; /* bytes of reads in flight (see weir_calibrate); 0: 32 MiB */
     uint32_t timeline_events; /* room for a timeline: what is recorded; 0: nothing is */
-    bool kv_f32;              /* keep K and V as f32: twice the memory, for comparing with judges */
+    /* What keys and values are kept as: "f16", "f32", "bf16", "q8_0", "q4_0", "kivi4", "kivi2"
+     * (docs/decisions/0060-kv.md); NULL: f16. */
+    const char *kv;
     /* Copied: experts to fill empty slots with while the device is idle, the first of them first,
      * and how often each was used, by which slots are dealt until this engine knows better. What an
      * earlier run kept (weir_engine_kept_experts) is a good list; what this model has not, or what
@@ -328,6 +330,8 @@ struct weir_mode {
     bool pool;              /* layers share slots */
     bool lookahead;         /* experts are read ahead where slots are short, as it looks so far */
     const char *gpu;        /* its name; NULL: all is computed on the CPU */
+    const char *kv;         /* what keys and values are kept as: "f16", ... */
+    bool kv_is_lossy;       /* that is less than f16 */
     double lookahead_ratio; /* time of a token with look-ahead over without, tried; 0: not yet */
     char why[256];          /* what was refused and why; empty when nothing was */
 };

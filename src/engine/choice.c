@@ -48,14 +48,15 @@ void weir_choice_layer(const struct weir_blueprint *blueprint, const struct weir
 void weir_choice_state(const struct weir_blueprint *blueprint, const struct weir_choice *choice,
                        struct weir_state_layer *layers, struct weir_state_config *config)
 {
-    weir_model_state_layers(blueprint->model, choice->kv_f32, layers);
+    const uint32_t layer_count = weir_model_state_layers(blueprint->model, choice->kv, layers);
     for (uint32_t layer = 0; layer < blueprint->model->shape.n_layer; layer++)
         if (choice->device.layers[layer].is_there)
             layers[layer] = (struct weir_state_layer){.kind = WEIR_STATE_ELSEWHERE,
                                                       .bytes = layers[layer].bytes};
     *config = (struct weir_state_config){
-        .layer_count = blueprint->model->shape.n_layer,
+        .layer_count = layer_count,
         .layers = layers,
+        .group_length = weir_kv_info(choice->kv)->bits > 0 ? WEIR_TILE : 1,
         .n_ctx = choice->n_ctx,
         .snapshot_count = choice->n_snapshot,
         .snapshot_length = WEIR_SNAPSHOT_LENGTH,
@@ -67,7 +68,7 @@ void weir_choice_state(const struct weir_blueprint *blueprint, const struct weir
 uint64_t weir_choice_state_bytes(const struct weir_blueprint *blueprint,
                                  const struct weir_choice *choice, uint32_t n_position)
 {
-    struct weir_state_layer layers[WEIR_LAYER_MAX];
+    struct weir_state_layer layers[WEIR_STATE_LAYER_MAX];
     struct weir_state_config config;
     weir_choice_state(blueprint, choice, layers, &config);
     return weir_state_bytes(&config, n_position, choice->n_chunk);
@@ -76,7 +77,7 @@ uint64_t weir_choice_state_bytes(const struct weir_blueprint *blueprint,
 uint64_t weir_choice_text_bytes(const struct weir_blueprint *blueprint,
                                 const struct weir_choice *choice, uint32_t n_position)
 {
-    struct weir_state_layer layers[WEIR_LAYER_MAX];
+    struct weir_state_layer layers[WEIR_STATE_LAYER_MAX];
     struct weir_state_config config;
     weir_choice_state(blueprint, choice, layers, &config);
     return weir_state_bytes(&config, n_position, choice->n_chunk) -
@@ -118,7 +119,7 @@ enum weir_status weir_choice_layout(const struct weir_blueprint *blueprint,
         .n_thread = choice->n_thread,
         .predictor = choice->predictor,
     };
-    struct weir_state_layer state_layers[WEIR_LAYER_MAX];
+    struct weir_state_layer state_layers[WEIR_STATE_LAYER_MAX];
     struct weir_state_config state_config;
     struct weir_batch batch;
     weir_state *state = NULL;

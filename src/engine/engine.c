@@ -101,6 +101,8 @@ static enum weir_status open_io(struct weir_engine *engine, const struct weir_co
     engine->mode.io = mode->engine;
     engine->mode.direct = mode->direct;
     engine->mode.isa = engine->blueprint.kernels.isa;
+    engine->mode.kv = weir_kv_info(engine->choice.kv)->name;
+    engine->mode.kv_is_lossy = weir_kv_info(engine->choice.kv)->is_lossy;
     if (engine->choice.slot_total > 0) {
         engine->mode.policy = engine->choice.policy.name;
         engine->mode.pool = engine->choice.policy.is_pooled;
@@ -225,7 +227,7 @@ static enum weir_status create_store(struct weir_engine *engine, const struct we
 
 static enum weir_status create_state(struct weir_engine *engine, struct weir_err *err)
 {
-    struct weir_state_layer layers[WEIR_LAYER_MAX];
+    struct weir_state_layer layers[WEIR_STATE_LAYER_MAX];
     struct weir_state_config config;
     weir_choice_state(&engine->blueprint, &engine->choice, layers, &config);
     if (getentropy(config.hash_key, sizeof(config.hash_key)) != 0)
@@ -258,7 +260,7 @@ static enum weir_status furnish(struct weir_engine *engine, const struct weir_co
         .timeline = engine->timeline,
         .device = engine->device,
         .state = engine->state,
-        .kv_f32 = engine->choice.kv_f32,
+        .kv = engine->choice.kv,
         .n_chunk = engine->choice.n_chunk,
         .n_ctx = engine->choice.n_ctx,
         .n_thread = engine->choice.n_thread,

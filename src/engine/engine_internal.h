@@ -66,7 +66,7 @@ struct weir_choice {
     uint32_t n_ctx, n_chunk, n_thread;
     uint32_t n_kv;       /* positions whose pages the plan has; slots make room for more */
     uint32_t n_snapshot; /* of recurrent state, for rewinding */
-    bool kv_f32;
+    enum weir_kv kv;
     unsigned tables_on_disk; /* as in struct weir_model */
     uint64_t caller_bytes;
     uint64_t text_bytes; /* of texts on disk; 0: none are kept */
@@ -83,7 +83,8 @@ struct weir_choice {
  * what is left over goes to the first layers. */
 void weir_choice_layer(const struct weir_blueprint *blueprint, const struct weir_choice *choice,
                        uint32_t layer, struct weir_store_layer *out);
-/* What the choice makes of the sequences' state; layers [WEIR_LAYER_MAX] is where config points. */
+/* What the choice makes of the sequences' state; layers [WEIR_STATE_LAYER_MAX] is where config
+ * points. */
 void weir_choice_state(const struct weir_blueprint *blueprint, const struct weir_choice *choice,
                        struct weir_state_layer *layers, struct weir_state_config *config);
 /* Bytes of what a sequence of n_position positions remembers, with all snapshots. */

@@ -114,7 +114,7 @@ uint64_t weir_token_cost_state(const struct weir_token_cost *cost, uint32_t n_po
 }
 
 void weir_token_cost_fill(struct weir_token_cost *cost, const struct weir_model *model,
-                          const struct weir_kernels *kernels, bool kv_f32)
+                          const struct weir_kernels *kernels, enum weir_kv kv)
 {
     const struct weir_shape *shape = &model->shape;
     const struct weir_weight *embedding = &model->token_embedding;
@@ -131,10 +131,11 @@ void weir_token_cost_fill(struct weir_token_cost *cost, const struct weir_model 
     };
     for (uint32_t layer = 0; layer < shape->n_layer; layer++) {
         struct weir_store_layer at;
-        struct weir_state_layer state;
+        struct weir_state_layer state[WEIR_STATE_PARTS];
         weir_model_store_layer(model, layer, &at);
-        weir_model_state_layer(model, layer, kv_f32, &state);
-        add_state(cost, weir_model_state_name(model, layer), &state);
+        weir_model_state_layer(model, layer, kv, state);
+        for (int part = 0; part < WEIR_STATE_PARTS; part++)
+            add_state(cost, weir_model_state_name(model, layer), &state[part]);
         cost->n_moe_layer += at.record_count > 0;
         read_bytes += layer_read_bytes(&at);
     }

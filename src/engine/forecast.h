@@ -10,7 +10,7 @@
 enum { WEIR_SLICE_BYTES_DEFAULT = 1 << 20 };
 
 void weir_token_cost_fill(struct weir_token_cost *cost, const struct weir_model *model,
-                          const struct weir_kernels *kernels, bool kv_f32);
+                          const struct weir_kernels *kernels, enum weir_kv kv);
 /* The first slice of what most of the work is: an expert's gate, or a dense network's. */
 const struct weir_weight *weir_main_weight(const struct weir_model *model);
 /* The longest slice of an expert; WEIR_SLICE_BYTES_DEFAULT without experts. */

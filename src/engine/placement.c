@@ -54,7 +54,7 @@ static void take_layers(const struct search *search, uint32_t count)
     for (uint32_t layer = model->shape.n_layer; layer > 0; layer--) {
         plan->layers[layer - 1].is_there =
             plan->n_layer < count && weir_device_refusal(model, layer - 1, search->choice->gpu_kind,
-                                                         search->choice->kv_f32) == NULL;
+                                                         search->choice->kv) == NULL;
         plan->n_layer += plan->layers[layer - 1].is_there;
     }
 }
@@ -128,7 +128,7 @@ static uint64_t page_bytes(const struct weir_state_layer *layers, const struct w
 /* Room for a whole context and a copy of its last page; for more of them where that is little. */
 static void choose_pages(const struct search *search)
 {
-    struct weir_state_layer layers[WEIR_LAYER_MAX];
+    struct weir_state_layer layers[WEIR_STATE_LAYER_MAX];
     struct weir_state_config config;
     struct weir_device_plan *plan = &search->choice->device;
     take_layers(search, WEIR_LAYER_MAX);
@@ -200,8 +200,8 @@ static enum weir_status choose_asked(const struct search *search,
         const bool is_asked = layer >= bench->gpu_first_layer &&
                               layer - bench->gpu_first_layer < bench->gpu_layer_count;
         plan->layers[layer].is_there =
-            is_asked && weir_device_refusal(model, layer, search->choice->gpu_kind,
-                                            search->choice->kv_f32) == NULL;
+            is_asked &&
+            weir_device_refusal(model, layer, search->choice->gpu_kind, search->choice->kv) == NULL;
         plan->n_layer += plan->layers[layer].is_there;
         if (plan->layers[layer].is_there && weir_layer_has_experts(&model->layers[layer]))
             plan->layers[layer].expert_count =
@@ -253,7 +253,7 @@ static void say_refusal(const struct search *search, struct weir_gpu_plan *plan)
     uint32_t count = 0;
     for (uint32_t layer = 0; layer < model->shape.n_layer; layer++) {
         const char *found =
-            weir_device_refusal(model, layer, search->choice->gpu_kind, search->choice->kv_f32);
+            weir_device_refusal(model, layer, search->choice->gpu_kind, search->choice->kv);
         count += found != NULL;
         why = why == NULL ? found : why;
     }

@@ -75,7 +75,7 @@ uint64_t weir_staging_bytes(const struct weir_model *model)
 static uint64_t block_bytes(const struct weir_blueprint *blueprint,
                             const struct weir_choice *choice)
 {
-    struct weir_state_layer layers[WEIR_LAYER_MAX];
+    struct weir_state_layer layers[WEIR_STATE_LAYER_MAX];
     struct weir_state_config config;
     weir_choice_state(blueprint, choice, layers, &config);
     return weir_state_block_bytes(&config) * (1 + choice->n_snapshot);
@@ -84,7 +84,7 @@ static uint64_t block_bytes(const struct weir_blueprint *blueprint,
 uint64_t weir_choice_index_bytes(const struct weir_blueprint *blueprint,
                                  const struct weir_choice *choice)
 {
-    struct weir_state_layer layers[WEIR_LAYER_MAX];
+    struct weir_state_layer layers[WEIR_STATE_LAYER_MAX];
     struct weir_state_config config;
     struct weir_state_shape shape;
     if (choice->text_bytes == 0)
@@ -167,13 +167,24 @@ static enum weir_status find_slot_bounds(const struct weir_blueprint *blueprint,
     return WEIR_OK;
 }
 
+/* name NULL: the usual one. */
+static enum weir_status choose_kv(const struct weir_model *model, const char *name,
+                                  enum weir_kv *kv, struct weir_err *err)
+{
+    *kv = WEIR_KV_F16;
+    if (name != NULL && !weir_kv_from_name(name, kv))
+        return WEIR_FAIL(err, WEIR_ERR_ARG, "keys and values: wanted one of %s, found %s",
+                         weir_kv_names(), name);
+    return weir_model_kv_check(model, *kv, err);
+}
+
 static enum weir_status find_bounds(const struct weir_blueprint *blueprint,
                                     const struct weir_config *config, struct weir_choice *choice,
                                     struct bounds *bounds, struct weir_err *err)
 {
     const struct weir_shape *shape = &blueprint->model->shape;
     const struct weir_bench_config bench = weir_bench_of(config);
-    choice->kv_f32 = config->kv_f32;
+    WEIR_TRY(choose_kv(blueprint->model, config->kv, &choice->kv, err));
     choice->tables_on_disk = tables_that_may_stay(blueprint->model);
     choice->predictor = config->lookahead == WEIR_LOOKAHEAD_OFF ? WEIR_PREDICT_NONE
                         : bench.guess_by == WEIR_GUESS_BY_PATH  ? WEIR_PREDICT_PATH
@@ -468,7 +479,7 @@ enum weir_status weir_blueprint_plan(const struct weir_blueprint *blueprint,
     plan->token_bytes = token_bytes(model);
     plan->io_budget_bytes =
         config->io_budget_bytes > 0 ? config->io_budget_bytes : WEIR_STORE_BUDGET_BYTES;
-    weir_token_cost_fill(&plan->cost, model, &blueprint->kernels, config->kv_f32);
+    weir_token_cost_fill(&plan->cost, model, &blueprint->kernels, choice->kv);
     if (plan->budget_bytes < plan->min_bytes)
         return refuse_ceiling(plan, config->caller_bytes, config->model_path, free_memory.why, err);
     WEIR_TRY(choose_chunk(blueprint, &bounds, plan->budget_bytes, choice, err));

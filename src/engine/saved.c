@@ -68,14 +68,14 @@ static enum weir_status identify_model(const weir_manifest *manifest, uint8_t ou
 static void identify_layout(const struct weir_engine *engine, uint8_t out[16])
 {
     struct weir_hash hash = {{0, 0}};
-    struct weir_state_layer layers[WEIR_LAYER_MAX];
+    struct weir_state_layer layers[WEIR_STATE_LAYER_MAX];
     struct weir_state_config config;
     const char *isa = engine->blueprint.kernels.isa;
     weir_choice_state(&engine->blueprint, &engine->choice, layers, &config);
     add_bytes(&hash, WEIR_VERSION, sizeof(WEIR_VERSION));
     add_bytes(&hash, isa, strlen(isa));
     add_number(&hash, WEIR_PREFIX_VERSION);
-    add_number(&hash, engine->choice.kv_f32);
+    add_number(&hash, engine->choice.kv);
     add_number(&hash, config.n_ctx);
     add_number(&hash, weir_state_page_length(&config));
     for (uint32_t layer = 0; layer < config.layer_count; layer++) {
@@ -127,7 +127,7 @@ enum weir_status weir_engine_open_texts(struct weir_engine *engine,
         .writes_again = (bench.swap_ablation & WEIR_ABLATE_SWAP_REUSE) != 0,
         .waits = (bench.swap_ablation & WEIR_ABLATE_SWAP_ASYNC) != 0,
     };
-    struct weir_state_layer layers[WEIR_LAYER_MAX];
+    struct weir_state_layer layers[WEIR_STATE_LAYER_MAX];
     struct weir_state_config state;
     struct weir_state_shape shape;
     if (config->text_folder == NULL)

@@ -133,10 +133,10 @@ static void attend_row(struct weir_sim *sim, const struct weir_gpu_attention *jo
     WEIR_ASSERT(position <= job->position_max && job->n_head % pages->n_kv_head == 0);
     struct weir_attention query = {
         .pages = table_of(sim, &job->rows, row, pages->page_length, position + 1),
-        .k_stride = pages->d_head,
-        .v_stride = v_width,
+        .k_row_bytes = pages->d_head * sizeof(uint16_t),
+        .v_row_bytes = v_width * sizeof(uint16_t),
         .page_length = pages->page_length,
-        .page_stride = pages->page_stride,
+        .page_bytes = pages->page_stride * sizeof(uint16_t),
         .d_head = pages->d_head,
         .d_value = pages->d_value,
         .first = first_seen(job, position),
@@ -153,7 +153,7 @@ static void attend_row(struct weir_sim *sim, const struct weir_gpu_attention *jo
         query.out = row_at(sim, job->out + (uint64_t)head * pages->d_value * sizeof(float), row,
                            job->out_stride, pages->d_value);
         query.sink = job->sinks == 0 ? NULL : row_at(sim, job->sinks, head, 1, 1);
-        sim->kernels.attention(&query, 1);
+        sim->kernels.attention[WEIR_KV_F16](&query, 1);
     }
 }
 

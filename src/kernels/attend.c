@@ -33,16 +33,16 @@ static bool alone(const struct weir_attend_range *range, size_t j, size_t begin,
     return own->begin < own->end;
 }
 
-/* The positions that job j sees before those which all see, and after them. */
+/* The rows that job j sees before those which all see, and after them. */
 static bool lead_of(const struct weir_attend_range *range, size_t j, struct weir_attend_range *own)
 {
-    return alone(range, j, weir_attend_first(range, &range->jobs[j]),
+    return alone(range, j, weir_attend_first_row(range, &range->jobs[j]),
                  weir_min(range->begin, end_of(range, j)), own);
 }
 
 static bool rest_of(const struct weir_attend_range *range, size_t j, struct weir_attend_range *own)
 {
-    return alone(range, j, weir_max(range->end, weir_attend_first(range, &range->jobs[j])),
+    return alone(range, j, weir_max(range->end, weir_attend_first_row(range, &range->jobs[j])),
                  end_of(range, j), own);
 }
 
@@ -53,7 +53,7 @@ static struct weir_attend_range page_of(const struct weir_attend_range *range, s
     const uint32_t page = (uint32_t)begin / (uint32_t)job->page_length;
     struct weir_attend_range part = *range;
     part.begin = begin;
-    part.page = job->pages[page] * job->page_stride;
+    part.page = job->pages[page] * job->page_bytes;
     part.row = begin - page * job->page_length;
     part.left = job->page_length - part.row;
     part.end = weir_min(range->end, begin + part.left);
@@ -78,6 +78,52 @@ static void add_values(const struct weir_attend_level *level, const struct weir_
         level->add_values(&page, scores);
         at = page.end;
     }
+}
+
+/* The jobs that see the tile of position `begin` packed, and which of the range's is the first of
+ * them; false when none does. Those that see rows there come before them, those that see none of it
+ * any more after them. */
+static bool tile_of(const struct weir_attend_range *range, size_t begin,
+                    struct weir_attend_range *tile, size_t *from)
+{
+    const struct weir_attention *jobs = range->jobs;
+    size_t first = 0;
+    size_t end = range->n;
+    while (first < end && jobs[first].packed_end <= begin)
+        first++;
+    while (end > first && jobs[end - 1].first >= begin + WEIR_TILE)
+        end--;
+    *from = first;
+    *tile = (struct weir_attend_range){.jobs = jobs + first,
+                                       .n = end - first,
+                                       .block = range->block,
+                                       .begin = begin,
+                                       .end = begin + WEIR_TILE};
+    return first < end;
+}
+
+static void fill_tiles(const struct weir_attend_level *level, const struct weir_attend_range *range,
+                       weir_attend_scores *scores)
+{
+    const size_t end =
+        weir_min(range->jobs[range->n - 1].packed_end, range->block + WEIR_ATTEND_BLOCK);
+    struct weir_attend_range tile;
+    size_t from;
+    for (size_t begin = range->block; begin < end; begin += WEIR_TILE)
+        if (tile_of(range, begin, &tile, &from))
+            level->fill_tile(&tile, scores + from);
+}
+
+static void add_tiles(const struct weir_attend_level *level, const struct weir_attend_range *range,
+                      const weir_attend_scores *scores)
+{
+    const size_t end =
+        weir_min(range->jobs[range->n - 1].packed_end, range->block + WEIR_ATTEND_BLOCK);
+    struct weir_attend_range tile;
+    size_t from;
+    for (size_t begin = range->block; begin < end; begin += WEIR_TILE)
+        if (tile_of(range, begin, &tile, &from))
+            level->add_tile(&tile, scores + from);
 }
 
 /* Scores of the block become weights; what job j has so far is scaled to them. */
@@ -107,24 +153,27 @@ static void add_block(const struct weir_attend_level *level, const struct weir_a
         if (lead_of(range, j, &own))
             fill_scores(level, &own, scores + j);
     fill_scores(level, range, scores);
+    fill_tiles(level, range, scores);
     for (size_t j = 0; j < range->n; j++) {
         if (rest_of(range, j, &own))
             fill_scores(level, &own, scores + j);
         weigh(level, range, j, scores[j], &running[j]);
+    }
+    add_tiles(level, range, scores);
+    for (size_t j = 0; j < range->n; j++)
         if (lead_of(range, j, &own))
             add_values(level, &own, scores + j);
-    }
     add_values(level, range, scores);
     for (size_t j = 0; j < range->n; j++)
         if (rest_of(range, j, &own))
             add_values(level, &own, scores + j);
 }
 
-/* The positions of a block that all n jobs see; where there are none, those before its first. */
+/* The rows of a block that all n jobs see; where there are none, those before its first. */
 static struct weir_attend_range common_of(const struct weir_attention *jobs, size_t n, size_t block)
 {
     struct weir_attend_range range = {.jobs = jobs, .n = n, .block = block};
-    range.begin = weir_attend_first(&range, &jobs[n - 1]);
+    range.begin = weir_attend_first_row(&range, &jobs[n - 1]);
     range.end = end_of(&range, 0);
     if (range.begin >= range.end)
         range.begin = range.end = block;

@@ -5,8 +5,9 @@
  * a block holds a larger score, sum and out are scaled down to it (FlashAttention-2,
  * arXiv:2307.08691, algorithm 1). Blocks begin at multiples of their length, and positions are
  * added in their order, so a query's bits depend neither on its company nor on its chunk, nor on
- * the pages that a block lies in. What a query counts beside its positions, a sink, is there before
- * the first of them. */
+ * the pages that a block lies in. Of what is packed whole tiles are added, the first of them and
+ * the last for those of its positions that the query sees; rows follow. What a query counts beside
+ * its positions, a sink, is there before the first of them. */
 #ifndef WEIR_KERNELS_ATTEND_H
 #define WEIR_KERNELS_ATTEND_H
 
@@ -14,38 +15,56 @@
 
 enum { WEIR_ATTEND_BLOCK = 64 };
 
-/* Positions [begin, end) of one page and of one block, which begins at `block`; n queries in
- * [1, MAX] that all see them. */
+/* Rows of positions [begin, end) of one page and of one block, which begins at `block`, and n
+ * queries in [1, MAX] that all see them; or the tile of [begin, begin + WEIR_TILE). */
 struct weir_attend_range {
     const struct weir_attention *jobs;
     size_t n;
     size_t block, begin, end;
-    size_t page; /* value index of the page's row 0 in K and V */
-    size_t row;  /* begin's row in the page */
+    size_t page; /* bytes from page 0 to begin's */
+    size_t row;  /* begin's row in the page; of a tile its number there */
     size_t left; /* positions of the page from begin on */
 };
 
-/* The value index of begin's row in K or V, whose rows are stride values apart. */
-static inline size_t weir_attend_at(const struct weir_attend_range *range, size_t stride)
+/* Bytes from row 0 of page 0 of K or V, whose rows are so far apart, to begin's row. */
+static inline size_t weir_attend_at(const struct weir_attend_range *range, size_t row_bytes)
 {
-    return range->page + range->row * stride;
+    return range->page + range->row * row_bytes;
 }
 
 /* The same of position p, which is at or after begin. */
-static inline size_t weir_attend_row(const struct weir_attend_range *range, size_t stride, size_t p)
+static inline size_t weir_attend_row(const struct weir_attend_range *range, size_t row_bytes,
+                                     size_t p)
 {
     const struct weir_attention *job = range->jobs;
     if (p - range->begin < range->left)
-        return weir_attend_at(range, stride) + (p - range->begin) * stride;
+        return weir_attend_at(range, row_bytes) + (p - range->begin) * row_bytes;
     const uint32_t page = (uint32_t)p / (uint32_t)job->page_length;
-    return job->pages[page] * job->page_stride + (p - page * job->page_length) * stride;
+    return job->pages[page] * job->page_bytes + (p - page * job->page_length) * row_bytes;
 }
 
-/* Where the positions of the block that a job sees begin. */
+/* Bytes from tile 0 of page 0, with so many bytes for the tiles of WEIR_TILE positions, to those of
+ * position p. */
+static inline size_t weir_attend_tile(const struct weir_attention *job, size_t tile_bytes, size_t p)
+{
+    const uint32_t page = (uint32_t)p / (uint32_t)job->page_length;
+    return job->pages[page] * job->packed_page_bytes +
+           (p - page * job->page_length) / WEIR_TILE * tile_bytes;
+}
+
+/* Where the positions of the block that a job sees begin ... */
 static inline size_t weir_attend_first(const struct weir_attend_range *range,
                                        const struct weir_attention *job)
 {
     return job->first > range->block ? job->first : range->block;
+}
+
+/* ... and those of them that it sees as rows. */
+static inline size_t weir_attend_first_row(const struct weir_attend_range *range,
+                                           const struct weir_attention *job)
+{
+    const size_t first = weir_attend_first(range, job);
+    return job->packed_end > first ? job->packed_end : first;
 }
 
 /* One query's scores of a block; position p is at [p - block]. */
@@ -60,6 +79,10 @@ struct weir_attend_level {
     float (*soften)(float *scores, size_t count, float *most);
     /* out += sum over p of scores[job][p - block] * v[p], p ascending, one addition each. */
     void (*add_values)(const struct weir_attend_range *range, const weir_attend_scores *scores);
+    /* The same of a tile; of values, the sum over the tile's positions from the job's first on is
+     * one addition. NULL: of formats of rows. */
+    void (*fill_tile)(const struct weir_attend_range *range, weir_attend_scores *scores);
+    void (*add_tile)(const struct weir_attend_range *range, const weir_attend_scores *scores);
 };
 
 /* count jobs in [1, WEIR_ATTENTION_MAX]. */

@@ -8,9 +8,9 @@
 
 /* Rows of K or V that lie side by side. */
 struct rows {
-    const uint16_t *first;
+    const uint8_t *first;
     size_t count;
-    size_t stride, width; /* values */
+    size_t row_bytes; /* from one to the next, and of one */
 };
 
 /* Rows of a page that are read one after the other, and the rows after them, which lie elsewhere. A
@@ -22,34 +22,32 @@ struct ahead {
 
 /* Near enough that not more is fetched ahead than the CPU waits for: what is beyond that, it drops.
  */
-enum { LEAD_BYTES = 4096, LINE_HALVES = 32, FIRST_LEVEL = 3 };
+enum { LEAD_BYTES = 4096, LINE_BYTES = 64, FIRST_LEVEL = 3 };
 
 /* Rows of K, or of V, from position p on, which is at or after the range's: those of p's block. */
 WEIR_INLINE struct rows keys_from(const struct weir_attend_range *range, size_t p)
 {
     const struct weir_attention *last = &range->jobs[range->n - 1];
     return (struct rows){
-        .first = (const uint16_t *)last->k + weir_attend_row(range, last->k_stride, p),
+        .first = (const uint8_t *)last->k + weir_attend_row(range, last->k_row_bytes, p),
         .count = weir_min(weir_min(last->n_position - p, WEIR_ATTEND_BLOCK), last->page_length),
-        .stride = last->k_stride,
-        .width = last->d_head};
+        .row_bytes = last->k_row_bytes};
 }
 
 WEIR_INLINE struct rows values_from(const struct weir_attend_range *range, size_t p)
 {
     const struct weir_attention *last = &range->jobs[range->n - 1];
     return (struct rows){
-        .first = (const uint16_t *)last->v + weir_attend_row(range, last->v_stride, p),
+        .first = (const uint8_t *)last->v + weir_attend_row(range, last->v_row_bytes, p),
         .count = weir_min(weir_min(last->n_position - p, WEIR_ATTEND_BLOCK), last->page_length),
-        .stride = last->v_stride,
-        .width = last->d_value};
+        .row_bytes = last->v_row_bytes};
 }
 
 /* The range's own rows come first. */
 WEIR_INLINE struct ahead begin_with(const struct weir_attend_range *range, struct rows rows)
 {
     rows.count = range->end - range->begin;
-    return (struct ahead){.rows = rows, .lead = LEAD_BYTES / sizeof(uint16_t) / rows.width};
+    return (struct ahead){.rows = rows, .lead = LEAD_BYTES / rows.row_bytes};
 }
 
 /* Whether more of the range's block follows in another page. */
@@ -65,7 +63,7 @@ WEIR_INLINE struct ahead keys_ahead(const struct weir_attend_range *range)
     struct ahead ahead = begin_with(range, keys_from(range, range->begin));
     if (goes_on(range))
         ahead.after = keys_from(range, range->end);
-    else if (range->begin == weir_attend_first(range, last))
+    else if (range->begin == weir_attend_first_row(range, last))
         ahead.after = values_from(range, range->begin);
     return ahead;
 }
@@ -86,8 +84,7 @@ WEIR_INLINE struct ahead values_ahead(const struct weir_attend_range *range)
             .first = last->next_k,
             .count = weir_min(weir_min(last->n_position - last->first, WEIR_ATTEND_BLOCK),
                               last->page_length),
-            .stride = last->k_stride,
-            .width = last->d_head};
+            .row_bytes = last->k_row_bytes};
     return ahead;
 }
 
@@ -100,8 +97,8 @@ WEIR_INLINE void ask_ahead(const struct ahead *ahead, size_t from, size_t count)
         const size_t at = is_after ? row - ahead->rows.count : row;
         if (at >= rows->count)
             return;
-        for (size_t i = 0; i < rows->width; i += LINE_HALVES)
-            __builtin_prefetch(rows->first + at * rows->stride + i, 0, FIRST_LEVEL);
+        for (size_t i = 0; i < rows->row_bytes; i += LINE_BYTES)
+            __builtin_prefetch(rows->first + at * rows->row_bytes + i, 0, FIRST_LEVEL);
     }
 }
 

@@ -4,13 +4,15 @@
  * scores are summed together), ATTEND_TILES (registers of sums of values), and
  *
  *   spread(x)  load_floats(at, count)  load_halves(at, count)  store_floats(at, x, count)
+ *   load_bfloats(at, count)
+ *   spread_half(at)  load_bytes(at) signed ones  load_nibbles(at) low ones  load_nibbles_high(at)
  *   multiply_add(a, b, c) = a * b + c  add(a, b)  subtract(a, b)  multiply(a, b)
  *   divide(a, b)
  *   maximum(a, b)  exp_of(x)
  *   keep_first(x, count)  sum_of(x)  largest_of(x)
  *
- * where lanes past the first `count` read as 0 and are not stored. It gives attend_lanes(), with
- * softcap() of curves_lanes.h. */
+ * where lanes past the first `count` read as 0 and are not stored; and what attend_tiles.h asks
+ * for. It gives attend_init(), with softcap() of curves_lanes.h. */
 #ifndef WEIR_KERNELS_ATTEND_LANES_H
 #define WEIR_KERNELS_ATTEND_LANES_H
 
@@ -18,13 +20,38 @@
 #include "kernels/attend_ahead.h"
 #include "kernels/curves_lanes.h"
 #include "kernels/kernels_internal.h"
+#include "quant/q4_0.h"
+#include "quant/q8_0.h"
 
 /* Jobs whose sums are in registers at once. */
 enum { JOBS_MAX = 4 };
 
+#include "kernels/attend_tiles.h"
+
+/* Values [i, i + LANES) of a row, of which `left` are there: all of them in formats of blocks. */
+WEIR_INLINE lanes load_row(const uint8_t *row, size_t i, size_t left, const enum weir_kv kv)
+{
+    if (kv == WEIR_KV_F32)
+        return load_floats((const float *)(const void *)row + i, left);
+    if (kv == WEIR_KV_BF16)
+        return load_bfloats((const uint16_t *)(const void *)row + i, left);
+    if (kv == WEIR_KV_Q8_0) {
+        const struct weir_q8_0 *block = (const struct weir_q8_0 *)(const void *)row + i / 32;
+        return multiply(load_bytes(block->qs + i % 32), spread_half(&block->d));
+    }
+    if (kv == WEIR_KV_Q4_0) {
+        const struct weir_q4_0 *block = (const struct weir_q4_0 *)(const void *)row + i / 32;
+        const uint8_t *at = block->qs + i % 16;
+        const lanes steps = i % 32 < 16 ? load_nibbles(at) : load_nibbles_high(at);
+        return multiply(subtract(steps, spread(8.0f)), spread_half(&block->d));
+    }
+    return load_halves((const uint16_t *)(const void *)row + i, left);
+}
+
 /* Scores of n jobs at `rows` positions, k being the first's row. */
-WEIR_INLINE void score_rows(const struct weir_attention *jobs, const uint16_t *k,
-                            weir_attend_scores *scores, size_t at, const int n, const int rows)
+WEIR_INLINE void score_rows(const struct weir_attention *jobs, const uint8_t *k,
+                            weir_attend_scores *scores, size_t at, const int n, const int rows,
+                            const enum weir_kv kv)
 {
     lanes sums[JOBS_MAX][ATTEND_ROWS];
     for (int j = 0; j < n; j++)
@@ -34,7 +61,7 @@ WEIR_INLINE void score_rows(const struct weir_attention *jobs, const uint16_t *k
         const size_t left = jobs->d_head - i;
         lanes keys[ATTEND_ROWS];
         for (int row = 0; row < rows; row++)
-            keys[row] = load_halves(k + (size_t)row * jobs->k_stride + i, left);
+            keys[row] = load_row(k + (size_t)row * jobs->k_row_bytes, i, left, kv);
         for (int j = 0; j < n; j++) {
             const lanes q = load_floats(jobs[j].q + i, left);
             for (int row = 0; row < rows; row++)
@@ -48,9 +75,9 @@ WEIR_INLINE void score_rows(const struct weir_attention *jobs, const uint16_t *k
 
 WEIR_INLINE void score_jobs(const struct weir_attend_range *range,
                             const struct weir_attention *jobs, weir_attend_scores *scores,
-                            const int n)
+                            const int n, const enum weir_kv kv)
 {
-    const uint16_t *k = (const uint16_t *)jobs->k + weir_attend_at(range, jobs->k_stride);
+    const uint8_t *k = (const uint8_t *)jobs->k + weir_attend_at(range, jobs->k_row_bytes);
     const size_t count = range->end - range->begin;
     const bool asks = jobs == range->jobs;
     const struct ahead ahead = asks ? keys_ahead(range) : (struct ahead){0};
@@ -60,23 +87,24 @@ WEIR_INLINE void score_jobs(const struct weir_attend_range *range,
         if (asks)
             ask_ahead(&ahead, row, rows);
         if (rows == ATTEND_ROWS)
-            score_rows(jobs, k, scores, at, n, ATTEND_ROWS);
+            score_rows(jobs, k, scores, at, n, ATTEND_ROWS, kv);
         else
-            score_rows(jobs, k, scores, at, n, 1);
-        k += rows * jobs->k_stride;
+            score_rows(jobs, k, scores, at, n, 1, kv);
+        k += rows * jobs->k_row_bytes;
         row += rows;
     }
 }
 
-static void fill_scores(const struct weir_attend_range *range, weir_attend_scores *scores)
+WEIR_INLINE void fill_scores(const struct weir_attend_range *range, weir_attend_scores *scores,
+                             const enum weir_kv kv)
 {
     size_t j = 0;
     for (; j + 4 <= range->n; j += 4)
-        score_jobs(range, range->jobs + j, scores + j, 4);
+        score_jobs(range, range->jobs + j, scores + j, 4, kv);
     for (; j + 2 <= range->n; j += 2)
-        score_jobs(range, range->jobs + j, scores + j, 2);
+        score_jobs(range, range->jobs + j, scores + j, 2, kv);
     if (j < range->n)
-        score_jobs(range, range->jobs + j, scores + j, 1);
+        score_jobs(range, range->jobs + j, scores + j, 1, kv);
 }
 
 static float soften(float *scores, size_t count, float *most)
@@ -104,9 +132,9 @@ static float soften(float *scores, size_t count, float *most)
  * of them ask. */
 WEIR_INLINE void add_tiles(const struct weir_attend_range *range, const struct weir_attention *jobs,
                            const weir_attend_scores *scores, size_t first, size_t last_count,
-                           const int n, const int tiles)
+                           const int n, const int tiles, const enum weir_kv kv)
 {
-    const uint16_t *v = (const uint16_t *)jobs->v + weir_attend_at(range, jobs->v_stride) + first;
+    const uint8_t *v = (const uint8_t *)jobs->v + weir_attend_at(range, jobs->v_row_bytes);
     lanes sums[JOBS_MAX][ATTEND_TILES];
     for (int j = 0; j < n; j++)
         for (int tile = 0; tile < tiles; tile++)
@@ -118,12 +146,12 @@ WEIR_INLINE void add_tiles(const struct weir_attend_range *range, const struct w
         if (asks)
             ask_ahead(&ahead, at - (range->begin - range->block), 1);
         for (int tile = 0; tile < tiles; tile++) {
-            const lanes values =
-                load_halves(v + tile * LANES, tile < tiles - 1 ? LANES : last_count);
+            const lanes values = load_row(v, first + (size_t)tile * LANES,
+                                          tile < tiles - 1 ? LANES : last_count, kv);
             for (int j = 0; j < n; j++)
                 sums[j][tile] = multiply_add(spread(scores[j][at]), values, sums[j][tile]);
         }
-        v += jobs->v_stride;
+        v += jobs->v_row_bytes;
     }
     for (int j = 0; j < n; j++)
         for (int tile = 0; tile < tiles; tile++)
@@ -135,41 +163,86 @@ WEIR_INLINE void add_tiles(const struct weir_attend_range *range, const struct w
 WEIR_INLINE size_t add_full_tiles(const struct weir_attend_range *range,
                                   const struct weir_attention *jobs,
                                   const weir_attend_scores *scores, size_t first, const int n,
-                                  const int tiles)
+                                  const int tiles, const enum weir_kv kv)
 {
     for (; first + (size_t)tiles * LANES <= jobs->d_value; first += (size_t)tiles * LANES)
-        add_tiles(range, jobs, scores, first, LANES, n, tiles);
+        add_tiles(range, jobs, scores, first, LANES, n, tiles, kv);
     return first;
 }
 
 /* Sums in several registers: each addition waits for the one before it in the same. */
 WEIR_INLINE void add_jobs(const struct weir_attend_range *range, const struct weir_attention *jobs,
-                          const weir_attend_scores *scores, const int n)
+                          const weir_attend_scores *scores, const int n, const enum weir_kv kv)
 {
-    size_t first = add_full_tiles(range, jobs, scores, 0, n, ATTEND_TILES / n);
+    size_t first = add_full_tiles(range, jobs, scores, 0, n, ATTEND_TILES / n, kv);
     if (ATTEND_TILES / n > 8)
-        first = add_full_tiles(range, jobs, scores, first, n, 8);
+        first = add_full_tiles(range, jobs, scores, first, n, 8, kv);
     if (ATTEND_TILES / n > 4)
-        first = add_full_tiles(range, jobs, scores, first, n, 4);
+        first = add_full_tiles(range, jobs, scores, first, n, 4, kv);
     for (; first < jobs->d_value; first += LANES)
-        add_tiles(range, jobs, scores, first, jobs->d_value - first, n, 1);
+        add_tiles(range, jobs, scores, first, jobs->d_value - first, n, 1, kv);
 }
 
-static void add_values(const struct weir_attend_range *range, const weir_attend_scores *scores)
+WEIR_INLINE void add_values(const struct weir_attend_range *range, const weir_attend_scores *scores,
+                            const enum weir_kv kv)
 {
     size_t j = 0;
     for (; j + 4 <= range->n; j += 4)
-        add_jobs(range, range->jobs + j, scores + j, 4);
+        add_jobs(range, range->jobs + j, scores + j, 4, kv);
     for (; j + 2 <= range->n; j += 2)
-        add_jobs(range, range->jobs + j, scores + j, 2);
+        add_jobs(range, range->jobs + j, scores + j, 2, kv);
     if (j < range->n)
-        add_jobs(range, range->jobs + j, scores + j, 1);
+        add_jobs(range, range->jobs + j, scores + j, 1, kv);
 }
 
-static void attend_lanes(const struct weir_attention *jobs, size_t count)
+/* The two functions of a format's rows, and attention over them alone. */
+#define ATTEND_ROWS_OF(name, kv)                                                                   \
+    static void fill_##name(const struct weir_attend_range *range, weir_attend_scores *scores)     \
+    {                                                                                              \
+        fill_scores(range, scores, kv);                                                            \
+    }                                                                                              \
+    static void add_##name(const struct weir_attend_range *range,                                  \
+                           const weir_attend_scores *scores)                                       \
+    {                                                                                              \
+        add_values(range, scores, kv);                                                             \
+    }                                                                                              \
+    static void attend_##name(const struct weir_attention *jobs, size_t count)                     \
+    {                                                                                              \
+        static const struct weir_attend_level level = {fill_##name, softcap, soften,               \
+                                                       add_##name,  NULL,    NULL};                \
+        weir_attend(&level, jobs, count);                                                          \
+    }
+ATTEND_ROWS_OF(f16, WEIR_KV_F16)
+ATTEND_ROWS_OF(f32, WEIR_KV_F32)
+ATTEND_ROWS_OF(bf16, WEIR_KV_BF16)
+ATTEND_ROWS_OF(q8_0, WEIR_KV_Q8_0)
+ATTEND_ROWS_OF(q4_0, WEIR_KV_Q4_0)
+
+static void attend_kivi4(const struct weir_attention *jobs, size_t count)
 {
-    static const struct weir_attend_level level = {fill_scores, softcap, soften, add_values};
+    static const struct weir_attend_level level = {fill_f16, softcap,     soften,
+                                                   add_f16,  fill_tile_4, add_tile_4};
     weir_attend(&level, jobs, count);
+}
+
+static void attend_kivi2(const struct weir_attention *jobs, size_t count)
+{
+    static const struct weir_attend_level level = {fill_f16, softcap,     soften,
+                                                   add_f16,  fill_tile_2, add_tile_2};
+    weir_attend(&level, jobs, count);
+}
+
+static void attend_init(struct weir_kernels *kernels)
+{
+    kernels->attention[WEIR_KV_F16] = attend_f16;
+    kernels->attention[WEIR_KV_F32] = attend_f32;
+    kernels->attention[WEIR_KV_BF16] = attend_bf16;
+    kernels->attention[WEIR_KV_Q8_0] = attend_q8_0;
+    kernels->attention[WEIR_KV_Q4_0] = attend_q4_0;
+    kernels->attention[WEIR_KV_KIVI4] = attend_kivi4;
+    kernels->attention[WEIR_KV_KIVI2] = attend_kivi2;
+    kernels->softcap = softcap;
+    kernels->sigmoid_mul = sigmoid_mul;
 }
 
 #endif

@@ -22,6 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/kv.h"
 #include "kernels/recurrent.h"
 #include "quant/quant.h"
 
@@ -141,49 +142,53 @@ typedef void weir_softcap_fn(float *x, size_t count, float cap);
 /* x[i] *= sigmoid(gate[i]). TOL 1e-5 relative. */
 typedef void weir_sigmoid_mul_fn(float *x, const float *gate, size_t count);
 
-/* Queries over one head of a KV cache of f16: query heads that share it, or a head of tokens that
- * follow each other. K and V are read once for all of them where the level can. For each job
+/* Queries over one head of a KV cache: query heads that share it, or a head of tokens that follow
+ * each other. K and V are read once for all of them where the level can. For each job
  *
  *   score[p] = scale * sum over i of q[i] * k[p][i],   p in [first, n_position)
  *   score[p] = softcap * tanh(score[p] / softcap),     where softcap is not 0
  *   out[i]   = sum over p of softmax(score)[p] * v[p][i]
  *
- *   k, v   rows of f16 in pages: position p is row p % page_length of page pages[p / page_length].
- *          Rows are k_stride and v_stride values apart, pages page_stride; k and v point at row 0
- *          of page 0. Pages before first's are not looked at
+ *   k, v   rows in pages, of the kernel's format (kv.h): position p is row p % page_length of page
+ *          pages[p / page_length]. Rows are k_row_bytes and v_row_bytes apart, pages page_bytes; k
+ *          and v point at row 0 of page 0. Pages before first's are not looked at
+ *   packed_k, packed_v  the same of formats of tiles, for positions before packed_end: the tile of
+ *          positions [32 t, 32 t + 32) is tile t % (page_length / 32) of its page. Tiles follow
+ *          each other; pages are packed_page_bytes apart, and whole tiles long. packed_end is a
+ *          multiple of 32; other formats have 0 there, and rows alone
  *   sink   NULL, or one score more that the softmax counts and that has no value
  *   next_k where the caller reads K after these, or NULL: rows of one page that may be fetched
  *          ahead; that of the last job counts
  *   out    d_value floats; overlaps nothing
  *
  * All jobs of a call, at most WEIR_ATTENTION_MAX, have the same k, v, pages, strides, d_head,
- * d_value, scale, softcap, and neither first nor n_position falls from one to the next; a job's
- * bits do not depend on its company. Any d_head and d_value, n_position > first. attend.h has the
- * order of the sums. Pages as in PagedAttention (arXiv:2309.06180), sinks as in arXiv:2309.17453
- * with a learned score. TOL 1e-4 relative to sum |softmax v|. A score of minus infinity, which has
+ * d_value, scale, softcap, and neither first, packed_end nor n_position falls from one to the next;
+ * a job's bits do not depend on its company. d_head and d_value are what the format takes,
+ * n_position > first, n_position >= packed_end. attend.h has the order of the sums. Pages as in
+ * PagedAttention (arXiv:2309.06180), sinks as in arXiv:2309.17453 with a learned score. TOL 1e-4
+ * relative to sum |softmax v|, of the values as they are kept. A score of minus infinity, which has
  * no weight, makes out not a number all the same; sinks are finite. */
 struct weir_attention {
     const float *q;
     const void *k;
     const void *v;
+    const void *packed_k;
+    const void *packed_v;
     const void *next_k;
     const uint32_t *pages;
     const float *sink;
-    size_t k_stride, v_stride;
+    size_t k_row_bytes, v_row_bytes;
     size_t page_length;
-    size_t page_stride;
+    size_t page_bytes, packed_page_bytes;
     size_t d_head;  /* of q and k */
     size_t d_value; /* of v and out */
-    size_t first, n_position;
+    size_t first, packed_end, n_position;
     float scale;
     float softcap; /* 0: none */
     float *out;
 };
 enum { WEIR_ATTENTION_MAX = 16 };
 typedef void weir_attention_fn(const struct weir_attention *jobs, size_t count);
-
-/* The same over a KV cache of f32: for comparing with judges, so the reference is all there is. */
-weir_attention_fn weir_attention_f32;
 
 /* f32 to f16, round to nearest even. EXACT. */
 typedef void weir_to_f16_fn(const float *src, uint16_t *dst, size_t count);
@@ -198,7 +203,7 @@ struct weir_kernels {
     weir_axpy_fn *axpy;
     weir_softcap_fn *softcap;
     weir_sigmoid_mul_fn *sigmoid_mul;
-    weir_attention_fn *attention;
+    weir_attention_fn *attention[WEIR_KV_COUNT];
     weir_conv_fn *conv;
     weir_delta_fn *delta;
     weir_to_f16_fn *to_f16;

@@ -31,7 +31,7 @@ void weir_codes_init_ref(struct weir_kernels *kernels);
 void weir_kernels_init_ref(struct weir_kernels *kernels);
 void weir_recurrent_init_ref(struct weir_kernels *kernels);
 void weir_glu_init_ref(struct weir_kernels *kernels);
-weir_attention_fn weir_attention_ref;
+void weir_attention_init_ref(struct weir_kernels *kernels);
 weir_softcap_fn weir_softcap_ref;
 #if defined(__x86_64__)
 void weir_float_init_avx2(struct weir_kernels *kernels);

@@ -140,7 +140,7 @@ void weir_kernels_init_ref(struct weir_kernels *kernels)
     kernels->axpy = axpy;
     kernels->softcap = weir_softcap_ref;
     kernels->sigmoid_mul = sigmoid_mul;
-    kernels->attention = weir_attention_ref;
+    weir_attention_init_ref(kernels);
     kernels->to_f16 = to_f16;
     kernels->isa = "ref";
 }

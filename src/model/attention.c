@@ -42,16 +42,6 @@ void weir_attention_layout(struct weir_forward *forward, struct weir_mem *mem)
     scratch->attended_act.f32 = scratch->attended;
 }
 
-uint8_t *weir_attention_rows(const struct weir_forward *forward, bool is_v, uint32_t kv_head)
-{
-    const struct weir_mixer *mixer = &forward->step.layer->mixer;
-    const struct weir_state_view view =
-        weir_state_view_get(forward->config.state, mixer->keys_layer);
-    const size_t before = is_v ? (size_t)mixer->n_kv_head * mixer->d_head + kv_head * mixer->d_value
-                               : (size_t)kv_head * mixer->d_head;
-    return view.base + view.at_bytes + before * view.page_length * weir_kv_value_bytes(forward);
-}
-
 /* The first position that a position sees. */
 static uint32_t first_seen(const struct weir_mixer *mixer, uint32_t position)
 {
@@ -62,26 +52,38 @@ static uint32_t first_seen(const struct weir_mixer *mixer, uint32_t position)
     return position < mixer->window ? 0 : position + 1 - mixer->window;
 }
 
+/* The tiles of what a query sees packed. */
+static void add_tiles(const struct weir_forward *forward, uint32_t kv_head, uint32_t position,
+                      struct weir_attention *query)
+{
+    if (!weir_attention_is_packed(forward))
+        return;
+    const struct weir_kept tiles = weir_attention_tiles(forward);
+    query->packed_k = weir_kept_head(forward, &tiles, false, kv_head);
+    query->packed_v = weir_kept_head(forward, &tiles, true, kv_head);
+    query->packed_page_bytes = tiles.view.stride_bytes;
+    query->packed_end = weir_kv_packed_end(tiles.kv, position);
+}
+
 /* One query: a head of a row. */
 static struct weir_attention query_of(const struct weir_forward *forward, uint32_t row_index,
                                       uint32_t head)
 {
     const struct weir_mixer *mixer = &forward->step.layer->mixer;
     const struct weir_row *row = &forward->step.rows[row_index];
-    const struct weir_state_view view =
-        weir_state_view_get(forward->config.state, mixer->keys_layer);
+    const struct weir_kept rows = weir_attention_rows(forward);
     const size_t at = (size_t)row_index * mixer->n_head + head;
     const uint32_t kv_head = head / (mixer->n_head / mixer->n_kv_head);
-    return (struct weir_attention){
+    struct weir_attention query = {
         .q = forward->attention.q + at * weir_attention_q_stride(mixer),
-        .k = weir_attention_rows(forward, false, kv_head),
-        .v = weir_attention_rows(forward, true, kv_head),
+        .k = weir_kept_head(forward, &rows, false, kv_head),
+        .v = weir_kept_head(forward, &rows, true, kv_head),
         .pages = weir_sequence_pages(forward->step.runs[row->run].sequence),
         .sink = mixer->sinks.tensor == NULL ? NULL : mixer->sinks.data + head,
-        .k_stride = mixer->d_head,
-        .v_stride = mixer->d_value,
-        .page_length = view.page_length,
-        .page_stride = (size_t)view.stride_bytes / weir_kv_value_bytes(forward),
+        .k_row_bytes = weir_kv_row_bytes(rows.kv, mixer->d_head),
+        .v_row_bytes = weir_kv_row_bytes(rows.kv, mixer->d_value),
+        .page_length = rows.view.page_length,
+        .page_bytes = rows.view.stride_bytes,
         .d_head = mixer->d_head,
         .d_value = mixer->d_value,
         .first = first_seen(mixer, row->position),
@@ -90,6 +92,8 @@ static struct weir_attention query_of(const struct weir_forward *forward, uint32
         .softcap = mixer->softcap,
         .out = forward->attention.attended + at * mixer->d_value,
     };
+    add_tiles(forward, kv_head, row->position, &query);
+    return query;
 }
 
 /* Of plain heads: more than fit in registers would only wait for the others. */
@@ -143,29 +147,30 @@ static struct queries queries_at(const struct weir_forward *forward, uint64_t it
     return (struct queries){0};
 }
 
-/* The first K that these queries read; NULL when there are none. */
+/* The first rows of K that these queries read; NULL when there are none, or tiles come first. */
 static const void *first_keys(const struct weir_forward *forward, const struct queries *queries)
 {
     if (queries->count == 0)
         return NULL;
     const struct weir_attention query = query_of(forward, queries->row, queries->head);
-    const size_t row = query.pages[query.first / query.page_length] * query.page_stride +
-                       query.first % query.page_length * query.k_stride;
-    return (const uint8_t *)query.k + row * weir_kv_value_bytes(forward);
+    if (query.packed_end > query.first)
+        return NULL;
+    return (const uint8_t *)query.k +
+           query.pages[query.first / query.page_length] * query.page_bytes +
+           query.first % query.page_length * query.k_row_bytes;
 }
 
 static void attend(const struct weir_forward *forward, const struct queries *queries,
                    const void *next_k)
 {
+    const enum weir_kv kv =
+        weir_attention_is_packed(forward) ? forward->config.kv : weir_kv_rows(forward->config.kv);
     struct weir_attention jobs[TOGETHER_MAX];
     for (uint32_t at = 0; at < queries->count; at++)
         jobs[at] = queries->is_one_row ? query_of(forward, queries->row, queries->head + at)
                                        : query_of(forward, queries->row + at, queries->head);
     jobs[queries->count - 1].next_k = next_k;
-    if (forward->config.kv_f32)
-        weir_attention_f32(jobs, queries->count);
-    else
-        forward->kernels->attention(jobs, queries->count);
+    forward->kernels->attention[kv](jobs, queries->count);
 }
 
 /* Every n_part-th group of queries: later rows see more positions, so neighbours are dealt to
@@ -188,19 +193,21 @@ static void prefetch_keys(const struct weir_forward *forward)
     const struct weir_mixer *mixer = &forward->step.layer->mixer;
     const uint32_t position = forward->step.rows[0].position;
     const uint32_t first = first_seen(mixer, position);
-    const struct weir_state_view view =
-        weir_state_view_get(forward->config.state, mixer->keys_layer);
     if (forward->step.n_row > 1 || position == first)
         return;
-    const uint64_t row_bytes = mixer->d_head * weir_kv_value_bytes(forward);
-    const uint32_t at = first % view.page_length;
-    const uint64_t count = weir_min(position - first, view.page_length - at);
+    const bool is_packed = weir_attention_is_packed(forward) &&
+                           weir_kv_packed_end(forward->config.kv, position) > first;
+    const struct weir_kept kept =
+        is_packed ? weir_attention_tiles(forward) : weir_attention_rows(forward);
+    const uint64_t row_bytes = weir_kv_row_bytes(kept.kv, mixer->d_head);
+    const uint32_t at = first % kept.view.page_length;
+    const uint64_t count = weir_min(position - first, kept.view.page_length - at);
     const uint32_t page =
-        weir_sequence_pages(forward->step.runs[0].sequence)[first / view.page_length];
+        weir_sequence_pages(forward->step.runs[0].sequence)[first / kept.view.page_length];
     for (uint32_t part = 0; part < weir_pool_thread_count(pool); part++)
         weir_pool_prefetch(pool, part,
-                           weir_attention_rows(forward, false, part % mixer->n_kv_head) +
-                               page * view.stride_bytes + at * row_bytes,
+                           weir_kept_head(forward, &kept, false, part % mixer->n_kv_head) +
+                               page * kept.view.stride_bytes + at * row_bytes,
                            count * row_bytes);
 }
 
@@ -246,6 +253,8 @@ void weir_attention_run(struct weir_forward *forward)
     project(forward);
     weir_lookahead_pause(forward, false);
     weir_forward_by_row(forward, "place heads", weir_heads_place);
+    if (weir_heads_tile_count(forward) > 0)
+        weir_pool_run(forward->config.pool, "pack heads", weir_heads_pack, forward);
     weir_linear_prefetch(forward, output, 1);
     weir_pool_run(forward->config.pool, "attend", attend_heads, forward);
     weir_lookahead_pause(forward, false);
@@ -276,17 +285,4 @@ float weir_attention_most_kept(const struct weir_forward *forward, const struct 
         return 0.0f;
     return fmaxf(weir_most_of(forward->attention.k, count * mixer->d_head),
                  weir_most_of(forward->attention.v, count * mixer->d_value));
-}
-
-void weir_attention_state(const struct weir_mixer *mixer, uint64_t value_bytes,
-                          struct weir_state_layer *out)
-{
-    const uint64_t width = mixer->d_head + mixer->d_value;
-    *out = (struct weir_state_layer){.kind = WEIR_STATE_NONE};
-    if (mixer->borrows)
-        return;
-    *out = (struct weir_state_layer){.kind = mixer->window == 0 ? WEIR_STATE_POSITIONS
-                                                                : WEIR_STATE_WINDOW,
-                                     .window = mixer->window,
-                                     .bytes = mixer->n_kv_head * width * value_bytes};
 }

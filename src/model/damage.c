@@ -13,7 +13,7 @@
 
 #define DAMAGED "is not finite: the model file is damaged (fetch it again)"
 
-enum { F16_MAX = 65504, PIECE = 256 }; /* values decoded at once: a multiple of every block */
+enum { PIECE = 256 }; /* values decoded at once: a multiple of every block */
 
 /* What is looked for in some weights: one that is not finite, and the largest one. */
 struct search {
@@ -269,7 +269,7 @@ static float keys_too_large(const struct weir_forward *forward, uint32_t layer)
     if (weir_device_has_layer(forward->config.device, layer))
         return 0.0f;
     const float most = weir_mixer_most_kept(forward, &forward->config.model->layers[layer].mixer);
-    return forward->config.kv_f32 || most <= F16_MAX ? 0.0f : most;
+    return most <= weir_kv_info(forward->config.kv)->most ? 0.0f : most;
 }
 
 enum weir_status weir_damage_name(struct weir_forward *forward, uint32_t layer_index,
@@ -284,8 +284,9 @@ enum weir_status weir_damage_name(struct weir_forward *forward, uint32_t layer_i
         return name_found(&search, err);
     const float most = is_network ? 0.0f : keys_too_large(forward, layer_index);
     if (most > 0.0f)
-        snprintf(keys, sizeof(keys), "; keys and values reach %.3g, and f16 ends at %d",
-                 (double)most, F16_MAX);
+        snprintf(keys, sizeof(keys), "; keys and values reach %.3g, and %s ends at %.6g",
+                 (double)most, weir_kv_info(forward->config.kv)->name,
+                 (double)weir_kv_info(forward->config.kv)->most);
     return WEIR_FAIL(err, WEIR_ERR_FORMAT,
                      "layer %u: %s gives values that are not finite, though its weights are: they "
                      "are too large (up to %.3g, in tensor %s)%s",

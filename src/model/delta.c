@@ -396,11 +396,10 @@ void weir_delta_prefetch(const struct weir_forward *forward, const struct weir_m
     weir_linear_prefetch(forward, first, net->packed.cols != 0 ? 1 : 2);
 }
 
-void weir_delta_state(const struct weir_mixer *mixer, uint64_t value_bytes,
-                      struct weir_state_layer *out)
+void weir_delta_state(const struct weir_mixer *mixer, enum weir_kv kv, struct weir_state_layer *out)
 {
     const struct weir_delta_shape *shape = &mixer->delta.shape;
-    (void)value_bytes; /* of keys and values: sums that go on for a whole text want all of f32 */
+    (void)kv; /* of keys and values: sums that go on for a whole text want all of f32 */
     *out = (struct weir_state_layer){
         .kind = WEIR_STATE_RECURRENT,
         .bytes = (past_count(shape) + (uint64_t)shape->d_key * value_width(shape)) * sizeof(float),

@@ -19,7 +19,7 @@ struct weir_delta_scratch {
 void weir_delta_layout(struct weir_forward *forward, struct weir_mem *mem);
 void weir_delta_run(struct weir_forward *forward);
 void weir_delta_prefetch(const struct weir_forward *forward, const struct weir_mixer *mixer);
-void weir_delta_state(const struct weir_mixer *mixer, uint64_t value_bytes,
+void weir_delta_state(const struct weir_mixer *mixer, enum weir_kv kv,
                       struct weir_state_layer *out);
 
 #endif

@@ -75,7 +75,7 @@ struct weir_device_config {
 
 /* Why a layer cannot be on a device of that kind, whatever its memory: a phrase; NULL: it can. */
 const char *weir_device_refusal(const struct weir_model *model, uint32_t layer,
-                                enum weir_gpu_kind kind, bool kv_f32);
+                                enum weir_gpu_kind kind, enum weir_kv kv);
 /* The same of the output matrix. */
 const char *weir_device_output_refusal(const struct weir_model *model, enum weir_gpu_kind kind);
 

@@ -38,7 +38,7 @@ static bool is_lent(const struct weir_model *model, uint32_t layer)
 }
 
 const char *weir_device_refusal(const struct weir_model *model, uint32_t layer,
-                                enum weir_gpu_kind kind, bool kv_f32)
+                                enum weir_gpu_kind kind, enum weir_kv kv)
 {
     const struct weir_layer *at = &model->layers[layer];
     const struct weir_mixer *mixer = &at->mixer;
@@ -55,8 +55,8 @@ const char *weir_device_refusal(const struct weir_model *model, uint32_t layer,
         return "softplus gates are computed on the CPU";
     if (at->aside.gate.cols != 0)
         return "layers with inputs of their own are computed on the CPU";
-    if (kv_f32)
-        return "keys and values as f32 are computed with on the CPU";
+    if (kv != WEIR_KV_F16)
+        return "keys and values that are not f16 (--kv) are computed with on the CPU";
     if (mixer->d_head > WEIR_GPU_HEAD_MAX || mixer->d_value > WEIR_GPU_VALUE_MAX)
         return "heads of more than 576 values, or values of more than 512, are computed on the CPU";
     if (weir_layer_has_experts(at) && model->shape.n_expert > WEIR_GPU_EXPERT_MAX)

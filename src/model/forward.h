@@ -41,7 +41,7 @@ struct weir_forward_config {
     weir_timeline *timeline;    /* NULL: nothing is recorded */
     struct weir_device *device; /* NULL: all layers are the CPU's, and while planning */
     const weir_state *state;    /* where sequences keep theirs; NULL while planning */
-    bool kv_f32;                /* as in weir_model_state_layers() */
+    enum weir_kv kv;            /* as in weir_model_state_layers() */
     uint32_t n_chunk;           /* the most rows of a step */
     uint32_t n_ctx;
     uint32_t n_thread;             /* of the pool */

@@ -78,16 +78,12 @@ static void heat_heads(const struct heads *heads, const struct weir_temperature 
 static void store_head(const struct weir_forward *forward, const struct weir_row *row, bool is_v,
                        uint32_t head, const float *x, size_t width)
 {
-    const struct weir_state_view view =
-        weir_state_view_get(forward->config.state, forward->step.layer->mixer.keys_layer);
+    const struct weir_kept rows = weir_attention_rows(forward);
     const uint32_t page = weir_sequence_pages(
-        forward->step.runs[row->run].sequence)[row->position / view.page_length];
-    uint8_t *place = weir_attention_rows(forward, is_v, head) + page * view.stride_bytes +
-                     row->position % view.page_length * width * weir_kv_value_bytes(forward);
-    if (forward->config.kv_f32)
-        memcpy(place, x, width * sizeof(*x));
-    else
-        forward->kernels->to_f16(x, (uint16_t *)(void *)place, width);
+        forward->step.runs[row->run].sequence)[row->position / rows.view.page_length];
+    uint8_t *place = weir_kept_head(forward, &rows, is_v, head) + page * rows.view.stride_bytes +
+                     row->position % rows.view.page_length * weir_kv_row_bytes(rows.kv, width);
+    weir_kv_store(forward, rows.kv, x, place, width);
 }
 
 static void store_heads(const struct weir_forward *forward, const struct weir_row *row, bool is_v,

@@ -50,17 +50,14 @@ static void remember(const struct weir_forward *forward, const struct weir_row *
 {
     const struct weir_mixer *mixer = &forward->step.layer->mixer;
     const size_t d_row = (size_t)mixer->latent.shape.d_latent + mixer->latent.shape.d_turned;
-    const size_t value_bytes = weir_kv_value_bytes(forward);
     const struct weir_state_view view =
         weir_state_view_get(forward->config.state, forward->step.layer_index);
     const uint32_t page = weir_sequence_pages(
         forward->step.runs[row->run].sequence)[row->position / view.page_length];
-    uint8_t *place = view.base + view.at_bytes + page * view.stride_bytes +
-                     row->position % view.page_length * d_row * value_bytes;
-    if (forward->config.kv_f32)
-        memcpy(place, x, d_row * sizeof(*x));
-    else
-        forward->kernels->to_f16(x, (uint16_t *)(void *)place, d_row);
+    uint8_t *place =
+        view.base + view.at_bytes + page * view.stride_bytes +
+        row->position % view.page_length * weir_kv_row_bytes(forward->config.kv, d_row);
+    weir_kv_store(forward, forward->config.kv, x, place, d_row);
 }
 
 /* Norms, rope of what all heads share, and the pages. Rows of this part. */
@@ -183,11 +180,19 @@ float weir_latent_most_kept(const struct weir_forward *forward, const struct wei
                             (mixer->latent.shape.d_latent + mixer->latent.shape.d_turned));
 }
 
-void weir_latent_state(const struct weir_mixer *mixer, uint64_t value_bytes,
+void weir_latent_state(const struct weir_mixer *mixer, enum weir_kv kv,
                        struct weir_state_layer *out)
 {
-    *out = (struct weir_state_layer){
-        .kind = WEIR_STATE_POSITIONS,
-        .bytes =
-            ((uint64_t)mixer->latent.shape.d_latent + mixer->latent.shape.d_turned) * value_bytes};
+    const size_t width = (size_t)mixer->latent.shape.d_latent + mixer->latent.shape.d_turned;
+    *out = (struct weir_state_layer){.kind = WEIR_STATE_POSITIONS,
+                                     .bytes = weir_kv_row_bytes(kv, width)};
+}
+
+/* Every head's keys and values come from the few numbers that are kept, so they are kept well. */
+const char *weir_latent_kv_refusal(const struct weir_mixer *mixer, enum weir_kv kv)
+{
+    const struct weir_latent_shape *shape = &mixer->latent.shape;
+    if (kv == WEIR_KV_Q4_0 || weir_kv_info(kv)->bits > 0)
+        return "latent values take f16, f32, bf16 or q8_0";
+    return weir_kv_width_refusal(kv, shape->d_latent, (uint64_t)shape->d_latent + shape->d_turned);
 }

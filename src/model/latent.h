@@ -22,8 +22,9 @@ enum { WEIR_LATENT_QUERIES = 64 };
 void weir_latent_layout(struct weir_forward *forward, struct weir_mem *mem);
 void weir_latent_run(struct weir_forward *forward);
 void weir_latent_prefetch(const struct weir_forward *forward, const struct weir_mixer *mixer);
-void weir_latent_state(const struct weir_mixer *mixer, uint64_t value_bytes,
+void weir_latent_state(const struct weir_mixer *mixer, enum weir_kv kv,
                        struct weir_state_layer *out);
+const char *weir_latent_kv_refusal(const struct weir_mixer *mixer, enum weir_kv kv);
 /* attended = what each head makes of the positions that the rows see: of all rows of the step. */
 void weir_latent_attend(struct weir_forward *forward);
 /* Places for what is made from older files' matrices; then, once they are read, made from them. */

@@ -173,25 +173,16 @@ static struct weir_attention attention_of(const struct block *block, uint32_t ro
         .k = view.base + view.at_bytes,
         .v = view.base + view.at_bytes,
         .pages = weir_sequence_pages(forward->step.runs[at->run].sequence),
-        .k_stride = row_width(mixer),
-        .v_stride = row_width(mixer),
+        .k_row_bytes = weir_kv_row_bytes(forward->config.kv, row_width(mixer)),
+        .v_row_bytes = weir_kv_row_bytes(forward->config.kv, row_width(mixer)),
         .page_length = view.page_length,
-        .page_stride = (size_t)view.stride_bytes / weir_kv_value_bytes(forward),
+        .page_bytes = view.stride_bytes,
         .d_head = row_width(mixer),
         .d_value = mixer->latent.shape.d_latent,
         .n_position = (size_t)at->position + 1,
         .scale = mixer->scale,
         .out = forward->latent.mixed + query_at(block, row, head) * mixer->latent.shape.d_latent,
     };
-}
-
-static void attend(const struct weir_forward *forward, const struct weir_attention *jobs,
-                   size_t count)
-{
-    if (forward->config.kv_f32)
-        weir_attention_f32(jobs, count);
-    else
-        forward->kernels->attention(jobs, count);
 }
 
 /* Rows [first, end) of the block are one sequence's: all heads of a row see the same positions; of
@@ -207,7 +198,7 @@ static void attend_rows(const struct block *block, uint32_t first, uint32_t end)
             const bool is_last = is_last_row && (end - first > 1 || head + 1 == block->n_head);
             if (count < WEIR_ATTENTION_MAX && !is_last)
                 continue;
-            attend(block->forward, jobs, count);
+            block->forward->kernels->attention[block->forward->config.kv](jobs, count);
             count = 0;
         }
 }

@@ -5,20 +5,23 @@ static const struct mixer_kind {
     void (*layout)(struct weir_forward *forward, struct weir_mem *mem);
     void (*run)(struct weir_forward *forward);
     void (*prefetch)(const struct weir_forward *forward, const struct weir_mixer *mixer);
-    void (*state)(const struct weir_mixer *mixer, uint64_t value_bytes,
-                  struct weir_state_layer *out);
-    /* NULL: it keeps nothing as f16 */
+    /* of both parts, which are NONE before */
+    void (*state)(const struct weir_mixer *mixer, enum weir_kv kv, struct weir_state_layer *out);
+    /* why its keys and values cannot be kept so; NULL: they can */
+    const char *(*kv_refusal)(const struct weir_mixer *mixer, enum weir_kv kv);
+    /* NULL: it keeps no keys and values */
     float (*most_kept)(const struct weir_forward *forward, const struct weir_mixer *mixer);
     const char *remembers; /* what the state is, for reports */
     const char *name;      /* for messages */
 } kinds[] = {
     [WEIR_MIXER_ATTENTION] = {weir_attention_layout, weir_attention_run, weir_attention_prefetch,
-                              weir_attention_state, weir_attention_most_kept, "keys and values",
-                              "attention"},
+                              weir_attention_state, weir_attention_kv_refusal,
+                              weir_attention_most_kept, "keys and values", "attention"},
     [WEIR_MIXER_LATENT] = {weir_latent_layout, weir_latent_run, weir_latent_prefetch,
-                           weir_latent_state, weir_latent_most_kept, "latent values", "attention"},
+                           weir_latent_state, weir_latent_kv_refusal, weir_latent_most_kept,
+                           "latent values", "attention"},
     [WEIR_MIXER_DELTA] = {weir_delta_layout, weir_delta_run, weir_delta_prefetch, weir_delta_state,
-                          NULL, "recurrent state", "the gated delta net"},
+                          NULL, NULL, "recurrent state", "the gated delta net"},
 };
 
 static bool has_kind(const struct weir_model *model, enum weir_mixer_kind kind)
@@ -65,11 +68,13 @@ const char *weir_mixer_name(const struct weir_mixer *mixer)
     return kinds[mixer->kind].name;
 }
 
-void weir_model_state_layer(const struct weir_model *model, uint32_t layer, bool kv_f32,
-                            struct weir_state_layer *out)
+void weir_model_state_layer(const struct weir_model *model, uint32_t layer, enum weir_kv kv,
+                            struct weir_state_layer out[WEIR_STATE_PARTS])
 {
     const struct weir_mixer *mixer = &model->layers[layer].mixer;
-    kinds[mixer->kind].state(mixer, kv_f32 ? sizeof(float) : sizeof(uint16_t), out);
+    for (int part = 0; part < WEIR_STATE_PARTS; part++)
+        out[part] = (struct weir_state_layer){.kind = WEIR_STATE_NONE};
+    kinds[mixer->kind].state(mixer, kv, out);
 }
 
 const char *weir_model_state_name(const struct weir_model *model, uint32_t layer)
@@ -77,9 +82,30 @@ const char *weir_model_state_name(const struct weir_model *model, uint32_t layer
     return kinds[model->layers[layer].mixer.kind].remembers;
 }
 
-void weir_model_state_layers(const struct weir_model *model, bool kv_f32,
-                             struct weir_state_layer *out)
+uint32_t weir_model_state_layers(const struct weir_model *model, enum weir_kv kv,
+                                 struct weir_state_layer *out)
 {
-    for (uint32_t layer = 0; layer < model->shape.n_layer; layer++)
-        weir_model_state_layer(model, layer, kv_f32, &out[layer]);
+    const uint32_t n_layer = model->shape.n_layer;
+    for (uint32_t layer = 0; layer < n_layer; layer++) {
+        struct weir_state_layer parts[WEIR_STATE_PARTS];
+        weir_model_state_layer(model, layer, kv, parts);
+        for (uint32_t part = 0; part < WEIR_STATE_PARTS; part++)
+            out[part * n_layer + layer] = parts[part];
+    }
+    return weir_kv_info(kv)->bits > 0 ? WEIR_STATE_PARTS * n_layer : n_layer;
+}
+
+enum weir_status weir_model_kv_check(const struct weir_model *model, enum weir_kv kv,
+                                     struct weir_err *err)
+{
+    for (uint32_t layer = 0; layer < model->shape.n_layer; layer++) {
+        const struct weir_mixer *mixer = &model->layers[layer].mixer;
+        const struct mixer_kind *kind = &kinds[mixer->kind];
+        const char *why = kind->kv_refusal == NULL ? NULL : kind->kv_refusal(mixer, kv);
+        if (why != NULL)
+            return WEIR_FAIL(err, WEIR_ERR_UNSUPPORTED,
+                             "layer %u: its %s cannot be kept as %s: %s; choose another --kv",
+                             layer, kind->remembers, weir_kv_info(kv)->name, why);
+    }
+    return WEIR_OK;
 }

@@ -26,6 +26,7 @@
 #include "base/mem.h"
 #include "formats/formats.h"
 #include "io/io.h"
+#include "kernels/kv.h"
 #include "model/family.h"
 #include "quant/quant.h"
 #include "state/state.h"
@@ -34,6 +35,8 @@
 
 enum {
     WEIR_LAYER_MAX = 512,
+    WEIR_STATE_PARTS = 2, /* of what a layer's mixer remembers */
+    WEIR_STATE_LAYER_MAX = WEIR_STATE_PARTS * WEIR_LAYER_MAX,
     WEIR_TOP_K_MAX = 64,
 };
 
@@ -203,13 +206,19 @@ uint64_t weir_model_use_count(const struct weir_model *model);
 /* All weights, and those of one token's path: for reports. */
 void weir_model_parameters(const struct weir_model *model, uint64_t *all, uint64_t *active);
 
-/* What a layer's mixer remembers. Keys and values are f16, or f32. */
-void weir_model_state_layer(const struct weir_model *model, uint32_t layer, bool kv_f32,
-                            struct weir_state_layer *out);
+/* What a layer's mixer remembers, its keys and values kept as kv: what every position leaves, and
+ * where that is packed, the latest positions as rows. */
+void weir_model_state_layer(const struct weir_model *model, uint32_t layer, enum weir_kv kv,
+                            struct weir_state_layer out[WEIR_STATE_PARTS]);
 /* What that is: "keys and values", ... */
 const char *weir_model_state_name(const struct weir_model *model, uint32_t layer);
-/* The same of each layer, for a state: out[n_layer]. */
-void weir_model_state_layers(const struct weir_model *model, bool kv_f32,
-                             struct weir_state_layer *out);
+/* The same of each layer, for a state, part by part: out[WEIR_STATE_LAYER_MAX]; part p of layer l
+ * is its layer p * n_layer + l. Returns how many it has. */
+uint32_t weir_model_state_layers(const struct weir_model *model, enum weir_kv kv,
+                                 struct weir_state_layer *out);
+/* Whether a model's keys, values and latents can be kept so. Errors: UNSUPPORTED, with the layer
+ * and the reason. */
+enum weir_status weir_model_kv_check(const struct weir_model *model, enum weir_kv kv,
+                                     struct weir_err *err);
 
 #endif

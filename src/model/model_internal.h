@@ -190,13 +190,14 @@ void weir_mixer_prefetch(const struct weir_forward *forward, const struct weir_m
 void weir_attention_layout(struct weir_forward *forward, struct weir_mem *mem);
 void weir_attention_run(struct weir_forward *forward);
 void weir_attention_prefetch(const struct weir_forward *forward, const struct weir_mixer *mixer);
-void weir_attention_state(const struct weir_mixer *mixer, uint64_t value_bytes,
+void weir_attention_state(const struct weir_mixer *mixer, enum weir_kv kv,
                           struct weir_state_layer *out);
+const char *weir_attention_kv_refusal(const struct weir_mixer *mixer, enum weir_kv kv);
 
 /* The network's first matrix will be read after the mixer's last. */
 void weir_prefetch_network(const struct weir_forward *forward);
-/* Of all kinds: the largest magnitude among what the step's rows have left to be remembered as f16;
- * 0: nothing is. */
+/* Of all kinds: the largest magnitude among what the step's rows have left to be remembered in few
+ * bits; 0: nothing is. */
 float weir_mixer_most_kept(const struct weir_forward *forward, const struct weir_mixer *mixer);
 float weir_attention_most_kept(const struct weir_forward *forward, const struct weir_mixer *mixer);
 float weir_latent_most_kept(const struct weir_forward *forward, const struct weir_mixer *mixer);

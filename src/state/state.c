@@ -40,8 +40,7 @@ static uint32_t power_of_two_above(uint64_t least)
 #ifdef WEIR_HOSTILE
 uint32_t weir_state_page_length(const struct weir_state_config *config)
 {
-    (void)config;
-    return WEIR_STATE_PAGE_LENGTH_MIN / 2;
+    return (uint32_t)weir_max(WEIR_STATE_PAGE_LENGTH_MIN / 2, config->group_length);
 }
 #else
 /* Bytes of a position in all paged layers. */
@@ -63,7 +62,7 @@ uint32_t weir_state_page_length(const struct weir_state_config *config)
     const uint64_t goal =
         weir_min(weir_max(each * config->n_ctx / CONTEXT_PAGES, (uint64_t)STATE_PAGE_BYTES_MIN),
                  (uint64_t)STATE_PAGE_BYTES_MAX);
-    uint32_t length = WEIR_STATE_PAGE_LENGTH_MIN;
+    uint32_t length = (uint32_t)weir_max(WEIR_STATE_PAGE_LENGTH_MIN, config->group_length);
     while (length < config->n_ctx && length < most &&
            (length * each < STATE_PAGE_BYTES_MIN || 2 * length * each <= goal))
         length *= 2;

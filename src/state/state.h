@@ -66,6 +66,7 @@ struct weir_state_config {
     uint32_t layer_count;
     const struct weir_state_layer *layers; /* borrowed during the call */
     uint32_t n_ctx;                        /* the most positions of a sequence */
+    uint32_t group_length;    /* positions that lie in one page, a power of two; 0 or 1: any */
     uint32_t first_pages;     /* of weir_state_populate_first(): more than one lie side by side */
     uint32_t snapshot_count;  /* the most blocks kept for rewinding, beside the sequences' own */
     uint32_t snapshot_length; /* positions from one to the next, made whole pages; 0: each page */
@@ -79,9 +80,9 @@ struct weir_state_config {
 typedef struct weir_state weir_state;
 typedef struct weir_sequence weir_sequence;
 
-/* How many positions a page has: a power of two, WEIR_STATE_PAGE_LENGTH_MIN at least, for which a
- * page of all layers has 1 to 4 MiB, the more the longer the context is; less only where the whole
- * context has less, more only where so few positions have more. */
+/* How many positions a page has: a power of two, WEIR_STATE_PAGE_LENGTH_MIN and a group at least,
+ * for which a page of all layers has 1 to 4 MiB, the more the longer the context is; less only
+ * where the whole context has less, more only where so few positions have more. */
 uint32_t weir_state_page_length(const struct weir_state_config *config);
 /* The most pages of one sequence. */
 uint32_t weir_state_table_length(const struct weir_state_config *config);

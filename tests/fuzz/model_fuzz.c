@@ -53,7 +53,7 @@ static void plan_all(const struct weir_blueprint *blueprint)
          .n_thread = 3,
          .mem_bytes = UINT64_MAX,
          .n_slot = 3,
-         .kv_f32 = true},
+         .kv = "f32"},
         {.model_path = "(memory)", .n_thread = 3, .mem_bytes = UINT64_MAX, .n_ctx = UINT32_MAX},
     };
     for (size_t row = 0; row < WEIR_COUNT(configs); row++)

@@ -84,7 +84,7 @@ static void assert_right(const struct run *run, const struct golden *golden)
 static struct weir_config config_of(const char *path)
 {
     return (struct weir_config){
-        .model_path = path, .n_thread = 2, .n_slot = 3, .n_chunk = 8, .kv_f32 = true};
+        .model_path = path, .n_thread = 2, .n_slot = 3, .n_chunk = 8, .kv = "f32"};
 }
 
 /* Reads that fail: the layer and record are named, and once reads work again so does the engine. */

@@ -45,7 +45,7 @@ struct fixture {
 static void take_state(struct fixture *fixture, const struct forgetful *forgetful)
 {
     weir_engine *engine = fixture->engine;
-    struct weir_state_layer layers[WEIR_LAYER_MAX];
+    struct weir_state_layer layers[WEIR_STATE_LAYER_MAX];
     struct weir_state_config config;
     struct weir_err err = {0};
     weir_choice_state(&engine->blueprint, &engine->choice, layers, &config);

@@ -148,7 +148,7 @@ static void the_ceiling_bounds_sessions_and_says_so(void **state)
 static void a_text_takes_whole_pages(void **state)
 {
     struct weir_state_config config;
-    struct weir_state_layer layers[WEIR_LAYER_MAX];
+    struct weir_state_layer layers[WEIR_STATE_LAYER_MAX];
     weir_engine *engine = open_engine();
     (void)state;
     weir_choice_state(&engine->blueprint, &engine->choice, layers, &config);

@@ -129,7 +129,7 @@ static void a_text_comes_back_in_every_kind_of_layer(void **state)
                                            .n_ctx = N_CTX,
                                            .text_folder = folder,
                                            .text_bytes = 64 << 20,
-                                           .kv_f32 = index % 3 == 0};
+                                           .kv = index % 3 == 0 ? "f32" : NULL};
         assert_int_equal(weir_model_info_get(&info, golden.model_path, NULL), WEIR_OK);
         assert_true(golden.id_count >= ALL);
         float *logits = malloc(info.n_vocab * sizeof(float));

@@ -47,12 +47,12 @@ static bool add(void *user, uint32_t position, const float *state)
     return true;
 }
 
-static weir_engine *open_engine(const struct golden *golden, uint32_t n_chunk, bool kv_f32)
+static weir_engine *open_engine(const struct golden *golden, uint32_t n_chunk, const char *kv)
 {
     struct weir_err err = {0};
     weir_engine *engine = NULL;
     const struct weir_config config = {
-        .model_path = golden->model_path, .n_thread = 2, .n_chunk = n_chunk, .kv_f32 = kv_f32};
+        .model_path = golden->model_path, .n_thread = 2, .n_chunk = n_chunk, .kv = kv};
     if (weir_engine_open(&engine, &config, &err) != WEIR_OK)
         fail_msg("%s: %s", golden->name, err.text);
     return engine;
@@ -87,13 +87,13 @@ static void company_and_chunks_change_no_bit(void **state)
         assert_true(golden_open(&golden, names[index]));
         assert_true(golden.id_count >= LENGTH);
         struct text text = {.ids = golden.ids};
-        weir_engine *engine = open_engine(&golden, 64, false);
+        weir_engine *engine = open_engine(&golden, 64, NULL);
         text.d_model = weir_engine_model(engine)->d_model;
         text.states = malloc((size_t)LENGTH * text.d_model * sizeof(float));
         assert_int_equal(run(engine, &text, keep, false), WEIR_OK);
         assert_int_equal(weir_engine_close(&engine), WEIR_OK);
         for (uint32_t n_chunk = 1; n_chunk < 40; n_chunk += 6) {
-            engine = open_engine(&golden, n_chunk, false);
+            engine = open_engine(&golden, n_chunk, NULL);
             for (int company = 0; company < 2; company++) {
                 text.seen = text.differs = 0;
                 assert_int_equal(run(engine, &text, compare, company), WEIR_OK);
@@ -127,7 +127,7 @@ static void means_equal_transformers(void **state)
         snprintf(path, sizeof(path), "tests/golden/%s/mean.f32", names[index]);
         float *wanted = golden_read(path, &bytes);
         assert_non_null(wanted);
-        weir_engine *engine = open_engine(&golden, 0, true);
+        weir_engine *engine = open_engine(&golden, 0, "f32");
         struct weir_err err = {0};
         weir_session *session = NULL;
         struct text text = {.d_model = weir_engine_model(engine)->d_model};

@@ -51,7 +51,7 @@ static struct model_run run_path(const char *path, const struct golden *golden, 
                                  uint32_t n_slot)
 {
     const struct weir_config config = {
-        .model_path = path, .n_thread = 2, .isa = isa, .kv_f32 = true, .n_slot = n_slot};
+        .model_path = path, .n_thread = 2, .isa = isa, .kv = "f32", .n_slot = n_slot};
     struct model_run run = model_run_open(&config, golden->ids, golden->id_count);
     if (run.status != WEIR_OK)
         fail_msg("%s: %s", path, run.err.text);

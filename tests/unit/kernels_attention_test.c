@@ -15,7 +15,7 @@ static void exact_attention(const struct weir_attention *job, double *out, doubl
     for (size_t p = job->first; p < job->n_position; p++) {
         scores[p] = 0.0;
         for (size_t i = 0; i < job->d_head; i++)
-            scores[p] += (double)job->q[i] * (double)weir_f16_to_f32(k[p * job->k_stride + i]);
+            scores[p] += (double)job->q[i] * (double)weir_f16_to_f32(k[p * job->d_head + i]);
         scores[p] *= (double)job->scale;
         if (job->softcap != 0.0f)
             scores[p] = (double)job->softcap * tanh(scores[p] / (double)job->softcap);
@@ -29,7 +29,7 @@ static void exact_attention(const struct weir_attention *job, double *out, doubl
         out[i] = magnitude[i] = 0.0;
         for (size_t p = job->first; p < job->n_position; p++) {
             const double term =
-                scores[p] / total * (double)weir_f16_to_f32(v[p * job->v_stride + i]);
+                scores[p] / total * (double)weir_f16_to_f32(v[p * job->d_value + i]);
             out[i] += term;
             magnitude[i] += fabs(term);
         }
@@ -59,8 +59,8 @@ static void check_formula(struct weir_attention job)
     job.v = v.start;
     job.out = (float *)(void *)out.start;
     job.pages = &first_page;
-    job.k_stride = job.d_head;
-    job.v_stride = job.d_value;
+    job.k_row_bytes = job.d_head * sizeof(uint16_t);
+    job.v_row_bytes = job.d_value * sizeof(uint16_t);
     job.page_length = job.n_position;
     job.scale = 1.0f / sqrtf((float)job.d_head);
     exact_attention(&job, wanted, magnitude);
@@ -68,7 +68,7 @@ static void check_formula(struct weir_attention job)
         struct weir_kernels kernels;
         if (!level_init(&kernels, level))
             continue;
-        kernels.attention(&job, 1);
+        kernels.attention[WEIR_KV_F16](&job, 1);
         for (size_t i = 0; i < job.d_value; i++)
             if (!(fabs((double)job.out[i] - wanted[i]) <= 1e-4 * magnitude[i] + 1e-9))
                 fail_msg("attention at %s: heads of %zu and %zu, positions %zu to %zu, softcap %g, "
@@ -137,8 +137,8 @@ static void check_company(const struct weir_kernels *kernels, size_t d_head, siz
             .k = k,
             .v = v,
             .pages = &first_page,
-            .k_stride = d_head,
-            .v_stride = d_head,
+            .k_row_bytes = d_head * sizeof(uint16_t),
+            .v_row_bytes = d_head * sizeof(uint16_t),
             .page_length = POSITIONS,
             .d_head = d_head,
             .d_value = d_head,
@@ -147,11 +147,11 @@ static void check_company(const struct weir_kernels *kernels, size_t d_head, siz
             .scale = 0.125f,
             .out = alone + at * d_head,
         };
-        kernels->attention(&jobs[at], 1);
+        kernels->attention[WEIR_KV_F16](&jobs[at], 1);
         jobs[at].out = together + at * d_head;
     }
     memset(together, 0x7f, sizeof(together));
-    kernels->attention(jobs, count);
+    kernels->attention[WEIR_KV_F16](jobs, count);
     assert_memory_equal(together, alone, count * d_head * sizeof(float));
 }
 
@@ -194,8 +194,8 @@ static void attention_takes_values_inside_keys_on_every_level(void **state)
                 .k = k,
                 .v = v,
                 .pages = &first_page,
-                .k_stride = WIDTH,
-                .v_stride = VALUE,
+                .k_row_bytes = WIDTH * sizeof(uint16_t),
+                .v_row_bytes = VALUE * sizeof(uint16_t),
                 .page_length = POSITIONS,
                 .d_head = WIDTH,
                 .d_value = VALUE,
@@ -203,13 +203,13 @@ static void attention_takes_values_inside_keys_on_every_level(void **state)
                 .scale = 0.125f,
                 .out = apart + at * VALUE,
             };
-        kernels.attention(jobs, COUNT);
+        kernels.attention[WEIR_KV_F16](jobs, COUNT);
         for (size_t at = 0; at < COUNT; at++) {
             jobs[at].v = k;
-            jobs[at].v_stride = WIDTH;
+            jobs[at].v_row_bytes = WIDTH * sizeof(uint16_t);
             jobs[at].out = inside + at * VALUE;
         }
-        kernels.attention(jobs, COUNT);
+        kernels.attention[WEIR_KV_F16](jobs, COUNT);
         assert_memory_equal(inside, apart, sizeof(inside));
     }
 }
@@ -259,8 +259,8 @@ static void attention_is_the_same_in_pages_on_every_level(void **state)
                                              .k = paged.k,
                                              .v = paged.v,
                                              .pages = &first_page,
-                                             .k_stride = D_HEAD,
-                                             .v_stride = D_HEAD,
+                                             .k_row_bytes = D_HEAD * sizeof(uint16_t),
+                                             .v_row_bytes = D_HEAD * sizeof(uint16_t),
                                              .page_length = PAGED,
                                              .d_head = D_HEAD,
                                              .d_value = D_HEAD,
@@ -270,17 +270,17 @@ static void attention_is_the_same_in_pages_on_every_level(void **state)
                                              .out = flat};
                 if (!level_init(&kernels, level))
                     continue;
-                kernels.attention(&job, 1);
+                kernels.attention[WEIR_KV_F16](&job, 1);
                 fill_pages(&paged, page_lengths[length]);
                 job.k = paged.k_pages;
                 job.v = paged.v_pages;
                 job.pages = paged.pages;
                 job.page_length = page_lengths[length];
-                job.page_stride = page_lengths[length] * D_HEAD + APART;
+                job.page_bytes = (page_lengths[length] * D_HEAD + APART) * sizeof(uint16_t);
                 job.out = found;
                 for (size_t page = 0; page < job.first / job.page_length; page++)
                     paged.pages[page] = UINT32_MAX;
-                kernels.attention(&job, 1);
+                kernels.attention[WEIR_KV_F16](&job, 1);
                 assert_memory_equal(found, flat, sizeof(flat));
             }
 }

@@ -276,15 +276,15 @@ static void attend(const struct weir_kernels *kernels, float *q, const uint16_t 
                                            .k = k,
                                            .v = v,
                                            .pages = &first_page,
-                                           .k_stride = HEAD,
-                                           .v_stride = HEAD,
+                                           .k_row_bytes = HEAD * sizeof(uint16_t),
+                                           .v_row_bytes = HEAD * sizeof(uint16_t),
                                            .page_length = POSITIONS,
                                            .d_head = HEAD,
                                            .d_value = HEAD,
                                            .n_position = at == 0 ? FEWER : POSITIONS,
                                            .scale = 0.25f,
                                            .out = out + at * HEAD};
-    kernels->attention(jobs, JOBS);
+    kernels->attention[WEIR_KV_F16](jobs, JOBS);
 }
 
 static void attention_keeps_what_is_not_finite_on_every_level(void **state)

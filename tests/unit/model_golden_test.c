@@ -39,7 +39,7 @@ static void check_model(const struct golden *golden, const char *isa)
     weir_engine *engine = NULL;
     weir_session *session = NULL;
     const struct weir_config config = {
-        .model_path = golden->model_path, .n_thread = 2, .isa = isa, .kv_f32 = true};
+        .model_path = golden->model_path, .n_thread = 2, .isa = isa, .kv = "f32"};
     if (weir_engine_open(&engine, &config, &err) != WEIR_OK) {
         if (err.status == WEIR_ERR_UNSUPPORTED && strstr(err.text, "this CPU") != NULL) {
             printf("skipped level %s: %s\n", isa, err.text);

@@ -13,7 +13,7 @@ static struct model_run unchanged; /* of the golden model that is open */
 
 static struct model_run run(const char *path)
 {
-    const struct weir_config config = {.model_path = path, .n_thread = 1, .kv_f32 = true};
+    const struct weir_config config = {.model_path = path, .n_thread = 1, .kv = "f32"};
     return model_run_open(&config, golden.ids, golden.id_count);
 }
 
