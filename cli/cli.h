@@ -33,6 +33,7 @@ int weir_cli_info(const struct weir_cli_options *options);
 int weir_cli_plan(const struct weir_cli_options *options);
 int weir_cli_calibrate(const struct weir_cli_options *options);
 int weir_cli_eval(const struct weir_cli_options *options);
+int weir_cli_eval_compare(const struct weir_cli_options *options);
 int weir_cli_imatrix(const struct weir_cli_options *options);
 int weir_cli_bench(const struct weir_cli_options *options);
 int weir_cli_pull(const struct weir_cli_options *options);

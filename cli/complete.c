@@ -55,7 +55,7 @@ static void offer_commands(const struct line *line, const char *group)
             continue;
         const char *name = command->name + skipped;
         const size_t length = strcspn(name, " ");
-        if (strncmp(last, name, length) == 0 && last[length] == ' ')
+        if (strncmp(last, name, length) == 0 && (last[length] == ' ' || last[length] == '\0'))
             continue; /* another verb of the same group */
         last = name;
         offer(line, name, length, name[length] == '\0' ? command->summary : "a verb follows");
@@ -204,11 +204,13 @@ static void complete_argument(const struct line *line)
     if (is_there || line->given[WEIR_CLI_OPTION_help])
         return;
     const bool is_model = strstr(argument, "MODEL") != NULL;
+    if (!line->has_argument && line->command->bit == WEIR_CLI_EVAL)
+        offer_text(line, "compare", "results side by side");
     if (is_model || strcmp(argument, "[WORD]") == 0 || line->command->bit == WEIR_CLI_CALIBRATE)
         offer_models(line);
     if (line->command->bit == WEIR_CLI_PULL)
         offer_text(line, "hf:", "a repository of huggingface.co: hf:ORG/REPO");
-    if (is_model || strstr(argument, "PATH") != NULL || strcmp(argument, "FILE") == 0)
+    if (is_model || strstr(argument, "PATH") != NULL || strncmp(argument, "FILE", 4) == 0)
         printf(":files\n");
 }
 
@@ -236,6 +238,7 @@ static void complete_words(struct line *line, int count, char **words)
 /* The command of the first word or two, and how many they are; 0: none. */
 static int find_command(struct line *line, int count, char **words)
 {
+    int used = 0;
     for (size_t index = 0; index < line->commands->count; index++) {
         const char *name = line->commands->list[index].name;
         const size_t first = strcspn(name, " ");
@@ -245,9 +248,9 @@ static int find_command(struct line *line, int count, char **words)
         if (is_pair && strcmp(name + first + 1, words[1]) != 0)
             continue;
         line->command = &line->commands->list[index];
-        return 1 + is_pair;
+        used = 1 + is_pair;
     }
-    return 0;
+    return used; /* of the longer name, which comes later */
 }
 
 void weir_cli_complete(const struct weir_cli_commands *commands, int count, char **words)

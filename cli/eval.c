@@ -288,6 +288,17 @@ static int evaluate_chunks(struct evaluation *evaluation)
     return evaluation->failed ? WEIR_CLI_FAILURE : WEIR_CLI_OK;
 }
 
+/* What weir eval compare sets the quality against. */
+static void add_model(json_t *object, const struct weir_model_info *info)
+{
+    const double weights = (double)info->parameter_count;
+    weir_cli_json_count(object, "file_bytes", info->file_bytes);
+    weir_cli_json_real(object, "bits_per_weight",
+                       weights > 0.0
+                           ? 8.0 * (double)(info->expert_bytes + info->trunk_bytes) / weights
+                           : WEIR_CLI_NONE);
+}
+
 static int report(struct evaluation *evaluation)
 {
     const struct weir_cli_options *options = evaluation->options;
@@ -335,6 +346,7 @@ static int report(struct evaluation *evaluation)
     weir_cli_json_count(object, "evaluated_tokens", evaluation->used_count);
     weir_cli_json_count(object, "chunks", evaluation->chunk_count);
     weir_cli_json_count(object, "chunk_tokens", evaluation->n_ctx);
+    add_model(object, weir_engine_model(evaluation->rig.engine));
     weir_cli_judge_json(&evaluation->judge, object);
     json_object_set_new(object, "stopped", json_boolean(weir_cli_stop_asked()));
     if (weir_cli_stop_asked())

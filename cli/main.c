@@ -54,6 +54,14 @@ static const struct weir_cli_command commands[] = {
      "  weir eval model-bf16.gguf --text book.txt --chunks 20 --save-reference book.ref\n"
      "  weir eval model-q4.gguf --reference book.ref\n"
      "  weir eval model.gguf --tokens ids.txt --logits logits.f32 --json\n"},
+    {"eval compare", WEIR_CLI_COMPARE, weir_cli_eval_compare, "FILE...",
+     "results of weir eval --json side by side, with 95 % intervals",
+     "  FILE is what weir eval --json printed; all are of one text, cut the same way. Each is\n"
+     "  compared with the first one on the chunks that all have. With -o a picture shows what is\n"
+     "  lost over bytes and over speed. docs/EVAL.md\n",
+     "  weir eval q8.gguf --reference book.ref --json > q8.json\n"
+     "  weir eval q4.gguf --reference book.ref --json > q4.json\n"
+     "  weir eval compare q8.json q4.json -o quality.svg\n"},
     {"imatrix", WEIR_CLI_IMATRIX, weir_cli_imatrix, "MODEL",
      "which columns of the weights matter for a text",
      "  Sums of squares of what each column is multiplied by, measured while the text is computed\n"
@@ -196,18 +204,19 @@ static void print_group(const char *group)
     }
 }
 
-/* The command that the first word or two name, and how many words that took. */
+/* The command that the first word or two name, and how many words that took: two where they name
+ * one (eval compare), or where the first alone names none (trace). */
 static const struct weir_cli_command *find_command(int count, char **words, int *used)
 {
     char name[64];
+    for (*used = count < 2 ? count : 2; *used > 0; --*used) {
+        snprintf(name, sizeof(name), "%s%s%s", words[0], *used == 2 ? " " : "",
+                 *used == 2 ? words[1] : "");
+        for (size_t index = 0; index < WEIR_COUNT(commands); index++)
+            if (strcmp(commands[index].name, name) == 0)
+                return &commands[index];
+    }
     *used = is_group(words[0]) ? 2 : 1;
-    if (count < *used)
-        return NULL;
-    snprintf(name, sizeof(name), "%s%s%s", words[0], *used == 2 ? " " : "",
-             *used == 2 ? words[1] : "");
-    for (size_t index = 0; index < WEIR_COUNT(commands); index++)
-        if (strcmp(commands[index].name, name) == 0)
-            return &commands[index];
     return NULL;
 }
 

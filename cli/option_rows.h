@@ -90,7 +90,7 @@
       WEIR_CLI_PLANNERS, COMMON,                                                                   \
       "what keys and values are kept as; q8_0 to kivi2 take 1/2 to 1/5 of f16's memory")           \
     X(output, TEXT, "-o", NULL, "FILE", NULL, 0, 0, WEIR_CLI_RECORD | WEIR_CLI_SHOW |              \
-      WEIR_CLI_PULL | WEIR_CLI_IMATRIX, COMMON, "write to FILE")                                   \
+      WEIR_CLI_PULL | WEIR_CLI_IMATRIX | WEIR_CLI_COMPARE, COMMON, "write to FILE")                \
     X(temperature, REAL, "--temp", "--temperature", "T", 0.8, 0, WEIR_TEMPERATURE_MAX,             \
       WEIR_CLI_SAMPLERS, COMMON, "temperature; 0 takes the likeliest token each time")             \
     X(top_k, COUNT, "--top-k", NULL, "K", 40, 0, 1e9, WEIR_CLI_SAMPLERS, COMMON,                   \
@@ -207,7 +207,7 @@
     X(quiet, FLAG, "--quiet", "-q", NULL, false, 0, 0, WEIR_CLI_OPENERS | WEIR_CLI_CALIBRATE,      \
       COMMON, "only the result, warnings and errors: no prompt, progress or report")               \
     X(models, TEXT, "--models", NULL, "DIR", NULL, 0, 0, WEIR_CLI_ALL & ~(WEIR_CLI_REPLAY |        \
-      WEIR_CLI_SHOW | WEIR_CLI_DOCTOR), RARE,                                                      \
+      WEIR_CLI_SHOW | WEIR_CLI_DOCTOR | WEIR_CLI_COMPARE), RARE,                                   \
       "where models are kept (WEIR_MODELS, or ~/.local/share/weir/models)")                        \
     X(json, FLAG, "--json", NULL, NULL, false, 0, 0, WEIR_CLI_ALL & ~(WEIR_CLI_TEMPLATE |          \
       WEIR_CLI_CHAT | WEIR_CLI_SERVE), COMMON,                                                     \
@@ -216,6 +216,7 @@
       WEIR_CLI_SERVE, RARE,                                                                        \
       "begin with empty slots: do not read what the last run kept, and keep nothing")              \
     X(verbose, FLAG, "--verbose", "-v", NULL, false, 0, 0, WEIR_CLI_ALL & ~(WEIR_CLI_TOKENIZE |    \
+      WEIR_CLI_COMPARE |                                                                           \
       WEIR_CLI_REPLAY | WEIR_CLI_SHOW | WEIR_CLI_CALIBRATE | WEIR_CLI_TEMPLATE | WEIR_CLI_PULL |   \
       WEIR_CLI_MODELS), COMMON, "say more")                                                        \
     X(config, TEXT, "--config", NULL, "FILE", NULL, 0, 0, WEIR_CLI_ALL, RARE,                      \

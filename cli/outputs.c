@@ -141,6 +141,11 @@ static const char *find_input(const struct weir_cli_options *options, const stru
         if (is_same(place, &input))
             return inputs[index].name;
     }
+    for (size_t index = 0; index < options->more_count; index++) {
+        find_place(&input, options->more[index]);
+        if (is_same(place, &input))
+            return argument;
+    }
     if (options->argument != NULL && is_model_part(place, options->argument))
         return argument;
     input.is_there = true;

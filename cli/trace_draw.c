@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/heap.h"
+#include "svg.h"
 #include "trace.h"
 
 /* Pixels. The maps stand side by side, the plot below is as wide as both. */
@@ -50,23 +51,6 @@ static uint64_t find_step(uint64_t range, uint64_t most)
         for (size_t index = 0; index < WEIR_COUNT(factors); index++)
             if (ten * factors[index] * most >= range)
                 return ten * factors[index];
-}
-
-/* The text of a file name, safe inside XML 1.0. */
-static void write_text(FILE *file, const char *text)
-{
-    for (const char *at = weir_cli_shown(text); *at != '\0'; at++) {
-        if (*at == '<')
-            fputs("&lt;", file);
-        else if (*at == '>')
-            fputs("&gt;", file);
-        else if (*at == '&')
-            fputs("&amp;", file);
-        else if (*at == '"')
-            fputs("&quot;", file);
-        else
-            fputc(*at, file);
-    }
 }
 
 /* ---- colours ------------------------------------------------------------------------------- */
@@ -358,11 +342,11 @@ static void draw_title(const struct weir_cli_picture *picture, FILE *file)
              "replayed with policy %s%s, %u slots a layer: hit rate %.1f %%", picture->policy,
              picture->pool ? " in a pool" : "", result->n_slot, rate);
     fputs("<title>", file);
-    write_text(file, name);
+    weir_cli_svg_text(file, name);
     fprintf(file, ", %s</title>\n<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n",
             sentence);
     fprintf(file, "<text x=\"%d\" y=\"36\" class=\"t\">", LEFT);
-    write_text(file, name);
+    weir_cli_svg_text(file, name);
     fprintf(file, "</text>\n<text x=\"%d\" y=\"60\" class=\"s\">%s</text>\n", LEFT, sentence);
     fprintf(file,
             "<text x=\"%d\" y=\"79\" class=\"n\">%u of %u experts a layer have a slot; %u layers, "

@@ -17,7 +17,7 @@ def run(*words, **more):
 
 def commands():
     overview = run(harness.WEIR, "help").stdout.split("\nExamples")[0]
-    return re.findall(r"^  weir ((?:trace )?\w+)", overview, re.M)
+    return re.findall(r"^  weir ((?:(?:trace|eval) (?=[a-z]))?\w+)", overview, re.M)
 
 
 def check_lint(paths):
