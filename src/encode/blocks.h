@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "encode/fit.h"
 #include "quant/quant.h"
@@ -35,19 +36,39 @@ void weir_encode_row_at(const struct weir_fit *fit, enum weir_type type, const f
                         const float *weights, void *dst, size_t cols);
 const struct weir_fit *weir_encode_fit(void);
 
+static inline float weir_encode_hold(float value, float low, float high)
+{
+    const float above = value > low ? value : low;
+    return above < high ? above : high;
+}
+
 /* The half nearest to a scale or minimum; the largest finite one ends them. */
 static inline uint16_t weir_encode_half(float value)
 {
-    return weir_f32_to_f16(fminf(fmaxf(value, -65504.0f), 65504.0f));
+    return weir_f32_to_f16(weir_encode_hold(value, -65504.0f, 65504.0f));
 }
 
-/* The whole number nearest to a / b in [low, high]; 0 where b is 0. */
-static inline int weir_encode_whole(float a, float b, int low, int high)
+/* The whole number nearest to a / b in [low, high], even of two; 0 where b is 0. */
+static inline float weir_encode_whole(float a, float b, float low, float high)
 {
-    if (b == 0.0f)
-        return 0;
-    /* Held in range before it becomes an integer: the quotient may be past any of them. */
-    return (int)lrintf(fminf(fmaxf(a / b, (float)low), (float)high));
+    const float quotient = b == 0.0f ? 0.0f : a / (b == 0.0f ? 1.0f : b);
+    /* Held in range first: numbers near 2^23 have no fraction. */
+    return (weir_encode_hold(quotient, low, high) + 0x1.8p23f) - 0x1.8p23f;
+}
+
+/* The largest magnitude, 2^-125 at least and 2^125 at most; its power of two is a unit. */
+static inline float weir_encode_most(const float *x, int count)
+{
+    uint32_t most = 0; /* floats above 0 are in order as whole numbers */
+    float value;
+    for (int i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, &x[i], sizeof(bits));
+        bits &= 0x7fffffff;
+        most = bits > most ? bits : most;
+    }
+    memcpy(&value, &most, sizeof(value));
+    return weir_encode_hold(value, 0x1p-125f, 0x1p125f);
 }
 
 #endif

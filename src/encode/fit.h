@@ -22,8 +22,12 @@ enum {
     WEIR_TRIES_MAX = 32,
 };
 
-/* A column counts at most so much; what is more, or no number, counts as nothing. */
-#define WEIR_IMPORTANCE_MOST 0x1p100f
+/* What a column counts: between these, for sums of weights must neither vanish nor overflow; other
+ * numbers, and what is none, count as nothing. */
+static inline float weir_importance_of(float count)
+{
+    return count >= 0x1p-100f && count <= 0x1p100f ? count : 0.0f;
+}
 
 /* What the error of a value counts, beside the importance of its column. */
 enum weir_weighing {
@@ -34,6 +38,7 @@ enum weir_weighing {
 
 struct weir_lot {
     int len;                              /* values of a run */
+    bool is_flat;                         /* all weights are 1 */
     float x[WEIR_LOT_LEN][WEIR_LOT_RUNS]; /* values, in units; 0 where there is no run */
     float w[WEIR_LOT_LEN][WEIR_LOT_RUNS]; /* their weights, each > 0 */
     float units[WEIR_LOT_RUNS];           /* powers of two */

@@ -185,25 +185,21 @@ static void begin(const struct work *work, float scales[RUNS_MAX])
     }
 }
 
-static int hold(int value, int low, int high)
-{
-    return value < low ? low : value > high ? high : value;
-}
-
 /* Multiples of d near the wanted scales, keeping I1. Returns the error. */
 static float choose_multiples(const struct work *work, float d, const float scales[RUNS_MAX],
                               unsigned multiples[RUNS_MAX], struct tried *best)
 {
-    const int end = work->shape->scale_max;
+    const float end = (float)work->shape->scale_max;
     float total = 0.0f;
     for (int aside = -1; aside <= 1; aside++) {
-        int near[RUNS_MAX];
+        float near[RUNS_MAX];
         float wanted[RUNS_MAX];
         struct tried tried;
         for (int run = 0; run < work->run_count; run++) {
             const float above = scales[run] - d;
-            near[run] = hold(weir_encode_whole(above, 2.0f * d, 0, end) + aside, 0, end);
-            wanted[run] = d * (float)(2 * near[run] + 1);
+            near[run] = weir_encode_hold(
+                weir_encode_whole(above, 2.0f * d, 0.0f, end) + (float)aside, 0.0f, end);
+            wanted[run] = d * (2.0f * near[run] + 1.0f);
         }
         try_scales(work, wanted, FULL_DEPTH, &tried);
         for (int run = 0; run < work->run_count; run++)
@@ -289,7 +285,7 @@ static void weigh_values(const struct weir_piece *piece, enum weir_weighing weig
         w[i] = weighing == WEIR_WEIGHING_FLAT     ? 1.0f
                : weighing == WEIR_WEIGHING_SQUARE ? square
                                                   : sqrtf(square + sum / 256.0f);
-        w[i] *= count > 0.0f && count <= WEIR_IMPORTANCE_MOST ? count : 0.0f;
+        w[i] *= weir_importance_of(count);
         most = fmaxf(most, w[i]);
     }
     for (int i = 0; i < 256; i++)
@@ -300,16 +296,13 @@ static void fill_work(const struct weir_piece *piece, struct work *work, uint8_t
 {
     float x[256];
     float w[256];
-    float most = 0x1p-125f;
     const int width = work->book->width;
     /* Beyond what the format reaches all entries are alike: values end there. */
     const float reach =
         65504.0f * work->shape->unit * (float)(2 * work->shape->scale_max + 1) * last_step(work);
-    for (int i = 0; i < 256; i++) {
-        x[i] = fminf(fmaxf(piece->x[i], -reach), reach);
-        most = fmaxf(most, fabsf(x[i]));
-    }
-    work->unit = ldexpf(1.0f, ilogbf(fminf(most, 0x1p125f)));
+    for (int i = 0; i < 256; i++)
+        x[i] = weir_encode_hold(piece->x[i], -reach, reach);
+    work->unit = ldexpf(1.0f, ilogbf(weir_encode_most(x, 256)));
     work->group_count = 256 / width;
     work->run_count = 256 / work->shape->run;
     for (int i = 0; i < 256; i++)

@@ -70,6 +70,25 @@ LANES_INLINE lanes inverse(lanes a)
     return keep(~is_zero, 1.0f / pick(is_zero, spread(1.0f), a));
 }
 
+/* a's and b's lanes in turn: those of the first half, and of the second. */
+LANES_INLINE lanes interleave_low(lanes a, lanes b)
+{
+#if LANES == 8
+    return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+#else
+    return __builtin_shufflevector(a, b, 0, 4, 1, 5);
+#endif
+}
+
+LANES_INLINE lanes interleave_high(lanes a, lanes b)
+{
+#if LANES == 8
+    return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+#else
+    return __builtin_shufflevector(a, b, 2, 6, 3, 7);
+#endif
+}
+
 /* The whole number nearest to a, even of two; a below 2^22 in magnitude. */
 LANES_INLINE lanes round_even(lanes a)
 {

@@ -42,7 +42,7 @@ static const struct super supers[] = {
      15,
      {0.0f, 3.0f, 0, {0}},
      2,
-     {12, {3.0f, 2.5f, 2.75f, 3.25f, 3.5f, 3.75f, 4.0f, 4.3f, 4.6f, 5.0f, 2.25f, 5.5f}}},
+     {8, {3.0f, 3.6f, 2.55f, 2.1f, 3.3f, 2.85f, 2.4f, 4.65f}}},
     {WEIR_TYPE_Q3_K,
      WEIR_WEIGHING_FLAT,
      16,
@@ -51,9 +51,7 @@ static const struct super supers[] = {
      0,
      {-4.0f, 3.0f, 0, {0}},
      1,
-     {14,
-      {-4.0f, -4.3f, -3.7f, -4.6f, -3.4f, -4.9f, -5.3f, -5.8f, 2.7f, 3.0f, 3.3f, 3.6f, 4.0f,
-       4.4f}}},
+     {6, {-4.0f, -4.6f, -3.1f, -3.7f, -4.3f, -5.0f}}},
     {WEIR_TYPE_Q4_K,
      WEIR_WEIGHING_FLAT,
      32,
@@ -62,7 +60,7 @@ static const struct super supers[] = {
      63,
      {0.0f, 15.0f, 0, {0}},
      1,
-     {10, {15.0f, 14.5f, 15.4f, 15.8f, 16.2f, 16.6f, 17.1f, 17.7f, 18.4f, 14.0f}}},
+     {8, {15.0f, 15.5f, 14.25f, 14.75f, 13.75f, 13.0f, 16.0f, 15.25f}}},
     {WEIR_TYPE_Q5_K,
      WEIR_WEIGHING_FLAT,
      32,
@@ -71,7 +69,7 @@ static const struct super supers[] = {
      63,
      {0.0f, 31.0f, 0, {0}},
      1,
-     {8, {31.0f, 31.5f, 32.0f, 32.6f, 33.3f, 34.0f, 35.0f, 30.3f}}},
+     {8, {31.0f, 30.0f, 31.5f, 29.0f, 30.5f, 28.0f, 29.5f, 27.0f}}},
     {WEIR_TYPE_Q6_K,
      WEIR_WEIGHING_FLAT,
      16,
@@ -80,7 +78,7 @@ static const struct super supers[] = {
      0,
      {-32.0f, 31.0f, 0, {0}},
      1,
-     {9, {-32.0f, -31.5f, -32.6f, -33.3f, -34.1f, 30.5f, 31.0f, 31.6f, 32.3f}}},
+     {6, {-32.0f, -31.0f, -30.0f, 29.0f, -32.5f, -31.5f}}},
     {WEIR_TYPE_IQ4_XS,
      WEIR_WEIGHING_FLAT,
      32,
@@ -89,17 +87,15 @@ static const struct super supers[] = {
      0,
      {-127.0f, 113.0f, 16, IQ4_STEPS},
      1,
-     {14,
-      {-127.0f, -121.0f, -115.0f, -133.0f, -139.0f, -146.0f, -154.0f, 113.0f, 107.0f, 119.0f,
-       125.0f, 132.0f, 139.0f, 147.0f}}},
+     {9, {-127.0f, 117.0f, -138.0f, -108.0f, -120.0f, 111.0f, -132.0f, 126.0f, 90.0f}}},
 };
 
 /* Units and multiples of a block, in units of its lots. */
 struct multiples {
     uint16_t d, dmin;
     float d_value, dmin_value;
-    int scales[RUNS_MAX];
-    int minimums[RUNS_MAX];
+    float scales[RUNS_MAX]; /* whole */
+    float minimums[RUNS_MAX];
 };
 
 /* A block on the way. */
@@ -129,13 +125,22 @@ static void set_units(const struct work *work, float d, float dmin, struct multi
     multiples->dmin_value = weir_f16_to_f32(multiples->dmin) / work->unit;
 }
 
-static int hold(int value, int low, int high)
+/* Where a try is better its sums and multiples replace what was. */
+static void keep_better(const struct weir_sums *tried, const float *scales, const float *minimums,
+                        struct weir_sums *best, float *best_scales, float *best_minimums)
 {
-    return value < low ? low : value > high ? high : value;
+    for (int run = 0; run < WEIR_LOT_RUNS; run++) {
+        const bool is_better = tried->miss[run] < best->miss[run];
+        best->q[run] = is_better ? tried->q[run] : best->q[run];
+        best->qq[run] = is_better ? tried->qq[run] : best->qq[run];
+        best->qx[run] = is_better ? tried->qx[run] : best->qx[run];
+        best->miss[run] = is_better ? tried->miss[run] : best->miss[run];
+        best_scales[run] = is_better ? scales[run] : best_scales[run];
+        best_minimums[run] = is_better ? minimums[run] : best_minimums[run];
+    }
 }
 
-/* Multiples near to the wanted scales and minimums of one lot, keeping I1. Adds to what the units
- * are solved from. Returns the error. */
+/* Multiples near to the wanted scales and minimums of one lot, keeping I1, and their sums. */
 static float choose_multiples(const struct work *work, int at, const float *scales,
                               const float *minimums, struct multiples *multiples,
                               struct weir_sums *best)
@@ -143,41 +148,31 @@ static float choose_multiples(const struct work *work, int at, const float *scal
     const struct super *super = work->super;
     const int first = at * WEIR_LOT_RUNS;
     const int sides = super->minimum_end > 0 ? 1 : 0;
-    int near_scales[WEIR_LOT_RUNS];
-    int near_minimums[WEIR_LOT_RUNS];
+    const float low = (float)super->low;
+    const float high = (float)super->high;
+    const float end = (float)super->minimum_end;
+    float near_scales[WEIR_LOT_RUNS];
+    float near_minimums[WEIR_LOT_RUNS];
     float total = 0.0f;
     for (int run = 0; run < WEIR_LOT_RUNS; run++) {
-        near_scales[run] =
-            weir_encode_whole(scales[first + run], multiples->d_value, super->low, super->high);
+        near_scales[run] = weir_encode_whole(scales[first + run], multiples->d_value, low, high);
         near_minimums[run] =
-            weir_encode_whole(minimums[first + run], multiples->dmin_value, 0, super->minimum_end);
+            weir_encode_whole(minimums[first + run], multiples->dmin_value, 0.0f, end);
         best->miss[run] = INFINITY;
     }
     for (int aside = -1; aside <= 1; aside++)
         for (int below = -sides; below <= sides; below++) {
-            float tried_scales[WEIR_LOT_RUNS];
-            float tried_minimums[WEIR_LOT_RUNS];
+            float tried[4][WEIR_LOT_RUNS];
             struct weir_sums sums;
             for (int run = 0; run < WEIR_LOT_RUNS; run++) {
-                const int scale = hold(near_scales[run] + aside, super->low, super->high);
-                const int minimum = hold(near_minimums[run] + below, 0, super->minimum_end);
-                tried_scales[run] = multiples->d_value * (float)scale;
-                tried_minimums[run] = multiples->dmin_value * (float)minimum;
+                tried[0][run] = weir_encode_hold(near_scales[run] + (float)aside, low, high);
+                tried[1][run] = weir_encode_hold(near_minimums[run] + (float)below, 0.0f, end);
+                tried[2][run] = multiples->d_value * tried[0][run];
+                tried[3][run] = multiples->dmin_value * tried[1][run];
             }
-            work->fit->measure(&work->lots[at], &super->ladder, tried_scales, tried_minimums,
-                               &sums);
-            for (int run = 0; run < WEIR_LOT_RUNS; run++) {
-                if (!(sums.miss[run] < best->miss[run]))
-                    continue;
-                best->miss[run] = sums.miss[run];
-                best->q[run] = sums.q[run];
-                best->qq[run] = sums.qq[run];
-                best->qx[run] = sums.qx[run];
-                multiples->scales[first + run] =
-                    hold(near_scales[run] + aside, super->low, super->high);
-                multiples->minimums[first + run] =
-                    hold(near_minimums[run] + below, 0, super->minimum_end);
-            }
+            work->fit->measure(&work->lots[at], &super->ladder, tried[2], tried[3], &sums);
+            keep_better(&sums, tried[0], tried[1], best, multiples->scales + first,
+                        multiples->minimums + first);
         }
     for (int run = 0; run < WEIR_LOT_RUNS; run++)
         total += best->miss[run];
@@ -195,8 +190,8 @@ static void solve_units(const struct work *work, const struct multiples *multipl
     double mx = 0.0;
     for (int run = 0; run < work->lot_count * WEIR_LOT_RUNS; run++) {
         const struct weir_sums *of = &sums[run / WEIR_LOT_RUNS];
-        const double s = multiples->scales[run];
-        const double m = multiples->minimums[run];
+        const double s = (double)multiples->scales[run];
+        const double m = (double)multiples->minimums[run];
         ss += s * s * (double)of->qq[run % WEIR_LOT_RUNS];
         sm += s * m * (double)of->q[run % WEIR_LOT_RUNS];
         mm += m * m * (double)work->weights[run];
@@ -257,8 +252,8 @@ static void find_multiples(const struct work *work, struct multiples *best)
         }
         solve_units(work, &found, sums, &d, &dmin);
         for (int run = 0; run < work->lot_count * WEIR_LOT_RUNS; run++) {
-            scales[run] = d * (float)found.scales[run];
-            minimums[run] = dmin * (float)found.minimums[run];
+            scales[run] = d * found.scales[run];
+            minimums[run] = dmin * found.minimums[run];
         }
     }
 }
@@ -279,7 +274,7 @@ static void put_two_bits(const int8_t *steps, int add, uint8_t qs[64])
 static void put_q2_k(const struct multiples *found, const int8_t *steps, struct weir_q2_k *block)
 {
     for (int s = 0; s < 16; s++)
-        block->scales[s] = (uint8_t)(found->scales[s] | found->minimums[s] << 4);
+        block->scales[s] = (uint8_t)((int)found->scales[s] | (int)found->minimums[s] << 4);
     put_two_bits(steps, 0, block->qs);
     block->d = found->d;
     block->dmin = found->dmin;
@@ -290,7 +285,7 @@ static void put_q3_k(const struct multiples *found, const int8_t *steps, struct 
 {
     memset(block, 0, sizeof(*block));
     for (int s = 0; s < 16; s++) {
-        const int scale = found->scales[s] + 32;
+        const int scale = (int)found->scales[s] + 32;
         block->scales[s % 8] |= (uint8_t)((scale & 15) << 4 * (s / 8));
         block->scales[8 + s % 4] |= (uint8_t)(scale >> 4 << 2 * (s / 4));
     }
@@ -306,8 +301,8 @@ static void put_k_scales(const struct multiples *found, uint8_t packed[12])
 {
     memset(packed, 0, 12);
     for (int s = 0; s < 8; s++) {
-        const int scale = found->scales[s];
-        const int minimum = found->minimums[s];
+        const int scale = (int)found->scales[s];
+        const int minimum = (int)found->minimums[s];
         if (s < 4) {
             packed[s] |= (uint8_t)scale;
             packed[s + 4] |= (uint8_t)minimum;
@@ -372,7 +367,7 @@ static void put_iq4_xs(const struct multiples *found, const int8_t *steps,
     memset(block, 0, sizeof(*block));
     block->d = found->d;
     for (int s = 0; s < 8; s++) {
-        const int scale = found->scales[s] + 32;
+        const int scale = (int)found->scales[s] + 32;
         block->scales_l[s / 2] |= (uint8_t)((scale & 15) << 4 * (s % 2));
         block->scales_h |= (uint16_t)(scale >> 4 << 2 * s);
         for (int i = 0; i < 16; i++)
@@ -413,29 +408,22 @@ static void put_super(enum weir_type type, const struct multiples *found, const 
     memcpy(to, &block, weir_quant_info(type)->block_bytes);
 }
 
-/* All runs have the power of two below the block's extreme as their unit. */
-static float find_unit(const float *x, int count)
-{
-    float most = 0x1p-125f;
-    for (int i = 0; i < count; i++)
-        most = fmaxf(most, fabsf(x[i]));
-    return ldexpf(1.0f, ilogbf(fminf(most, 0x1p125f)));
-}
-
 /* The largest that counts, as of a lot. */
 static float find_most(const float *importance, int count)
 {
     float most = 0.0f;
-    for (int i = 0; importance != NULL && i < count; i++)
-        if (importance[i] > most && importance[i] <= WEIR_IMPORTANCE_MOST)
-            most = importance[i];
+    for (int i = 0; importance != NULL && i < count; i++) {
+        const float found = weir_importance_of(importance[i]);
+        most = found > most ? found : most;
+    }
     return most;
 }
 
 static void fill_work(const struct weir_piece *piece, struct work *work)
 {
     const int step = work->super->len * WEIR_LOT_RUNS;
-    work->unit = find_unit(piece->x, piece->count);
+    /* All runs have the same, so that their sums can be added. */
+    work->unit = ldexpf(1.0f, ilogbf(weir_encode_most(piece->x, piece->count)));
     work->lot_count = piece->count / step;
     const float importance_most = find_most(piece->importance, piece->count);
     for (int at = 0; at < work->lot_count; at++) {
@@ -475,8 +463,8 @@ void weir_encode_super(const struct weir_fit *fit, const struct weir_piece *piec
         float scales[WEIR_LOT_RUNS];
         float minimums[WEIR_LOT_RUNS];
         for (int run = 0; run < WEIR_LOT_RUNS; run++) {
-            scales[run] = found.d_value * (float)found.scales[at * WEIR_LOT_RUNS + run];
-            minimums[run] = found.dmin_value * (float)found.minimums[at * WEIR_LOT_RUNS + run];
+            scales[run] = found.d_value * found.scales[at * WEIR_LOT_RUNS + run];
+            minimums[run] = found.dmin_value * found.minimums[at * WEIR_LOT_RUNS + run];
         }
         fit->take(&work.lots[at], &work.super->ladder, scales, minimums,
                   steps + at * work.super->len * WEIR_LOT_RUNS);

@@ -24,14 +24,13 @@ static void fill_magnitudes(const float *x, const float *importance, int count,
 {
     float counts = 0.0f;
     all->count = count;
-    all->most = 0.0f;
     for (int i = 0; i < count; i++) {
         const float w = importance == NULL ? 1.0f : importance[i];
-        all->w[i] = w > 0.0f && w <= WEIR_IMPORTANCE_MOST ? w : 0.0f;
-        all->most = fmaxf(all->most, fabsf(x[i]));
+        all->w[i] = weir_importance_of(w);
         counts = fmaxf(counts, all->w[i]);
     }
-    all->unit = ldexpf(1.0f, ilogbf(fminf(fmaxf(all->most, 0x1p-125f), 0x1p125f)));
+    all->most = weir_encode_most(x, count);
+    all->unit = ldexpf(1.0f, ilogbf(all->most));
     all->most /= all->unit;
     for (int i = 0; i < count; i++) {
         all->x[i] = fabsf(x[i]) / all->unit;
@@ -80,7 +79,7 @@ static uint16_t take_ternary(const float *x, const float *importance, int8_t ste
     const uint16_t half = weir_encode_half(fit_ternary(&all) * all.unit);
     const float d = weir_f16_to_f32(half);
     for (int i = 0; i < 256; i++)
-        steps[i] = (int8_t)weir_encode_whole(x[i], d, -1, 1);
+        steps[i] = (int8_t)weir_encode_whole(x[i], d, -1.0f, 1.0f);
     return half;
 }
 
