@@ -5,6 +5,7 @@
 
 #include "cli.h"
 #include "net.h"
+#include "weir_files.h"
 
 /* A command line so far. */
 struct line {
@@ -157,6 +158,9 @@ static void offer_value(const struct line *line, const struct weir_cli_option_ro
     if (id == WEIR_CLI_OPTION_template)
         for (uint32_t index = 0; weir_chat_format_name(index) != NULL; index++)
             offer_text(line, weir_chat_format_name(index), "a known format");
+    if (id == WEIR_CLI_OPTION_type)
+        for (uint32_t index = 0; weir_quantize_type_name(index) != NULL; index++)
+            offer_text(line, weir_quantize_type_name(index), weir_quantize_type_about(index));
     if (id == WEIR_CLI_OPTION_model)
         offer_models(line);
     if (strcmp(row->value, "DIR") == 0)
@@ -200,10 +204,10 @@ static void complete_argument(const struct line *line)
     const char *argument = line->command->argument;
     if (line->given[WEIR_CLI_OPTION_help])
         offer_text(line, "all", "every option");
-    const bool is_there = line->has_argument && strstr(argument, "...") == NULL;
+    const bool is_there = line->has_argument && strpbrk(argument, ". ") == NULL;
     if (is_there || line->given[WEIR_CLI_OPTION_help])
         return;
-    const bool is_model = strstr(argument, "MODEL") != NULL;
+    const bool is_model = strstr(argument, "MODEL") != NULL || strcmp(argument, "IN OUT") == 0;
     if (!line->has_argument && line->command->bit == WEIR_CLI_EVAL)
         offer_text(line, "compare", "results side by side");
     if (is_model || strcmp(argument, "[WORD]") == 0 || line->command->bit == WEIR_CLI_CALIBRATE)

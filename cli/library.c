@@ -356,7 +356,7 @@ static int resolve_name(struct weir_cli_options *options, bool is_absent)
 /* Whether the command's words name models. */
 static bool wants_model(const struct weir_cli_command *command)
 {
-    static const char *const arguments[] = {"MODEL", "[MODEL]", "[MODEL...]"};
+    static const char *const arguments[] = {"MODEL", "[MODEL]", "[MODEL...]", "IN OUT"};
     for (size_t index = 0; index < WEIR_COUNT(arguments); index++)
         if (strcmp(command->argument, arguments[index]) == 0)
             return true;
@@ -379,7 +379,8 @@ static int resolve_one(struct weir_cli_options *options, const struct weir_cli_c
 int weir_cli_model_resolve(struct weir_cli_options *options, const struct weir_cli_command *command)
 {
     static char paths[WEIR_CLI_MORE_MAX][WEIR_CLI_PATH_MAX];
-    for (size_t index = 0; index < options->more_count; index++) {
+    const bool are_models = strstr(command->argument, "...") != NULL;
+    for (size_t index = 0; index < options->more_count && are_models; index++) {
         struct weir_cli_options one = *options;
         one.argument = options->more[index];
         const int code = resolve_one(&one, command);

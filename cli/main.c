@@ -108,6 +108,19 @@ static const struct weir_cli_command commands[] = {
      "  weir pull hf:unsloth/Qwen3-30B-A3B-GGUF\n"
      "  weir pull hf:unsloth/Qwen3-30B-A3B-GGUF:Q5_K_M\n"
      "  weir pull https://example.org/model.gguf -o model.gguf\n"},
+    {"quantize", WEIR_CLI_QUANTIZE, weir_cli_quantize, "IN OUT",
+     "a model file with its weights in other formats",
+     "  IN is a GGUF file, or the first part of a split one; OUT is there when it is whole and "
+     "was\n"
+     "  read back, and replaces what was there. Mixtures give each tensor the format that\n"
+     "  llama.cpp's quantize gives it. Norms, routers and vectors keep theirs. Rows that fill no\n"
+     "  whole block fall back to a format that fits, and this is said. Weights go through in\n"
+     "  pieces, so a model far larger than --mem can be made smaller; the bytes are the same.\n",
+     "  weir quantize model-bf16.gguf model-q4.gguf --type Q4_K_M\n"
+     "  weir quantize model-bf16.gguf model-q4.gguf --type Q4_0 --mem 2G --threads 4\n"
+     "  weir quantize model-bf16.gguf model-iq2.gguf --type IQ2_XXS --imatrix book.imatrix\n"
+     "  weir quantize model-bf16.gguf out.gguf --type Q4_K_M --tensor '*ffn_down_exps*=Q5_K'\n"
+     "  weir quantize model-bf16.gguf --type Q3_K_M --dry-run\n"},
     {"models", WEIR_CLI_MODELS, weir_cli_models, "[WORD]", "the models that weir pull has brought",
      "  Their names, sizes, families and formats; with WORD those that have it in their name.\n"
      "  Every command takes such a name, or its end after a slash, as MODEL.\n",

@@ -3,6 +3,7 @@
 
 #include "cli.h"
 #include "guide.h"
+#include "weir_files.h"
 
 /* The day of this version, as CHANGELOG.md has it. */
 #define RELEASED "2026-11-30"
@@ -135,10 +136,23 @@ static void put_head(FILE *file, const char *page, const char *summary)
     fprintf(file, ".SH SYNOPSIS\n");
 }
 
+static void put_types(FILE *file)
+{
+    fprintf(file, ".RS\n");
+    for (uint32_t index = 0; weir_quantize_type_name(index) != NULL; index++) {
+        const struct entry entry = {weir_quantize_type_name(index),
+                                    weir_quantize_type_about(index)};
+        put_entries(file, &entry, 1);
+    }
+    fprintf(file, ".RE\n");
+}
+
 /* The names that an option takes instead of files. */
 static void put_names(FILE *file, size_t id)
 {
     const bool is_policy = id == WEIR_CLI_OPTION_policy || id == WEIR_CLI_OPTION_policies;
+    if (id == WEIR_CLI_OPTION_type)
+        put_types(file);
     if (!is_policy && id != WEIR_CLI_OPTION_template)
         return;
     fprintf(file, ".RS\n");

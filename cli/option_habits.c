@@ -93,6 +93,7 @@ static const char *const command_habits[][2] = {
     {"generate gen complete completion continue llama-cli main simple", "run"},
     {"perplexity ppl llama-perplexity", "eval"},
     {"llama-imatrix importance", "imatrix"},
+    {"llama-quantize quantise requantize", "quantize"},
     {"benchmark llama-bench", "bench"},
     {"download get fetch", "pull"},
     {"talk conversation cli", "chat"},

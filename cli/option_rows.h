@@ -9,6 +9,7 @@
 #define WEIR_CLI_OPTION_ROWS_H
 
 #include "option_rows_eval.h"
+#include "option_rows_quantize.h"
 #include "option_rows_serve.h"
 
 /* X(field, type, flag, aliases, value, default, low, high, commands, rank, help)
@@ -80,7 +81,11 @@
       WEIR_CLI_SERVE | WEIR_CLI_CHAT, RARE, "bytes of a file of --prefix-cache (4G)")              \
     X(log_json, FLAG, "--log-json", NULL, NULL, false, 0, 0, WEIR_CLI_SERVE, RARE,                 \
       "the log's lines are JSON")                                                                  \
-    X(mem, SIZE, "--mem", NULL, "SIZE", 0, 1, WEIR_CLI_EXACT_MAX, WEIR_CLI_PLANNERS, COMMON,       \
+    X(type, TEXT, "--type", NULL, "TYPE", NULL, 0, 0, WEIR_CLI_QUANTIZE, COMMON,                   \
+      "a mixture of formats, or one of them; types are")                                           \
+    WEIR_CLI_QUANTIZE_OPTIONS(X)                                                                   \
+    X(mem, SIZE, "--mem", NULL, "SIZE", 0, 1, WEIR_CLI_EXACT_MAX, WEIR_CLI_PLANNERS |              \
+      WEIR_CLI_QUANTIZE, COMMON,                                                                   \
       "ceiling of the whole process: 3G, 512M, bytes (what is free)")                              \
     X(gpu, CHOICE, "--gpu", NULL, "auto|off|sim", "auto", 0, 0, WEIR_CLI_PLANNERS, COMMON,         \
       "layers and experts on a GPU: where one is there, never, or on a simulated one (slow)")      \
@@ -142,8 +147,8 @@
       WEIR_CLI_SERVE, RARE, "do not choose tokens as the model's file advises, where it does")     \
     X(ignore_eos, FLAG, "--ignore-eos", NULL, NULL, false, 0, 0, WEIR_CLI_SAMPLERS, RARE,          \
       "go on after an end token")                                                                  \
-    X(threads, COUNT, "--threads", "-t", "N", 0, 1, 256, WEIR_CLI_PLANNERS | WEIR_CLI_CALIBRATE,   \
-      COMMON, "compute threads (the CPUs this process may use)")                                   \
+    X(threads, COUNT, "--threads", "-t", "N", 0, 1, 256, WEIR_CLI_PLANNERS | WEIR_CLI_CALIBRATE |  \
+      WEIR_CLI_QUANTIZE, COMMON, "compute threads (the CPUs this process may use)")                \
     X(ctx, COUNT, "--ctx", "--ctx-size -c", "N", 0, 1, 16777216, WEIR_CLI_SAMPLERS |               \
       WEIR_CLI_BENCH | WEIR_CLI_PLAN | WEIR_CLI_SERVE, COMMON,                                     \
       "positions of the context (the model's own, at most 4096; bench: what it needs)")            \
@@ -187,7 +192,8 @@
       "how experts are read")                                                                      \
     X(io_depth, COUNT, "--io-depth", NULL, "N", 0, 1, 1024, WEIR_CLI_OPENERS, RARE,                \
       "reads in flight (chosen)")                                                                  \
-    X(buffered, FLAG, "--buffered", NULL, NULL, false, 0, 0, WEIR_CLI_OPENERS, RARE,               \
+    X(buffered, FLAG, "--buffered", NULL, NULL, false, 0, 0, WEIR_CLI_OPENERS | WEIR_CLI_QUANTIZE, \
+      RARE,                                                                                        \
       "read through the page cache instead of directly")                                           \
     X(isa, CHOICE, "--isa", NULL, "auto|ref|avx2|avx512|avx512-vnni|neon-dotprod", "auto", 0, 0,   \
       WEIR_CLI_PLANNERS | WEIR_CLI_CALIBRATE, RARE, "instructions to use at most")                 \
@@ -204,8 +210,9 @@
       "write what threads and device did to FILE, for ui.perfetto.dev or chrome://tracing")        \
     X(timeline_events, COUNT, "--trace-events", NULL, "N", 131072, 1, 1e9, WEIR_CLI_TIMERS,        \
       RARE, "room for N events of --trace, 48 bytes each of --mem; the first ones are kept")       \
-    X(quiet, FLAG, "--quiet", "-q", NULL, false, 0, 0, WEIR_CLI_OPENERS | WEIR_CLI_CALIBRATE,      \
-      COMMON, "only the result, warnings and errors: no prompt, progress or report")               \
+    X(quiet, FLAG, "--quiet", "-q", NULL, false, 0, 0, WEIR_CLI_OPENERS | WEIR_CLI_CALIBRATE |     \
+      WEIR_CLI_QUANTIZE, COMMON,                                                                   \
+      "only the result, warnings and errors: no prompt, progress or report")                       \
     X(models, TEXT, "--models", NULL, "DIR", NULL, 0, 0, WEIR_CLI_ALL & ~(WEIR_CLI_REPLAY |        \
       WEIR_CLI_SHOW | WEIR_CLI_DOCTOR | WEIR_CLI_COMPARE), RARE,                                   \
       "where models are kept (WEIR_MODELS, or ~/.local/share/weir/models)")                        \

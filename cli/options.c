@@ -197,6 +197,17 @@ static bool take_argument(struct weir_cli_options *options, const struct weir_cl
     return options->argument != NULL || command->argument[0] == '[';
 }
 
+/* How many words there may be behind the first. */
+static size_t most_words(const struct weir_cli_command *command)
+{
+    size_t count = 0;
+    if (strstr(command->argument, "...") != NULL)
+        return WEIR_CLI_MORE_MAX;
+    for (const char *at = command->argument; *at != '\0'; at++)
+        count += *at == ' ';
+    return count;
+}
+
 /* A word that is no option. */
 static bool take_word(struct weir_cli_options *options, const struct weir_cli_command *command,
                       const char *word)
@@ -205,11 +216,14 @@ static bool take_word(struct weir_cli_options *options, const struct weir_cli_co
         options->argument = word;
         return true;
     }
-    if (strstr(command->argument, "...") != NULL && options->more_count < WEIR_CLI_MORE_MAX) {
+    if (options->more_count < most_words(command)) {
         options->more[options->more_count++] = word;
         return true;
     }
-    if (options->more_count > 0)
+    if (strchr(command->argument, ' ') != NULL)
+        weir_cli_misuse(command->name, "wanted %s, found \"%s\" after them", command->argument,
+                        word);
+    else if (options->more_count > 0)
         weir_cli_misuse(command->name, "wanted at most %d of %s, found more", 1 + WEIR_CLI_MORE_MAX,
                         command->argument);
     else

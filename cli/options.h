@@ -31,6 +31,7 @@ enum weir_cli_command_bit {
     WEIR_CLI_PULL = 8192,
     WEIR_CLI_MODELS = 16384,
     WEIR_CLI_SERVE = 32768,
+    WEIR_CLI_QUANTIZE = 1 << 17,
     WEIR_CLI_IMATRIX = 1 << 20,
     WEIR_CLI_COMPARE = 1 << 21,
     WEIR_CLI_WRITERS = WEIR_CLI_RUN | WEIR_CLI_RECORD,
@@ -41,7 +42,7 @@ enum weir_cli_command_bit {
         WEIR_CLI_SAMPLERS | WEIR_CLI_EVAL | WEIR_CLI_BENCH | WEIR_CLI_SERVE | WEIR_CLI_IMATRIX,
     WEIR_CLI_PLANNERS = WEIR_CLI_OPENERS | WEIR_CLI_PLAN,
     WEIR_CLI_POLICIES = WEIR_CLI_BENCH | WEIR_CLI_SHOW,
-    WEIR_CLI_ALL = 65535 | WEIR_CLI_IMATRIX | WEIR_CLI_COMPARE,
+    WEIR_CLI_ALL = 65535 | WEIR_CLI_IMATRIX | WEIR_CLI_COMPARE | WEIR_CLI_QUANTIZE,
 };
 
 enum weir_cli_option_type {
@@ -90,7 +91,7 @@ struct weir_cli_options {
     bool typed[WEIR_CLI_OPTION_COUNT];   /* in words: not in the environment or a file */
     bool help_all;                       /* --help all */
     const char *argument;                /* MODEL, FILE or PATH; NULL when absent */
-    const char *more[WEIR_CLI_MORE_MAX]; /* [more_count] the others, where it may be several */
+    const char *more[WEIR_CLI_MORE_MAX]; /* [more_count] the others, where there are several */
     size_t more_count;
     const char *remote;  /* where the model is whose head argument is; NULL: it is here */
     const char *command; /* the name of the command that reads them */
@@ -115,9 +116,10 @@ struct weir_cli_command {
     const char *name; /* one word, or two: the second is a verb */
     unsigned bit;     /* of enum weir_cli_command_bit */
     int (*run)(const struct weir_cli_options *options);
-    const char *argument; /* "MODEL"; in brackets when it may be left out */
-    const char *summary;  /* one line */
-    const char *about;    /* more lines, for the command's own help; may be NULL */
+    /* "MODEL"; in brackets when it may be left out; "IN OUT": two, "MODEL...": several */
+    const char *argument;
+    const char *summary; /* one line */
+    const char *about;   /* more lines, for the command's own help; may be NULL */
     const char *examples;
 };
 

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "weir_files.h"
 
 enum {
     WIDTH = 80,
@@ -109,6 +110,13 @@ static void print_formats(void)
     weir_cli_print_wrapped(stdout, TEXT_COLUMN, TEXT_COLUMN, names);
 }
 
+static void print_types(void)
+{
+    for (uint32_t index = 0; weir_quantize_type_name(index) != NULL; index++)
+        weir_cli_print_entry(stdout, NARROW_COLUMN, weir_quantize_type_name(index),
+                             weir_quantize_type_about(index));
+}
+
 /* Prints the rows of one rank; returns how many there are. */
 static size_t print_rows(const struct weir_cli_command *command, bool is_common, bool all)
 {
@@ -132,6 +140,8 @@ static size_t print_rows(const struct weir_cli_command *command, bool is_common,
             print_policies();
         if (id == WEIR_CLI_OPTION_template)
             print_formats();
+        if (id == WEIR_CLI_OPTION_type)
+            print_types();
     }
     return count;
 }

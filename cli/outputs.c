@@ -131,7 +131,8 @@ static const char *find_input(const struct weir_cli_options *options, const stru
     } inputs[] = {{argument, options->argument},     {"--text", options->text},
                   {"--tokens", options->tokens},     {"--routing", options->routing},
                   {"--grammar", options->grammar},   {"--json-schema", options->json_schema},
-                  {"--template", options->template}, {"--reference", options->reference}};
+                  {"--template", options->template}, {"--reference", options->reference},
+                  {"--imatrix", options->imatrix}};
     struct place input = {.is_there = true};
     struct stat facts;
     for (size_t index = 0; index < WEIR_COUNT(inputs); index++) {
@@ -188,14 +189,17 @@ static bool check_input(const struct weir_cli_options *options, const char *argu
 
 bool weir_cli_outputs_check(const struct weir_cli_options *options, const char *argument)
 {
+    /* Of a command that reads the first of two files and writes the second. */
+    const bool are_two = strcmp(argument, "IN OUT") == 0;
+    const char *second = are_two && options->more_count > 0 ? options->more[0] : NULL;
     const struct {
         const char *name, *path;
-    } outputs[] = {{"--stats", options->stats},
-                   {"--trace", options->timeline},
-                   {"--logits", options->logits},
-                   {"--save-reference", options->save_reference},
-                   {"-o", options->output}};
+    } outputs[] = {{"--stats", options->stats},   {"--trace", options->timeline},
+                   {"--logits", options->logits}, {"--save-reference", options->save_reference},
+                   {"-o", options->output},       {"OUT", second}};
     struct place places[WEIR_COUNT(outputs)];
+    if (are_two)
+        argument = "IN";
     if (!check_input(options, argument))
         return false;
     for (size_t index = 0; index < WEIR_COUNT(outputs); index++) {

@@ -149,11 +149,12 @@ static enum weir_status check_weights(const struct weir_quantizing *quantizing,
         return WEIR_FAIL(
             err, WEIR_ERR_ARG,
             "tensor %s would be %s, which is of little use without importance of its columns, and "
-            "%s has none of it: measure some with `weir imatrix MODEL --text FILE -o FILE` and "
-            "give "
-            "it with --imatrix, or say --allow-unweighted",
+            "there is none%s%s: `weir imatrix MODEL --text FILE -o FILE` measures it, --imatrix "
+            "FILE "
+            "gives it, --allow-unweighted goes without",
             tensor->name, weir_quant_info(tensor->type)->name,
-            config->imatrix_path == NULL ? "nobody" : config->imatrix_path);
+            config->imatrix_path == NULL ? "" : " in ",
+            config->imatrix_path == NULL ? "" : config->imatrix_path);
     }
     return WEIR_OK;
 }
