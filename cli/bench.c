@@ -26,6 +26,7 @@ struct bench {
     struct weir_cli_report report;                     /* sums of all rounds; see add_round */
     struct weir_cli_trace routing;                     /* without experts: routers choose */
     struct weir_gpu_moves prefill_moves, decode_moves; /* the same */
+    uint64_t logits_hash; /* of the last round's last logits of the first text; 0: there are none */
 };
 
 struct spread {
@@ -119,6 +120,18 @@ static enum weir_status evaluate_prompt(struct bench *bench, struct weir_err *er
     return status;
 }
 
+/* FNV-1a of the first text's logits: whether two runs have the same bits. */
+static uint64_t hash_logits(const struct bench *bench)
+{
+    const float *logits = weir_session_logits(bench->sessions[0]);
+    const uint8_t *bytes = (const uint8_t *)logits;
+    const size_t count = weir_engine_model(bench->rig.engine)->n_vocab * sizeof(*logits);
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (size_t at = 0; at < count && logits != NULL; at++)
+        hash = (hash ^ bytes[at]) * UINT64_C(0x100000001b3);
+    return logits == NULL ? 0 : hash;
+}
+
 /* What the round's phases were, and its share of the sums. */
 static void add_round(struct bench *bench, struct round *round, const struct weir_stats *prefill,
                       const struct weir_stats *decode, uint64_t generated)
@@ -186,6 +199,7 @@ static enum weir_status run_round(struct bench *bench, struct round *round, stru
     round->decode_s = (double)(weir_now_ns() - start_ns) * 1e-9;
     weir_engine_stats_get(engine, &decode);
     add_moves(bench, &bench->decode_moves);
+    bench->logits_hash = hash_logits(bench);
     if (options->bench_prompt > 0 || index > 0)
         add_round(bench, round, &prefill, &decode, index - options->bench_prompt);
     return WEIR_OK;
@@ -348,6 +362,7 @@ static int tell(struct bench *bench, double *values)
 {
     const struct weir_cli_options *options = bench->options;
     struct weir_cli_report report = bench->report;
+    char hash_text[17];
     const struct spread prefill = find_spread(bench, offsetof(struct round, prefill_tps), values);
     const struct spread decode = find_spread(bench, offsetof(struct round, decode_tps), values);
     const double prefill_s = find_spread(bench, offsetof(struct round, prefill_s), values).median;
@@ -384,6 +399,8 @@ static int tell(struct bench *bench, double *values)
     json_object_set_new(object, "rounds", describe_rounds(bench));
     json_object_set_new(object, "routing", describe_routing(bench));
     json_object_set_new(object, "gpu_moves", describe_gpu(bench));
+    snprintf(hash_text, sizeof(hash_text), "%016llx", (unsigned long long)bench->logits_hash);
+    weir_cli_json_text(object, "logits_hash", hash_text, strlen(hash_text));
     weir_cli_json_count(object, "reads_per_expert_max",
                         weir_engine_plan(bench->rig.engine)->n_expert_total == 0
                             ? UINT64_MAX
