@@ -111,6 +111,11 @@ struct weir_job *weir_fair_next(const struct weir_fair *fair,
     return best;
 }
 
+bool weir_fair_is_question(const struct weir_job *job)
+{
+    return job->party->running == 0 && job->cost <= HEAD;
+}
+
 void weir_fair_enter(struct weir_fair *fair, struct weir_job *job)
 {
     struct weir_party *party = job->party;
@@ -264,6 +269,19 @@ static uint32_t take_heads(struct weir_fair *fair, uint32_t rows, bool *is_met)
     } while (party != fair->turn);
     fair->written += all;
     return all;
+}
+
+uint32_t weir_fair_questions(const struct weir_fair *fair)
+{
+    const struct weir_party *party = fair->turn;
+    uint32_t rows = 0;
+    if (party == NULL)
+        return 0;
+    do {
+        rows += party->wanted <= party->head ? party->wanted : 0;
+        party = party->next;
+    } while (party != fair->turn);
+    return rows;
 }
 
 void weir_fair_deal(struct weir_fair *fair, uint32_t rows)

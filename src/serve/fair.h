@@ -48,6 +48,8 @@ void weir_fair_wait_first(struct weir_fair *fair, struct weir_job *job);
 struct weir_job *weir_fair_next(const struct weir_fair *fair,
                                 bool (*may)(const void *user, const struct weir_job *job),
                                 const void *user);
+/* Whether it is a short question of a party that has nothing running. */
+bool weir_fair_is_question(const struct weir_job *job);
 /* The job, the first of its party's, waits no more and runs; a running one has ended or stops. */
 void weir_fair_enter(struct weir_fair *fair, struct weir_job *job);
 void weir_fair_leave(struct weir_fair *fair, struct weir_job *job);
@@ -59,6 +61,8 @@ struct weir_party *weir_fair_debtor(const struct weir_fair *fair, const struct w
 
 /* A token of the party's is written in the next step. */
 void weir_fair_charge(struct weir_fair *fair, struct weir_party *party);
+/* Rows that those want who have just come, and want no more than what is before turns. */
+uint32_t weir_fair_questions(const struct weir_fair *fair);
 /* Deals rows to the parties as they want them: `given` of each. Where one gets the last that it
  * wants, the others get theirs of this turn of the wheel and no more: its first token does not wait
  * for rows that may as well come later. */

@@ -12,13 +12,18 @@ enum {
     ALONE_FIRST = 64, /* the same of steps of nothing but prompts, where nothing is read */
     SIZE_MIN = 3,     /* pieces of nothing but prompts have 2^3 rows at least */
     PLAIN_TIMES = 3,  /* as long as a step without a prompt may one with it take, */
+    QUICK_TIMES = 2,  /* or so long, while short questions come, */
     LEAST_TIMES = 2,  /* or as long as one with the fewest rows, where these take longer */
     AGE_MAX = 32,     /* steps after which both are measured anew */
     RETRY_STEPS = 64, /* after which a smaller piece is tried anew */
     NS_PER_MS = 1000000,
 };
 
-static const double costlier_max = 1.125; /* than the cheapest piece */
+/* Of the gap: from then on a plain step may be so long that it is what bounds. */
+static const double tight_share = 0.75;
+
+/* A piece may cost so much more than the cheapest; and while short questions come. */
+static const double costlier_max = 1.125, costlier_quick = 1.5;
 
 void weir_portions_init(struct weir_portions *pieces, uint32_t gap_ms, uint32_t n_chunk,
                         bool is_streamed)
@@ -42,7 +47,8 @@ static bool wants_plain(const struct weir_portions *pieces, uint32_t token_count
 
 static double usual_bound_ns(const struct weir_portions *pieces)
 {
-    return fmax((double)pieces->gap_ns, PLAIN_TIMES * pieces->plain_ns);
+    const int times = pieces->is_awaited ? QUICK_TIMES : PLAIN_TIMES;
+    return fmax((double)pieces->gap_ns, times * pieces->plain_ns);
 }
 
 static bool is_least_too_long(const struct weir_portions *pieces)
@@ -96,7 +102,7 @@ static void tell_beside(struct weir_portions *pieces, uint32_t row_count, double
     const double row_ns = fmax(took_ns - pieces->plain_ns, share_ns) / row_count;
     pieces->plain_age++;
     pieces->least_age++;
-    pieces->is_tight = took_ns > (double)pieces->gap_ns;
+    pieces->is_tight = took_ns > tight_share * (double)pieces->gap_ns;
     if (row_count == ROWS_MIN) {
         pieces->least_ns = blend(pieces->least_ns, took_ns);
         pieces->least_age = 0;
@@ -124,6 +130,7 @@ static uint32_t rows_alone(const struct weir_portions *pieces)
     const uint32_t top = size_of(pieces->n_chunk);
     const uint32_t first = size_of(pieces->first_rows);
     const double *ns = pieces->size_ns;
+    const double costlier = pieces->is_awaited ? costlier_quick : costlier_max;
     double cheapest = 0.0;
     uint32_t size = 0;
     for (uint32_t at = 0; at <= top; at++) {
@@ -133,10 +140,10 @@ static uint32_t rows_alone(const struct weir_portions *pieces)
     }
     if (size < first)
         size = first;
-    else if (size < top && (ns[size - 1] == 0.0 || ns[size - 1] > costlier_max * ns[size]))
+    else if (size < top && (ns[size - 1] == 0.0 || ns[size - 1] > costlier * ns[size]))
         size++;
     while (size > SIZE_MIN && ns[size] * (double)(1u << size) > (double)pieces->gap_ns &&
-           ns[size - 1] <= costlier_max * cheapest)
+           ns[size - 1] <= costlier * cheapest)
         size--;
     return size == top ? pieces->n_chunk : 1u << size;
 }

@@ -4,8 +4,9 @@
  * a step without a prompt takes where that is longer. Where not even eight rows do, a step may take
  * twice as long as with eight: what is read for these serves many. Where nobody's token waits, but
  * somebody may come: pieces of about the gap too, as long as they cost an eighth more than the
- * cheapest at most. All of this follows from what steps took, in whatever way the machine spends
- * the time.
+ * cheapest at most. While short questions come, which wait for the step that is under way, it is
+ * twice instead of three times, and half more instead of an eighth. All of this follows from what
+ * steps took, in whatever way the machine spends the time.
  *
  * Threads   One: the scheduler's.
  */
@@ -20,6 +21,7 @@ struct weir_portions {
     uint64_t gap_ns;
     uint32_t n_chunk;    /* rows of a step */
     uint32_t first_rows; /* of a step of nothing but prompts, before any is known */
+    bool is_awaited;     /* short questions come now and then: steps are shorter for them */
 
     /* Steps with tokens of others. */
     double plain_ns;      /* of one without a prompt; 0: not known */
@@ -29,7 +31,7 @@ struct weir_portions {
     uint32_t least_age;   /* steps since */
     double row_ns;        /* that a row of a prompt adds; 0: not known */
     uint32_t tried;       /* rows that were added at once */
-    bool is_tight;        /* the last one took longer than the gap */
+    bool is_tight;        /* the last one took nearly the gap, or longer */
 
     /* Steps of nothing but prompts: what a row takes among 2^size and more; 0: not known. */
     double size_ns[WEIR_PORTION_SIZES];

@@ -11,8 +11,9 @@
 
 enum {
     STACK_BYTES = 1 << 20,
-    LOOK_MS = 20, /* between two looks at jobs that nobody takes text from */
-    DISK_MS = 5,  /* for which nobody new is heard while only the disk works */
+    LOOK_MS = 20,    /* between two looks at jobs that nobody takes text from */
+    DISK_MS = 5,     /* for which nobody new is heard while only the disk works */
+    QUESTION_S = 10, /* after a short question, another one is to be expected for so long */
     NS_PER_MS = 1000000,
 };
 
@@ -113,6 +114,20 @@ static uint32_t share_rows(struct weir_scheduler *scheduler, uint32_t first, uin
     return kept;
 }
 
+/* Rows for prompts. Where nobody's token waits, a short question is read whole in this step: with
+ * the quarter that is for others. */
+static uint32_t count_rows(struct weir_scheduler *scheduler, uint32_t token_count)
+{
+    struct weir_portions *pieces = &scheduler->pieces;
+    pieces->is_awaited = scheduler->question_ns > 0 &&
+                         weir_now_ns() - scheduler->question_ns < QUESTION_S * 1000ull * NS_PER_MS;
+    const uint32_t rows = weir_portions_rows(pieces, token_count);
+    const uint32_t asked = weir_fair_questions(&scheduler->fair);
+    return token_count > 0
+               ? rows
+               : (uint32_t)weir_min(weir_max(rows, asked + (asked + 2) / 3), pieces->n_chunk);
+}
+
 /* Every text's next token, and of the rows for prompts what is dealt to each party. *token_count:
  * how many of the evals are tokens, which come first. */
 static uint32_t compose(struct weir_scheduler *scheduler, uint32_t *token_count)
@@ -120,7 +135,7 @@ static uint32_t compose(struct weir_scheduler *scheduler, uint32_t *token_count)
     uint32_t prompts = 0;
     const uint32_t count = add_tokens(scheduler, &prompts);
     *token_count = count;
-    weir_fair_deal(&scheduler->fair, weir_portions_rows(&scheduler->pieces, count));
+    weir_fair_deal(&scheduler->fair, count_rows(scheduler, count));
     return prompts == 0 ? count : share_rows(scheduler, count, add_prompts(scheduler, count));
 }
 

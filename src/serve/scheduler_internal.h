@@ -24,6 +24,7 @@ struct weir_scheduler {
     struct weir_eval *evals;   /* [parallel] */
     uint32_t running_count;
     struct weir_portions pieces; /* of prompts, in a step */
+    uint64_t question_ns;        /* when a short question came last beside others; 0: never */
     struct weir_fair fair;       /* all that have a job, and jobs that wait */
     struct weir_scheduler_stats counts;
     struct weir_expert_map map;

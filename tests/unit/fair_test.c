@@ -147,6 +147,28 @@ static void test_who_has_just_come_is_first(void **state)
     assert_in_range(scene.computed[1], part - 24, part + 24);
 }
 
+/* What is short, of somebody who had nothing running; once it is read it is no question more. */
+static void test_questions_are_short_and_new(void **state)
+{
+    struct scene scene = {0};
+    const uint32_t wanted[PARTIES] = {4000, 30, 20};
+    (void)state;
+    enter(&scene, 0, 4000);
+    enter(&scene, 2, 20);
+    scene.parties[0].head = scene.parties[2].head = 0; /* they have been here for long */
+    assert_true(weir_fair_is_question(come(&scene, 1, 64)));
+    assert_false(weir_fair_is_question(come(&scene, 1, 65)));
+    assert_false(weir_fair_is_question(come(&scene, 0, 5)));
+    weir_fair_enter(&scene.fair, scene.parties[1].first);
+    for (uint32_t index = 0; index < PARTIES; index++)
+        scene.parties[index].wanted = wanted[index];
+    assert_int_equal(weir_fair_questions(&scene.fair), 30);
+    step(&scene, wanted, none, 40);
+    assert_int_equal(scene.computed[1], 30);
+    scene.parties[1].wanted = 0;
+    assert_int_equal(weir_fair_questions(&scene.fair), 0);
+}
+
 /* Questions come without end, each of somebody who had nothing running: a long prompt goes on. */
 static void test_nobody_is_passed_for_ever(void **state)
 {
@@ -306,6 +328,7 @@ int main(void)
         cmocka_unit_test(test_prompts_get_rows_by_weight),
         cmocka_unit_test(test_small_wishes_are_met_at_once),
         cmocka_unit_test(test_who_has_just_come_is_first),
+        cmocka_unit_test(test_questions_are_short_and_new),
         cmocka_unit_test(test_nobody_is_passed_for_ever),
         cmocka_unit_test(test_written_tokens_count),
         cmocka_unit_test(test_debts_are_to_each_other),

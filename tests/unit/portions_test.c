@@ -147,6 +147,24 @@ static void test_alone_pieces_are_short_where_that_is_cheap(void **state)
     }
 }
 
+/* While short questions come, prompts beside tokens and alone are in shorter pieces: those cost
+ * more a row than long ones, here a third. */
+static void test_questions_find_short_steps(void **state)
+{
+    const struct machine machine = {500, 600, 500, 5000};
+    const uint64_t plain_us = machine.fixed_us + 16 * machine.token_us;
+    struct scene scene = open_scene(machine);
+    (void)state;
+    run(&scene, 0, 4000, 100);
+    assert_true(longest_us(&scene, 0, 4000, 200) > 30000);
+    scene.pieces.is_awaited = true;
+    run(&scene, 0, 4000, 100);
+    const uint64_t longest = longest_us(&scene, 0, 4000, 60);
+    assert_in_range(longest, 10000, 22000);
+    run(&scene, 16, 4000, 20);
+    assert_true(longest_us(&scene, 16, 4000, 200) <= 22 * plain_us / 10);
+}
+
 /* Where nothing is read, and rows are still cheaper in long pieces, these are found. */
 static void test_alone_pieces_grow(void **state)
 {
@@ -184,6 +202,7 @@ int main(void)
         cmocka_unit_test(test_prompts_come_to_their_end),
         cmocka_unit_test(test_what_is_read_serves_many),
         cmocka_unit_test(test_alone_pieces_are_short_where_that_is_cheap),
+        cmocka_unit_test(test_questions_find_short_steps),
         cmocka_unit_test(test_alone_pieces_grow),
         cmocka_unit_test(test_alone_pieces_are_long_where_short_ones_are_dear),
     };
