@@ -142,7 +142,8 @@ static const char *find_input(const struct weir_cli_options *options, const stru
         if (is_same(place, &input))
             return inputs[index].name;
     }
-    for (size_t index = 0; index < options->more_count; index++) {
+    const bool reads_more = strcmp(argument, "IN") != 0; /* and does not write the second word */
+    for (size_t index = 0; index < options->more_count && reads_more; index++) {
         find_place(&input, options->more[index]);
         if (is_same(place, &input))
             return argument;
