@@ -3,7 +3,7 @@ CONFIG ?= release
 B      ?= build/$(CONFIG)
 PREFIX ?= /usr/local
 comma  := ,
-ROOMS  ?= base sys quant kernels encode gpu text io formats recast template chat grammar store state prefix model engine
+ROOMS  ?= base sys quant kernels encode gpu text io formats recast convert template chat grammar store state prefix model engine
 Q      := $(if $(V),,@)
 
 # CFLAGS, LDFLAGS and CC belong to the person building. What the code needs is in the weir_

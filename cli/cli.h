@@ -36,6 +36,7 @@ int weir_cli_eval(const struct weir_cli_options *options);
 int weir_cli_eval_compare(const struct weir_cli_options *options);
 int weir_cli_imatrix(const struct weir_cli_options *options);
 int weir_cli_bench(const struct weir_cli_options *options);
+int weir_cli_convert(const struct weir_cli_options *options);
 int weir_cli_quantize(const struct weir_cli_options *options);
 int weir_cli_pull(const struct weir_cli_options *options);
 int weir_cli_models(const struct weir_cli_options *options);

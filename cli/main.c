@@ -108,6 +108,16 @@ static const struct weir_cli_command commands[] = {
      "  weir pull hf:unsloth/Qwen3-30B-A3B-GGUF\n"
      "  weir pull hf:unsloth/Qwen3-30B-A3B-GGUF:Q5_K_M\n"
      "  weir pull https://example.org/model.gguf -o model.gguf\n"},
+    {"convert", WEIR_CLI_CONVERT, weir_cli_convert, "DIR",
+     "a Hugging Face directory as one GGUF file",
+     "  The file has the names and keys that llama.cpp reads, the tokenizer and the chat\n"
+     "  templates. Weights keep their format, unless --type names another; FP8 becomes BF16, and\n"
+     "  codes of 4 bits the blocks of GGUF that have their values or are nearest to them. The\n"
+     "  file is there when it is whole and was read back. What broke off goes on when the same\n"
+     "  command is given again.\n",
+     "  weir convert ./Qwen3-30B-A3B -o qwen3-30b.gguf\n"
+     "  weir convert ./Qwen3-30B-A3B -o qwen3-30b-q4.gguf --type Q4_K_M --mem 4G\n"
+     "  weir convert ./gpt-oss-20b -o gpt-oss-20b.gguf --json\n"},
     {"quantize", WEIR_CLI_QUANTIZE, weir_cli_quantize, "IN OUT",
      "a model file with its weights in other formats",
      "  IN is a GGUF file, or the first part of a split one; OUT is there when it is whole and "

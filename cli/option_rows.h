@@ -81,11 +81,11 @@
       WEIR_CLI_SERVE | WEIR_CLI_CHAT, RARE, "bytes of a file of --prefix-cache (4G)")              \
     X(log_json, FLAG, "--log-json", NULL, NULL, false, 0, 0, WEIR_CLI_SERVE, RARE,                 \
       "the log's lines are JSON")                                                                  \
-    X(type, TEXT, "--type", NULL, "TYPE", NULL, 0, 0, WEIR_CLI_QUANTIZE, COMMON,                   \
+    X(type, TEXT, "--type", NULL, "TYPE", NULL, 0, 0, WEIR_CLI_REMAKERS, COMMON,                   \
       "a mixture of formats, or one of them; types are")                                           \
     WEIR_CLI_QUANTIZE_OPTIONS(X)                                                                   \
     X(mem, SIZE, "--mem", NULL, "SIZE", 0, 1, WEIR_CLI_EXACT_MAX, WEIR_CLI_PLANNERS |              \
-      WEIR_CLI_QUANTIZE, COMMON,                                                                   \
+      WEIR_CLI_REMAKERS, COMMON,                                                                   \
       "ceiling of the whole process: 3G, 512M, bytes (what is free)")                              \
     X(gpu, CHOICE, "--gpu", NULL, "auto|off|sim", "auto", 0, 0, WEIR_CLI_PLANNERS, COMMON,         \
       "layers and experts on a GPU: where one is there, never, or on a simulated one (slow)")      \
@@ -95,7 +95,10 @@
       WEIR_CLI_PLANNERS, COMMON,                                                                   \
       "what keys and values are kept as; q8_0 to kivi2 take 1/2 to 1/5 of f16's memory")           \
     X(output, TEXT, "-o", NULL, "FILE", NULL, 0, 0, WEIR_CLI_RECORD | WEIR_CLI_SHOW |              \
-      WEIR_CLI_PULL | WEIR_CLI_IMATRIX | WEIR_CLI_COMPARE, COMMON, "write to FILE")                \
+      WEIR_CLI_PULL | WEIR_CLI_IMATRIX | WEIR_CLI_COMPARE | WEIR_CLI_CONVERT, COMMON,              \
+      "write to FILE")                                                                             \
+    X(no_vocab, FLAG, "--no-vocab", NULL, NULL, false, 0, 0, WEIR_CLI_CONVERT, RARE,               \
+      "leave the tokenizer and the chat templates out")                                            \
     X(temperature, REAL, "--temp", "--temperature", "T", 0.8, 0, WEIR_TEMPERATURE_MAX,             \
       WEIR_CLI_SAMPLERS, COMMON, "temperature; 0 takes the likeliest token each time")             \
     X(top_k, COUNT, "--top-k", NULL, "K", 40, 0, 1e9, WEIR_CLI_SAMPLERS, COMMON,                   \
@@ -148,7 +151,7 @@
     X(ignore_eos, FLAG, "--ignore-eos", NULL, NULL, false, 0, 0, WEIR_CLI_SAMPLERS, RARE,          \
       "go on after an end token")                                                                  \
     X(threads, COUNT, "--threads", "-t", "N", 0, 1, 256, WEIR_CLI_PLANNERS | WEIR_CLI_CALIBRATE |  \
-      WEIR_CLI_QUANTIZE, COMMON, "compute threads (the CPUs this process may use)")                \
+      WEIR_CLI_REMAKERS, COMMON, "compute threads (the CPUs this process may use)")                \
     X(ctx, COUNT, "--ctx", "--ctx-size -c", "N", 0, 1, 16777216, WEIR_CLI_SAMPLERS |               \
       WEIR_CLI_BENCH | WEIR_CLI_PLAN | WEIR_CLI_SERVE, COMMON,                                     \
       "positions of the context (the model's own, at most 4096; bench: what it needs)")            \
@@ -192,7 +195,7 @@
       "how experts are read")                                                                      \
     X(io_depth, COUNT, "--io-depth", NULL, "N", 0, 1, 1024, WEIR_CLI_OPENERS, RARE,                \
       "reads in flight (chosen)")                                                                  \
-    X(buffered, FLAG, "--buffered", NULL, NULL, false, 0, 0, WEIR_CLI_OPENERS | WEIR_CLI_QUANTIZE, \
+    X(buffered, FLAG, "--buffered", NULL, NULL, false, 0, 0, WEIR_CLI_OPENERS | WEIR_CLI_REMAKERS, \
       RARE,                                                                                        \
       "read through the page cache instead of directly")                                           \
     X(isa, CHOICE, "--isa", NULL, "auto|ref|avx2|avx512|avx512-vnni|neon-dotprod", "auto", 0, 0,   \
@@ -211,7 +214,7 @@
     X(timeline_events, COUNT, "--trace-events", NULL, "N", 131072, 1, 1e9, WEIR_CLI_TIMERS,        \
       RARE, "room for N events of --trace, 48 bytes each of --mem; the first ones are kept")       \
     X(quiet, FLAG, "--quiet", "-q", NULL, false, 0, 0, WEIR_CLI_OPENERS | WEIR_CLI_CALIBRATE |     \
-      WEIR_CLI_QUANTIZE, COMMON,                                                                   \
+      WEIR_CLI_REMAKERS, COMMON,                                                                   \
       "only the result, warnings and errors: no prompt, progress or report")                       \
     X(models, TEXT, "--models", NULL, "DIR", NULL, 0, 0, WEIR_CLI_ALL & ~(WEIR_CLI_REPLAY |        \
       WEIR_CLI_SHOW | WEIR_CLI_DOCTOR | WEIR_CLI_COMPARE), RARE,                                   \
@@ -225,7 +228,7 @@
     X(verbose, FLAG, "--verbose", "-v", NULL, false, 0, 0, WEIR_CLI_ALL & ~(WEIR_CLI_TOKENIZE |    \
       WEIR_CLI_COMPARE |                                                                           \
       WEIR_CLI_REPLAY | WEIR_CLI_SHOW | WEIR_CLI_CALIBRATE | WEIR_CLI_TEMPLATE | WEIR_CLI_PULL |   \
-      WEIR_CLI_MODELS), COMMON, "say more")                                                        \
+      WEIR_CLI_MODELS | WEIR_CLI_CONVERT), COMMON, "say more")                                     \
     X(config, TEXT, "--config", NULL, "FILE", NULL, 0, 0, WEIR_CLI_ALL, RARE,                      \
       "lines of option = value, instead of $XDG_CONFIG_HOME/weir/config")                          \
     X(version, FLAG, "--version", "-V", NULL, false, 0, 0, WEIR_CLI_ALL, RARE,                     \

@@ -1,6 +1,6 @@
 /* weir_files.h - models as files: made of other files.
  *
- * Job       Write a model in other number formats.
+ * Job       Write a model in other number formats, and a Hugging Face directory as a GGUF file.
  * Not here  Running models: weir.h.
  * Units     *_bytes in bytes, *_s in seconds; bits of a weight include its share of scales.
  * Owns      Nothing outlives a call but the file that it was asked for.
@@ -105,6 +105,48 @@ struct weir_quantize_result {
 WEIR_API enum weir_status weir_quantize(struct weir_quantize_result *result,
                                         const struct weir_quantize_config *config,
                                         struct weir_err *err);
+
+/* ---- convert: a Hugging Face directory as one GGUF file ------------------------------------- */
+
+/* Zero means "choose for me" everywhere. */
+struct weir_convert_config {
+    const char *input_path;  /* the directory */
+    const char *output_path; /* replaced when the new file is whole */
+    /* As of weir_quantize_config. NULL: weights keep the format they have; of those that no GGUF
+     * file can have, FP8 becomes BF16, and codes of 4 bits the blocks with their values, or the
+     * nearest to them. Norms, routers and vectors become F32, as llama.cpp wants them. */
+    const char *type;
+    bool without_vocab;         /* no tokenizer and no chat template, whatever the directory has */
+    uint64_t mem_bytes;         /* ceiling of the whole process; 0: as much as is of use */
+    uint32_t n_thread;          /* 0: the CPUs this process may use */
+    bool buffered;              /* ask for buffered instead of direct reads */
+    weir_progress_fn *progress; /* of bytes read; false: stop, and keep what is done */
+    void *progress_user;
+    weir_notice_fn *notice; /* told what is odd about the directory, and what a file cannot say */
+    void *notice_user;
+};
+
+struct weir_convert_result {
+    char type[16]; /* the mixture, or what most of the bytes are */
+    uint32_t tensor_count;
+    uint32_t done_count;  /* of these, those that an earlier call had written */
+    uint32_t exact_count; /* of codes, that became blocks with the same values */
+    uint32_t near_count;  /* of codes, that became a format with values near to theirs */
+    uint64_t bytes_before, bytes_after; /* of the directory's weights, and of the file */
+    uint64_t read_bytes;
+    uint64_t budget_bytes, peak_bytes; /* the ceiling that held; the process so far */
+    double seconds;
+    char io[240]; /* how the directory was read */
+};
+
+/* The file has the names and keys that llama.cpp's loaders want, the tokenizer and the chat
+ * templates. Called again with the same directory and config it goes on behind the tensors that are
+ * written: they stay in output_path.unfinished when a call fails or the process ends.
+ * Errors: as of weir_quantize(). UNSUPPORTED also where no GGUF file can say what the directory
+ * says: names it; of a tokenizer, without_vocab goes on. result may be NULL. */
+WEIR_API enum weir_status weir_convert(struct weir_convert_result *result,
+                                       const struct weir_convert_config *config,
+                                       struct weir_err *err);
 
 #ifdef __cplusplus
 }

@@ -138,6 +138,10 @@ const char *weir_manifest_key_at(const weir_manifest *manifest, uint32_t index, 
 enum weir_status weir_manifest_vocab(weir_manifest *manifest, const struct weir_vocab **vocab,
                                      struct weir_err *err);
 
+/* Whether the white space behind a token goes in a GGUF file of the family and of model "llama",
+ * which has no key that says so. */
+bool weir_vocab_strips(const char *family, const struct weir_vocab *vocab, uint32_t id);
+
 /* How a file's authors write a conversation: templates, and the special tokens that they name. */
 enum { WEIR_CHAT_TEMPLATE_MAX = 16, WEIR_CHAT_SPECIAL_MAX = 7 };
 

@@ -313,9 +313,20 @@ static enum weir_status read_specials(weir_manifest *manifest, struct weir_err *
 
 /* Phi-3's special tokens take away the white space behind them, as its published tokenizer says; no
  * key does. */
-static enum weir_status read_strips(weir_manifest *manifest, struct weir_err *err)
+bool weir_vocab_strips(const char *family, const struct weir_vocab *vocab, uint32_t id)
 {
     static const char *const keep[] = {"<unk>", "<s>", "<|endoftext|>"};
+    bool strips = strcmp(family, "phi3") == 0 || strcmp(family, "phimoe") == 0;
+    strips =
+        strips && vocab->types != NULL &&
+        (vocab->types[id] == WEIR_TOKEN_CONTROL || vocab->types[id] == WEIR_TOKEN_USER_DEFINED);
+    for (size_t row = 0; row < WEIR_COUNT(keep) && strips; row++)
+        strips = !is_text(vocab->tokens[id], keep[row]);
+    return strips;
+}
+
+static enum weir_status read_strips(weir_manifest *manifest, struct weir_err *err)
+{
     const struct weir_vocab *vocab = &manifest->vocab;
     const char *family = weir_manifest_text(manifest, "general.architecture");
     const bool is_phi =
@@ -325,13 +336,8 @@ static enum weir_status read_strips(weir_manifest *manifest, struct weir_err *er
     manifest->token_strips = weir_heap_alloc(vocab->n_vocab);
     if (manifest->token_strips == NULL)
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for flags of %u tokens", vocab->n_vocab);
-    for (uint32_t id = 0; id < vocab->n_vocab; id++) {
-        bool strips =
-            vocab->types[id] == WEIR_TOKEN_CONTROL || vocab->types[id] == WEIR_TOKEN_USER_DEFINED;
-        for (size_t row = 0; row < WEIR_COUNT(keep); row++)
-            strips = strips && !is_text(vocab->tokens[id], keep[row]);
-        manifest->token_strips[id] = strips;
-    }
+    for (uint32_t id = 0; id < vocab->n_vocab; id++)
+        manifest->token_strips[id] = weir_vocab_strips(family, vocab, id);
     manifest->vocab.strips = manifest->token_strips;
     return WEIR_OK;
 }

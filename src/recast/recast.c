@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/thread.h"
 #include "encode/encode.h"
+#include "recast/packed.h"
 #include "recast/recast_internal.h"
 #include "sys/sys.h"
 
@@ -378,12 +379,17 @@ static void encode_rows(void *user, uint32_t part, uint32_t part_count)
             return;
         const uint64_t end = weir_min(first + step, slot->piece.row_count);
         for (uint64_t row = first; row < end; row++) {
+            uint8_t *out = slot->out + row * encoding->row_bytes;
+            if (weir_packed_is_kept(tensor)) {
+                weir_recast_keep(tensor, &slot->piece, slot->in, row, out);
+                continue;
+            }
             weir_recast_decode(tensor, &slot->piece, slot->in, row, values, values + shape->cols);
             if (!takes_any && !is_finite(values, cols))
                 note_bad(encoding, row);
             else
                 weir_encode_row(tensor->type, values, tensor->has_weights ? slot->weights : NULL,
-                                slot->out + row * encoding->row_bytes, (size_t)cols);
+                                out, (size_t)cols);
         }
     }
 }

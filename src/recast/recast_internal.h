@@ -33,6 +33,7 @@ struct recast_source {
     uint64_t row_bytes;
 };
 struct recast_source weir_recast_source(const struct weir_recast_tensor *tensor);
+uint64_t weir_recast_lead(const struct weir_recast_tensor *tensor, uint64_t matrix);
 /* Rows and columns that one scale is for. */
 uint64_t weir_recast_group_rows(const struct weir_recast_tensor *tensor);
 uint64_t weir_recast_group_cols(const struct weir_recast_tensor *tensor);
@@ -42,5 +43,8 @@ uint64_t weir_recast_room(const struct weir_recast_tensor *tensor);
 /* Row `row` of what is written, within the piece, from what was read for it: values [dims[0]]. */
 void weir_recast_decode(const struct weir_recast_tensor *tensor, const struct recast_piece *piece,
                         const uint8_t *in, uint64_t row, float *values, float *room);
+/* The same row of a tensor that weir_packed_is_kept(): its codes and scales as blocks. */
+void weir_recast_keep(const struct weir_recast_tensor *tensor, const struct recast_piece *piece,
+                      const uint8_t *in, uint64_t row, uint8_t *out);
 
 #endif

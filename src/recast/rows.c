@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "quant/i4.h"
+#include "recast/packed.h"
 #include "recast/recast_internal.h"
 
 uint64_t weir_recast_room(const struct weir_recast_tensor *tensor)
@@ -126,7 +127,8 @@ static void decode_straight(const struct weir_recast_tensor *tensor,
     const struct recast_source lies = weir_recast_source(tensor);
     const bool is_whole =
         tensor->col_order == NULL && tensor->first_col == 0 && tensor->dims[0] == lies.cols;
-    const uint64_t from = row_of(tensor, piece->row + row);
+    const uint64_t from =
+        weir_recast_lead(tensor, piece->matrix) + row_of(tensor, piece->row + row);
     const struct beside beside = find_beside(tensor, piece, places, from);
     float *decoded = is_whole ? values : room;
     weir_quant_decode_row(tensor->source->type,
@@ -146,8 +148,9 @@ static void decode_turned(const struct weir_recast_tensor *tensor, const struct 
     const struct recast_source lies = weir_recast_source(tensor);
     const uint64_t across = row_of(tensor, piece->row + row);
     const uint64_t block = across / info->block_len;
+    const uint64_t lead = weir_recast_lead(tensor, piece->matrix);
     for (uint64_t col = 0; col < tensor->dims[0]; col++) {
-        const uint64_t from = col_of(tensor, col);
+        const uint64_t from = lead + col_of(tensor, col);
         const uint8_t *at = places->at[RECAST_CODES] +
                             (from - piece->first_rows[RECAST_CODES]) * lies.row_bytes +
                             block * info->block_bytes;
@@ -174,4 +177,25 @@ void weir_recast_decode(const struct weir_recast_tensor *tensor, const struct re
         decode_turned(tensor, piece, &places, row, values, room);
     else
         decode_straight(tensor, piece, &places, row, values, room);
+}
+
+void weir_recast_keep(const struct weir_recast_tensor *tensor, const struct recast_piece *piece,
+                      const uint8_t *in, uint64_t row, uint8_t *out)
+{
+    const struct places places = find_places(piece, in);
+    const struct recast_source lies = weir_recast_source(tensor);
+    const uint64_t from =
+        weir_recast_lead(tensor, piece->matrix) + row_of(tensor, piece->row + row);
+    const struct beside beside = find_beside(tensor, piece, &places, from);
+    const struct weir_packed packed = {
+        .type = tensor->source->type,
+        .codes =
+            places.at[RECAST_CODES] + (from - piece->first_rows[RECAST_CODES]) * lies.row_bytes,
+        .cols = lies.cols,
+        .scale_type = tensor->scales->scale_type,
+        .scales = beside.scales,
+        .group_cols = beside.group_cols,
+        .zeros = beside.zeros,
+        .zero_row = (uint32_t)(from % WEIR_I4_ZERO_ROWS)};
+    weir_packed_put(&packed, tensor->type, out);
 }

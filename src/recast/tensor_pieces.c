@@ -28,6 +28,13 @@ uint64_t weir_recast_group_cols(const struct weir_recast_tensor *tensor)
     return group_of(tensor->scales->group_cols, tensor->source->dims[0], tensor->scales->dims[0]);
 }
 
+/* The first row of a matrix of what is written, where the source is one matrix for all of them. */
+uint64_t weir_recast_lead(const struct weir_recast_tensor *tensor, uint64_t matrix)
+{
+    const struct weir_tensor *source = tensor->source;
+    return source->dims[2] * source->dims[3] == 1 ? matrix * tensor->stride_rows : 0;
+}
+
 /* The least and the greatest of first + order[from ... to - 1], or of a row of numbers. */
 static void find_span(const uint32_t *order, uint64_t first, uint64_t step, uint64_t from,
                       uint64_t to, uint64_t *low, uint64_t *high)
@@ -77,13 +84,14 @@ static uint64_t count_rows(const struct weir_recast_tensor *tensor, uint64_t row
     return count;
 }
 
-/* Rows [low, high] of a matrix of a tensor whose rows have row_bytes. */
+/* Rows [low, high] of a matrix of a tensor whose rows have row_bytes; one has all matrices. */
 static void place_part(struct recast_piece *piece, enum recast_part kind,
                        const struct weir_tensor *source, uint64_t stride_bytes, uint64_t row_bytes,
                        uint64_t low, uint64_t high)
 {
     struct weir_io_part *part = &piece->parts[kind];
-    const uint64_t matrix = piece->matrix;
+    const uint64_t matrix =
+        source->dims[2] * source->dims[3] == 1 && kind != RECAST_FACTOR ? 0 : piece->matrix;
     *part = (struct weir_io_part){.offset = source->offset + matrix * stride_bytes,
                                   .file = source->file};
     if (source->places != NULL)
@@ -113,19 +121,19 @@ static void place_parts(const struct weir_recast_tensor *tensor, struct recast_p
     if (source->values != NULL)
         return;
     find_rows(tensor, piece->row, piece->row + piece->row_count, &low, &high);
-    place_part(piece, RECAST_CODES, source, tensor->stride_rows * lies.row_bytes, lies.row_bytes,
-               low, high);
+    low += weir_recast_lead(tensor, piece->matrix);
+    high += weir_recast_lead(tensor, piece->matrix);
+    place_part(piece, RECAST_CODES, source, lies.rows * lies.row_bytes, lies.row_bytes, low, high);
     if (scales != NULL) {
         const uint64_t group = weir_recast_group_rows(tensor);
         const uint64_t bytes = scales->dims[0] * weir_scale_bytes(scales->scale_type);
-        place_part(piece, RECAST_SCALES, scales, tensor->stride_rows / group * bytes, bytes,
-                   low / group, high / group);
+        place_part(piece, RECAST_SCALES, scales, scales->dims[1] * bytes, bytes, low / group,
+                   high / group);
     }
     if (tensor->zeros != NULL) {
         const uint64_t bytes = tensor->zeros->dims[0] * WEIR_I4_ZERO_BYTES;
-        place_part(piece, RECAST_ZEROS, tensor->zeros,
-                   tensor->stride_rows / WEIR_I4_ZERO_ROWS * bytes, bytes, low / WEIR_I4_ZERO_ROWS,
-                   high / WEIR_I4_ZERO_ROWS);
+        place_part(piece, RECAST_ZEROS, tensor->zeros, tensor->zeros->dims[1] * bytes, bytes,
+                   low / WEIR_I4_ZERO_ROWS, high / WEIR_I4_ZERO_ROWS);
     }
     if (tensor->factor != NULL)
         place_factor(piece, tensor->factor);

@@ -118,6 +118,10 @@ struct weir_vocab {
     struct weir_bytes charsmap;    /* t5: SentencePiece's precompiled map; or empty */
 };
 
+/* What a value of tokenizer.ggml.pre means. *is_raw: the tokens are UTF-8, not written in GPT-2's
+ * alphabet. UNSUPPORTED: it is not built in. */
+enum weir_status weir_text_find_rules(struct weir_bytes pre, struct weir_text_rules *rules,
+                                      bool *is_raw, struct weir_err *err);
 /* Whether texts begin with BOS where a file of that pre-tokenizer does not say; *always: whatever
  * it says. */
 bool weir_text_pre_adds_bos(struct weir_bytes pre, bool *always);

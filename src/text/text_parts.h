@@ -122,11 +122,6 @@ void weir_text_pieces_deinit(struct weir_text_pieces *pieces);
 /* Unicode's White_Space. */
 bool weir_text_is_space(uint32_t character);
 
-/* What a value of tokenizer.ggml.pre means (pretokenizers.c). *is_raw: the tokens are UTF-8, not
- * written in GPT-2's alphabet. */
-enum weir_status weir_text_find_rules(struct weir_bytes pre, struct weir_text_rules *rules,
-                                      bool *is_raw, struct weir_err *err);
-
 /* A text without special tokens that comes in parts. */
 struct weir_text_plain {
     weir_text *text;
