@@ -1,6 +1,7 @@
 /* gpu_door.c - an engine's device: opened for what the plan has there, and closed. */
 #include "base/heap.h"
 #include "engine/placement.h"
+#include "store/shown.h"
 
 enum weir_status weir_engine_open_gpu(struct weir_engine *engine, const struct weir_config *config,
                                       struct weir_err *err)
@@ -29,12 +30,32 @@ struct weir_record_name *weir_engine_list_wanted(const struct weir_config *confi
     return wanted;
 }
 
+/* Nothing crosses from slots any more. */
+static void stop_reading(void *user)
+{
+    struct weir_engine *engine = user;
+    (void)weir_gpu_await_all(engine->gpu, NULL);
+    weir_gpu_unpin(engine->gpu, engine->mem.region[WEIR_MEM_SLOTS].start);
+}
+
+/* Experts that move cross from their slots, where all have one; else each is gathered first. */
+static void pin_slots(struct weir_engine *engine)
+{
+    const struct weir_mem_region *region = &engine->mem.region[WEIR_MEM_SLOTS];
+    if (engine->choice.device.moves != WEIR_DEVICE_STAY && engine->store != NULL &&
+        engine->choice.slot_total == engine->plan.n_expert_total &&
+        weir_gpu_pin(engine->gpu, region->start, region->total_bytes))
+        weir_store_expose(engine->store, stop_reading, engine);
+}
+
 void weir_engine_pin(struct weir_engine *engine, const struct weir_config *config)
 {
     const struct weir_mem_region *region = &engine->mem.region[WEIR_MEM_SCRATCH];
     if (engine->gpu == NULL)
         return;
     engine->is_pinned = weir_gpu_pin(engine->gpu, region->start, region->total_bytes);
+    if (engine->is_pinned)
+        pin_slots(engine);
     if (!engine->is_pinned && config->notice != NULL)
         config->notice(config->notice_user,
                        "the GPU's driver does not lock memory: what crosses to the GPU goes slowly "
@@ -45,6 +66,8 @@ void weir_engine_close_gpu(struct weir_engine *engine)
 {
     if (engine->gpu != NULL) {
         (void)weir_gpu_await_all(engine->gpu, NULL);
+        if (engine->store != NULL && weir_store_is_exposed(engine->store))
+            weir_gpu_unpin(engine->gpu, engine->mem.region[WEIR_MEM_SLOTS].start);
         if (engine->is_pinned)
             weir_gpu_unpin(engine->gpu, engine->mem.region[WEIR_MEM_SCRATCH].start);
     }

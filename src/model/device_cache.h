@@ -91,6 +91,10 @@ void weir_device_cache_let_go(struct weir_device *device);
 /* bytes to the device on COPY_IN, as slowly as the plan wants it. */
 void weir_device_cross(struct weir_device *device, weir_gpu_address to, const void *from,
                        uint64_t bytes);
+/* A lease's slices, each by itself, to a slot. */
+void weir_device_cross_slices(struct weir_device *device, const struct weir_device_layer *layer,
+                              const struct weir_store_layer *view, const struct weir_lease *lease,
+                              weir_gpu_address to);
 /* Once, when memory is known to the device: how fast experts cross. Errors: IO. */
 enum weir_status weir_device_measure_copies(struct weir_device *device, struct weir_err *err);
 /* One expert whose bytes the store has in memory goes there. False: it does not. */

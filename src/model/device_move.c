@@ -1,14 +1,15 @@
 /* device_move.c - single experts go to a device: before a step wants them, or because they are
  * sooner there.
  *
- * What crosses is gathered from the store's slots into places of the transit's halves, which take
- * turns.
+ * Where the device reads the store's slots by itself, it does. Else what crosses is gathered from
+ * them into places of the transit's halves, which take turns.
  *
  * I1  A place here is written when its last copy has passed, and the halves' own copies have. */
 #include <string.h>
 
 #include "model/device_internal.h"
 #include "model/linear.h"
+#include "store/shown.h"
 
 enum { MEASURED_COPIES = 4, WARM_COPIES = 2, SPARE_NS_MAX = 20000000 };
 /* How much of a new measurement a mean takes; and which share of the time that this thread waits
@@ -114,6 +115,32 @@ static void gather(void *user, uint32_t part, uint32_t n_part)
     }
 }
 
+void weir_device_cross_slices(struct weir_device *device, const struct weir_device_layer *layer,
+                              const struct weir_store_layer *view, const struct weir_lease *lease,
+                              weir_gpu_address to)
+{
+    for (uint32_t slice = 0; slice < view->slice_count; slice++)
+        weir_device_cross(device, to + layer->slice_at[slice], lease->slice[slice],
+                          view->slice[slice].bytes);
+}
+
+/* The lease's bytes into their place here, and from there across. */
+static void gather_and_cross(struct weir_forward *forward, struct gathering *job, uint64_t place)
+{
+    struct weir_device *device = forward->config.device;
+    const weir_gpu_event came =
+        WEIR_DEVICE_CAME + (weir_gpu_event)(place / device->plan.transit_count);
+    /* Keeps I1; that the device is lost is told at the step's next wait. */
+    (void)weir_gpu_await(device->gpu, WEIR_DEVICE_MOVED + (weir_gpu_event)place, NULL);
+    (void)weir_gpu_await(device->gpu, came, NULL);
+    const uint64_t began_ns = weir_now_ns();
+    job->to = place_here(device, place);
+    weir_pool_run(forward->config.pool, "gather an expert", gather, job);
+    count_mean(&device->cache.gather_ns, (double)(weir_now_ns() - began_ns));
+    weir_device_cross(device, weir_device_slot(job->layer, job->lease->record), job->to,
+                      job->layer->slot_bytes);
+}
+
 bool weir_device_move(struct weir_forward *forward, uint32_t layer, uint32_t expert, bool is_ahead)
 {
     struct weir_device *device = forward->config.device;
@@ -122,24 +149,22 @@ bool weir_device_move(struct weir_forward *forward, uint32_t layer, uint32_t exp
     const uint64_t place = turn % (2 * (uint64_t)device->plan.transit_count);
     const weir_gpu_event moved = WEIR_DEVICE_MOVED + (uint32_t)place;
     struct weir_lease lease;
-    struct gathering job = {
-        .layer = &device->layers[layer], .lease = &lease, .to = place_here(device, place)};
+    struct gathering job = {.layer = &device->layers[layer], .lease = &lease};
     if (!weir_store_show(forward->config.store, layer, expert, &lease))
         return false;
     if (!weir_device_cache_claim(device, layer, expert, is_ahead)) {
         weir_store_hide(forward->config.store, &lease);
         return false;
     }
-    /* Keeps I1; that the device is lost is told at the step's next wait. */
-    (void)weir_gpu_await(device->gpu, moved, NULL);
-    (void)weir_gpu_await(device->gpu,
-                         WEIR_DEVICE_CAME + (uint32_t)(place / device->plan.transit_count), NULL);
-    const uint64_t began_ns = weir_now_ns();
     weir_model_store_layer(forward->config.model, layer, &job.view);
-    weir_pool_run(forward->config.pool, "gather an expert", gather, &job);
+    if (weir_store_is_exposed(forward->config.store)) {
+        (void)weir_gpu_await(device->gpu, moved, NULL); /* of an earlier turn */
+        weir_device_cross_slices(device, job.layer, &job.view, &lease,
+                                 weir_device_slot(job.layer, expert));
+    } else {
+        gather_and_cross(forward, &job, place);
+    }
     weir_store_hide(forward->config.store, &lease);
-    count_mean(&cache->gather_ns, (double)(weir_now_ns() - began_ns));
-    weir_device_cross(device, weir_device_slot(job.layer, expert), job.to, job.layer->slot_bytes);
     weir_gpu_record(device->gpu, WEIR_GPU_COPY_IN, moved);
     cache->turn = turn;
     cache->turns[(uint64_t)layer * device->shape->n_expert + expert] = turn;
@@ -180,8 +205,12 @@ void weir_device_make_moves(struct weir_forward *forward)
            !weir_gpu_has_passed(device->gpu, WEIR_DEVICE_EVENT)) {
         const struct weir_record_name wish = cache->wishes[cache->wish_next++];
         const uint64_t began_ns = weir_now_ns();
-        if (is_worth_it(device, &wish) && weir_device_move(forward, wish.layer, wish.record, true))
-            cache->spare_ns -= (double)(weir_now_ns() - began_ns);
+        if (!is_worth_it(device, &wish) ||
+            !weir_device_move(forward, wish.layer, wish.record, true))
+            continue;
+        cache->spare_ns -= (double)(weir_now_ns() - began_ns);
+        if (device->plan.moves == WEIR_DEVICE_CHEAPEST)
+            return; /* no more than one a layer: what the next layers want crosses behind it */
     }
 }
 
@@ -189,13 +218,16 @@ void weir_device_make_moves(struct weir_forward *forward)
 
 /* How many of `missing` experts should cross, while the others are computed here: the first to be
  * done. */
-static uint32_t count_sooner(const struct weir_device *device, uint32_t missing)
+static uint32_t count_sooner(const struct weir_forward *forward, uint32_t missing)
 {
+    const struct weir_device *device = forward->config.device;
     const struct weir_device_cache *cache = &device->cache;
     const double copy_ns = cache->copy_ns_per_byte * (double)device->transit.slot_bytes;
     double least_ns = missing * cache->compute_ns;
     uint32_t best = 0;
-    if (cache->compute_ns == 0.0 || cache->gather_ns == 0.0)
+    const bool is_exposed = weir_store_is_exposed(forward->config.store);
+    const double gather_ns = is_exposed ? 0.0 : cache->gather_ns;
+    if (cache->compute_ns == 0.0 || (gather_ns == 0.0 && !is_exposed))
         return 0;
     for (uint32_t count = 1; count <= missing; count++) {
         const double here_ns = (missing - count) * cache->compute_ns;
@@ -217,7 +249,7 @@ void weir_device_move_cheapest(struct weir_forward *forward, struct weir_device_
     uint32_t missing = 0;
     for (uint32_t at = 0; at < cache->used_count; at++)
         missing += !weir_device_has_expert(layer, cache->used[at]);
-    uint32_t left = count_sooner(device, missing);
+    uint32_t left = count_sooner(forward, missing);
     for (uint32_t at = 0; at < cache->used_count; at++) {
         const uint32_t expert = cache->used[at];
         if (weir_device_has_expert(layer, expert))

@@ -12,6 +12,7 @@
 
 #include "model/device_internal.h"
 #include "model/network.h"
+#include "store/shown.h"
 
 enum { ROWS_MIN = 32 }; /* of prompts: fewer are sooner computed here */
 
@@ -134,7 +135,8 @@ static void copy_batch(const struct transit *at)
     weir_device *device = at->forward->config.device;
     const struct weir_device_transit *transit = &device->transit;
     const uint8_t *here = transit->here[at->half];
-    if (at->stay_count == 0) { /* all in one piece */
+    const bool is_exposed = weir_store_is_exposed(at->forward->config.store);
+    if (at->stay_count == 0 && !is_exposed) { /* all in one piece */
         weir_device_cross(device, transit->there[at->half], here,
                           weir_transit_slot_at(transit, at->count));
         return;
@@ -142,8 +144,12 @@ static void copy_batch(const struct transit *at)
     weir_gpu_copy_in(device->gpu, WEIR_GPU_COPY_IN, transit->there[at->half], here,
                      transit->table_bytes);
     for (uint32_t place = 0; place < at->count; place++) {
-        weir_device_cross(device, at->to[place], here + weir_transit_slot_at(transit, place),
-                          at->layer->slot_bytes);
+        if (is_exposed)
+            weir_device_cross_slices(device, at->layer, &at->view, &at->leases[place],
+                                     at->to[place]);
+        else
+            weir_device_cross(device, at->to[place], here + weir_transit_slot_at(transit, place),
+                              at->layer->slot_bytes);
         if (weir_device_has_expert(at->layer, at->leases[place].record))
             weir_device_cache_arrive(device, at->forward->step.layer_index,
                                      at->leases[place].record);
@@ -185,7 +191,8 @@ static enum weir_status finish_batch(struct transit *at, struct weir_err *err)
     for (uint32_t place = 0; place < at->count && status == WEIR_OK; place++)
         status = weir_store_tail(at->forward->config.store, &at->leases[place], err);
     if (status == WEIR_OK) {
-        weir_pool_run(at->forward->config.pool, "gather experts", gather, at);
+        if (!weir_store_is_exposed(at->forward->config.store))
+            weir_pool_run(at->forward->config.pool, "gather experts", gather, at);
         find_places(at);
         write_tables(at);
         send_batch(at);

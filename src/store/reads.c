@@ -46,6 +46,8 @@ void weir_store_guard(const struct weir_store *store, uint32_t slot, uint32_t fi
 {
     const struct weir_layer_state *layer = &store->layers[store->slots[slot].layer];
     const uint64_t begin = slice_begin(layer, first);
+    if (store->stop != NULL) /* it is open, to whoever else reads it */
+        return;
     weir_store_guard_memory(store->slots[slot].memory + begin, slice_begin(layer, last) - begin,
                             is_open);
 }

@@ -8,6 +8,8 @@ uint64_t weir_store_shrink(weir_store *store, uint64_t bytes)
 {
     uint64_t given_bytes = 0;
     WEIR_ASSERT(!store->step.is_running);
+    if (bytes > 0)
+        weir_store_cover(store);
     while (given_bytes < bytes) {
         const uint32_t slot = weir_cache_retire(&store->cache, store->step_max);
         if (slot == WEIR_NO_SLOT)

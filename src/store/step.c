@@ -95,9 +95,8 @@ void weir_store_begin(weir_store *store, uint32_t layer_index, const struct weir
     WEIR_STORE_CHECK(store);
 }
 
-/* Where the slot's record is. */
-static void fill_lease(const struct weir_store *store, const struct weir_layer_state *layer,
-                       uint32_t slot, struct weir_lease *lease)
+void weir_store_fill_lease(const struct weir_store *store, const struct weir_layer_state *layer,
+                           uint32_t slot, struct weir_lease *lease)
 {
     const struct weir_slot *at = &store->slots[slot];
     *lease = (struct weir_lease){.record = at->record, .slot = slot, .place = WEIR_PLACE_MEMORY};
@@ -119,7 +118,7 @@ static void lease_slot(struct weir_store *store, uint32_t slot, struct weir_leas
                      weir_store_slot_is_whole(store, slot) ? layer->config.slice_count
                                                            : layer->config.head_count,
                      true);
-    fill_lease(store, layer, slot, lease);
+    weir_store_fill_lease(store, layer, slot, lease);
 }
 
 /* A record can be leased now. */
@@ -255,26 +254,4 @@ void weir_store_count(weir_store *store)
 {
     weir_cache_count(&store->cache);
     WEIR_STORE_CHECK(store);
-}
-
-bool weir_store_show(weir_store *store, uint32_t layer_index, uint32_t record,
-                     struct weir_lease *lease)
-{
-    const struct weir_layer_state *layer = &store->layers[layer_index];
-    WEIR_ASSERT(!store->step.is_running);
-    if (record >= layer->config.record_count)
-        return false;
-    const uint32_t slot = weir_cache_find(&store->cache, layer_index, record);
-    if (slot == WEIR_NO_SLOT || !weir_store_slot_is_whole(store, slot))
-        return false;
-    weir_store_guard(store, slot, 0, layer->config.slice_count, true);
-    fill_lease(store, layer, slot, lease);
-    return true;
-}
-
-void weir_store_hide(weir_store *store, struct weir_lease *lease)
-{
-    const struct weir_layer_state *layer = weir_store_layer_of(store, lease->slot);
-    weir_store_guard(store, lease->slot, 0, layer->config.slice_count, false);
-    memset(lease, 0, sizeof(*lease));
 }

@@ -162,9 +162,6 @@ enum weir_status weir_store_tail(weir_store *store, const struct weir_lease *lea
 /* True when tail would not wait. */
 bool weir_store_tail_ready(weir_store *store, const struct weir_lease *lease);
 void weir_store_release(weir_store *store, struct weir_lease *lease);
-/* Between steps: a record's bytes, if all is in a slot. Uncounted; until hide, the next call. */
-bool weir_store_show(weir_store *store, uint32_t layer, uint32_t record, struct weir_lease *lease);
-void weir_store_hide(weir_store *store, struct weir_lease *lease);
 /* End the step, also after an error. Its records count as used (weir_store_count). Records of which
  * a slice was submitted are read whole and kept; the others of the step are not read. */
 void weir_store_end(weir_store *store);

@@ -3,6 +3,7 @@
 #define WEIR_STORE_INTERNAL_H
 
 #include "store/cache.h"
+#include "store/shown.h"
 #include "store/store.h"
 
 enum weir_slot_state { WEIR_SLOT_EMPTY, WEIR_SLOT_READING, WEIR_SLOT_READY, WEIR_SLOT_LEASED };
@@ -114,6 +115,8 @@ struct weir_store {
     uint64_t budget_bytes, prompt_budget_bytes, in_flight_bytes;
     uint64_t arrived_bytes; /* in all */
     bool waits_for_all, forgets;
+    weir_store_stop_fn *stop; /* NULL: slots are not exposed */
+    void *stop_user;
     struct weir_step step;
     struct weir_pace pace;
     struct weir_ahead ahead;
@@ -122,6 +125,11 @@ struct weir_store {
     struct weir_store_stats stats;
 };
 
+/* Where the slot's record is. */
+void weir_store_fill_lease(const struct weir_store *store, const struct weir_layer_state *layer,
+                           uint32_t slot, struct weir_lease *lease);
+/* Slots are about to be given back: nobody else reads them any more (shown.h). */
+void weir_store_cover(struct weir_store *store);
 /* Of the slot's record. */
 struct weir_layer_state *weir_store_layer_of(struct weir_store *store, uint32_t slot);
 /* All slices are there. */

@@ -9,6 +9,7 @@
 #include "engine/engine_internal.h"
 #include "model_run.h"
 #include "pace.h"
+#include "store/shown.h"
 
 enum { SOME = 12 }; /* ids of a golden text */
 
@@ -56,10 +57,13 @@ static float *run_text(weir_engine *engine, const struct golden *golden, uint32_
     return NULL;
 }
 
-static weir_engine *open_engine(const struct golden *golden, const struct weir_bench_config *bench)
+/* share: of the experts that have a slot here. */
+static weir_engine *open_engine(const struct golden *golden, const struct weir_bench_config *bench,
+                                double share)
 {
     struct weir_err err = {0};
-    const struct weir_config config = config_of(golden, bench);
+    struct weir_config config = config_of(golden, bench);
+    config.expert_share = share;
     weir_engine *engine = NULL;
     if (weir_engine_open(&engine, &config, &err) != WEIR_OK)
         fail_msg("%s: %s", golden->name, err.text);
@@ -67,11 +71,11 @@ static weir_engine *open_engine(const struct golden *golden, const struct weir_b
 }
 
 /* As of a fresh engine; and what moved. */
-static float *run(const struct golden *golden, const struct weir_bench_config *bench,
+static float *run(const struct golden *golden, const struct weir_bench_config *bench, double share,
                   struct weir_gpu_moves *moves, size_t *bytes)
 {
     struct weir_err err = {0};
-    weir_engine *engine = open_engine(golden, bench);
+    weir_engine *engine = open_engine(golden, bench, share);
     float *logits = run_text(engine, golden, 4, &err);
     if (logits == NULL)
         fail_msg("%s: %s", golden->name, err.text);
@@ -94,7 +98,7 @@ static void bits_are_those_of_all_there(void **state)
         size_t bytes = 0;
         golden_of(&golden, names[name]);
         const struct weir_bench_config all = moving(UINT32_MAX);
-        float *wanted = run(&golden, &all, &moves, &bytes);
+        float *wanted = run(&golden, &all, 1.0, &moves, &bytes);
         assert_int_equal(moves.copied + moves.wanted, 0);
         for (uint32_t index = (uint32_t)name % pace_step(3); index < 12; index += pace_step(3)) {
             struct weir_bench_config bench = moving(index % 4);
@@ -103,7 +107,7 @@ static void bits_are_those_of_all_there(void **state)
             bench.gpu_seed = index;
             bench.gpu_delay_us_max = index % 5 == 3 ? 20 : 0;
             bench.ablation = index % 6 == 1 ? WEIR_ABLATE_GPU_OVERLAP : 0;
-            float *found = run(&golden, &bench, &moves, &bytes);
+            float *found = run(&golden, &bench, index % 2 == 0 ? 1.0 : 0.5, &moves, &bytes);
             if (memcmp(found, wanted, bytes) != 0)
                 fail_msg("%s: other bits in variant %u", names[name], index);
             assert_true(moves.copied > 0 && moves.copied_bytes > 0);
@@ -138,7 +142,7 @@ static void what_was_wanted_is_there(void **state)
                 experts[token][layer][rank] = (uint16_t)(first_of(token) + rank);
     struct weir_bench_config bench = moving(USED);
     bench.gpu_policy = "lru";
-    weir_engine *engine = open_engine(&golden, &bench);
+    weir_engine *engine = open_engine(&golden, &bench, 1.0);
     const struct weir_model_info *info = weir_engine_model(engine);
     if (info->n_layer != LAYERS || info->n_expert_used != USED)
         fail_msg("the golden model has %u layers and uses %u experts", info->n_layer,
@@ -189,7 +193,7 @@ static void what_is_guessed_comes_ahead(void **state)
     bench.gpu_ahead = WEIR_GPU_AHEAD_BY_GATE;
     bench.gpu_seed = 7; /* work waits for whoever waits for it, so there is time */
     bench.gpu_delay_us_max = 200;
-    weir_engine *engine = open_engine(&golden, &bench);
+    weir_engine *engine = open_engine(&golden, &bench, 1.0);
     const struct weir_trace trace = {.n_layer = LAYERS,
                                      .n_expert = weir_engine_model(engine)->n_expert,
                                      .n_expert_used = USED,
@@ -227,7 +231,7 @@ static void the_cheapest_is_near(void **state)
         struct weir_bench_config bench = moving(3);
         bench.gpu_experts = WEIR_GPU_EXPERTS_CHEAPEST;
         bench.gpu_seed = seed;
-        float *found = run(&golden, &bench, &moves, &bytes);
+        float *found = run(&golden, &bench, seed < 2 ? 1.0 : 0.5, &moves, &bytes);
         const struct weir_config plain = {
             .model_path = golden.model_path, .gpu = WEIR_ENGINE_GPU_OFF, .n_thread = 2};
         weir_engine *engine = NULL;
@@ -248,6 +252,33 @@ static void the_cheapest_is_near(void **state)
         assert_int_equal(weir_engine_close(&engine), WEIR_OK);
         golden_close(&golden);
     }
+}
+
+/* What crosses from slots is gathered first once slots may go. */
+static void slots_that_are_given_back_are_left_alone(void **state)
+{
+    (void)state;
+    struct golden golden;
+    struct weir_err err = {0};
+    golden_of(&golden, "qwen3moe");
+    struct weir_bench_config bench = moving(2);
+    bench.gpu_policy = "lru";
+    bench.gpu_ahead = WEIR_GPU_AHEAD_BY_GATE;
+    bench.gpu_seed = 3;
+    weir_engine *engine = open_engine(&golden, &bench, 1.0);
+    const size_t bytes = SOME * weir_engine_model(engine)->n_vocab * sizeof(float);
+    assert_true(weir_store_is_exposed(engine->store));
+    float *before = run_text(engine, &golden, 4, &err);
+    assert_true(weir_store_shrink(engine->store, 1) > 0);
+    assert_false(weir_store_is_exposed(engine->store));
+    float *after = run_text(engine, &golden, 4, &err);
+    if (before == NULL || after == NULL)
+        fail_msg("%s", err.text);
+    assert_memory_equal(before, after, bytes);
+    free(before);
+    free(after);
+    assert_int_equal(weir_engine_close(&engine), WEIR_OK);
+    golden_close(&golden);
 }
 
 static void a_lost_device_ends_what_moves(void **state)
@@ -326,6 +357,7 @@ int main(void)
         cmocka_unit_test(what_was_wanted_is_there),
         cmocka_unit_test(what_is_guessed_comes_ahead),
         cmocka_unit_test(the_cheapest_is_near),
+        cmocka_unit_test(slots_that_are_given_back_are_left_alone),
         cmocka_unit_test(a_lost_device_ends_what_moves),
         cmocka_unit_test(moving_needs_room_to_cross),
     };
