@@ -88,7 +88,7 @@ tested    := $B/$(if $(filter asan hostile tsan,$(CONFIG)),tests/libtested.so,li
 $B/tests/libtested.so: $(call obj,$(lib_src)) $(cuda_obj) $B/files
 	$(link_test) -shared -Wl,-Bsymbolic $(weir_ld) $(LDFLAGS)
 # What tests and fuzz targets want of the command line, and the server; where they come to want more the linker says what.
-cli_tested := $(patsubst %,cli/%.c,bootstrap choice chunks console curl_load files http hub json_members likelihood manager reference source streams svg trace_draw trace_read)
+cli_tested := $(patsubst %,cli/%.c,bootstrap choice chunks console curl_load energy files http hub json_members likelihood manager question_read reference source streams svg trace_draw trace_read)
 $B/libcli.a: $(call obj,$(cli_tested) $(filter src/serve/%,$(cli_src))) $B/files
 	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
 $B/weir: $(call obj,$(cli_src)) $B/libweir.a $B/files

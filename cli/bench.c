@@ -177,9 +177,11 @@ static enum weir_status run_round(struct bench *bench, struct round *round, stru
         weir_session_rewind(bench->sessions[text], 0);
     weir_engine_stats_reset(engine);
     uint64_t start_ns = weir_now_ns();
+    weir_cli_energy_take(&bench->rig.energy, NULL);
     if (options->bench_prompt > 0)
         WEIR_TRY(evaluate_prompt(bench, err));
     round->prefill_s = (double)(weir_now_ns() - start_ns) * 1e-9;
+    weir_cli_energy_take(&bench->rig.energy, &bench->report.prefill_j);
     weir_engine_stats_get(engine, &prefill);
     add_moves(bench, &bench->prefill_moves);
     weir_engine_stats_reset(engine);
@@ -193,7 +195,9 @@ static enum weir_status run_round(struct bench *bench, struct round *round, stru
             break;
         }
         index++;
+        weir_cli_energy_look(&bench->rig.energy);
     }
+    weir_cli_energy_take(&bench->rig.energy, &bench->report.decode_j);
     if (status != WEIR_OK && !weir_cli_stop_asked())
         return status;
     round->decode_s = (double)(weir_now_ns() - start_ns) * 1e-9;

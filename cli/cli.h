@@ -16,6 +16,7 @@
 
 #include "base/base.h"
 #include "console.h"
+#include "energy.h"
 #include "kept.h"
 #include "options.h"
 #include "streams.h"
@@ -118,7 +119,8 @@ struct weir_cli_rig {
     struct weir_cli_calibration calibration;
     bool is_calibrated;
     struct weir_cli_kept kept;
-    uint64_t start_ns; /* when the load began */
+    struct weir_cli_energy energy; /* counted from the end of the load */
+    uint64_t start_ns;             /* when the load began */
     double load_s;
 };
 
@@ -159,6 +161,7 @@ struct weir_cli_report {
     bool is_prompt; /* prefill computed prompts of prompt_tokens each, and nothing else */
     uint64_t prompt_tokens;
     double prefill_s, decode_s;
+    double prefill_j, decode_j;           /* joules of the processors; NAN: not known */
     uint64_t prefill_evals, decode_evals; /* tokens computed in each phase */
     struct weir_stats prefill, whole;     /* counters after prefill, and at the end */
 };
@@ -169,6 +172,8 @@ double weir_cli_report_token_bytes(const struct weir_cli_report *report);
 double weir_cli_report_hit_rate(const struct weir_cli_report *report);
 /* The object of the contract, with null for what only some commands know. NULL: no memory. */
 json_t *weir_cli_report_json(const struct weir_cli_report *report);
+/* The members that weir eval compare sets the quality against. */
+void weir_cli_report_add_model(json_t *object, const struct weir_model_info *info);
 /* A few lines for people, on stderr. */
 void weir_cli_report_print(const struct weir_cli_report *report);
 /* The plan's lines as a table that adds up. */

@@ -84,20 +84,17 @@ static bool read_result(struct weir_cli_result *result, const char *path)
  * other. */
 static bool check_pair(const struct weir_cli_result *one, const struct weir_cli_result *other)
 {
-    static const char *const keys[] = {"chunk_tokens", "multiple_choice"};
-    for (size_t index = 0; index < WEIR_COUNT(keys); index++) {
-        const json_t *first = json_object_get(one->object, keys[index]);
-        const json_t *second = json_object_get(other->object, keys[index]);
-        if (index == 0 ? json_equal(first, second)
-                       : json_is_object(first) == json_is_object(second))
-            continue;
-        if (index == 0)
-            weir_cli_say("%s has chunks of %lld tokens, %s of %lld: wanted the same", one->path,
-                         (long long)json_integer_value(first), other->path,
-                         (long long)json_integer_value(second));
-        else
-            weir_cli_say("one of %s and %s is of --mc, the other of a text: wanted two of a kind",
-                         one->path, other->path);
+    const json_int_t first = json_integer_value(json_object_get(one->object, "chunk_tokens"));
+    const json_int_t second = json_integer_value(json_object_get(other->object, "chunk_tokens"));
+    if (json_is_object(json_object_get(one->object, "multiple_choice")) !=
+        json_is_object(json_object_get(other->object, "multiple_choice"))) {
+        weir_cli_say("one of %s and %s is of --mc, the other of a text: wanted two of a kind",
+                     one->path, other->path);
+        return false;
+    }
+    if (first != second) {
+        weir_cli_say("%s has chunks of %lld tokens, %s of %lld: wanted the same", one->path,
+                     (long long)first, other->path, (long long)second);
         return false;
     }
     if (one->chunks.each == other->chunks.each)

@@ -5,6 +5,7 @@
 
 #include "base/heap.h"
 #include "judge.h"
+#include "questions.h"
 #include "source.h"
 
 struct evaluation {
@@ -21,7 +22,7 @@ struct evaluation {
     size_t chunk_count;
     uint32_t scored_from; /* first position of a chunk whose prediction counts */
     uint32_t bos;         /* replaces each chunk's first token, or WEIR_ID_NONE */
-    double eval_s;
+    double eval_s, eval_j;
     bool failed; /* already said */
 };
 
@@ -68,7 +69,7 @@ static int open_source(struct evaluation *evaluation)
     const char *path = options->text != NULL ? options->text : options->tokens;
     enum { TOKENS_PER_BYTE = 3, TOKENS_MORE = 3 };
     if (path == NULL && options->reference == NULL)
-        return weir_cli_misuse("eval", "wanted --text or --tokens, found neither");
+        return weir_cli_misuse("eval", "wanted --text, --tokens, --reference or --mc, found none");
     if (path != NULL && !weir_cli_source_open(&evaluation->source, path))
         return WEIR_CLI_FAILURE;
     if (!weir_cli_judge_open(&evaluation->judge, options))
@@ -259,6 +260,7 @@ static int evaluate_chunks(struct evaluation *evaluation)
     while (wants_more(evaluation) && next_chunk(evaluation)) {
         struct weir_err err = {0};
         const uint64_t start_ns = weir_now_ns();
+        weir_cli_energy_take(&evaluation->rig.energy, NULL);
         if (evaluation->chunk_count == 0 &&
             !weir_cli_judge_begin(judge, evaluation->options,
                                   weir_engine_model(evaluation->rig.engine), evaluation->n_ctx,
@@ -272,6 +274,7 @@ static int evaluate_chunks(struct evaluation *evaluation)
             return WEIR_CLI_FAILURE;
         }
         evaluation->eval_s += (double)(weir_now_ns() - start_ns) * 1e-9;
+        weir_cli_energy_take(&evaluation->rig.energy, &evaluation->eval_j);
         evaluation->chunk_count++;
         evaluation->used_count += evaluation->n_ctx;
         if (!weir_cli_judge_chunk_end(judge))
@@ -288,17 +291,6 @@ static int evaluate_chunks(struct evaluation *evaluation)
     return evaluation->failed ? WEIR_CLI_FAILURE : WEIR_CLI_OK;
 }
 
-/* What weir eval compare sets the quality against. */
-static void add_model(json_t *object, const struct weir_model_info *info)
-{
-    const double weights = (double)info->parameter_count;
-    weir_cli_json_count(object, "file_bytes", info->file_bytes);
-    weir_cli_json_real(object, "bits_per_weight",
-                       weights > 0.0
-                           ? 8.0 * (double)(info->expert_bytes + info->trunk_bytes) / weights
-                           : WEIR_CLI_NONE);
-}
-
 static int report(struct evaluation *evaluation)
 {
     const struct weir_cli_options *options = evaluation->options;
@@ -308,6 +300,7 @@ static int report(struct evaluation *evaluation)
         .model_path = options->argument,
         .prompt_tokens = evaluation->id_count,
         .prefill_s = evaluation->eval_s,
+        .prefill_j = evaluation->eval_j,
         .decode_s = WEIR_CLI_NONE,
         .load_s = evaluation->rig.load_s,
         .first_token_s = WEIR_CLI_NONE,
@@ -346,7 +339,7 @@ static int report(struct evaluation *evaluation)
     weir_cli_json_count(object, "evaluated_tokens", evaluation->used_count);
     weir_cli_json_count(object, "chunks", evaluation->chunk_count);
     weir_cli_json_count(object, "chunk_tokens", evaluation->n_ctx);
-    add_model(object, weir_engine_model(evaluation->rig.engine));
+    weir_cli_report_add_model(object, weir_engine_model(evaluation->rig.engine));
     weir_cli_judge_json(&evaluation->judge, object);
     json_object_set_new(object, "stopped", json_boolean(weir_cli_stop_asked()));
     if (weir_cli_stop_asked())
@@ -363,6 +356,8 @@ static int evaluate(struct evaluation *evaluation)
     struct weir_bench_config bench_config;
     if (!weir_cli_config_fill(&config, &bench_config, options, "eval"))
         return WEIR_CLI_USAGE;
+    if (options->mc != NULL)
+        return weir_cli_questions_ask(options, &config);
     int code = open_source(evaluation);
     if (code == WEIR_CLI_OK)
         code = bound_chunk(evaluation, &config);

@@ -49,10 +49,12 @@ static const struct weir_cli_command commands[] = {
      "  of each chunk is scored. Tokens after the last whole chunk are left out. A text shorter\n"
      "  than one chunk is one chunk, scored from its first token on.\n"
      "  --save-reference keeps what the model says there; with --reference another file of the\n"
-     "  same model is told how far it is from that. docs/EVAL.md\n",
+     "  same model is told how far it is from that. With --mc the model answers questions: of\n"
+     "  each the choice that is the likeliest behind the prompt. docs/EVAL.md\n",
      "  weir eval model.gguf --text book.txt --chunks 20\n"
      "  weir eval model-bf16.gguf --text book.txt --chunks 20 --save-reference book.ref\n"
      "  weir eval model-q4.gguf --reference book.ref\n"
+     "  weir eval model.gguf --mc questions.jsonl\n"
      "  weir eval model.gguf --tokens ids.txt --logits logits.f32 --json\n"},
     {"eval compare", WEIR_CLI_COMPARE, weir_cli_eval_compare, "FILE...",
      "results of weir eval --json side by side, with 95 % intervals",

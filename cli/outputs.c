@@ -132,7 +132,7 @@ static const char *find_input(const struct weir_cli_options *options, const stru
                   {"--tokens", options->tokens},     {"--routing", options->routing},
                   {"--grammar", options->grammar},   {"--json-schema", options->json_schema},
                   {"--template", options->template}, {"--reference", options->reference},
-                  {"--imatrix", options->imatrix}};
+                  {"--imatrix", options->imatrix},   {"--mc", options->mc}};
     struct place input = {.is_there = true};
     struct stat facts;
     for (size_t index = 0; index < WEIR_COUNT(inputs); index++) {

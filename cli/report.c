@@ -176,6 +176,21 @@ static json_t *describe_device(const struct weir_cli_report *report)
     return object;
 }
 
+/* Joules a token; members are null where the kernel does not tell, or there was no such phase. */
+static json_t *describe_energy(const struct weir_cli_report *report)
+{
+    json_t *object = json_object();
+    weir_cli_json_real(object, "prefill_j",
+                       report->prefill_evals > 0 ? report->prefill_j : WEIR_CLI_NONE);
+    weir_cli_json_real(object, "decode_j",
+                       report->decode_evals > 0 ? report->decode_j : WEIR_CLI_NONE);
+    weir_cli_json_real(object, "prefill_j_per_token",
+                       divide(report->prefill_j, (double)report->prefill_evals));
+    weir_cli_json_real(object, "decode_j_per_token",
+                       divide(report->decode_j, (double)report->decode_evals));
+    return object;
+}
+
 json_t *weir_cli_report_json(const struct weir_cli_report *report)
 {
     const struct weir_model_info *info = weir_engine_model(report->engine);
@@ -211,6 +226,7 @@ json_t *weir_cli_report_json(const struct weir_cli_report *report)
     weir_cli_json_real(object, "device_busy",
                        moe ? divide(whole->device_busy_s, run_s) : WEIR_CLI_NONE);
     json_object_set_new(object, "device", describe_device(report));
+    json_object_set_new(object, "energy", describe_energy(report));
     json_object_set_new(object, "lookahead", describe_lookahead(report));
     json_object_set_new(object, "expected", weir_cli_outcome_json(report));
     json_object_set_new(object, "guard", describe_guard(report));
@@ -220,6 +236,13 @@ json_t *weir_cli_report_json(const struct weir_cli_report *report)
     weir_cli_json_count(object, "n_ctx", plan->n_ctx);
     weir_cli_json_count(object, "chunk", plan->n_chunk);
     return object;
+}
+
+void weir_cli_report_add_model(json_t *object, const struct weir_model_info *info)
+{
+    const double bits = 8.0 * (double)(info->expert_bytes + info->trunk_bytes);
+    weir_cli_json_count(object, "file_bytes", info->file_bytes);
+    weir_cli_json_real(object, "bits_per_weight", divide(bits, (double)info->parameter_count));
 }
 
 /* ---- for people ---------------------------------------------------------------------------- */
@@ -259,6 +282,20 @@ static void print_phase(const char *name, uint64_t evals, double seconds)
                 divide((double)evals, seconds));
 }
 
+/* Of the whole machine's processors. */
+static void print_energy(const struct weir_cli_report *report)
+{
+    const double read_j = divide(report->prefill_j, (double)report->prefill_evals);
+    const double written_j = divide(report->decode_j, (double)report->decode_evals);
+    if (isfinite(read_j))
+        fprintf(stderr, "energy   %.3g J a token of prefill", read_j);
+    if (isfinite(written_j))
+        fprintf(stderr, "%s%.3g J a token of decode", isfinite(read_j) ? ", " : "energy   ",
+                written_j);
+    if (isfinite(read_j) || isfinite(written_j))
+        fprintf(stderr, ", all processors\n");
+}
+
 void weir_cli_report_print(const struct weir_cli_report *report)
 {
     const struct weir_plan *plan = weir_engine_plan(report->engine);
@@ -276,6 +313,7 @@ void weir_cli_report_print(const struct weir_cli_report *report)
     fputc('\n', stderr);
     print_phase("prefill", report->prefill_evals, report->prefill_s);
     print_phase("decode", report->decode_evals, report->decode_s);
+    print_energy(report);
     if (isfinite(hit_rate)) {
         fprintf(stderr, "experts  hit rate %.1f %%", 100.0 * hit_rate);
         if (isfinite(token_bytes))

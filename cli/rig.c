@@ -164,6 +164,7 @@ static int create_session(struct weir_cli_rig *rig, const struct weir_cli_option
         return fail(rig, &err);
     weir_cli_status_clear();
     rig->load_s = (double)(weir_now_ns() - rig->start_ns) * 1e-9;
+    weir_cli_energy_begin(&rig->energy, WEIR_CLI_ENERGY_ROOT);
     weir_cli_signals_watch(rig->session);
     if (options->verbose)
         print_plan(weir_engine_plan(rig->engine));

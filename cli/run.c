@@ -343,9 +343,11 @@ static void generate(struct run *run)
             run->stop = STOP_CONTEXT;
         else if (evaluate(run, &id, 1))
             run->report.decode_evals++;
+        weir_cli_energy_look(&run->rig.energy);
     }
     if (run->report.decode_evals > 0)
         run->report.decode_s = seconds_since(start_ns);
+    weir_cli_energy_take(&run->rig.energy, &run->report.decode_j);
     if (run->reply != NULL)
         weir_reply_end(run->reply, emit_part, run);
     else if (run->decoder != NULL)
@@ -472,8 +474,10 @@ static int run_prompt(struct run *run)
     const size_t line = show_prompt(run, 0, 0);
     show_prompt(run, 0, line);
     const uint64_t start_ns = weir_now_ns();
+    weir_cli_energy_take(&run->rig.energy, NULL);
     const bool ok = evaluate_prompt(run);
     run->report.prefill_s = seconds_since(start_ns);
+    weir_cli_energy_take(&run->rig.energy, &run->report.prefill_j);
     show_prompt(run, line, SIZE_MAX);
     run->report.prefill_evals = weir_session_position(run->rig.session);
     weir_engine_stats_get(run->rig.engine, &run->report.prefill);
