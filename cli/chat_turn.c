@@ -423,6 +423,8 @@ enum weir_cli_turn weir_cli_talk_answer(struct weir_cli_talk *talk)
         (void)weir_session_save(talk->rig.session, NULL);
     while (weir_engine_disk_wait(talk->rig.engine, 0.1) && !weir_cli_stop_asked())
         ;
+    if (weir_cli_kept_is_due(&talk->rig.kept))
+        weir_cli_kept_save(&talk->rig.kept, talk->rig.engine);
     weir_ids_free(&ids);
     if (turn.sampler != NULL)
         weir_sampler_destroy(&turn.sampler);

@@ -9,7 +9,7 @@
 #include "base/heap.h"
 #include "cli.h"
 
-enum { EXPERTS_MAX = 4096 };
+enum { EXPERTS_MAX = 16384, WAIT_S_MAX = 60 };
 #define FIRST_LINE "weir kept experts, version 2: layer, expert, share of tokens\n"
 
 bool weir_cli_kept_name(char *path, size_t capacity, const char *what, const char *model_path)
@@ -25,19 +25,40 @@ bool weir_cli_kept_name(char *path, size_t capacity, const char *what, const cha
     return length > 0 && (size_t)length < capacity;
 }
 
+static void postpone(struct weir_cli_kept *kept)
+{
+    kept->wait_s = kept->wait_s == 0 ? 1 : weir_min(2 * kept->wait_s, WAIT_S_MAX);
+    kept->due_ns = weir_now_ns() + kept->wait_s * 1000000000;
+}
+
+/* Room for one more. */
+static bool grow(struct weir_cli_kept *kept, uint32_t *capacity)
+{
+    if (kept->count < *capacity)
+        return true;
+    const uint32_t wanted = *capacity == 0 ? 1024 : 2 * *capacity;
+    struct weir_expert *grown = weir_heap_grow(kept->experts, wanted * sizeof(*grown));
+    if (grown == NULL)
+        return false;
+    kept->experts = grown;
+    *capacity = wanted;
+    return true;
+}
+
 bool weir_cli_kept_load(struct weir_cli_kept *kept, const char *model_path)
 {
     char line[64];
+    uint32_t capacity = 0;
     *kept = (struct weir_cli_kept){0};
+    postpone(kept);
     if (!weir_cli_kept_name(kept->path, sizeof(kept->path), "experts", model_path))
         return false;
     FILE *file = fopen(kept->path, "re");
     if (file == NULL)
         return false;
-    kept->experts = weir_heap_array(EXPERTS_MAX, sizeof(*kept->experts));
-    if (kept->experts != NULL && fgets(line, sizeof(line), file) != NULL &&
-        strcmp(line, FIRST_LINE) == 0)
-        while (kept->count < EXPERTS_MAX && fgets(line, sizeof(line), file) != NULL) {
+    if (fgets(line, sizeof(line), file) != NULL && strcmp(line, FIRST_LINE) == 0)
+        while (kept->count < EXPERTS_MAX && fgets(line, sizeof(line), file) != NULL &&
+               grow(kept, &capacity)) {
             struct weir_expert *expert = &kept->experts[kept->count];
             if (sscanf(line, "%" SCNu32 " %" SCNu32 " %f", &expert->layer, &expert->expert,
                        &expert->share) != 3)
@@ -46,6 +67,11 @@ bool weir_cli_kept_load(struct weir_cli_kept *kept, const char *model_path)
         }
     fclose(file);
     return kept->count > 0;
+}
+
+bool weir_cli_kept_is_due(const struct weir_cli_kept *kept)
+{
+    return kept->path[0] != '\0' && weir_now_ns() >= kept->due_ns;
 }
 
 static void write_file(const char *path, const struct weir_expert *experts, uint32_t count)
@@ -61,21 +87,29 @@ static void write_file(const char *path, const struct weir_expert *experts, uint
         weir_cli_out_discard(&out);
 }
 
-void weir_cli_kept_save(const struct weir_cli_kept *kept, weir_engine *engine)
+void weir_cli_kept_write(struct weir_cli_kept *kept, const struct weir_expert *experts,
+                         uint32_t count)
 {
-    const struct weir_plan *plan = weir_engine_plan(engine);
     char folder[WEIR_CLI_PATH_MAX];
-    if (kept->path[0] == '\0' || plan->n_slot_total >= plan->n_expert_total)
+    postpone(kept);
+    if (kept->path[0] == '\0' || count == 0)
         return;
     weir_cli_folders_make(kept->path);
-    if (!weir_cli_cache_folder(folder, sizeof(folder)) || access(folder, W_OK) != 0)
-        return; /* a user without such a folder, or one that is read-only, has no habits to keep */
-    struct weir_expert *experts = weir_heap_array(EXPERTS_MAX, sizeof(*experts));
+    if (weir_cli_cache_folder(folder, sizeof(folder)) && access(folder, W_OK) == 0)
+        write_file(kept->path, experts, count);
+    /* a user without such a folder, or one that is read-only, has no habits to keep */
+}
+
+void weir_cli_kept_save(struct weir_cli_kept *kept, weir_engine *engine)
+{
+    const struct weir_plan *plan = weir_engine_plan(engine);
+    const uint32_t most = (uint32_t)weir_min(plan->n_expert_total, EXPERTS_MAX);
+    if (kept->path[0] == '\0' || plan->n_slot_total >= plan->n_expert_total)
+        return;
+    struct weir_expert *experts = weir_heap_array(most, sizeof(*experts));
     if (experts == NULL)
         return;
-    const uint32_t count = weir_engine_kept_experts(engine, experts, EXPERTS_MAX);
-    if (count > 0)
-        write_file(kept->path, experts, count);
+    weir_cli_kept_write(kept, experts, weir_engine_kept_experts(engine, experts, most));
     weir_heap_free(experts);
 }
 

@@ -36,8 +36,9 @@ struct service {
     struct brought *here, *next; /* of them: the model that answers; one that is begun beside it */
     bool is_ahead;               /* what is read now is the next one's */
     struct weir_cli_progress progress;
-    uint64_t use_count; /* of requests, as it was seen last */
-    uint64_t busy_ns;   /* when it last had something to do */
+    uint64_t use_count;  /* of requests, as it was seen last */
+    uint64_t busy_ns;    /* when it last had something to do */
+    uint64_t kept_count; /* requests when the list of experts was written last */
 };
 
 /* ---- who may ask --------------------------------------------------------------------------- */
@@ -314,6 +315,23 @@ static void change_model(struct service *service)
         weir_serve_give_up(service->serve, wanted);
 }
 
+/* What a model that is killed has learned is not lost. */
+static void keep_experts(struct service *service)
+{
+    const struct weir_expert *experts = NULL;
+    struct weir_cli_kept *kept = &service->here->rig.kept;
+    if (!is_here(service->here) || !weir_cli_kept_is_due(kept) ||
+        weir_serve_use_count(service->serve) == service->kept_count)
+        return;
+    const uint64_t use_count = weir_serve_use_count(service->serve);
+    const uint32_t count = weir_serve_kept_experts(service->serve, &experts);
+    if (count == 0)
+        return; /* the next time they are told */
+    weir_cli_kept_write(kept, experts, count);
+    if (weir_serve_is_idle(service->serve))
+        service->kept_count = use_count;
+}
+
 /* ---- serving ------------------------------------------------------------------------------- */
 
 static void pause_ms(unsigned ms)
@@ -327,6 +345,7 @@ static void tick(struct service *service)
     pause_ms(TICK_MS);
     weir_serve_tick(service->serve);
     change_model(service);
+    keep_experts(service);
     tell_manager(service);
 }
 

@@ -1,4 +1,5 @@
 /* limits.c - what a server may hold, planned before a model is loaded. */
+#include "serve/expert_list.h"
 #include "serve/server.h"
 
 enum {
@@ -72,7 +73,8 @@ uint64_t weir_serve_bytes(const struct weir_serve_limits *limits)
     const uint64_t connections =
         (uint64_t)limits->connection_max *
         (CONNECTION_BYTES + SOCKET_BYTES + weir_serve_watch_bytes(limits) + 2 * request);
-    const uint64_t map = MAP_COPIES * (uint64_t)limits->n_layer * limits->n_expert;
+    const uint64_t experts = (uint64_t)limits->n_layer * limits->n_expert;
+    const uint64_t map = MAP_COPIES * experts + weir_expert_list_bytes(experts);
     const uint64_t texts =
         places * (id_bytes + ANSWER_COPIES * weir_serve_answer_bytes(limits) +
                   2 * weir_serve_tools_bytes(limits) + STOP_BYTES) +

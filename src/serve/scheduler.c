@@ -278,6 +278,7 @@ static void tell_stats(struct weir_scheduler *scheduler)
     counts->state_bytes = weir_jobs_bytes(scheduler);
     counts->lent_bytes = atomic_load_explicit(&scheduler->lent_bytes, memory_order_relaxed);
     weir_expert_map_take(&scheduler->map, scheduler->engine);
+    weir_expert_list_take(&scheduler->list, scheduler->engine);
     pthread_mutex_lock(&scheduler->lock);
     scheduler->stats = *counts;
     weir_jobs_tell(scheduler);
@@ -367,7 +368,8 @@ enum weir_status weir_scheduler_create(weir_scheduler **out,
     scheduler->running = weir_heap_array(parallel, sizeof(struct weir_job *));
     scheduler->evals = weir_heap_array(parallel, sizeof(*scheduler->evals));
     const bool has_map = weir_expert_map_init(&scheduler->map, config->engine);
-    if (!has_map || !weir_seats_init(&scheduler->seats, config->engine, parallel) ||
+    if (!has_map || !weir_expert_list_init(&scheduler->list, config->engine) ||
+        !weir_seats_init(&scheduler->seats, config->engine, parallel) ||
         scheduler->running == NULL || scheduler->evals == NULL) {
         status = WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory for %u texts at once", parallel);
         goto fail;
@@ -402,6 +404,7 @@ void weir_scheduler_destroy(weir_scheduler **scheduler)
     pthread_cond_destroy(&ending->changed);
     pthread_mutex_destroy(&ending->lock);
     weir_expert_map_deinit(&ending->map);
+    weir_expert_list_deinit(&ending->list);
     weir_heap_free(ending->running);
     weir_heap_free(ending->evals);
     weir_heap_free(ending);
@@ -459,6 +462,15 @@ void weir_scheduler_map_get(weir_scheduler *scheduler, uint8_t *marks)
 {
     weir_expert_map_get(&scheduler->map, marks);
     weir_scheduler_wake(scheduler);
+}
+
+uint32_t weir_scheduler_kept_get(weir_scheduler *scheduler, const struct weir_expert **experts)
+{
+    bool asks = false;
+    const uint32_t count = weir_expert_list_get(&scheduler->list, experts, &asks);
+    if (asks)
+        weir_scheduler_wake(scheduler);
+    return count;
 }
 
 uint64_t weir_scheduler_beats(const weir_scheduler *scheduler, bool *is_idle)

@@ -137,6 +137,10 @@ bool weir_scheduler_is_idle(const weir_scheduler *scheduler);
 /* Where experts were before the last step or, where nothing runs, when this was called the last
  * time: marks [n_layer][n_expert] as weir_engine_experts_look() has them. One thread at a time. */
 void weir_scheduler_map_get(weir_scheduler *scheduler, uint8_t *marks);
+/* The experts that are the most worth a slot, the most of them first, when this was called the last
+ * time; how many, 0: they are not told yet, or all are in memory. The list is the caller's until it
+ * calls again. One thread at a time. */
+uint32_t weir_scheduler_kept_get(weir_scheduler *scheduler, const struct weir_expert **experts);
 /* So many bytes of the engine's ceiling are to be another's (weir_engine_lend); 0: none any more.
  * The scheduler's thread sees to it between two steps, once there is room beside texts that run. */
 void weir_scheduler_lend(weir_scheduler *scheduler, uint64_t bytes);

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "serve/expert_list.h"
 #include "serve/expert_map.h"
 #include "serve/portions.h"
 #include "serve/scheduler.h"
@@ -28,6 +29,7 @@ struct weir_scheduler {
     struct weir_fair fair;       /* all that have a job, and jobs that wait */
     struct weir_scheduler_stats counts;
     struct weir_expert_map map;
+    struct weir_expert_list list;
     pthread_t thread;
     bool has_thread;
     atomic_uint job_count; /* that have come, and whose end is not told */

@@ -116,6 +116,10 @@ void weir_serve_give_up(weir_serve *serve, size_t model);
 bool weir_serve_is_idle(weir_serve *serve);
 /* Requests that wanted a model, so far: those that one has read. */
 uint64_t weir_serve_use_count(weir_serve *serve);
+/* The experts of the model that is here that are the most worth a slot, as they were when this was
+ * called the last time; how many, 0: they are not told yet. The list lives until the next call, or
+ * the model's end. */
+uint32_t weir_serve_kept_experts(weir_serve *serve, const struct weir_expert **experts);
 /* Whether only this machine reaches that address. */
 bool weir_serve_is_loopback(const char *host);
 /* The same of a socket. Errors: ARG (it does not listen), IO (it is none). */

@@ -178,6 +178,11 @@ uint64_t weir_serve_use_count(weir_serve *serve)
     return atomic_load_explicit(&serve->use_count, memory_order_relaxed);
 }
 
+uint32_t weir_serve_kept_experts(weir_serve *serve, const struct weir_expert **experts)
+{
+    return weir_serve_is_served(serve) ? weir_scheduler_kept_get(serve->scheduler, experts) : 0;
+}
+
 bool weir_serve_end(weir_serve *serve)
 {
     weir_desk_pause(serve->desk); /* so that nothing comes between looking and taking it away */

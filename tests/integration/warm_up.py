@@ -8,7 +8,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import DEMO, check, remove, scratch_folder, weir_json
+from harness import DEMO, check, remove, scratch_folder, wait_for, weir_json
 from serve import Server
 
 ASK = ["run", DEMO, "--mem", "40M", "--temp", "0", "-p", "The old man", "-n", "60"]
@@ -43,6 +43,32 @@ def a_server_goes_on_where_it_stopped(cache):
         check(ask(server, "demo") == first, "the next server writes the same")
         server.wait_for("warm_up_reads_total", lambda count: count > 0)
         server.stop()
+
+
+def a_server_that_is_killed_has_kept_it(cache):
+    for path in glob.glob(os.path.join(cache, "weir", "experts-*")):
+        os.unlink(path)
+
+    def files():
+        return glob.glob(os.path.join(cache, "weir", "experts-*"))
+
+    with Server(*SMALL, mem="56M") as server:
+        ask(server, "demo")
+        wait_for(files, "the list of experts is written while the server runs", server.process)
+        server.process.kill()
+    check(max(shares(files()[0]).values()) > 0.1, "a list that is whole")
+    with Server(*SMALL, mem="56M") as server:
+        ask(server, "demo")
+        server.wait_for("warm_up_reads_total", lambda count: count > 0)
+
+
+def a_list_holds_more_experts_than_it_did(cache):
+    """A file with 6144 experts is read to its end."""
+    (path,) = glob.glob(os.path.join(cache, "weir", "experts-*"))
+    first, *lines = open(path).read().splitlines()
+    with open(path, "w") as file:  # those of other layers are passed over
+        file.write("\n".join([first, *(f"{1000 + at} 0 0.5" for at in range(6144 - len(lines))), *lines]) + "\n")
+    check(weir_json(*ASK)["warm_up_reads"] > 0, "experts behind many others are read")
 
 
 def a_model_that_comes_back_does_so_too():
@@ -85,6 +111,8 @@ def main():
         measured = weir_json("bench", DEMO, "--mem", "40M", "--prompt", "8", "--gen", "8", "--repeat", "1")
         check(measured["warm_up_reads"] == 0, "what is measured begins anew")
         a_server_goes_on_where_it_stopped(cache)
+        a_server_that_is_killed_has_kept_it(cache)
+        a_list_holds_more_experts_than_it_did(cache)
         a_model_that_comes_back_does_so_too()
 
 
