@@ -63,7 +63,7 @@ def run_bench(model, options, budget, words, more, trace, prompt, gen):
     args = [WEIR, "bench", model, "--gpu", options.gpu, "--gpu-mem", budget, "--prompt", prompt, "--gen", gen,
             "--repeat", 1, "--threads", options.threads, "--buffered", "--json", *more]
     ways = [words] if words else []
-    if options.pace and words:
+    if options.pace:
         ways.append(f"{options.pace:g}GB/s")
     if ways:
         args += ["--gpu-experts", ",".join(ways)]

@@ -47,6 +47,14 @@ static void route_part(void *user, uint32_t part, uint32_t n_part)
     weir_route_rows(forward, begin, end);
 }
 
+static enum weir_status await_choice(struct weir_device *device, struct weir_err *err)
+{
+    const uint64_t began_ns = weir_now_ns();
+    WEIR_TRY(weir_gpu_await(device->gpu, WEIR_DEVICE_EVENT, err));
+    weir_device_count_wait(device, began_ns);
+    return WEIR_OK;
+}
+
 /* Experts of a recorded text: chosen here, by the outputs of the device's router. */
 static enum weir_status route_here(struct weir_forward *forward, struct weir_err *err)
 {
@@ -58,7 +66,7 @@ static enum weir_status route_here(struct weir_forward *forward, struct weir_err
     weir_gpu_record(device->gpu, WEIR_GPU_COMPUTE, WEIR_DEVICE_EVENT);
     if (device->layers[forward->step.layer_index].moves)
         weir_device_make_moves(forward);
-    WEIR_TRY(weir_gpu_await(device->gpu, WEIR_DEVICE_EVENT, err));
+    WEIR_TRY(await_choice(forward->config.device, err));
     weir_forward_by_row(forward, "top k", route_part);
     send(device, device->scratch.chosen, routing->chosen, n_assignment);
     send(device, device->scratch.weights, routing->chosen_weight, n_assignment);
@@ -295,10 +303,7 @@ static void bring_choice(struct weir_forward *forward)
 static enum weir_status join(struct weir_forward *forward, struct weir_device_layer *layer,
                              struct weir_err *err)
 {
-    const uint64_t began_ns = weir_now_ns();
-    WEIR_TRY(weir_gpu_await(forward->config.device->gpu, WEIR_DEVICE_EVENT, err));
-    if (layer->moves)
-        weir_device_count_wait(forward->config.device, began_ns);
+    WEIR_TRY(await_choice(forward->config.device, err));
     weir_routing_tell(forward);
     if (layer->moves)
         return compute_moving(forward, layer, err);

@@ -172,8 +172,7 @@ enum weir_status weir_device_run_layer(struct weir_forward *forward, struct weir
     struct weir_device_layer *layer = &device->layers[forward->step.layer_index];
     const bool is_branch = weir_layer_is_branch(forward->config.model, forward->step.layer);
     const weir_gpu_address sum = is_branch ? device->scratch.branch : device->scratch.residual;
-    if (layer->moves)
-        WEIR_TRY(weir_device_measure_copies(device, err));
+    WEIR_TRY(weir_device_measure_copies(device, err));
     send_residual(forward);
     run_mixer(forward, layer);
     if (is_branch)

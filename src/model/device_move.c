@@ -66,7 +66,8 @@ enum weir_status weir_device_measure_copies(struct weir_device *device, struct w
     const weir_gpu_address to =
         device->transit.there[0] + weir_transit_slot_at(&device->transit, 0);
     uint64_t began_ns = 0;
-    if (device->plan.moves == WEIR_DEVICE_STAY || cache->copy_ns_per_byte > 0.0)
+    if ((device->plan.moves == WEIR_DEVICE_STAY && device->plan.pace_bytes_per_s == 0.0) ||
+        device->plan.transit_count == 0 || cache->copy_ns_per_byte > 0.0)
         return WEIR_OK;
     for (int copy = 0; copy < WARM_COPIES + MEASURED_COPIES; copy++) {
         if (copy == WARM_COPIES)
@@ -184,33 +185,47 @@ void weir_device_wish(struct weir_device *device, uint32_t layer, uint32_t exper
         cache->wishes[cache->wish_count++] = (struct weir_record_name){layer, expert};
 }
 
-/* A wish that costs more than what it saves is none: a guess was bounded by time when it was made;
- * of what was computed here instead, it is what is worth more than what would go. */
+/* So few copies are under way that another one, which nobody waits for, is in nobody's way. */
+static bool is_link_idle(const struct weir_device *device)
+{
+    const uint64_t places = 2 * (uint64_t)device->plan.transit_count;
+    const uint64_t turn = device->cache.turn;
+    return turn < 2 ||
+           weir_gpu_has_passed(device->gpu, WEIR_DEVICE_MOVED + (uint32_t)((turn - 1) % places));
+}
+
+/* Whether what was computed here instead may cross now, which takes nobody's time. */
+static bool has_time(const struct weir_forward *forward)
+{
+    const struct weir_device_cache *cache = &forward->config.device->cache;
+    return is_link_idle(forward->config.device) &&
+           (weir_store_is_exposed(forward->config.store) || cache->spare_ns >= cache->gather_ns);
+}
+
+/* A guess was bounded by time when it was made. What was computed here is to be worth more than
+ * what it takes the place of. */
 static bool is_worth_it(struct weir_device *device, const struct weir_record_name *wish)
 {
-    struct weir_device_cache *cache = &device->cache;
     if (device->layers[wish->layer].slot_of[wish->record] != WEIR_DEVICE_NO_SLOT)
         return false;
-    if (device->plan.moves != WEIR_DEVICE_CHEAPEST)
-        return true;
-    return cache->spare_ns >= cache->gather_ns &&
-           weir_cache_is_worth_more(&cache->cache, wish->layer, wish->record);
+    return device->plan.moves != WEIR_DEVICE_CHEAPEST ||
+           weir_cache_is_worth_more(&device->cache.cache, wish->layer, wish->record);
 }
 
 void weir_device_make_moves(struct weir_forward *forward)
 {
     struct weir_device *device = forward->config.device;
     struct weir_device_cache *cache = &device->cache;
+    const bool may_wait = device->plan.moves == WEIR_DEVICE_CHEAPEST;
     while (cache->wish_next < cache->wish_count &&
            !weir_gpu_has_passed(device->gpu, WEIR_DEVICE_EVENT)) {
-        const struct weir_record_name wish = cache->wishes[cache->wish_next++];
+        const struct weir_record_name *wish = &cache->wishes[cache->wish_next];
         const uint64_t began_ns = weir_now_ns();
-        if (!is_worth_it(device, &wish) ||
-            !weir_device_move(forward, wish.layer, wish.record, true))
-            continue;
-        cache->spare_ns -= (double)(weir_now_ns() - began_ns);
-        if (device->plan.moves == WEIR_DEVICE_CHEAPEST)
-            return; /* no more than one a layer: what the next layers want crosses behind it */
+        if (may_wait && !has_time(forward))
+            return;
+        cache->wish_next++;
+        if (is_worth_it(device, wish) && weir_device_move(forward, wish->layer, wish->record, true))
+            cache->spare_ns -= (double)(weir_now_ns() - began_ns);
     }
 }
 
@@ -241,19 +256,40 @@ static uint32_t count_sooner(const struct weir_forward *forward, uint32_t missin
     return best;
 }
 
+/* The running layer's experts that are not there, those that are worth the most first; their order
+ * goes into cache->ranked. */
+static uint32_t rank_missing(struct weir_device *device, const struct weir_device_layer *layer,
+                             uint32_t index)
+{
+    struct weir_device_cache *cache = &device->cache;
+    const struct weir_policy *policy = cache->cache.policy;
+    uint32_t count = 0;
+    weir_cache_count(&cache->cache);
+    for (uint32_t at = 0; at < cache->used_count; at++) {
+        const uint32_t expert = cache->used[at];
+        if (weir_device_has_expert(layer, expert))
+            continue;
+        const uint32_t number = cache->cache.first[index] + expert;
+        cache->scores[expert] = (float)policy->value(&cache->cache, number);
+        uint32_t place = count++;
+        for (; place > 0 && cache->scores[cache->ranked[place - 1]] < cache->scores[expert];
+             place--)
+            cache->ranked[place] = cache->ranked[place - 1];
+        cache->ranked[place] = expert;
+    }
+    return count;
+}
+
 void weir_device_move_cheapest(struct weir_forward *forward, struct weir_device_layer *layer)
 {
     struct weir_device *device = forward->config.device;
     struct weir_device_cache *cache = &device->cache;
     const uint32_t index = forward->step.layer_index;
-    uint32_t missing = 0;
-    for (uint32_t at = 0; at < cache->used_count; at++)
-        missing += !weir_device_has_expert(layer, cache->used[at]);
+    const uint32_t missing = rank_missing(device, layer, index);
     uint32_t left = count_sooner(forward, missing);
-    for (uint32_t at = 0; at < cache->used_count; at++) {
-        const uint32_t expert = cache->used[at];
-        if (weir_device_has_expert(layer, expert))
-            continue;
+    cache->wish_count = cache->wish_next = 0; /* those of the layer before are older */
+    for (uint32_t rank = 0; rank < missing; rank++) {
+        const uint32_t expert = cache->ranked[rank];
         if (left > 0 && weir_device_move(forward, index, expert, false)) {
             cache->late[cache->late_count++] = expert;
             left--;

@@ -254,6 +254,45 @@ static void the_cheapest_is_near(void **state)
     }
 }
 
+/* What a text uses again and again is there in the end, wherever it was computed until then. */
+static void what_is_used_comes_to_stay(void **state)
+{
+    (void)state;
+    enum { PATIENCE_TOKENS = 400 };
+    uint16_t experts[LAYERS][USED];
+    struct golden golden;
+    struct weir_err err = {0};
+    struct weir_gpu_moves moves = {0};
+    golden_of(&golden, "qwen3moe");
+    for (uint32_t layer = 0; layer < LAYERS; layer++)
+        for (uint32_t rank = 0; rank < USED; rank++)
+            experts[layer][rank] = (uint16_t)(5 + rank);
+    struct weir_bench_config bench = moving(USED);
+    bench.gpu_experts = WEIR_GPU_EXPERTS_CHEAPEST;
+    bench.gpu_seed = 5;
+    weir_engine *engine = open_engine(&golden, &bench, 1.0);
+    const struct weir_trace trace = {.n_layer = LAYERS,
+                                     .n_expert = weir_engine_model(engine)->n_expert,
+                                     .n_expert_used = USED,
+                                     .n_token = 1,
+                                     .experts = &experts[0][0]};
+    uint32_t token = 0;
+    for (; token < PATIENCE_TOKENS && (token == 0 || moves.hits < moves.wanted); token++) {
+        weir_session *session = NULL;
+        assert_int_equal(weir_session_create(&session, engine, &err), WEIR_OK);
+        assert_int_equal(weir_session_prescribe(session, &trace, 0, 0.0, &err), WEIR_OK);
+        weir_engine_stats_reset(engine);
+        assert_int_equal(weir_session_eval(session, golden.ids, 1, NULL, NULL, &err), WEIR_OK);
+        weir_engine_gpu_moves_get(engine, &moves);
+        weir_session_destroy(&session);
+    }
+    print_message("all there at token %u\n", token);
+    assert_true(token < PATIENCE_TOKENS);
+    assert_int_equal(moves.uses_there, moves.uses);
+    assert_int_equal(weir_engine_close(&engine), WEIR_OK);
+    golden_close(&golden);
+}
+
 /* What crosses from slots is gathered first once slots may go. */
 static void slots_that_are_given_back_are_left_alone(void **state)
 {
@@ -357,6 +396,7 @@ int main(void)
         cmocka_unit_test(what_was_wanted_is_there),
         cmocka_unit_test(what_is_guessed_comes_ahead),
         cmocka_unit_test(the_cheapest_is_near),
+        cmocka_unit_test(what_is_used_comes_to_stay),
         cmocka_unit_test(slots_that_are_given_back_are_left_alone),
         cmocka_unit_test(a_lost_device_ends_what_moves),
         cmocka_unit_test(moving_needs_room_to_cross),
