@@ -127,12 +127,16 @@ static const struct weir_cli_command commands[] = {
      "  read back, and replaces what was there. Mixtures give each tensor the format that\n"
      "  llama.cpp's quantize gives it. Norms, routers and vectors keep theirs. Rows that fill no\n"
      "  whole block fall back to a format that fits, and this is said. Weights go through in\n"
-     "  pieces, so a model far larger than --mem can be made smaller; the bytes are the same.\n",
+     "  pieces, so a model far larger than --mem can be made smaller; the bytes are the same.\n"
+     "  With --bytes or --bpw each tensor gets the format that loses least together: the text is\n"
+     "  computed once for each tensor, which is then in a low format, and compared with IN's.\n",
      "  weir quantize model-bf16.gguf model-q4.gguf --type Q4_K_M\n"
      "  weir quantize model-bf16.gguf model-q4.gguf --type Q4_0 --mem 2G --threads 4\n"
      "  weir quantize model-bf16.gguf model-iq2.gguf --type IQ2_XXS --imatrix book.imatrix\n"
      "  weir quantize model-bf16.gguf out.gguf --type Q4_K_M --tensor '*ffn_down_exps*=Q5_K'\n"
-     "  weir quantize model-bf16.gguf --type Q3_K_M --dry-run\n"},
+     "  weir quantize model-bf16.gguf --type Q3_K_M --dry-run\n"
+     "  weir quantize model-bf16.gguf out.gguf --bpw 4 --text book.txt --imatrix book.imatrix\n"
+     "  weir quantize model-bf16.gguf out.gguf --bytes 5G --text book.txt --slopes model.slopes\n"},
     {"models", WEIR_CLI_MODELS, weir_cli_models, "[WORD]", "the models that weir pull has brought",
      "  Their names, sizes, families and formats; with WORD those that have it in their name.\n"
      "  Every command takes such a name, or its end after a slash, as MODEL.\n",

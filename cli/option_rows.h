@@ -32,14 +32,15 @@
     X(answer_limit, COUNT, "-n", "--n-predict --predict", "N", 0, 1, 1e9, WEIR_CLI_CHAT, COMMON,   \
       "tokens of an answer at most (what the context holds)")                                      \
     X(text, TEXT, "--text", "--file -f", "FILE", NULL, 0, 0, WEIR_CLI_WRITERS | WEIR_CLI_EVAL |    \
-      WEIR_CLI_IMATRIX | WEIR_CLI_TOKENIZE, COMMON, "the text is in FILE; - reads standard input") \
+      WEIR_CLI_IMATRIX | WEIR_CLI_QUANTIZE | WEIR_CLI_TOKENIZE, COMMON,                            \
+      "the text is in FILE; - reads standard input")                                               \
     X(tokens, TEXT, "--tokens", NULL, "FILE", NULL, 0, 0, WEIR_CLI_EVAL | WEIR_CLI_BENCH |         \
       WEIR_CLI_IMATRIX, COMMON,                                                                    \
       "token ids in FILE, apart by white space; nothing is added or replaced")                     \
     X(eval_ctx, COUNT, "--ctx", "--ctx-size -c", "N", 512, 2, 16777216, WEIR_CLI_EVAL |            \
-      WEIR_CLI_IMATRIX, COMMON, "tokens of a chunk")                                               \
-    X(chunk_limit, COUNT, "--chunks", NULL, "N", 0, 1, 1e9, WEIR_CLI_EVAL | WEIR_CLI_IMATRIX,      \
-      COMMON, "stop after N chunks")                                                               \
+      WEIR_CLI_IMATRIX | WEIR_CLI_QUANTIZE, COMMON, "tokens of a chunk")                           \
+    X(chunk_limit, COUNT, "--chunks", NULL, "N", 0, 1, 1e9, WEIR_CLI_EVAL | WEIR_CLI_IMATRIX |     \
+      WEIR_CLI_QUANTIZE, COMMON, "stop after N chunks (quantize: 2)")                              \
     X(dat, FLAG, "--dat", NULL, NULL, false, 0, 0, WEIR_CLI_IMATRIX, RARE,                         \
       "write the form from before GGUF, which older programs want")                                \
     WEIR_CLI_EVAL_OPTIONS(X)                                                                       \

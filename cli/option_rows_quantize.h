@@ -10,6 +10,14 @@
       "given again, the first that matches counts")                                                \
     X(imatrix, TEXT, "--imatrix", NULL, "FILE", NULL, 0, 0, WEIR_CLI_QUANTIZE, COMMON,             \
       "importance of columns, by weir imatrix or llama.cpp: errors are small where it counts")     \
+    X(file_bytes, SIZE, "--bytes", NULL, "SIZE", 0, 1, WEIR_CLI_EXACT_MAX, WEIR_CLI_QUANTIZE,      \
+      COMMON, "instead of --type: formats of which the file has at most SIZE, losing the least")   \
+    X(bits, REAL, "--bpw", NULL, "B", 0, 0.1, 32, WEIR_CLI_QUANTIZE, COMMON,                       \
+      "the same for B bits a weight")                                                              \
+    X(slopes, TEXT, "--slopes", NULL, "FILE", NULL, 0, 0, WEIR_CLI_QUANTIZE, COMMON,               \
+      "keep what --bytes and --bpw measure in FILE; what is there is not measured again")          \
+    X(probes, COUNT, "--probes", NULL, "N", 0, 1, 65536, WEIR_CLI_QUANTIZE, RARE,                  \
+      "compute the text at most N times: neighbouring layers then share a measure (256)")          \
     X(pure, FLAG, "--pure", NULL, NULL, false, 0, 0, WEIR_CLI_QUANTIZE, RARE,                      \
       "one format for all: no better one for output, values and others")                           \
     X(allow_unweighted, FLAG, "--allow-unweighted", NULL, NULL, false, 0, 0, WEIR_CLI_QUANTIZE,    \

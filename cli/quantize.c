@@ -2,14 +2,14 @@
 #include <string.h>
 
 #include "base/heap.h"
-#include "cli.h"
-#include "weir_files.h"
+#include "budget.h"
 
 struct quantizing {
     const struct weir_cli_options *options;
     struct weir_quantize_rule rules[WEIR_CLI_LIST_MAX];
     char patterns[WEIR_CLI_LIST_MAX][256];
     size_t rule_count;
+    struct weir_cli_budget budget;
     json_t *tensors; /* of --json; NULL: nobody asks */
     struct weir_cli_progress progress;
 };
@@ -121,6 +121,8 @@ static void print_result(const struct quantizing *quantizing,
                 weir_format_size(result->peak_bytes, peak, sizeof(peak)),
                 weir_format_size(result->budget_bytes, budget, sizeof(budget)));
     fprintf(file, "\n");
+    if (weir_cli_budget_wanted(options))
+        weir_cli_budget_print(file, result);
     if (!options->dry_run)
         fprintf(file, "%s is there\n", weir_cli_shown(options->more[0]));
 }
@@ -188,6 +190,7 @@ static bool print_json(struct quantizing *quantizing, const struct weir_quantize
     weir_cli_json_count(object, "budget_bytes", is_done ? result->budget_bytes : UINT64_MAX);
     weir_cli_json_count(object, "peak_bytes", is_done ? result->peak_bytes : UINT64_MAX);
     set_path(object, "io", is_done ? result->io : NULL);
+    weir_cli_budget_json(object, result, weir_cli_budget_wanted(options), is_done);
     json_object_set(object, "tensors", quantizing->tensors);
     return weir_cli_json_print(object, stdout, "standard output");
 }
@@ -196,9 +199,9 @@ static bool print_json(struct quantizing *quantizing, const struct weir_quantize
 
 static int check_words(const struct weir_cli_options *options)
 {
-    if (options->type == NULL)
-        return weir_cli_misuse("quantize",
-                               "wanted --type TYPE, such as Q4_K_M; weir help quantize lists them");
+    if (options->type == NULL && !weir_cli_budget_wanted(options))
+        return weir_cli_misuse("quantize", "wanted --type TYPE, such as Q4_K_M (weir help quantize "
+                                           "lists them), --bytes SIZE or --bpw B");
     if (options->more_count == 0 && !options->dry_run)
         return weir_cli_misuse("quantize", "wanted IN and OUT, found only \"%s\"",
                                options->argument);
@@ -212,6 +215,7 @@ static int quantize(struct quantizing *quantizing)
         .input_path = options->argument,
         .output_path = options->more_count > 0 ? options->more[0] : NULL,
         .type = options->type,
+        .budget = weir_cli_budget_wanted(options) ? &quantizing->budget.budget : NULL,
         .is_pure = options->pure,
         .rules = quantizing->rules,
         .rule_count = (uint32_t)quantizing->rule_count,
@@ -255,8 +259,11 @@ int weir_cli_quantize(const struct weir_cli_options *options)
     if (options->json)
         quantizing->tensors = json_array();
     if (code == WEIR_CLI_OK)
+        code = weir_cli_budget_fill(&quantizing->budget, options);
+    if (code == WEIR_CLI_OK)
         code = read_rules(quantizing) ? quantize(quantizing) : WEIR_CLI_USAGE;
     json_decref(quantizing->tensors);
+    weir_cli_budget_free(&quantizing->budget);
     weir_heap_free(quantizing);
     return code;
 }

@@ -48,6 +48,7 @@ enum weir_gpu_ahead { WEIR_GPU_AHEAD_NONE, WEIR_GPU_AHEAD_BY_GATE, WEIR_GPU_AHEA
 
 /* Zero means what an engine does without it. weir_config.bench points here. */
 struct weir_bench_config {
+    const char *overlay_path; /* a GGUF file whose tensors take the place of the model's */
     const char *policy;   /* which expert gives up its slot: weir_policy_name(); NULL: learned */
     bool pool;            /* all layers share their slots, which learned and edgemoe always do */
     uint32_t lookahead_m; /* experts guessed a token; 0: those that a token uses */

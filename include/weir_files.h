@@ -43,11 +43,27 @@ struct weir_quantize_tensor {
 };
 typedef void weir_quantize_visit_fn(void *user, const struct weir_quantize_tensor *tensor);
 
+/* Formats by what they lose: the model is computed on a text with one tensor after the other in a
+ * low format, which tells how much each matters. Each then gets the format that lets all of them
+ * fit and lose the least. A budget is the bytes of the file or bits a weight. */
+struct weir_quantize_budget {
+    uint64_t file_bytes; /* 0: bits say it */
+    double bits;         /* of a weight, its share of scales included */
+    const uint32_t *ids; /* [id_count] of the text: pieces of chunk_tokens, each on its own */
+    uint32_t id_count, chunk_tokens;
+    /* Where what was measured is kept, a text: a line with a slope and a name for each tensor. If
+     * it is there already, nothing is measured again. NULL: it is not kept. */
+    const char *slopes_path;
+    uint32_t probe_max; /* how often the text is computed at most, neighbouring layers' tensors then
+                           sharing a measure; 0: 256 */
+};
+
 /* Zero means "choose for me" everywhere. */
 struct weir_quantize_config {
     const char *input_path;  /* a GGUF file, or the first part of a split one */
     const char *output_path; /* replaced when the new file is whole; NULL in a dry run */
-    const char *type;        /* "Q4_K_M", any case */
+    const char *type;        /* "Q4_K_M", any case; with a budget NULL */
+    const struct weir_quantize_budget *budget; /* NULL: type says it */
     bool is_pure; /* one format, that of most tensors of `type`, for all that may have it */
     const struct weir_quantize_rule *rules; /* [rule_count] */
     uint32_t rule_count;
@@ -94,6 +110,11 @@ struct weir_quantize_result {
     char requantized_from[128]; /* ... of these formats: "Q4_0, Q8_0" */
     uint32_t weighted_count;    /* tensors that were given importance */
     uint32_t unweighted_count;  /* those that want it and had none */
+    /* Of a budget: the divergence (Kullback-Leibler, nats a token) from the input on its text, as
+     * it was added up from single tensors, and of the file as it is (0 in a dry run); how often the
+     * text was computed. */
+    double divergence_expected, divergence;
+    uint32_t probe_count;
     uint64_t read_bytes, written_bytes;
     uint64_t budget_bytes, peak_bytes; /* the ceiling that held; the process so far */
     double seconds;

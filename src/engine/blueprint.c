@@ -182,6 +182,9 @@ enum weir_status weir_blueprint_open(struct weir_blueprint *blueprint,
     WEIR_TRY_GOTO(weir_kernels_choose(&blueprint->kernels, config->isa, err));
     WEIR_TRY_GOTO(weir_manifest_open(&blueprint->manifest, config->model_path, err));
     WEIR_TRY_GOTO(check_general(blueprint->manifest, err));
+    if (weir_bench_of(config).overlay_path != NULL)
+        WEIR_TRY_GOTO(
+            weir_manifest_overlay(blueprint->manifest, weir_bench_of(config).overlay_path, err));
     WEIR_TRY_GOTO(weir_model_describe(&blueprint->model, blueprint->manifest, err));
     check_vocab_size(blueprint->model);
     weir_advice_read(&blueprint->advice, blueprint->manifest,

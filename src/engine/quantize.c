@@ -5,7 +5,7 @@
 
 #include "base/heap.h"
 #include "encode/encode.h"
-#include "engine/quantize.h"
+#include "engine/precision.h"
 #include "sys/sys.h"
 #include "weir_files.h"
 
@@ -25,8 +25,14 @@ const char *weir_quantize_type_about(uint32_t index)
 
 static enum weir_status find_mixture(struct weir_quantizing *quantizing, struct weir_err *err)
 {
+    /* Any that gives other formats; which ones, the budget says. */
+    static const struct weir_mixture by_budget = {"budget", UINT32_MAX, WEIR_TYPE_Q8_0, ""};
     const char *name = quantizing->config->type;
     char names[400] = "";
+    if (quantizing->config->budget != NULL) {
+        quantizing->mixture = &by_budget;
+        return WEIR_OK;
+    }
     size_t length = 0;
     quantizing->mixture = name == NULL ? NULL : weir_mixture_find(name);
     if (quantizing->mixture != NULL)
@@ -123,8 +129,8 @@ static enum weir_status give_weights(struct weir_quantizing *quantizing, struct 
     return WEIR_OK;
 }
 
-static enum weir_status read_weights(void *user, const struct weir_recast_tensor *tensor,
-                                     uint64_t matrix, float *values, struct weir_err *err)
+enum weir_status weir_quantizing_weights(void *user, const struct weir_recast_tensor *tensor,
+                                         uint64_t matrix, float *values, struct weir_err *err)
 {
     const struct weir_quantizing *quantizing = user;
     return weir_imatrix_read(quantizing->imatrix, tensor->name, tensor->dims[0],
@@ -191,6 +197,8 @@ enum weir_status weir_quantizing_plan(struct weir_quantizing *quantizing, struct
     WEIR_TRY(weir_mixture_apply(quantizing->mixture, &quantizing->facts, choose_own, quantizing,
                                 &quantizing->list, err));
     WEIR_TRY(check_rules(quantizing, err));
+    if (config->budget != NULL)
+        WEIR_TRY(weir_precision_choose(quantizing, choose_own, err));
     if (quantizing->imatrix != NULL)
         WEIR_TRY(give_weights(quantizing, err));
     return check_weights(quantizing, err);
@@ -298,7 +306,7 @@ static enum weir_status write_all(struct weir_quantizing *quantizing, struct wei
                                   .list = &quantizing->list,
                                   .n_thread = quantizing->config->n_thread,
                                   .buffered = quantizing->config->buffered,
-                                  .weights = read_weights,
+                                  .weights = weir_quantizing_weights,
                                   .weights_user = quantizing};
     if (job.n_thread == 0)
         job.n_thread = weir_sys_cpu_count();
@@ -310,17 +318,41 @@ static void free_all(struct weir_quantizing *quantizing)
     weir_recast_list_free(&quantizing->list);
     weir_heap_free(quantizing->rules);
     weir_imatrix_close(&quantizing->imatrix);
+    weir_divergence_close(&quantizing->divergence);
     weir_manifest_close(&quantizing->manifest);
+}
+
+static enum weir_status check_budget(const struct weir_quantize_config *config,
+                                     struct weir_err *err)
+{
+    const struct weir_quantize_budget *budget = config->budget;
+    if (budget == NULL)
+        return WEIR_OK;
+    if (config->output_path == NULL)
+        return WEIR_FAIL(err, WEIR_ERR_ARG,
+                         "a budget wants an output_path also in a dry run: what is tried is "
+                         "written beside it");
+    if ((budget->file_bytes > 0) == (budget->bits > 0.0))
+        return WEIR_FAIL(err, WEIR_ERR_ARG,
+                         "a budget is bytes of a file or bits of a weight: wanted one of both");
+    if (budget->ids == NULL || budget->id_count < 2 || budget->chunk_tokens < 2)
+        return WEIR_FAIL(err, WEIR_ERR_ARG,
+                         "a budget wants a text: at least 2 tokens, in pieces of 2 at least, found "
+                         "%u in pieces of %u",
+                         budget->id_count, budget->chunk_tokens);
+    return WEIR_OK;
 }
 
 static enum weir_status check_config(const struct weir_quantize_config *config,
                                      struct weir_err *err)
 {
     if (config->input_path == NULL || (config->output_path == NULL && !config->is_dry) ||
-        config->type == NULL || (config->rules == NULL && config->rule_count > 0))
+        (config->type == NULL) == (config->budget == NULL) ||
+        (config->rules == NULL && config->rule_count > 0))
         return WEIR_FAIL(err, WEIR_ERR_ARG,
-                         "weir_quantize: wanted input_path, output_path, type and the rules, found "
-                         "one that is NULL");
+                         "weir_quantize: wanted input_path, output_path, either type or a budget, "
+                         "and the rules, found one that is NULL");
+    WEIR_TRY(check_budget(config, err));
     if (config->n_thread > WEIR_THREAD_MAX)
         return WEIR_FAIL(err, WEIR_ERR_ARG, "n_thread: wanted at most %d, found %u",
                          WEIR_THREAD_MAX, config->n_thread);
@@ -342,6 +374,8 @@ enum weir_status weir_quantize(struct weir_quantize_result *result,
         describe(&quantizing);
     if (status == WEIR_OK && !config->is_dry)
         status = write_all(&quantizing, err);
+    if (status == WEIR_OK && !config->is_dry && config->budget != NULL)
+        status = weir_precision_judge(&quantizing, err);
     free_all(&quantizing);
     own.seconds = (double)(weir_now_ns() - start_ns) * 1e-9;
     own.peak_bytes = weir_sys_peak_rss_bytes();

@@ -2,6 +2,7 @@
 #ifndef WEIR_QUANTIZE_H
 #define WEIR_QUANTIZE_H
 
+#include "engine/divergence.h"
 #include "formats/imatrix.h"
 #include "recast/recast.h"
 #include "weir_files.h"
@@ -20,6 +21,7 @@ struct weir_quantizing {
     weir_manifest *manifest;
     weir_imatrix *imatrix; /* NULL: none */
     struct weir_recast_list list;
+    struct weir_divergence divergence; /* of a budget, once formats are chosen */
 };
 
 /* The list, with the type of each tensor. Errors: as of weir_quantize(). */
@@ -27,5 +29,11 @@ enum weir_status weir_quantizing_plan(struct weir_quantizing *quantizing, struct
 /* The file, whole and checked, or none. job: all but its memory and its progress. */
 enum weir_status weir_quantizing_write(struct weir_quantizing *quantizing,
                                        struct weir_recast_job *job, struct weir_err *err);
+
+/* Importance of one matrix of a tensor that has weights. */
+weir_recast_weights_fn weir_quantizing_weights;
+/* Sets job->mem_bytes, what the ceiling leaves. NOMEM: it is too low. */
+enum weir_status weir_quantizing_memory(struct weir_quantizing *quantizing,
+                                        struct weir_recast_job *job, struct weir_err *err);
 
 #endif

@@ -21,8 +21,8 @@ static uint64_t base_bytes(const struct weir_quantizing *quantizing)
     return PROGRAM_BYTES + 2 * weir_heap_bytes() + WEIR_GGUF_WRITER_BYTES;
 }
 
-static enum weir_status plan_memory(struct weir_quantizing *quantizing, struct weir_recast_job *job,
-                                    struct weir_err *err)
+enum weir_status weir_quantizing_memory(struct weir_quantizing *quantizing,
+                                        struct weir_recast_job *job, struct weir_err *err)
 {
     const uint64_t base = base_bytes(quantizing);
     uint64_t ceiling = quantizing->config->mem_bytes;
@@ -169,7 +169,7 @@ enum weir_status weir_quantizing_write(struct weir_quantizing *quantizing,
         job->progress_user = quantizing;
     }
     WEIR_TRY(check_output(quantizing, err));
-    WEIR_TRY(plan_memory(quantizing, job, err));
+    WEIR_TRY(weir_quantizing_memory(quantizing, job, err));
     WEIR_TRY(weir_gguf_writer_open(&writer, quantizing->config->output_path, 0, err));
     put_keys(writer, quantizing);
     weir_recast_put_table(writer, job->list);

@@ -88,6 +88,11 @@ enum weir_status weir_manifest_head_check(const char *path, uint64_t there_bytes
  * have (>= length). For the fuzz target and tests. */
 enum weir_status weir_manifest_parse(weir_manifest **out, const void *bytes, size_t length,
                                      uint64_t file_bytes, struct weir_err *err);
+/* Tensors of the GGUF file at path take the place of those of the same name and shape: their bytes
+ * and types are that file's from then on. On failure the manifest can only be closed. Errors: IO,
+ * FORMAT (a tensor that the model does not have), UNSUPPORTED (a directory), NOMEM. */
+enum weir_status weir_manifest_overlay(weir_manifest *manifest, const char *path,
+                                       struct weir_err *err);
 void weir_manifest_close(weir_manifest **manifest);
 
 /* What whoever reads the manifest finds odd and can do without: weir_warn() adds to it, while the

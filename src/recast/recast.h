@@ -152,4 +152,16 @@ void weir_recast_measure(const struct weir_recast_job *job, uint64_t *least_byte
 enum weir_status weir_recast_run(const struct weir_recast_job *job, weir_gguf_writer *writer,
                                  struct weir_recast_done *done, struct weir_err *err);
 
+/* ---- what would be lost (errors.c) ----------------------------------------------------------- */
+
+/* For each tensor of the list and each type: what its values lose, as a share of their own weighted
+ * squares, measured on some rows of every matrix; NAN where rows do not fill whole blocks. Into
+ * errors [list->count][type_count]; tensors that is_wanted [list->count] leaves out are not looked
+ * at. */
+enum weir_status weir_recast_errors(const struct weir_recast_job *job, const bool *is_wanted,
+                                    const enum weir_type *types, uint32_t type_count,
+                                    double *errors, struct weir_err *err);
+/* What it holds meanwhile. */
+uint64_t weir_recast_errors_bytes(const struct weir_recast_job *job);
+
 #endif
