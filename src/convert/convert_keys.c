@@ -208,13 +208,12 @@ static void put_size(const struct keys *keys, const struct weir_layout *layout)
     uint64_t n_expert = 0;
     for (uint32_t index = 0; index < layout->list.count; index++) {
         const struct weir_recast_tensor *laid = &layout->list.tensors[index];
-        const bool is_expert = strstr(laid->name, "_exps.") != NULL && laid->n_dim > 1;
+        const bool is_expert = strstr(laid->name, "_exps.") != NULL && laid->n_dim > 2;
         const double count = (double)laid->dims[0] * (double)laid->dims[1] * (double)laid->dims[2];
-        const uint64_t n_matrix = laid->n_dim == 2 ? laid->dims[1] : laid->dims[2];
         all += count;
-        apart += is_expert ? count / (double)n_matrix : count;
+        apart += is_expert ? count / (double)laid->dims[2] : count;
         if (is_expert)
-            n_expert = n_matrix;
+            n_expert = laid->dims[2];
     }
     show_count(n_expert > 0 ? apart : all, shown);
     if (n_expert > 0)

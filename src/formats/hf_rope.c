@@ -24,7 +24,7 @@ static const struct rope_row {
     {NULL, "rope_type", HF_IDLE, NULL},
     {NULL, "rope_theta", HF_REAL, NULL},
     {NULL, "partial_rotary_factor", HF_REAL, NULL},
-    {NULL, "mrope_section", HF_IDLE, NULL}, /* a text's positions are the same in all sections */
+    {NULL, "mrope_section", HF_IDLE, "rope.dimension_sections"},
     {NULL, "mrope_interleaved", HF_IDLE, NULL},
     {NULL, "max_position_embeddings", HF_IDLE, NULL}, /* read where it is no member of a member */
     {"linear", "factor", HF_REAL, "rope.scaling.factor"},
@@ -134,6 +134,29 @@ static const struct rope_row *find_row(const struct rope *rope, struct weir_json
     return NULL;
 }
 
+/* How many pairs turn by the position in time, in height and in width: of a text all are the same,
+ * and GGUF files have a fourth. */
+static enum weir_status carry_sections(const struct rope *rope, const struct rope_row *row,
+                                       struct weir_json value)
+{
+    uint32_t sections[4] = {0};
+    const struct hf_config *config = rope->config;
+    bool is_right =
+        weir_json_kind(value) == WEIR_JSON_ARRAY && weir_json_count(value) <= WEIR_COUNT(sections);
+    for (struct weir_json_walk walk = weir_json_walk(value); is_right && weir_json_next(&walk);) {
+        uint64_t count = 0;
+        is_right = weir_json_u64(walk.value, &count) && count <= UINT32_MAX;
+        if (is_right)
+            sections[walk.index] = (uint32_t)count;
+    }
+    if (is_right)
+        return weir_hf_put_counts(rope->writer, row->key, sections, WEIR_COUNT(sections));
+    return WEIR_FAIL(config->err, WEIR_ERR_FORMAT,
+                     "%s: %s.%s: wanted at most 4 whole numbers, found %.*s", config->path,
+                     rope->place, row->name, (int)weir_min(40, (uint64_t)(value.end - value.start)),
+                     value.start);
+}
+
 static enum weir_status carry_member(const struct rope *rope, const struct rope_row *row,
                                      struct weir_json value)
 {
@@ -154,6 +177,8 @@ static enum weir_status carry_member(const struct rope *rope, const struct rope_
                          (int)weir_min(40, (uint64_t)(value.end - value.start)), value.start);
     if (row->key == NULL)
         return WEIR_OK;
+    if (row->carry == HF_IDLE)
+        return carry_sections(rope, row, value);
     return row->carry == HF_COUNT ? weir_hf_put_count(rope->writer, row->key, count)
                                   : weir_hf_put_real(rope->writer, row->key, real);
 }
