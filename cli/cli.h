@@ -174,6 +174,8 @@ double weir_cli_report_hit_rate(const struct weir_cli_report *report);
 json_t *weir_cli_report_json(const struct weir_cli_report *report);
 /* The members that weir eval compare sets the quality against. */
 void weir_cli_report_add_model(json_t *object, const struct weir_model_info *info);
+/* A line for people on stderr, what it is about and the rest: on a terminal it folds at words. */
+void weir_cli_report_line(const char *head, const char *text);
 /* A few lines for people, on stderr. */
 void weir_cli_report_print(const struct weir_cli_report *report);
 /* The plan's lines as a table that adds up. */

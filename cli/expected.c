@@ -157,17 +157,19 @@ void weir_cli_outcome_print(const struct weir_cli_report *report)
 {
     struct weir_expected expected;
     struct outcome outcomes[OUTCOME_COUNT];
-    const char *before = "forecast ";
+    char line[1024] = "";
+    size_t length = 0;
     list_outcomes(report, &expected, outcomes);
     for (int index = 0; index < OUTCOME_COUNT; index++) {
         const struct outcome *at = &outcomes[index];
         if (find_held(at) != HELD_NO)
             continue;
-        fprintf(stderr, "%s%s was to be %.1f to %.1f %s, and was %.1f", before, at->name,
-                at->scale * at->band.low, at->scale * at->band.high, at->unit,
-                at->scale * at->found);
-        before = "; ";
+        if (length < sizeof(line))
+            length += (size_t)snprintf(line + length, sizeof(line) - length,
+                                       "%s%s was to be %.1f to %.1f %s, and was %.1f",
+                                       length == 0 ? "" : "; ", at->name, at->scale * at->band.low,
+                                       at->scale * at->band.high, at->unit, at->scale * at->found);
     }
-    if (before[0] == ';')
-        fputc('\n', stderr);
+    if (length > 0)
+        weir_cli_report_line("forecast", line);
 }

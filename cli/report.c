@@ -1,8 +1,10 @@
 /* report.c - what was measured, as the contract's JSON object and as a few lines for people. */
 #include <errno.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "plan.h"
 
@@ -247,39 +249,74 @@ void weir_cli_report_add_model(json_t *object, const struct weir_model_info *inf
 
 /* ---- for people ---------------------------------------------------------------------------- */
 
+/* A line that is put together of parts. */
+struct line {
+    char text[1024];
+    size_t length;
+};
+
+static void WEIR_PRINTF(2, 3) add(struct line *line, const char *format, ...)
+{
+    va_list arguments;
+    const size_t left = sizeof(line->text) - line->length;
+    va_start(arguments, format);
+    const int length = vsnprintf(line->text + line->length, left, format, arguments);
+    va_end(arguments);
+    line->length += length < 0 ? 0 : weir_min((size_t)length, left - 1);
+}
+
+void weir_cli_report_line(const char *head, const char *text)
+{
+    enum { HEAD = 9 };
+    fprintf(stderr, "%-*s ", HEAD - 1, head);
+    if (isatty(STDERR_FILENO))
+        weir_cli_print_wrapped(stderr, HEAD, HEAD, text);
+    else
+        fprintf(stderr, "%s\n", text);
+}
+
 static void print_mode(const struct weir_cli_report *report)
 {
     const struct weir_mode *mode = weir_engine_mode(report->engine);
     const struct weir_plan *plan = weir_engine_plan(report->engine);
-    fprintf(stderr, "mode     %s %s, %s, %u thread%s", mode->io,
-            mode->direct ? "direct" : "buffered", mode->isa, plan->n_thread,
-            plan->n_thread == 1 ? "" : "s");
+    struct line line = {0};
+    add(&line, "%s %s, %s, %u thread%s", mode->io, mode->direct ? "direct" : "buffered", mode->isa,
+        plan->n_thread, plan->n_thread == 1 ? "" : "s");
     if (has_experts(report))
-        fprintf(stderr, ", %u of %u expert slots", plan->n_slot_total, plan->n_expert_total);
+        add(&line, ", %u of %u expert slots", plan->n_slot_total, plan->n_expert_total);
     if (plan->embedding_on_disk_bytes > 0)
-        fprintf(stderr, ", embedding on disk");
+        add(&line, ", embedding on disk");
     if (mode->gpu != NULL)
-        fprintf(stderr, ", %u layers and %u experts on the GPU", plan->gpu.n_layer,
-                plan->gpu.n_expert);
+        add(&line, ", %u layers and %u experts on the GPU", plan->gpu.n_layer, plan->gpu.n_expert);
     if (strcmp(mode->kv, "f16") != 0)
-        fprintf(stderr, ", keys and values in %s", mode->kv);
+        add(&line, ", keys and values in %s", mode->kv);
     if (plan->layer_inputs_on_disk_bytes > 0)
-        fprintf(stderr, ", layers' own inputs on disk");
+        add(&line, ", layers' own inputs on disk");
     if (report->advice != NULL && report->advice[0] != '\0')
-        fprintf(stderr, ", sampling as the file advises: %s", report->advice);
+        add(&line, ", sampling as the file advises: %s", report->advice);
     if (report->calibration != NULL)
-        fprintf(stderr, ", calibrated %.10s", report->calibration->date);
-    fprintf(stderr, "\n");
+        add(&line, ", calibrated %.10s", report->calibration->date);
+    weir_cli_report_line("mode", line.text);
     if (mode->why[0] != '\0')
-        fprintf(stderr, "         %s\n", weir_cli_shown(mode->why));
+        weir_cli_report_line("", weir_cli_shown(mode->why));
 }
 
 static void print_phase(const char *name, uint64_t evals, double seconds)
 {
+    struct line line = {0};
+    add(&line, "%llu token%s in %.2f s, %.1f a second", (unsigned long long)evals,
+        evals == 1 ? "" : "s", seconds, divide((double)evals, seconds));
     if (evals > 0)
-        fprintf(stderr, "%-8s %llu token%s in %.2f s, %.1f a second\n", name,
-                (unsigned long long)evals, evals == 1 ? "" : "s", seconds,
-                divide((double)evals, seconds));
+        weir_cli_report_line(name, line.text);
+}
+
+static void print_load(const struct weir_cli_report *report)
+{
+    struct line line = {0};
+    add(&line, "%.2f s", report->load_s);
+    if (isfinite(report->first_token_s))
+        add(&line, ", first token after %.2f s", report->first_token_s);
+    weir_cli_report_line("load", line.text);
 }
 
 /* Of the whole machine's processors. */
@@ -287,45 +324,51 @@ static void print_energy(const struct weir_cli_report *report)
 {
     const double read_j = divide(report->prefill_j, (double)report->prefill_evals);
     const double written_j = divide(report->decode_j, (double)report->decode_evals);
+    struct line line = {0};
     if (isfinite(read_j))
-        fprintf(stderr, "energy   %.3g J a token of prefill", read_j);
+        add(&line, "%.3g J a token of prefill, ", read_j);
     if (isfinite(written_j))
-        fprintf(stderr, "%s%.3g J a token of decode", isfinite(read_j) ? ", " : "energy   ",
-                written_j);
-    if (isfinite(read_j) || isfinite(written_j))
-        fprintf(stderr, ", all processors\n");
+        add(&line, "%.3g J a token of decode, ", written_j);
+    if (line.length == 0)
+        return;
+    add(&line, "all processors");
+    weir_cli_report_line("energy", line.text);
+}
+
+static void print_experts(const struct weir_cli_report *report)
+{
+    const double hit_rate = weir_cli_report_hit_rate(report);
+    const double token_bytes = weir_cli_report_token_bytes(report);
+    struct line line = {0};
+    char size[32];
+    if (!isfinite(hit_rate))
+        return;
+    add(&line, "hit rate %.1f %%", 100.0 * hit_rate);
+    if (isfinite(token_bytes))
+        add(&line, ", %s read a token",
+            weir_format_size((uint64_t)token_bytes, size, sizeof(size)));
+    add(&line, ", %s in all, %.2f s waited",
+        weir_format_size(report->whole.read_bytes, size, sizeof(size)), report->whole.io_wait_s);
+    weir_cli_report_line("experts", line.text);
 }
 
 void weir_cli_report_print(const struct weir_cli_report *report)
 {
     const struct weir_plan *plan = weir_engine_plan(report->engine);
-    const double hit_rate = weir_cli_report_hit_rate(report);
-    const double token_bytes = weir_cli_report_token_bytes(report);
-    char first[32];
-    char second[32];
+    struct line memory = {0};
+    char peak[32], ceiling[32];
     weir_cli_status_clear();
     if (weir_cli_is_quiet())
         return;
     print_mode(report);
-    fprintf(stderr, "load     %.2f s", report->load_s);
-    if (isfinite(report->first_token_s))
-        fprintf(stderr, ", first token after %.2f s", report->first_token_s);
-    fputc('\n', stderr);
+    print_load(report);
     print_phase("prefill", report->prefill_evals, report->prefill_s);
     print_phase("decode", report->decode_evals, report->decode_s);
     print_energy(report);
-    if (isfinite(hit_rate)) {
-        fprintf(stderr, "experts  hit rate %.1f %%", 100.0 * hit_rate);
-        if (isfinite(token_bytes))
-            fprintf(stderr, ", %s read a token",
-                    weir_format_size((uint64_t)token_bytes, first, sizeof(first)));
-        fprintf(stderr, ", %s in all, %.2f s waited\n",
-                weir_format_size(report->whole.read_bytes, second, sizeof(second)),
-                report->whole.io_wait_s);
-    }
-    fprintf(stderr, "memory   peak %s of %s\n",
-            weir_format_size(weir_peak_bytes(), first, sizeof(first)),
-            weir_format_size(plan->budget_bytes, second, sizeof(second)));
+    print_experts(report);
+    add(&memory, "peak %s of %s", weir_format_size(weir_peak_bytes(), peak, sizeof(peak)),
+        weir_format_size(plan->budget_bytes, ceiling, sizeof(ceiling)));
+    weir_cli_report_line("memory", memory.text);
     weir_cli_outcome_print(report);
 }
 

@@ -396,7 +396,7 @@ static int finish(struct run *run)
     if (!options->json)
         weir_cli_report_print(&run->report);
     if (!options->json && !options->quiet && stop_words[run->stop] != NULL)
-        fprintf(stderr, "ended    %s\n", stop_words[run->stop]);
+        weir_cli_report_line("ended", stop_words[run->stop]);
     if (!options->json && !options->quiet && options->temperature > 0.0)
         fprintf(stderr, "seed     %llu\n", (unsigned long long)run->sampling.seed);
     json_t *object = weir_cli_report_json(&run->report);

@@ -4,7 +4,9 @@ import array
 import fcntl
 import json
 import os
+import pty
 import signal
+import struct
 import subprocess
 import sys
 import termios
@@ -177,6 +179,39 @@ def test_a_stop_ends_every_wait_for_a_stream():
         stop(process, signal.SIGTERM)
         os.close(reader)
         os.close(writer)
+
+
+def report_at(columns):
+    """The report of a run on a terminal so wide, and on none (0)."""
+    master, slave = pty.openpty() if columns else (None, None)
+    if columns:
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    process = subprocess.Popen([WEIR, "run", DEMO, "-p", "The", "-n", "2", "--mem", "40M", "--seed", "1"], stdout=subprocess.DEVNULL,
+                               stderr=slave if columns else subprocess.PIPE)
+    told = b""
+    if columns:
+        os.close(slave)
+        try:
+            while part := os.read(master, 65536):
+                told += part
+        except OSError:  # the other side is closed
+            pass
+        os.close(master)
+    else:
+        told = process.stderr.read()
+    process.wait()
+    said = told.decode().replace("\r\n", "\n")
+    return said[said.index("mode "):].splitlines()
+
+
+def test_a_report_folds_at_words_on_a_narrow_terminal():
+    whole, narrow = report_at(0), report_at(40)
+    check(max(map(len, whole)) > 40 and max(map(len, narrow)) <= 40, f"wanted lines of 40 columns, found {narrow}")
+    heads = [line.split()[0] for line in narrow if line[0] != " "]
+    check({"mode", "load", "memory"} <= set(heads), f"wanted what a line is about in front of it: {narrow}")
+    check(all(line.startswith(" " * 9) and line[9] != " " for line in narrow if line[0] == " "), f"wanted what goes on below: {narrow}")
+    end = next(at for at, line in enumerate(narrow) if line.startswith("load"))
+    check(" ".join(narrow[:end]).split() == whole[0].split(), f"wanted the words of {whole[0]!r}, found {narrow[:end]}")
 
 
 def main():
