@@ -43,6 +43,7 @@ struct weir_lot {
     float w[WEIR_LOT_LEN][WEIR_LOT_RUNS]; /* their weights, each > 0 */
     float units[WEIR_LOT_RUNS];           /* powers of two */
     float extremes[WEIR_LOT_RUNS];        /* the value of largest magnitude, with its sign */
+    float squares[WEIR_LOT_RUNS];         /* sums of w x x */
 };
 
 /* What a lot is made from. */
@@ -90,9 +91,11 @@ struct weir_groups {
 struct weir_fit {
     const char *isa;
     void (*fill)(const struct weir_values *values, struct weir_lot *lot);
-    /* The scale with the least error: of the best try, after `turns` turns of steps and scale. */
+    /* The scale with the least error: of the best try, after `turns` turns, at least one, of steps
+     * and scale; gains: what it takes off squares of the lot. */
     void (*scale)(const struct weir_lot *lot, const struct weir_ladder *ladder,
-                  const struct weir_tries *tries, int turns, float scales[WEIR_LOT_RUNS]);
+                  const struct weir_tries *tries, int turns, float scales[WEIR_LOT_RUNS],
+                  float gains[WEIR_LOT_RUNS]);
     /* Scale and minimum, of any sign where is_free and else not below 0, with the least error for
      * even steps from 0 to high. Tries are how many steps the range of a run has. */
     void (*range)(const struct weir_lot *lot, float high, bool is_free,

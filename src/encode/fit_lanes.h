@@ -28,13 +28,13 @@ LANES_INLINE void sum_steps(const struct weir_lot *lot, int first, lanes shrink,
 /* Under the best scale for its steps, qx / qq, the error is that of nothing less qx^2 / qq. */
 LANES_INLINE void search_scale(const struct weir_lot *lot, const struct weir_tries *tries,
                                int turns, const struct rungs *rungs, const int count,
-                               const bool is_flat, float *scales)
+                               const bool is_flat, float *scales, float *gains)
 {
     for (int first = 0; first < WEIR_LOT_RUNS; first += LANES) {
         const lanes inward = inverse(load(&lot->extremes[first]));
         lanes best = spread(-1.0f);
         lanes scale = spread(0.0f);
-        lanes qx;
+        lanes qx = spread(0.0f);
         lanes qq;
         for (int at = 0; at < tries->count; at++) {
             sum_steps(lot, first, inward * tries->at[at], rungs, count, is_flat, &qx, &qq);
@@ -48,22 +48,24 @@ LANES_INLINE void search_scale(const struct weir_lot *lot, const struct weir_tri
             scale = ratio(qx, qq);
         }
         store(&scales[first], scale);
+        store(&gains[first], scale * qx);
     }
 }
 
 static void fit_scale(const struct weir_lot *lot, const struct weir_ladder *ladder,
-                      const struct weir_tries *tries, int turns, float scales[WEIR_LOT_RUNS])
+                      const struct weir_tries *tries, int turns, float scales[WEIR_LOT_RUNS],
+                      float gains[WEIR_LOT_RUNS])
 {
     struct rungs rungs;
     spread_ladder(ladder, &rungs);
     if (ladder->count == 0 && lot->is_flat)
-        search_scale(lot, tries, turns, &rungs, 0, true, scales);
+        search_scale(lot, tries, turns, &rungs, 0, true, scales, gains);
     else if (ladder->count == 0)
-        search_scale(lot, tries, turns, &rungs, 0, false, scales);
+        search_scale(lot, tries, turns, &rungs, 0, false, scales, gains);
     else if (ladder->count == 15)
-        search_scale(lot, tries, turns, &rungs, 15, false, scales);
+        search_scale(lot, tries, turns, &rungs, 15, false, scales, gains);
     else
-        search_scale(lot, tries, turns, &rungs, 16, false, scales);
+        search_scale(lot, tries, turns, &rungs, 16, false, scales, gains);
 }
 
 /* ---- scale and minimum ----------------------------------------------------------------------- */

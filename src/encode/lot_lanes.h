@@ -57,8 +57,14 @@ LANES_INLINE void fill_weights(const struct weir_values *values, int first, stru
                           : values->importance != NULL ? spread(values->importance_most)
                                                        : spread(1.0f);
     const lanes shrink = inverse(largest);
-    for (int i = 0; i < values->len; i++)
-        store(&lot->w[i][first], load(&lot->w[i][first]) * shrink + 0x1p-20f);
+    lanes squares = spread(0.0f);
+    for (int i = 0; i < values->len; i++) {
+        const lanes x = load(&lot->x[i][first]);
+        const lanes w = load(&lot->w[i][first]) * shrink + 0x1p-20f;
+        store(&lot->w[i][first], w);
+        squares += w * (x * x);
+    }
+    store(&lot->squares[first], squares);
 }
 
 /* Values i to i + LANES - 1 of LANES runs, turned so that a register has one of each. */
@@ -109,11 +115,15 @@ static void fill(const struct weir_values *values, struct weir_lot *lot)
         }
         const lanes unit = values->unit > 0.0f ? spread(values->unit) : unit_of(magnitude(extreme));
         const lanes shrink = 1.0f / unit;
+        lanes squares = spread(0.0f);
         for (int i = 0; i < len; i++) {
-            store(&lot->x[i][first], load(&lot->x[i][first]) * shrink);
+            const lanes x = load(&lot->x[i][first]) * shrink;
+            store(&lot->x[i][first], x);
+            squares += x * x;
             if (lot->is_flat)
                 store(&lot->w[i][first], spread(1.0f));
         }
+        store(&lot->squares[first], squares);
         store(&lot->units[first], unit);
         store(&lot->extremes[first], extreme * shrink);
         if (!lot->is_flat)

@@ -1,7 +1,8 @@
 /* simple_blocks.c - blocks of one scale, or of one scale and one minimum.
  *
- * I1  Scales are compared as they are stored, the plain rule's among them: no block is worse than
- *     under the plain rule, by its weighted error. */
+ * I1  No block is worse than under the plain rule, by its weighted error and but for rounding: the
+ *     plain rule is the first start of a search, and where the search's sums cannot tell, both are
+ *     compared as they are stored. */
 #include <string.h>
 
 #include "base/base.h"
@@ -45,11 +46,7 @@ struct simple {
  * others are better: it is cut, or it is at the other end. */
 static const struct simple simples[] = {
     {WEIR_TYPE_Q8_0, WEIR_WEIGHING_FLAT, {-127.0f, 127.0f, 0, {0}}, 0, {1, {127.0f}}},
-    {WEIR_TYPE_Q4_0,
-     WEIR_WEIGHING_FLAT,
-     {-8.0f, 7.0f, 0, {0}},
-     1,
-     {5, {-8.0f, -8.6f, -7.1f, -7.7f, -9.1f}}},
+    {WEIR_TYPE_Q4_0, WEIR_WEIGHING_FLAT, {-8.0f, 7.0f, 0, {0}}, 1, {3, {-8.0f, -8.6f, -7.1f}}},
     {WEIR_TYPE_Q5_0,
      WEIR_WEIGHING_FLAT,
      {-16.0f, 15.0f, 0, {0}},
@@ -95,14 +92,19 @@ static const struct simple *get_simple(enum weir_type type)
     return NULL;
 }
 
+/* Of no offsets the minimums are 0. */
 static void store_halves(const struct weir_lot *lot, const float *scales, const float *offsets,
                          struct stored *stored)
 {
     for (int run = 0; run < WEIR_LOT_RUNS; run++) {
         stored->d[run] = weir_encode_half(scales[run] * lot->units[run]);
-        stored->m[run] = weir_encode_half(offsets[run] * lot->units[run]);
         stored->scales[run] = weir_f16_to_f32(stored->d[run]) / lot->units[run];
-        stored->minimums[run] = 0.0f - weir_f16_to_f32(stored->m[run]) / lot->units[run];
+        stored->m[run] = 0;
+        stored->minimums[run] = 0.0f;
+        if (offsets != NULL) {
+            stored->m[run] = weir_encode_half(offsets[run] * lot->units[run]);
+            stored->minimums[run] = 0.0f - weir_f16_to_f32(stored->m[run]) / lot->units[run];
+        }
     }
 }
 
@@ -123,23 +125,43 @@ static void keep_better(const struct weir_fit *fit, const struct weir_lot *lot,
         }
 }
 
+/* Whether what a search found needs no comparison: what is lost is more than sums of floats are off
+ * by, and the scales are stored nearly as they are; subnormal halves are coarse. */
+static bool is_plain_worse(const struct weir_lot *lot, const float *scales, const float *gains,
+                           const struct stored *stored)
+{
+    bool is_worse = true;
+    for (int run = 0; run < WEIR_LOT_RUNS; run++) {
+        const float apart = fabsf(stored->scales[run] - scales[run]);
+        const float lost = lot->squares[run] - gains[run];
+        is_worse =
+            is_worse && apart <= fabsf(scales[run]) * 0x1p-10f && lost >= lot->squares[run] * 1e-4f;
+    }
+    return is_worse;
+}
+
 static void find_scales(const struct weir_fit *fit, const struct simple *simple,
                         const struct weir_lot *lot, struct stored *stored)
 {
-    static const float zeros[WEIR_LOT_RUNS];
+    const bool is_searched = simple->tries.count > 1;
     struct stored found;
     float scales[WEIR_LOT_RUNS];
-    for (int run = 0; run < WEIR_LOT_RUNS; run++)
+    float gains[WEIR_LOT_RUNS];
+    if (is_searched) {
+        fit->scale(lot, &simple->ladder, &simple->tries, simple->turns, scales, gains);
+        store_halves(lot, scales, NULL, stored);
+        if (is_plain_worse(lot, scales, gains, stored))
+            return;
+        found = *stored;
+    }
+    for (int run = 0; run < WEIR_LOT_RUNS; run++) {
         scales[run] = lot->extremes[run] / simple->tries.at[0];
-    if (simple->type == WEIR_TYPE_Q8_0)
-        for (int run = 0; run < WEIR_LOT_RUNS; run++)
+        if (!is_searched) /* Q8_0, whose ends are alike */
             scales[run] = fabsf(scales[run]);
-    store_halves(lot, scales, zeros, stored);
-    if (simple->tries.count == 1)
-        return;
-    fit->scale(lot, &simple->ladder, &simple->tries, simple->turns, scales);
-    store_halves(lot, scales, zeros, &found);
-    keep_better(fit, lot, &simple->ladder, stored, &found); /* keeps I1 */
+    }
+    store_halves(lot, scales, NULL, stored);
+    if (is_searched)
+        keep_better(fit, lot, &simple->ladder, stored, &found); /* keeps I1 */
 }
 
 static void find_ranges(const struct weir_fit *fit, const struct simple *simple,

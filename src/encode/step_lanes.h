@@ -81,21 +81,18 @@ static void measure(const struct weir_lot *lot, const struct weir_ladder *ladder
         sum_misses(lot, &rungs, 16, scales, minimums, sums);
 }
 
-/* Here quotients are divided for, so that no step is the second nearest. */
 LANES_INLINE void take_steps(const struct weir_lot *lot, const struct rungs *rungs, const int count,
                              const float *scales, const float *minimums, int8_t *steps)
 {
     for (int first = 0; first < WEIR_LOT_RUNS; first += LANES) {
         const lanes scale = load(&scales[first]);
         const lanes minimum = load(&minimums[first]);
-        const masks is_zero = scale == 0.0f; /* keeps I2 */
-        const lanes divisor = pick(is_zero, spread(1.0f), scale);
+        const lanes shrink = inverse(scale); /* keeps I2 */
         for (int i = 0; i < lot->len; i += 4) {
             masks four = {0}; /* steps in the bytes of a lane */
             for (int at = 0; at < 4; at++) {
                 const lanes x = load(&lot->x[i + at][first]);
-                const lanes quotient = keep(~is_zero, (x + minimum) / divisor);
-                const lanes step = nearest_step(quotient, rungs, count);
+                const lanes step = nearest_step((x + minimum) * shrink, rungs, count);
                 four |= (__builtin_convertvector(step, masks) & 255) << 8 * at;
             }
             for (int lane = 0; lane < LANES; lane++) {

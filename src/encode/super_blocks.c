@@ -216,12 +216,13 @@ static void begin(const struct work *work, float *scales, float *minimums, float
     for (int at = 0; at < work->lot_count; at++) {
         float *lot_scales = scales + at * WEIR_LOT_RUNS;
         float *lot_minimums = minimums + at * WEIR_LOT_RUNS;
+        float gains[WEIR_LOT_RUNS];
         if (super->minimum_end > 0)
             work->fit->range(&work->lots[at], super->ladder.high, false, &super->tries,
                              super->turns, lot_scales, lot_minimums);
         else
             work->fit->scale(&work->lots[at], &super->ladder, &super->tries, super->turns,
-                             lot_scales);
+                             lot_scales, gains);
     }
     for (int run = 0; run < work->lot_count * WEIR_LOT_RUNS; run++) {
         extreme = fabsf(scales[run]) > fabsf(extreme) ? scales[run] : extreme;
