@@ -20,33 +20,12 @@
 #include "kernels/attend_ahead.h"
 #include "kernels/curves_lanes.h"
 #include "kernels/kernels_internal.h"
-#include "quant/q4_0.h"
-#include "quant/q8_0.h"
 
 /* Jobs whose sums are in registers at once. */
 enum { JOBS_MAX = 4 };
 
+#include "kernels/attend_rows.h"
 #include "kernels/attend_tiles.h"
-
-/* Values [i, i + LANES) of a row, of which `left` are there: all of them in formats of blocks. */
-WEIR_INLINE lanes load_row(const uint8_t *row, size_t i, size_t left, const enum weir_kv kv)
-{
-    if (kv == WEIR_KV_F32)
-        return load_floats((const float *)(const void *)row + i, left);
-    if (kv == WEIR_KV_BF16)
-        return load_bfloats((const uint16_t *)(const void *)row + i, left);
-    if (kv == WEIR_KV_Q8_0) {
-        const struct weir_q8_0 *block = (const struct weir_q8_0 *)(const void *)row + i / 32;
-        return multiply(load_bytes(block->qs + i % 32), spread_half(&block->d));
-    }
-    if (kv == WEIR_KV_Q4_0) {
-        const struct weir_q4_0 *block = (const struct weir_q4_0 *)(const void *)row + i / 32;
-        const uint8_t *at = block->qs + i % 16;
-        const lanes steps = i % 32 < 16 ? load_nibbles(at) : load_nibbles_high(at);
-        return multiply(subtract(steps, spread(8.0f)), spread_half(&block->d));
-    }
-    return load_halves((const uint16_t *)(const void *)row + i, left);
-}
 
 /* Scores of n jobs at `rows` positions, k being the first's row. */
 WEIR_INLINE void score_rows(const struct weir_attention *jobs, const uint8_t *k,
@@ -57,17 +36,18 @@ WEIR_INLINE void score_rows(const struct weir_attention *jobs, const uint8_t *k,
     for (int j = 0; j < n; j++)
         for (int row = 0; row < rows; row++)
             sums[j][row] = spread(0.0f);
-    for (size_t i = 0; i < jobs->d_head; i += LANES) {
-        const size_t left = jobs->d_head - i;
-        lanes keys[ATTEND_ROWS];
-        for (int row = 0; row < rows; row++)
-            keys[row] = load_row(k + (size_t)row * jobs->k_row_bytes, i, left, kv);
-        for (int j = 0; j < n; j++) {
-            const lanes q = load_floats(jobs[j].q + i, left);
+    for (size_t first = 0; first < jobs->d_head; first += piece_length(kv))
+        for (size_t i = 0; i < piece_length(kv); i += LANES) {
+            const size_t left = jobs->d_head - first - i;
+            lanes keys[ATTEND_ROWS];
             for (int row = 0; row < rows; row++)
-                sums[j][row] = multiply_add(q, keys[row], sums[j][row]);
+                keys[row] = load_row(k + (size_t)row * jobs->k_row_bytes, first, i, left, kv);
+            for (int j = 0; j < n; j++) {
+                const lanes q = load_floats(jobs[j].q + first + i, left);
+                for (int row = 0; row < rows; row++)
+                    sums[j][row] = multiply_add(q, keys[row], sums[j][row]);
+            }
         }
-    }
     for (int j = 0; j < n; j++)
         for (int row = 0; row < rows; row++)
             scores[j][at + (size_t)row] = sum_of(sums[j][row]) * jobs[j].scale;
@@ -129,7 +109,7 @@ static float soften(float *scores, size_t count, float *most)
 }
 
 /* Values [first, first + tiles * LANES) of n outputs; the last register holds last_count. The first
- * of them ask. */
+ * of them ask. Of formats of blocks these lie in one block, or begin with one. */
 WEIR_INLINE void add_tiles(const struct weir_attend_range *range, const struct weir_attention *jobs,
                            const weir_attend_scores *scores, size_t first, size_t last_count,
                            const int n, const int tiles, const enum weir_kv kv)
@@ -146,8 +126,8 @@ WEIR_INLINE void add_tiles(const struct weir_attend_range *range, const struct w
         if (asks)
             ask_ahead(&ahead, at - (range->begin - range->block), 1);
         for (int tile = 0; tile < tiles; tile++) {
-            const lanes values = load_row(v, first + (size_t)tile * LANES,
-                                          tile < tiles - 1 ? LANES : last_count, kv);
+            const lanes values =
+                load_row(v, first, (size_t)tile * LANES, tile < tiles - 1 ? LANES : last_count, kv);
             for (int j = 0; j < n; j++)
                 sums[j][tile] = multiply_add(spread(scores[j][at]), values, sums[j][tile]);
         }

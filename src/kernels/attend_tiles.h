@@ -63,21 +63,27 @@ WEIR_INLINE void scale_factors(const struct tile *tile, size_t first,
     }
 }
 
+WEIR_INLINE void ask_tile(const struct tile *tile, size_t first, const int bits)
+{
+    const size_t bytes = TILE_PIECE * weir_tile_row_bytes(bits, WEIR_TILE);
+    for (size_t line = 0; line < bytes && tile->ahead != NULL; line += LINE_BYTES)
+        __builtin_prefetch(tile->ahead + first / TILE_PIECE * bytes + line, 0, FIRST_LEVEL);
+}
+
 /* TILE_PIECE indices more, from `first` on. factors[j] is job j's, of the first of them. */
 WEIR_INLINE void add_piece(const struct tile *tile, size_t first,
                            const float *const factors[JOBS_MAX], struct tile_sums *of, const int n,
                            const int bits)
 {
     const int each = 32 / bits;
-    const size_t bytes = TILE_PIECE * WEIR_TILE * (size_t)bits / 8; /* of codes */
-    const uint8_t *at = tile->codes + first / TILE_PIECE * bytes;
+    const uint8_t *at = tile->codes + first * WEIR_TILE * (size_t)bits / 8;
     float scaled[JOBS_MAX][TILE_PIECE];
     scale_factors(tile, first, factors, scaled, of, n);
-    if (tile->ahead != NULL) {
-        const size_t all = bytes + TILE_PIECE * 2 * sizeof(uint16_t);
-        for (size_t line = 0; line < all; line += LINE_BYTES)
-            __builtin_prefetch(tile->ahead + first / TILE_PIECE * all + line, 0, FIRST_LEVEL);
-    }
+    ask_tile(tile, first, bits);
+    lanes sums[JOBS_MAX][TILE_REGISTERS]; /* here, so that they are registers */
+    for (int j = 0; j < n; j++)
+        for (int r = 0; r < TILE_REGISTERS; r++)
+            sums[j][r] = of->sums[j][r];
     for (int unit = 0; unit < bits; unit++, at += WEIR_TILE_UNIT_BYTES) {
         codes words[TILE_REGISTERS];
         for (int r = 0; r < TILE_REGISTERS; r++)
@@ -87,10 +93,13 @@ WEIR_INLINE void add_piece(const struct tile *tile, size_t first,
                 const lanes values = first_codes(words[r], bits);
                 words[r] = next_codes(words[r], bits);
                 for (int j = 0; j < n; j++)
-                    of->sums[j][r] =
-                        multiply_add(spread(scaled[j][unit * each + i]), values, of->sums[j][r]);
+                    sums[j][r] =
+                        multiply_add(spread(scaled[j][unit * each + i]), values, sums[j][r]);
             }
     }
+    for (int j = 0; j < n; j++)
+        for (int r = 0; r < TILE_REGISTERS; r++)
+            of->sums[j][r] = sums[j][r];
 }
 
 /* Scores of n jobs at the 32 positions of a tile. */
