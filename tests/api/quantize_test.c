@@ -153,10 +153,10 @@ static void bits_are_the_same_however_it_is_done(void **state)
     (void)state;
     struct weir_quantize_result result;
     struct weir_err err = {0};
-    struct weir_quantize_config config = config_of(DEMO, out, "Q3_K_M");
+    struct weir_quantize_config config = config_of(DEMO, out, "Q4_0");
     config.n_thread = 1;
     quantize(&result, &config);
-    struct weir_quantize_config little = config_of(DEMO, second, "Q3_K_M");
+    struct weir_quantize_config little = config_of(DEMO, second, "Q4_0");
     little.n_thread = 3;
     little.buffered = true;
     little.mem_bytes = 1;
@@ -225,7 +225,7 @@ static void a_stop_leaves_nothing(void **state)
 {
     (void)state;
     struct watch watch = {.stop_at = 3};
-    struct weir_quantize_config config = config_of(DEMO, out, "Q5_0");
+    struct weir_quantize_config config = config_of(DEMO, out, "F16");
     config.progress = tell;
     config.progress_user = &watch;
     is_refused(&config, WEIR_ERR_CANCELLED, "stopped");
