@@ -22,7 +22,8 @@ struct turn {
     struct weir_cli_buffer answer, reasoning;
     uint64_t start_ns, first_ns; /* first_ns: of the first token; 0: none yet */
     size_t new_count, token_count;
-    bool is_reasoning; /* is what was shown last */
+    const char *why_over; /* what is told behind the answer; NULL: nothing */
+    bool is_reasoning;    /* is what was shown last */
     bool has_shown, is_stopped, is_closed, has_failed;
     char certain[WEIR_STOP_BYTES_MAX + WEIR_TOKEN_BYTES_MAX];
 };
@@ -250,8 +251,7 @@ static void generate(struct turn *turn)
         if (turn->first_ns == 0)
             turn->first_ns = weir_now_ns();
         if (id == WEIR_ID_NONE) { /* a grammar's end, or none of its texts can follow */
-            if (weir_sampler_why(turn->sampler) != NULL)
-                weir_cli_notice_tell(NULL, weir_sampler_why(turn->sampler));
+            turn->why_over = weir_sampler_why(turn->sampler);
             break;
         }
         if (weir_tokenizer_is_end(talk->tokenizer, id) && !talk->options.ignore_eos)
@@ -261,7 +261,7 @@ static void generate(struct turn *turn)
         if (limit > 0 && turn->token_count == limit)
             break;
         if (talk->id_count == talk->n_ctx) {
-            weir_cli_notice_tell(NULL, "the context is full: the answer ends here");
+            turn->why_over = "the context is full: the answer ends here";
             break;
         }
         if (!evaluate(turn, &id, 1))
@@ -403,6 +403,8 @@ static enum weir_cli_turn answer(struct turn *turn, const uint32_t *ids, size_t 
         weir_cli_text_write("\n", 1);
     else if (turn->reasoning.length > 0)
         weir_cli_aside_write("\n", 1);
+    if (turn->why_over != NULL)
+        weir_cli_notice_tell(NULL, turn->why_over);
     const enum weir_cli_turn outcome = keep_answer(turn);
     weir_cli_interrupt_take();
     if (turn->first_ns > 0 && !turn->is_closed && !weir_cli_is_quiet())

@@ -118,6 +118,13 @@ def the_oldest_turns_leave_with_a_word():
     check("tokens in the chat template, the context holds 64" in said, f"a long question: {said!r}")
 
 
+def what_ends_an_answer_is_told_behind_it():
+    """Both streams in one, as on a terminal: the notice has a line of its own."""
+    done = subprocess.run([WEIR, "chat", DEMO, "--ctx", "64", "--mem", "64M", "--ignore-eos"], input="The sea\n", stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True)
+    check("\nweir: the context is full: the answer ends here\n" in done.stdout, f"a full context: {done.stdout!r}")
+
+
 def what_is_known_is_not_computed_again():
     """The figures of the second turn tell how many tokens of its prompt were new."""
     text = "The old man and the sea. " * 12
@@ -262,6 +269,7 @@ def main():
         reasoning_has_a_budget(folder)
         a_pipe_is_a_script(folder)
         the_oldest_turns_leave_with_a_word()
+        what_ends_an_answer_is_told_behind_it()
         what_is_known_is_not_computed_again()
     finally:
         remove(folder)
