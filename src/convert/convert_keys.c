@@ -16,6 +16,7 @@ struct keys {
     weir_gguf_writer *writer;
     const weir_manifest *manifest;
     const char *family;
+    bool has_experts;
     bool is_latent; /* heads are of a latent: the file says their widths as newer files do */
 };
 
@@ -59,8 +60,17 @@ static bool is_left_out(void *user, const char *key)
     static const char *const own[] = {"rope.interleaved", "ssm.heads_are_grouped", NULL};
     static const char *const latent[] = {"attention.head_count_kv", "attention.key_length",
                                          "attention.value_length", NULL};
+    /* Of a model that has none, a configuration may have the family's numbers. */
+    static const char *const experts[] = {"expert_used_count",
+                                          "expert_group_count",
+                                          "expert_group_used_count",
+                                          "expert_weights_norm",
+                                          "expert_weights_scale",
+                                          "expert_gating_func",
+                                          NULL};
     const struct keys *keys = user;
-    return is_one_of(keys, key, own) || (keys->is_latent && is_one_of(keys, key, latent));
+    return is_one_of(keys, key, own) || (!keys->has_experts && is_one_of(keys, key, experts)) ||
+           (keys->is_latent && is_one_of(keys, key, latent));
 }
 
 /* A latent is one head of keys that all heads share; their own widths have keys of their own. */
@@ -89,7 +99,7 @@ static enum weir_status put_latent(const struct keys *keys, struct weir_err *err
 /* ---- keys that loaders want ------------------------------------------------------------------ */
 
 /* What a file must say where the directory does not. */
-enum want { WANT_VALUE, WANT_LEADING, WANT_SHARED_ROWS, WANT_SECTIONS };
+enum want { WANT_VALUE, WANT_LEADING, WANT_SHARED_ROWS, WANT_SECTIONS, WANT_STEP };
 
 static const struct wanted {
     const char *family, *suffix;
@@ -127,6 +137,7 @@ static const struct wanted {
     {"exaone-moe", "expert_shared_feed_forward_length", WANT_SHARED_ROWS, 0, {0}},
     {"hunyuan-moe", "expert_shared_feed_forward_length", WANT_SHARED_ROWS, 0, {0}},
     {"step35", "expert_shared_feed_forward_length", WANT_SHARED_ROWS, 0, {0}},
+    {"mistral4", "attention.temperature_length", WANT_STEP, 0, {0}},
     {"qwen35", "rope.dimension_sections", WANT_SECTIONS, 0, {11, 11, 10, 0}},
     {"qwen35moe", "rope.dimension_sections", WANT_SECTIONS, 0, {11, 11, 10, 0}},
     {"qwen3vlmoe", "rope.dimension_sections", WANT_SECTIONS, 0, {24, 20, 20, 0}},
@@ -154,11 +165,31 @@ static uint64_t count_leading(const struct keys *keys, const struct weir_layout 
     return layer;
 }
 
+/* A text's positions are the same in all sections, but pairs of none are not turned: together they
+ * are as many as turn, three kinds in turn. */
+static void put_sections(const struct keys *keys, const struct wanted *row)
+{
+    char key[KEY_BYTES];
+    int32_t sections[SECTIONS];
+    uint64_t n_rot = UINT64_MAX;
+    uint64_t sum = 0;
+    if (!find_count(keys, "rope.dimension_count", &n_rot))
+        find_count(keys, "attention.key_length", &n_rot);
+    memcpy(sections, row->sections, sizeof(sections));
+    for (uint32_t at = 0; at < SECTIONS; at++)
+        sum += (uint64_t)sections[at];
+    const uint64_t n_pair = n_rot / 2;
+    for (uint64_t at = 0; at + 1 < SECTIONS && n_rot != UINT64_MAX && sum != n_pair; at++)
+        sections[at] = (int32_t)((n_pair + 2 - at) / 3);
+    weir_gguf_put_array(keys->writer, key_of(keys, row->suffix, key), GGUF_I32, SECTIONS);
+    weir_gguf_put_values(keys->writer, sections, SECTIONS);
+}
+
 static void put_wanted(const struct keys *keys, const struct weir_layout *layout,
                        const struct wanted *row)
 {
-    char key[KEY_BYTES];
     uint64_t n_layer = 0;
+    uint64_t n_step = 0;
     const struct weir_recast_tensor *shared = NULL;
     switch (row->want) {
     case WANT_VALUE:
@@ -175,8 +206,12 @@ static void put_wanted(const struct keys *keys, const struct weir_layout *layout
             put_count(keys, row->suffix, shared->dims[1]);
         return;
     case WANT_SECTIONS:
-        weir_gguf_put_array(keys->writer, key_of(keys, row->suffix, key), GGUF_I32, SECTIONS);
-        weir_gguf_put_values(keys->writer, row->sections, SECTIONS);
+        put_sections(keys, row);
+        return;
+    case WANT_STEP: /* scores get steeper each time the text is longer by what YaRN began with */
+        if (is_said(keys, "attention.temperature_scale") &&
+            find_count(keys, "rope.scaling.original_context_length", &n_step))
+            put_count(keys, row->suffix, n_step);
         return;
     }
 }
@@ -246,6 +281,8 @@ enum weir_status weir_convert_put_keys(weir_gguf_writer *writer, const weir_mani
     struct keys keys = {.writer = writer,
                         .manifest = manifest,
                         .family = weir_manifest_text(manifest, "general.architecture")};
+    uint64_t n_expert = 0;
+    keys.has_experts = find_count(&keys, "expert_count", &n_expert) && n_expert > 0;
     keys.is_latent = is_said(&keys, "attention.kv_lora_rank");
     weir_gguf_put_manifest_keys(writer, manifest, is_left_out, &keys);
     if (keys.is_latent)
