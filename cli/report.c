@@ -77,6 +77,10 @@ static json_t *describe_losses(const struct weir_mode *mode)
     snprintf(kv, sizeof(kv), "kv %s", mode->kv);
     if (mode->kv_is_lossy)
         json_array_append_new(losses, json_string(kv));
+    if (mode->lossy_skip > 0.0)
+        json_array_append_new(losses, json_sprintf("skip %g", mode->lossy_skip));
+    if (mode->lossy_resident > 0.0)
+        json_array_append_new(losses, json_sprintf("resident %g", mode->lossy_resident));
     return losses;
 }
 
@@ -288,6 +292,10 @@ static void print_mode(const struct weir_cli_report *report)
         add(&line, ", embedding on disk");
     if (mode->gpu != NULL)
         add(&line, ", %u layers and %u experts on the GPU", plan->gpu.n_layer, plan->gpu.n_expert);
+    if (mode->lossy_skip > 0.0)
+        add(&line, ", LOSSY: experts below %g of the weight left out", mode->lossy_skip);
+    if (mode->lossy_resident > 0.0)
+        add(&line, ", LOSSY: experts in memory preferred within %g", mode->lossy_resident);
     if (strcmp(mode->kv, "f16") != 0)
         add(&line, ", keys and values in %s", mode->kv);
     if (plan->layer_inputs_on_disk_bytes > 0)

@@ -41,6 +41,45 @@ static bool read_without(struct weir_bench_config *bench, const char *text)
     return true;
 }
 
+/* skip=S and resident=M, apart by a comma. */
+static bool read_lossy(struct weir_config *config, const char *text)
+{
+    double *const values[] = {&config->lossy_skip, &config->lossy_resident};
+    static const char *const names[] = {"skip=", "resident="};
+    for (const char *at = text; at != NULL;) {
+        char *end = NULL;
+        size_t index = 0;
+        while (index < WEIR_COUNT(names) && strncmp(names[index], at, strlen(names[index])) != 0)
+            index++;
+        if (index == WEIR_COUNT(names) || *values[index] != 0.0)
+            return false;
+        at += strlen(names[index]);
+        *values[index] = strtod(at, &end);
+        if (end == at || !(*values[index] > 0.0) || !(*values[index] < 1.0) ||
+            (*end != ',' && *end != '\0'))
+            return false;
+        at = *end == ',' ? end + 1 : NULL;
+    }
+    return true;
+}
+
+/* Routing that loses something is the CPU's alone: without a word about a GPU none is taken. */
+static bool choose_lossy(struct weir_config *config, const struct weir_cli_options *options,
+                         const char *command)
+{
+    if (options->lossy == NULL)
+        return true;
+    if (!weir_cli_option_given(options, WEIR_CLI_OPTION_gpu))
+        config->gpu = WEIR_ENGINE_GPU_OFF;
+    if (read_lossy(config, options->lossy))
+        return true;
+    weir_cli_misuse(command,
+                    "--lossy: wanted skip=S, resident=M or both apart by a comma, S and M between "
+                    "0 and 1, found \"%s\"",
+                    options->lossy);
+    return false;
+}
+
 bool weir_cli_config_fill(struct weir_config *config, struct weir_bench_config *bench,
                           const struct weir_cli_options *options, const char *command)
 {
@@ -94,6 +133,8 @@ bool weir_cli_config_fill(struct weir_config *config, struct weir_bench_config *
                         options->without);
         return false;
     }
+    if (!choose_lossy(config, options, command))
+        return false;
     if (options->fake_io != NULL && !read_fake_io(bench, options->fake_io)) {
         weir_cli_misuse(command, "--fake-io: wanted SEED or SEED:FAULT (0 to 4), found \"%s\"",
                         options->fake_io);
@@ -166,6 +207,8 @@ static int create_session(struct weir_cli_rig *rig, const struct weir_cli_option
     rig->load_s = (double)(weir_now_ns() - rig->start_ns) * 1e-9;
     weir_cli_energy_begin(&rig->energy, WEIR_CLI_ENERGY_ROOT);
     weir_cli_signals_watch(rig->session);
+    if (options->lossy != NULL)
+        weir_cli_say("--lossy %s: the text is not what the model would say", options->lossy);
     if (options->verbose)
         print_plan(weir_engine_plan(rig->engine));
     return WEIR_CLI_OK;

@@ -143,6 +143,12 @@ struct weir_config {
     const char *text_folder;
     uint64_t text_bytes;
     bool measures_inputs; /* see "importance"; with gpu OFF */
+    /* What trades the text for fewer reads, each below 1, with gpu OFF; 0: nothing does. Of the
+     * experts that a token's gate chose those are left out that weigh less than lossy_skip of all
+     * of them together, but never the best. An expert that would have to be read gives way to the
+     * best one in memory that weighs at least 1 - lossy_resident as much, in steps of few rows:
+     * then the text depends on what was in memory. */
+    double lossy_skip, lossy_resident;
     weir_progress_fn *progress;
     void *progress_user;
     weir_notice_fn *notice;
@@ -325,13 +331,14 @@ WEIR_API enum weir_status weir_engine_lend(weir_engine *engine, uint64_t bytes,
 struct weir_mode {
     const char *io; /* "uring", "threads", "fake" */
     bool direct;
-    const char *isa;        /* "ref", "avx2", "avx512", "avx512-vnni", "neon-dotprod" */
-    const char *policy;     /* NULL: a model without experts */
-    bool pool;              /* layers share slots */
-    bool lookahead;         /* experts are read ahead where slots are short, as it looks so far */
-    const char *gpu;        /* its name; NULL: all is computed on the CPU */
-    const char *kv;         /* what keys and values are kept as: "f16", ... */
-    bool kv_is_lossy;       /* that is less than f16 */
+    const char *isa;    /* "ref", "avx2", "avx512", "avx512-vnni", "neon-dotprod" */
+    const char *policy; /* NULL: a model without experts */
+    bool pool;          /* layers share slots */
+    bool lookahead;     /* experts are read ahead where slots are short, as it looks so far */
+    const char *gpu;    /* its name; NULL: all is computed on the CPU */
+    const char *kv;     /* what keys and values are kept as: "f16", ... */
+    bool kv_is_lossy;   /* that is less than f16 */
+    double lossy_skip, lossy_resident; /* as in weir_config */
     double lookahead_ratio; /* time of a token with look-ahead over without, tried; 0: not yet */
     char why[256];          /* what was refused and why; empty when nothing was */
 };

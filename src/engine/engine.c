@@ -101,6 +101,8 @@ static enum weir_status open_io(struct weir_engine *engine, const struct weir_co
     engine->mode.io = mode->engine;
     engine->mode.direct = mode->direct;
     engine->mode.isa = engine->blueprint.kernels.isa;
+    engine->mode.lossy_skip = config->lossy_skip;
+    engine->mode.lossy_resident = config->lossy_resident;
     engine->mode.kv = weir_kv_info(engine->choice.kv)->name;
     engine->mode.kv_is_lossy = weir_kv_info(engine->choice.kv)->is_lossy;
     if (engine->choice.slot_total > 0) {
@@ -264,6 +266,8 @@ static enum weir_status furnish(struct weir_engine *engine, const struct weir_co
         .n_chunk = engine->choice.n_chunk,
         .n_ctx = engine->choice.n_ctx,
         .n_thread = engine->choice.n_thread,
+        .skip_share = (float)config->lossy_skip,
+        .resident_margin = (float)config->lossy_resident,
         .predictor = engine->choice.predictor,
         .before_layer = weir_guard_check,
         .before_layer_user = &engine->guard,

@@ -178,12 +178,28 @@ static enum weir_status choose_kv(const struct weir_model *model, const char *na
     return weir_model_kv_check(model, *kv, err);
 }
 
+static enum weir_status check_lossy(const struct weir_config *config, struct weir_err *err)
+{
+    const double values[] = {config->lossy_skip, config->lossy_resident};
+    static const char *const names[] = {"skip", "resident"};
+    for (size_t index = 0; index < WEIR_COUNT(values); index++)
+        if (!(values[index] >= 0.0) || !(values[index] < 1.0))
+            return WEIR_FAIL(err, WEIR_ERR_ARG, "lossy %s: wanted a share below 1, found %g",
+                             names[index], values[index]);
+    if (config->gpu != WEIR_ENGINE_GPU_OFF &&
+        (config->lossy_skip > 0.0 || config->lossy_resident > 0.0))
+        return WEIR_FAIL(err, WEIR_ERR_ARG,
+                         "lossy routing is the CPU's alone: wanted no GPU (--gpu off)");
+    return WEIR_OK;
+}
+
 static enum weir_status find_bounds(const struct weir_blueprint *blueprint,
                                     const struct weir_config *config, struct weir_choice *choice,
                                     struct bounds *bounds, struct weir_err *err)
 {
     const struct weir_shape *shape = &blueprint->model->shape;
     const struct weir_bench_config bench = weir_bench_of(config);
+    WEIR_TRY(check_lossy(config, err));
     WEIR_TRY(choose_kv(blueprint->model, config->kv, &choice->kv, err));
     choice->tables_on_disk = tables_that_may_stay(blueprint->model);
     choice->predictor = config->lookahead == WEIR_LOOKAHEAD_OFF ? WEIR_PREDICT_NONE

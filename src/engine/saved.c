@@ -76,6 +76,10 @@ static void identify_layout(const struct weir_engine *engine, uint8_t out[16])
     add_bytes(&hash, isa, strlen(isa));
     add_number(&hash, WEIR_PREFIX_VERSION);
     add_number(&hash, engine->choice.kv);
+    if (engine->mode.lossy_skip > 0.0 || engine->mode.lossy_resident > 0.0) {
+        add_bytes(&hash, &engine->mode.lossy_skip, sizeof(engine->mode.lossy_skip));
+        add_bytes(&hash, &engine->mode.lossy_resident, sizeof(engine->mode.lossy_resident));
+    }
     add_number(&hash, config.n_ctx);
     add_number(&hash, weir_state_page_length(&config));
     for (uint32_t layer = 0; layer < config.layer_count; layer++) {

@@ -209,6 +209,8 @@ static void add_experts(struct weir_forward *forward, uint64_t begin, uint64_t e
     for (uint64_t row = 0; row < forward->step.n_row; row++)
         for (uint32_t rank = 0; rank < n_used; rank++) {
             const uint64_t index = row * n_used + rank;
+            if (weir_lossy_drops(forward, index))
+                continue;
             const size_t out = routing->assignment_at[index];
             forward->kernels->axpy(forward->stream.sum + row * d_model + begin,
                                    routing->expert_out + out * d_model + begin,
@@ -299,6 +301,7 @@ static void route(struct weir_forward *forward)
         .n_row = step->n_row,
     };
     weir_linear_run(&router);
+    weir_lossy_begin(forward);
     weir_forward_by_row(forward, "top k", route_part);
     weir_routing_tell(forward);
     weir_lookahead_judge(forward);

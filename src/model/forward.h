@@ -44,7 +44,8 @@ struct weir_forward_config {
     enum weir_kv kv;            /* as in weir_model_state_layers() */
     uint32_t n_chunk;           /* the most rows of a step */
     uint32_t n_ctx;
-    uint32_t n_thread;             /* of the pool */
+    uint32_t n_thread;                 /* of the pool */
+    float skip_share, resident_margin; /* lossy.h; 0: off */
     enum weir_predictor predictor; /* what weir_forward_look_ahead() goes by; its room is planned */
     weir_forward_layer_fn *before_layer; /* may be NULL */
     void *before_layer_user;

@@ -196,7 +196,7 @@ static uint32_t gather_state(struct weir_forward *forward)
     memcpy(ahead->state, forward->stream.residual, n_row * d_model * sizeof(float));
     for (uint32_t row = 0; row < n_row; row++)
         for (uint32_t index = row * n_used; index < (row + 1) * n_used; index++)
-            if (routing->is_computed[routing->chosen[index]])
+            if (routing->is_computed[routing->chosen[index]] && !weir_lossy_drops(forward, index))
                 forward->kernels->axpy(ahead->state + row * d_model,
                                        routing->expert_out +
                                            (size_t)routing->assignment_at[index] * d_model,

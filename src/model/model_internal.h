@@ -5,6 +5,7 @@
 #include "model/aside.h"
 #include "model/delta_scratch.h"
 #include "model/latent.h"
+#include "model/lossy.h"
 
 /* The shape that the keys give; expert widths come from the tensors (bind.c). */
 enum weir_status weir_shape_read(const weir_manifest *manifest, const struct weir_family *family,
@@ -134,6 +135,7 @@ struct weir_forward {
     struct weir_delta_scratch delta;
     struct weir_hidden hidden;
     struct weir_routing routing;
+    struct weir_lossy lossy;
     struct weir_lookahead *lookahead; /* NULL: the model has no experts, or nothing guesses */
 };
 

@@ -21,8 +21,10 @@ static void route_row(const struct weir_forward *forward, float *router, float *
     weir_route_select(network, n_expert, router, selection);
     const uint32_t n_best = weir_rank(selection, n_expert, ids, n_used);
     WEIR_ASSERT(n_best == n_used);
+    weir_lossy_prefer(forward, router, selection, ids);
     weir_prescribe_row(forward, (uint64_t)(ids - forward->routing.chosen) / n_used, ids);
     weir_choose_weigh(&network->gating, n_expert, router, selection, n_used, ids, weights);
+    weir_lossy_drop(forward, (uint64_t)(ids - forward->routing.chosen) / n_used, weights);
 }
 
 void weir_route_rows(struct weir_forward *forward, uint64_t begin, uint64_t end)
@@ -36,10 +38,11 @@ void weir_route_rows(struct weir_forward *forward, uint64_t begin, uint64_t end)
                   routing->chosen_weight + row * n_used);
 }
 
-/* The assignment is computed elsewhere. */
-static bool is_skipped(const struct weir_routing *routing, uint32_t index)
+/* The assignment is computed elsewhere, or not at all. */
+static bool is_skipped(const struct weir_forward *forward, uint32_t index)
 {
-    return routing->skips != NULL && routing->skips[index];
+    const bool *skips = forward->routing.skips;
+    return (skips != NULL && skips[index]) || weir_lossy_drops(forward, index);
 }
 
 void weir_route_group(struct weir_forward *forward)
@@ -51,7 +54,7 @@ void weir_route_group(struct weir_forward *forward)
     uint32_t *first = routing->expert_first;
     memset(first, 0, ((size_t)n_expert + 1) * sizeof(*first));
     for (uint32_t index = 0; index < assignment_count; index++)
-        if (!is_skipped(routing, index))
+        if (!is_skipped(forward, index))
             first[routing->chosen[index] + 1]++;
     routing->n_distinct = 0;
     for (uint32_t expert = 0; expert < n_expert; expert++) {
@@ -63,7 +66,7 @@ void weir_route_group(struct weir_forward *forward)
     }
     /* Counting sort: first[e] moves up while rows are handed out, and is moved back after. */
     for (uint32_t index = 0; index < assignment_count; index++) {
-        if (is_skipped(routing, index))
+        if (is_skipped(forward, index))
             continue;
         const uint32_t row = first[routing->chosen[index]]++;
         routing->assignment_at[index] = row;
@@ -103,6 +106,7 @@ void weir_routing_layout(struct weir_forward *forward, struct weir_mem *mem)
     routing->chosen = weir_take_indices(mem, n_assignment);
     routing->chosen_weight = weir_take_floats(mem, n_assignment);
     routing->shared_weight = weir_take_floats(mem, n_chunk);
+    weir_lossy_layout(forward, mem);
     routing->assignment_at = weir_take_indices(mem, n_assignment);
     routing->token_at = weir_take_indices(mem, n_assignment);
     if (shape->gating.weighs_input)
