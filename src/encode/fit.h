@@ -29,13 +29,6 @@ static inline float weir_importance_of(float count)
     return count >= 0x1p-100f && count <= 0x1p100f ? count : 0.0f;
 }
 
-/* What the error of a value counts, beside the importance of its column. */
-enum weir_weighing {
-    WEIR_WEIGHING_FLAT,      /* as that of any other */
-    WEIR_WEIGHING_MAGNITUDE, /* by sqrt(mean of x^2 + x^2) */
-    WEIR_WEIGHING_SQUARE,    /* by x^2 */
-};
-
 struct weir_lot {
     int len;                              /* values of a run */
     bool is_flat;                         /* all weights are 1 */
@@ -52,7 +45,6 @@ struct weir_values {
     const float *importance; /* of each value; NULL: all alike */
     int run_count;
     int len;
-    enum weir_weighing weighing;
     float unit; /* of all runs; 0: each has its own, the power of two below its extreme */
     float importance_most; /* of all that has this unit; where runs have their own it is found */
 };

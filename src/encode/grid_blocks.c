@@ -23,7 +23,6 @@ enum { QUICK_DEPTH = 6, FULL_DEPTH = WEIR_BOOK_NEAR };
 /* How a format uses its codebook. */
 struct shape {
     enum weir_type type;
-    enum weir_weighing weighing;
     int run;       /* values that share a scale */
     int scale_max; /* its greatest number: 2 of it and 1 times d * unit is the scale */
     float unit;
@@ -32,13 +31,10 @@ struct shape {
 };
 
 static const struct shape shapes[] = {
-    {WEIR_TYPE_IQ1_S, WEIR_WEIGHING_FLAT, 32, 7, 0.125f, false, 32},
-    {WEIR_TYPE_IQ1_M, WEIR_WEIGHING_FLAT, 16, 7, 0.125f, false, 8},
-    {WEIR_TYPE_IQ2_XXS, WEIR_WEIGHING_FLAT, 32, 15, 0.125f, true, 0},
-    {WEIR_TYPE_IQ2_XS, WEIR_WEIGHING_FLAT, 16, 15, 0.125f, true, 0},
-    {WEIR_TYPE_IQ2_S, WEIR_WEIGHING_FLAT, 16, 15, 0.125f, false, 0},
-    {WEIR_TYPE_IQ3_XXS, WEIR_WEIGHING_FLAT, 32, 15, 0.25f, true, 0},
-    {WEIR_TYPE_IQ3_S, WEIR_WEIGHING_FLAT, 32, 15, 1.0f, false, 0},
+    {WEIR_TYPE_IQ1_S, 32, 7, 0.125f, false, 32},  {WEIR_TYPE_IQ1_M, 16, 7, 0.125f, false, 8},
+    {WEIR_TYPE_IQ2_XXS, 32, 15, 0.125f, true, 0}, {WEIR_TYPE_IQ2_XS, 16, 15, 0.125f, true, 0},
+    {WEIR_TYPE_IQ2_S, 16, 15, 0.125f, false, 0},  {WEIR_TYPE_IQ3_XXS, 32, 15, 0.25f, true, 0},
+    {WEIR_TYPE_IQ3_S, 32, 15, 1.0f, false, 0},
 };
 
 /* What stands for a block. */
@@ -272,21 +268,12 @@ static void take_signs(const struct shape *shape, float *x, const float *w, uint
 }
 
 /* As of a lot (fit.h), for the 256 values of a block. */
-static void weigh_values(const struct weir_piece *piece, enum weir_weighing weighing,
-                         const float *x, float *w)
+static void weigh_values(const float *importance, float w[256])
 {
-    float sum = 0.0f;
     float most = 0.0f;
-    for (int i = 0; i < 256; i++)
-        sum += x[i] * x[i];
     for (int i = 0; i < 256; i++) {
-        const float count = piece->importance == NULL ? 1.0f : piece->importance[i];
-        const float square = x[i] * x[i];
-        w[i] = weighing == WEIR_WEIGHING_FLAT     ? 1.0f
-               : weighing == WEIR_WEIGHING_SQUARE ? square
-                                                  : sqrtf(square + sum / 256.0f);
-        w[i] *= weir_importance_of(count);
-        most = fmaxf(most, w[i]);
+        w[i] = importance == NULL ? 1.0f : weir_importance_of(importance[i]);
+        most = w[i] > most ? w[i] : most;
     }
     for (int i = 0; i < 256; i++)
         w[i] = (most > 0.0f ? w[i] / most : 0.0f) + 0x1p-20f;
@@ -307,7 +294,7 @@ static void fill_work(const struct weir_piece *piece, struct work *work, uint8_t
     work->run_count = 256 / work->shape->run;
     for (int i = 0; i < 256; i++)
         x[i] /= work->unit;
-    weigh_values(piece, work->shape->weighing, x, w);
+    weigh_values(piece->importance, w);
     if (work->shape->delta_run == 0)
         take_signs(work->shape, x, w, signs);
     for (int group = 0; group < work->group_count; group++)

@@ -2,7 +2,7 @@
 #ifndef WEIR_ENCODE_LOT_LANES_H
 #define WEIR_ENCODE_LOT_LANES_H
 
-#include <math.h>
+#include <stddef.h>
 
 #include "encode/fit.h"
 #include "encode/lanes.h"
@@ -14,49 +14,19 @@ LANES_INLINE lanes unit_of(lanes most)
     return (lanes)((masks)held & 0x7f800000);
 }
 
-LANES_INLINE lanes weigh(lanes x, lanes mean_square, enum weir_weighing weighing)
-{
-    const lanes square = x * x;
-    lanes root;
-    switch (weighing) {
-    case WEIR_WEIGHING_FLAT:
-        return spread(1.0f);
-    case WEIR_WEIGHING_SQUARE:
-        return square;
-    case WEIR_WEIGHING_MAGNITUDE:
-        break;
-    }
-    root = square + mean_square;
-    for (int lane = 0; lane < LANES; lane++)
-        root[lane] = sqrtf(root[lane]);
-    return root;
-}
-
 /* Weights of LANES runs from `first` on: divided by the largest of what shares a unit, and none so
  * small that a run without importance would have nothing to go by. */
 LANES_INLINE void fill_weights(const struct weir_values *values, int first, struct weir_lot *lot)
 {
-    lanes sum = spread(0.0f);
     lanes most = spread(0.0f);
     for (int i = 0; i < values->len; i++) {
-        const lanes x = load(&lot->x[i][first]);
-        sum += x * x;
-    }
-    const lanes mean_square = sum / (float)values->len;
-    for (int i = 0; i < values->len; i++) {
-        lanes w = weigh(load(&lot->x[i][first]), mean_square, values->weighing);
-        if (values->importance != NULL)
-            for (int lane = 0; lane < LANES && first + lane < values->run_count; lane++) {
-                const float count = values->importance[(first + lane) * values->len + i];
-                w[lane] *= weir_importance_of(count);
-            }
+        lanes w = spread(0.0f);
+        for (int lane = 0; lane < LANES && first + lane < values->run_count; lane++)
+            w[lane] = weir_importance_of(values->importance[(first + lane) * values->len + i]);
         store(&lot->w[i][first], w);
         most = greatest(w, most);
     }
-    const lanes largest = values->unit == 0.0f         ? most
-                          : values->importance != NULL ? spread(values->importance_most)
-                                                       : spread(1.0f);
-    const lanes shrink = inverse(largest);
+    const lanes shrink = inverse(values->unit == 0.0f ? most : spread(values->importance_most));
     lanes squares = spread(0.0f);
     for (int i = 0; i < values->len; i++) {
         const lanes x = load(&lot->x[i][first]);
@@ -105,7 +75,7 @@ static void fill(const struct weir_values *values, struct weir_lot *lot)
 {
     const int len = values->len;
     lot->len = len;
-    lot->is_flat = values->weighing == WEIR_WEIGHING_FLAT && values->importance == NULL;
+    lot->is_flat = values->importance == NULL;
     for (int first = 0; first < WEIR_LOT_RUNS; first += LANES) {
         lanes extreme = spread(0.0f);
         fill_values(values, first, lot);

@@ -20,7 +20,6 @@
 /* How a format looks for its scales. */
 struct simple {
     enum weir_type type;
-    enum weir_weighing weighing;
     struct weir_ladder ladder;
     int turns;
     struct weir_tries tries;
@@ -45,35 +44,27 @@ struct simple {
 /* The plain rules put the extreme at the end of the side that reaches farther. Where steps are few
  * others are better: it is cut, or it is at the other end. */
 static const struct simple simples[] = {
-    {WEIR_TYPE_Q8_0, WEIR_WEIGHING_FLAT, {-127.0f, 127.0f, 0, {0}}, 0, {1, {127.0f}}},
-    {WEIR_TYPE_Q4_0, WEIR_WEIGHING_FLAT, {-8.0f, 7.0f, 0, {0}}, 1, {3, {-8.0f, -8.6f, -7.1f}}},
+    {WEIR_TYPE_Q8_0, {-127.0f, 127.0f, 0, {0}}, 0, {1, {127.0f}}},
+    {WEIR_TYPE_Q4_0, {-8.0f, 7.0f, 0, {0}}, 1, {3, {-8.0f, -8.6f, -7.1f}}},
     {WEIR_TYPE_Q5_0,
-     WEIR_WEIGHING_FLAT,
      {-16.0f, 15.0f, 0, {0}},
      1,
      {6, {-16.0f, -15.0f, -16.6f, -14.0f, -15.6f, 13.0f}}},
     {WEIR_TYPE_Q4_1,
-     WEIR_WEIGHING_FLAT,
      {0.0f, 15.0f, 0, {0}},
      1,
      {8, {15.0f, 15.5f, 14.25f, 14.75f, 13.75f, 13.0f, 16.0f, 15.25f}}},
     {WEIR_TYPE_Q5_1,
-     WEIR_WEIGHING_FLAT,
      {0.0f, 31.0f, 0, {0}},
      1,
      {8, {31.0f, 30.0f, 31.5f, 29.0f, 30.5f, 28.0f, 29.5f, 27.0f}}},
     {WEIR_TYPE_IQ4_NL,
-     WEIR_WEIGHING_FLAT,
      IQ4_LADDER,
      1,
      {9, {-127.0f, 117.0f, -138.0f, -108.0f, -120.0f, 111.0f, -132.0f, 126.0f, 90.0f}}},
-    {WEIR_TYPE_MXFP4, WEIR_WEIGHING_FLAT, E2M1_LADDER, 0, {0, {0}}},
-    {WEIR_TYPE_NVFP4, WEIR_WEIGHING_FLAT, E2M1_LADDER, 0, {0, {0}}},
-    {WEIR_TYPE_Q2_0,
-     WEIR_WEIGHING_FLAT,
-     {-1.0f, 2.0f, 0, {0}},
-     2,
-     {7, {2.0f, 3.4f, -2.7f, 2.6f, 4.3f, -2.1f, -3.5f}}},
+    {WEIR_TYPE_MXFP4, E2M1_LADDER, 0, {0, {0}}},
+    {WEIR_TYPE_NVFP4, E2M1_LADDER, 0, {0, {0}}},
+    {WEIR_TYPE_Q2_0, {-1.0f, 2.0f, 0, {0}}, 2, {7, {2.0f, 3.4f, -2.7f, 2.6f, 4.3f, -2.1f, -3.5f}}},
 };
 
 /* A format's blocks are alike in what they store: a scale, and of some a minimum. */
@@ -386,7 +377,6 @@ void weir_encode_simple(const struct weir_fit *fit, const struct weir_piece *pie
             .importance = piece->importance == NULL ? NULL : piece->importance + at,
             .run_count = (left < step ? left : step) / len,
             .len = len,
-            .weighing = simple->weighing,
         };
         encode_runs(fit, simple, &values,
                     piece->blocks + (size_t)at / info->block_len * info->block_bytes);

@@ -19,7 +19,6 @@ enum { RUNS_MAX = 16, LOTS_MAX = 2, ROUNDS = 3 };
 /* How a format divides its blocks, and looks for its scales. */
 struct super {
     enum weir_type type;
-    enum weir_weighing weighing;
     int len;         /* values of a sub-block */
     int low, high;   /* its multiples of d; low 0: a minimum goes with each scale */
     int minimum_end; /* greatest multiple of dmin */
@@ -35,7 +34,6 @@ struct super {
 
 static const struct super supers[] = {
     {WEIR_TYPE_Q2_K,
-     WEIR_WEIGHING_FLAT,
      16,
      0,
      15,
@@ -44,7 +42,6 @@ static const struct super supers[] = {
      2,
      {8, {3.0f, 3.6f, 2.55f, 2.1f, 3.3f, 2.85f, 2.4f, 4.65f}}},
     {WEIR_TYPE_Q3_K,
-     WEIR_WEIGHING_FLAT,
      16,
      -32,
      31,
@@ -53,7 +50,6 @@ static const struct super supers[] = {
      1,
      {6, {-4.0f, -4.6f, -3.1f, -3.7f, -4.3f, -5.0f}}},
     {WEIR_TYPE_Q4_K,
-     WEIR_WEIGHING_FLAT,
      32,
      0,
      63,
@@ -62,7 +58,6 @@ static const struct super supers[] = {
      1,
      {8, {15.0f, 15.5f, 14.25f, 14.75f, 13.75f, 13.0f, 16.0f, 15.25f}}},
     {WEIR_TYPE_Q5_K,
-     WEIR_WEIGHING_FLAT,
      32,
      0,
      63,
@@ -71,7 +66,6 @@ static const struct super supers[] = {
      1,
      {8, {31.0f, 30.0f, 31.5f, 29.0f, 30.5f, 28.0f, 29.5f, 27.0f}}},
     {WEIR_TYPE_Q6_K,
-     WEIR_WEIGHING_FLAT,
      16,
      -128,
      127,
@@ -80,7 +74,6 @@ static const struct super supers[] = {
      1,
      {6, {-32.0f, -31.0f, -30.0f, 29.0f, -32.5f, -31.5f}}},
     {WEIR_TYPE_IQ4_XS,
-     WEIR_WEIGHING_FLAT,
      32,
      -32,
      31,
@@ -434,7 +427,6 @@ static void fill_work(const struct weir_piece *piece, struct work *work)
             .importance = piece->importance == NULL ? NULL : piece->importance + at * step,
             .run_count = WEIR_LOT_RUNS,
             .len = work->super->len,
-            .weighing = work->super->weighing,
             .unit = work->unit,
             .importance_most = importance_most,
         };
