@@ -23,6 +23,7 @@ json_t *weir_cli_gpu_json(const struct weir_gpu_plan *gpu)
     weir_cli_json_count(object, "layer_first", gpu->n_layer > 0 ? gpu->layer_first : none);
     weir_cli_json_count(object, "experts", is_used ? gpu->n_expert : none);
     json_object_set_new(object, "output", json_boolean(gpu->has_output));
+    json_object_set_new(object, "moves", json_boolean(gpu->moves));
     if (gpu->why[0] != '\0')
         weir_cli_json_text(object, "why", gpu->why, strlen(gpu->why));
     else
@@ -48,6 +49,8 @@ void weir_cli_gpu_print(FILE *file, const struct weir_gpu_plan *gpu)
         for (size_t line = 0; line < WEIR_COUNT(lines); line++)
             fprintf(file, "  %16llu  %s\n", (unsigned long long)lines[line].bytes,
                     lines[line].what);
+        if (gpu->moves)
+            fprintf(file, "  experts come and go; the last bits of a text go by time, too\n");
     }
     if (gpu->why[0] != '\0')
         fprintf(file, "%s\n", weir_cli_shown(gpu->why));

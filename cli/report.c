@@ -291,7 +291,8 @@ static void print_mode(const struct weir_cli_report *report)
     if (plan->embedding_on_disk_bytes > 0)
         add(&line, ", embedding on disk");
     if (mode->gpu != NULL)
-        add(&line, ", %u layers and %u experts on the GPU", plan->gpu.n_layer, plan->gpu.n_expert);
+        add(&line, ", %u layers and %u experts on the GPU%s", plan->gpu.n_layer, plan->gpu.n_expert,
+            plan->gpu.moves ? " that come and go: bits go by time, too" : "");
     if (mode->lossy_skip > 0.0)
         add(&line, ", LOSSY: experts below %g of the weight left out", mode->lossy_skip);
     if (mode->lossy_resident > 0.0)

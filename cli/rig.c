@@ -106,6 +106,7 @@ bool weir_cli_config_fill(struct weir_config *config, struct weir_bench_config *
                : strcmp(options->gpu, "sim") == 0 ? WEIR_ENGINE_GPU_SIM
                                                   : WEIR_ENGINE_GPU_AUTO,
         .gpu_bytes = options->gpu_mem,
+        .gpu_moves = options->gpu_moves,
         .kv = options->kv,
         .timeline_events = options->timeline == NULL ? 0 : (uint32_t)options->timeline_events,
         .buffered = options->buffered,

@@ -123,6 +123,9 @@ struct weir_config {
     enum weir_engine_gpu gpu;
     uint64_t gpu_bytes; /* ceiling of what is taken of the GPU's memory; 0: what is free, but for a
                            reserve */
+    /* Experts come to the GPU and go while a text runs, and each is computed where it is sooner, as
+     * measured: so the last bits of a result go by the time that things take. */
+    bool gpu_moves;
     enum weir_engine_io io;
     bool buffered;            /* ask for buffered instead of direct reads */
     uint32_t io_depth;        /* reads in flight; 0: default */
@@ -203,6 +206,7 @@ struct weir_gpu_plan {
     uint32_t layer_first; /* the first of them */
     uint32_t n_expert;    /* of these layers */
     bool has_output;      /* the output matrix */
+    bool moves;           /* these experts are only the first ones: others come and go */
     char why[256];        /* what is not there, and why; empty: all is, or none was asked for */
 };
 

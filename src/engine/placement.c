@@ -214,13 +214,16 @@ static enum weir_status choose_asked(const struct search *search,
                                     (unsigned long long)search->budget_bytes);
 }
 
-/* What a measurement wants of experts that move. */
-static enum weir_status choose_moves(const struct weir_bench_config *bench,
+/* What is asked for of experts that move. */
+static enum weir_status choose_moves(const struct weir_config *config,
+                                     const struct weir_bench_config *bench,
                                      struct weir_device_plan *plan, struct weir_err *err)
 {
     WEIR_TRY(weir_policy_check(bench->gpu_policy, bench->gpu_pool, true, err));
     WEIR_TRY(weir_policy_choose(bench->gpu_policy, bench->gpu_pool, &plan->policy, err));
     plan->moves = (enum weir_device_moves)bench->gpu_experts;
+    if (config->gpu_moves && plan->moves == WEIR_DEVICE_STAY)
+        plan->moves = WEIR_DEVICE_CHEAPEST;
     plan->ahead = (enum weir_device_ahead)bench->gpu_ahead;
     plan->is_serial = (bench->ablation & WEIR_ABLATE_GPU_OVERLAP) != 0;
     plan->pace_bytes_per_s = bench->gpu_pace;
@@ -239,10 +242,12 @@ static enum weir_status check_moves(const struct search *search, uint32_t layer_
     if (plan->moves == WEIR_DEVICE_STAY || (count == most && plan->n_layer == layer_count) ||
         plan->transit_count > 0)
         return WEIR_OK;
-    return WEIR_FAIL(err, WEIR_ERR_NOMEM,
-                     "the GPU's ceiling of %llu bytes (--gpu-mem) has room for %u of %u layers, "
-                     "and experts that move want all of them there, and room to cross",
-                     (unsigned long long)search->budget_bytes, plan->n_layer, layer_count);
+    return WEIR_FAIL(
+        err, WEIR_ERR_NOMEM,
+        "the GPU's ceiling of %llu bytes (--gpu-mem) has room for %u of %u layers, "
+        "and experts that move want all of them there, and room to cross: give more, or let "
+        "them stay",
+        (unsigned long long)search->budget_bytes, plan->n_layer, layer_count);
 }
 
 /* Why layers that would fit are not there: the first reason. */
@@ -313,7 +318,7 @@ enum weir_status weir_placement_find(const struct weir_blueprint *blueprint,
         return WEIR_OK;
     search.budget_bytes = plan->budget_bytes;
     choice->n_chunk = *n_chunk;
-    WEIR_TRY(choose_moves(&bench, &choice->device, err));
+    WEIR_TRY(choose_moves(config, &bench, &choice->device, err));
     const uint32_t layer_count = count_layers(&search);
     choose_pages(&search);
     choose_rows(&search);
@@ -354,6 +359,7 @@ void weir_placement_fill(const struct weir_blueprint *blueprint, const struct we
     plan->expert_bytes = mem.used_bytes[WEIR_GPU_SLOTS];
     plan->n_layer = choice->device.n_layer;
     plan->has_output = choice->device.has_output;
+    plan->moves = choice->device.moves != WEIR_DEVICE_STAY && choice->device.transit_count > 0;
     for (uint32_t layer = blueprint->model->shape.n_layer; layer > 0; layer--) {
         plan->n_expert += choice->device.layers[layer - 1].expert_count;
         if (choice->device.layers[layer - 1].is_there)

@@ -28,6 +28,10 @@ def main():
     one, stays, _ = run(*LESS)
     check(stays["copied"] == 0 and 0 < stays["uses_there"] < stays["uses"], f"experts that stay: {stays}")
     check(one != wanted, "what the CPU computes has bits of its own: if not, this test says nothing")
+    asked = weir_json("run", DEMO, "-p", "The old man", "-n", 3, "--gpu", "sim", "--ctx", 64, *LESS, "--gpu-moves")
+    check(asked["tokens"] == 3 and asked["mode"]["gpu"]["moves"], f"--gpu-moves: {asked['mode']['gpu']}")
+    planned = weir_json("plan", DEMO, "--gpu", "sim", "--ctx", 64, *LESS)["gpu"]
+    check(planned["moves"] is False, f"nothing moves unasked: {planned}")
     for words, says in (("demand,nothing", "nothing"), ("demand,0GB/s", "0GB/s"), ("5", "5"), ("demand,fate,pool", "pool")):
         done = subprocess.run([WEIR, *map(str, BENCH), "--gpu-experts", words], capture_output=True, text=True, timeout=PATIENCE_S)
         check(done.returncode == 2 and "--gpu-experts" in done.stderr and says in done.stderr, f"{words}: {done.stderr}")
