@@ -52,7 +52,7 @@ static const struct weir_cli_command commands[] = {
      "  same model is told how far it is from that. With --mc the model answers questions: of\n"
      "  each the choice that is the likeliest behind the prompt. docs/EVAL.md\n",
      "  weir eval model.gguf --text book.txt --chunks 20\n"
-     "  weir eval model-bf16.gguf --text book.txt --chunks 20 --save-reference book.ref\n"
+     "  weir eval big.gguf --text book.txt --chunks 20 --save-reference book.ref\n"
      "  weir eval model-q4.gguf --reference book.ref\n"
      "  weir eval model.gguf --mc questions.jsonl\n"
      "  weir eval model.gguf --tokens ids.txt --logits logits.f32 --json\n"},

@@ -45,7 +45,7 @@ def check_files(prefix):
     found = sorted(os.path.relpath(os.path.join(at, name), prefix) for at, _, names in os.walk(prefix) for name in names)
     version = re.search(r'WEIR_VERSION "(.*)"', header_text()).group(1)
     soname = "libweir.so." + version.rsplit(".", 1)[0]
-    wanted = ["bin/weir", "include/weir.h", "include/weir_status.h", "lib/libweir.a", "lib/libweir.so", f"lib/{soname}",
+    wanted = ["bin/weir", "include/weir.h", "include/weir_files.h", "include/weir_status.h", "lib/libweir.a", "lib/libweir.so", f"lib/{soname}",
               f"lib/libweir.so.{version}", "lib/pkgconfig/weir.pc", "lib/systemd/system/weir.service", "lib/systemd/system/weir.socket"]
     share = [name for name in found if name.startswith("share/")]
     check(sorted(set(found) - set(share)) == sorted(wanted), f"installed {found}, wanted {sorted(wanted)}")

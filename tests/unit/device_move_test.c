@@ -360,7 +360,7 @@ static void moving_needs_room_to_cross(void **state)
     uint32_t refused = 0;
     uint32_t moving_count = 0;
     golden_of(&golden, "qwen3moe");
-    for (uint64_t bytes = 1 << 18; bytes <= UINT64_C(16) << 20; bytes += bytes / 24) {
+    for (uint64_t bytes = 1 << 14; bytes <= UINT64_C(16) << 20; bytes += bytes / 100) {
         struct weir_bench_config bench = {.gpu_experts = WEIR_GPU_EXPERTS_DEMAND,
                                           .gpu_policy = moving_count % 2 == 0 ? "fate" : "arc"};
         struct weir_config config = config_of(&golden, &bench);
@@ -377,7 +377,7 @@ static void moving_needs_room_to_cross(void **state)
         assert_true(plan.gpu.planned_bytes <= bytes);
         if (plan.gpu.name[0] == '\0' || plan.gpu.n_expert == 0 || plan.n_expert_total == 0)
             continue;
-        if (moving_count++ % 8 >= 2)
+        if (moving_count++ % 16 >= 2)
             continue;
         struct model_run run = model_run_open(&config, golden.ids, 6);
         if (run.status != WEIR_OK)
