@@ -25,7 +25,7 @@ const char *weir_quantize_type_about(uint32_t index)
 
 static enum weir_status find_mixture(struct weir_quantizing *quantizing, struct weir_err *err)
 {
-    /* Any that gives other formats; which ones, the budget says. */
+    /* Pure, as it is in no table; which formats there are, the budget says. */
     static const struct weir_mixture by_budget = {"budget", UINT32_MAX, WEIR_TYPE_Q8_0, ""};
     const char *name = quantizing->config->type;
     char names[400] = "";
@@ -193,7 +193,7 @@ enum weir_status weir_quantizing_plan(struct weir_quantizing *quantizing, struct
     WEIR_TRY(weir_recast_list_make(&quantizing->list, quantizing->manifest, err));
     weir_mixture_facts_get(&quantizing->facts, quantizing->manifest);
     quantizing->facts.has_weights = quantizing->imatrix != NULL;
-    quantizing->facts.is_pure = config->is_pure;
+    quantizing->facts.is_pure = config->is_pure || config->budget != NULL;
     WEIR_TRY(weir_mixture_apply(quantizing->mixture, &quantizing->facts, choose_own, quantizing,
                                 &quantizing->list, err));
     WEIR_TRY(check_rules(quantizing, err));

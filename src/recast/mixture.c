@@ -276,10 +276,10 @@ static struct situation situate(struct choice *choice, const struct weir_recast_
 static enum weir_type choose(struct choice *choice, const struct weir_recast_tensor *tensor)
 {
     const struct weir_mixture *mixture = choice->mixture;
-    const uint64_t bit = UINT64_C(1) << (mixture - weir_mixture_table);
     const bool is_float = weir_quant_info(mixture->type)->block_len == 1;
     if (is_float || choice->facts->is_pure)
         return mixture->type;
+    const uint64_t bit = UINT64_C(1) << (mixture - weir_mixture_table);
     const struct situation now = situate(choice, tensor);
     if (mixture == &weir_mixture_table[MIX_MXFP4_MOE] && now.place != AT_OUTPUT) {
         const bool is_expert =
