@@ -71,7 +71,7 @@ static void round_axis(struct axis *axis, bool from_zero)
 static void fill_panel(struct panel *panel, const struct weir_cli_comparison *comparison)
 {
     const enum weir_cli_metric figure = weir_cli_comparison_figure(comparison);
-    panel->x = panel->y = (struct axis){.low = INFINITY, .high = -INFINITY};
+    panel->x = panel->y = (struct axis){.low = (double)INFINITY, .high = -(double)INFINITY};
     for (size_t index = 0; index < comparison->count; index++) {
         const struct weir_cli_result *result = &comparison->results[index];
         const double x = panel->is_more_better ? result->tps : result->bytes / 1073741824.0;
@@ -172,7 +172,7 @@ static void draw_ticks(const struct panel *panel, bool is_x, FILE *file)
 /* Steps along the points that no other one beats. */
 static void draw_front(const struct panel *panel, FILE *file)
 {
-    double last = panel->is_more_better ? INFINITY : -INFINITY;
+    double last = panel->is_more_better ? (double)INFINITY : -(double)INFINITY;
     bool is_first = true;
     fputs("<path class=\"f\" d=\"", file);
     for (size_t round = 0; round < panel->count; round++) {

@@ -255,7 +255,7 @@ static uint32_t pick(const struct asking *asking, const struct weir_cli_question
                      bool by_length)
 {
     uint32_t best = 0;
-    double most = -INFINITY;
+    double most = -(double)INFINITY;
     for (uint32_t index = 0; index < asking->choice_count; index++) {
         const double length = by_length ? (double)strlen(question->choices[index]) : 1.0;
         const double value = asking->choices[index].sum / length;
