@@ -29,7 +29,7 @@ bool weir_cli_bootstrap(struct weir_cli_interval *interval, const double *above,
         weight += below[at];
     }
     *interval = (struct weir_cli_interval){sum / weight, (double)NAN, (double)NAN};
-    if (count < 2 || !isfinite(interval->value))
+    if (count < WEIR_CLI_DRAW_CHUNK_MIN || !isfinite(interval->value))
         return true;
     double *ratios = weir_heap_array(WEIR_CLI_DRAW_COUNT, sizeof(*ratios));
     if (ratios == NULL)

@@ -14,10 +14,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { WEIR_CLI_DRAW_COUNT = 2000 };
+enum {
+    WEIR_CLI_DRAW_COUNT = 2000,
+    WEIR_CLI_DRAW_CHUNK_MIN = 10, /* of fewer no draw can tell where the mean is with 95 % */
+};
 
 struct weir_cli_interval {
-    double value, low, high; /* low and high are NAN of fewer than two chunks */
+    double value, low, high; /* low and high are NAN of too few chunks */
 };
 
 /* value is the sum of above over the sum of below; [count] each. */

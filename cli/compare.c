@@ -236,19 +236,31 @@ static void print_beside(const char *what, int places, double factor,
         printf(" [%+.*f, %+.*f]", places, factor * interval->low, places, factor * interval->high);
 }
 
+/* What the lines below it are. */
+static void print_head(const struct weir_cli_comparison *comparison)
+{
+    const char *what = comparison->is_choice ? "questions" : "chunks";
+    const char *name = weir_cli_shown(comparison->results[0].name);
+    if (comparison->chunk_count < WEIR_CLI_DRAW_CHUNK_MIN)
+        printf("\nMore than %s; too few %s for an interval: %zu, wanted %d\n", name, what,
+               comparison->chunk_count, WEIR_CLI_DRAW_CHUNK_MIN);
+    else
+        printf("\nMore than %s, and where that is with 95 %% (%d draws of %s, paired)\n", name,
+               WEIR_CLI_DRAW_COUNT, what);
+}
+
 static void print_table(const struct weir_cli_comparison *comparison)
 {
-    printf("%zu results, %zu %s that all have, %llu %s\n\n", comparison->count,
-           comparison->chunk_count, comparison->is_choice ? "questions" : "chunks",
-           (unsigned long long)comparison->token_count,
+    printf("%zu results, %zu %s%s that all have, %llu %s\n\n", comparison->count,
+           comparison->chunk_count, comparison->is_choice ? "question" : "chunk",
+           comparison->chunk_count == 1 ? "" : "s", (unsigned long long)comparison->token_count,
            comparison->is_choice ? "answers" : "scored tokens");
     printf("  %10s %8s %9s%s  %s\n", "file", "bits/w", "tokens/s",
            comparison->is_choice ? "  right, % by length, %" : "  perplexity         KL  same top",
            "model");
     for (size_t index = 0; index < comparison->count; index++)
         print_row(comparison, &comparison->results[index]);
-    printf("\nMore than %s, and where that is with 95 %% (%d draws of chunks, paired)\n",
-           weir_cli_shown(comparison->results[0].name), WEIR_CLI_DRAW_COUNT);
+    print_head(comparison);
     for (size_t index = 1; index < comparison->count; index++) {
         const struct weir_cli_result *result = &comparison->results[index];
         const bool has_kl =

@@ -381,10 +381,21 @@ static int evaluate(struct evaluation *evaluation)
     return code == WEIR_CLI_OK ? report(evaluation) : code;
 }
 
+/* Of an output that is still open, so not whole; what went into a pipe is there. */
+static void tell_lost(const struct weir_cli_out *out, const char *path)
+{
+    if (out->file != NULL && out->temporary[0] != '\0')
+        weir_cli_say("%s was not kept: the run was stopped", path);
+}
+
 int weir_cli_eval(const struct weir_cli_options *options)
 {
     struct evaluation evaluation = {.options = options, .bos = WEIR_ID_NONE, .source = {.fd = -1}};
     const int code = evaluate(&evaluation);
+    if (weir_cli_stop_asked()) {
+        tell_lost(&evaluation.logits, options->logits);
+        tell_lost(&evaluation.judge.save.out, options->save_reference);
+    }
     weir_cli_out_discard(&evaluation.logits);
     weir_cli_source_close(&evaluation.source);
     weir_cli_judge_close(&evaluation.judge);

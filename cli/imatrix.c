@@ -13,7 +13,7 @@ struct measuring {
     uint32_t n_ctx;  /* tokens of a chunk */
     uint32_t bos;    /* replaces each chunk's first token, or WEIR_ID_NONE */
     uint64_t chunk_count, token_count;
-    double eval_s;
+    double eval_s, eval_j;
 };
 
 /* The text, and how long a chunk is: no longer than what the model was trained for, nor than a
@@ -28,11 +28,6 @@ static int open_text(struct measuring *measuring)
         return weir_cli_misuse("imatrix", "wanted --text or --tokens, found neither");
     if (options->output == NULL)
         return weir_cli_misuse("imatrix", "wanted -o FILE, where the importance goes");
-    if (weir_cli_option_given(options, WEIR_CLI_OPTION_gpu) && strcmp(options->gpu, "off") != 0)
-        return weir_cli_misuse("imatrix",
-                               "--gpu %s: what weights are multiplied by is measured on "
-                               "the CPU alone: wanted off",
-                               options->gpu);
     if (!weir_cli_source_open(&measuring->source, path) ||
         !weir_cli_model_info(&info, options->argument))
         return WEIR_CLI_FAILURE;
@@ -112,6 +107,7 @@ static int measure(struct measuring *measuring)
             measuring->chunk[0] = measuring->bos;
         weir_session_rewind(measuring->rig.session, 0);
         const uint64_t start_ns = weir_now_ns();
+        weir_cli_energy_take(&measuring->rig.energy, NULL);
         if (weir_session_eval(measuring->rig.session, measuring->chunk, count, NULL, NULL, &err) !=
             WEIR_OK) {
             if (weir_cli_stop_asked())
@@ -119,6 +115,7 @@ static int measure(struct measuring *measuring)
             return weir_cli_fail(&err);
         }
         measuring->eval_s += (double)(weir_now_ns() - start_ns) * 1e-9;
+        weir_cli_energy_take(&measuring->rig.energy, &measuring->eval_j);
         measuring->n_ctx = (uint32_t)count;
         measuring->token_count += count;
         measuring->chunk_count++;
@@ -150,9 +147,9 @@ static int write_file(struct measuring *measuring)
 static void tell_reach(const struct weir_importance *importance, const struct measuring *measuring)
 {
     if (!weir_cli_is_quiet())
-        fprintf(stderr, "importance of %u tensors, of %llu tokens in %llu chunks, is in %s\n",
+        fprintf(stderr, "importance of %u tensors, of %llu tokens in %llu chunk%s, is in %s\n",
                 importance->tensor_count, (unsigned long long)importance->token_count,
-                (unsigned long long)measuring->chunk_count,
+                (unsigned long long)measuring->chunk_count, measuring->chunk_count == 1 ? "" : "s",
                 weir_cli_shown(measuring->options->output));
     if (importance->n_expert_unreached > 0)
         weir_cli_say("%u of %u experts were never reached; their columns count alike (weights 1): "
@@ -170,6 +167,7 @@ static int report(struct measuring *measuring)
         .model_path = options->argument,
         .prompt_tokens = measuring->token_count,
         .prefill_s = measuring->eval_s,
+        .prefill_j = measuring->eval_j,
         .decode_s = WEIR_CLI_NONE,
         .load_s = measuring->rig.load_s,
         .first_token_s = WEIR_CLI_NONE,

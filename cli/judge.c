@@ -223,6 +223,20 @@ void weir_cli_judge_json(struct weir_cli_judge *judge, json_t *object)
                                                  : weir_cli_chunks_json(&judge->chunks, false));
 }
 
+/* Another model with the same vocabulary may be meant, so whose run it is is said. */
+static void print_reference(const struct weir_cli_reference *reference)
+{
+    const struct weir_cli_reference_head *head = &reference->head;
+    char size[32];
+    if (reference->is_peers)
+        printf("reference: %s, which does not say its model\n", weir_cli_shown(reference->path));
+    else if (head->model_bytes == 0)
+        printf("reference: %s\n", weir_cli_shown(head->model_name));
+    else
+        printf("reference: %s, %s\n", weir_cli_shown(head->model_name),
+               weir_format_size(head->model_bytes, size, sizeof(size)));
+}
+
 void weir_cli_judge_print(struct weir_cli_judge *judge)
 {
     struct weir_cli_distance_facts facts;
@@ -232,9 +246,8 @@ void weir_cli_judge_print(struct weir_cli_judge *judge)
     if (judge->distance.count == 0)
         return;
     weir_cli_distance_tell(&judge->distance, &facts);
-    printf("KL divergence %.6f +/- %.6f nats a token from the reference%s%s\n", facts.kl,
-           facts.kl_err, judge->reference.is_peers ? "" : ", ",
-           weir_cli_shown(judge->reference.head.model_name));
+    print_reference(&judge->reference);
+    printf("KL divergence %.6f +/- %.6f nats a token from the reference\n", facts.kl, facts.kl_err);
     printf("  median %.6f, 90 %% below %.6f, 99 %% below %.6f, 99.9 %% below %.6f, most %.6f\n",
            facts.kl_median, facts.kl_p90, facts.kl_p99, facts.kl_p999, facts.kl_max);
     printf("same likeliest token at %.3f +/- %.3f %% of the positions; the next token's share "

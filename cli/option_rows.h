@@ -88,12 +88,13 @@
     X(mem, SIZE, "--mem", NULL, "SIZE", 0, 1, WEIR_CLI_EXACT_MAX, WEIR_CLI_PLANNERS |              \
       WEIR_CLI_REMAKERS, COMMON,                                                                   \
       "ceiling of the whole process: 3G, 512M, bytes (what is free)")                              \
-    X(gpu, CHOICE, "--gpu", NULL, "auto|off|sim", "auto", 0, 0, WEIR_CLI_PLANNERS, COMMON,         \
+    X(gpu, CHOICE, "--gpu", NULL, "auto|off|sim", "auto", 0, 0, WEIR_CLI_GPU_USERS, COMMON,        \
       "layers and experts on a GPU: where one is there, never, or on a simulated one (slow)")      \
-    X(gpu_moves, FLAG, "--gpu-moves", NULL, NULL, false, 0, 0, WEIR_CLI_PLANNERS, RARE,            \
+    X(gpu_moves, FLAG, "--gpu-moves", NULL, NULL, false, 0, 0, WEIR_CLI_GPU_USERS, RARE,           \
       "experts come to the GPU and go: faster; a text's last bits then go by time, too")           \
-    X(gpu_mem, SIZE, "--gpu-mem", NULL, "SIZE", 0, 1048576, WEIR_CLI_EXACT_MAX, WEIR_CLI_PLANNERS, \
-      COMMON, "ceiling of what is taken of the GPU's memory (what is free, but for a reserve)")    \
+    X(gpu_mem, SIZE, "--gpu-mem", NULL, "SIZE", 0, 1048576, WEIR_CLI_EXACT_MAX,                    \
+      WEIR_CLI_GPU_USERS, COMMON,                                                                  \
+      "ceiling of what is taken of the GPU's memory (what is free, but for a reserve)")    \
     X(kv, CHOICE, "--kv", NULL, "f16|f32|bf16|q8_0|q4_0|kivi4|kivi2", "f16", 0, 0,                 \
       WEIR_CLI_PLANNERS, COMMON,                                                                   \
       "what keys and values are kept as; q8_0 to kivi2 take 1/2 to 1/5 of f16's memory")           \

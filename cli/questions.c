@@ -379,7 +379,8 @@ static int report(struct asking *asking)
     weir_engine_stats_get(asking->rig.engine, &report.whole);
     report.prefill = report.whole;
     if (!options->json) {
-        printf("%llu questions\n", (unsigned long long)asking->count);
+        printf("%llu question%s\n", (unsigned long long)asking->count,
+               asking->count == 1 ? "" : "s");
         print_share("by sum   ", asking->right, asking->count);
         print_share("by length", asking->right_by_length, asking->count);
         weir_cli_report_print(&report);

@@ -86,7 +86,9 @@ def test_fewer_chunks(folder, base, first):
     for name, values in short["per_chunk"].items():
         short["per_chunk"][name] = values[:5] if isinstance(values, list) else values
     found = weir_json("eval", "compare", first, write(os.path.join(folder, "short.json"), short))
-    check(found["chunks"] == 5 and found["results"][1]["beside_first"]["nll"]["value"] == 0, f"{found}")
+    check(found["chunks"] == 5 and found["results"][1]["beside_first"]["nll"] == {"value": 0, "low": None, "high": None}, f"{found}")
+    table = weir("eval", "compare", first, os.path.join(folder, "short.json")).stdout
+    check("too few chunks for an interval: 5, wanted 10" in table and "95 %" not in table and "[" not in table, table)
 
 
 def refused(words, *paths, code=1):

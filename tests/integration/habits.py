@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness
@@ -147,8 +148,11 @@ def test_what_was_measured_until_a_signal_is_told():
     code, out, said = stopped(signal.SIGINT, "decode_tps", "bench", DEMO, "--repeat", 1, "--prompt", 1, "--gen", 900, "--threads", 1, "--isa", "ref", "--json")
     found = json.loads(out)
     check(code == 130 and found["stopped"] and found["decode_tps"] > 0 and found["repeat"] == 1, f"half a round: {code} {out} {said}")
-    code, out, said = stopped(signal.SIGINT, "perplexity", "eval", DEMO, "--text", text, "--ctx", 16)
-    check(code == 130 and "perplexity" in out and "stopped" in said, f"eval: {code} {out} {said}")
+    with tempfile.TemporaryDirectory() as folder:
+        kept = os.path.join(folder, "kept")
+        code, out, said = stopped(signal.SIGINT, "perplexity", "eval", DEMO, "--text", text, "--ctx", 16, "--save-reference", kept)
+        check(code == 130 and "perplexity" in out and "stopped" in said, f"eval: {code} {out} {said}")
+        check(f"{kept} was not kept: the run was stopped" in said and os.listdir(folder) == [], f"eval: {said}, {os.listdir(folder)}")
 
 
 def test_quiet_leaves_the_result():

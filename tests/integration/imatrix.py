@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """imatrix.py - weir imatrix: the same bytes however it is computed, under a ceiling, stopped by a signal, and never half a file."""
 import fcntl
+import glob
 import json
 import os
 import signal
@@ -26,6 +27,8 @@ def same_bytes(folder):
     found = weir_json("imatrix", DEMO, *text, "-o", whole)
     check(found["tokens"] == 384 and found["chunks"] == 3 and found["chunk_tokens"] == 128, f"{found}")
     check(found["tensors"] == 97 and found["experts"] == 384 and found["experts_unreached"] == 0, f"{found}")
+    readable = any(os.access(path, os.R_OK) for path in glob.glob("/sys/class/powercap/intel-rapl:*/energy_uj"))
+    check(readable or found["energy"]["prefill_j"] is None, f"energy that nobody measured: {found['energy']}")
     check(found["mode"]["gpu"]["name"] is None and not found["stopped"], f"{found}")
     how = ["--threads", 3, "--chunk", 19]
     plain = ceilings(DEMO, "--ctx", 128, *how)["min_bytes"]
@@ -55,7 +58,7 @@ def short_texts(folder):
         done = imatrix(folder, DEMO, *args, "-o", out, input="")
         check(done.returncode == 1 and wanted in done.stderr and read(out) == before, f"{args}: {done.returncode}: {done.stderr}")
     for args, wanted in ((["-o", out], "--text or --tokens"), (["--text", HELDOUT], "-o FILE"),
-                         (["--text", HELDOUT, "-o", out, "--gpu", "sim"], "on the CPU alone"),
+                         (["--text", HELDOUT, "-o", out, "--gpu", "off"], "--gpu"),
                          (["--text", HELDOUT, "-o", HELDOUT], "a file of its own"),
                          (["--text", HELDOUT, "-o", out, "--ctx", 5000], "trained for")):
         done = imatrix(folder, DEMO, *args)

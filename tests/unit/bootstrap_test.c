@@ -60,13 +60,18 @@ static void interval_covers_the_truth(void **state)
 static void weights_count(void **state)
 {
     (void)state;
-    const double above[] = {1.0, 9.0}, below[] = {1.0, 3.0};
+    double above[WEIR_CLI_DRAW_CHUNK_MIN], below[WEIR_CLI_DRAW_CHUNK_MIN];
     struct weir_cli_interval interval;
-    assert_true(weir_cli_bootstrap(&interval, above, below, 2, 1));
+    for (int at = 0; at < WEIR_CLI_DRAW_CHUNK_MIN; at++) {
+        below[at] = at % 2 == 0 ? 1.0 : 3.0;
+        above[at] = at % 2 == 0 ? 1.0 : 9.0;
+    }
+    assert_true(weir_cli_bootstrap(&interval, above, below, WEIR_CLI_DRAW_CHUNK_MIN, 1));
     assert_true(fabs(interval.value - 2.5) < 1e-12);
-    assert_true(fabs(interval.low - 1.0) < 1e-12 && fabs(interval.high - 3.0) < 1e-12);
-    assert_true(weir_cli_bootstrap(&interval, above, below, 1, 1));
-    assert_true(fabs(interval.value - 1.0) < 1e-12 && isnan(interval.low) && isnan(interval.high));
+    assert_true(1.0 <= interval.low && interval.low < 2.5);
+    assert_true(2.5 < interval.high && interval.high <= 3.0);
+    assert_true(weir_cli_bootstrap(&interval, above, below, WEIR_CLI_DRAW_CHUNK_MIN - 1, 1));
+    assert_true(isfinite(interval.value) && isnan(interval.low) && isnan(interval.high));
 }
 
 int main(void)
