@@ -99,8 +99,12 @@ void weir_cli_budget_free(struct weir_cli_budget *budget)
 
 void weir_cli_budget_print(FILE *file, const struct weir_quantize_result *result)
 {
-    fprintf(file, "divergence on the text: %.5f nats a token by the sum of %u measures",
-            result->divergence_expected, result->probe_count);
+    fprintf(file, "divergence on the text: %.5f nats a token by ", result->divergence_expected);
+    if (result->probe_count == 0)
+        fprintf(file, "slopes that were kept");
+    else
+        fprintf(file, "the sum of %u measure%s", result->probe_count,
+                result->probe_count == 1 ? "" : "s");
     if (result->divergence > 0.0)
         fprintf(file, ", %.5f as it is", result->divergence);
     fprintf(file, "\n");

@@ -69,8 +69,7 @@ static const struct weir_cli_command commands[] = {
      "  Sums of squares of what each column is multiplied by, measured while the text is computed\n"
      "  in chunks of --ctx tokens, as in eval, for weir quantize --imatrix and llama.cpp's\n"
      "  llama-quantize. The model may be larger than --mem. All of it is computed on the CPU.\n"
-     "  It is measured on the CPU. Ctrl-C writes what was measured until then. "
-     "docs/formats/imatrix.md\n",
+     "  Ctrl-C writes what was measured until then. docs/formats/imatrix.md\n",
      "  weir imatrix model.gguf --text book.txt -o book.imatrix\n"
      "  weir imatrix model.gguf --text book.txt -o book.imatrix --chunks 100 --mem 4G\n"
      "  weir imatrix model.gguf --text book.txt -o book.dat --dat\n"},

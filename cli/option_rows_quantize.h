@@ -15,7 +15,8 @@
     X(bits, REAL, "--bpw", NULL, "B", 0, 0.1, 32, WEIR_CLI_QUANTIZE, COMMON,                       \
       "the same for B bits a weight")                                                              \
     X(slopes, TEXT, "--slopes", NULL, "FILE", NULL, 0, 0, WEIR_CLI_QUANTIZE, COMMON,               \
-      "keep what --bytes and --bpw measure in FILE; what is there is not measured again")          \
+      "keep what --bytes and --bpw measure in FILE; what is there is not measured again, if it "   \
+      "is of the same model, --imatrix and --text, which is always wanted")                        \
     X(probes, COUNT, "--probes", NULL, "N", 0, 1, 65536, WEIR_CLI_QUANTIZE, RARE,                  \
       "compute the text at most N times: neighbouring layers then share a measure (256)")          \
     X(pure, FLAG, "--pure", NULL, NULL, false, 0, 0, WEIR_CLI_QUANTIZE, RARE,                      \
@@ -23,7 +24,8 @@
     X(allow_unweighted, FLAG, "--allow-unweighted", NULL, NULL, false, 0, 0, WEIR_CLI_QUANTIZE,    \
       RARE, "also formats that are of little use without --imatrix")                               \
     X(dry_run, FLAG, "--dry-run", NULL, NULL, false, 0, 0, WEIR_CLI_QUANTIZE, COMMON,              \
-      "say what would become of each tensor, and how large the file would be; OUT may be left out")
+      "say what would become of each tensor, and how large the file would be; OUT may be left "   \
+      "out, but not with --bytes or --bpw, which try formats in a file beside it")
 /* clang-format on */
 
 #endif

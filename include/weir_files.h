@@ -51,8 +51,9 @@ struct weir_quantize_budget {
     double bits;         /* of a weight, its share of scales included */
     const uint32_t *ids; /* [id_count] of the text: pieces of chunk_tokens, each on its own */
     uint32_t id_count, chunk_tokens;
-    /* Where what was measured is kept, a text: a line with a slope and a name for each tensor. If
-     * it is there already, nothing is measured again. NULL: it is not kept. */
+    /* Where what was measured is kept, a text: a head that says of what, then a line with a slope
+     * and a name for each tensor. If it is there already, nothing is measured again; FORMAT: it is
+     * of another model, text or imatrix. NULL: it is not kept. */
     const char *slopes_path;
     uint32_t probe_max; /* how often the text is computed at most, neighbouring layers' tensors then
                            sharing a measure; 0: 256 */

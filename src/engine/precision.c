@@ -16,7 +16,8 @@
 #include "recast/budget.h"
 #include "sys/sys.h"
 
-enum { PROBE_MAX = 256 };
+enum { PROBE_MAX = 256, HEAD_LINES = 4, HEAD_BYTES = 160, PATH_BYTES = 4096 };
+static const uint64_t hash_start = 0xcbf29ce484222325u;
 /* The error that a probe should have: large enough to be seen, small enough that costs still add
  * up. */
 static const double probe_error = 0.02;
@@ -49,7 +50,9 @@ struct precision {
     struct subject *subjects;
     uint32_t count;
     struct weir_divergence divergence;
-    char probe_path[4096];
+    char probe_path[PATH_BYTES];
+    char head[HEAD_LINES][HEAD_BYTES]; /* of the slopes' file */
+    bool has_slopes;                   /* that were kept */
     uint32_t probe_at, probe_count;
 };
 
@@ -230,20 +233,100 @@ static enum weir_status probe_all(struct precision *precision, struct weir_err *
     return WEIR_OK;
 }
 
+/* ---- slopes that are kept -------------------------------------------------------------------- */
+
+static uint64_t hash_more(uint64_t hash, const void *bytes, size_t length)
+{
+    const uint8_t *at = bytes;
+    for (size_t index = 0; index < length; index++)
+        hash = (hash ^ at[index]) * 0x100000001b3u; /* FNV-1a */
+    return hash;
+}
+
+static enum weir_status describe_imatrix(const char *path, char *line, size_t capacity,
+                                         struct weir_err *err)
+{
+    uint8_t bytes[4096];
+    uint64_t hash = hash_start;
+    uint64_t count = 0;
+    size_t length;
+    snprintf(line, capacity, "# imatrix: none");
+    if (path == NULL)
+        return WEIR_OK;
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return WEIR_FAIL_OS(err, errno, "read %s", path);
+    while ((length = fread(bytes, 1, sizeof(bytes), file)) > 0) {
+        hash = hash_more(hash, bytes, length);
+        count += length;
+    }
+    const bool is_read = ferror(file) == 0;
+    fclose(file);
+    snprintf(line, capacity, "# imatrix: %llu bytes, hash %016llx", (unsigned long long)count,
+             (unsigned long long)hash);
+    return is_read ? WEIR_OK : WEIR_FAIL_OS(err, EIO, "read %s", path);
+}
+
+/* What slopes depend on: the lines at the head of their file. */
+static enum weir_status describe_head(struct precision *precision, struct weir_err *err)
+{
+    const struct weir_quantize_config *config = precision->quantizing->config;
+    const struct weir_quantize_budget *budget = config->budget;
+    const weir_manifest *manifest = precision->quantizing->manifest;
+    const char *name = weir_manifest_text(manifest, "general.name");
+    const uint64_t hash =
+        hash_more(hash_start, budget->ids, (size_t)budget->id_count * sizeof(*budget->ids));
+    snprintf(precision->head[0], HEAD_BYTES, "# weir slopes 1");
+    snprintf(precision->head[1], HEAD_BYTES, "# model: %.80s, %llu bytes of tensors",
+             name == NULL ? "without a name" : name,
+             (unsigned long long)precision->quantizing->result->bytes_before);
+    for (char *at = precision->head[1]; *at != '\0'; at++)
+        if ((unsigned char)*at < ' ')
+            *at = ' '; /* a name has no say in where the line ends */
+    snprintf(precision->head[2], HEAD_BYTES, "# text: %u tokens, hash %016llx, in pieces of %u",
+             budget->id_count, (unsigned long long)hash, budget->chunk_tokens);
+    return describe_imatrix(config->imatrix_path, precision->head[3], HEAD_BYTES, err);
+}
+
+/* Beside it first: who reads it finds all or nothing. */
 static enum weir_status keep_slopes(const struct precision *precision, const char *path,
                                     struct weir_err *err)
 {
-    FILE *file = fopen(path, "we");
+    char unfinished[PATH_BYTES];
+    if (snprintf(unfinished, sizeof(unfinished), "%s.unfinished", path) >= PATH_BYTES)
+        return WEIR_FAIL(err, WEIR_ERR_ARG, "the slopes' path is too long: %.80s...", path);
+    FILE *file = fopen(unfinished, "we");
     if (file == NULL)
-        return WEIR_FAIL_OS(err, errno, "write %s", path);
+        return WEIR_FAIL_OS(err, errno, "write %s", unfinished);
+    for (uint32_t at = 0; at < HEAD_LINES; at++)
+        fprintf(file, "%s\n", precision->head[at]);
     for (uint32_t at = 0; at < precision->count; at++)
         fprintf(file, "%.9g %s\n", precision->subjects[at].slope,
                 tensor_of(precision, &precision->subjects[at])->name);
-    const bool is_whole = fflush(file) == 0 && ferror(file) == 0;
-    if (fclose(file) == 0 && is_whole)
+    const bool is_whole = fflush(file) == 0 && ferror(file) == 0 && fsync(fileno(file)) == 0;
+    int why = errno;
+    if (fclose(file) == 0 && is_whole && rename(unfinished, path) == 0)
         return WEIR_OK;
-    unlink(path);
-    return WEIR_FAIL_OS(err, errno, "write %s", path);
+    why = is_whole ? errno : why;
+    unlink(unfinished);
+    return WEIR_FAIL_OS(err, why, "write %s", path);
+}
+
+static enum weir_status check_head(const struct precision *precision, FILE *file, const char *path,
+                                   struct weir_err *err)
+{
+    for (uint32_t at = 0; at < HEAD_LINES; at++) {
+        char line[HEAD_BYTES + 1] = "";
+        if (fgets(line, sizeof(line), file) == NULL)
+            line[0] = '\0';
+        line[strcspn(line, "\n")] = '\0';
+        if (strcmp(line, precision->head[at]) != 0)
+            return WEIR_FAIL(err, WEIR_ERR_FORMAT,
+                             "%s: was not measured as this run is: wanted '%s', found '%s': name "
+                             "another file for --slopes, or remove this one",
+                             path, precision->head[at], line);
+    }
+    return WEIR_OK;
 }
 
 /* A line gives its tensor the slope; lines of tensors that are not chosen for do no harm. */
@@ -252,6 +335,7 @@ static enum weir_status read_slopes(struct precision *precision, FILE *file, con
 {
     char name[WEIR_NAME_MAX + 1];
     double slope;
+    WEIR_TRY(check_head(precision, file, path, err));
     for (uint32_t at = 0; at < precision->count; at++)
         precision->subjects[at].slope = (double)NAN;
     while (fscanf(file, "%lf %255s", &slope, name) == 2)
@@ -266,7 +350,25 @@ static enum weir_status read_slopes(struct precision *precision, FILE *file, con
                              "of another model, or not whole",
                              path, tensor_of(precision, subject)->name);
     }
+    precision->has_slopes = true;
     return WEIR_OK;
+}
+
+/* Slopes that are there already, before anything is measured. */
+static enum weir_status find_slopes(struct precision *precision, struct weir_err *err)
+{
+    const char *path = precision->quantizing->config->budget->slopes_path;
+    if (path == NULL)
+        return WEIR_OK;
+    WEIR_TRY(describe_head(precision, err));
+    FILE *file = fopen(path, "re");
+    if (file == NULL && errno == ENOENT)
+        return WEIR_OK;
+    if (file == NULL)
+        return WEIR_FAIL_OS(err, errno, "read %s", path);
+    const enum weir_status status = read_slopes(precision, file, path, err);
+    fclose(file);
+    return status;
 }
 
 static enum weir_status measure_slopes(struct precision *precision, struct weir_err *err)
@@ -274,12 +376,8 @@ static enum weir_status measure_slopes(struct precision *precision, struct weir_
     const struct weir_quantize_config *config = precision->quantizing->config;
     const char *path = config->budget->slopes_path;
     WEIR_TRY(weir_divergence_open(&precision->divergence, config, go_on, precision, err));
-    FILE *file = path == NULL ? NULL : fopen(path, "re");
-    if (file != NULL) {
-        const enum weir_status status = read_slopes(precision, file, path, err);
-        fclose(file);
-        return status;
-    }
+    if (precision->has_slopes)
+        return WEIR_OK;
     WEIR_TRY(probe_all(precision, err));
     return path == NULL ? WEIR_OK : keep_slopes(precision, path, err);
 }
@@ -295,9 +393,10 @@ static void fill_item(const struct precision *precision, const struct subject *s
     item->choice_count = 1;
     for (uint32_t at = 0; at < precision->type_count; at++) {
         const double loss = subject->slope * subject->errors[at];
+        const uint32_t block_len = weir_quant_info(precision->types[at])->block_len;
         item->bytes[item->choice_count] = UINT64_MAX; /* not to be had */
         item->losses[item->choice_count] = 0.0;
-        if (isfinite(loss)) {
+        if (tensor.dims[0] % block_len == 0 && isfinite(loss)) {
             tensor.type = precision->types[at];
             item->bytes[item->choice_count] = weir_recast_tensor_bytes(&tensor);
             item->losses[item->choice_count] = loss;
@@ -333,37 +432,61 @@ static uint64_t find_limit(const struct precision *precision, uint64_t *fixed_by
     return (uint64_t)(budget->bits * weights / 8.0);
 }
 
-static enum weir_status choose(struct precision *precision, struct weir_err *err)
+/* Of all items the formats that fit and lose the least. */
+static enum weir_status fit(const struct precision *precision, struct weir_budget_item *items,
+                            struct weir_err *err)
 {
-    struct weir_quantize_result *result = precision->quantizing->result;
-    struct weir_budget_item *items = weir_heap_array(precision->count, sizeof(*items));
     uint64_t fixed = 0;
     uint64_t least = 0;
     char wanted[32], found[32];
-    if (items == NULL)
-        return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory to choose for %u tensors",
-                         precision->count);
     for (uint32_t at = 0; at < precision->count; at++)
         fill_item(precision, &precision->subjects[at], &items[at]);
     const uint64_t limit = find_limit(precision, &fixed);
-    const bool fits =
-        weir_budget_choose(items, precision->count, limit > fixed ? limit - fixed : 0, &least);
-    for (uint32_t at = 0; fits && at < precision->count; at++)
-        if (items[at].chosen > 0)
-            tensor_of(precision, &precision->subjects[at])->type =
-                precision->types[items[at].chosen - 1];
-    for (uint32_t at = 0; fits && at < precision->count; at++) {
+    if (weir_budget_choose(items, precision->count, limit > fixed ? limit - fixed : 0, &least) &&
+        limit >= fixed)
+        return WEIR_OK;
+    return WEIR_FAIL(
+        err, WEIR_ERR_ARG, "the budget is too small: wanted at least %s (%llu bytes), found %s",
+        weir_format_size(least + fixed, wanted, sizeof(wanted)),
+        (unsigned long long)(least + fixed), weir_format_size(limit, found, sizeof(found)));
+}
+
+static enum weir_status make_items(const struct precision *precision,
+                                   struct weir_budget_item **items, struct weir_err *err)
+{
+    *items = weir_heap_array(precision->count, sizeof(**items));
+    if (*items == NULL)
+        return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory to choose for %u tensors",
+                         precision->count);
+    return WEIR_OK;
+}
+
+/* A budget that nothing fits is refused before anything is measured: no format loses yet. */
+static enum weir_status check_budget(const struct precision *precision, struct weir_err *err)
+{
+    struct weir_budget_item *items;
+    WEIR_TRY(make_items(precision, &items, err));
+    const enum weir_status status = fit(precision, items, err);
+    weir_heap_free(items);
+    return status;
+}
+
+static enum weir_status choose(struct precision *precision, struct weir_err *err)
+{
+    struct weir_budget_item *items;
+    WEIR_TRY(make_items(precision, &items, err));
+    const enum weir_status status = fit(precision, items, err);
+    for (uint32_t at = 0; status == WEIR_OK && at < precision->count; at++) {
         struct weir_recast_tensor *tensor = tensor_of(precision, &precision->subjects[at]);
+        if (items[at].chosen > 0)
+            tensor->type = precision->types[items[at].chosen - 1];
         tensor->meant = tensor->type;
     }
-    result->divergence_expected = weir_budget_loss(items, precision->count);
+    if (status == WEIR_OK)
+        precision->quantizing->result->divergence_expected =
+            weir_budget_loss(items, precision->count);
     weir_heap_free(items);
-    return fits ? WEIR_OK
-                : WEIR_FAIL(err, WEIR_ERR_ARG,
-                            "the budget is too small: wanted at least %s (%llu bytes), found %s",
-                            weir_format_size(least + fixed, wanted, sizeof(wanted)),
-                            (unsigned long long)(least + fixed),
-                            weir_format_size(limit, found, sizeof(found)));
+    return status;
 }
 
 /* ---- the doors ------------------------------------------------------------------------------- */
@@ -394,6 +517,8 @@ enum weir_status weir_precision_choose(struct weir_quantizing *quantizing, weir_
     begin(precision, quantizing);
     take_types(precision);
     WEIR_TRY_GOTO(list_subjects(precision, own, err));
+    WEIR_TRY_GOTO(check_budget(precision, err));
+    WEIR_TRY_GOTO(find_slopes(precision, err));
     WEIR_TRY_GOTO(measure_errors(precision, err));
     WEIR_TRY_GOTO(measure_slopes(precision, err));
     WEIR_TRY_GOTO(choose(precision, err));

@@ -103,6 +103,13 @@ static void a_budget_is_kept(void **state)
     assert_true(more.divergence_expected < few.divergence_expected);
 }
 
+static bool not_at_all(void *user, const char *what, uint64_t done_bytes, uint64_t total_bytes)
+{
+    (void)user, (void)done_bytes, (void)total_bytes;
+    fail_msg("%s: before it was refused", what);
+    return false;
+}
+
 static void expect_refused(const struct weir_quantize_config *config, enum weir_status status,
                            const char *wanted)
 {
@@ -131,11 +138,41 @@ static void wrong_budgets_are_refused(void **state)
     expect_refused(&config, WEIR_ERR_ARG, "a text");
     budget = budget_of(0.5);
     expect_refused(&config, WEIR_ERR_ARG, "the budget is too small: wanted at least");
-    FILE *file = fopen(slopes, "w");
-    fputs("0.5 blk.0.attn_q.weight\n", file);
+    config.progress = not_at_all;
+    expect_refused(&config, WEIR_ERR_ARG, "the budget is too small: wanted at least");
+}
+
+/* Cut the file behind so many lines. */
+static void keep_lines(const char *path, int count)
+{
+    char text[4096];
+    FILE *file = fopen(path, "r");
+    size_t length = fread(text, 1, sizeof(text), file);
     fclose(file);
+    for (size_t at = 0; at < length; at++)
+        if (text[at] == '\n' && --count == 0)
+            length = at + 1;
+    file = fopen(path, "w");
+    fwrite(text, 1, length, file);
+    fclose(file);
+}
+
+static void slopes_of_another_run_are_refused(void **state)
+{
+    struct weir_quantize_budget budget = budget_of(4.0);
+    struct weir_quantize_config config = config_of(&budget);
+    (void)state;
+    config.progress = not_at_all;
+    budget.id_count--;
+    expect_refused(&config, WEIR_ERR_FORMAT, "wanted '# text: ");
     budget = budget_of(4.0);
+    budget.chunk_tokens = 32;
+    expect_refused(&config, WEIR_ERR_FORMAT, "in pieces of 32', found '# text: ");
+    budget = budget_of(4.0);
+    keep_lines(slopes, 6);
     expect_refused(&config, WEIR_ERR_FORMAT, "wanted a line with a slope");
+    keep_lines(slopes, 1);
+    expect_refused(&config, WEIR_ERR_FORMAT, "wanted '# model: ");
 }
 
 static void rules_come_first(void **state)
@@ -164,6 +201,7 @@ int main(void)
         cmocka_unit_test(a_budget_is_kept),
         cmocka_unit_test(rules_come_first),
         cmocka_unit_test(wrong_budgets_are_refused),
+        cmocka_unit_test(slopes_of_another_run_are_refused),
     };
     if (access(DEMO, R_OK) != 0) {
         printf("skipped: %s is not there\n", DEMO);

@@ -25,10 +25,20 @@ def by_kept_slopes(folder, out):
     slopes = os.path.join(folder, "slopes")
     names = [tensor["name"] for tensor in weir_json("quantize", DEMO, "--type", "Q3_K_M", "--dry-run")["tensors"] if ".weight" in tensor["name"]]
     dear = "blk.5.ffn_up_exps.weight"
+    how = [DEMO, out, "--bpw", 3.6, "--text", HELDOUT, "--chunks", 1, "--ctx", 32, "--slopes", slopes, "--dry-run"]
+    made = weir_json("quantize", *how, "--probes", 1)
+    check(made["probes"] > 0, f"{made['probes']}")
+    with open(slopes) as file:
+        head = [line for line in file if line.startswith("#")]
     with open(slopes, "w") as file:
+        file.writelines(head)
         for name in names:
             file.write(f"{1000 if name == dear else 1} {name}\n")
-    made = weir_json("quantize", DEMO, out, "--bpw", 3.6, "--text", HELDOUT, "--chunks", 1, "--ctx", 32, "--slopes", slopes, "--dry-run")
+    said = quantize(*how)
+    check("by slopes that were kept" in said.stdout + said.stderr, f"{said}")
+    done = quantize(*how, "--ctx", 48)
+    check(done.returncode == 1 and "in pieces of 48" in done.stderr and "in pieces of 32" in done.stderr, f"{done}")
+    made = weir_json("quantize", *how)
     bits = {tensor["name"]: 1.0 * tensor["bytes_after"] / tensor["bytes_before"] for tensor in made["tensors"]}
     check(made["bits_after"] <= 3.6 and made["type"] == "budget" and made["probes"] == 0, f"{made['bits_after']}, {made['type']}")
     check(made["divergence_expected"] > 0 and made["divergence"] is None, f"{made['divergence_expected']}, {made['divergence']}")
