@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """precision.py - formats by budget beside the standard mixtures at equal bytes: divergence and perplexity of each.
 
-    bench/precision.py MODEL --calibrate TEXT --judge TEXT [--chunks N] [--probe-tokens N] [--folder DIR] [--mixtures A,B,...]
+    bench/precision.py MODEL --calibrate TEXT --judge TEXT [--chunks N] [--probe-chunks N] [--folder DIR] [--mixtures A,B,...]
 
 For each mixture a file is made of it and one with a budget of as many bytes; both with the importance that the first text gives, and
 judged on the second, which nothing has seen: N chunks of 512 tokens, second halves. Slopes are measured once and kept in the folder.
@@ -45,6 +45,7 @@ def main():
     parser.add_argument("--folder", default=".")
     parser.add_argument("--mixtures", default="Q2_K,Q3_K_M,Q4_K_M,Q5_K_M")
     options = parser.parse_args()
+    os.makedirs(options.folder, exist_ok=True)
     matrix, slopes, reference = (os.path.join(options.folder, name) for name in ("matrix.gguf", "slopes", "reference"))
     if not os.path.exists(matrix):
         weir("imatrix", options.model, "--text", options.calibrate, "-o", matrix)
