@@ -24,7 +24,7 @@
       COMMON, "the text; - reads standard input (run drops one final newline)")                    \
     X(escape, FLAG, "-e", "--escape --escapes", NULL, false, 0, 0, WEIR_CLI_WRITERS |              \
       WEIR_CLI_TOKENIZE, COMMON,                                                                   \
-      "\\n, \\t, \\\\ and \\xHH in -p and --stop mean what they mean in C")                        \
+      "\\n, \\t, \\\\ and \\xHH in -p and --stop are as in C")                                     \
     X(ids, TEXT, "--ids", NULL, "\"1 2 3\"", NULL, 0, 0, WEIR_CLI_WRITERS, RARE,                   \
       "the prompt as token ids, instead of -p; nothing is added")                                  \
     X(token_limit, COUNT, "-n", "--n-predict --predict", "N", 128, 0, 1e9, WEIR_CLI_WRITERS,       \
@@ -55,7 +55,7 @@
     X(bench_seed, COUNT, "--seed", "-s", "S", 1, 0, WEIR_CLI_EXACT_MAX, WEIR_CLI_BENCH, RARE,      \
       "seed of the random tokens")                                                                 \
     X(chat, FLAG, "--chat", NULL, NULL, false, 0, 0, WEIR_CLI_RUN, COMMON,                         \
-      "the prompt is a question: it is asked in the model's chat template")                        \
+      "the prompt is a question, asked in the chat template")                                      \
     X(system, TEXT, "--system", NULL, "TEXT", NULL, 0, 0, WEIR_CLI_CHATTERS,                       \
       COMMON, "what the model is told before the conversation")                                    \
     X(think, CHOICE, "--think", NULL, "on|off|hide", "on", 0, 0, WEIR_CLI_CHATTERS, COMMON,        \
@@ -104,7 +104,7 @@
     X(no_vocab, FLAG, "--no-vocab", NULL, NULL, false, 0, 0, WEIR_CLI_CONVERT, RARE,               \
       "leave the tokenizer and the chat templates out")                                            \
     X(temperature, REAL, "--temp", "--temperature", "T", 0.8, 0, WEIR_TEMPERATURE_MAX,             \
-      WEIR_CLI_SAMPLERS, COMMON, "temperature; 0 takes the likeliest token each time")             \
+      WEIR_CLI_SAMPLERS, COMMON, "temperature; 0 takes the likeliest token")                       \
     X(top_k, COUNT, "--top-k", NULL, "K", 40, 0, 1e9, WEIR_CLI_SAMPLERS, COMMON,                   \
       "sample among the K likeliest; 0 is off")                                                    \
     X(top_p, REAL, "--top-p", NULL, "P", 0.95, 0, 1, WEIR_CLI_SAMPLERS, COMMON,                    \
