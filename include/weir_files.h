@@ -132,8 +132,9 @@ WEIR_API enum weir_status weir_quantize(struct weir_quantize_result *result,
 
 /* Zero means "choose for me" everywhere. */
 struct weir_convert_config {
-    const char *input_path;  /* the directory */
-    const char *output_path; /* replaced when the new file is whole */
+    const char *input_path; /* the directory */
+    /* Replaced when the new file is whole; only a GGUF file or an empty one may be there before. */
+    const char *output_path;
     /* As of weir_quantize_config. NULL: weights keep the format they have; of those that no GGUF
      * file can have, FP8 becomes BF16, and codes of 4 bits the blocks with their values, or the
      * nearest to them. Norms, routers and vectors become F32, as llama.cpp wants them. */

@@ -1,4 +1,5 @@
 /* convert_door.c - weir_convert: a directory as a GGUF file, from its manifest to its last name. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -48,6 +49,29 @@ static enum weir_status check_model(const char *path, struct weir_err *err)
     if (info.status != WEIR_OK)
         return WEIR_FAIL(err, info.status, "%s", info.missing[0]);
     return WEIR_OK;
+}
+
+/* Only a GGUF file, or one without a byte, may be replaced: so none that the directory is read from
+ * is lost, by whatever name it is called. What is no ordinary file the writer refuses. */
+static enum weir_status check_output(const char *path, struct weir_err *err)
+{
+    struct weir_sys_identity found;
+    char magic[4] = "";
+    weir_sys_identity_get(path, &found);
+    if (!found.is_there || !found.is_file)
+        return WEIR_OK;
+    FILE *file = fopen(path, "rbe");
+    if (file == NULL)
+        return WEIR_FAIL_OS(err, errno, "look at %s, which would be replaced", path);
+    const size_t length = fread(magic, 1, sizeof(magic), file);
+    const bool may_go = (length == 0 && feof(file) != 0) ||
+                        (length == sizeof(magic) && memcmp(magic, "GGUF", sizeof(magic)) == 0);
+    fclose(file);
+    return may_go ? WEIR_OK
+                  : WEIR_FAIL(err, WEIR_ERR_ARG,
+                              "%s is there and is no GGUF file: wanted a new name to write to, or "
+                              "a GGUF file to replace",
+                              path);
 }
 
 /* The type that most bytes have. */
@@ -107,6 +131,7 @@ static uint64_t make_stamp(const weir_manifest *manifest)
 static enum weir_status prepare(struct conversion *conversion)
 {
     const struct weir_convert_config *config = conversion->config;
+    WEIR_TRY(check_output(config->output_path, conversion->err));
     WEIR_TRY(check_model(config->input_path, conversion->err));
     WEIR_TRY(weir_manifest_open(&conversion->manifest, config->input_path, conversion->err));
     struct weir_warnings *warnings = weir_manifest_warnings(conversion->manifest);

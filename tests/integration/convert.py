@@ -157,6 +157,24 @@ def test_refusals(folder):
     said = convert(small, out, "--mem", 1 << 20, code=1)
     check("at least" in said, said)
     check("GGUF" in convert(os.path.join(GOLDEN, "qwen3moe", "model.gguf"), out, code=2), "a file is no directory")
+    # No file of the directory is replaced, whatever it is called.
+    source = os.path.join(folder, "source")
+    shutil.copytree(small, source)
+    os.link(os.path.join(source, "config.json"), os.path.join(folder, "linked"))
+    os.symlink(os.path.join(source, "tokenizer.json"), os.path.join(folder, "pointed"))
+    shards = [name for name in os.listdir(source) if name.endswith(".safetensors")]
+    for path in [*(os.path.join(source, name) for name in ("config.json", "tokenizer.json", *shards)),
+                 os.path.join(folder, "linked"), os.path.join(folder, "pointed")]:
+        with open(path, "rb") as file:
+            before = file.read()
+        check("no GGUF file" in convert(source, path, code=2), f"{path} is not refused")
+        with open(path, "rb") as file:
+            check(file.read() == before, f"{path} is another file")
+    inside = os.path.join(source, "model.gguf")
+    open(inside, "w").close()
+    for _ in range(2):  # over an empty file, and over a GGUF file
+        convert(source, inside)
+        check(os.path.getsize(inside) > 1000, "no file is written over one that may be replaced")
     check("-o" in weir("convert", small, code=2).stderr.decode(), "without -o")
     check(not os.path.exists(out) and not os.path.exists(out + ".unfinished"), "something was left behind")
 
