@@ -339,10 +339,18 @@ struct encoding {
     const struct weir_recast_tensor *tensor;
     uint64_t row_bytes;
     atomic_ullong next_row; /* relaxed: what rows hold is handed over by the pool */
-    atomic_ullong bad_row;  /* the first one with a value that is not finite; ULLONG_MAX: none */
+    atomic_ullong bad_row;  /* the first one with a value that cannot be held; ULLONG_MAX: none */
 };
 
-static bool is_finite(const float *values, uint64_t count)
+/* From these bits on a float becomes an infinity, or is none that is finite. */
+static uint32_t find_end(enum weir_type type)
+{
+    if (type == WEIR_TYPE_F16)
+        return 0x477ff000;
+    return type == WEIR_TYPE_BF16 ? 0x7f7f8000 : 0x7f800000;
+}
+
+static bool can_hold(enum weir_type type, const float *values, uint64_t count)
 {
     uint32_t most = 0;
     for (uint64_t at = 0; at < count; at++) {
@@ -351,7 +359,7 @@ static bool is_finite(const float *values, uint64_t count)
         bits &= 0x7fffffff;
         most = bits > most ? bits : most;
     }
-    return most < 0x7f800000;
+    return most < find_end(type);
 }
 
 static void note_bad(struct encoding *encoding, uint64_t row)
@@ -369,7 +377,6 @@ static void encode_rows(void *user, uint32_t part, uint32_t part_count)
     const struct shape *shape = &encoding->recast->shape;
     const uint64_t cols = tensor->dims[0];
     const uint64_t step = weir_max(1, RUN_VALUES / cols);
-    const bool takes_any = weir_quant_info(tensor->type)->block_len == 1;
     float *values = encoding->recast->rows + part * (shape->cols + shape->room);
     (void)part_count;
     for (;;) {
@@ -385,7 +392,7 @@ static void encode_rows(void *user, uint32_t part, uint32_t part_count)
                 continue;
             }
             weir_recast_decode(tensor, &slot->piece, slot->in, row, values, values + shape->cols);
-            if (!takes_any && !is_finite(values, cols))
+            if (!can_hold(tensor->type, values, cols))
                 note_bad(encoding, row);
             else
                 weir_encode_row(tensor->type, values, tensor->has_weights ? slot->weights : NULL,
@@ -411,8 +418,9 @@ static enum weir_status encode_piece(struct recast *recast, struct slot *slot, s
     return bad == UINT64_MAX
                ? WEIR_OK
                : WEIR_FAIL(err, WEIR_ERR_FORMAT,
-                           "tensor %s: row %llu of matrix %llu has a value that is not finite, "
-                           "which %s cannot store: the file is damaged",
+                           "tensor %s: row %llu of matrix %llu has a value that is not finite or "
+                           "too large, which %s cannot store: wanted a format of more range, such "
+                           "as BF16 for F16, or a file that is not damaged",
                            tensor->source->name, (unsigned long long)(slot->piece.row + bad),
                            (unsigned long long)slot->piece.matrix,
                            weir_quant_info(tensor->type)->name);

@@ -175,6 +175,18 @@ def test_refusals(folder):
     for _ in range(2):  # over an empty file, and over a GGUF file
         convert(source, inside)
         check(os.path.getsize(inside) > 1000, "no file is written over one that may be replaced")
+    # What F16 cannot hold becomes no infinity.
+    wide = os.path.join(folder, "wide")
+    shutil.copytree(os.path.join(DIRECTORIES, "olmoe"), wide)
+    tensors = Tensors(os.path.join(wide, "model.safetensors"))
+    row = tensors.tensors["model.embed_tokens.weight"]
+    check(row[0] in ("BF16", "F32"), row[0])
+    row[2] = (struct.pack("<f", 131072.0)[2:] if row[0] == "BF16" else struct.pack("<f", 131072.0)) + row[2][2 if row[0] == "BF16" else 4:]
+    tensors.write(os.path.join(wide, "model.safetensors"))
+    said = convert(wide, out, "--type", "F16", code=1)
+    check("token_embd" in said and "too large" in said and "BF16" in said and not os.path.exists(out), said)
+    convert(wide, out, "--type", "F32")
+    os.remove(out)
     check("-o" in weir("convert", small, code=2).stderr.decode(), "without -o")
     check(not os.path.exists(out) and not os.path.exists(out + ".unfinished"), "something was left behind")
 
