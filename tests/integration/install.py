@@ -63,7 +63,7 @@ def check_files(prefix):
 
 def check_share(prefix, found):
     """Manual pages, completion, licence and all documents, which any user may read."""
-    commands = re.findall(r"^  weir ((?:trace )?\w+)", run(os.path.join(prefix, "bin", "weir"), "help").split("\nExamples")[0], re.M)
+    commands = re.findall(r"^  weir ((?:(?:trace|eval) )?\w+)", run(os.path.join(prefix, "bin", "weir"), "help").split("\nExamples")[0], re.M)
     pages = ["weir", *("weir-" + name.replace(" ", "-") for name in commands)]
     zsh = "vendor-completions" if prefix.endswith("/usr") else "site-functions"
     docs = [os.path.relpath(os.path.join(at, name), ROOT) for place in ("docs", "examples") for at, _, names in os.walk(os.path.join(ROOT, place))
