@@ -17,12 +17,12 @@ class Err(ctypes.Structure):
 class Config(ctypes.Structure):  # zeros: weir chooses
     _fields_ = [("model_path", c_char_p), ("mem_bytes", c_uint64), ("caller_bytes", c_uint64), ("n_thread", c_uint32),
                 ("n_ctx", c_uint32), ("n_chunk", c_uint32), ("n_slot", c_uint32), ("expert_share", c_double),
-                ("lookahead", c_int), ("gpu", c_int), ("gpu_bytes", c_uint64), ("io", c_int), ("buffered", c_bool),
-                ("io_depth", c_uint32), ("io_budget_bytes", c_uint64), ("timeline_events", c_uint32), ("kv", c_char_p),
-                ("warm_up", c_void_p), ("warm_up_count", c_uint32), ("isa", c_char_p), ("text_folder", c_char_p),
-                ("text_bytes", c_uint64), ("progress", c_void_p), ("progress_user", c_void_p), ("notice", c_void_p),
-                ("notice_user", c_void_p),
-                ("bench", c_void_p)]
+                ("lookahead", c_int), ("gpu", c_int), ("gpu_bytes", c_uint64), ("gpu_moves", c_bool), ("io", c_int),
+                ("buffered", c_bool), ("io_depth", c_uint32), ("io_budget_bytes", c_uint64),
+                ("timeline_events", c_uint32), ("kv", c_char_p), ("warm_up", c_void_p), ("warm_up_count", c_uint32),
+                ("isa", c_char_p), ("text_folder", c_char_p), ("text_bytes", c_uint64), ("measures_inputs", c_bool),
+                ("lossy_skip", c_double), ("lossy_resident", c_double), ("progress", c_void_p),
+                ("progress_user", c_void_p), ("notice", c_void_p), ("notice_user", c_void_p), ("bench", c_void_p)]
 
 
 class SamplerConfig(ctypes.Structure):  # zeros: the likeliest token each time

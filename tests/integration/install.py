@@ -28,8 +28,8 @@ def install(folder, prefix, *more):
     return folder
 
 
-def header_text():
-    with open(os.path.join(ROOT, "include", "weir.h"), encoding="utf-8") as file:
+def header_text(name="weir.h"):
+    with open(os.path.join(ROOT, "include", name), encoding="utf-8") as file:
         return file.read()
 
 
@@ -63,7 +63,7 @@ def check_files(prefix):
 
 def check_share(prefix, found):
     """Manual pages, completion, licence and all documents, which any user may read."""
-    commands = re.findall(r"^  weir ((?:(?:trace|eval) )?\w+)", run(os.path.join(prefix, "bin", "weir"), "help").split("\nExamples")[0], re.M)
+    commands = re.findall(r"^  weir ((?:(?:trace|eval) )?[a-z]+)", run(os.path.join(prefix, "bin", "weir"), "help").split("\nExamples")[0], re.M)
     pages = ["weir", *("weir-" + name.replace(" ", "-") for name in commands)]
     zsh = "vendor-completions" if prefix.endswith("/usr") else "site-functions"
     docs = [os.path.relpath(os.path.join(at, name), ROOT) for place in ("docs", "examples") for at, _, names in os.walk(os.path.join(ROOT, place))
@@ -77,10 +77,10 @@ def check_share(prefix, found):
 
 
 def check_exports(prefix):
-    """The shared library offers what weir.h promises, all of it and nothing else."""
+    """The shared library offers what its headers promise, all of it and nothing else."""
     listed = run("nm", "-D", "--defined-only", os.path.join(prefix, "lib", "libweir.so"))
     found = {line.split()[2] for line in listed.splitlines()}
-    declared = re.findall(r"^WEIR_API [^;]*?\b(weir_\w+)\(", header_text(), re.M)
+    declared = re.findall(r"^WEIR_API [^;]*?\b(weir_\w+)\(", header_text() + header_text("weir_files.h"), re.M)
     check(len(declared) > 30 and found == set(declared),
           f"exported and not declared: {sorted(found - set(declared))}; declared and not exported: {sorted(set(declared) - found)}")
 
