@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "fallbacks.h"
 #include "weir_files.h"
 
 /* What to do about a directory whose tokenizer no file can say. */
@@ -43,6 +44,8 @@ static bool print_json(const struct weir_cli_options *options,
     weir_cli_json_count(object, "tensors_done_before", result->done_count);
     weir_cli_json_count(object, "tensors_exact", result->exact_count);
     weir_cli_json_count(object, "tensors_near", result->near_count);
+    json_object_set_new(object, "fallbacks",
+                        weir_cli_fallbacks_json(result->fallbacks, result->fallback_count));
     weir_cli_json_count(object, "bytes_before", result->bytes_before);
     weir_cli_json_count(object, "bytes_after", result->bytes_after);
     weir_cli_json_count(object, "bytes_read", result->read_bytes);
@@ -82,6 +85,7 @@ int weir_cli_convert(const struct weir_cli_options *options)
             advise(&err);
         return status == WEIR_ERR_ARG ? WEIR_CLI_USAGE : code;
     }
+    weir_cli_fallbacks_say(result.fallbacks, result.fallback_count);
     if (options->json)
         return print_json(options, &result) ? WEIR_CLI_OK : WEIR_CLI_FAILURE;
     if (!weir_cli_is_quiet())

@@ -3,6 +3,7 @@
 
 #include "base/heap.h"
 #include "budget.h"
+#include "fallbacks.h"
 
 struct quantizing {
     const struct weir_cli_options *options;
@@ -93,10 +94,7 @@ static void print_remarks(const struct weir_quantize_result *result)
         weir_cli_say("requantized from %s: %u tensors were blocks already, and what those lost "
                      "stays lost; a file in BF16 or F16 gives a better one",
                      result->requantized_from, result->requantized_count);
-    for (uint32_t index = 0; index < result->fallback_count; index++)
-        weir_cli_say("%u tensors have rows that no block of %s fills: they are %s",
-                     result->fallbacks[index].tensor_count, result->fallbacks[index].meant,
-                     result->fallbacks[index].type);
+    weir_cli_fallbacks_say(result->fallbacks, result->fallback_count);
     if (result->unweighted_count > 0)
         weir_cli_say("%u tensors want importance and have none (--allow-unweighted)",
                      result->unweighted_count);
@@ -140,19 +138,6 @@ static json_t *describe_uses(const struct weir_quantize_use *uses, uint32_t coun
     return object;
 }
 
-static json_t *describe_fallbacks(const struct weir_quantize_result *result)
-{
-    json_t *array = json_array();
-    for (uint32_t index = 0; index < result->fallback_count; index++) {
-        json_t *object = json_object();
-        json_object_set_new(object, "meant", json_string(result->fallbacks[index].meant));
-        json_object_set_new(object, "type", json_string(result->fallbacks[index].type));
-        weir_cli_json_count(object, "tensors", result->fallbacks[index].tensor_count);
-        json_array_append_new(array, object);
-    }
-    return array;
-}
-
 static void set_path(json_t *object, const char *key, const char *path)
 {
     if (path == NULL)
@@ -177,7 +162,8 @@ static bool print_json(struct quantizing *quantizing, const struct weir_quantize
     weir_cli_json_real(object, "bits_after", result->bits_after);
     json_object_set_new(object, "before", describe_uses(result->before, result->before_count));
     json_object_set_new(object, "after", describe_uses(result->after, result->after_count));
-    json_object_set_new(object, "fallbacks", describe_fallbacks(result));
+    json_object_set_new(object, "fallbacks",
+                        weir_cli_fallbacks_json(result->fallbacks, result->fallback_count));
     weir_cli_json_count(object, "changed", result->changed_count);
     weir_cli_json_count(object, "requantized", result->requantized_count);
     json_object_set_new(object, "requantized_from", json_string(result->requantized_from));

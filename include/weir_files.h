@@ -90,6 +90,7 @@ struct weir_quantize_use {
     uint64_t weight_count, bytes;
 };
 
+/* Tensors whose rows fill no whole blocks of the format that was meant. */
 struct weir_quantize_fallback {
     const char *meant, *type;
     uint32_t tensor_count;
@@ -155,6 +156,8 @@ struct weir_convert_result {
     uint32_t done_count;  /* of these, those that an earlier call had written */
     uint32_t exact_count; /* of codes, that became blocks with the same values */
     uint32_t near_count;  /* of codes, that became a format with values near to theirs */
+    struct weir_quantize_fallback fallbacks[WEIR_QUANTIZE_FALLBACK_MAX];
+    uint32_t fallback_count;
     uint64_t bytes_before, bytes_after; /* of the directory's weights, and of the file */
     uint64_t read_bytes;
     uint64_t budget_bytes, peak_bytes; /* the ceiling that held; the process so far */

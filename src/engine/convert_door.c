@@ -7,6 +7,7 @@
 #include "base/heap.h"
 #include "convert/convert.h"
 #include "engine/engine_internal.h"
+#include "engine/quantize.h"
 #include "recast/recast.h"
 #include "sys/sys.h"
 #include "weir_files.h"
@@ -235,6 +236,9 @@ static enum weir_status write_file(struct conversion *conversion,
     result->done_count = job.first_tensor;
     result->exact_count = conversion->layout.kept_count;
     result->near_count = conversion->layout.near_count;
+    for (uint32_t index = 0; index < list->count; index++)
+        if (list->tensors[index].fell_back)
+            weir_fallback_add(result->fallbacks, &result->fallback_count, &list->tensors[index]);
     result->bytes_before = weir_manifest_bytes(conversion->manifest);
     result->bytes_after = weir_gguf_writer_file_bytes(conversion->writer);
     result->read_bytes = done.read_bytes;

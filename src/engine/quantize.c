@@ -222,21 +222,20 @@ static void add_use(struct weir_quantize_use *uses, uint32_t *count, enum weir_t
     uses[at].bytes += bytes;
 }
 
-static void add_fallback(struct weir_quantize_result *result,
-                         const struct weir_recast_tensor *tensor)
+void weir_fallback_add(struct weir_quantize_fallback fallbacks[WEIR_QUANTIZE_FALLBACK_MAX],
+                       uint32_t *count, const struct weir_recast_tensor *tensor)
 {
     const char *meant = weir_quant_info(tensor->meant)->name;
     const char *type = weir_quant_info(tensor->type)->name;
     uint32_t at = 0;
-    while (at < result->fallback_count &&
-           (result->fallbacks[at].meant != meant || result->fallbacks[at].type != type))
+    while (at < *count && (fallbacks[at].meant != meant || fallbacks[at].type != type))
         at++;
     if (at == WEIR_QUANTIZE_FALLBACK_MAX)
         return;
-    result->fallback_count += at == result->fallback_count;
-    result->fallbacks[at].meant = meant;
-    result->fallbacks[at].type = type;
-    result->fallbacks[at].tensor_count++;
+    *count += at == *count;
+    fallbacks[at].meant = meant;
+    fallbacks[at].type = type;
+    fallbacks[at].tensor_count++;
 }
 
 static void add_requantized(struct weir_quantize_result *result,
@@ -285,7 +284,7 @@ static void describe(struct weir_quantizing *quantizing)
         add_use(result->before, &result->before_count, source->type, count, source->bytes);
         add_use(result->after, &result->after_count, tensor->type, count, bytes);
         if (tensor->fell_back)
-            add_fallback(result, tensor);
+            weir_fallback_add(result->fallbacks, &result->fallback_count, tensor);
         result->changed_count += tensor->type != source->type;
         if (tensor->type != source->type && weir_quant_info(source->type)->block_len > 1)
             add_requantized(result, tensor);

@@ -30,6 +30,10 @@ enum weir_status weir_quantizing_plan(struct weir_quantizing *quantizing, struct
 enum weir_status weir_quantizing_write(struct weir_quantizing *quantizing,
                                        struct weir_recast_job *job, struct weir_err *err);
 
+/* One more tensor that fell back; pairs of formats beyond the room there is are not counted. */
+void weir_fallback_add(struct weir_quantize_fallback fallbacks[WEIR_QUANTIZE_FALLBACK_MAX],
+                       uint32_t *count, const struct weir_recast_tensor *tensor);
+
 /* Importance of one matrix of a tensor that has weights. */
 weir_recast_weights_fn weir_quantizing_weights;
 /* Sets job->mem_bytes, what the ceiling leaves. NOMEM: it is too low. */

@@ -154,6 +154,8 @@ def test_refusals(folder):
     os.remove(os.path.join(broken, "model-00002-of-00003.safetensors"))
     check("model-00002-of-00003.safetensors" in convert(broken, out, code=1), "a file that is missing is not named")
     check("Q4_X" in convert(small, out, "--type", "Q4_X", code=2), "a type that is none is not named")
+    check("no block of Q4_0 fills" in convert(small, out, "--type", "Q4_0"), "rows that fill no block become F16 without a word")
+    os.remove(out)
     said = convert(small, out, "--mem", 1 << 20, code=1)
     check("at least" in said, said)
     check("GGUF" in convert(os.path.join(GOLDEN, "qwen3moe", "model.gguf"), out, code=2), "a file is no directory")
