@@ -29,6 +29,8 @@ struct panel {
 };
 
 typedef const struct weir_act_q8_256 *act_blocks;
+typedef struct panel panel_block;
+enum { BLOCK_VALUES = 256 };
 
 WEIR_INLINE size_t block_bytes(const enum weir_type type)
 {
@@ -220,33 +222,7 @@ WEIR_INLINE void load_panel(const struct rows4 *rows, struct panel *panel,
     }
 }
 
-WEIR_INLINE void run_panels(const struct weir_matmul *job, size_t first, size_t n_token,
-                            struct rows4 rows, float *y, const enum weir_type type)
-{
-    struct panel panel[PANEL_BLOCKS];
-    float32x4_t sums[WEIR_TOKENS_MAX];
-    const size_t block_count = job->cols / 256;
-    for (size_t t = 0; t < n_token; t++)
-        sums[t] = vdupq_n_f32(0.0f);
-    for (size_t from = 0; from < block_count; from += PANEL_BLOCKS) {
-        const size_t left = block_count - from;
-        const size_t count = left < PANEL_BLOCKS ? left : PANEL_BLOCKS;
-        for (size_t at = 0; at < count; at++) {
-            load_panel(&rows, &panel[at], type);
-            rows4_advance(&rows, block_bytes(type));
-        }
-        const uint8_t *x = (const uint8_t *)job->x + first * job->x_row_bytes +
-                           from * sizeof(struct weir_act_q8_256);
-        size_t t = 0;
-        for (; t + WEIR_TOKEN_TILE <= n_token; t += WEIR_TOKEN_TILE)
-            add_panel(panel, count, x + t * job->x_row_bytes, job->x_row_bytes, sums + t,
-                      WEIR_TOKEN_TILE, type);
-        for (; t < n_token; t++)
-            add_panel(panel, count, x + t * job->x_row_bytes, job->x_row_bytes, sums + t, 1, type);
-    }
-    for (size_t t = 0; t < n_token; t++)
-        rows4_store(&rows, y + t * job->y_stride, sums[t]);
-}
+#include "kernels/arm/panels4_neon.h"
 
 /* One token: steps go from memory through registers into the sum. */
 WEIR_INLINE void run_one(const struct weir_matmul *job, struct rows4 rows, float *y,

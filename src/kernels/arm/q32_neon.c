@@ -15,6 +15,8 @@ struct block {
 };
 
 typedef const struct weir_act_q8_32 *act_blocks;
+typedef struct block panel_block;
+enum { BLOCK_VALUES = 32 };
 
 WEIR_INLINE size_t block_bytes(const enum weir_type type)
 {
@@ -74,33 +76,13 @@ WEIR_INLINE void add_panel(const struct block *panel, size_t count, const uint8_
         sums[t] = sum[t];
 }
 
-WEIR_INLINE void run_panels(const struct weir_matmul *job, size_t first, size_t n_token,
-                            struct rows4 rows, float *y, const enum weir_type type)
+WEIR_INLINE void load_panel(const struct rows4 *rows, struct block *block,
+                            const enum weir_type type)
 {
-    struct block panel[PANEL_BLOCKS];
-    float32x4_t sums[WEIR_TOKENS_MAX];
-    const size_t block_count = job->cols / 32;
-    for (size_t t = 0; t < n_token; t++)
-        sums[t] = vdupq_n_f32(0.0f);
-    for (size_t from = 0; from < block_count; from += PANEL_BLOCKS) {
-        const size_t left = block_count - from;
-        const size_t count = left < PANEL_BLOCKS ? left : PANEL_BLOCKS;
-        for (size_t at = 0; at < count; at++) {
-            load_block(&rows, &panel[at], type);
-            rows4_advance(&rows, block_bytes(type));
-        }
-        const uint8_t *x = (const uint8_t *)job->x + first * job->x_row_bytes +
-                           from * sizeof(struct weir_act_q8_32);
-        size_t t = 0;
-        for (; t + WEIR_TOKEN_TILE <= n_token; t += WEIR_TOKEN_TILE)
-            add_panel(panel, count, x + t * job->x_row_bytes, job->x_row_bytes, sums + t,
-                      WEIR_TOKEN_TILE, type);
-        for (; t < n_token; t++)
-            add_panel(panel, count, x + t * job->x_row_bytes, job->x_row_bytes, sums + t, 1, type);
-    }
-    for (size_t t = 0; t < n_token; t++)
-        rows4_store(&rows, y + t * job->y_stride, sums[t]);
+    load_block(rows, block, type);
 }
+
+#include "kernels/arm/panels4_neon.h"
 
 /* One token: blocks go from memory through registers into the sum. */
 WEIR_INLINE void run_one(const struct weir_matmul *job, struct rows4 rows, float *y,

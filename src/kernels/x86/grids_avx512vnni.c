@@ -25,6 +25,8 @@ struct panel {
     __m512i below[HALVES / 2]; /* of two sub-blocks, as 16-bit numbers */
     __m512i steps[WORDS];
 };
+typedef struct panel panel_block;
+enum { BLOCK_VALUES = SUPER_BLOCK };
 
 /* Sub-blocks whose activations' sums are told apart: of 16 values, or of 32. */
 WEIR_INLINE int sub_blocks(const enum weir_type type)
@@ -97,7 +99,7 @@ WEIR_INLINE void load_panel(const struct rows16 *rows, const uint8_t *next, stru
 }
 
 /* totals[t] += a sub-block times token t's, t in [0, n). */
-WEIR_INLINE void add_sub_block(const struct panel *panel, int s, const act_block *x, size_t at,
+WEIR_INLINE void add_sub_block(const struct panel *panel, int s, const act_blocks *x, size_t at,
                                __m512i *totals, const int n, const enum weir_type type)
 {
     const int words = WORDS / sub_blocks(type);
@@ -118,9 +120,9 @@ WEIR_INLINE void add_sub_block(const struct panel *panel, int s, const act_block
 WEIR_INLINE void add_panel(const struct panel *panel, size_t count, const uint8_t *x,
                            size_t x_row_bytes, __m512 *sums, const int n, const enum weir_type type)
 {
-    act_block rows[TOKEN_TILE];
+    act_blocks rows[TOKEN_TILE];
     for (int t = 0; t < n; t++)
-        rows[t] = (act_block)(const void *)(x + (size_t)t * x_row_bytes);
+        rows[t] = (act_blocks)(const void *)(x + (size_t)t * x_row_bytes);
     for (size_t at = 0; at < count; at++) {
         __m512i totals[TOKEN_TILE];
         for (int t = 0; t < n; t++)
@@ -140,37 +142,7 @@ WEIR_INLINE void add_panel(const struct panel *panel, size_t count, const uint8_
     }
 }
 
-WEIR_INLINE void run_panels(const struct weir_matmul *job, size_t first, size_t n_token,
-                            struct rows16 rows, const uint8_t *next, float *y,
-                            const enum weir_type type)
-{
-    struct panel panel[PANEL_BLOCKS];
-    __m512 sums[WEIR_TOKENS_MAX];
-    const size_t block_count = job->cols / SUPER_BLOCK;
-    for (size_t t = 0; t < n_token; t++)
-        sums[t] = _mm512_setzero_ps();
-    for (size_t from = 0; from < block_count; from += PANEL_BLOCKS) {
-        const size_t left = block_count - from;
-        const size_t count = left < PANEL_BLOCKS ? left : PANEL_BLOCKS;
-        for (size_t at = 0; at < count; at++) {
-            load_panel(&rows, next, &panel[at], type);
-            rows16_advance(&rows, block_bytes(type));
-            next += WEIR_ROWS * block_bytes(type);
-        }
-        const uint8_t *x = (const uint8_t *)job->x + first * job->x_row_bytes +
-                           from * sizeof(struct weir_act_q8_256);
-        size_t t = 0;
-        for (; t + TOKEN_TILE <= n_token; t += TOKEN_TILE)
-            add_panel(panel, count, x + t * job->x_row_bytes, job->x_row_bytes, sums + t,
-                      TOKEN_TILE, type);
-        for (; t + 4 <= n_token; t += 4)
-            add_panel(panel, count, x + t * job->x_row_bytes, job->x_row_bytes, sums + t, 4, type);
-        for (; t < n_token; t++)
-            add_panel(panel, count, x + t * job->x_row_bytes, job->x_row_bytes, sums + t, 1, type);
-    }
-    for (size_t t = 0; t < n_token; t++)
-        rows16_store(&rows, y + t * job->y_stride, 1, sums[t]);
-}
+#include "kernels/x86/panels16_avx512.h"
 
 #define MATMUL(name, type)                                                                         \
     WEIR_ROWS_PROMPT(rows16, name, type)                                                           \

@@ -16,7 +16,7 @@
 #include "kernels/x86/tile.h"
 #include "kernels/x86/unpack_grids.h"
 
-typedef const struct weir_act_q8_256 *act_block;
+typedef const struct weir_act_q8_256 *act_blocks;
 
 /* A super-block and its scales as they are multiplied, each eight times. */
 struct row_block {
@@ -50,7 +50,7 @@ WEIR_INLINE void load_row_block(const uint8_t *w, struct row_block *out, const e
 }
 
 /* A super-block times one token's, as eight numbers to be added up. */
-WEIR_INLINE __m256i dot_steps(const struct row_block *block, act_block x)
+WEIR_INLINE __m256i dot_steps(const struct row_block *block, act_blocks x)
 {
     __m512i total = _mm512_zextsi256_si512(
         _mm256_madd_epi16(block->w.below, load_32((const uint8_t *)x->half_sums)));
@@ -63,7 +63,7 @@ WEIR_INLINE __m256i dot_steps(const struct row_block *block, act_block x)
 }
 
 /* sum += one super-block of a token. */
-WEIR_INLINE void add_token(const struct row_block *block, act_block x, float *sum)
+WEIR_INLINE void add_token(const struct row_block *block, act_blocks x, float *sum)
 {
     const __m256i total = dot_steps(block, x);
     __m128i four = _mm_add_epi32(_mm256_castsi256_si128(total), _mm256_extracti128_si256(total, 1));
@@ -78,9 +78,9 @@ WEIR_INLINE void add_tokens(const struct row_block *block, const uint8_t *x, siz
                             float *sums)
 {
     __m256i totals[WEIR_TOKEN_TILE];
-    act_block rows[WEIR_TOKEN_TILE];
+    act_blocks rows[WEIR_TOKEN_TILE];
     for (int t = 0; t < WEIR_TOKEN_TILE; t++) {
-        rows[t] = (act_block)(const void *)(x + (size_t)t * x_row_bytes);
+        rows[t] = (act_blocks)(const void *)(x + (size_t)t * x_row_bytes);
         totals[t] = dot_steps(block, rows[t]);
     }
     const __m256i two = _mm256_hadd_epi32(_mm256_hadd_epi32(totals[0], totals[1]),
@@ -105,7 +105,7 @@ WEIR_INLINE void dot_row(const struct weir_matmul *job, const uint8_t *w, const 
         for (; t + WEIR_TOKEN_TILE <= n; t += WEIR_TOKEN_TILE)
             add_tokens(&block, x + t * job->x_row_bytes, job->x_row_bytes, sums + t);
         for (; t < n; t++)
-            add_token(&block, (act_block)(const void *)(x + t * job->x_row_bytes), &sums[t]);
+            add_token(&block, (act_blocks)(const void *)(x + t * job->x_row_bytes), &sums[t]);
         w += block_bytes(type);
         x += sizeof(struct weir_act_q8_256);
     }

@@ -18,6 +18,8 @@ struct panel {
 };
 
 typedef const struct weir_act_q8_256 *act_blocks;
+typedef struct panel panel_block;
+enum { BLOCK_VALUES = 256 };
 
 /* The highest bits, which groups share: all of Q3_K's and Q5_K's, or those of a half of Q6_K. */
 WEIR_INLINE void load_high(const struct rows8 *rows, int half, __m256i high[8],
@@ -210,39 +212,7 @@ WEIR_INLINE void load_panel(const struct rows8 *rows, const uint8_t *next, struc
     }
 }
 
-WEIR_INLINE void run_panels(const struct weir_matmul *job, size_t first, size_t n_token,
-                            struct tile tile, const uint8_t *next, float *y,
-                            const enum weir_type type)
-{
-    struct rows8 rows[PARTS] = {part_rows(&tile, 0), part_rows(&tile, 1)};
-    struct panel panel[PANEL_BLOCKS][PARTS];
-    __m256 sums[WEIR_TOKENS_MAX][PARTS];
-    const size_t block_count = job->cols / 256;
-    for (size_t t = 0; t < n_token; t++)
-        sums[t][0] = sums[t][1] = _mm256_setzero_ps();
-    for (size_t from = 0; from < block_count; from += PANEL_BLOCKS) {
-        const size_t left = block_count - from;
-        const size_t count = left < PANEL_BLOCKS ? left : PANEL_BLOCKS;
-        for (size_t at = 0; at < count; at++)
-            for (int part = 0; part < PARTS; part++) {
-                load_panel(&rows[part], next, &panel[at][part], type);
-                rows8_advance(&rows[part], block_bytes(type));
-                next += WEIR_LANES * block_bytes(type);
-            }
-        const uint8_t *x = (const uint8_t *)job->x + first * job->x_row_bytes +
-                           from * sizeof(struct weir_act_q8_256);
-        size_t t = 0;
-        for (; t + TOKEN_TILE <= n_token; t += TOKEN_TILE)
-            add_panel(panel, count, x + t * job->x_row_bytes, job->x_row_bytes, sums + t,
-                      TOKEN_TILE, type);
-        for (; t + 2 <= n_token; t += 2)
-            add_panel(panel, count, x + t * job->x_row_bytes, job->x_row_bytes, sums + t, 2, type);
-        if (t < n_token)
-            add_panel(panel, count, x + t * job->x_row_bytes, job->x_row_bytes, sums + t, 1, type);
-    }
-    for (size_t t = 0; t < n_token; t++)
-        parts_store(&tile, rows, y + t * job->y_stride, sums[t]);
-}
+#include "kernels/x86/panels8_avx2.h"
 
 /* total += words [from, from + count) of one unit of eight rows times one token's. */
 WEIR_INLINE void add_words(const __m256i *bytes, const __m256i high[8], int group, int which,

@@ -29,6 +29,8 @@ struct panel {
 };
 
 typedef const struct weir_act_q8_256 *act_blocks;
+typedef struct panel panel_block;
+enum { BLOCK_VALUES = 256 };
 
 /* Q3_K's and Q6_K's steps are unsigned and their middle is 32, which the activations' offsets take
  * away: Q3_K's are taken 8 times larger for an eighth of the scale, all of it exact. */
@@ -353,39 +355,7 @@ WEIR_INLINE void load_panel(struct rows16 *rows, const uint8_t *next, struct pan
     }
 }
 
-WEIR_INLINE void run_panels(const struct weir_matmul *job, size_t first, size_t n_token,
-                            struct rows16 rows, const uint8_t *next, float *y,
-                            const enum weir_type type)
-{
-    struct panel panel[PANEL_BLOCKS];
-    __m512 sums[WEIR_TOKENS_MAX];
-    const size_t block_count = job->cols / 256;
-    for (size_t t = 0; t < n_token; t++)
-        sums[t] = _mm512_setzero_ps();
-    for (size_t from = 0; from < block_count; from += PANEL_BLOCKS) {
-        const size_t left = block_count - from;
-        const size_t count = left < PANEL_BLOCKS ? left : PANEL_BLOCKS;
-        for (size_t at = 0; at < count; at++) {
-            load_panel(&rows, next, &panel[at], type);
-            rows16_advance(&rows, block_bytes(type));
-            next += WEIR_ROWS * block_bytes(type);
-        }
-        const uint8_t *x = (const uint8_t *)job->x + first * job->x_row_bytes +
-                           from * sizeof(struct weir_act_q8_256);
-        size_t t = 0;
-        for (; t + TOKEN_TILE <= n_token; t += TOKEN_TILE)
-            add_panel(panel, count, x + t * job->x_row_bytes, job->x_row_bytes, sums + t,
-                      TOKEN_TILE, type);
-        for (; t + 4 <= n_token; t += 4)
-            add_panel(panel, count, x + t * job->x_row_bytes, job->x_row_bytes, sums + t, 4, type);
-        for (; t + 2 <= n_token; t += 2)
-            add_panel(panel, count, x + t * job->x_row_bytes, job->x_row_bytes, sums + t, 2, type);
-        if (t < n_token)
-            add_panel(panel, count, x + t * job->x_row_bytes, job->x_row_bytes, sums + t, 1, type);
-    }
-    for (size_t t = 0; t < n_token; t++)
-        rows16_store(&rows, y + t * job->y_stride, 1, sums[t]);
-}
+#include "kernels/x86/panels16_avx512.h"
 
 /* Q6_K is not read in the order of its bytes: the CPU would not know the row for a stream, so each
  * group asks for that of two lanes, this many super-blocks ahead. */

@@ -18,6 +18,8 @@ struct block {
 };
 
 typedef const struct weir_act_q8_32 *act_blocks;
+typedef struct block panel_block;
+enum { BLOCK_VALUES = 32 };
 
 /* Steps that are too many for an offset to make them unsigned. */
 WEIR_INLINE bool is_signed(const enum weir_type type)
@@ -194,41 +196,15 @@ WEIR_INLINE void add_panel(const struct block (*panel)[PARTS], size_t count, con
     __builtin_memcpy(sums, sum, n * sizeof(*sum));
 }
 
-WEIR_INLINE void run_panels(const struct weir_matmul *job, size_t first, size_t n_token,
-                            struct tile tile, const uint8_t *next, float *y,
+WEIR_INLINE void load_panel(const struct rows8 *rows, const uint8_t *next, struct block *block,
                             const enum weir_type type)
 {
-    const size_t tile_bytes = WEIR_ROWS * block_bytes(type);
-    struct rows8 rows[PARTS] = {part_rows(&tile, 0), part_rows(&tile, 1)};
-    struct block panel[PANEL_BLOCKS][PARTS];
-    __m256 sums[WEIR_TOKENS_MAX][PARTS];
-    const size_t block_count = job->cols / 32;
-    for (size_t t = 0; t < n_token; t++)
-        sums[t][0] = sums[t][1] = _mm256_setzero_ps();
-    for (size_t from = 0; from < block_count; from += PANEL_BLOCKS) {
-        const size_t left = block_count - from;
-        const size_t count = left < PANEL_BLOCKS ? left : PANEL_BLOCKS;
-        for (size_t at = 0; at < count; at++) {
-            prefetch_bytes(next + (from + at) * tile_bytes, tile_bytes);
-            for (int part = 0; part < PARTS; part++) {
-                load_block(&rows[part], &panel[at][part], type);
-                rows8_advance(&rows[part], block_bytes(type));
-            }
-        }
-        const uint8_t *x = (const uint8_t *)job->x + first * job->x_row_bytes +
-                           from * sizeof(struct weir_act_q8_32);
-        size_t t = 0;
-        for (; t + TOKEN_TILE <= n_token; t += TOKEN_TILE)
-            add_panel(panel, count, x + t * job->x_row_bytes, job->x_row_bytes, sums + t,
-                      TOKEN_TILE, type);
-        for (; t + 2 <= n_token; t += 2)
-            add_panel(panel, count, x + t * job->x_row_bytes, job->x_row_bytes, sums + t, 2, type);
-        if (t < n_token)
-            add_panel(panel, count, x + t * job->x_row_bytes, job->x_row_bytes, sums + t, 1, type);
-    }
-    for (size_t t = 0; t < n_token; t++)
-        parts_store(&tile, rows, y + t * job->y_stride, sums[t]);
+    const size_t part_bytes = WEIR_LANES * block_bytes(type);
+    prefetch_bytes(next, part_bytes);
+    load_block(rows, block, type);
 }
+
+#include "kernels/x86/panels8_avx2.h"
 
 /* How often sums of a block's products can be folded before they need 32 bits, from 4 * 127 * steps
  * of at most 31 or 15 on; not even these, of steps of 128, fit 16. */

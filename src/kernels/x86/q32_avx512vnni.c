@@ -19,6 +19,8 @@ struct block {
 };
 
 typedef const struct weir_act_q8_32 *act_blocks;
+typedef struct block panel_block;
+enum { BLOCK_VALUES = 32 };
 
 /* Q4_0's steps are taken 16 times larger for a sixteenth of the scale, Q5_0's 8 times for an
  * eighth: so their middle becomes 128 too. All of it is exact. */
@@ -142,40 +144,15 @@ WEIR_INLINE void add_panel(const struct block *panel, size_t count, const uint8_
         sums[t] = sum[t];
 }
 
-WEIR_INLINE void run_panels(const struct weir_matmul *job, size_t first, size_t n_token,
-                            struct rows16 rows, const uint8_t *next, float *y,
+WEIR_INLINE void load_panel(struct rows16 *rows, const uint8_t *next, struct block *block,
                             const enum weir_type type)
 {
     const size_t tile_bytes = WEIR_ROWS * block_bytes(type);
-    struct block panel[PANEL_BLOCKS];
-    __m512 sums[WEIR_TOKENS_MAX];
-    const size_t block_count = job->cols / 32;
-    for (size_t t = 0; t < n_token; t++)
-        sums[t] = _mm512_setzero_ps();
-    for (size_t from = 0; from < block_count; from += PANEL_BLOCKS) {
-        const size_t left = block_count - from;
-        const size_t count = left < PANEL_BLOCKS ? left : PANEL_BLOCKS;
-        for (size_t at = 0; at < count; at++) {
-            prefetch_bytes(next + (from + at) * tile_bytes, tile_bytes);
-            load_block(&rows, &panel[at], type);
-            rows16_advance(&rows, block_bytes(type));
-        }
-        const uint8_t *x = (const uint8_t *)job->x + first * job->x_row_bytes +
-                           from * sizeof(struct weir_act_q8_32);
-        size_t t = 0;
-        for (; t + TOKEN_TILE <= n_token; t += TOKEN_TILE)
-            add_panel(panel, count, x + t * job->x_row_bytes, job->x_row_bytes, sums + t,
-                      TOKEN_TILE, type);
-        for (; t + 4 <= n_token; t += 4)
-            add_panel(panel, count, x + t * job->x_row_bytes, job->x_row_bytes, sums + t, 4, type);
-        for (; t + 2 <= n_token; t += 2)
-            add_panel(panel, count, x + t * job->x_row_bytes, job->x_row_bytes, sums + t, 2, type);
-        if (t < n_token)
-            add_panel(panel, count, x + t * job->x_row_bytes, job->x_row_bytes, sums + t, 1, type);
-    }
-    for (size_t t = 0; t < n_token; t++)
-        rows16_store(&rows, y + t * job->y_stride, 1, sums[t]);
+    prefetch_bytes(next, tile_bytes);
+    load_block(rows, block, type);
 }
+
+#include "kernels/x86/panels16_avx512.h"
 
 /* Q8_0 goes by faster than the CPU reads ahead by itself. */
 enum { BYTES_AHEAD = 512 };
