@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "engine/engine_internal.h"
+#include "engine_toy.h"
 
 #define DEMO "models/demo/weir-demo.gguf"
 
@@ -21,22 +22,6 @@ static struct weir_config config_of(uint32_t parts)
     assert_int_equal(weir_plan_make(&plan, &config, &err), WEIR_OK);
     config.mem_bytes = plan.min_bytes + (plan.resident_bytes - plan.min_bytes) * parts / 4;
     return config;
-}
-
-static weir_engine *open_engine(const struct weir_config *config)
-{
-    struct weir_err err = {0};
-    weir_engine *engine = NULL;
-    if (weir_engine_open(&engine, config, &err) != WEIR_OK)
-        fail_msg("%s", err.text);
-    return engine;
-}
-
-static weir_session *create_session(weir_engine *engine)
-{
-    weir_session *session = NULL;
-    assert_int_equal(weir_session_create(&session, engine, NULL), WEIR_OK);
-    return session;
 }
 
 /* Ids one after the other; the logits after the last. */
@@ -66,10 +51,10 @@ static void what_is_lent_comes_from_slots_and_goes_back(void **state)
     const struct weir_config config = config_of(3);
     (void)state;
     weir_engine *engine = open_engine(&config);
-    weir_session *session = create_session(engine);
+    weir_session *session = begin(engine);
     evaluate(session, 0, LENGTH, wanted);
     weir_session_destroy(&session);
-    session = create_session(engine);
+    session = begin(engine);
     evaluate(session, 0, LENGTH / 2, found);
     const uint64_t before_bytes = retired_bytes(engine);
     struct weir_err err = {0};
@@ -102,7 +87,7 @@ static void a_begun_engine_is_finished_when_the_other_has_gone(void **state)
     weir_engine *next = NULL;
     (void)state;
     weir_engine *engine = open_engine(&config);
-    session = create_session(engine);
+    session = begin(engine);
     evaluate(session, 0, LENGTH, wanted);
     if (weir_engine_begin(&next, &config, &err) != WEIR_OK)
         fail_msg("%s", err.text);
@@ -120,7 +105,7 @@ static void a_begun_engine_is_finished_when_the_other_has_gone(void **state)
     if (weir_engine_finish(next, &err) != WEIR_OK)
         fail_msg("%s", err.text);
     assert_int_equal(weir_engine_finish(next, NULL), WEIR_ERR_ARG);
-    session = create_session(next);
+    session = begin(next);
     evaluate(session, 0, LENGTH, found);
     assert_memory_equal(found, wanted, next->info.n_vocab * sizeof(float));
     weir_session_destroy(&session);
@@ -182,7 +167,7 @@ static void what_was_counted_is_handed_on(void **state)
     double sum = 0.0;
     (void)state;
     weir_engine *engine = open_engine(&config);
-    weir_session *session = create_session(engine);
+    weir_session *session = begin(engine);
     evaluate(session, 0, LENGTH, wanted);
     weir_session_destroy(&session);
     const uint32_t count = used_of(first, weir_engine_kept_experts(engine, first, KEPT));
@@ -204,7 +189,7 @@ static void what_was_counted_is_handed_on(void **state)
         if (index > 0 && index < slots)
             assert_true(second[index].share <= second[0].share + 1e-3f);
     }
-    session = create_session(engine);
+    session = begin(engine);
     evaluate(session, 0, LENGTH, found);
     assert_memory_equal(found, wanted, info.n_vocab * sizeof(float));
     weir_session_destroy(&session);

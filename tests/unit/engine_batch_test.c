@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "engine/engine_internal.h"
+#include "engine_toy.h"
 #include "golden.h"
 #include "pace.h"
 
@@ -39,15 +40,6 @@ static bool compare_row(void *user, uint32_t position, const float *logits)
     text->differs += memcmp(text->logits + position * text->n_vocab, logits,
                             text->n_vocab * sizeof(*logits)) != 0;
     return true;
-}
-
-static weir_engine *open_engine(const struct weir_config *config)
-{
-    struct weir_err err = {0};
-    weir_engine *engine = NULL;
-    if (weir_engine_open(&engine, config, &err) != WEIR_OK)
-        fail_msg("%s: %s", config->model_path, err.text);
-    return engine;
 }
 
 static void make_texts(const struct golden *golden, struct text texts[TEXTS])

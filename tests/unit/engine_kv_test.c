@@ -1,7 +1,6 @@
 /* engine_kv_test.c - keys and values in every format: the same bits however a text is cut,
  * rewound, forked, joined by others, kept on a disk, or short of slots; what cannot be is refused
  * by name. */
-#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,8 +12,10 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "engine_toy.h"
 #include "golden.h"
 #include "pace.h"
+#include "scratch.h"
 #include "weir.h"
 
 #define DEMO "models/demo/weir-demo.gguf"
@@ -27,24 +28,6 @@ static const char *const kvs[] = {"f16", "f32", "bf16", "q8_0", "q4_0", "kivi4",
 static uint32_t ids[LENGTH];
 static float *wanted; /* logits behind all ids, computed at once */
 static uint32_t n_vocab;
-
-static weir_engine *open_engine(const struct weir_config *config)
-{
-    struct weir_err err = {0};
-    weir_engine *engine = NULL;
-    if (weir_engine_open(&engine, config, &err) != WEIR_OK)
-        fail_msg("%s: %s", config->kv, err.text);
-    return engine;
-}
-
-static weir_session *begin(weir_engine *engine)
-{
-    struct weir_err err = {0};
-    weir_session *session = NULL;
-    if (weir_session_create(&session, engine, &err) != WEIR_OK)
-        fail_msg("%s", err.text);
-    return session;
-}
 
 static void evaluate(weir_session *session, uint32_t from, uint32_t count)
 {
@@ -160,19 +143,6 @@ static void check_streamed(const char *kv)
 
 static char folder[64];
 
-static void remove_folder(void)
-{
-    char path[512];
-    DIR *names = opendir(folder);
-    assert_non_null(names);
-    for (struct dirent *name; (name = readdir(names)) != NULL;) {
-        snprintf(path, sizeof(path), "%s/%s", folder, name->d_name);
-        unlink(path);
-    }
-    closedir(names);
-    rmdir(folder);
-}
-
 /* A text that was kept on the disk goes on in another engine; in one of another format it is not
  * known. */
 static void check_restart(const char *kv, const char *other)
@@ -202,7 +172,7 @@ static void check_restart(const char *kv, const char *other)
     check(session, kv, "behind a restart");
     weir_session_destroy(&session);
     assert_int_equal(weir_engine_close(&engine), WEIR_OK);
-    remove_folder();
+    scratch_remove(folder);
 }
 
 static void no_bit_depends_on_how_a_text_came(void **state)

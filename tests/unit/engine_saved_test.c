@@ -10,10 +10,12 @@
 #include <unistd.h>
 
 #include "engine/engine_internal.h"
+#include "engine_toy.h"
 #include "golden.h"
 #include "io/io_internal.h"
 #include "pace.h"
 #include "prefix/prefix_internal.h"
+#include "scratch.h"
 
 #define DEMO "models/demo/weir-demo.gguf"
 
@@ -26,37 +28,6 @@ static void make_folder(void)
     mkdir("build", 0777);
     snprintf(folder, sizeof(folder), "build/saved-test-XXXXXX");
     assert_non_null(mkdtemp(folder));
-}
-
-static void remove_folder(void)
-{
-    char path[512];
-    DIR *names = opendir(folder);
-    assert_non_null(names);
-    for (struct dirent *name; (name = readdir(names)) != NULL;) {
-        snprintf(path, sizeof(path), "%s/%s", folder, name->d_name);
-        unlink(path);
-    }
-    closedir(names);
-    rmdir(folder);
-}
-
-static weir_engine *open_engine(const struct weir_config *config)
-{
-    struct weir_err err = {0};
-    weir_engine *engine = NULL;
-    if (weir_engine_open(&engine, config, &err) != WEIR_OK)
-        fail_msg("%s: %s", config->model_path, err.text);
-    return engine;
-}
-
-static weir_session *begin(weir_engine *engine)
-{
-    struct weir_err err = {0};
-    weir_session *session = NULL;
-    if (weir_session_create(&session, engine, &err) != WEIR_OK)
-        fail_msg("%s", err.text);
-    return session;
 }
 
 static void evaluate(weir_session *session, const uint32_t *ids, uint32_t count)
@@ -147,7 +118,7 @@ static void a_text_comes_back_in_every_kind_of_layer(void **state)
         assert_int_equal(weir_engine_close(&engine), WEIR_OK);
         free(logits);
         golden_close(&golden);
-        remove_folder();
+        scratch_remove(folder);
     }
 }
 
@@ -189,7 +160,7 @@ static void what_does_not_come_is_computed(void **state)
                 fail_msg("%s: other bits", names[index]);
             weir_session_destroy(&session);
             assert_int_equal(weir_engine_close(&engine), WEIR_OK);
-            remove_folder();
+            scratch_remove(folder);
         }
         free(logits);
         golden_close(&golden);
@@ -234,7 +205,7 @@ static void memory_goes_to_others_while_a_text_is_away(void **state)
     assert_true(stats_of(engine).reused_pages > 0);
     free(logits);
     assert_int_equal(weir_engine_close(&engine), WEIR_OK);
-    remove_folder();
+    scratch_remove(folder);
 }
 
 /* Sessions are forked, rewound and destroyed while their texts come. */
@@ -273,7 +244,7 @@ static void whatever_is_called_meanwhile_waits(void **state)
         weir_session_destroy(&session); /* while it comes */
         assert_int_equal(weir_engine_close(&engine), WEIR_OK);
         golden_close(&golden);
-        remove_folder();
+        scratch_remove(folder);
     }
 }
 
@@ -309,7 +280,7 @@ static void misuse_is_told(void **state)
     assert_int_equal(weir_session_recall(session, NULL, 3, &recalled, NULL), WEIR_ERR_ARG);
     weir_session_destroy(&session);
     assert_int_equal(weir_engine_close(&engine), WEIR_OK);
-    remove_folder();
+    scratch_remove(folder);
 }
 
 int main(void)

@@ -6,7 +6,6 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <dirent.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +17,7 @@
 #include "io/io_internal.h"
 #include "pace.h"
 #include "prefix/prefix_internal.h"
+#include "scratch.h"
 #include "serve/scheduler_internal.h"
 #include "state/state_internal.h"
 
@@ -151,19 +151,6 @@ static void write_alone(struct probe probes[JOBS])
     assert_int_equal(weir_engine_close(&engine), WEIR_OK);
 }
 
-static void remove_folder(void)
-{
-    char path[512];
-    DIR *names = opendir(folder);
-    assert_non_null(names);
-    for (struct dirent *name; (name = readdir(names)) != NULL;) {
-        snprintf(path, sizeof(path), "%s/%s", folder, name->d_name);
-        unlink(path);
-    }
-    closedir(names);
-    rmdir(folder);
-}
-
 static void compare(const struct probe *probe, const struct probe *alone)
 {
     assert_int_equal(probe->end, alone->end);
@@ -209,7 +196,7 @@ static void who_makes_room_comes_back_with_its_text(void **state)
         if (fakes[index].full_rate > 0.0)
             assert_int_equal(saved.pages, 0);
         assert_int_equal(weir_engine_close(&engine), WEIR_OK);
-        remove_folder();
+        scratch_remove(folder);
     }
 }
 

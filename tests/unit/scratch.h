@@ -3,6 +3,7 @@
 #ifndef WEIR_TESTS_SCRATCH_H
 #define WEIR_TESTS_SCRATCH_H
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -31,6 +32,20 @@ static inline bool scratch_folder(char *path, size_t capacity, const char *what)
 {
     snprintf(path, capacity, "%s/weir-%s-XXXXXX", scratch_place(), what);
     return mkdtemp(path) != NULL;
+}
+
+/* Remove a folder and the files in it. */
+static inline void scratch_remove(const char *folder)
+{
+    char path[512];
+    DIR *names = opendir(folder);
+    for (struct dirent *name; names != NULL && (name = readdir(names)) != NULL;) {
+        snprintf(path, sizeof(path), "%s/%s", folder, name->d_name);
+        unlink(path);
+    }
+    if (names != NULL)
+        closedir(names);
+    rmdir(folder);
 }
 
 #endif
