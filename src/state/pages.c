@@ -314,9 +314,16 @@ uint8_t *weir_block_memory(const struct weir_state *state, uint32_t block)
     return state->block_base + block * state->block_stride_bytes;
 }
 
+static void copy_elsewhere(const struct weir_state *state, uint32_t to, uint32_t from)
+{
+    if (state->copy_block != NULL)
+        state->copy_block(state->copy_user, to, from);
+}
+
 void weir_block_clear(struct weir_state *state, uint32_t block)
 {
     memset(weir_block_memory(state, block), 0, state->block_bytes);
+    copy_elsewhere(state, block, WEIR_STATE_NO_PAGE);
 }
 
 uint32_t weir_block_take(struct weir_state *state)
@@ -332,6 +339,7 @@ uint32_t weir_block_take(struct weir_state *state)
             return WEIR_NO_BLOCK;
         state->block_is_populated[block] = 1;
         state->populated_bytes += state->block_bytes;
+        copy_elsewhere(state, block, WEIR_STATE_NO_PAGE);
     }
     state->free_block = state->next_block[block];
     return block;
@@ -351,10 +359,10 @@ void weir_block_give(struct weir_state *state, uint32_t block)
 void weir_block_copy(struct weir_state *state, uint32_t to, uint32_t from)
 {
     memcpy(weir_block_memory(state, to), weir_block_memory(state, from), state->block_bytes);
+    copy_elsewhere(state, to, from);
 }
 
-/* One snapshot less, of the page that was kept the longest; false when no kept page has one. */
-static bool drop_oldest_snapshot(struct weir_state *state)
+bool weir_block_forget_oldest(struct weir_state *state)
 {
     uint32_t page = state->kept.oldest;
     while (page != WEIR_STATE_NO_PAGE && state->pages[page].snapshot == WEIR_NO_BLOCK)
@@ -382,7 +390,7 @@ void weir_page_snapshot(struct weir_state *state, uint32_t page, uint32_t block,
 {
     WEIR_ASSERT(state->pages[page].snapshot == WEIR_NO_BLOCK);
     if (state->snapshot_max == 0 ||
-        (state->snapshot_count == state->snapshot_max && !drop_oldest_snapshot(state) &&
+        (state->snapshot_count == state->snapshot_max && !weir_block_forget_oldest(state) &&
          !drop_first_snapshot(state, before, before_count)))
         return;
     const uint32_t snapshot = weir_block_take(state);

@@ -12,11 +12,14 @@ uint64_t weir_sequence_bytes(const weir_state *state)
 static enum weir_status take_block(weir_sequence *sequence, struct weir_err *err)
 {
     struct weir_state *state = sequence->state;
-    if (state->sequence_count == WEIR_STATE_BLOCK_MAX)
+    while (state->free_block == WEIR_NO_BLOCK && weir_block_forget_oldest(state))
+        continue;
+    if (state->sequence_count == WEIR_STATE_BLOCK_MAX || state->free_block == WEIR_NO_BLOCK)
         return WEIR_FAIL(err, WEIR_ERR_NOMEM,
-                         "a text more with recurrent state is wanted, and %u are the most; end "
+                         "a text more with recurrent state is wanted, and %u are the most%s; end "
                          "another text first",
-                         state->sequence_count);
+                         state->sequence_count,
+                         state->copy_block == NULL ? "" : " that the GPU has room for (--gpu-mem)");
     sequence->block = weir_block_take(state);
     if (sequence->block == WEIR_NO_BLOCK)
         return WEIR_FAIL(err, WEIR_ERR_NOMEM,
@@ -123,6 +126,11 @@ void *weir_sequence_block(const weir_sequence *sequence, uint32_t layer)
     WEIR_ASSERT(layer < state->layer_count && state->places[layer].kind == WEIR_STATE_RECURRENT);
     return state->block_base + sequence->block * state->block_stride_bytes +
            state->places[layer].at_bytes;
+}
+
+uint32_t weir_sequence_block_number(const weir_sequence *sequence)
+{
+    return sequence->block;
 }
 
 /* The last page is partly filled, and another table has it too. */

@@ -49,7 +49,8 @@ static uint64_t position_bytes(const struct weir_state_config *config)
     uint64_t bytes = 0;
     for (uint32_t layer = 0; layer < config->layer_count; layer++)
         if (config->layers[layer].kind != WEIR_STATE_NONE &&
-            config->layers[layer].kind != WEIR_STATE_RECURRENT)
+            config->layers[layer].kind != WEIR_STATE_RECURRENT &&
+            config->layers[layer].kind != WEIR_STATE_BLOCK_ELSEWHERE)
             bytes += config->layers[layer].bytes;
     return bytes;
 }
@@ -94,6 +95,10 @@ static bool place_layer(struct weir_state *state, const struct weir_state_layer 
     if (layer->kind == WEIR_STATE_RECURRENT) {
         place->at_bytes = state->block_bytes;
         state->block_bytes += weir_align_up(layer->bytes, TABLE_ALIGN);
+        return true;
+    }
+    if (layer->kind == WEIR_STATE_BLOCK_ELSEWHERE) {
+        state->block_bytes += TABLE_ALIGN; /* so that there are blocks, and their numbers */
         return true;
     }
     place->class = find_class(state, layer);
@@ -149,10 +154,16 @@ static void measure(struct weir_state *state, const struct weir_state_config *co
     if (config->page_max > 0)
         state->page_max = (uint32_t)weir_min(state->page_max, config->page_max);
     state->copy_elsewhere = config->copy_elsewhere;
+    state->copy_block = config->copy_block;
     state->copy_user = config->copy_user;
     state->table_length = (uint32_t)weir_min(context_pages, state->page_max);
     state->bucket_count = power_of_two_above(state->page_max);
     state->snapshot_max = config->snapshot_count;
+    if (config->block_max > 0)
+        state->snapshot_max = (uint32_t)weir_min(state->snapshot_max, config->block_max / 2);
+    state->block_max = WEIR_STATE_BLOCK_MAX + state->snapshot_max;
+    if (config->block_max > 0)
+        state->block_max = (uint32_t)weir_min(state->block_max, config->block_max);
     state->snapshot_length =
         (uint32_t)weir_align_up(weir_max(config->snapshot_length, 1), state->page_length);
     state->rewind_length = config->rewind_length;
@@ -262,7 +273,8 @@ static void free_all(struct weir_state *state)
 static void layout(struct weir_state *state, struct weir_mem *mem)
 {
     state->mem = mem;
-    state->block_max = state->block_bytes == 0 ? 0 : WEIR_STATE_BLOCK_MAX + state->snapshot_max;
+    if (state->block_bytes == 0)
+        state->block_max = 0;
     state->places = take(mem, state->layer_count, sizeof(*state->places));
     state->pages = take(mem, state->page_max, sizeof(*state->pages));
     state->buckets = take(mem, state->bucket_count, sizeof(*state->buckets));

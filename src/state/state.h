@@ -40,6 +40,7 @@ enum weir_state_kind {
     /* A device has every position, under the same page numbers. Nothing of it is here, and it is no
      * reason why a rewind ends early. */
     WEIR_STATE_ELSEWHERE,
+    WEIR_STATE_BLOCK_ELSEWHERE, /* RECURRENT, of which a device has the bytes */
 };
 
 enum {
@@ -59,7 +60,7 @@ struct weir_state_layer {
     uint64_t bytes;  /* of a position; RECURRENT: of the block */
 };
 
-/* Of what is elsewhere: page `to` becomes what `from` is. */
+/* Of what is elsewhere: page, or block, `to` becomes what `from` is; NO_PAGE: a block of zeros. */
 typedef void weir_state_copy_fn(void *user, uint32_t to, uint32_t from);
 
 struct weir_state_config {
@@ -72,8 +73,8 @@ struct weir_state_config {
     uint32_t snapshot_length; /* positions from one to the next, made whole pages; 0: each page */
     uint32_t rewind_length;   /* positions that windows keep beyond what they see */
     uint8_t hash_key[16];     /* random, so that no text can be made to collide */
-    uint32_t page_max;        /* pages that what is elsewhere has room for; 0: nothing is */
-    weir_state_copy_fn *copy_elsewhere; /* NULL: nothing is */
+    uint32_t page_max, block_max; /* that what is elsewhere has room for; 0: nothing is */
+    weir_state_copy_fn *copy_elsewhere, *copy_block; /* NULL: nothing is */
     void *copy_user;
 };
 
@@ -132,8 +133,9 @@ struct weir_state_view {
 };
 /* Of a paged layer. */
 struct weir_state_view weir_state_view_get(const weir_state *state, uint32_t layer);
-/* Of a recurrent layer: the sequence's own block. */
+/* Of a recurrent layer: the sequence's own block, or its number, where a device has it. */
 void *weir_sequence_block(const weir_sequence *sequence, uint32_t layer);
+uint32_t weir_sequence_block_number(const weir_sequence *sequence);
 
 /* What a sequence takes beside its pages and its block. */
 uint64_t weir_sequence_bytes(const weir_state *state);

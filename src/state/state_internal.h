@@ -42,7 +42,7 @@ struct weir_state {
     uint64_t ids_at_bytes;           /* of a page's ids within class 0's memory */
     uint64_t page_bytes;             /* of all classes */
     uint8_t hash_key[16];
-    weir_state_copy_fn *copy_elsewhere; /* NULL: nothing is elsewhere */
+    weir_state_copy_fn *copy_elsewhere, *copy_block; /* NULL: nothing is elsewhere */
     void *copy_user;
 
     struct weir_page *pages; /* [page_max] */
@@ -118,6 +118,8 @@ void weir_page_reopen(struct weir_state *state, uint32_t page);
 
 /* A block with memory, zeroed; WEIR_NO_BLOCK when none is left or the kernel has no memory. */
 uint32_t weir_block_take(struct weir_state *state);
+/* One snapshot less, of the page that was kept the longest; false when no kept page has one. */
+bool weir_block_forget_oldest(struct weir_state *state);
 uint8_t *weir_block_memory(const struct weir_state *state, uint32_t block);
 void weir_block_give(struct weir_state *state, uint32_t block);
 void weir_block_clear(struct weir_state *state, uint32_t block);

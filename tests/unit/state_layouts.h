@@ -51,11 +51,20 @@ static const struct layout seldom_snapshots = {
 static const struct layout recurrent_only = {.name = "nothing paged",
                                              .config = {.snapshot_count = 2},
                                              .layers = {{WEIR_STATE_RECURRENT, 0, 3 << 20}}};
+/* A recurrence here, and two whose bytes a device has. */
+enum { BLOCKS_ELSEWHERE = 40 };
+static const struct layout elsewhere = {
+    .name = "recurrences elsewhere",
+    .config = {.snapshot_count = 6, .block_max = BLOCKS_ELSEWHERE},
+    .layers = {{WEIR_STATE_BLOCK_ELSEWHERE, 0, 8},
+               {WEIR_STATE_RECURRENT, 0, 100},
+               {WEIR_STATE_POSITIONS, 0, 64 * KIB},
+               {WEIR_STATE_BLOCK_ELSEWHERE, 0, 8}}};
 static const struct layout nothing = {.name = "nothing at all",
                                       .layers = {{WEIR_STATE_NONE, 0, 1}}};
 
 static const struct layout *const layouts[] = {
-    &positions_only, &one_window,     &windows_only,      &mixed_windows,   &recurrent,
-    &nothing,        &recurrent_only, &recurrent_windows, &seldom_snapshots};
+    &positions_only, &one_window,     &windows_only,      &mixed_windows,    &recurrent,
+    &nothing,        &recurrent_only, &recurrent_windows, &seldom_snapshots, &elsewhere};
 
 #endif

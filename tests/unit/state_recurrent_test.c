@@ -192,6 +192,32 @@ static void so_many_texts_have_blocks(void **state)
     close_toy(&toy);
 }
 
+/* A device has fewer blocks: snapshots of texts that ended give theirs, then there are no more. */
+static void a_device_has_so_many_blocks(void **state)
+{
+    struct text texts[BLOCKS_ELSEWHERE];
+    struct toy toy;
+    uint32_t ids[CTX];
+    struct weir_err err = {0};
+    weir_sequence *none = NULL;
+    (void)state;
+    open_toy(&toy, &elsewhere);
+    tell_story(ids, 1);
+    texts[0] = begin_text(&toy);
+    feed(&toy, &texts[0], ids, 4 * toy.page_length, CTX);
+    end_text(&toy, &texts[0]);
+    for (uint32_t index = 0; index < BLOCKS_ELSEWHERE; index++)
+        texts[index] = begin_text(&toy);
+    assert_int_equal(weir_sequence_create(&none, toy.state, &err), WEIR_ERR_NOMEM);
+    assert_non_null(strstr(err.text, "40 are the most that the GPU has room for"));
+    assert_null(none);
+    feed(&toy, &texts[0], ids, 4 * toy.page_length, CTX); /* without snapshots */
+    assert_int_equal(rewind_text(&toy, &texts[0], toy.page_length), 0);
+    for (uint32_t index = 0; index < BLOCKS_ELSEWHERE; index++)
+        end_text(&toy, &texts[index]);
+    close_toy(&toy);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -203,6 +229,7 @@ int main(void)
         cmocka_unit_test(a_step_that_is_not_committed_leaves_nothing),
         cmocka_unit_test(a_snapshot_may_fail),
         cmocka_unit_test(so_many_texts_have_blocks),
+        cmocka_unit_test(a_device_has_so_many_blocks),
     };
     alarm(DEADLINE_S);
     return cmocka_run_group_tests(tests, NULL, NULL);

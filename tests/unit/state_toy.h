@@ -5,77 +5,7 @@
 #ifndef WEIR_STATE_TOY_H
 #define WEIR_STATE_TOY_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-#include "base/heap.h"
-#include "state/state_internal.h"
-#include "state_layouts.h"
-
-enum {
-    CTX = 160,
-    DEADLINE_S = 900, /* a test that goes on for ever is killed, and so fails */
-};
-
-struct toy {
-    struct weir_mem mem;
-    struct weir_state_layer layers[LAYERS_MAX];
-    struct weir_state_config config;
-    weir_state *state;
-    uint32_t page_length;
-};
-
-/* A sequence, and the ids that it should have. */
-struct text {
-    weir_sequence *sequence;
-    uint32_t ids[CTX];
-    uint32_t length;
-};
-
-static inline void open_toy_of(struct toy *toy, const struct layout *layout, uint32_t n_ctx)
-{
-    struct weir_err err = {0};
-    *toy = (struct toy){.config = layout->config};
-    toy->config.n_ctx = n_ctx;
-    memcpy(toy->layers, layout->layers, sizeof(toy->layers));
-    while (toy->config.layer_count < LAYERS_MAX && toy->layers[toy->config.layer_count].bytes > 0)
-        toy->config.layer_count++;
-    toy->config.layers = toy->layers;
-    weir_mem_init(&toy->mem);
-    if (weir_state_create(&toy->state, &toy->config, &toy->mem, &err) != WEIR_OK ||
-        weir_mem_open(&toy->mem, &err) != WEIR_OK ||
-        weir_state_create(&toy->state, &toy->config, &toy->mem, &err) != WEIR_OK)
-        fail_msg("%s: %s", layout->name, err.text);
-    weir_mem_seal(&toy->mem);
-    toy->page_length = weir_state_page_length(&toy->config);
-    assert_int_equal(weir_state_populated_bytes(toy->state), 0);
-    weir_state_check(toy->state);
-}
-
-static inline void open_toy(struct toy *toy, const struct layout *layout)
-{
-    open_toy_of(toy, layout, CTX);
-}
-
-static inline void close_toy(struct toy *toy)
-{
-    weir_state_check(toy->state);
-    weir_state_destroy(&toy->state);
-    assert_null(toy->state);
-    weir_mem_close(&toy->mem);
-}
-
-static inline struct weir_state_stats stats_of(const struct toy *toy)
-{
-    struct weir_state_stats stats;
-    weir_state_stats_get(toy->state, &stats);
-    return stats;
-}
+#include "state_open.h"
 
 /* ---- what positions leave ------------------------------------------------------------------- */
 
@@ -110,7 +40,7 @@ static inline void expect(const uint8_t *place, uint64_t bytes, uint64_t value, 
 }
 
 /* What the mixers of all layers do for one position, whose ids so far make `value`. */
-static inline void compute(const struct toy *toy, const struct text *text, uint32_t position,
+static inline void compute(struct toy *toy, const struct text *text, uint32_t position,
                            uint64_t value)
 {
     for (uint32_t layer = 0; layer < toy->config.layer_count; layer++) {
@@ -120,6 +50,9 @@ static inline void compute(const struct toy *toy, const struct text *text, uint3
             uint64_t before;
             memcpy(&before, block, sizeof(before));
             put(block, at->bytes, add_id(before + layer, text->ids[position]));
+        } else if (at->kind == WEIR_STATE_BLOCK_ELSEWHERE) {
+            uint64_t *there = &toy->elsewhere[weir_sequence_block_number(text->sequence)][layer];
+            *there = add_id(*there + layer, text->ids[position]);
         } else if (at->kind != WEIR_STATE_NONE) {
             put(position_at(toy, text, layer, position), at->bytes, value + layer);
         }
@@ -138,7 +71,7 @@ static inline void check_text(const struct toy *toy, const struct text *text)
         value = add_id(value, text->ids[position]);
         for (uint32_t layer = 0; layer < toy->config.layer_count; layer++) {
             const struct weir_state_layer *at = &toy->layers[layer];
-            if (at->kind == WEIR_STATE_RECURRENT)
+            if (at->kind == WEIR_STATE_RECURRENT || at->kind == WEIR_STATE_BLOCK_ELSEWHERE)
                 blocks[layer] = add_id(blocks[layer] + layer, text->ids[position]);
             else if (at->kind == WEIR_STATE_POSITIONS ||
                      (at->kind == WEIR_STATE_WINDOW && position + at->window > text->length))
@@ -150,6 +83,9 @@ static inline void check_text(const struct toy *toy, const struct text *text)
         if (toy->layers[layer].kind == WEIR_STATE_RECURRENT)
             expect(weir_sequence_block(text->sequence, layer), toy->layers[layer].bytes,
                    blocks[layer], layer, text->length);
+        else if (toy->layers[layer].kind == WEIR_STATE_BLOCK_ELSEWHERE)
+            assert_int_equal(toy->elsewhere[weir_sequence_block_number(text->sequence)][layer],
+                             blocks[layer]);
 }
 
 /* ---- what texts do -------------------------------------------------------------------------- */
