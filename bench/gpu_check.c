@@ -117,6 +117,7 @@ static void fill_checks(void)
         add_check("gate", gates[kind], check_gate, kind);
     add_check("scale", "", check_scale, 0);
     add_check("scale", "cap", check_scale, 1);
+    add_check("scale", "weights", check_scale, 2);
     static const char *const routes[] = {"softmax", "sigmoid", "softmax of chosen", "sqrt softplus",
                                          "sigmoid of chosen"};
     for (uint32_t kind = 0; kind < WEIR_COUNT(routes); kind++)

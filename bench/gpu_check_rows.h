@@ -102,6 +102,8 @@ static void check_scale(struct stage *stage, const struct check *check, uint32_t
                                  .scale = 0.7f,
                                  .cap = check->kind == 1 ? 3.0f : 0.0f};
     job.x = stage_floats(stage, (size_t)n_row * job.stride, 8.0f);
+    if (check->kind == 2)
+        job.weight = stage_floats(stage, n_row, 1.0f);
     DO(stage, weir_gpu_scale(stage->gpu, &job));
     stage_keep(stage, job.x, (size_t)n_row * job.stride, job.stride);
 }

@@ -40,8 +40,8 @@ static void check_conv(struct stage *stage, const struct check *check, uint32_t 
 {
     const bool is_one = check->way == WEIR_GPU_PROMPT;
     struct weir_gpu_conv job = {
-        .x_stride = 1028, .y_stride = 1032, .n_tap = STATE_TAPS, .n_channel = 1024};
-    const size_t count = (STATE_TAPS - 1) * job.n_channel;
+        .x_stride = 1028, .y_stride = 1032, .n_tap = STATE_TAPS, .n_channel = 1024, .state_at = 64};
+    const size_t count = (size_t)job.state_at + (STATE_TAPS - 1) * job.n_channel;
     const weir_gpu_address states = stage->start + stage->used_bytes;
     job.runs = put_runs(stage, n_row, is_one, count);
     job.taps = stage_floats(stage, (size_t)STATE_TAPS * job.n_channel, 1.0f);

@@ -187,9 +187,10 @@ struct weir_gpu_gate {
 };
 void weir_gpu_gate(weir_gpu *gpu, const struct weir_gpu_gate *job);
 
-/* x = cap * tanh(scale x / cap), cap 0: scale x. */
+/* x = cap * tanh(scale x / cap), cap 0: scale x; scale is multiplied by a row's weight first. */
 struct weir_gpu_scale {
     weir_gpu_address x;
+    weir_gpu_address weight; /* [n_row], or 0 */
     uint32_t width, stride, n_row;
     float scale, cap;
 };

@@ -12,16 +12,17 @@ struct weir_gpu_runs {
     uint32_t n_run, n_row;
 };
 
-/* struct weir_conv of each run, from x to y, which is not x; a state begins with the past. */
+/* struct weir_conv of each run, from x to y, which is not x. */
 struct weir_gpu_conv {
     struct weir_gpu_runs runs;
     weir_gpu_address x, y;
     weir_gpu_address taps; /* [n_tap][n_channel] */
+    uint64_t state_at;     /* values of a state before the past */
     uint32_t x_stride, y_stride, n_tap, n_channel;
 };
 void weir_gpu_conv(weir_gpu *gpu, const struct weir_gpu_conv *job);
 
-enum { WEIR_GPU_DELTA_KEY_MAX = 128 };
+enum { WEIR_GPU_DELTA_KEY_MAX = 128, WEIR_GPU_TAPS_MAX = 8 };
 /* The heads of a gated delta net (model/delta.c): lengths of q and k, gates, and struct weir_delta.
  * A head's state is [d_value / 32][d_key][32], the last piece with as many columns as are left. */
 struct weir_gpu_delta {
@@ -34,7 +35,7 @@ struct weir_gpu_delta {
     uint64_t state_at;               /* values of a state before those of the heads */
     uint32_t x_stride, out_stride, gate_stride;
     uint32_t n_key_head, n_value_head;
-    uint32_t d_key, d_value; /* d_key: a multiple of 4, at most KEY_MAX */
+    uint32_t d_key, d_value; /* d_key: at most KEY_MAX, and of CUDA's a multiple of 4 */
     bool is_tiled;           /* value head i has key head i modulo their number; else neighbours */
 };
 void weir_gpu_delta(weir_gpu *gpu, const struct weir_gpu_delta *job);

@@ -37,7 +37,7 @@ void weir_sim_conv(struct weir_sim *sim, const struct weir_gpu_conv *job)
     const uint32_t n_channel = job->n_channel;
     for (uint32_t index = 0; index < job->runs.n_run; index++) {
         const struct run run =
-            run_of(sim, &job->runs, index, 0, (uint64_t)(job->n_tap - 1) * n_channel);
+            run_of(sim, &job->runs, index, job->state_at, (uint64_t)(job->n_tap - 1) * n_channel);
         for (uint32_t row = run.first; row < run.first + run.n_row; row++)
             memcpy(row_at(sim, job->y, row, job->y_stride, n_channel),
                    row_at(sim, job->x, row, job->x_stride, n_channel), n_channel * sizeof(float));
@@ -147,7 +147,7 @@ void weir_sim_delta(struct weir_sim *sim, const struct weir_gpu_delta *job)
 {
     const uint64_t state_count = (uint64_t)job->n_value_head * job->d_key * job->d_value;
     const uint32_t share = job->n_value_head / job->n_key_head;
-    WEIR_ASSERT(job->d_key <= WEIR_GPU_DELTA_KEY_MAX && job->d_key % 4 == 0);
+    WEIR_ASSERT(job->d_key <= WEIR_GPU_DELTA_KEY_MAX);
     for (uint32_t index = 0; index < job->runs.n_run; index++) {
         const struct run run = run_of(sim, &job->runs, index, job->state_at, state_count);
         for (uint32_t row = run.first; row < run.first + run.n_row; row++) {

@@ -235,8 +235,10 @@ void weir_sim_scale(struct weir_sim *sim, const struct weir_gpu_scale *job)
 {
     for (uint32_t row = 0; row < job->n_row; row++) {
         float *x = row_at(sim, job->x, row, job->stride, job->width);
-        for (uint32_t index = 0; index < job->width && job->scale != 1.0f; index++)
-            x[index] *= job->scale;
+        const float scale =
+            job->scale * (job->weight == 0 ? 1.0f : *row_at(sim, job->weight, row, 1, 1));
+        for (uint32_t index = 0; index < job->width && scale != 1.0f; index++)
+            x[index] *= scale;
         if (job->cap != 0.0f)
             sim->kernels.softcap(x, job->width, job->cap);
     }

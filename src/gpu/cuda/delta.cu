@@ -39,7 +39,7 @@ extern "C" __global__ void __launch_bounds__(WEIR_CONV_THREADS)
         return;
     const uint32_t n_past = a.n_tap - 1;
     const float *x = floats(a.x) + row * a.x_stride + c;
-    float *past = state_of(a.states, blockIdx.z) + c;
+    float *past = state_of(a.states, blockIdx.z) + a.state_at + c;
     float *to = floats(a.y) + row * a.y_stride + c;
     float seen[ROWS + TAPS - 1]; /* the positions' x, that many of the past before it */
 #pragma unroll

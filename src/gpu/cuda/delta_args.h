@@ -16,6 +16,7 @@ enum {
 
 struct weir_conv_args {
     uint64_t first, states;
+    uint64_t state_at; /* values of a state before the past */
     uint64_t x, y, taps;
     uint32_t x_stride, y_stride, n_tap, n_channel;
 };

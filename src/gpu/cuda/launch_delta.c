@@ -13,6 +13,7 @@ void weir_cuda_conv(weir_gpu *gpu, const struct weir_gpu_conv *job)
     const struct weir_conv_args args = {
         .first = job->runs.first,
         .states = job->runs.states,
+        .state_at = job->state_at,
         .x = job->x,
         .y = job->y,
         .taps = job->taps,

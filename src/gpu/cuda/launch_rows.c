@@ -151,6 +151,7 @@ void weir_cuda_scale(weir_gpu *gpu, const struct weir_gpu_scale *job)
 {
     const struct weir_scale_args args = {
         .x = job->x,
+        .weight = job->weight,
         .width = job->width,
         .stride = job->stride,
         .n_row = job->n_row,

@@ -254,7 +254,8 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     if (i >= a.width)
         return;
     float *x = row_of(a.x, blockIdx.x, a.stride) + i;
-    const float scaled = a.scale * *x;
+    const float scale = a.weight == 0 ? a.scale : a.scale * row_of(a.weight, blockIdx.x, 1)[0];
+    const float scaled = scale * *x;
     *x = a.cap == 0.0f ? scaled : a.cap * tanhf(scaled / a.cap) + 0.0f * scaled;
 }
 

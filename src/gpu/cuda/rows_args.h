@@ -55,7 +55,7 @@ struct weir_gate_args {
 };
 
 struct weir_scale_args {
-    uint64_t x;
+    uint64_t x, weight;
     uint32_t width, stride, n_row;
     float scale, cap;
 };
