@@ -49,10 +49,16 @@ void weir_choice_state(const struct weir_blueprint *blueprint, const struct weir
                        struct weir_state_layer *layers, struct weir_state_config *config)
 {
     const uint32_t layer_count = weir_model_state_layers(blueprint->model, choice->kv, layers);
-    for (uint32_t layer = 0; layer < blueprint->model->shape.n_layer; layer++)
-        if (choice->device.layers[layer].is_there)
-            layers[layer] = (struct weir_state_layer){.kind = WEIR_STATE_ELSEWHERE,
-                                                      .bytes = layers[layer].bytes};
+    bool has_blocks = false; /* elsewhere */
+    for (uint32_t layer = 0; layer < blueprint->model->shape.n_layer; layer++) {
+        const bool is_block = layers[layer].kind == WEIR_STATE_RECURRENT;
+        if (!choice->device.layers[layer].is_there)
+            continue;
+        layers[layer] = (struct weir_state_layer){.kind = is_block ? WEIR_STATE_BLOCK_ELSEWHERE
+                                                                   : WEIR_STATE_ELSEWHERE,
+                                                  .bytes = layers[layer].bytes};
+        has_blocks |= is_block;
+    }
     *config = (struct weir_state_config){
         .layer_count = layer_count,
         .layers = layers,
@@ -62,6 +68,7 @@ void weir_choice_state(const struct weir_blueprint *blueprint, const struct weir
         .snapshot_length = WEIR_SNAPSHOT_LENGTH,
         .rewind_length = (uint32_t)weir_min(REWIND_LENGTH, choice->n_ctx / CONTEXT_PARTS),
         .page_max = choice->device.n_layer > 0 ? choice->device.page_max : 0,
+        .block_max = has_blocks ? choice->device.block_max : 0,
     };
 }
 

@@ -236,6 +236,7 @@ static enum weir_status create_state(struct weir_engine *engine, struct weir_err
         return WEIR_FAIL_OS(err, errno, "get %zu random bytes", sizeof(config.hash_key));
     if (engine->device != NULL) {
         config.copy_elsewhere = weir_device_copy_page;
+        config.copy_block = config.block_max > 0 ? weir_device_copy_block : NULL;
         config.copy_user = engine->device;
     }
     engine->plan_state_bytes =

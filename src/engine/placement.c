@@ -13,6 +13,7 @@
 #include "engine/placement.h"
 
 enum { CHUNK_LEAST = 32, RESERVE_PARTS = 20, SCRATCH_PARTS = 4, KEYS_PARTS = 16, CONTEXTS = 8 };
+enum { BLOCKS_LEAST = 4, BLOCKS_MOST = 80 }; /* of texts, and half as many snapshots at most */
 #define RESERVE_BYTES_MIN (UINT64_C(512) << 20)
 /* What the driver holds in this process: its own tables and code, as measured; and what the
  * simulated device has beside its memory: queues, and rows that its arithmetic turns over. */
@@ -34,6 +35,7 @@ static uint64_t measure(const struct search *search, struct weir_gpu_mem *mem)
     weir_device *device = NULL;
     *mem = (struct weir_gpu_mem){0};
     weir_mem_init(&host);
+    weir_model_layout(search->blueprint->model, search->choice->tables_on_disk, &host);
     if (weir_choice_has_device(search->choice))
         (void)weir_device_create(&device, &config, mem, &host, NULL); /* planning never fails */
     return weir_gpu_mem_bytes(mem);
@@ -114,18 +116,19 @@ static uint32_t count_layers(const struct search *search)
     return search->choice->device.n_layer;
 }
 
-/* Keys and values of one page in all layers that may be there. */
-static uint64_t page_bytes(const struct weir_state_layer *layers, const struct weir_shape *shape,
-                           uint32_t page_length)
+/* Of a position, or of a block, in all layers that may be there; 1: nothing is kept. */
+static uint64_t bytes_there(const struct weir_state_layer *layers, const struct weir_shape *shape,
+                            enum weir_state_kind kind)
 {
     uint64_t bytes = 0;
     for (uint32_t layer = 0; layer < shape->n_layer; layer++)
-        if (layers[layer].kind == WEIR_STATE_ELSEWHERE)
-            bytes += layers[layer].bytes * page_length;
-    return bytes;
+        if (layers[layer].kind == kind)
+            bytes += layers[layer].bytes;
+    return weir_max(bytes, 1);
 }
 
-/* Room for a whole context and a copy of its last page; for more of them where that is little. */
+/* Room for a whole context and a copy of its last page; for more of them where that is little. The
+ * same of blocks: of a text and its fork, and of snapshots. */
 static void choose_pages(const struct search *search)
 {
     struct weir_state_layer layers[WEIR_STATE_LAYER_MAX];
@@ -136,9 +139,12 @@ static void choose_pages(const struct search *search)
     weir_choice_state(search->blueprint, search->choice, layers, &config);
     plan->page_length = weir_state_page_length(&config);
     plan->table_length = weir_state_table_length(&config);
-    const uint64_t each =
-        weir_max(page_bytes(layers, &search->blueprint->model->shape, plan->page_length), 1);
+    const struct weir_shape *shape = &search->blueprint->model->shape;
+    const uint64_t each = bytes_there(layers, shape, WEIR_STATE_ELSEWHERE) * plan->page_length;
+    const uint64_t block = bytes_there(layers, shape, WEIR_STATE_BLOCK_ELSEWHERE);
     const uint64_t cheap = search->budget_bytes / KEYS_PARTS / each;
+    plan->block_max = (uint32_t)weir_max(
+        BLOCKS_LEAST, weir_min(search->budget_bytes / KEYS_PARTS / block, BLOCKS_MOST));
     plan->page_max = (uint32_t)weir_max((uint64_t)plan->table_length + 1,
                                         weir_min(cheap, CONTEXTS * (uint64_t)plan->table_length));
 }

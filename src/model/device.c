@@ -18,15 +18,33 @@ static void widen(uint64_t *width, uint64_t value)
     *width = weir_max(*width, value);
 }
 
-static void widen_layer(struct widths *widths, const struct weir_layer *layer)
+static void widen_attention(struct widths *widths, const struct weir_mixer *mixer)
 {
-    const struct weir_mixer *mixer = &layer->mixer;
-    const struct weir_network *network = &layer->network;
     widen(&widths->q, mixer->q.rows);
     widen(&widths->k, (uint64_t)mixer->n_kv_head * mixer->d_head);
     widen(&widths->v, (uint64_t)mixer->n_kv_head * mixer->d_value);
     widen(&widths->gate, mixer->gate.rows);
     widen(&widths->attended, (uint64_t)mixer->n_head * mixer->d_value);
+}
+
+static void widen_layer(struct widths *widths, const struct weir_layer *layer)
+{
+    const struct weir_mixer *mixer = &layer->mixer;
+    const struct weir_network *network = &layer->network;
+    if (mixer->kind == WEIR_MIXER_ATTENTION)
+        widen_attention(widths, mixer);
+    if (mixer->kind == WEIR_MIXER_LATENT) {
+        widen(&widths->q, (uint64_t)mixer->n_head * mixer->d_head);
+        widen(&widths->attended, (uint64_t)mixer->n_head * mixer->d_value);
+        widen(&widths->most, mixer->latent.shape.d_query);
+    }
+    if (mixer->kind == WEIR_MIXER_DELTA) {
+        const struct weir_delta_shape *delta = &mixer->delta.shape;
+        const uint64_t values = (uint64_t)delta->n_value_head * delta->d_value;
+        widen(&widths->q, 2 * (uint64_t)delta->n_key_head * delta->d_key + values);
+        widen(&widths->gate, values);
+        widen(&widths->attended, values);
+    }
     widen(&widths->shared_hidden, weir_max(network->gate.rows, network->shared_gate.rows));
     widen(&widths->hidden, network->expert_gate.rows * network->n_expert_used);
     widen(&widths->most, weir_max(network->down.cols, network->expert_down.cols));
@@ -66,6 +84,7 @@ static void layout_scratch(struct weir_device *device, struct weir_gpu_mem *mem)
     scratch->v = take(mem, n_chunk, widths.v);
     scratch->gate = take(mem, n_chunk, widths.gate);
     scratch->attended = take(mem, n_chunk, widths.attended);
+    weir_device_mixers_layout(device, mem);
     scratch->hidden_gate = take(mem, n_chunk, widths.hidden);
     scratch->hidden_up = take(mem, n_chunk, widths.hidden);
     scratch->router = take(mem, n_chunk, shape->n_expert);
@@ -79,8 +98,10 @@ static void layout_scratch(struct weir_device *device, struct weir_gpu_mem *mem)
     scratch->scattered_at = take(mem, n_assignment, 1);
     scratch->logits = take(mem, WEIR_LOGIT_ROWS_MAX, device->plan.has_output ? shape->n_vocab : 0);
     scratch->damage = take(mem, 2, shape->n_layer);
-    const uint64_t bytes = weir_gpu_workspace_bytes((uint32_t)n_chunk, (uint32_t)n_assignment,
-                                                    (uint32_t)widths.most, shape->n_expert);
+    const uint64_t bytes =
+        weir_max(weir_gpu_workspace_bytes((uint32_t)n_chunk, (uint32_t)n_assignment,
+                                          (uint32_t)widths.most, shape->n_expert),
+                 weir_device_mixers_workspace(device));
     const weir_gpu_address workspace = weir_gpu_alloc(mem, WEIR_GPU_SCRATCH, bytes);
     if (mem->gpu != NULL)
         weir_gpu_workspace_set(mem->gpu, workspace, bytes);
@@ -100,6 +121,9 @@ static uint64_t cut_parcel(const struct weir_shape *shape, struct weir_device_pa
     uint64_t bytes = 0;
     parcel->positions = reserve(&bytes, n_row);
     parcel->table_at = reserve(&bytes, n_row);
+    parcel->heat = reserve(&bytes, n_row);
+    parcel->run_first = reserve(&bytes, shape->delta.n_value_head == 0 ? 0 : n_row + 1);
+    parcel->run_states = reserve(&bytes, shape->delta.n_value_head == 0 ? 0 : 2 * n_row);
     for (int kind = 0; kind < WEIR_ROPE_COUNT; kind++)
         parcel->angles[kind] = reserve(&bytes, n_row * shape->rope[kind].n_rot);
     parcel->pages = bytes;
@@ -153,9 +177,32 @@ static void layout_crossing(struct weir_device *device, struct weir_gpu_mem *gpu
     weir_transit_layout(device, gpu_mem, mem, most_bytes);
 }
 
+/* Of latent attention all heads see one key, whose first values are the values too. */
+static void layout_latents(const struct weir_device *device, struct weir_gpu_mem *mem,
+                           const struct weir_latent_shape *shape, struct weir_device_layer *to)
+{
+    const uint32_t width = shape->d_latent + shape->d_turned;
+    to->pages = (struct weir_gpu_pages){
+        .page_stride = (uint64_t)device->plan.page_length * width,
+        .page_length = device->plan.page_length,
+        .n_kv_head = 1,
+        .d_head = width,
+        .d_value = shape->d_latent,
+    };
+    to->pages.k = weir_gpu_alloc(mem, WEIR_GPU_KV,
+                                 device->plan.page_max * to->pages.page_stride * sizeof(uint16_t));
+    to->pages.v = to->pages.k;
+}
+
 static void layout_keys(const struct weir_device *device, struct weir_gpu_mem *mem,
                         const struct weir_mixer *mixer, struct weir_device_layer *to)
 {
+    if (mixer->kind == WEIR_MIXER_DELTA)
+        return;
+    if (mixer->kind == WEIR_MIXER_LATENT) {
+        layout_latents(device, mem, &mixer->latent.shape, to);
+        return;
+    }
     const uint64_t values = (uint64_t)mixer->n_kv_head * device->plan.page_length;
     to->pages = (struct weir_gpu_pages){
         .page_stride = values * (mixer->d_head + mixer->d_value),
@@ -205,6 +252,7 @@ static void layout(struct weir_device *device, struct weir_gpu_mem *gpu_mem, str
         layout_keys(device, gpu_mem, &device->config.model->layers[layer].mixer, to);
         layout_slots(device, &sets, gpu_mem, layer, to);
     }
+    weir_device_blocks_layout(device, gpu_mem);
     weir_device_place_output(device, gpu_mem);
     layout_scratch(device, gpu_mem);
     layout_crossing(device, gpu_mem, mem);
@@ -222,6 +270,15 @@ static bool is_whole(const struct weir_device *device)
     return device->plan.has_output;
 }
 
+/* A model has one at most, in all layers or in some. */
+static struct weir_temperature temperature_of(const struct weir_model *model)
+{
+    uint32_t layer = 0;
+    while (layer + 1 < model->shape.n_layer && model->layers[layer].mixer.temperature.scale == 0.0f)
+        layer++;
+    return model->layers[layer].mixer.temperature;
+}
+
 enum weir_status weir_device_create(weir_device **out, const struct weir_device_config *config,
                                     struct weir_gpu_mem *gpu_mem, struct weir_mem *mem,
                                     struct weir_err *err)
@@ -229,6 +286,7 @@ enum weir_status weir_device_create(weir_device **out, const struct weir_device_
     struct weir_device plan = {.config = *config,
                                .plan = *config->plan,
                                .gpu = gpu_mem->gpu,
+                               .temperature = temperature_of(config->model),
                                .shape = &config->model->shape};
     if (gpu_mem->gpu == NULL) {
         layout(&plan, gpu_mem, mem);
@@ -273,7 +331,7 @@ void weir_device_copy_page(void *user, uint32_t to, uint32_t from)
     for (uint32_t layer = 0; layer < device->shape->n_layer; layer++) {
         const struct weir_gpu_pages *pages = &device->layers[layer].pages;
         const uint64_t bytes = pages->page_stride * sizeof(uint16_t);
-        if (device->plan.layers[layer].is_there)
+        if (device->plan.layers[layer].is_there && bytes > 0)
             weir_gpu_copy(device->gpu, WEIR_GPU_COMPUTE, pages->k + to * bytes,
                           pages->k + from * bytes, bytes);
     }

@@ -49,6 +49,7 @@ struct weir_device_plan {
     bool is_serial;            /* to measure: one crosses, and is computed, after the other */
     double pace_bytes_per_s;   /* to measure: experts cross no faster; 0: as fast as they do */
     uint32_t page_length, page_max, table_length; /* of keys and values; as the state has them */
+    uint32_t block_max;                           /* of recurrent state; the same */
     struct {
         bool is_there;
         uint32_t expert_count; /* of its experts, those there */
@@ -88,7 +89,7 @@ enum weir_status weir_device_create(weir_device **out, const struct weir_device_
                                     struct weir_err *err);
 void weir_device_destroy(weir_device **device);
 /* For the state: user is the weir_device. */
-weir_state_copy_fn weir_device_copy_page;
+weir_state_copy_fn weir_device_copy_page, weir_device_copy_block;
 
 /* Whether a layer, which is there, has this expert there. */
 bool weir_device_holds(const weir_device *device, uint32_t layer, uint32_t expert);

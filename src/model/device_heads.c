@@ -70,7 +70,8 @@ static void project(struct weir_forward *forward, const struct weir_gpu_matrix *
                                                        .y_stride = w->form.rows});
 }
 
-static struct weir_gpu_rows rows_of(const weir_device *device, const struct weir_device_rows *rows)
+struct weir_gpu_rows weir_device_rows_of(const weir_device *device,
+                                         const struct weir_device_rows *rows)
 {
     const struct weir_device_parcel *parcel = &device->parcel;
     return (struct weir_gpu_rows){
@@ -81,17 +82,31 @@ static struct weir_gpu_rows rows_of(const weir_device *device, const struct weir
     };
 }
 
+void weir_device_heat(const struct weir_forward *forward, weir_gpu_address q, uint32_t width)
+{
+    const weir_device *device = forward->config.device;
+    if (forward->step.layer->mixer.temperature.scale != 0.0f)
+        weir_gpu_scale(device->gpu, &(struct weir_gpu_scale){.x = q,
+                                                             .weight = device->parcel.there +
+                                                                       device->parcel.heat,
+                                                             .width = width,
+                                                             .stride = width,
+                                                             .n_row = forward->step.n_row,
+                                                             .scale = 1.0f});
+}
+
 static void remember(const struct weir_forward *forward, const struct weir_device_layer *layer,
                      const struct heads *k, const struct heads *v)
 {
     const struct weir_device_rows all = {.count = forward->step.n_row};
     const weir_device *device = forward->config.device;
-    weir_gpu_remember(device->gpu, &(struct weir_gpu_remember){.rows = rows_of(device, &all),
-                                                               .pages = layer->pages,
-                                                               .k = k->x,
-                                                               .v = v->x,
-                                                               .k_stride = k->row_stride,
-                                                               .v_stride = v->row_stride});
+    weir_gpu_remember(device->gpu,
+                      &(struct weir_gpu_remember){.rows = weir_device_rows_of(device, &all),
+                                                  .pages = layer->pages,
+                                                  .k = k->x,
+                                                  .v = v->x,
+                                                  .k_stride = k->row_stride,
+                                                  .v_stride = v->row_stride});
 }
 
 static void place_keys(struct weir_forward *forward, const struct weir_device_layer *layer)
@@ -123,7 +138,7 @@ static void attend_rows(const struct weir_forward *forward, const struct weir_de
     weir_gpu_attention(
         device->gpu,
         &(struct weir_gpu_attention){
-            .rows = rows_of(device, rows),
+            .rows = weir_device_rows_of(device, rows),
             .pages = layer->pages,
             .q = weir_device_at(q->x, (uint64_t)rows->first * q->row_stride),
             .out = weir_device_at(device->scratch.attended, (uint64_t)rows->first * out_stride),
@@ -155,7 +170,8 @@ static void gate_heads(struct weir_forward *forward, const struct weir_device_la
                                  .gate_head_stride = q->head_stride,
                                  .gate_stride = q->row_stride,
                                  .n_row = forward->step.n_row,
-                                 .is_by_head = is_by_head};
+                                 .is_by_head = is_by_head,
+                                 .is_softplus = mixer->output_gate == WEIR_GATE_SOFTPLUS};
     if (!weir_attention_has_gate(forward))
         return;
     if (!mixer->gate_is_in_q) {
@@ -175,8 +191,17 @@ void weir_device_attend(struct weir_forward *forward, const struct weir_device_l
     const struct heads q = {device->scratch.q, mixer->n_head, mixer->d_head, q_stride,
                             mixer->n_head * q_stride};
     struct weir_device_rows rows = {0};
+    if (mixer->kind == WEIR_MIXER_LATENT) {
+        weir_device_run_latent(forward, layer);
+        return;
+    }
+    if (mixer->kind == WEIR_MIXER_DELTA) {
+        weir_device_run_delta(forward, layer);
+        return;
+    }
     project(forward, &layer->q, q.x);
     prepare_heads(forward, &q, &mixer->q_norm, layer->q_norm);
+    weir_device_heat(forward, q.x, q.row_stride);
     place_keys(forward, layer);
     while (weir_device_rows_next(forward, &rows))
         attend_rows(forward, layer, &q, &rows);

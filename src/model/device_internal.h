@@ -4,14 +4,9 @@
 
 #include "model/device.h"
 #include "model/device_cache.h"
+#include "model/device_mixers.h"
 #include "model/model_internal.h"
 
-/* A matrix of each expert. */
-struct weir_device_stack {
-    struct weir_gpu_form form;
-    weir_gpu_address table; /* struct weir_gpu_place [n_expert] */
-    weir_gpu_address bias, scale;
-};
 enum { WEIR_DEVICE_GATE, WEIR_DEVICE_UP, WEIR_DEVICE_DOWN, WEIR_DEVICE_STACKS };
 
 #define WEIR_DEVICE_NO_SLOT UINT32_MAX
@@ -21,6 +16,8 @@ struct weir_device_layer {
     struct weir_gpu_matrix q, k, v, gate, out;
     weir_gpu_address norm, post_norm, q_norm, k_norm, sinks;
     struct weir_gpu_pages pages;
+    struct weir_device_latent latent;
+    struct weir_device_delta delta;
     weir_gpu_address network_norm, expert_norm, shared_norm;
     weir_gpu_address network_post_norm, expert_post_norm, shared_post_norm;
     struct weir_gpu_matrix dense[WEIR_DEVICE_STACKS], shared[WEIR_DEVICE_STACKS];
@@ -39,6 +36,7 @@ struct weir_device_layer {
 struct weir_device_scratch {
     weir_gpu_address residual, normed, projected, branch;
     weir_gpu_address q, k, v, gate, attended;
+    struct weir_device_mixer_scratch mixers;
     weir_gpu_address hidden_gate, hidden_up; /* rows of assignments, or of the step */
     weir_gpu_address router, chosen, weights, shared_logit, expert_out, scattered_at, arrived;
     weir_gpu_address guess;  /* [n_chunk][n_expert]: outputs of the next layer's router */
@@ -51,7 +49,8 @@ struct weir_device_parcel {
     uint8_t *here;
     weir_gpu_address there;
     uint64_t most_bytes;
-    uint64_t positions, table_at, angles[WEIR_ROPE_COUNT], pages;
+    uint64_t positions, table_at, heat, angles[WEIR_ROPE_COUNT], pages;
+    uint64_t run_first, run_states; /* struct weir_gpu_runs */
 };
 
 /* What crosses by itself: memory here, SCRATCH as all that crosses is. */
@@ -82,6 +81,8 @@ struct weir_device {
     struct weir_gpu_matrix output;
     struct weir_device_scratch scratch;
     struct weir_device_parcel parcel;
+    struct weir_device_blocks blocks;
+    struct weir_temperature temperature; /* of all layers that have one */
     struct weir_device_returns returns;
     struct weir_device_transit transit;
     struct weir_device_cache cache;
@@ -196,6 +197,10 @@ void weir_device_norm_own(struct weir_forward *forward, weir_gpu_address weights
 void weir_device_add(struct weir_forward *forward, weir_gpu_address x, weir_gpu_address y,
                      float scale);
 
+/* Where these rows are; q *= what a position makes of it (temperature). */
+struct weir_gpu_rows weir_device_rows_of(const weir_device *device,
+                                         const struct weir_device_rows *rows);
+void weir_device_heat(const struct weir_forward *forward, weir_gpu_address q, uint32_t width);
 /* projected = mixer(normed). */
 void weir_device_attend(struct weir_forward *forward, const struct weir_device_layer *layer);
 /* sum += experts(normed), and the shared one's; sum is residual or branch. Errors: IO, and the

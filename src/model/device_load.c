@@ -80,6 +80,66 @@ static struct weir_gpu_matrix place_row(const struct placing *to, const struct w
                                     .scale = 1.0f};
 }
 
+/* The matrices of heads, each where a product may begin, and the table that says where. */
+static void place_heads(const struct placing *to, const struct weir_weight *stack,
+                        struct weir_device_stack *heads)
+{
+    struct weir_gpu_place places[WEIR_GPU_EXPERT_MAX];
+    const uint64_t bytes = weir_align_up(stack->matrix_bytes, WEIR_GPU_ALIGN);
+    const uint64_t scales_bytes = weir_align_up(stack->scales.matrix_bytes, WEIR_GPU_ALIGN);
+    WEIR_ASSERT(stack->count <= WEIR_COUNT(places));
+    const weir_gpu_address at = weir_gpu_alloc(to->mem, WEIR_GPU_TRUNK, stack->count * bytes);
+    const weir_gpu_address scales_at =
+        stack->scales.tensor == NULL
+            ? 0
+            : weir_gpu_alloc(to->mem, WEIR_GPU_TRUNK, stack->count * scales_bytes);
+    for (uint64_t head = 0; head < stack->count && to->mem->gpu != NULL; head++) {
+        places[head] =
+            (struct weir_gpu_place){.data = at + head * bytes,
+                                    .scales = scales_at == 0 ? 0 : scales_at + head * scales_bytes};
+        weir_gpu_copy_in(to->mem->gpu, WEIR_GPU_COPY_IN, places[head].data,
+                         stack->data + head * stack->stride_bytes, stack->matrix_bytes);
+        if (scales_at != 0)
+            weir_gpu_copy_in(to->mem->gpu, WEIR_GPU_COPY_IN, places[head].scales,
+                             stack->scales.data + head * stack->scales.stride_bytes,
+                             stack->scales.matrix_bytes);
+    }
+    heads->form = weir_device_form(stack);
+    heads->table = place_bytes(to, places, stack->count * sizeof(*places));
+    if (to->mem->gpu != NULL)
+        (void)weir_gpu_await_all(to->mem->gpu, NULL); /* the places are read until then */
+}
+
+/* q_up, where there is one, is in q's place. */
+static void place_latent(const struct placing *to, const struct weir_mixer *mixer,
+                         struct weir_device_layer *layer)
+{
+    const struct weir_latent *latent = &mixer->latent;
+    if (latent->shape.d_query > 0)
+        layer->q = place_matrix(to, &latent->q_up);
+    layer->latent.q_down = place_matrix(to, &latent->q_down);
+    layer->latent.down = place_matrix(to, &latent->down);
+    layer->latent.norm = place_vector(to, &latent->norm);
+    layer->q_norm = place_vector(to, &latent->q_norm);
+    place_heads(to, &latent->absorb, &layer->latent.absorb);
+    place_heads(to, &latent->expand, &layer->latent.expand);
+}
+
+static void place_delta(const struct placing *to, const struct weir_delta_net *net,
+                        struct weir_device_layer *layer)
+{
+    layer->gate = place_matrix(to, &net->gate);
+    layer->out = place_matrix(to, &net->out);
+    layer->delta.mixed = place_matrix(to, &net->mixed);
+    layer->delta.packed = place_matrix(to, &net->packed);
+    layer->delta.beta = place_matrix(to, &net->beta);
+    layer->delta.alpha = place_matrix(to, &net->alpha);
+    layer->delta.taps = place_vector(to, &net->taps);
+    layer->delta.decay = place_vector(to, &net->decay);
+    layer->delta.dt_bias = place_vector(to, &net->dt_bias);
+    layer->delta.norm = place_vector(to, &net->norm);
+}
+
 static void place_mixer(const struct placing *to, const struct weir_mixer *mixer,
                         struct weir_device_layer *layer)
 {
@@ -93,6 +153,10 @@ static void place_mixer(const struct placing *to, const struct weir_mixer *mixer
     layer->q_norm = place_vector(to, &mixer->q_norm);
     layer->k_norm = place_vector(to, &mixer->k_norm);
     layer->sinks = place_vector(to, &mixer->sinks);
+    if (mixer->kind == WEIR_MIXER_LATENT)
+        place_latent(to, mixer, layer);
+    if (mixer->kind == WEIR_MIXER_DELTA)
+        place_delta(to, &mixer->delta, layer);
 }
 
 static void place_network(const struct placing *to, const struct weir_network *network,
@@ -249,6 +313,7 @@ enum weir_status weir_device_fill(struct weir_device *device, struct weir_err *e
     const struct weir_device_config *config = &device->config;
     const uint64_t all_bytes = total_bytes(device);
     uint64_t done_bytes = 0;
+    WEIR_TRY(weir_device_mixers_fill(device, err));
     WEIR_TRY(weir_gpu_await_all(device->gpu, err)); /* the trunk is there */
     for (uint32_t index = 0; index < device->shape->n_layer; index++) {
         const struct weir_device_layer *layer = &device->layers[index];

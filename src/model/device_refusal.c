@@ -24,9 +24,34 @@ static void look_at(void *user, const struct weir_role *role)
     look->is_strange |= is_strange(weight);
 }
 
-static bool has_gate(const struct weir_mixer *mixer)
+/* Why a net has no kernels there. */
+static const char *refuse_delta(const struct weir_delta_shape *shape, enum weir_gpu_kind kind)
 {
-    return mixer->gate_is_in_q || mixer->gate.cols != 0;
+    const uint64_t width = 2 * (uint64_t)shape->n_key_head * shape->d_key +
+                           (uint64_t)shape->n_value_head * shape->d_value;
+    if (shape->d_key > WEIR_GPU_DELTA_KEY_MAX || shape->n_tap > WEIR_GPU_TAPS_MAX)
+        return "gated delta nets with keys of more than 128 values, or more than 8 taps, are "
+               "computed on the CPU";
+    return kind == WEIR_GPU_CUDA && (shape->d_key % 4 != 0 || width % 4 != 0)
+               ? "gated delta nets whose widths are no whole fours are computed on the CPU"
+               : NULL;
+}
+
+/* The same of latent attention, whose heads pass matrices of their own. */
+static const char *refuse_latent(const struct weir_model *model, const struct weir_mixer *mixer,
+                                 enum weir_gpu_kind kind)
+{
+    const struct weir_latent_shape *shape = &mixer->latent.shape;
+    if (mixer->n_head != model->shape.n_head || mixer->n_head > WEIR_GPU_EXPERT_MAX)
+        return "latent attention of more than 1024 heads is computed on the CPU";
+    if (kind == WEIR_GPU_CUDA && (shape->d_plain % 8 != 0 || shape->d_latent % 8 != 0 ||
+                                  shape->d_turned % 4 != 0 || mixer->d_value % 4 != 0))
+        return "latent attention whose widths are no whole eights is computed on the CPU";
+    return shape->d_latent + shape->d_turned > WEIR_GPU_HEAD_MAX ||
+                   shape->d_latent > WEIR_GPU_VALUE_MAX
+               ? "latent values of more than 512, or keys of more than 576, are computed with on "
+                 "the CPU"
+               : NULL;
 }
 
 static bool is_lent(const struct weir_model *model, uint32_t layer)
@@ -43,21 +68,19 @@ const char *weir_device_refusal(const struct weir_model *model, uint32_t layer,
     const struct weir_layer *at = &model->layers[layer];
     const struct weir_mixer *mixer = &at->mixer;
     struct look look = {.layer = at};
-    if (mixer->kind == WEIR_MIXER_LATENT)
-        return "latent attention is computed on the CPU";
-    if (mixer->kind == WEIR_MIXER_DELTA)
-        return "gated delta nets are computed on the CPU";
+    const char *why = mixer->kind == WEIR_MIXER_LATENT  ? refuse_latent(model, mixer, kind)
+                      : mixer->kind == WEIR_MIXER_DELTA ? refuse_delta(&mixer->delta.shape, kind)
+                                                        : NULL;
+    if (why != NULL)
+        return why;
     if (mixer->borrows || is_lent(model, layer))
         return "layers that share keys and values are computed on the CPU";
-    if (mixer->temperature.scale != 0.0f)
-        return "attention whose scores grow with the position is computed on the CPU";
-    if (mixer->output_gate == WEIR_GATE_SOFTPLUS && has_gate(mixer))
-        return "softplus gates are computed on the CPU";
     if (at->aside.gate.cols != 0)
         return "layers with inputs of their own are computed on the CPU";
-    if (kv != WEIR_KV_F16)
+    if (kv != WEIR_KV_F16 && mixer->kind != WEIR_MIXER_DELTA)
         return "keys and values that are not f16 (--kv) are computed with on the CPU";
-    if (mixer->d_head > WEIR_GPU_HEAD_MAX || mixer->d_value > WEIR_GPU_VALUE_MAX)
+    if (mixer->kind == WEIR_MIXER_ATTENTION &&
+        (mixer->d_head > WEIR_GPU_HEAD_MAX || mixer->d_value > WEIR_GPU_VALUE_MAX))
         return "heads of more than 576 values, or values of more than 512, are computed on the CPU";
     if (weir_layer_has_experts(at) && model->shape.n_expert > WEIR_GPU_EXPERT_MAX)
         return "layers of more than 1024 experts are computed on the CPU";

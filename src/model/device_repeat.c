@@ -10,7 +10,8 @@ enum { ROWS_MAX = WEIR_LOGIT_ROWS_MAX, REACH_MIN = 256, REACHES = 20 };
 
 static bool is_plain(const struct weir_run *run)
 {
-    return run->phase == WEIR_DECODE && run->watch == NULL && run->prescription == NULL;
+    return run->phase == WEIR_DECODE && run->n_row == 1 && run->watch == NULL &&
+           run->prescription == NULL;
 }
 
 bool weir_device_can_repeat(const struct weir_forward *forward)

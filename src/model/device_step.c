@@ -1,5 +1,6 @@
 /* device_step.c - a step on the device: what goes there with it, and what comes back. */
 #include "model/device_internal.h"
+#include "model/heads.h"
 
 #include <string.h>
 
@@ -28,6 +29,28 @@ static uint64_t list_pages(struct weir_forward *forward)
     return parcel->pages + page_count * sizeof(*pages);
 }
 
+/* What follows from the runs' own positions: their blocks, and how steep their scores are. */
+static void list_states(const struct weir_forward *forward)
+{
+    const weir_device *device = forward->config.device;
+    const struct weir_step_view *step = &forward->step;
+    const struct weir_device_parcel *parcel = &device->parcel;
+    uint32_t *first = (uint32_t *)(void *)(parcel->here + parcel->run_first);
+    weir_gpu_address *states = (weir_gpu_address *)(void *)(parcel->here + parcel->run_states);
+    float *heat = (float *)(void *)(parcel->here + parcel->heat);
+    uint32_t row = 0;
+    for (uint32_t run = 0; run < step->n_run && device->blocks.bytes > 0; run++) {
+        first[run] = row;
+        states[run] = device->blocks.base +
+                      weir_sequence_block_number(step->runs[run].sequence) * device->blocks.bytes;
+        row += step->runs[run].n_row;
+    }
+    if (device->blocks.bytes > 0)
+        first[step->n_run] = row;
+    for (row = 0; row < step->n_row && device->temperature.scale != 0.0f; row++)
+        heat[row] = weir_heat(&device->temperature, step->rows[row].position);
+}
+
 uint64_t weir_device_pack(struct weir_forward *forward)
 {
     weir_device *device = forward->config.device;
@@ -37,6 +60,7 @@ uint64_t weir_device_pack(struct weir_forward *forward)
         if (forward->shape->rope[kind].n_rot > 0)
             memcpy(parcel->here + parcel->angles[kind], forward->angles[kind].rows,
                    (size_t)forward->step.n_row * forward->shape->rope[kind].n_rot * sizeof(float));
+    list_states(forward);
     const uint64_t bytes = list_pages(forward);
     WEIR_ASSERT(bytes <= parcel->most_bytes);
     return bytes;

@@ -1,81 +1,8 @@
 /* device_test.c - layers and experts on a device, the simulated one: the CPU's logits, and the same
  * bits for the same placement whatever else differs. */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
 #include "changed_model.h"
-#include "engine/engine_internal.h"
-#include "model_run.h"
+#include "device_run.h"
 #include "pace.h"
-
-enum { SOME = 12 }; /* ids of a golden text, where all would take long */
-
-/* What is on the device. */
-struct placing {
-    uint32_t first, count, experts;
-    bool output;
-    unsigned copies; /* of other experts, for prompts: 1 always, 2 never */
-};
-static const struct placing all = {0, UINT32_MAX, UINT32_MAX, true, 0};
-
-/* Everything else that a run has. */
-struct variant {
-    uint32_t n_slot, n_thread, n_chunk;
-    uint64_t seed;
-    uint32_t delay_us_max;
-};
-
-static struct weir_bench_config bench_of(const struct placing *placing,
-                                         const struct variant *variant)
-{
-    return (struct weir_bench_config){.gpu_is_placed = true,
-                                      .gpu_has_output = placing->output,
-                                      .gpu_first_layer = placing->first,
-                                      .gpu_layer_count = placing->count,
-                                      .gpu_expert_count = placing->experts,
-                                      .gpu_copies = placing->copies,
-                                      .gpu_seed = variant->seed,
-                                      .gpu_delay_us_max = variant->delay_us_max};
-}
-
-static struct weir_config config_of(const char *path, const struct variant *variant,
-                                    const struct weir_bench_config *bench)
-{
-    return (struct weir_config){.model_path = path,
-                                .gpu = WEIR_ENGINE_GPU_SIM,
-                                .n_thread = variant->n_thread,
-                                .n_slot = variant->n_slot,
-                                .n_chunk = variant->n_chunk,
-                                .bench = bench};
-}
-
-static struct model_run run_there(const struct golden *golden, const struct placing *placing,
-                                  const struct variant *variant)
-{
-    const struct weir_bench_config bench = bench_of(placing, variant);
-    const struct weir_config config = config_of(golden->model_path, variant, &bench);
-    const uint32_t count = golden->id_count < SOME ? golden->id_count : SOME;
-    struct model_run run = model_run_open(&config, golden->ids, count);
-    if (run.status != WEIR_OK)
-        fail_msg("%s: %s", golden->name, run.err.text);
-    return run;
-}
-
-static struct weir_plan plan_of(const struct golden *golden, const struct placing *placing,
-                                const struct variant *variant)
-{
-    const struct weir_bench_config bench = bench_of(placing, variant);
-    const struct weir_config config = config_of(golden->model_path, variant, &bench);
-    struct weir_plan plan;
-    struct weir_err err = {0};
-    if (weir_plan_make(&plan, &config, &err) != WEIR_OK)
-        fail_msg("%s: %s", golden->name, err.text);
-    return plan;
-}
 
 /* The largest distance over the largest logit of its position. */
 static double distance(const struct model_run *one, const struct model_run *other)
@@ -93,11 +20,6 @@ static double distance(const struct model_run *one, const struct model_run *othe
         worst = fmax(worst, far / most);
     }
     return worst;
-}
-
-static void golden_of(struct golden *golden, const char *name)
-{
-    assert_true(golden_open(golden, name));
 }
 
 /* `most` is how far the logits may be from the CPU's. */
@@ -150,9 +72,13 @@ static void logits_are_those_of_the_cpu(void **state)
 static void known_families_are_there_as_a_whole(void **state)
 {
     (void)state;
-    static const char *const names[] = {"olmoe",   "qwen3moe",    "qwen2moe", "llama-mixtral",
-                                        "gpt-oss", "qwen3",       "gemma4",   "granitemoe-shared",
-                                        "glm4moe", "ernie4_5-moe"};
+    static const char *const names[] = {
+        "olmoe",           "qwen3moe",     "qwen2moe",  "llama-mixtral",
+        "gpt-oss",         "qwen3",        "gemma4",    "granitemoe-shared",
+        "glm4moe",         "ernie4_5-moe", "qwen3next", "qwen3next-packed",
+        "qwen35",          "qwen35moe",    "deepseek2", "deepseek2-glm",
+        "deepseek2-joint", "mistral4",     "llama4",    "afmoe",
+        "step35"};
     for (size_t index = 0; index < WEIR_COUNT(names); index++) {
         struct golden golden;
         golden_of(&golden, names[index]);
@@ -166,7 +92,12 @@ static void known_families_are_there_as_a_whole(void **state)
 static void same_placement_same_bits(void **state)
 {
     (void)state;
-    static const char *const names[] = {"qwen3moe", "gpt-oss", "gemma4", "llama-mixtral",
+    static const char *const names[] = {"qwen3moe",
+                                        "gpt-oss",
+                                        "gemma4",
+                                        "llama-mixtral",
+                                        "qwen35moe",
+                                        "deepseek2-glm",
                                         "directories/qwen3moe-int4"};
     static const struct placing placings[] = {{0, UINT32_MAX, 3, true, 1},
                                               {1, 2, UINT32_MAX, false, 0},
@@ -193,27 +124,6 @@ static void same_placement_same_bits(void **state)
             model_run_close(&first);
             golden_close(&golden);
         }
-}
-
-static weir_engine *open_there(const struct golden *golden, const struct weir_bench_config *bench,
-                               struct weir_err *err)
-{
-    const struct weir_config config =
-        config_of(golden->model_path, &(struct variant){.n_thread = 2}, bench);
-    weir_engine *engine = NULL;
-    (void)weir_engine_open(&engine, &config, err);
-    return engine;
-}
-
-/* ids, one at a time, behind what the session has; the last logits. */
-static void write_on(weir_session *session, const uint32_t *ids, uint32_t count, float *logits,
-                     uint32_t n_vocab)
-{
-    struct weir_err err = {0};
-    for (uint32_t at = 0; at < count; at++)
-        if (weir_session_eval(session, &ids[at], 1, NULL, NULL, &err) != WEIR_OK)
-            fail_msg("%s", err.text);
-    memcpy(logits, weir_session_logits(session), n_vocab * sizeof(*logits));
 }
 
 /* Of what an earlier run found worth a slot, as much is there as fits. */
@@ -249,128 +159,6 @@ static void experts_that_are_wanted_are_there(void **state)
     assert_true(distance(&there, &here) <= 1e-3);
     model_run_close(&there);
     model_run_close(&here);
-    golden_close(&golden);
-}
-
-/* Two texts that share a page there until they part; and each alone. */
-static void forks_part_on_the_device(void **state)
-{
-    (void)state;
-    struct golden golden;
-    struct weir_err err = {0};
-    golden_of(&golden, "qwen3moe");
-    const struct weir_bench_config bench = bench_of(&all, &(struct variant){.seed = 9});
-    weir_engine *engine = open_there(&golden, &bench, &err);
-    if (engine == NULL)
-        fail_msg("%s", err.text);
-    const uint32_t n_vocab = weir_engine_model(engine)->n_vocab;
-    float *logits = malloc(4 * n_vocab * sizeof(*logits));
-    weir_session *one = NULL;
-    weir_session *other = NULL;
-    assert_int_equal(weir_session_create(&one, engine, &err), WEIR_OK);
-    assert_int_equal(weir_session_eval(one, golden.ids, 5, NULL, NULL, &err), WEIR_OK);
-    assert_int_equal(weir_session_fork(&other, one, &err), WEIR_OK);
-    write_on(one, golden.ids + 5, 3, logits, n_vocab);
-    write_on(other, golden.ids + 8, 3, logits + n_vocab, n_vocab);
-    write_on(one, golden.ids + 11, 1, logits, n_vocab);
-    weir_session_destroy(&one);
-    weir_session_destroy(&other);
-    for (uint32_t alone = 0; alone < 2; alone++) {
-        float *to = logits + (2 + alone) * n_vocab;
-        assert_int_equal(weir_session_create(&one, engine, &err), WEIR_OK);
-        assert_int_equal(weir_session_eval(one, golden.ids, 5, NULL, NULL, &err), WEIR_OK);
-        write_on(one, golden.ids + (alone == 0 ? 5 : 8), 3, to, n_vocab);
-        if (alone == 0)
-            write_on(one, golden.ids + 11, 1, to, n_vocab);
-        weir_session_destroy(&one);
-    }
-    assert_memory_equal(logits, logits + 2 * n_vocab, 2 * n_vocab * sizeof(*logits));
-    free(logits);
-    assert_int_equal(weir_engine_close(&engine), WEIR_OK);
-    golden_close(&golden);
-}
-
-/* Logits of a text, in the order in which they are told. */
-struct told {
-    float *logits;
-    uint32_t n_vocab, count;
-};
-
-static bool keep_told(void *user, uint32_t position, const float *logits)
-{
-    struct told *told = user;
-    (void)position;
-    memcpy(told->logits + (size_t)told->count++ * told->n_vocab, logits,
-           told->n_vocab * sizeof(*logits));
-    return true;
-}
-
-enum { TEXTS = 3, LENGTH = 10, PROMPT = 6 };
-
-/* Texts that begin one round apart: each round one has its prompt while the others get tokens; or
- * each text by itself. */
-static void run_texts(weir_engine *engine, const struct golden *golden, bool together,
-                      struct told told[TEXTS])
-{
-    struct weir_err err = {0};
-    weir_session *sessions[TEXTS] = {NULL};
-    uint32_t done[TEXTS] = {0};
-    for (uint32_t text = 0; text < TEXTS; text++) {
-        told[text].count = 0;
-        assert_int_equal(weir_session_create(&sessions[text], engine, &err), WEIR_OK);
-    }
-    for (uint32_t round = 0; round < TEXTS * LENGTH; round++) {
-        struct weir_eval evals[TEXTS];
-        uint32_t count = 0;
-        for (uint32_t text = 0; text < TEXTS; text++) {
-            if (done[text] == LENGTH || (together ? round < text : count > 0))
-                continue;
-            evals[count++] = (struct weir_eval){.session = sessions[text],
-                                                .ids = golden->ids + text + done[text],
-                                                .count = done[text] == 0 ? PROMPT : 1,
-                                                .each = keep_told,
-                                                .user = &told[text]};
-            done[text] += done[text] == 0 ? PROMPT : 1;
-        }
-        if (count > 0 && weir_engine_eval(engine, evals, count, &err) != WEIR_OK)
-            fail_msg("%s", err.text);
-    }
-    for (uint32_t text = 0; text < TEXTS; text++)
-        weir_session_destroy(&sessions[text]);
-}
-
-static void texts_together_have_the_bits_of_each_alone(void **state)
-{
-    (void)state;
-    static const struct placing placings[] = {
-        {0, UINT32_MAX, UINT32_MAX, true, 0}, {0, UINT32_MAX, 3, true, 1}, {1, 2, 2, false, 2}};
-    struct golden golden;
-    golden_of(&golden, "qwen3moe");
-    for (size_t at = 0; at < WEIR_COUNT(placings); at++) {
-        struct weir_err err = {0};
-        struct told alone[TEXTS];
-        struct told together[TEXTS];
-        const struct weir_bench_config bench =
-            bench_of(&placings[at], &(struct variant){.seed = 5});
-        weir_engine *engine = open_there(&golden, &bench, &err);
-        if (engine == NULL)
-            fail_msg("%s", err.text);
-        const uint32_t n_vocab = weir_engine_model(engine)->n_vocab;
-        for (uint32_t text = 0; text < TEXTS; text++) {
-            alone[text] = (struct told){calloc(LENGTH * n_vocab, sizeof(float)), n_vocab, 0};
-            together[text] = (struct told){calloc(LENGTH * n_vocab, sizeof(float)), n_vocab, 0};
-        }
-        run_texts(engine, &golden, false, alone);
-        run_texts(engine, &golden, true, together);
-        for (uint32_t text = 0; text < TEXTS; text++) {
-            assert_int_equal(together[text].count, LENGTH);
-            assert_memory_equal(together[text].logits, alone[text].logits,
-                                LENGTH * n_vocab * sizeof(float));
-            free(alone[text].logits);
-            free(together[text].logits);
-        }
-        assert_int_equal(weir_engine_close(&engine), WEIR_OK);
-    }
     golden_close(&golden);
 }
 
@@ -551,8 +339,6 @@ int main(void)
         cmocka_unit_test(known_families_are_there_as_a_whole),
         cmocka_unit_test(same_placement_same_bits),
         cmocka_unit_test(experts_that_are_wanted_are_there),
-        cmocka_unit_test(forks_part_on_the_device),
-        cmocka_unit_test(texts_together_have_the_bits_of_each_alone),
         cmocka_unit_test(a_lost_device_ends_what_runs),
         cmocka_unit_test(damage_there_is_named),
         cmocka_unit_test(a_ceiling_of_the_device_holds),
