@@ -30,6 +30,8 @@
       "seconds in which a connection has to bring a request, and to take what it is sent")         \
     X(answer_time, COUNT, "--answer-time", NULL, "S", 3600, 0, 1e9, WEIR_CLI_SERVE, RARE,          \
       "seconds in which an answer has to end; 0: as long as it takes")                             \
+    X(beat_time, COUNT, "--beat-time", NULL, "S", 10, 0, 86400, WEIR_CLI_SERVE, RARE,              \
+      "seconds without a word after which a stream gets a comment, so that it is kept; 0: none")   \
     X(gap, COUNT, "--gap", NULL, "MS", 6, 1, 600000, WEIR_CLI_SERVE, RARE,                        \
       "between two tokens beside others' prompts, or two to three times as long as without them")  \
     X(drain_time, COUNT, "--drain-time", NULL, "S", 30, 0, 86400, WEIR_CLI_SERVE, RARE,            \

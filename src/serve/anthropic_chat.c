@@ -221,6 +221,7 @@ static const struct weir_dialect dialect = {
     .effort_name = "output_config.effort",
     .budget_name = "thinking.budget_tokens",
     .problem_head = "event: error\ndata: ",
+    .beat = "event: ping\ndata: {\"type\":\"ping\"}\n\n",
     .write_call = write_call,
     .begin_call = begin_call,
     .put_arguments = put_arguments,

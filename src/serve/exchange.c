@@ -120,24 +120,40 @@ void weir_exchange_begin_stream(struct weir_exchange *exchange, const char *type
     exchange->status = 200;
     exchange->type = type;
     exchange->is_ready = exchange->is_stream = true;
+    exchange->sent_ns = weir_now_ns();
     resume(exchange);
     pthread_mutex_unlock(&exchange->lock);
+}
+
+/* With the lock held: more of a stream, of which whole pieces come only. */
+static void add(struct weir_exchange *exchange, const char *bytes, size_t length)
+{
+    if (exchange->sent > 0) {
+        exchange->answer.length -= exchange->sent;
+        memmove(exchange->answer.bytes, exchange->answer.bytes + exchange->sent,
+                exchange->answer.length);
+        exchange->sent = 0;
+    }
+    weir_writer_put(&exchange->answer, bytes, length);
+    exchange->sent_ns = weir_now_ns();
+    resume(exchange);
 }
 
 void weir_exchange_send(struct weir_exchange *exchange, const struct weir_writer *piece)
 {
     pthread_mutex_lock(&exchange->lock);
-    if (exchange->connection != NULL) {
-        if (exchange->sent > 0) {
-            exchange->answer.length -= exchange->sent;
-            memmove(exchange->answer.bytes, exchange->answer.bytes + exchange->sent,
-                    exchange->answer.length);
-            exchange->sent = 0;
-        }
-        weir_writer_put(&exchange->answer, piece->bytes, piece->length);
-        exchange->answer.failed |= piece->failed;
-        resume(exchange);
-    }
+    exchange->answer.failed |= piece->failed;
+    if (exchange->connection != NULL)
+        add(exchange, piece->bytes, piece->length);
+    pthread_mutex_unlock(&exchange->lock);
+}
+
+void weir_exchange_beat(struct weir_exchange *exchange, uint64_t every_ns)
+{
+    pthread_mutex_lock(&exchange->lock);
+    if (exchange->is_stream && !exchange->is_finished && exchange->connection != NULL &&
+        exchange->answer.length == exchange->sent && weir_now_ns() - exchange->sent_ns >= every_ns)
+        add(exchange, exchange->beat, strlen(exchange->beat));
     pthread_mutex_unlock(&exchange->lock);
 }
 

@@ -30,6 +30,8 @@ struct weir_exchange {
     const struct weir_route *route;
     char part[WEIR_PATH_PART_MAX]; /* of its path, what stands for a route's words in braces */
     struct weir_exchange *next;    /* in the desk's queue, or in the lobby */
+    struct weir_exchange *beaten;  /* the next one of those that may want a sign of life now */
+    const char *beat;              /* what that is in its stream; NULL: it has none */
     size_t model;                  /* the lobby's: which it waits for */
     bool is_called;                /* the same: that one is here */
     struct weir_request *request;  /* what of the two was asked for */
@@ -54,6 +56,7 @@ struct weir_exchange {
     bool is_asked;     /* the request is whole: a worker has it, or had */
     bool is_late;      /* when it was looked at, its client had not taken enough of the stream */
     uint64_t late_ns, looked_ns; /* how long in all; when it was looked at */
+    uint64_t sent_ns;            /* when the last piece of a stream came, or it began */
     unsigned status;
     uint32_t retry_s;                  /* 0: it does not say when */
     const char *allow;                 /* methods that the path has; NULL: it is none */
@@ -75,6 +78,8 @@ void weir_exchange_refuse(struct weir_exchange *exchange);
 /* An answer that comes in pieces, such as a stream of events. */
 void weir_exchange_begin_stream(struct weir_exchange *exchange, const char *type);
 void weir_exchange_send(struct weir_exchange *exchange, const struct weir_writer *piece);
+/* A sign of life instead of a piece, if none has come for so long and its client has taken all. */
+void weir_exchange_beat(struct weir_exchange *exchange, uint64_t every_ns);
 void weir_exchange_finish(struct weir_exchange *exchange);
 /* A stream that has no words for a problem: its client sees that it ends too early. */
 void weir_exchange_break(struct weir_exchange *exchange);

@@ -105,6 +105,30 @@ void weir_running_remove(struct weir_request *request)
     pthread_mutex_unlock(&serve->running_lock);
 }
 
+/* One lock at a time: they are held, and told behind the list's. */
+void weir_running_beat(struct weir_serve *serve)
+{
+    const uint64_t every_ns = serve->limits.beat_s * UINT64_C(1000000000);
+    struct weir_exchange *first = NULL;
+    if (every_ns == 0)
+        return;
+    pthread_mutex_lock(&serve->running_lock);
+    for (struct weir_request *request = serve->running; request != NULL; request = request->next)
+        if (request->is_stream) {
+            struct weir_exchange *exchange = request->exchange;
+            weir_exchange_hold(exchange);
+            exchange->beaten = first;
+            first = exchange;
+        }
+    pthread_mutex_unlock(&serve->running_lock);
+    while (first != NULL) {
+        struct weir_exchange *exchange = first;
+        first = exchange->beaten;
+        weir_exchange_beat(exchange, every_ns);
+        weir_exchange_release(exchange);
+    }
+}
+
 /* False: none of that name runs. */
 static bool end_reasoning(struct weir_serve *serve, const char *name)
 {

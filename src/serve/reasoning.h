@@ -24,6 +24,8 @@ void weir_reasoning_watch(struct weir_choice_text *choice);
 /* Requests that run can be found by their names. */
 void weir_running_add(struct weir_request *request);
 void weir_running_remove(struct weir_request *request);
+/* Streams in which nothing has come for so long get a sign of life. One thread at a time. */
+void weir_running_beat(struct weir_serve *serve);
 void weir_control_read(struct weir_exchange *exchange, json_t *root);
 
 #endif

@@ -453,6 +453,7 @@ void weir_request_start(struct weir_request *request)
 {
     struct weir_exchange *exchange = request->exchange;
     const uint32_t count = request->choice_count;
+    exchange->beat = request->dialect->beat != NULL ? request->dialect->beat : ": it goes on\n\n";
     if (request->is_stream)
         weir_exchange_begin_stream(exchange, "text/event-stream");
     weir_exchange_hold(exchange); /* until the last choice is over */

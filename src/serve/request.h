@@ -59,6 +59,7 @@ struct weir_dialect {
      * reasoning_effort, reasoning_budget_tokens. */
     const char *prompt_name, *stop_name, *format_name, *effort_name, *budget_name;
     const char *problem_head; /* what comes before a problem in a stream, unless write_failure */
+    const char *beat;         /* a sign of life in a stream; NULL: a comment, which clients skip */
     /* What a token's logprob looks like. */
     void (*write_logprob)(struct weir_choice_text *choice, uint32_t id, const float *logits);
     /* The call that was told whole, behind those that the choice has. */

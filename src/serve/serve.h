@@ -33,6 +33,7 @@ struct weir_serve_limits {
     uint32_t request_s;        /* in which a connection has to bring a whole request */
     uint32_t answer_s;         /* in which an answer has to end; 0: as long as it takes */
     uint32_t gap_ms;           /* between two tokens beside a prompt: portions.h */
+    uint32_t beat_s;           /* after which a stream gets a sign of life; 0: it gets none */
     uint64_t body_bytes;       /* of a request; 0: what a full context takes */
     uint64_t stored_bytes;     /* of responses that are kept; 0: none are */
     uint32_t n_ctx, n_vocab;   /* the model's */

@@ -244,6 +244,7 @@ uint16_t weir_serve_port(const weir_serve *serve)
 void weir_serve_tick(weir_serve *serve)
 {
     weir_http_tick(serve->http);
+    weir_running_beat(serve);
     if (weir_serve_is_served(serve))
         weir_pace_tick(serve);
 }

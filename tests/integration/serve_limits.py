@@ -27,13 +27,14 @@ LONG = 420  # tokens of a stream that does not end unread: some 370 bytes each, 
 class Stream:
     """A text whose client does not read it yet."""
 
-    def __init__(self, server, prompt="The", key=None, **more):
-        body = json.dumps({"prompt": prompt, "max_tokens": LONG, "stream": True, "temperature": 0, "logprobs": 5, **more}).encode()
+    def __init__(self, server, prompt="The", key=None, path="/v1/completions", asked=None, **more):
+        asked = asked or {"prompt": prompt, "max_tokens": LONG, "temperature": 0, "logprobs": 5, **more}
+        body = json.dumps({**asked, "stream": True}).encode()
         self.peer = socket.socket()
         self.peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self.peer.settimeout(WAIT_S)
         self.peer.connect(("127.0.0.1", server.port))
-        head = f"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
         self.peer.sendall((head + (f"x-api-key: {key}\r\n" if key else "") + "Connection: close\r\n\r\n").encode() + body)
 
     def begins_with(self):
@@ -55,6 +56,20 @@ class Stream:
 
 def text_of(told):
     return "".join(re.findall(r'"text":"(.*?)"', told))
+
+
+def streams_that_wait_are_kept():
+    """The only place has a text that nobody reads; who waits for it gets signs of life, in the way of each API."""
+    with Server("--parallel", 1, "--beat-time", 1, "--request-time", 86400) as server:
+        ahead = Stream(server)
+        wait_for(lambda: "data: " in ahead.begins_with(), "the first text is written", server.process)
+        for path, beat in (("/v1/completions", ": it goes on\n\n"), ("/v1/messages", 'event: ping\ndata: {"type":"ping"}\n\n')):
+            hello = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
+            last = Stream(server, path=path, asked=hello if path == "/v1/messages" else None)
+            wait_for(lambda: beat in last.begins_with(), f"{path}: a stream that waits is kept", server.process)
+            check('"id"' not in last.begins_with(), f"{path}: it waits: {last.begins_with()}")
+            last.close()
+        check("it goes on" not in text_of(ahead.read()), "a comment is none of a text")
 
 
 def an_answer_has_to_end():
@@ -178,6 +193,7 @@ def main():
         remove(folder)
     a_small_ceiling_has_small_limits()
     an_answer_has_to_end()
+    streams_that_wait_are_kept()
     a_stop_waits_for_answers()
     a_request_may_ask_for_so_much()
     schemas_are_used_up()
