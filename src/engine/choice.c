@@ -54,10 +54,13 @@ void weir_choice_state(const struct weir_blueprint *blueprint, const struct weir
         const bool is_block = layers[layer].kind == WEIR_STATE_RECURRENT;
         if (!choice->device.layers[layer].is_there)
             continue;
+        has_blocks |= is_block;
+        layers[layer].is_carried = choice->text_bytes > 0;
+        if (layers[layer].is_carried) /* texts are written from memory */
+            continue;
         layers[layer] = (struct weir_state_layer){.kind = is_block ? WEIR_STATE_BLOCK_ELSEWHERE
                                                                    : WEIR_STATE_ELSEWHERE,
                                                   .bytes = layers[layer].bytes};
-        has_blocks |= is_block;
     }
     *config = (struct weir_state_config){
         .layer_count = layer_count,

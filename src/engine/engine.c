@@ -237,6 +237,8 @@ static enum weir_status create_state(struct weir_engine *engine, struct weir_err
     if (engine->device != NULL) {
         config.copy_elsewhere = weir_device_copy_page;
         config.copy_block = config.block_max > 0 ? weir_device_copy_block : NULL;
+        config.carry = engine->choice.text_bytes > 0 ? weir_device_carry : NULL;
+        config.carried = weir_device_carried;
         config.copy_user = engine->device;
     }
     engine->plan_state_bytes =

@@ -116,13 +116,15 @@ static uint32_t count_layers(const struct search *search)
     return search->choice->device.n_layer;
 }
 
-/* Of a position, or of a block, in all layers that may be there; 1: nothing is kept. */
-static uint64_t bytes_there(const struct weir_state_layer *layers, const struct weir_shape *shape,
-                            enum weir_state_kind kind)
+/* Of a block, or of a position, in all layers that may be there; 1: nothing is kept. */
+static uint64_t bytes_there(const struct search *search, const struct weir_state_layer *layers,
+                            bool is_block)
 {
+    const struct weir_model *model = search->blueprint->model;
     uint64_t bytes = 0;
-    for (uint32_t layer = 0; layer < shape->n_layer; layer++)
-        if (layers[layer].kind == kind)
+    for (uint32_t layer = 0; layer < model->shape.n_layer; layer++)
+        if (search->choice->device.layers[layer].is_there &&
+            (model->layers[layer].mixer.kind == WEIR_MIXER_DELTA) == is_block)
             bytes += layers[layer].bytes;
     return weir_max(bytes, 1);
 }
@@ -139,9 +141,8 @@ static void choose_pages(const struct search *search)
     weir_choice_state(search->blueprint, search->choice, layers, &config);
     plan->page_length = weir_state_page_length(&config);
     plan->table_length = weir_state_table_length(&config);
-    const struct weir_shape *shape = &search->blueprint->model->shape;
-    const uint64_t each = bytes_there(layers, shape, WEIR_STATE_ELSEWHERE) * plan->page_length;
-    const uint64_t block = bytes_there(layers, shape, WEIR_STATE_BLOCK_ELSEWHERE);
+    const uint64_t each = bytes_there(search, layers, false) * plan->page_length;
+    const uint64_t block = bytes_there(search, layers, true);
     const uint64_t cheap = search->budget_bytes / KEYS_PARTS / each;
     plan->block_max = (uint32_t)weir_max(
         BLOCKS_LEAST, weir_min(search->budget_bytes / KEYS_PARTS / block, BLOCKS_MOST));
@@ -288,12 +289,6 @@ static enum weir_status find_device(const struct weir_config *config, struct wei
         return WEIR_OK;
     if (weir_gpu_probe(choice->gpu_kind, 0, &info, &why) != WEIR_OK) {
         snprintf(plan->why, sizeof(plan->why), "%.*s", (int)sizeof(plan->why) - 1, why.text);
-        return WEIR_OK;
-    }
-    if (choice->text_bytes > 0) {
-        snprintf(plan->why, sizeof(plan->why),
-                 "the GPU is not used: texts on disk are written from memory, and so keys and "
-                 "values stay there");
         return WEIR_OK;
     }
     const uint64_t reserve_bytes = weir_max(info.total_bytes / RESERVE_PARTS, RESERVE_BYTES_MIN);

@@ -64,25 +64,52 @@ static enum weir_status identify_model(const weir_manifest *manifest, uint8_t ou
     return WEIR_OK;
 }
 
+/* What is computed on a GPU, and which one. Where an earlier run says which experts are there, a
+ * text is that of the same list. */
+static void add_placement(struct weir_hash *hash, const struct weir_engine *engine,
+                          const struct weir_config *config)
+{
+    const struct weir_device_plan *plan = &engine->choice.device;
+    const struct weir_shape *shape = &engine->blueprint.model->shape;
+    bool is_split = false;
+    if (plan->n_layer == 0)
+        return;
+    add_bytes(hash, engine->plan.gpu.name, strlen(engine->plan.gpu.name));
+    add_number(hash, plan->moves);
+    add_number(hash, plan->copies);
+    add_number(hash, plan->transit_count > 0);
+    for (uint32_t layer = 0; layer < shape->n_layer; layer++) {
+        const uint32_t count = plan->layers[layer].expert_count;
+        add_number(hash, plan->layers[layer].is_there ? count + UINT64_C(1) : 0);
+        is_split |= count > 0 && count < shape->n_expert;
+    }
+    for (uint32_t at = 0; is_split && at < config->warm_up_count; at++) {
+        add_number(hash, config->warm_up[at].layer);
+        add_number(hash, config->warm_up[at].expert);
+    }
+}
+
 /* All that decides which bits a position leaves, and where. */
-static void identify_layout(const struct weir_engine *engine, uint8_t out[16])
+static void identify_layout(const struct weir_engine *engine, const struct weir_config *config,
+                            uint8_t out[16])
 {
     struct weir_hash hash = {{0, 0}};
     struct weir_state_layer layers[WEIR_STATE_LAYER_MAX];
-    struct weir_state_config config;
+    struct weir_state_config state;
     const char *isa = engine->blueprint.kernels.isa;
-    weir_choice_state(&engine->blueprint, &engine->choice, layers, &config);
+    weir_choice_state(&engine->blueprint, &engine->choice, layers, &state);
     add_bytes(&hash, WEIR_VERSION, sizeof(WEIR_VERSION));
     add_bytes(&hash, isa, strlen(isa));
     add_number(&hash, WEIR_PREFIX_VERSION);
     add_number(&hash, engine->choice.kv);
+    add_placement(&hash, engine, config);
     if (engine->mode.lossy_skip > 0.0 || engine->mode.lossy_resident > 0.0) {
         add_bytes(&hash, &engine->mode.lossy_skip, sizeof(engine->mode.lossy_skip));
         add_bytes(&hash, &engine->mode.lossy_resident, sizeof(engine->mode.lossy_resident));
     }
-    add_number(&hash, config.n_ctx);
-    add_number(&hash, weir_state_page_length(&config));
-    for (uint32_t layer = 0; layer < config.layer_count; layer++) {
+    add_number(&hash, state.n_ctx);
+    add_number(&hash, weir_state_page_length(&state));
+    for (uint32_t layer = 0; layer < state.layer_count; layer++) {
         add_number(&hash, layers[layer].kind);
         add_number(&hash, layers[layer].window);
         add_number(&hash, layers[layer].bytes);
@@ -140,7 +167,7 @@ enum weir_status weir_engine_open_texts(struct weir_engine *engine,
     if (!weir_state_shape_plan(&state, &shape))
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory to plan pages of texts");
     WEIR_TRY(identify_model(engine->blueprint.manifest, prefix.identity.model, err));
-    identify_layout(engine, prefix.identity.layout);
+    identify_layout(engine, config, prefix.identity.layout);
     struct weir_err reason = {0};
     const enum weir_status status = weir_prefix_open(&engine->prefix, &shape, &prefix, &reason);
     if (status == WEIR_OK || !is_the_disks_fault(&reason))

@@ -337,6 +337,31 @@ void weir_device_copy_page(void *user, uint32_t to, uint32_t from)
     }
 }
 
+/* A layer's part of a page lies there as it does here, and so does that of a block. */
+void weir_device_carry(void *user, uint32_t layer, uint32_t number, void *here, bool comes)
+{
+    const weir_device *device = user;
+    const struct weir_device_layer *from = &device->layers[layer];
+    const bool is_block = device->config.model->layers[layer].mixer.kind == WEIR_MIXER_DELTA;
+    const uint64_t bytes =
+        is_block ? from->delta.state_bytes : from->pages.page_stride * sizeof(uint16_t);
+    const weir_gpu_address there =
+        is_block ? weir_device_at(device->blocks.base + number * device->blocks.bytes,
+                                  from->delta.state_at)
+                 : from->pages.k + number * bytes;
+    if (comes)
+        weir_gpu_copy_out(device->gpu, WEIR_GPU_COMPUTE, here, there, bytes);
+    else
+        weir_gpu_copy_in(device->gpu, WEIR_GPU_COMPUTE, there, here, bytes);
+}
+
+bool weir_device_carried(void *user)
+{
+    const weir_device *device = user;
+    weir_gpu_record(device->gpu, WEIR_GPU_COMPUTE, WEIR_DEVICE_EVENT);
+    return weir_gpu_await(device->gpu, WEIR_DEVICE_EVENT, NULL) == WEIR_OK;
+}
+
 bool weir_device_holds(const weir_device *device, uint32_t layer, uint32_t expert)
 {
     return weir_device_has_expert(&device->layers[layer], expert);

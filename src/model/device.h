@@ -90,6 +90,8 @@ enum weir_status weir_device_create(weir_device **out, const struct weir_device_
 void weir_device_destroy(weir_device **device);
 /* For the state: user is the weir_device. */
 weir_state_copy_fn weir_device_copy_page, weir_device_copy_block;
+weir_state_carry_fn weir_device_carry;
+weir_state_carried_fn weir_device_carried;
 
 /* Whether a layer, which is there, has this expert there. */
 bool weir_device_holds(const weir_device *device, uint32_t layer, uint32_t expert);

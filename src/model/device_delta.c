@@ -37,8 +37,10 @@ void weir_device_blocks_layout(struct weir_device *device, struct weir_gpu_mem *
         if (!device->plan.layers[layer].is_there || mixer->kind != WEIR_MIXER_DELTA)
             continue;
         const uint64_t count = past_count(shape) + (uint64_t)shape->d_key * value_width(shape);
-        if (device->layers != NULL)
+        if (device->layers != NULL) {
             device->layers[layer].delta.state_at = blocks->bytes / sizeof(float);
+            device->layers[layer].delta.state_bytes = count * sizeof(float);
+        }
         blocks->bytes += weir_align_up(count * sizeof(float), WEIR_GPU_ALIGN);
     }
     if (blocks->bytes > 0)

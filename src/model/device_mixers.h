@@ -27,7 +27,8 @@ struct weir_device_latent {
 struct weir_device_delta {
     struct weir_gpu_matrix mixed, packed, beta, alpha;
     weir_gpu_address taps, decay, dt_bias, norm;
-    uint64_t state_at; /* values of a block before the layer's */
+    uint64_t state_at;    /* values of a block before the layer's */
+    uint64_t state_bytes; /* of the layer's */
 };
 
 /* Values of the step's rows, beside those of attention. */

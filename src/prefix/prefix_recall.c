@@ -308,11 +308,28 @@ static void abandon(weir_prefix *prefix, const struct weir_load *load)
     weir_sequence_leave_block(load->sequence);
 }
 
+/* Where a device works with pages, it gets those that came. One that is lost gets none. */
+static void hand_over(const weir_prefix *prefix, struct weir_load *load)
+{
+    const uint32_t *pages = weir_sequence_pages(load->sequence);
+    bool is_there = true;
+    for (uint32_t place = load->lead; place < load->place_count; place++)
+        is_there = is_there &&
+                   weir_state_carry_page(prefix->state, pages[place], load->classes[place], false);
+    if (load->has_block)
+        is_there = is_there && weir_state_carry_block(
+                                   prefix->state, weir_sequence_own_block(load->sequence), false);
+    for (uint32_t place = load->lead; place < load->place_count && !is_there; place++)
+        load->classes[place] = 0;
+}
+
 static void end_load(weir_prefix *prefix, struct weir_load *load)
 {
     void *user = load->user;
     if (load->is_given_up)
         abandon(prefix, load);
+    else
+        hand_over(prefix, load);
     const uint32_t length = weir_sequence_arrive(load->sequence, load->ids, load->length,
                                                  load->classes, load->has_block);
     free_load(prefix, load);

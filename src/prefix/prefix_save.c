@@ -200,14 +200,10 @@ static void write_head(weir_prefix *prefix, struct weir_transfer *transfer, cons
     weir_prefix_head_write(transfer->head, &prefix->limits, &head, prefix->extra, ids);
 }
 
-static void fill_write(weir_prefix *prefix, struct weir_transfer *transfer, uint32_t record,
-                       uint32_t extra)
+/* Where the bytes are, which may have come from a device for this. False: it is lost. */
+static bool find_bytes(const weir_prefix *prefix, struct weir_transfer *transfer)
 {
     const struct weir_leaving *leaving = &transfer->leaving;
-    const uint32_t *ids = weir_state_page_ids(prefix->state, leaving->page);
-    transfer->kind = WEIR_TRANSFER_WRITE;
-    transfer->record = record;
-    transfer->classes = leaving->classes;
     transfer->block = NULL;
     for (uint32_t class = 0; class < prefix->shape.class_count; class ++)
         transfer->memory[class] = (leaving->classes >> class & 1) == 0
@@ -217,6 +213,19 @@ static void fill_write(weir_prefix *prefix, struct weir_transfer *transfer, uint
         transfer->block = weir_sequence_own_block(leaving->sequence);
     else if (leaving->has_block) /* it is only read */
         transfer->block = (uint8_t *)(uintptr_t)weir_state_page_block(prefix->state, leaving->page);
+    return weir_state_carry_page(prefix->state, leaving->page, leaving->classes, true) &&
+           (transfer->block == NULL ||
+            weir_state_carry_block(prefix->state, transfer->block, true));
+}
+
+static void fill_write(weir_prefix *prefix, struct weir_transfer *transfer, uint32_t record,
+                       uint32_t extra)
+{
+    const struct weir_leaving *leaving = &transfer->leaving;
+    const uint32_t *ids = weir_state_page_ids(prefix->state, leaving->page);
+    transfer->kind = WEIR_TRANSFER_WRITE;
+    transfer->record = record;
+    transfer->classes = leaving->classes;
     prefix->records[record] = (struct weir_record){.serial = ++prefix->serial,
                                                    .before = leaving->before,
                                                    .after = leaving->after,
@@ -262,7 +271,7 @@ bool weir_prefix_write_start(weir_prefix *prefix, struct weir_transfer *transfer
     if (prefix->queue_count == 0)
         return false;
     transfer->leaving = pop_queue(prefix);
-    if (!take_units(prefix, &transfer->leaving, &record, &extra)) {
+    if (!take_units(prefix, &transfer->leaving, &record, &extra) || !find_bytes(prefix, transfer)) {
         give_units(prefix, record, extra);
         prefix->stats.dropped_writes++;
         if (weir_now_ns() < prefix->no_room_ns)

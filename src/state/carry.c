@@ -39,6 +39,34 @@ void weir_sequence_leave_block(weir_sequence *sequence)
     sequence->state->lost_blocks++;
 }
 
+bool weir_state_carry_page(const weir_state *state, uint32_t page, uint8_t classes, bool comes)
+{
+    for (uint32_t layer = 0; layer < state->layer_count && state->carry != NULL; layer++) {
+        const struct weir_state_place *place = &state->places[layer];
+        const bool is_paged =
+            place->kind == WEIR_STATE_POSITIONS || place->kind == WEIR_STATE_WINDOW;
+        if (place->is_carried && is_paged && (classes >> place->class & 1) != 0)
+            state->carry(state->copy_user, layer, page,
+                         (uint8_t *)weir_state_page_memory(state, page, place->class) +
+                             place->at_bytes,
+                         comes);
+    }
+    return state->carry == NULL || state->carried(state->copy_user);
+}
+
+bool weir_state_carry_block(const weir_state *state, void *block, bool comes)
+{
+    const uint64_t at_bytes = (uint64_t)((uint8_t *)block - state->block_base);
+    const uint32_t number = (uint32_t)(at_bytes / state->block_stride_bytes);
+    for (uint32_t layer = 0; layer < state->layer_count && state->carry != NULL; layer++) {
+        const struct weir_state_place *place = &state->places[layer];
+        if (place->is_carried && place->kind == WEIR_STATE_RECURRENT)
+            state->carry(state->copy_user, layer, number, (uint8_t *)block + place->at_bytes,
+                         comes);
+    }
+    return state->carry == NULL || state->carried(state->copy_user);
+}
+
 uint8_t weir_state_hold(weir_state *state, uint32_t page)
 {
     struct weir_page *at = &state->pages[page];

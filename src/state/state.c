@@ -89,7 +89,7 @@ static uint32_t find_class(struct weir_state *state, const struct weir_state_lay
 static bool place_layer(struct weir_state *state, const struct weir_state_layer *layer,
                         struct weir_state_place *place)
 {
-    *place = (struct weir_state_place){.kind = layer->kind};
+    *place = (struct weir_state_place){.kind = layer->kind, .is_carried = layer->is_carried};
     if (layer->kind == WEIR_STATE_NONE || layer->kind == WEIR_STATE_ELSEWHERE)
         return true;
     if (layer->kind == WEIR_STATE_RECURRENT) {
@@ -155,6 +155,8 @@ static void measure(struct weir_state *state, const struct weir_state_config *co
         state->page_max = (uint32_t)weir_min(state->page_max, config->page_max);
     state->copy_elsewhere = config->copy_elsewhere;
     state->copy_block = config->copy_block;
+    state->carry = config->carry;
+    state->carried = config->carried;
     state->copy_user = config->copy_user;
     state->table_length = (uint32_t)weir_min(context_pages, state->page_max);
     state->bucket_count = power_of_two_above(state->page_max);

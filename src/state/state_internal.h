@@ -27,6 +27,7 @@ struct weir_state_class {
 
 struct weir_state_place {
     enum weir_state_kind kind;
+    bool is_carried;
     uint32_t class;
     uint64_t at_bytes;
 };
@@ -43,6 +44,8 @@ struct weir_state {
     uint64_t page_bytes;             /* of all classes */
     uint8_t hash_key[16];
     weir_state_copy_fn *copy_elsewhere, *copy_block; /* NULL: nothing is elsewhere */
+    weir_state_carry_fn *carry;
+    weir_state_carried_fn *carried;
     void *copy_user;
 
     struct weir_page *pages; /* [page_max] */

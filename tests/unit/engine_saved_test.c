@@ -85,6 +85,14 @@ static void save_text(const struct weir_config *config, const uint32_t *ids)
     assert_int_equal(weir_engine_close(&engine), WEIR_OK);
 }
 
+/* Some are on a device, as a whole. */
+static enum weir_engine_gpu gpu_of(const char *name, size_t index)
+{
+    const bool is_there = index % 3 == 1 || strcmp(name, "qwen35moe") == 0 ||
+                          strcmp(name, "deepseek2-glm") == 0 || strcmp(name, "gpt-oss") == 0;
+    return is_there ? WEIR_ENGINE_GPU_SIM : WEIR_ENGINE_GPU_OFF;
+}
+
 static void a_text_comes_back_in_every_kind_of_layer(void **state)
 {
     char names[GOLDEN_FOLDERS_MAX][64];
@@ -95,12 +103,15 @@ static void a_text_comes_back_in_every_kind_of_layer(void **state)
         struct weir_model_info info;
         assert_true(golden_open(&golden, names[index]));
         make_folder();
-        const struct weir_config config = {.model_path = golden.model_path,
-                                           .n_thread = 2,
-                                           .n_ctx = N_CTX,
-                                           .text_folder = folder,
-                                           .text_bytes = 64 << 20,
-                                           .kv = index % 3 == 0 ? "f32" : NULL};
+        const struct weir_config there = {.model_path = golden.model_path,
+                                          .n_thread = 2,
+                                          .n_ctx = N_CTX,
+                                          .text_folder = folder,
+                                          .text_bytes = 64 << 20,
+                                          .gpu = gpu_of(names[index], index)};
+        struct weir_config config = there;
+        if (there.gpu == WEIR_ENGINE_GPU_OFF)
+            config.kv = index % 3 == 0 ? "f32" : NULL;
         assert_int_equal(weir_model_info_get(&info, golden.model_path, NULL), WEIR_OK);
         assert_true(golden.id_count >= ALL);
         float *logits = malloc(info.n_vocab * sizeof(float));
@@ -127,15 +138,23 @@ static void what_does_not_come_is_computed(void **state)
 {
     static const struct weir_io_fake fakes[] = {
         {.error_rate = 1.0}, {.short_rate = 0.5, .retry_rate = 0.5}, {.lost_rate = 1.0}};
-    static const char *const names[] = {"qwen3moe", "gpt-oss", "qwen3next", "deepseek2"};
+    static const char *const names[] = {"gpt-oss", "qwen35moe", "qwen3next", "deepseek2"};
     (void)state;
     for (size_t index = 0; index < WEIR_COUNT(names); index++) {
         struct golden golden;
-        const struct weir_bench_config bench = {.fake_io_seed = 3};
+        /* Of every second one two layers are on a device. */
+        const struct weir_bench_config bench = {.fake_io_seed = 3,
+                                                .gpu_is_placed = true,
+                                                .gpu_first_layer = 1,
+                                                .gpu_layer_count = 2,
+                                                .gpu_expert_count = 2,
+                                                .gpu_copies = 2};
         assert_true(golden_open(&golden, names[index]));
         const struct weir_config config = {.model_path = golden.model_path,
                                            .n_thread = 2,
                                            .n_ctx = N_CTX,
+                                           .gpu = index % 2 == 0 ? WEIR_ENGINE_GPU_OFF
+                                                                 : WEIR_ENGINE_GPU_SIM,
                                            .text_folder = folder,
                                            .bench = &bench};
         struct weir_model_info info;

@@ -60,11 +60,19 @@ static const struct layout elsewhere = {
                {WEIR_STATE_RECURRENT, 0, 100},
                {WEIR_STATE_POSITIONS, 0, 64 * KIB},
                {WEIR_STATE_BLOCK_ELSEWHERE, 0, 8}}};
+/* The same for texts in files: what the device has comes and goes. */
+static const struct layout carried = {
+    .name = "recurrences that are carried",
+    .config = {.snapshot_count = 6, .block_max = BLOCKS_ELSEWHERE},
+    .layers = {{WEIR_STATE_RECURRENT, 0, 100, true},
+               {WEIR_STATE_POSITIONS, 0, 64 * KIB, false},
+               {WEIR_STATE_RECURRENT, 0, 200, false},
+               {WEIR_STATE_RECURRENT, 0, 48, true}}};
 static const struct layout nothing = {.name = "nothing at all",
                                       .layers = {{WEIR_STATE_NONE, 0, 1}}};
 
 static const struct layout *const layouts[] = {
     &positions_only, &one_window,     &windows_only,      &mixed_windows,    &recurrent,
-    &nothing,        &recurrent_only, &recurrent_windows, &seldom_snapshots, &elsewhere};
+    &nothing,        &recurrent_only, &recurrent_windows, &seldom_snapshots, &carried};
 
 #endif

@@ -44,6 +44,21 @@ static inline void copy_block(void *user, uint32_t to, uint32_t from)
         memcpy(toy->elsewhere[to], toy->elsewhere[from], sizeof(toy->elsewhere[to]));
 }
 
+static inline void carry(void *user, uint32_t layer, uint32_t number, void *here, bool comes)
+{
+    struct toy *toy = user;
+    uint64_t *there = &toy->elsewhere[number][layer];
+    if (comes)
+        memcpy(here, there, sizeof(*there));
+    else
+        memcpy(there, here, sizeof(*there));
+}
+
+static inline bool carried_all(void *user)
+{
+    return user != NULL;
+}
+
 static inline void open_toy_of(struct toy *toy, const struct layout *layout, uint32_t n_ctx)
 {
     struct weir_err err = {0};
@@ -56,6 +71,8 @@ static inline void open_toy_of(struct toy *toy, const struct layout *layout, uin
     memset(toy->elsewhere, 0xa5, sizeof(toy->elsewhere));
     if (toy->config.block_max > 0) {
         toy->config.copy_block = copy_block;
+        toy->config.carry = carry;
+        toy->config.carried = carried_all;
         toy->config.copy_user = toy;
     }
     weir_mem_init(&toy->mem);

@@ -39,20 +39,26 @@ static inline void expect(const uint8_t *place, uint64_t bytes, uint64_t value, 
         fail_msg("layer %u, position %u: other bytes than were written", layer, position);
 }
 
+/* A recurrence that a device has. */
+static inline bool is_elsewhere(const struct weir_state_layer *layer)
+{
+    return layer->kind == WEIR_STATE_BLOCK_ELSEWHERE || layer->is_carried;
+}
+
 /* What the mixers of all layers do for one position, whose ids so far make `value`. */
 static inline void compute(struct toy *toy, const struct text *text, uint32_t position,
                            uint64_t value)
 {
     for (uint32_t layer = 0; layer < toy->config.layer_count; layer++) {
         const struct weir_state_layer *at = &toy->layers[layer];
-        if (at->kind == WEIR_STATE_RECURRENT) {
+        if (is_elsewhere(at)) {
+            uint64_t *there = &toy->elsewhere[weir_sequence_block_number(text->sequence)][layer];
+            *there = add_id(*there + layer, text->ids[position]);
+        } else if (at->kind == WEIR_STATE_RECURRENT) {
             uint8_t *block = weir_sequence_block(text->sequence, layer);
             uint64_t before;
             memcpy(&before, block, sizeof(before));
             put(block, at->bytes, add_id(before + layer, text->ids[position]));
-        } else if (at->kind == WEIR_STATE_BLOCK_ELSEWHERE) {
-            uint64_t *there = &toy->elsewhere[weir_sequence_block_number(text->sequence)][layer];
-            *there = add_id(*there + layer, text->ids[position]);
         } else if (at->kind != WEIR_STATE_NONE) {
             put(position_at(toy, text, layer, position), at->bytes, value + layer);
         }
@@ -80,12 +86,12 @@ static inline void check_text(const struct toy *toy, const struct text *text)
         }
     }
     for (uint32_t layer = 0; layer < toy->config.layer_count; layer++)
-        if (toy->layers[layer].kind == WEIR_STATE_RECURRENT)
-            expect(weir_sequence_block(text->sequence, layer), toy->layers[layer].bytes,
-                   blocks[layer], layer, text->length);
-        else if (toy->layers[layer].kind == WEIR_STATE_BLOCK_ELSEWHERE)
+        if (is_elsewhere(&toy->layers[layer]))
             assert_int_equal(toy->elsewhere[weir_sequence_block_number(text->sequence)][layer],
                              blocks[layer]);
+        else if (toy->layers[layer].kind == WEIR_STATE_RECURRENT)
+            expect(weir_sequence_block(text->sequence, layer), toy->layers[layer].bytes,
+                   blocks[layer], layer, text->length);
 }
 
 /* ---- what texts do -------------------------------------------------------------------------- */
