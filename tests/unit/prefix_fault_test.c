@@ -350,6 +350,8 @@ static void write_until_killed(const struct layout *layout, const struct weir_pr
         weir_prefix_save(prefix, text.sequence);
         weir_prefix_settle(prefix, text.sequence);
         end_text(&toy, &text);
+        while (stats_of(&toy).used_pages > stats_of(&toy).page_max / 2)
+            (void)weir_prefix_wait(prefix, -1); /* a busy disk is slower than this */
         if (round == 2)
             (void)!write(ready, "", 1);
     }
