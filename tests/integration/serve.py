@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -30,16 +31,17 @@ class Server:
     """weir serve on a port of its own, with what it said so far."""
 
     def __init__(self, *args, template="chatml", model=(DEMO, "--alias", "demo"), port=0, mem="192M"):
+        self.log = tempfile.TemporaryFile()  # a pipe that nobody reads is full after 600 lines, and the server then waits
         self.process = subprocess.Popen([WEIR, "serve", *model, "--port", str(port), "--template", template, "--mem", mem, *map(str, args)],
-                                        stderr=subprocess.PIPE, text=True)
-        self.said = ""
-        place = None
-        while place is None:  # a client that is early is logged before
-            line = self.process.stderr.readline()
-            check(line != "", f"weir serve {args} ended before it listened: {self.said}")
-            self.said += line
-            place = re.search(r":(\d+)/v1", line)
+                                        stderr=self.log)
+        wait_for(lambda: re.search(r":\d+/v1\b.*\n", self.said) or self.process.poll() is not None, f"weir serve {args} listens")
+        place = re.search(r":(\d+)/v1", self.said)
+        check(place is not None, f"weir serve {args} ended before it listened: {self.said}")
         self.port = int(place.group(1))
+
+    @property
+    def said(self):
+        return os.pread(self.log.fileno(), 1 << 24, 0).decode()
 
     def __enter__(self):
         return self
@@ -48,11 +50,10 @@ class Server:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
-        self.process.stderr.close()
+        self.log.close()
 
     def stop(self, number=signal.SIGTERM, status=143):
         self.process.send_signal(number)
-        self.said += self.process.stderr.read()
         found = self.process.wait(WAIT_S)
         check(found == status, f"a server that is told to stop: wanted status {status}, found {found}: {self.said}")
         return self.said

@@ -89,14 +89,10 @@ def a_stop_waits_for_answers():
         stream = Stream(server)
         server.wait_for("texts_running", lambda count: count == 1)
         server.process.send_signal(signal.SIGTERM)
-        while "stopping: " not in server.said:
-            line = server.process.stderr.readline()
-            check(line != "", f"it ended before its answer did: {server.said}")
-            server.said += line
+        wait_for(lambda: "stopping: " in server.said, "it says that it stops", server.process)
         check(server.process.poll() is None, "it waits for the answer")
         told = stream.read()
         check("[DONE]" in told and '"finish_reason":"length"' in told, f"the answer ends: {told[-300:]}")
-        server.said += server.process.stderr.read()
         check(server.process.wait(WAIT_S) == 143 and "stopped" in server.said, f"and then the server: {server.said}")
     with Server("--drain-time", 0) as server:
         stream = Stream(server)

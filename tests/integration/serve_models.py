@@ -126,8 +126,7 @@ def a_stop_brings_no_model(folder):
         status, _, told = done[0]
         check(status == 503 and told["error"]["code"] == "stopping", f"who waits is told: {status} {told}")
         check("[DONE]" in stream.read(), "the text ends")
-        said = server.process.stderr.read()
-        check(server.process.wait(WAIT_S) == 143 and "other is wanted" not in said, f"and then the server: {said}")
+        check(server.process.wait(WAIT_S) == 143 and "other is wanted" not in server.said, f"and then the server: {server.said}")
 
 
 def several_that_are_named(folder):
