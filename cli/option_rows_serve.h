@@ -40,6 +40,32 @@
       "seconds without a text after which the model is unloaded until it is asked for; 0: never")  \
     X(stored_bytes, SIZE, "--stored-bytes", NULL, "SIZE", 4194304, 0, 1e12, WEIR_CLI_SERVE, RARE,  \
       "responses kept in memory to be gone on from: 1024 at most, in SIZE of --mem; 0: none (4M)") \
+    X(usual_temperature, REAL, "--temp", "--temperature", "T", 0, 0, 2, WEIR_CLI_SERVE, RARE,      \
+      "what requests mean that do not say, before what the model advises: temperature (1)")        \
+    X(usual_top_k, COUNT, "--top-k", NULL, "K", 0, 0, 1e9, WEIR_CLI_SERVE, RARE,                   \
+      "the same: sample among the K likeliest (off)")                                              \
+    X(usual_top_p, REAL, "--top-p", NULL, "P", 0, 0, 1, WEIR_CLI_SERVE, RARE,                      \
+      "the same: sample among the likeliest with a share P (off)")                                 \
+    X(usual_min_p, REAL, "--min-p", NULL, "P", 0, 0, 1, WEIR_CLI_SERVE, RARE,                      \
+      "the same: drop what is less likely than P times the best (off)")                            \
+    X(usual_typical_p, REAL, "--typical", "--typical-p", "P", 0, 0, 1, WEIR_CLI_SERVE, RARE,       \
+      "the same: sample among those nearest to the mean surprise (off)")                           \
+    X(usual_repeat_penalty, REAL, "--repeat-penalty", NULL, "X", 0, 0.01, WEIR_REPEAT_PENALTY_MAX, \
+      WEIR_CLI_SERVE, RARE, "the same: weaken tokens that were there lately (off)")                \
+    X(usual_repeat_last, COUNT, "--repeat-last", "--repeat-last-n", "N", 0, 1,                     \
+      WEIR_REPEAT_LAST_MAX, WEIR_CLI_SERVE, RARE,                                                  \
+      "how many of the last tokens count as lately (all)")                                         \
+    X(usual_frequency_penalty, REAL, "--frequency-penalty", NULL, "X", 0, -2, 2, WEIR_CLI_SERVE,   \
+      RARE, "the same: taken off for each time that the token was there (off)")                    \
+    X(usual_presence_penalty, REAL, "--presence-penalty", NULL, "X", 0, -2, 2, WEIR_CLI_SERVE,     \
+      RARE, "the same: taken off once if the token was there (off)")                               \
+    X(usual_tokens, COUNT, "--default-tokens", NULL, "N", 0, 1, 1e9, WEIR_CLI_SERVE, RARE,         \
+      "the same: the most tokens of an answer (as many as -n and the context allow)")              \
+    X(usual_effort, CHOICE, "--reasoning-effort", NULL,                                            \
+      "model|none|minimal|low|medium|high|xhigh|max", "model", 0, 0, WEIR_CLI_SERVE, RARE,         \
+      "the same: how much a chat is to reason")                                                    \
+    X(usual_budget, COUNT, "--think-budget", "--reasoning-budget", "N", 0, 0, 1e9, WEIR_CLI_SERVE, \
+      RARE, "the same: tokens of reasoning, behind which it ends (as many as come)")               \
     X(ignore_tools, FLAG, "--ignore-tools", NULL, NULL, false, 0, 0, WEIR_CLI_SERVE, RARE,         \
       "leave out tools that are no functions (web_search and such) instead of refusing them")
 /* clang-format on */

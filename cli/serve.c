@@ -10,6 +10,7 @@
 #include "client_keys.h"
 #include "manager.h"
 #include "serve_models.h"
+#include "serve_usual.h"
 
 enum {
     TICK_MS = 100,
@@ -31,6 +32,7 @@ struct service {
     struct weir_cli_client_keys keys;
     int socket; /* that the service manager opened; 0: none */
     struct weir_cli_serve_models models;
+    struct weir_serve_usual usual;
     weir_serve *serve;
     struct brought slots[2];
     struct brought *here, *next; /* of them: the model that answers; one that is begun beside it */
@@ -98,6 +100,7 @@ static int open_door(struct service *service)
         .limits = service->models.chosen.limits,
         .ignore_tools = options->ignore_tools,
         .plain_sampling = options->plain_sampling,
+        .usual = service->usual,
         .log_json = options->log_json,
         .log = weir_cli_is_quiet() ? NULL : log_line,
     };
@@ -228,6 +231,8 @@ static int hand_over(struct service *service)
         weir_cli_say("what a request does not say of sampling is as the model's file advises: %s "
                      "(--plain-sampling: as OpenAI has it)",
                      advice);
+    weir_cli_serve_usual_tell(&service->usual, service->models.models[here->index].id,
+                              here->chat.chat);
     return weir_serve_begin(service->serve, here->index, engine, here->chat.chat, &err) == WEIR_OK
                ? WEIR_CLI_OK
                : weir_cli_fail(&err);
@@ -375,6 +380,8 @@ static int prepare(struct service *service)
         return weir_cli_misuse("serve", "wanted MODEL or several, or --models DIR for all in it");
     if (weir_cli_serve_models_are_many(options) && options->alias != NULL)
         return weir_cli_misuse("serve", "--alias: several models have their own names");
+    if (!weir_cli_serve_usual_read(&service->usual, options))
+        return WEIR_CLI_USAGE;
     weir_cli_manager_open(&service->manager);
     int code = weir_cli_manager_socket(&service->socket) ? read_keys(service) : WEIR_CLI_FAILURE;
     if (code == WEIR_CLI_OK)

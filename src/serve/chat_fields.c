@@ -158,6 +158,37 @@ static const char *find_effort(const weir_chat *chat, size_t row)
     return is_known ? efforts[row].word : efforts[row].near;
 }
 
+static bool can_ask(const weir_chat *chat)
+{
+    return weir_chat_mentions(chat, "reasoning_effort") ||
+           weir_chat_mentions(chat, "enable_thinking");
+}
+
+void weir_chat_write_efforts(const weir_chat *chat, struct weir_writer *writer)
+{
+    const char *between = "";
+    const bool has_words = weir_chat_mentions(chat, "reasoning_effort");
+    weir_writer_text(writer, "[");
+    for (size_t row = 0; can_ask(chat) && row < WEIR_COUNT(efforts); row++) {
+        const char *word = efforts[row].word;
+        const bool is_switch = strcmp(word, "none") == 0 || strcmp(word, "high") == 0;
+        if (has_words ? strcmp(find_effort(chat, row), word) != 0 : !is_switch)
+            continue;
+        weir_writer_format(writer, "%s\"%s\"", between, word);
+        between = ",";
+    }
+    weir_writer_text(writer, "]");
+}
+
+/* The server's own, unless the request has words for its template. NULL: there is none. */
+static const char *find_usual_effort(const struct weir_request *request, const json_t *variables)
+{
+    const struct weir_serve *serve = request->exchange->serve;
+    const bool is_said = json_object_get(variables, "reasoning_effort") != NULL ||
+                         json_object_get(variables, "enable_thinking") != NULL;
+    return is_said || !can_ask(serve->config.chat) ? NULL : serve->config.usual.effort;
+}
+
 /* The template's own words for how much it is to think. NULL: nothing is asked. The caller owns the
  * object. */
 static json_t *read_variables(const struct weir_request *request, const struct weir_fields *fields)
@@ -168,6 +199,8 @@ static json_t *read_variables(const struct weir_request *request, const struct w
     const char *effort = weir_field_text(fields, name);
     json_t *variables = json_object();
     json_object_update(variables, given);
+    if (effort == NULL)
+        effort = find_usual_effort(request, variables);
     if (effort == NULL)
         return variables;
     size_t at = 0;
@@ -190,9 +223,11 @@ static json_t *read_variables(const struct weir_request *request, const struct w
 static void read_budget(struct weir_request *request, const struct weir_fields *fields)
 {
     const char *name = request->dialect->budget_name;
-    const int64_t budget = weir_field_count(fields, name, 0, INT32_MAX, UINT32_MAX);
-    request->reasoning_max = (uint32_t)budget;
-    if (weir_field(fields, name) != NULL && weir_field(fields, "grammar") != NULL)
+    const bool has_grammar = weir_field(fields, "grammar") != NULL;
+    const uint32_t usual =
+        has_grammar ? UINT32_MAX : request->exchange->serve->config.usual.reasoning_max;
+    request->reasoning_max = (uint32_t)weir_field_count(fields, name, 0, INT32_MAX, usual);
+    if (weir_field(fields, name) != NULL && has_grammar)
         WEIR_PROBLEM(fields->problem, name, "\"%s\": wanted this or \"grammar\", found both", name);
 }
 

@@ -9,6 +9,8 @@
 void weir_chat_read(struct weir_request *request, const struct weir_fields *fields);
 /* Only how tokens are chosen, and when the answer ends. */
 void weir_chat_choices_read(struct weir_request *request, const struct weir_fields *fields);
+/* An array of the efforts of reasoning that the template tells apart; empty: it cannot be asked. */
+void weir_chat_write_efforts(const weir_chat *chat, struct weir_writer *writer);
 /* Only how many tokens its prompt has. */
 size_t weir_chat_count(struct weir_request *request, const struct weir_fields *fields);
 

@@ -126,6 +126,8 @@ void weir_request_destroy(struct weir_request **request);
 /* ---- members that chat and completions share (sampling_fields.c) ---------------------------- */
 
 void weir_sampling_read(struct weir_request *request, const struct weir_fields *fields);
+/* How tokens are chosen for a request that says nothing. */
+void weir_sampling_usual(const struct weir_serve *serve, struct weir_sampler_config *sampling);
 /* The model that is asked for is the one that is served. */
 void weir_request_check_model(const struct weir_serve *serve, const struct weir_fields *fields);
 /* Check members: those of this API, and the shared ones. */

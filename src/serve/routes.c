@@ -68,42 +68,13 @@ static void tell_me(struct weir_exchange *exchange)
     weir_exchange_reply(exchange, 200, "application/json");
 }
 
-static void tell_props(struct weir_exchange *exchange)
-{
-    const struct weir_serve *serve = exchange->serve;
-    const struct weir_serve_limits *limits = &serve->limits;
-    if (weir_serve_refuse_absent(exchange))
-        return;
-    const struct weir_model_info *model = weir_engine_model(serve->config.engine);
-    const struct weir_plan *plan = weir_engine_plan(serve->config.engine);
-    struct weir_writer *writer = &exchange->answer;
-    weir_writer_text(writer, "{\"model\":");
-    weir_writer_string(writer, serve->model_id, strlen(serve->model_id));
-    weir_writer_text(writer, ",\"family\":");
-    weir_writer_string(writer, model->family, strlen(model->family));
-    weir_writer_text(writer, ",\"version\":\"" WEIR_VERSION "\"");
-    weir_writer_format(writer, ",\"n_ctx\":%u,\"n_vocab\":%u,\"parallel\":%u,\"queue\":%u",
-                       limits->n_ctx, limits->n_vocab, weir_serve_parallel(serve),
-                       limits->queue_max);
-    weir_writer_format(writer,
-                       ",\"connections\":%u,\"body_bytes\":%llu,\"token_max\":%u,"
-                       "\"stored_bytes\":%llu,\"stored_max\":%d",
-                       limits->connection_max, (unsigned long long)limits->body_bytes,
-                       limits->token_max, (unsigned long long)limits->stored_bytes,
-                       WEIR_SHELF_RESPONSES_MAX);
-    weir_writer_format(writer, ",\"budget_bytes\":%llu,\"planned_bytes\":%llu,\"slots\":%u}",
-                       (unsigned long long)plan->budget_bytes,
-                       (unsigned long long)plan->planned_bytes, plan->n_slot_total);
-    weir_exchange_reply(exchange, 200, "application/json");
-}
-
 static const struct weir_route routes[] = {
     {"GET", "/health", tell_health, NULL, true, false},
     {"GET", "/openapi.json", weir_openapi_tell, NULL, true, false},
     {"GET", "/v1/models", tell_models, NULL, false, false},
     {"GET", "/v1/models/{model}", tell_model, NULL, false, false},
     {"GET", "/v1/me", tell_me, NULL, false, false},
-    {"GET", "/props", tell_props, NULL, false, false},
+    {"GET", "/props", weir_props_tell, NULL, false, false},
     {"GET", "/metrics", weir_metrics_tell, NULL, false, false},
     {"GET", "/slots", weir_texts_tell, NULL, false, false},
     {"GET", "/v1/watch", weir_watch_tell, NULL, false, false},

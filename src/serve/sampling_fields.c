@@ -130,47 +130,65 @@ static void read_grammar(struct weir_request *request, const struct weir_fields 
                                  &(struct weir_grammar_wish){.text = text, .length = strlen(text)});
 }
 
-/* What an absent member means: what the model advises, else the API's own. */
-static double usual(const struct weir_request *request, enum weir_advice advice, double plain)
+/* What an absent member means: what the options say, else what the model advises, else the API's
+ * own. */
+static double usual(const struct weir_serve *serve, enum weir_advice advice, double plain)
 {
-    const struct weir_advice_values *advised = &request->exchange->serve->advice;
-    return (advised->said >> advice & 1) != 0 ? advised->values[advice] : plain;
+    return (serve->advice.said >> advice & 1) != 0 ? serve->advice.values[advice] : plain;
 }
 
-static void read_chances(struct weir_request *request, const struct weir_fields *fields)
+void weir_sampling_usual(const struct weir_serve *serve, struct weir_sampler_config *sampling)
+{
+    const struct weir_serve_usual *ours = &serve->config.usual;
+    *sampling = (struct weir_sampler_config){
+        .temperature = (float)fmin(usual(serve, WEIR_ADVICE_TEMPERATURE, 1), 2),
+        .top_k = (uint32_t)usual(serve, WEIR_ADVICE_TOP_K, 0),
+        .top_p = (float)usual(serve, WEIR_ADVICE_TOP_P, 1),
+        .min_p = (float)usual(serve, WEIR_ADVICE_MIN_P, 0),
+        .typical_p = (float)ours->typical_p,
+        .xtc_probability = (float)usual(serve, WEIR_ADVICE_XTC_PROBABILITY, 0),
+        .xtc_threshold = fmaxf((float)usual(serve, WEIR_ADVICE_XTC_THRESHOLD, 0.1), FLT_MIN),
+        .repeat_penalty = (float)usual(serve, WEIR_ADVICE_REPEAT_PENALTY, 1),
+        .frequency_penalty = (float)ours->frequency_penalty,
+        .presence_penalty = (float)ours->presence_penalty,
+        .repeat_last = (uint32_t)fmin(usual(serve, WEIR_ADVICE_REPEAT_LAST, serve->limits.n_ctx),
+                                      WEIR_REPEAT_LAST_MAX),
+    };
+}
+
+static float read_real(const struct weir_fields *fields, const char *name, double low, double high,
+                       float usual_value)
+{
+    return (float)weir_field_real(fields, name, low, high, (double)usual_value);
+}
+
+static void read_choice(struct weir_request *request, const struct weir_fields *fields)
 {
     struct weir_sampler_config *sampling = &request->sampling;
-    const double temperature = fmin(usual(request, WEIR_ADVICE_TEMPERATURE, 1), 2);
-    const double top_k = usual(request, WEIR_ADVICE_TOP_K, 0);
-    const double top_p = usual(request, WEIR_ADVICE_TOP_P, 1);
-    const double min_p = usual(request, WEIR_ADVICE_MIN_P, 0);
-    sampling->temperature = (float)weir_field_real(fields, "temperature", 0, 2, temperature);
+    struct weir_sampler_config plain;
+    weir_sampling_usual(request->exchange->serve, &plain);
+    sampling->temperature = read_real(fields, "temperature", 0, 2, plain.temperature);
     /* Here 0 is the smallest share, which the likeliest has alone; to the library it is off. */
-    sampling->top_p = fmaxf((float)weir_field_real(fields, "top_p", 0, 1, top_p), FLT_MIN);
-    sampling->top_k = (uint32_t)weir_field_count(fields, "top_k", 0, INT32_MAX, (int64_t)top_k);
-    sampling->min_p = (float)weir_field_real(fields, "min_p", 0, 1, min_p);
-    sampling->typical_p = fmaxf((float)weir_field_real(fields, "typical_p", 0, 1, 1), FLT_MIN);
-    sampling->xtc_probability = (float)usual(request, WEIR_ADVICE_XTC_PROBABILITY, 0);
-    sampling->xtc_threshold = fmaxf((float)usual(request, WEIR_ADVICE_XTC_THRESHOLD, 0.1), FLT_MIN);
-}
-
-static void read_penalties(struct weir_request *request, const struct weir_fields *fields)
-{
-    struct weir_sampler_config *sampling = &request->sampling;
-    const uint32_t n_ctx = weir_serve_limits_of(request->exchange->serve)->n_ctx;
-    const double repeat = usual(request, WEIR_ADVICE_REPEAT_PENALTY, 1);
-    const double last = usual(request, WEIR_ADVICE_REPEAT_LAST, n_ctx);
+    sampling->top_p = fmaxf(read_real(fields, "top_p", 0, 1, plain.top_p), FLT_MIN);
+    sampling->top_k = (uint32_t)weir_field_count(fields, "top_k", 0, INT32_MAX, plain.top_k);
+    sampling->min_p = read_real(fields, "min_p", 0, 1, plain.min_p);
+    sampling->typical_p = fmaxf(read_real(fields, "typical_p", 0, 1, plain.typical_p), FLT_MIN);
+    sampling->xtc_probability = plain.xtc_probability;
+    sampling->xtc_threshold = plain.xtc_threshold;
     sampling->repeat_penalty =
-        (float)weir_field_real(fields, "repeat_penalty", 0.01, WEIR_REPEAT_PENALTY_MAX, repeat);
-    sampling->frequency_penalty = (float)weir_field_real(fields, "frequency_penalty", -2, 2, 0);
-    sampling->presence_penalty = (float)weir_field_real(fields, "presence_penalty", -2, 2, 0);
-    sampling->repeat_last = (uint32_t)fmin(last, WEIR_REPEAT_LAST_MAX);
+        read_real(fields, "repeat_penalty", 0.01, WEIR_REPEAT_PENALTY_MAX, plain.repeat_penalty);
+    sampling->frequency_penalty =
+        read_real(fields, "frequency_penalty", -2, 2, plain.frequency_penalty);
+    sampling->presence_penalty =
+        read_real(fields, "presence_penalty", -2, 2, plain.presence_penalty);
+    sampling->repeat_last = plain.repeat_last;
 }
 
 void weir_sampling_read(struct weir_request *request, const struct weir_fields *fields)
 {
     const struct weir_serve_limits *limits = weir_serve_limits_of(request->exchange->serve);
     const int64_t token_limit = limits->token_max > 0 ? limits->token_max : INT32_MAX;
+    const uint32_t usual_tokens = request->exchange->serve->config.usual.token_max;
     weir_request_check_model(request->exchange->serve, fields);
     read_stream(request, fields);
     read_progress(request, fields);
@@ -181,9 +199,8 @@ void weir_sampling_read(struct weir_request *request, const struct weir_fields *
         fields, "n", 1, weir_serve_parallel(request->exchange->serve), 1);
     request->token_max = (uint32_t)weir_field_count(fields, "max_tokens", 1, token_limit, 0);
     if (request->token_max == 0)
-        request->token_max = limits->token_max;
-    read_chances(request, fields);
-    read_penalties(request, fields);
+        request->token_max = usual_tokens > 0 ? usual_tokens : limits->token_max;
+    read_choice(request, fields);
     if (weir_field(fields, "seed") != NULL)
         request->sampling.seed =
             (uint64_t)weir_field_count(fields, "seed", INT64_MIN, INT64_MAX, 0);

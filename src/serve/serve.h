@@ -59,6 +59,15 @@ struct weir_serve_key {
     uint32_t weight; /* tokens that its requests get for each of a key with weight 1; at least 1 */
 };
 
+/* What a request means that does not say. */
+struct weir_serve_usual {
+    struct weir_advice_values sampling; /* before what the model advises */
+    double typical_p, frequency_penalty, presence_penalty;
+    uint32_t token_max;     /* of an answer; 0: as many as the limits and the context allow */
+    uint32_t reasoning_max; /* tokens; UINT32_MAX: as many as come */
+    const char *effort;     /* of reasoning, where the template can ask for it; NULL: its own */
+};
+
 struct weir_serve_config {
     const char *host; /* an address in numbers, of IPv4 or IPv6 */
     uint16_t port;    /* 0: any that is free */
@@ -71,6 +80,7 @@ struct weir_serve_config {
     struct weir_serve_limits limits;
     bool ignore_tools;   /* tools that only another server has are left out, not refused */
     bool plain_sampling; /* what a request does not say is OpenAI's, whatever the model advises */
+    struct weir_serve_usual usual;
     bool log_json;
     weir_serve_log_fn *log;
     void *log_user;

@@ -97,6 +97,20 @@ bool weir_serve_write_health(struct weir_serve *serve, struct weir_writer *write
 
 /* ---- it comes and goes --------------------------------------------------------------------- */
 
+/* What is advised, but for what the server's own options say. */
+static struct weir_advice_values choose_advice(const weir_serve *serve, weir_engine *engine)
+{
+    const struct weir_advice_values *ours = &serve->config.usual.sampling;
+    struct weir_advice_values advice = {0};
+    if (!serve->config.plain_sampling)
+        advice = weir_engine_model(engine)->advice;
+    for (uint32_t row = 0; row < WEIR_ADVICE_COUNT; row++)
+        if ((ours->said >> row & 1) != 0)
+            advice.values[row] = ours->values[row];
+    advice.said |= ours->said;
+    return advice;
+}
+
 /* What is said of the model's sizes is this one's from now on. */
 static void set_model(weir_serve *serve, size_t model, weir_engine *engine, const weir_chat *chat)
 {
@@ -106,8 +120,7 @@ static void set_model(weir_serve *serve, size_t model, weir_engine *engine, cons
     serve->config.chat = chat;
     serve->tokenizer = weir_engine_tokenizer(engine);
     serve->takes_text = weir_tools_take_text(chat);
-    serve->advice = serve->config.plain_sampling ? (struct weir_advice_values){0}
-                                                 : weir_engine_model(engine)->advice;
+    serve->advice = choose_advice(serve, engine);
     serve->limits.n_ctx = row->n_ctx;
     serve->limits.n_vocab = row->n_vocab;
     serve->limits.d_model = row->d_model;

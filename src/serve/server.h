@@ -45,7 +45,7 @@ struct weir_serve {
     uint64_t begin_s, config_ns; /* when it was opened: since 1970, and by weir_now_ns() */
     weir_tokenizer *tokenizer;
     bool takes_text;                  /* as weir_tools_take_text() */
-    struct weir_advice_values advice; /* of the model that is here, where it is followed */
+    struct weir_advice_values advice; /* what requests mean that do not say, of this model */
     weir_scheduler *scheduler;
     struct weir_desk *desk;
     struct weir_links links; /* open connections */
@@ -194,6 +194,8 @@ void weir_pace_tick(struct weir_serve *serve);
 /* An answer had its first token after so long. */
 void weir_pace_add(struct weir_serve_pace *pace, double first_s);
 void weir_watch_tell(struct weir_exchange *exchange);
+/* Limits, and what requests mean that do not say (props_route.c). */
+void weir_props_tell(struct weir_exchange *exchange);
 /* How far texts are (texts_route.c). */
 void weir_texts_tell(struct weir_exchange *exchange);
 
