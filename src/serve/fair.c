@@ -251,22 +251,37 @@ static uint32_t take_turn(struct weir_fair *fair, uint32_t rows)
     return taken;
 }
 
-/* Rows of those that have just come, which count as if they were written: three of four at most,
- * for others may come without end. How many; *is_met: one has all that it wants. */
-static uint32_t take_heads(struct weir_fair *fair, uint32_t rows, bool *is_met)
+/* Of those that may have rows before turns and have none in this step, who wants the fewest; NULL:
+ * there is none. */
+static struct weir_party *find_head(const struct weir_fair *fair)
 {
     struct weir_party *party = fair->turn;
-    const uint32_t most = rows - rows / 4;
-    uint32_t all = 0;
+    struct weir_party *least = NULL;
     do {
+        if (party->head > 0 && party->wanted > 0 && party->given == 0 &&
+            (least == NULL || party->wanted < least->wanted))
+            least = party;
+        party = party->next;
+    } while (party != fair->turn);
+    return least;
+}
+
+/* Rows of those that have just come, which count as if they were written: three of four at most,
+ * for others may come without end. A long prompt's first rows bring it no token, so the shortest is
+ * first. How many; *is_met: one has all that it wants. */
+static uint32_t take_heads(struct weir_fair *fair, uint32_t rows, bool *is_met)
+{
+    const uint32_t most = rows - rows / 4;
+    struct weir_party *party = NULL;
+    uint32_t all = 0;
+    while (all < most && (party = find_head(fair)) != NULL) {
         const uint32_t taken = (uint32_t)weir_min(weir_min(party->head, party->wanted), most - all);
         party->head -= taken;
         party->deficit -= taken;
         party->given = taken;
         all += taken;
-        *is_met = *is_met || (taken > 0 && taken == party->wanted);
-        party = party->next;
-    } while (party != fair->turn);
+        *is_met = *is_met || taken == party->wanted;
+    }
     fair->written += all;
     return all;
 }
@@ -294,6 +309,7 @@ void weir_fair_deal(struct weir_fair *fair, uint32_t rows)
     const struct weir_party *first = party;
     do {
         wanted += party->wanted;
+        party->given = 0;
         party = party->next;
     } while (party != fair->turn);
     turn_for_written(fair);

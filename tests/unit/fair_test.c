@@ -169,6 +169,24 @@ static void test_questions_are_short_and_new(void **state)
     assert_int_equal(weir_fair_questions(&scene.fair), 0);
 }
 
+/* Two have just come, the long one before the short one: the short one is read first, whoever's
+ * turn it is. */
+static void test_the_shortest_question_is_first(void **state)
+{
+    const uint32_t wanted[PARTIES] = {4000, 12, 60};
+    (void)state;
+    for (uint32_t turn = 0; turn < PARTIES; turn++) {
+        struct scene scene = {0};
+        enter(&scene, 0, 4000);
+        enter(&scene, 2, 60);
+        enter(&scene, 1, 12);
+        scene.fair.turn = &scene.parties[turn];
+        step(&scene, wanted, none, 20);
+        assert_int_equal(scene.computed[1], 12);
+        assert_int_equal(scene.parties[1].head, 52);
+    }
+}
+
 /* Questions come without end, each of somebody who had nothing running: a long prompt goes on. */
 static void test_nobody_is_passed_for_ever(void **state)
 {
@@ -329,6 +347,7 @@ int main(void)
         cmocka_unit_test(test_small_wishes_are_met_at_once),
         cmocka_unit_test(test_who_has_just_come_is_first),
         cmocka_unit_test(test_questions_are_short_and_new),
+        cmocka_unit_test(test_the_shortest_question_is_first),
         cmocka_unit_test(test_nobody_is_passed_for_ever),
         cmocka_unit_test(test_written_tokens_count),
         cmocka_unit_test(test_debts_are_to_each_other),
