@@ -141,9 +141,9 @@ static void set_aside(struct weir_scheduler *scheduler, struct weir_job *job)
     scheduler->counts.set_aside++;
 }
 
-/* Texts wait so that the job need not: as many as it takes, and none where that would not do.
- * False: the job has to wait. */
-static bool make_way(struct weir_scheduler *scheduler, const struct weir_job *job)
+/* Marks texts that would wait so that the job need not: as many as it takes. False: all of them
+ * would not do. */
+static bool mark_surplus(const struct weir_scheduler *scheduler, const struct weir_job *job)
 {
     uint32_t count = scheduler->running_count;
     uint64_t bytes = weir_jobs_bytes(scheduler);
@@ -155,14 +155,26 @@ static bool make_way(struct weir_scheduler *scheduler, const struct weir_job *jo
         count--;
         bytes -= job_bytes(scheduler, other);
     }
-    const bool is_enough = has_room(scheduler, job, count, bytes);
+    return has_room(scheduler, job, count, bytes);
+}
+
+/* Whether the text was marked; it is no more. */
+static bool take_mark(struct weir_job *job)
+{
+    const bool was_marked = job->gives_way;
+    job->gives_way = false;
+    job->party->running += was_marked;
+    return was_marked;
+}
+
+/* Texts wait so that the job need not, and none where that would not do. False: the job has to
+ * wait. */
+static bool make_way(struct weir_scheduler *scheduler, const struct weir_job *job)
+{
+    const bool is_enough = mark_surplus(scheduler, job);
     for (uint32_t at = scheduler->running_count; at > 0; at--) {
-        other = scheduler->running[at - 1];
-        if (!other->gives_way)
-            continue;
-        other->gives_way = false;
-        other->party->running++;
-        if (is_enough)
+        struct weir_job *other = scheduler->running[at - 1];
+        if (take_mark(other) && is_enough)
             set_aside(scheduler, other);
     }
     return is_enough;
@@ -233,12 +245,33 @@ static bool let_in(struct weir_scheduler *scheduler, struct weir_job *job)
     return true;
 }
 
+/* Whether the job would run in the place of another party that has too many, and of nobody who
+ * waits. */
+static bool may_take_a_place(const void *user, const struct weir_job *job)
+{
+    const struct weir_scheduler *scheduler = user;
+    if (!may_be_next(user, job) ||
+        has_room(scheduler, job, scheduler->running_count, weir_jobs_bytes(scheduler)))
+        return false;
+    const bool is_enough = mark_surplus(scheduler, job);
+    for (uint32_t at = 0; at < scheduler->running_count; at++)
+        (void)take_mark(scheduler->running[at]);
+    return is_enough;
+}
+
+/* Where whose turn it is has to wait, for its own party has the places, or for memory, another one
+ * still gets what a third has too much of: the one that waits could not have had it. */
 void weir_jobs_let_in(struct weir_scheduler *scheduler)
 {
     struct weir_job *job = NULL;
     do
         job = weir_fair_next(&scheduler->fair, may_be_next, scheduler);
     while (job != NULL && let_in(scheduler, job));
+    while (job != NULL) {
+        job = weir_fair_next(&scheduler->fair, may_take_a_place, scheduler);
+        if (job != NULL && !let_in(scheduler, job))
+            job = NULL;
+    }
 }
 
 /* What texts that run may come to need is not lent: one that is half done would fail. */

@@ -103,6 +103,35 @@ static void test_nobody_is_set_aside_in_vain(void **state)
     weir_scheduler_destroy(&scheduler);
 }
 
+/* A party that has all places wants another short text, and its turn is near: it has to wait for
+ * its own. Another party's longer one, which waits for a place too, is let in before one has
+ * ended. */
+static void test_who_waits_for_itself_keeps_nobody_out(void **state)
+{
+    static struct probe probes[4];
+    struct weir_party many = {0}, few = {0};
+    struct probe *own = &probes[2], *other = &probes[3];
+    (void)state;
+    weir_scheduler *scheduler = open_scheduler(2);
+    for (uint32_t at = 0; at < 3; at++) {
+        make_probe(&probes[at], scheduler, 0, &many);
+        for (uint32_t id = 0; id < probes[at].job.id_count; id++)
+            probes[at].job.ids[id] += 20 + at;
+        probes[at].job.token_max = at == 2 ? TOKENS : TOKENS_MAX;
+    }
+    make_probe(other, scheduler, 2, &few);
+    other->job.token_max = 1;
+    probes[0].followers = &probes[1];
+    probes[0].follower_count = 1;
+    probes[1].followers = own;
+    probes[1].follower_count = 2;
+    submit(&probes[0]);
+    for (uint32_t at = 0; at < WEIR_COUNT(probes); at++)
+        wait_for(&probes[at]);
+    assert_true(other->first_at - other->came_at <= 3);
+    weir_scheduler_destroy(&scheduler);
+}
+
 /* Who looks at the map wakes the thread: that is nothing to do. */
 static void test_a_look_is_no_job(void **state)
 {
@@ -151,6 +180,7 @@ int main(void)
         cmocka_unit_test(test_a_heavy_client_lets_others_by),
         cmocka_unit_test(test_a_step_is_full),
         cmocka_unit_test(test_nobody_is_set_aside_in_vain),
+        cmocka_unit_test(test_who_waits_for_itself_keeps_nobody_out),
         cmocka_unit_test(test_a_look_is_no_job),
         cmocka_unit_test(test_the_gap_cuts_prompts),
     };
