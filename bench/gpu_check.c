@@ -150,6 +150,11 @@ static void fill_checks(void)
         check->way = WEIR_GPU_PROMPT;
         check->n_row = is_timed ? 512 : 75;
         check->bound = 2e-2;
+        for (uint32_t bits = 0; bits < 2; bits++) {
+            snprintf(more, sizeof(more), "%s %s", bits == 0 ? "q8_0" : "q4_0",
+                     all_heads[kind].name);
+            add_check("kept", more, check_kept, 2 * kind + bits)->n_row = 40;
+        }
     }
 }
 

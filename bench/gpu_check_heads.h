@@ -2,6 +2,7 @@
 #ifndef WEIR_BENCH_GPU_CHECK_HEADS_H
 #define WEIR_BENCH_GPU_CHECK_HEADS_H
 
+#include "gpu/gpu_kept.h"
 #include "gpu_check.h"
 
 enum { PAGE_LENGTH = 32 };
@@ -122,6 +123,60 @@ static void check_remember(struct stage *stage, const struct check *check, uint3
     DO(stage, weir_gpu_remember(stage->gpu, &job));
     uint16_t *values = stage_host(bytes);
     weir_gpu_copy_out(stage->gpu, WEIR_GPU_COMPUTE, values, job.pages.k, bytes);
+    stage_await(stage);
+    for (uint64_t at = 0; n_row == check->n_row && at < bytes / sizeof(*values); at++)
+        stage->out[stage->out_count++] = weir_f16_to_f32(values[at]);
+    free(values);
+}
+
+static struct weir_gpu_kept put_kept(struct stage *stage, const struct weir_gpu_pages *pages,
+                                     enum weir_kv kv, uint32_t page_count)
+{
+    struct weir_gpu_kept kept = {.kv = kv, .page_bytes = weir_kv_row_bytes(kv, pages->page_stride)};
+    uint8_t *bytes = stage_host(page_count * kept.page_bytes);
+    float *values = stage_host(pages->page_stride * sizeof(*values));
+    for (uint32_t page = 0; page < page_count; page++) {
+        for (uint64_t at = 0; at < pages->page_stride; at++)
+            values[at] = stage_draw(stage);
+        weir_kv_store_row(kv, values, bytes + page * kept.page_bytes, pages->page_stride);
+    }
+    kept.base = stage_put(stage, bytes, page_count * kept.page_bytes);
+    free(values);
+    free(bytes);
+    return kept;
+}
+
+/* Rows become blocks, and these f16, which is what is kept of the check. */
+static void check_kept(struct stage *stage, const struct check *check, uint32_t n_row)
+{
+    enum { FIRST = 45 };
+    const struct heads *heads = &all_heads[check->kind / 2];
+    const enum weir_kv kv = check->kind % 2 == 0 ? WEIR_KV_Q8_0 : WEIR_KV_Q4_0;
+    uint32_t page_count;
+    const struct weir_gpu_rows rows = put_rows(stage, check->n_row, true, FIRST, &page_count);
+    struct weir_gpu_pages pages = put_pages(stage, heads, page_count);
+    struct weir_gpu_keep keep = {.rows = rows,
+                                 .pages = pages,
+                                 .kept = put_kept(stage, &pages, kv, page_count),
+                                 .k_stride = heads->n_kv_head * heads->d_head,
+                                 .v_stride = heads->n_kv_head * heads->d_value};
+    uint32_t first[2] = {0, n_row};
+    const struct weir_gpu_expand expand = {.rows = rows,
+                                           .pages = pages,
+                                           .kept = keep.kept,
+                                           .first = stage_put(stage, first, sizeof(first)),
+                                           .n_run = 1,
+                                           .window = heads->window,
+                                           .is_in_chunks = heads->is_in_chunks,
+                                           .position_max = FIRST + check->n_row};
+    const uint64_t bytes = page_count * pages.page_stride * sizeof(uint16_t);
+    keep.rows.n_row = n_row;
+    keep.k = stage_floats(stage, (size_t)n_row * keep.k_stride, 3.0f);
+    keep.v = stage_floats(stage, (size_t)n_row * keep.v_stride, 3.0f);
+    DO(stage, weir_gpu_keep(stage->gpu, &keep));
+    DO(stage, weir_gpu_expand(stage->gpu, &expand));
+    uint16_t *values = stage_host(bytes);
+    weir_gpu_copy_out(stage->gpu, WEIR_GPU_COMPUTE, values, pages.k, bytes);
     stage_await(stage);
     for (uint64_t at = 0; n_row == check->n_row && at < bytes / sizeof(*values); at++)
         stage->out[stage->out_count++] = weir_f16_to_f32(values[at]);

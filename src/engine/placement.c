@@ -138,6 +138,7 @@ static void choose_pages(const struct search *search)
     struct weir_device_plan *plan = &search->choice->device;
     take_layers(search, WEIR_LAYER_MAX);
     plan->page_max = UINT32_MAX;
+    plan->kv = search->choice->kv;
     weir_choice_state(search->blueprint, search->choice, layers, &config);
     plan->page_length = weir_state_page_length(&config);
     plan->table_length = weir_state_table_length(&config);

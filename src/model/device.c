@@ -122,7 +122,7 @@ static uint64_t cut_parcel(const struct weir_shape *shape, struct weir_device_pa
     parcel->positions = reserve(&bytes, n_row);
     parcel->table_at = reserve(&bytes, n_row);
     parcel->heat = reserve(&bytes, n_row);
-    parcel->run_first = reserve(&bytes, shape->delta.n_value_head == 0 ? 0 : n_row + 1);
+    parcel->run_first = reserve(&bytes, n_row + 1);
     parcel->run_states = reserve(&bytes, shape->delta.n_value_head == 0 ? 0 : 2 * n_row);
     for (int kind = 0; kind < WEIR_ROPE_COUNT; kind++)
         parcel->angles[kind] = reserve(&bytes, n_row * shape->rope[kind].n_rot);
@@ -178,42 +178,71 @@ static void layout_crossing(struct weir_device *device, struct weir_gpu_mem *gpu
 }
 
 /* Of latent attention all heads see one key, whose first values are the values too. */
-static void layout_latents(const struct weir_device *device, struct weir_gpu_mem *mem,
-                           const struct weir_latent_shape *shape, struct weir_device_layer *to)
+static struct weir_gpu_pages pages_of(const struct weir_device *device,
+                                      const struct weir_mixer *mixer)
 {
-    const uint32_t width = shape->d_latent + shape->d_turned;
-    to->pages = (struct weir_gpu_pages){
-        .page_stride = (uint64_t)device->plan.page_length * width,
+    const struct weir_latent_shape *latent = &mixer->latent.shape;
+    const bool is_latent = mixer->kind == WEIR_MIXER_LATENT;
+    const uint32_t d_latent = latent->d_latent + latent->d_turned;
+    struct weir_gpu_pages pages = {
         .page_length = device->plan.page_length,
-        .n_kv_head = 1,
-        .d_head = width,
-        .d_value = shape->d_latent,
+        .n_kv_head = is_latent ? 1 : mixer->n_kv_head,
+        .d_head = is_latent ? d_latent : mixer->d_head,
+        .d_value = is_latent ? latent->d_latent : mixer->d_value,
     };
-    to->pages.k = weir_gpu_alloc(mem, WEIR_GPU_KV,
-                                 device->plan.page_max * to->pages.page_stride * sizeof(uint16_t));
-    to->pages.v = to->pages.k;
+    pages.page_stride = (uint64_t)pages.n_kv_head * pages.page_length *
+                        (pages.d_head + (is_latent ? 0 : pages.d_value));
+    return pages;
 }
 
+/* Where f16 lies of what attention reads. */
+static void set_pages(const struct weir_device *device, const struct weir_mixer *mixer,
+                      weir_gpu_address at, struct weir_gpu_pages *pages)
+{
+    const uint64_t keys = (uint64_t)pages->n_kv_head * pages->page_length * pages->d_head;
+    WEIR_ASSERT(device->plan.page_length == pages->page_length);
+    pages->k = at;
+    pages->v = mixer->kind == WEIR_MIXER_LATENT ? at : at + keys * sizeof(uint16_t);
+}
+
+/* In fewer bits a page has as many values, with the scales among them. */
 static void layout_keys(const struct weir_device *device, struct weir_gpu_mem *mem,
                         const struct weir_mixer *mixer, struct weir_device_layer *to)
 {
     if (mixer->kind == WEIR_MIXER_DELTA)
         return;
-    if (mixer->kind == WEIR_MIXER_LATENT) {
-        layout_latents(device, mem, &mixer->latent.shape, to);
+    to->pages = pages_of(device, mixer);
+    if (device->plan.kv == WEIR_KV_F16) {
+        const uint64_t bytes = to->pages.page_stride * sizeof(uint16_t);
+        set_pages(device, mixer, weir_gpu_alloc(mem, WEIR_GPU_KV, device->plan.page_max * bytes),
+                  &to->pages);
         return;
     }
-    const uint64_t values = (uint64_t)mixer->n_kv_head * device->plan.page_length;
-    to->pages = (struct weir_gpu_pages){
-        .page_stride = values * (mixer->d_head + mixer->d_value),
-        .page_length = device->plan.page_length,
-        .n_kv_head = mixer->n_kv_head,
-        .d_head = mixer->d_head,
-        .d_value = mixer->d_value,
-    };
-    to->pages.k = weir_gpu_alloc(mem, WEIR_GPU_KV,
-                                 device->plan.page_max * to->pages.page_stride * sizeof(uint16_t));
-    to->pages.v = to->pages.k + values * mixer->d_head * sizeof(uint16_t);
+    to->kept = (struct weir_gpu_kept){
+        .kv = device->plan.kv,
+        .page_bytes = weir_kv_row_bytes(device->plan.kv, to->pages.page_stride)};
+    to->kept.base = weir_gpu_alloc(mem, WEIR_GPU_KV, device->plan.page_max * to->kept.page_bytes);
+}
+
+/* One layer's pages as f16, for the layer that runs: of all layers that keep theirs in fewer bits.
+ */
+static void layout_expanded(struct weir_device *device, struct weir_gpu_mem *mem)
+{
+    uint64_t stride = 0;
+    for (uint32_t layer = 0; layer < device->shape->n_layer; layer++) {
+        const struct weir_mixer *mixer = &device->config.model->layers[layer].mixer;
+        if (device->plan.layers[layer].is_there && mixer->kind != WEIR_MIXER_DELTA)
+            stride = weir_max(stride, pages_of(device, mixer).page_stride);
+    }
+    if (device->plan.kv == WEIR_KV_F16 || stride == 0)
+        return;
+    const weir_gpu_address at =
+        weir_gpu_alloc(mem, WEIR_GPU_KV, device->plan.page_max * stride * sizeof(uint16_t));
+    for (uint32_t layer = 0; layer < device->shape->n_layer && device->layers != NULL; layer++) {
+        const struct weir_mixer *mixer = &device->config.model->layers[layer].mixer;
+        if (device->plan.layers[layer].is_there && mixer->kind != WEIR_MIXER_DELTA)
+            set_pages(device, mixer, at, &device->layers[layer].pages);
+    }
 }
 
 /* Slots of one layer, or of a set of them, which its first layer asks for. */
@@ -252,6 +281,7 @@ static void layout(struct weir_device *device, struct weir_gpu_mem *gpu_mem, str
         layout_keys(device, gpu_mem, &device->config.model->layers[layer].mixer, to);
         layout_slots(device, &sets, gpu_mem, layer, to);
     }
+    layout_expanded(device, gpu_mem);
     weir_device_blocks_layout(device, gpu_mem);
     weir_device_place_output(device, gpu_mem);
     layout_scratch(device, gpu_mem);
@@ -325,15 +355,34 @@ void weir_device_destroy(weir_device **device)
     *device = NULL;
 }
 
+/* Where a layer has a page, or a block, and how long it is; 0: the layer has none. */
+static weir_gpu_address place_of(const weir_device *device, uint32_t layer, uint32_t number,
+                                 uint64_t *bytes)
+{
+    const struct weir_device_layer *at = &device->layers[layer];
+    *bytes = 0;
+    if (!device->plan.layers[layer].is_there)
+        return 0;
+    if (device->config.model->layers[layer].mixer.kind == WEIR_MIXER_DELTA) {
+        *bytes = at->delta.state_bytes;
+        return weir_device_at(device->blocks.base + number * device->blocks.bytes,
+                              at->delta.state_at);
+    }
+    *bytes = at->kept.base != 0 ? at->kept.page_bytes : at->pages.page_stride * sizeof(uint16_t);
+    return (at->kept.base != 0 ? at->kept.base : at->pages.k) + number * *bytes;
+}
+
 void weir_device_copy_page(void *user, uint32_t to, uint32_t from)
 {
     const weir_device *device = user;
     for (uint32_t layer = 0; layer < device->shape->n_layer; layer++) {
-        const struct weir_gpu_pages *pages = &device->layers[layer].pages;
-        const uint64_t bytes = pages->page_stride * sizeof(uint16_t);
-        if (device->plan.layers[layer].is_there && bytes > 0)
-            weir_gpu_copy(device->gpu, WEIR_GPU_COMPUTE, pages->k + to * bytes,
-                          pages->k + from * bytes, bytes);
+        uint64_t bytes;
+        if (device->config.model->layers[layer].mixer.kind == WEIR_MIXER_DELTA)
+            continue;
+        const weir_gpu_address source = place_of(device, layer, from, &bytes);
+        if (bytes > 0)
+            weir_gpu_copy(device->gpu, WEIR_GPU_COMPUTE, place_of(device, layer, to, &bytes),
+                          source, bytes);
     }
 }
 
@@ -341,14 +390,8 @@ void weir_device_copy_page(void *user, uint32_t to, uint32_t from)
 void weir_device_carry(void *user, uint32_t layer, uint32_t number, void *here, bool comes)
 {
     const weir_device *device = user;
-    const struct weir_device_layer *from = &device->layers[layer];
-    const bool is_block = device->config.model->layers[layer].mixer.kind == WEIR_MIXER_DELTA;
-    const uint64_t bytes =
-        is_block ? from->delta.state_bytes : from->pages.page_stride * sizeof(uint16_t);
-    const weir_gpu_address there =
-        is_block ? weir_device_at(device->blocks.base + number * device->blocks.bytes,
-                                  from->delta.state_at)
-                 : from->pages.k + number * bytes;
+    uint64_t bytes;
+    const weir_gpu_address there = place_of(device, layer, number, &bytes);
     if (comes)
         weir_gpu_copy_out(device->gpu, WEIR_GPU_COMPUTE, here, there, bytes);
     else

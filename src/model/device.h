@@ -50,6 +50,7 @@ struct weir_device_plan {
     double pace_bytes_per_s;   /* to measure: experts cross no faster; 0: as fast as they do */
     uint32_t page_length, page_max, table_length; /* of keys and values; as the state has them */
     uint32_t block_max;                           /* of recurrent state; the same */
+    enum weir_kv kv;
     struct {
         bool is_there;
         uint32_t expert_count; /* of its experts, those there */

@@ -95,18 +95,49 @@ void weir_device_heat(const struct weir_forward *forward, weir_gpu_address q, ui
                                                              .scale = 1.0f});
 }
 
-static void remember(const struct weir_forward *forward, const struct weir_device_layer *layer,
-                     const struct heads *k, const struct heads *v)
+/* In fewer bits, and then all that the rows see as f16. */
+static void keep(const struct weir_forward *forward, const struct weir_device_layer *layer,
+                 const struct weir_gpu_remember *job)
+{
+    const struct weir_mixer *mixer = &forward->step.layer->mixer;
+    const weir_device *device = forward->config.device;
+    uint32_t position_max = device->reach;
+    for (uint32_t row = 0; row < forward->step.n_row; row++)
+        position_max = (uint32_t)weir_max(position_max, forward->step.rows[row].position);
+    weir_gpu_keep(device->gpu, &(struct weir_gpu_keep){.rows = job->rows,
+                                                       .pages = job->pages,
+                                                       .kept = layer->kept,
+                                                       .k = job->k,
+                                                       .v = job->v,
+                                                       .k_stride = job->k_stride,
+                                                       .v_stride = job->v_stride});
+    weir_gpu_expand(device->gpu, &(struct weir_gpu_expand){.rows = job->rows,
+                                                           .pages = job->pages,
+                                                           .kept = layer->kept,
+                                                           .first = device->parcel.there +
+                                                                    device->parcel.run_first,
+                                                           .n_run = forward->step.n_run,
+                                                           .window = mixer->window,
+                                                           .is_in_chunks = mixer->is_in_chunks,
+                                                           .position_max = position_max});
+}
+
+void weir_device_remember(const struct weir_forward *forward, const struct weir_device_layer *layer,
+                          weir_gpu_address k, uint32_t k_stride, weir_gpu_address v,
+                          uint32_t v_stride)
 {
     const struct weir_device_rows all = {.count = forward->step.n_row};
     const weir_device *device = forward->config.device;
-    weir_gpu_remember(device->gpu,
-                      &(struct weir_gpu_remember){.rows = weir_device_rows_of(device, &all),
-                                                  .pages = layer->pages,
-                                                  .k = k->x,
-                                                  .v = v->x,
-                                                  .k_stride = k->row_stride,
-                                                  .v_stride = v->row_stride});
+    const struct weir_gpu_remember job = {.rows = weir_device_rows_of(device, &all),
+                                          .pages = layer->pages,
+                                          .k = k,
+                                          .v = v,
+                                          .k_stride = k_stride,
+                                          .v_stride = v_stride};
+    if (layer->kept.base == 0)
+        weir_gpu_remember(device->gpu, &job);
+    else
+        keep(forward, layer, &job);
 }
 
 static void place_keys(struct weir_forward *forward, const struct weir_device_layer *layer)
@@ -126,7 +157,7 @@ static void place_keys(struct weir_forward *forward, const struct weir_device_la
     prepare_heads(forward, &k, &mixer->k_norm, layer->k_norm);
     if (mixer->norms_values)
         norm_heads(forward, &v, &(struct weir_vector){0}, 0, true);
-    remember(forward, layer, &k, &v);
+    weir_device_remember(forward, layer, k.x, k.row_stride, v.x, v.row_stride);
 }
 
 static void attend_rows(const struct weir_forward *forward, const struct weir_device_layer *layer,

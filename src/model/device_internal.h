@@ -2,6 +2,7 @@
 #ifndef WEIR_MODEL_DEVICE_INTERNAL_H
 #define WEIR_MODEL_DEVICE_INTERNAL_H
 
+#include "gpu/gpu_kept.h"
 #include "model/device.h"
 #include "model/device_cache.h"
 #include "model/device_mixers.h"
@@ -16,6 +17,7 @@ struct weir_device_layer {
     struct weir_gpu_matrix q, k, v, gate, out;
     weir_gpu_address norm, post_norm, q_norm, k_norm, sinks;
     struct weir_gpu_pages pages;
+    struct weir_gpu_kept kept; /* what is remembered, where pages are only what attention reads */
     struct weir_device_latent latent;
     struct weir_device_delta delta;
     weir_gpu_address network_norm, expert_norm, shared_norm;
@@ -200,6 +202,10 @@ void weir_device_add(struct weir_forward *forward, weir_gpu_address x, weir_gpu_
 /* Where these rows are; q *= what a position makes of it (temperature). */
 struct weir_gpu_rows weir_device_rows_of(const weir_device *device,
                                          const struct weir_device_rows *rows);
+/* The step's rows of keys and values, at their positions; values of 0: they lie inside keys. */
+void weir_device_remember(const struct weir_forward *forward, const struct weir_device_layer *layer,
+                          weir_gpu_address k, uint32_t k_stride, weir_gpu_address v,
+                          uint32_t v_stride);
 void weir_device_heat(const struct weir_forward *forward, weir_gpu_address q, uint32_t width);
 /* projected = mixer(normed). */
 void weir_device_attend(struct weir_forward *forward, const struct weir_device_layer *layer);

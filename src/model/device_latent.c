@@ -76,15 +76,10 @@ static void place_latents(struct weir_forward *forward, const struct weir_device
     const weir_gpu_address latent = device->scratch.mixers.latent;
     const uint32_t width = row_width(forward);
     const uint32_t d_latent = forward->shape->latent.d_latent;
-    const struct weir_device_rows all = {.count = forward->step.n_row};
     multiply(forward, &layer->latent.down, device->scratch.normed, latent);
     norm(forward, layer->latent.norm, latent, d_latent, width);
     turn(forward, weir_device_at(latent, d_latent), 1, width);
-    weir_gpu_remember(device->gpu,
-                      &(struct weir_gpu_remember){.rows = weir_device_rows_of(device, &all),
-                                                  .pages = layer->pages,
-                                                  .k = latent,
-                                                  .k_stride = width});
+    weir_device_remember(forward, layer, latent, width, 0, 0);
 }
 
 static void place_queries(struct weir_forward *forward, const struct weir_device_layer *layer)

@@ -77,8 +77,10 @@ const char *weir_device_refusal(const struct weir_model *model, uint32_t layer,
         return "layers that share keys and values are computed on the CPU";
     if (at->aside.gate.cols != 0)
         return "layers with inputs of their own are computed on the CPU";
-    if (kv != WEIR_KV_F16 && mixer->kind != WEIR_MIXER_DELTA)
-        return "keys and values that are not f16 (--kv) are computed with on the CPU";
+    if (mixer->kind != WEIR_MIXER_DELTA && kv != WEIR_KV_F16 && kv != WEIR_KV_Q8_0 &&
+        kv != WEIR_KV_Q4_0)
+        return "keys and values (--kv) that are neither f16 nor q8_0 nor q4_0 are computed with on "
+               "the CPU";
     if (mixer->kind == WEIR_MIXER_ATTENTION &&
         (mixer->d_head > WEIR_GPU_HEAD_MAX || mixer->d_value > WEIR_GPU_VALUE_MAX))
         return "heads of more than 576 values, or values of more than 512, are computed on the CPU";

@@ -39,14 +39,15 @@ static void list_states(const struct weir_forward *forward)
     weir_gpu_address *states = (weir_gpu_address *)(void *)(parcel->here + parcel->run_states);
     float *heat = (float *)(void *)(parcel->here + parcel->heat);
     uint32_t row = 0;
-    for (uint32_t run = 0; run < step->n_run && device->blocks.bytes > 0; run++) {
+    for (uint32_t run = 0; run < step->n_run; run++) {
         first[run] = row;
-        states[run] = device->blocks.base +
-                      weir_sequence_block_number(step->runs[run].sequence) * device->blocks.bytes;
+        if (device->blocks.bytes > 0)
+            states[run] =
+                device->blocks.base +
+                weir_sequence_block_number(step->runs[run].sequence) * device->blocks.bytes;
         row += step->runs[run].n_row;
     }
-    if (device->blocks.bytes > 0)
-        first[step->n_run] = row;
+    first[step->n_run] = row;
     for (row = 0; row < step->n_row && device->temperature.scale != 0.0f; row++)
         heat[row] = weir_heat(&device->temperature, step->rows[row].position);
 }

@@ -27,6 +27,7 @@ struct variant {
     uint32_t n_slot, n_thread, n_chunk;
     uint64_t seed;
     uint32_t delay_us_max;
+    const char *kv; /* NULL: f16 */
 };
 
 static inline struct weir_bench_config bench_of(const struct placing *placing,
@@ -50,6 +51,7 @@ static inline struct weir_config config_of(const char *path, const struct varian
                                 .n_thread = variant->n_thread,
                                 .n_slot = variant->n_slot,
                                 .n_chunk = variant->n_chunk,
+                                .kv = variant->kv,
                                 .bench = bench};
 }
 

@@ -68,6 +68,62 @@ static void logits_are_those_of_the_cpu(void **state)
     }
 }
 
+/* The demo model's logits after tokens one by one, by the plain kernels. */
+static void write_demo(const struct weir_config *asked, float *logits, uint32_t n_vocab)
+{
+    struct weir_err err = {0};
+    struct weir_config config = *asked;
+    weir_engine *engine = NULL;
+    weir_session *session = NULL;
+    config.model_path = "models/demo/weir-demo.gguf";
+    config.isa = "ref";
+    if (weir_engine_open(&engine, &config, &err) != WEIR_OK ||
+        weir_session_create(&session, engine, &err) != WEIR_OK)
+        fail_msg("%s", err.text);
+    assert_int_equal(weir_engine_plan(engine)->gpu.why[0], '\0');
+    for (uint32_t at = 0; at < SOME; at++) {
+        const uint32_t id = at * 37 % 1000;
+        assert_int_equal(weir_session_eval(session, &id, 1, NULL, NULL, &err), WEIR_OK);
+    }
+    memcpy(logits, weir_session_logits(session), n_vocab * sizeof(*logits));
+    weir_session_destroy(&session);
+    assert_int_equal(weir_engine_close(&engine), WEIR_OK);
+}
+
+/* Keys and values in fewer bits there are those of the CPU, rounded to f16 once more: what that
+ * changes is little beside what 8-bit activations make of any change. */
+static void fewer_bits_are_those_of_the_cpu(void **state)
+{
+    static const char *const kinds[] = {"f16", "q8_0", "q4_0"};
+    static const double bounds[] = {0.0, 2e-2, 8e-2};
+    struct weir_model_info info;
+    (void)state;
+    assert_int_equal(weir_model_info_get(&info, "models/demo/weir-demo.gguf", NULL), WEIR_OK);
+    for (size_t kind = 0; kind < WEIR_COUNT(kinds); kind++) {
+        float *logits = malloc(3 * info.n_vocab * sizeof(*logits));
+        double far = 0.0;
+        double most = 0.0;
+        write_demo(&(struct weir_config){.gpu = WEIR_ENGINE_GPU_OFF, .kv = kinds[kind]}, logits,
+                   info.n_vocab);
+        for (uint32_t run = 1; run < 3; run++)
+            write_demo(&(struct weir_config){.gpu = WEIR_ENGINE_GPU_SIM,
+                                             .kv = kinds[kind],
+                                             .n_thread = run,
+                                             .n_chunk = 64 / run},
+                       logits + run * info.n_vocab, info.n_vocab);
+        for (uint32_t id = 0; id < info.n_vocab; id++) {
+            far = fmax(far, fabs((double)logits[id] - (double)logits[info.n_vocab + id]));
+            most = fmax(most, fabs((double)logits[id]));
+        }
+        printf("%s: %.1e\n", kinds[kind], far / most);
+        assert_true(far / most <= bounds[kind]);
+        assert_true(kind == 0 || far > 0.0);
+        assert_memory_equal(logits + info.n_vocab, logits + 2 * info.n_vocab,
+                            info.n_vocab * sizeof(*logits));
+        free(logits);
+    }
+}
+
 /* The families that are to be there as a whole. */
 static void known_families_are_there_as_a_whole(void **state)
 {
@@ -336,6 +392,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logits_are_those_of_the_cpu),
+        cmocka_unit_test(fewer_bits_are_those_of_the_cpu),
         cmocka_unit_test(known_families_are_there_as_a_whole),
         cmocka_unit_test(same_placement_same_bits),
         cmocka_unit_test(experts_that_are_wanted_are_there),

@@ -10,6 +10,7 @@
 #ifndef WEIR_CUDA_INTERNAL_H
 #define WEIR_CUDA_INTERNAL_H
 
+#include "gpu/gpu_kept.h"
 #include "gpu/gpu_ops.h"
 
 enum { WEIR_CUDA_ARGS_BYTES = 512 };
@@ -44,6 +45,8 @@ void weir_cuda_embed(weir_gpu *gpu, const struct weir_gpu_embed *job);
 void weir_cuda_norm(weir_gpu *gpu, const struct weir_gpu_norm *job);
 void weir_cuda_rope(weir_gpu *gpu, const struct weir_gpu_rope *job);
 void weir_cuda_remember(weir_gpu *gpu, const struct weir_gpu_remember *job);
+void weir_cuda_keep(weir_gpu *gpu, const struct weir_gpu_keep *job);
+void weir_cuda_expand(weir_gpu *gpu, const struct weir_gpu_expand *job);
 void weir_cuda_attention(weir_gpu *gpu, const struct weir_gpu_attention *job);
 void weir_cuda_glu(weir_gpu *gpu, const struct weir_gpu_glu *job);
 void weir_cuda_add(weir_gpu *gpu, const struct weir_gpu_add *job);
