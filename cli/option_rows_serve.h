@@ -12,6 +12,11 @@
       "what clients call the model (the file's name)")                                             \
     X(api_key_file, TEXT, "--api-key-file", NULL, "FILE", NULL, 0, 0, WEIR_CLI_SERVE, COMMON,      \
       "clients must show one of the keys in FILE, one a line (WEIR_API_KEY)")                      \
+    X(cors_origins, LIST, "--cors-origin", NULL, "ORIGIN", WEIR_CLI_NO_WORDS, 0, 0,                \
+      WEIR_CLI_SERVE, RARE,                                                                        \
+      "let browsers' pages of ORIGIN in (https://app.example), or of all (*); again for more")     \
+    X(any_model, FLAG, "--any-model", NULL, NULL, false, 0, 0, WEIR_CLI_SERVE, RARE,               \
+      "answer requests for models that are not here, as those that name none")                     \
     X(insecure, FLAG, "--insecure", NULL, NULL, false, 0, 0, WEIR_CLI_SERVE, RARE,                 \
       "let everybody in who reaches the address")                                                  \
     X(parallel, COUNT, "--parallel", "-np", "N", 4, 1, 1024, WEIR_CLI_SERVE, COMMON,               \

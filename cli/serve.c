@@ -76,6 +76,22 @@ static int check_safety(const struct service *service)
                            is_given ? "" : options->host);
 }
 
+/* As browsers say them: "https://app.example:8000", without a path. */
+static int check_origins(const struct weir_cli_list *origins)
+{
+    for (size_t index = 0; index < origins->count; index++) {
+        const char *origin = origins->words[index];
+        const char *host = strstr(origin, "://");
+        if (strcmp(origin, "*") != 0 &&
+            (host == NULL || host[3] == '\0' || strpbrk(host + 3, "/ *\r\n") != NULL))
+            return weir_cli_misuse("serve",
+                                   "--cors-origin: wanted * or an origin such as "
+                                   "https://app.example, without a path, found \"%s\"",
+                                   origin);
+    }
+    return WEIR_CLI_OK;
+}
+
 /* ---- opening ------------------------------------------------------------------------------- */
 
 static void log_line(void *user, const char *line)
@@ -101,6 +117,9 @@ static int open_door(struct service *service)
         .ignore_tools = options->ignore_tools,
         .plain_sampling = options->plain_sampling,
         .usual = service->usual,
+        .origins = options->cors_origins.words,
+        .origin_count = options->cors_origins.count,
+        .any_model = options->any_model,
         .log_json = options->log_json,
         .log = weir_cli_is_quiet() ? NULL : log_line,
     };
@@ -380,6 +399,8 @@ static int prepare(struct service *service)
         return weir_cli_misuse("serve", "wanted MODEL or several, or --models DIR for all in it");
     if (weir_cli_serve_models_are_many(options) && options->alias != NULL)
         return weir_cli_misuse("serve", "--alias: several models have their own names");
+    if (check_origins(&options->cors_origins) != WEIR_CLI_OK)
+        return WEIR_CLI_USAGE;
     if (!weir_cli_serve_usual_read(&service->usual, options))
         return WEIR_CLI_USAGE;
     weir_cli_manager_open(&service->manager);

@@ -15,6 +15,7 @@
 
 #include "base/heap.h"
 #include "base/thread.h"
+#include "serve/cors.h"
 #include "serve/mhd_load.h"
 #include "serve/server.h"
 
@@ -112,7 +113,9 @@ static enum MHD_Result queue(struct weir_exchange *exchange, struct MHD_Connecti
     char seconds[16];
     if (response == NULL)
         return MHD_NO;
-    add_header(response, "Content-Type", exchange->type);
+    if (exchange->type != NULL)
+        add_header(response, "Content-Type", exchange->type);
+    weir_cors_head(exchange, connection, response);
     if (exchange->page != NULL)
         weir_page_head(exchange->page, response);
     else
@@ -297,6 +300,11 @@ static enum MHD_Result begin(struct weir_http *http, struct MHD_Connection *conn
     exchange->fd = descriptor_of(connection);
     check_head(http, exchange, connection, url, method);
     mark_link(exchange, connection, WEIR_LINK_BODY);
+    if (exchange->problem.status == 405 && weir_cors_is_question(exchange, connection, method)) {
+        exchange->problem = (struct weir_problem){0};
+        weir_exchange_reply(exchange, 204, NULL);
+        return answer(exchange, connection);
+    }
     return exchange->problem.status == 0 ? MHD_YES : refuse(exchange, connection);
 }
 

@@ -5,15 +5,15 @@
 
 #include "serve/server.h"
 
-/* The model that the request names; the one that is here, or was, where it names none. SIZE_MAX:
- * there is none of that name. */
+/* The model that the request names; the one that is here, or was, where it names none, or any name
+ * may mean it. SIZE_MAX: there is none of that name. */
 static size_t find_model(const struct weir_serve *serve, const json_t *root)
 {
     const char *name = json_string_value(json_object_get(root, "model"));
     for (size_t index = 0; name != NULL && index < serve->model_count; index++)
         if (strcmp(serve->models[index].id, name) == 0)
             return index;
-    return name == NULL ? serve->served : SIZE_MAX;
+    return name == NULL || serve->config.any_model ? serve->served : SIZE_MAX;
 }
 
 static bool is_here(const struct weir_lobby *lobby, size_t model)

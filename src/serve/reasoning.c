@@ -149,7 +149,7 @@ static void check_model(const struct weir_serve *serve, const struct weir_fields
     size_t index = 0;
     while (name != NULL && index < serve->model_count && strcmp(serve->models[index].id, name) != 0)
         index++;
-    if (name != NULL && index == serve->model_count)
+    if (name != NULL && index == serve->model_count && !serve->config.any_model)
         weir_problem_set(fields->problem, 404, "invalid_request_error", "model_not_found", "model",
                          "\"model\": this server has none of that name");
 }

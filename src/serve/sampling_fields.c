@@ -16,7 +16,7 @@ void weir_request_check(const struct weir_fields *fields, const struct weir_memb
 void weir_request_check_model(const struct weir_serve *serve, const struct weir_fields *fields)
 {
     const char *model = weir_field_text(fields, "model");
-    if (model != NULL && strcmp(model, serve->model_id) != 0)
+    if (model != NULL && strcmp(model, serve->model_id) != 0 && !serve->config.any_model)
         weir_serve_problem_unknown(serve, fields->problem);
 }
 

@@ -80,7 +80,10 @@ struct weir_serve_config {
     struct weir_serve_limits limits;
     bool ignore_tools;   /* tools that only another server has are left out, not refused */
     bool plain_sampling; /* what a request does not say is OpenAI's, whatever the model advises */
+    bool any_model;      /* a name that none of the models has is as none */
     struct weir_serve_usual usual;
+    const char *const *origins; /* [origin_count] borrowed: whose pages browsers let in; "*": all */
+    size_t origin_count;
     bool log_json;
     weir_serve_log_fn *log;
     void *log_user;

@@ -273,7 +273,9 @@ void weir_serve_problem_unknown(const struct weir_serve *serve, struct weir_prob
     char names[256];
     weir_serve_write_names(serve, names, sizeof(names));
     weir_problem_set(problem, 404, "invalid_request_error", "model_not_found", "model",
-                     "\"model\": this server has %s and no other", names);
+                     "\"model\": this server has %s and no other; --any-model lets any name mean "
+                     "the one that is here",
+                     names);
 }
 
 /* ---- who looks at it ----------------------------------------------------------------------- */

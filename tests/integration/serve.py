@@ -377,6 +377,7 @@ def wrong_requests_are_refused(server):
         status, _, told = server.ask("POST", "/tokenize", {"content": "x"}, Content_Type=kind)
         check(status == 415 and "-H 'Content-Type: application/json'" in told["error"]["message"], f"a body that is not called JSON: {status} {told}")
     check(server.ask("GET", "/v1/models", Host="evil.example")[0] == 403, "a name that is not ours")
+    check("Access-Control-Allow-Origin" not in server.ask("GET", "/v1/models", Origin="https://app.example")[1], "no page is let in")
     ids = server.ask("POST", "/tokenize", {"content": "The old man"})[2]["tokens"]
     check(server.ask("POST", "/detokenize", {"tokens": ids})[2]["content"] == "The old man", "ids and back")
     check(server.ask("GET", "/props")[2]["n_ctx"] == 1024, "what the server is")
@@ -487,11 +488,31 @@ def dawdlers_are_let_go():
         wait_for(lambda: answers(is_healthy), "a server that was sent junk goes on")
 
 
+def pages_of_others_are_let_in(server):
+    """Those that were named, whatever they ask; their browser asks first, and without a key."""
+    key = {"x_api_key": "secret-secret-secret"}
+    wish = {"Access_Control_Request_Method": "POST", "Access_Control_Request_Headers": "authorization,x-stainless-os"}
+    status, told, text = server.ask("OPTIONS", "/v1/chat/completions", Origin="https://app.example", **wish)
+    check(status == 204 and text == "" and told["Access-Control-Allow-Origin"] == "https://app.example", f"a question: {status} {told}")
+    check(told["Access-Control-Allow-Headers"] == "authorization,x-stainless-os" and "POST" in told["Access-Control-Allow-Methods"], f"{told}")
+    check(server.ask("OPTIONS", "/v1/chat/completions", Origin="https://evil.example", **wish)[0] == 405, "another page asks in vain")
+    check(server.ask("OPTIONS", "/nowhere", Origin="https://app.example", **wish)[0] == 404, "no such path")
+    for origin, path, more, wanted in (("https://app.example", "/v1/models", key, "https://app.example"),
+                                       ("https://app.example", "/v1/models", {}, "https://app.example"),  # so that it sees why not
+                                       ("https://evil.example", "/v1/models", key, None)):
+        status, told, _ = server.ask("GET", path, Origin=origin, **more)
+        check(status == (200 if more else 401) and told["Access-Control-Allow-Origin"] == wanted, f"{origin} {path}: {status} {told}")
+        check(told["Vary"] == "Origin", f"caches tell pages apart: {told}")
+    status, _, told = server.ask("POST", "/v1/completions", {"model": "gpt-4", "prompt": "The", "max_tokens": 1}, **key)
+    check(status == 200 and told["model"] == "demo", f"any model's name means the one that is here: {status} {told}")
+
+
 def keys_are_asked_for(folder):
     path = os.path.join(folder, "keys")
     with open(path, "w", encoding="ascii") as file:
         file.write("# mine\nsecret-secret-secret\n")
-    with Server("--api-key-file", path, "--log-json") as server:
+    with Server("--api-key-file", path, "--log-json", "--any-model", "--cors-origin", "https://app.example") as server:
+        pages_of_others_are_let_in(server)
         body = {"content": "x"}
         check(server.ask("POST", "/tokenize", body)[0] == 401, "no key")
         check(server.ask("POST", "/v1/messages", body, x_api_key="wrong")[2]["error"]["type"] == "authentication_error", "no key of Anthropic's")
@@ -500,8 +521,9 @@ def keys_are_asked_for(folder):
         check(server.ask("POST", "/tokenize", body, x_api_key="secret-secret-secret")[0] == 200, "the key as Anthropic's clients send it")
         check(server.ask("GET", "/health")[0] == 200, "health needs no key")
         lines = [json.loads(line) for line in server.stop().splitlines() if line.startswith("{")]
-        check(len(lines) == 6 and lines[0]["status"] == 401, f"a log of JSON: {lines}")
-    for args, environment, words in ((["--host", "0.0.0.0"], {}, "--api-key-file"), (["--host", "nowhere"], {"WEIR_API_KEY": "k" * 20}, "address"),
+        check(len(lines) == 13 and lines[-6]["status"] == 401, f"a log of JSON: {lines}")
+    for args, environment, words in ((["--host", "0.0.0.0"], {}, "--api-key-file"), (["--cors-origin", "app.example"], {}, "--cors-origin"),
+                                     (["--cors-origin", "https://app.example/"], {}, "without a path"), (["--host", "nowhere"], {"WEIR_API_KEY": "k" * 20}, "address"),
                                      ([], {"WEIR_API_KEY": "short"}, "16 characters")):
         done = subprocess.run([WEIR, "serve", DEMO, "--port", "0", *args], capture_output=True, text=True, timeout=WAIT_S,
                               env={**os.environ, **environment})
