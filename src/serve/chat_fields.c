@@ -319,15 +319,21 @@ void weir_chat_read(struct weir_request *request, const struct weir_fields *fiel
 {
     uint32_t *ids = NULL;
     size_t count = 0;
-    read_messages(request->exchange->serve, fields);
-    weir_tools_read(request, fields);
-    weir_chat_choices_read(request, fields);
-    encode(request, fields, &ids, &count);
+    weir_chat_prompt(request, fields, &ids, &count);
     if (fields->problem->status == 0)
         hold_to_rules(request, fields, ids, count);
     if (fields->problem->status == 0 && weir_request_reserve(request, 1))
         weir_request_add_prompt(request, ids, count);
     weir_ids_free(&ids);
+}
+
+void weir_chat_prompt(struct weir_request *request, const struct weir_fields *fields,
+                      uint32_t **ids, size_t *count)
+{
+    read_messages(request->exchange->serve, fields);
+    weir_tools_read(request, fields);
+    weir_chat_choices_read(request, fields);
+    encode(request, fields, ids, count);
 }
 
 size_t weir_chat_count(struct weir_request *request, const struct weir_fields *fields)

@@ -120,7 +120,10 @@ const struct weir_member weir_embeddings_members[] = {
 const struct weir_member weir_control_members[] = {
     {"id", TEXT}, {"action", ONLY("\"reasoning_end\"")}, {"model", TEXT}, {NULL, NULL}};
 
-const struct weir_member weir_tokenize_members[] = {
-    {"content", TEXT}, {"add_special", FLAG}, {"parse_special", FLAG}, {NULL, NULL}};
+const struct weir_member weir_tokenize_members[] = {{"content", TEXT},
+                                                    {"add_special", FLAG},
+                                                    {"parse_special", FLAG},
+                                                    {"with_pieces", FLAG},
+                                                    {NULL, NULL}};
 
 const struct weir_member weir_detokenize_members[] = {{"tokens", IDS}, {NULL, NULL}};

@@ -208,19 +208,39 @@ static const struct weir_dialect dialect = {
 
 /* ---- the request --------------------------------------------------------------------------- */
 
+static void check(struct weir_exchange *exchange, const struct weir_fields *fields)
+{
+    weir_tools_drop_others(exchange->serve, fields->object, "function");
+    weir_request_check(fields, weir_chat_members);
+    weir_field_only(fields, "modalities", "[\"text\"]");
+    weir_field_flag(fields, "reasoning_control", true); /* every answer's can be ended */
+}
+
 void weir_openai_chat_read(struct weir_exchange *exchange, json_t *root)
 {
     const struct weir_fields fields = {root, &exchange->problem};
     struct weir_request *request = weir_request_create(exchange, &dialect);
     if (request != NULL) {
-        weir_tools_drop_others(exchange->serve, root, "function");
-        weir_request_check(&fields, weir_chat_members);
-        weir_field_only(&fields, "modalities", "[\"text\"]");
-        weir_field_flag(&fields, "reasoning_control", true); /* every answer's can be ended */
+        check(exchange, &fields);
         weir_chat_read(request, &fields);
     }
     if (exchange->problem.status == 0)
         weir_request_start(request);
     else
         weir_exchange_refuse(exchange);
+}
+
+void weir_template_read(struct weir_exchange *exchange, json_t *root)
+{
+    const struct weir_fields fields = {root, &exchange->problem};
+    struct weir_request *request = weir_request_create(exchange, &dialect);
+    uint32_t *ids = NULL;
+    size_t count = 0;
+    if (request != NULL) {
+        check(exchange, &fields);
+        weir_chat_prompt(request, &fields, &ids, &count);
+    }
+    weir_request_destroy(&exchange->request); /* what it holds is for texts that run */
+    weir_template_tell(exchange, ids, count);
+    weir_ids_free(&ids);
 }

@@ -12,6 +12,9 @@
 #define TEXT "{\"type\":\"string\"}"
 #define COUNT "{\"type\":\"integer\",\"minimum\":0}"
 #define ARRAY(items) "{\"type\":\"array\",\"items\":" items "}"
+#define PIECE                                                                                      \
+    MEMBERS("\"id\",\"piece\"",                                                                    \
+            "\"id\":" COUNT ",\"piece\":{\"anyOf\":[" TEXT "," ARRAY(COUNT) "]}")
 #define OPENAI_USAGE                                                                               \
     MEMBERS("\"prompt_tokens\",\"total_tokens\"",                                                  \
             "\"prompt_tokens\":" COUNT ",\"total_tokens\":" COUNT ",\"completion_tokens\":" COUNT)
@@ -106,9 +109,14 @@ static const struct weir_operation operations[] = {
     {"POST", "/v1/messages/count_tokens", "How many tokens the prompt of such a request has.",
      MEMBERS("\"input_tokens\"", "\"input_tokens\":" COUNT), false, weir_count_members, NULL,
      "\"messages\""},
+    {"POST", "/apply-template", "The prompt that a chat would have: its text, and its tokens.",
+     MEMBERS("\"prompt\",\"tokens\",\"count\"",
+             "\"prompt\":" TEXT ",\"tokens\":" ARRAY(PIECE) ",\"count\":" COUNT),
+     false, weir_chat_members, weir_shared_members, "\"messages\""},
     {"POST", "/tokenize", "The token ids of a text.",
-     MEMBERS("\"tokens\",\"count\"", "\"tokens\":" ARRAY(COUNT) ",\"count\":" COUNT), false,
-     weir_tokenize_members, NULL, "\"content\""},
+     MEMBERS("\"tokens\",\"count\"",
+             "\"tokens\":" ARRAY("{\"anyOf\":[" COUNT "," PIECE "]}") ",\"count\":" COUNT),
+     false, weir_tokenize_members, NULL, "\"content\""},
     {"POST", "/detokenize", "The text of token ids.", MEMBERS("\"content\"", "\"content\":" TEXT),
      false, weir_detokenize_members, NULL, "\"tokens\""},
 };

@@ -158,6 +158,8 @@ void weir_responses_read(struct weir_exchange *exchange, json_t *root);
 void weir_responses_count_read(struct weir_exchange *exchange, json_t *root);
 void weir_anthropic_messages_read(struct weir_exchange *exchange, json_t *root);
 void weir_anthropic_count_read(struct weir_exchange *exchange, json_t *root);
+void weir_template_read(struct weir_exchange *exchange, json_t *root);
+void weir_template_tell(struct weir_exchange *exchange, const uint32_t *ids, size_t count);
 void weir_tokenize_read(struct weir_exchange *exchange, json_t *root);
 void weir_detokenize_read(struct weir_exchange *exchange, json_t *root);
 

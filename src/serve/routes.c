@@ -90,6 +90,7 @@ static const struct weir_route routes[] = {
     {"POST", "/v1/completions", NULL, weir_openai_completions_read, false, false},
     {"POST", "/v1/messages", NULL, weir_anthropic_messages_read, false, true},
     {"POST", "/v1/messages/count_tokens", NULL, weir_anthropic_count_read, false, true},
+    {"POST", "/apply-template", NULL, weir_template_read, false, false},
     {"POST", "/tokenize", NULL, weir_tokenize_read, false, false},
     {"POST", "/detokenize", NULL, weir_detokenize_read, false, false},
 };

@@ -1,7 +1,9 @@
-/* tokens.c - /tokenize and /detokenize: texts to token ids and back. */
+/* tokens.c - /tokenize, /detokenize and /apply-template: texts and chats to token ids, and back. */
 #include <string.h>
 
 #include "base/heap.h"
+#include "base/utf8.h"
+#include "serve/chat_fields.h"
 #include "serve/request.h"
 #include "serve/server.h"
 #include "serve/text_fields.h"
@@ -26,6 +28,25 @@ static void reply(struct weir_exchange *exchange)
         weir_exchange_refuse(exchange);
 }
 
+/* {"id", "piece"} of each; a piece that is no text by itself is an array of bytes. */
+static void write_pieces(struct weir_exchange *exchange, const uint32_t *ids, size_t count)
+{
+    struct weir_writer *answer = &exchange->answer;
+    char piece[WEIR_TOKEN_BYTES_MAX];
+    for (size_t index = 0; index < count; index++) {
+        const size_t length = weir_tokenizer_piece(exchange->serve->tokenizer, ids[index], piece);
+        weir_writer_format(answer, "%s{\"id\":%u,\"piece\":", index > 0 ? "," : "", ids[index]);
+        if (weir_utf8_valid(piece, length) == length) {
+            weir_writer_string(answer, piece, length);
+        } else {
+            for (size_t at = 0; at < length; at++)
+                weir_writer_format(answer, "%s%u", at > 0 ? "," : "[", (unsigned char)piece[at]);
+            weir_writer_text(answer, "]");
+        }
+        weir_writer_text(answer, "}");
+    }
+}
+
 void weir_tokenize_read(struct weir_exchange *exchange, json_t *root)
 {
     const struct weir_fields fields = {root, &exchange->problem};
@@ -44,10 +65,30 @@ void weir_tokenize_read(struct weir_exchange *exchange, json_t *root)
                                    &ids, &count, &err) != WEIR_OK)
         WEIR_PROBLEM(&exchange->problem, "content", "\"content\": %s", err.text);
     weir_writer_text(&exchange->answer, "{\"tokens\":[");
-    for (size_t index = 0; index < count; index++)
-        weir_writer_format(&exchange->answer, "%s%u", index > 0 ? "," : "", ids[index]);
+    if (weir_field_flag(&fields, "with_pieces", false))
+        write_pieces(exchange, ids, count);
+    else
+        for (size_t index = 0; index < count; index++)
+            weir_writer_format(&exchange->answer, "%s%u", index > 0 ? "," : "", ids[index]);
     weir_writer_format(&exchange->answer, "],\"count\":%zu}", count);
     weir_ids_free(&ids);
+    reply(exchange);
+}
+
+/* What a chat becomes, of which the fields were read: the text, and its tokens. */
+void weir_template_tell(struct weir_exchange *exchange, const uint32_t *ids, size_t count)
+{
+    struct weir_writer *answer = &exchange->answer, text = {0};
+    char piece[WEIR_TOKEN_BYTES_MAX];
+    for (size_t index = 0; index < count; index++)
+        weir_writer_put(&text, piece,
+                        weir_tokenizer_piece(exchange->serve->tokenizer, ids[index], piece));
+    weir_writer_text(answer, "{\"prompt\":");
+    weir_writer_string(answer, text.bytes, text.length);
+    weir_writer_text(answer, ",\"tokens\":[");
+    write_pieces(exchange, ids, count);
+    weir_writer_format(answer, "],\"count\":%zu}", count);
+    weir_writer_free(&text);
     reply(exchange);
 }
 

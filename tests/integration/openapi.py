@@ -19,6 +19,7 @@ LEAST = {
     "/v1/embeddings": {"input": "Hi"},
     "/v1/messages": {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1},
     "/v1/messages/count_tokens": {"messages": [{"role": "user", "content": "Hi"}]},
+    "/apply-template": {"messages": [{"role": "user", "content": "Hi"}]},
     "/tokenize": {"content": "Hi"},
     "/detokenize": {"tokens": [300]},
 }

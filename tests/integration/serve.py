@@ -380,6 +380,16 @@ def wrong_requests_are_refused(server):
     check("Access-Control-Allow-Origin" not in server.ask("GET", "/v1/models", Origin="https://app.example")[1], "no page is let in")
     ids = server.ask("POST", "/tokenize", {"content": "The old man"})[2]["tokens"]
     check(server.ask("POST", "/detokenize", {"tokens": ids})[2]["content"] == "The old man", "ids and back")
+    pieces = server.ask("POST", "/tokenize", {"content": "The old man \U0001f980", "with_pieces": True})[2]["tokens"]
+    check([piece["id"] for piece in pieces[:len(ids)]] == ids, f"pieces beside ids: {pieces}")
+    spelled = b"".join(bytes(piece["piece"]) if isinstance(piece["piece"], list) else piece["piece"].encode() for piece in pieces)
+    check(spelled.decode().lstrip() == "The old man \U0001f980" and any(isinstance(one["piece"], list) for one in pieces), f"pieces: {pieces}")
+    asked = {"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}], "max_tokens": 1}
+    told = server.ask("POST", "/apply-template", asked)[2]
+    used = server.ask("POST", "/v1/chat/completions", asked)[2]["usage"]
+    check("Be brief." in told["prompt"] and told["count"] == len(told["tokens"]) == used["prompt_tokens"], f"a chat's prompt: {told} {used}")
+    again = server.ask("POST", "/v1/completions", {"prompt": [piece["id"] for piece in told["tokens"]], "max_tokens": 1})[2]
+    check(again["usage"]["prompt_tokens_details"]["cached_tokens"] == told["count"] - 1, f"its ids are those that were computed: {again}")
     check(server.ask("GET", "/props")[2]["n_ctx"] == 1024, "what the server is")
 
 
