@@ -47,6 +47,26 @@ static bool fits(const struct search *search)
     return measure(search, &mem) <= search->budget_bytes;
 }
 
+/* Keys and values that several layers read are there with all of them, or not at all. */
+static void keep_sharers_together(const struct search *search)
+{
+    const struct weir_model *model = search->blueprint->model;
+    struct weir_device_plan *plan = &search->choice->device;
+    bool has_changed = true;
+    while (has_changed) {
+        has_changed = false;
+        for (uint32_t layer = 0; layer < model->shape.n_layer; layer++) {
+            const uint32_t keys_layer = model->layers[layer].mixer.keys_layer;
+            if (!model->layers[layer].mixer.borrows ||
+                plan->layers[layer].is_there == plan->layers[keys_layer].is_there)
+                continue;
+            plan->layers[layer].is_there = plan->layers[keys_layer].is_there = false;
+            plan->n_layer--;
+            has_changed = true;
+        }
+    }
+}
+
 /* The last `count` layers that may be there are. */
 static void take_layers(const struct search *search, uint32_t count)
 {
@@ -59,6 +79,7 @@ static void take_layers(const struct search *search, uint32_t count)
                                                          search->choice->kv) == NULL;
         plan->n_layer += plan->layers[layer - 1].is_there;
     }
+    keep_sharers_together(search);
 }
 
 static uint32_t expert_layers(const struct search *search)
@@ -215,6 +236,7 @@ static enum weir_status choose_asked(const struct search *search,
             plan->layers[layer].expert_count =
                 (uint32_t)weir_min(bench->gpu_expert_count, model->shape.n_expert);
     }
+    keep_sharers_together(search);
     return fits(search) ? WEIR_OK
                         : WEIR_FAIL(err, WEIR_ERR_NOMEM,
                                     "the GPU's ceiling of %llu bytes does not hold what is to be "

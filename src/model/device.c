@@ -46,6 +46,7 @@ static void widen_layer(struct widths *widths, const struct weir_layer *layer)
         widen(&widths->attended, values);
     }
     widen(&widths->shared_hidden, weir_max(network->gate.rows, network->shared_gate.rows));
+    widen(&widths->shared_hidden, layer->aside.gate.rows);
     widen(&widths->hidden, network->expert_gate.rows * network->n_expert_used);
     widen(&widths->most, weir_max(network->down.cols, network->expert_down.cols));
     widen(&widths->most, weir_max(network->shared_down.cols, widths->attended));
@@ -209,7 +210,7 @@ static void set_pages(const struct weir_device *device, const struct weir_mixer 
 static void layout_keys(const struct weir_device *device, struct weir_gpu_mem *mem,
                         const struct weir_mixer *mixer, struct weir_device_layer *to)
 {
-    if (mixer->kind == WEIR_MIXER_DELTA)
+    if (mixer->kind == WEIR_MIXER_DELTA || mixer->borrows)
         return;
     to->pages = pages_of(device, mixer);
     if (device->plan.kv == WEIR_KV_F16) {
@@ -242,6 +243,19 @@ static void layout_expanded(struct weir_device *device, struct weir_gpu_mem *mem
         const struct weir_mixer *mixer = &device->config.model->layers[layer].mixer;
         if (device->plan.layers[layer].is_there && mixer->kind != WEIR_MIXER_DELTA)
             set_pages(device, mixer, at, &device->layers[layer].pages);
+    }
+}
+
+/* Layers that read another's keys and values. */
+static void borrow_keys(struct weir_device *device)
+{
+    for (uint32_t layer = 0; layer < device->shape->n_layer && device->layers != NULL; layer++) {
+        const struct weir_mixer *mixer = &device->config.model->layers[layer].mixer;
+        if (!device->plan.layers[layer].is_there || !mixer->borrows)
+            continue;
+        WEIR_ASSERT(device->plan.layers[mixer->keys_layer].is_there);
+        device->layers[layer].pages = device->layers[mixer->keys_layer].pages;
+        device->layers[layer].kept = device->layers[mixer->keys_layer].kept;
     }
 }
 
@@ -282,6 +296,7 @@ static void layout(struct weir_device *device, struct weir_gpu_mem *gpu_mem, str
         layout_slots(device, &sets, gpu_mem, layer, to);
     }
     layout_expanded(device, gpu_mem);
+    borrow_keys(device);
     weir_device_blocks_layout(device, gpu_mem);
     weir_device_place_output(device, gpu_mem);
     layout_scratch(device, gpu_mem);
@@ -377,7 +392,8 @@ void weir_device_copy_page(void *user, uint32_t to, uint32_t from)
     const weir_device *device = user;
     for (uint32_t layer = 0; layer < device->shape->n_layer; layer++) {
         uint64_t bytes;
-        if (device->config.model->layers[layer].mixer.kind == WEIR_MIXER_DELTA)
+        const struct weir_mixer *mixer = &device->config.model->layers[layer].mixer;
+        if (mixer->kind == WEIR_MIXER_DELTA || mixer->borrows)
             continue;
         const weir_gpu_address source = place_of(device, layer, from, &bytes);
         if (bytes > 0)

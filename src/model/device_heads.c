@@ -95,31 +95,25 @@ void weir_device_heat(const struct weir_forward *forward, weir_gpu_address q, ui
                                                              .scale = 1.0f});
 }
 
-/* In fewer bits, and then all that the rows see as f16. */
-static void keep(const struct weir_forward *forward, const struct weir_device_layer *layer,
-                 const struct weir_gpu_remember *job)
+void weir_device_expand(const struct weir_forward *forward, const struct weir_device_layer *layer)
 {
     const struct weir_mixer *mixer = &forward->step.layer->mixer;
     const weir_device *device = forward->config.device;
+    const struct weir_device_rows all = {.count = forward->step.n_row};
     uint32_t position_max = device->reach;
+    if (layer->kept.base == 0)
+        return;
     for (uint32_t row = 0; row < forward->step.n_row; row++)
         position_max = (uint32_t)weir_max(position_max, forward->step.rows[row].position);
-    weir_gpu_keep(device->gpu, &(struct weir_gpu_keep){.rows = job->rows,
-                                                       .pages = job->pages,
-                                                       .kept = layer->kept,
-                                                       .k = job->k,
-                                                       .v = job->v,
-                                                       .k_stride = job->k_stride,
-                                                       .v_stride = job->v_stride});
-    weir_gpu_expand(device->gpu, &(struct weir_gpu_expand){.rows = job->rows,
-                                                           .pages = job->pages,
-                                                           .kept = layer->kept,
-                                                           .first = device->parcel.there +
-                                                                    device->parcel.run_first,
-                                                           .n_run = forward->step.n_run,
-                                                           .window = mixer->window,
-                                                           .is_in_chunks = mixer->is_in_chunks,
-                                                           .position_max = position_max});
+    weir_gpu_expand(device->gpu, &(struct weir_gpu_expand){
+                                     .rows = weir_device_rows_of(device, &all),
+                                     .pages = layer->pages,
+                                     .kept = layer->kept,
+                                     .first = device->parcel.there + device->parcel.run_first,
+                                     .n_run = forward->step.n_run,
+                                     .window = mixer->window,
+                                     .is_in_chunks = mixer->is_in_chunks,
+                                     .position_max = position_max});
 }
 
 void weir_device_remember(const struct weir_forward *forward, const struct weir_device_layer *layer,
@@ -128,16 +122,23 @@ void weir_device_remember(const struct weir_forward *forward, const struct weir_
 {
     const struct weir_device_rows all = {.count = forward->step.n_row};
     const weir_device *device = forward->config.device;
-    const struct weir_gpu_remember job = {.rows = weir_device_rows_of(device, &all),
-                                          .pages = layer->pages,
-                                          .k = k,
-                                          .v = v,
-                                          .k_stride = k_stride,
-                                          .v_stride = v_stride};
+    const struct weir_gpu_rows rows = weir_device_rows_of(device, &all);
     if (layer->kept.base == 0)
-        weir_gpu_remember(device->gpu, &job);
+        weir_gpu_remember(device->gpu, &(struct weir_gpu_remember){.rows = rows,
+                                                                   .pages = layer->pages,
+                                                                   .k = k,
+                                                                   .v = v,
+                                                                   .k_stride = k_stride,
+                                                                   .v_stride = v_stride});
     else
-        keep(forward, layer, &job);
+        weir_gpu_keep(device->gpu, &(struct weir_gpu_keep){.rows = rows,
+                                                           .pages = layer->pages,
+                                                           .kept = layer->kept,
+                                                           .k = k,
+                                                           .v = v,
+                                                           .k_stride = k_stride,
+                                                           .v_stride = v_stride});
+    weir_device_expand(forward, layer);
 }
 
 static void place_keys(struct weir_forward *forward, const struct weir_device_layer *layer)
@@ -233,7 +234,10 @@ void weir_device_attend(struct weir_forward *forward, const struct weir_device_l
     project(forward, &layer->q, q.x);
     prepare_heads(forward, &q, &mixer->q_norm, layer->q_norm);
     weir_device_heat(forward, q.x, q.row_stride);
-    place_keys(forward, layer);
+    if (mixer->borrows)
+        weir_device_expand(forward, layer);
+    else
+        place_keys(forward, layer);
     while (weir_device_rows_next(forward, &rows))
         attend_rows(forward, layer, &q, &rows);
     gate_heads(forward, layer, &q);

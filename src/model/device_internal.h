@@ -20,6 +20,8 @@ struct weir_device_layer {
     struct weir_gpu_kept kept; /* what is remembered, where pages are only what attention reads */
     struct weir_device_latent latent;
     struct weir_device_delta delta;
+    struct weir_gpu_matrix aside_gate, aside_out;
+    weir_gpu_address aside_norm;
     weir_gpu_address network_norm, expert_norm, shared_norm;
     weir_gpu_address network_post_norm, expert_post_norm, shared_post_norm;
     struct weir_gpu_matrix dense[WEIR_DEVICE_STACKS], shared[WEIR_DEVICE_STACKS];
@@ -202,10 +204,6 @@ void weir_device_add(struct weir_forward *forward, weir_gpu_address x, weir_gpu_
 /* Where these rows are; q *= what a position makes of it (temperature). */
 struct weir_gpu_rows weir_device_rows_of(const weir_device *device,
                                          const struct weir_device_rows *rows);
-/* The step's rows of keys and values, at their positions; values of 0: they lie inside keys. */
-void weir_device_remember(const struct weir_forward *forward, const struct weir_device_layer *layer,
-                          weir_gpu_address k, uint32_t k_stride, weir_gpu_address v,
-                          uint32_t v_stride);
 void weir_device_heat(const struct weir_forward *forward, weir_gpu_address q, uint32_t width);
 /* projected = mixer(normed). */
 void weir_device_attend(struct weir_forward *forward, const struct weir_device_layer *layer);

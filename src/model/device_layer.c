@@ -132,11 +132,17 @@ static void run_mixer(struct weir_forward *forward, const struct weir_device_lay
 static void finish_branch(struct weir_forward *forward, const struct weir_device_layer *layer)
 {
     const weir_device *device = forward->config.device;
-    const struct weir_vector *scale = &forward->step.layer->output_scale;
-    const uint32_t d_model = forward->shape->d_model;
     weir_device_norm_own(forward, layer->network_post_norm, device->scratch.branch);
     weir_device_add(forward, device->scratch.branch, device->scratch.residual,
                     weir_network_scale(forward->config.model, forward->step.layer));
+}
+
+/* The residual stream times the layer's last scale, where it has one. */
+static void scale_output(const struct weir_forward *forward)
+{
+    const weir_device *device = forward->config.device;
+    const struct weir_vector *scale = &forward->step.layer->output_scale;
+    const uint32_t d_model = forward->shape->d_model;
     if (scale->tensor != NULL)
         weir_gpu_scale(device->gpu, &(struct weir_gpu_scale){.x = device->scratch.residual,
                                                              .width = d_model,
@@ -181,5 +187,8 @@ enum weir_status weir_device_run_layer(struct weir_forward *forward, struct weir
     WEIR_TRY(run_network(forward, layer, sum, err));
     if (is_branch)
         finish_branch(forward, layer);
+    if (layer->aside_gate.form.cols != 0)
+        weir_device_run_aside(forward, layer);
+    scale_output(forward);
     return WEIR_OK;
 }

@@ -189,7 +189,11 @@ void weir_device_place_layer(struct weir_device *device, struct weir_gpu_mem *me
                              struct weir_device_layer *to)
 {
     const struct placing placing = {.mem = mem, .device = device};
+    const struct weir_aside *aside = &device->config.model->layers[layer].aside;
     place_mixer(&placing, &device->config.model->layers[layer].mixer, to);
+    to->aside_gate = place_matrix(&placing, &aside->gate);
+    to->aside_out = place_matrix(&placing, &aside->out);
+    to->aside_norm = place_vector(&placing, &aside->norm);
     place_network(&placing, &device->config.model->layers[layer].network, to);
 }
 

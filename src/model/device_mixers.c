@@ -60,6 +60,11 @@ static void layout_delta(struct weir_device *device, struct weir_gpu_mem *mem)
 
 void weir_device_mixers_layout(struct weir_device *device, struct weir_gpu_mem *mem)
 {
+    device->scratch.mixers.inputs =
+        take(mem, device->config.n_chunk,
+             device->plan.n_layer == 0
+                 ? 0
+                 : (uint64_t)device->shape->n_layer * device->shape->d_layer_input);
     if (has_kind(device, WEIR_MIXER_LATENT))
         layout_latent(device, mem);
     if (has_kind(device, WEIR_MIXER_DELTA))

@@ -39,6 +39,7 @@ struct weir_device_mixer_scratch {
     weir_gpu_address head_ids;  /* uint32_t [of as many rows][n_head] */
     weir_gpu_address convolved; /* [n_chunk][q, k and v of all heads] */
     weir_gpu_address packed, beta, alpha;
+    weir_gpu_address inputs; /* [n_chunk][n_layer][d_layer_input], of the tokens themselves */
 };
 
 /* Blocks of recurrent state, of all layers that are there: the state's numbers (state.h). */
@@ -57,8 +58,18 @@ uint64_t weir_device_mixers_workspace(const struct weir_device *device);
 /* Once: what the scratch begins with. Errors: IO. */
 enum weir_status weir_device_mixers_fill(struct weir_device *device, struct weir_err *err);
 
+/* The step's rows of keys and values, at their positions; values of 0: they lie inside keys. Then
+ * what another layer remembered, where it was kept in fewer bits. */
+void weir_device_remember(const struct weir_forward *forward, const struct weir_device_layer *layer,
+                          weir_gpu_address k, uint32_t k_stride, weir_gpu_address v,
+                          uint32_t v_stride);
+void weir_device_expand(const struct weir_forward *forward, const struct weir_device_layer *layer);
+
 /* projected = mixer(normed). */
 void weir_device_run_latent(struct weir_forward *forward, const struct weir_device_layer *layer);
+/* residual += what a layer makes of its input of the token; the inputs go there with the step. */
+void weir_device_run_aside(struct weir_forward *forward, const struct weir_device_layer *layer);
+void weir_device_send_inputs(const struct weir_forward *forward);
 void weir_device_run_delta(struct weir_forward *forward, const struct weir_device_layer *layer);
 
 #endif

@@ -54,14 +54,6 @@ static const char *refuse_latent(const struct weir_model *model, const struct we
                : NULL;
 }
 
-static bool is_lent(const struct weir_model *model, uint32_t layer)
-{
-    for (uint32_t other = 0; other < model->shape.n_layer; other++)
-        if (model->layers[other].mixer.borrows && model->layers[other].mixer.keys_layer == layer)
-            return true;
-    return false;
-}
-
 const char *weir_device_refusal(const struct weir_model *model, uint32_t layer,
                                 enum weir_gpu_kind kind, enum weir_kv kv)
 {
@@ -73,10 +65,6 @@ const char *weir_device_refusal(const struct weir_model *model, uint32_t layer,
                                                         : NULL;
     if (why != NULL)
         return why;
-    if (mixer->borrows || is_lent(model, layer))
-        return "layers that share keys and values are computed on the CPU";
-    if (at->aside.gate.cols != 0)
-        return "layers with inputs of their own are computed on the CPU";
     if (mixer->kind != WEIR_MIXER_DELTA && kv != WEIR_KV_F16 && kv != WEIR_KV_Q8_0 &&
         kv != WEIR_KV_Q4_0)
         return "keys and values (--kv) that are neither f16 nor q8_0 nor q4_0 are computed with on "

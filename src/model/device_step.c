@@ -82,6 +82,7 @@ void weir_device_send(const struct weir_forward *forward, uint64_t bytes)
     const weir_device *device = forward->config.device;
     weir_gpu_copy_in(device->gpu, WEIR_GPU_COMPUTE, device->parcel.there, device->parcel.here,
                      bytes);
+    weir_device_send_inputs(forward);
     weir_gpu_zero(device->gpu, WEIR_GPU_COMPUTE, device->scratch.damage, damage_bytes(forward));
 }
 

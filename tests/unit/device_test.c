@@ -129,12 +129,12 @@ static void known_families_are_there_as_a_whole(void **state)
 {
     (void)state;
     static const char *const names[] = {
-        "olmoe",           "qwen3moe",     "qwen2moe",  "llama-mixtral",
-        "gpt-oss",         "qwen3",        "gemma4",    "granitemoe-shared",
-        "glm4moe",         "ernie4_5-moe", "qwen3next", "qwen3next-packed",
-        "qwen35",          "qwen35moe",    "deepseek2", "deepseek2-glm",
-        "deepseek2-joint", "mistral4",     "llama4",    "afmoe",
-        "step35"};
+        "olmoe",           "qwen3moe",     "qwen2moe",   "llama-mixtral",
+        "gpt-oss",         "qwen3",        "gemma4",     "granitemoe-shared",
+        "glm4moe",         "ernie4_5-moe", "qwen3next",  "qwen3next-packed",
+        "qwen35",          "qwen35moe",    "deepseek2",  "deepseek2-glm",
+        "deepseek2-joint", "gemma4-e2b",   "gemma4-e4b", "mistral4",
+        "llama4",          "afmoe",        "step35"};
     for (size_t index = 0; index < WEIR_COUNT(names); index++) {
         struct golden golden;
         golden_of(&golden, names[index]);
