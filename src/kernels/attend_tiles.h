@@ -7,100 +7,13 @@
  *             = sum over i of (factor[i] * scale[i]) * code(lane, i)
  *               + sum over i of factor[i] * zero[i]
  *
- * A level gives, beside what attend_lanes.h asks for: type codes, of LANES words, and
- *
- *   load_codes(at)  first_codes(x, bits) the lowest of each word, as floats
- *   next_codes(x, bits) shifted to the next */
+ * The first of these is attend_whole.h's. */
 #ifndef WEIR_KERNELS_ATTEND_TILES_H
 #define WEIR_KERNELS_ATTEND_TILES_H
 
-/* Indices whose factors are scaled at once, and registers that a tile's lanes take. */
-enum { TILE_PIECE = 32, TILE_REGISTERS = WEIR_TILE / LANES };
+#include <string.h>
 
-/* What is fetched ahead while a tile is read: as many bytes of tiles as it has. */
-struct tile {
-    const uint8_t *codes;
-    const uint16_t *scales, *zeros;
-    const uint8_t *ahead; /* NULL: nothing is */
-};
-
-WEIR_INLINE struct tile tile_at(const uint8_t *at, size_t n, const uint8_t *ahead, const int bits)
-{
-    const uint16_t *scales =
-        (const uint16_t *)(const void *)(at + n * WEIR_TILE * (size_t)bits / 8);
-    return (struct tile){.codes = at, .scales = scales, .zeros = scales + n, .ahead = ahead};
-}
-
-/* What n jobs have of a tile so far. */
-struct tile_sums {
-    lanes sums[JOBS_MAX][TILE_REGISTERS];
-    lanes zeros[JOBS_MAX];
-};
-
-WEIR_INLINE void begin_sums(struct tile_sums *of, const int n)
-{
-    for (int j = 0; j < n; j++) {
-        of->zeros[j] = spread(0.0f);
-        for (int r = 0; r < TILE_REGISTERS; r++)
-            of->sums[j][r] = spread(0.0f);
-    }
-}
-
-/* scaled[j] = factors times scales of indices [first, first + TILE_PIECE). */
-WEIR_INLINE void scale_factors(const struct tile *tile, size_t first,
-                               const float *const factors[JOBS_MAX],
-                               float scaled[JOBS_MAX][TILE_PIECE], struct tile_sums *of,
-                               const int n)
-{
-    for (size_t i = 0; i < TILE_PIECE; i += LANES) {
-        const lanes scales = load_halves(tile->scales + first + i, LANES);
-        const lanes zeros = load_halves(tile->zeros + first + i, LANES);
-        for (int j = 0; j < n; j++) {
-            const lanes factor = load_floats(factors[j] + i, LANES);
-            store_floats(scaled[j] + i, multiply(factor, scales), LANES);
-            of->zeros[j] = multiply_add(factor, zeros, of->zeros[j]);
-        }
-    }
-}
-
-WEIR_INLINE void ask_tile(const struct tile *tile, size_t first, const int bits)
-{
-    const size_t bytes = TILE_PIECE * weir_tile_row_bytes(bits, WEIR_TILE);
-    for (size_t line = 0; line < bytes && tile->ahead != NULL; line += LINE_BYTES)
-        __builtin_prefetch(tile->ahead + first / TILE_PIECE * bytes + line, 0, FIRST_LEVEL);
-}
-
-/* TILE_PIECE indices more, from `first` on. factors[j] is job j's, of the first of them. */
-WEIR_INLINE void add_piece(const struct tile *tile, size_t first,
-                           const float *const factors[JOBS_MAX], struct tile_sums *of, const int n,
-                           const int bits)
-{
-    const int each = 32 / bits;
-    const uint8_t *at = tile->codes + first * WEIR_TILE * (size_t)bits / 8;
-    float scaled[JOBS_MAX][TILE_PIECE];
-    scale_factors(tile, first, factors, scaled, of, n);
-    ask_tile(tile, first, bits);
-    lanes sums[JOBS_MAX][TILE_REGISTERS]; /* here, so that they are registers */
-    for (int j = 0; j < n; j++)
-        for (int r = 0; r < TILE_REGISTERS; r++)
-            sums[j][r] = of->sums[j][r];
-    for (int unit = 0; unit < bits; unit++, at += WEIR_TILE_UNIT_BYTES) {
-        codes words[TILE_REGISTERS];
-        for (int r = 0; r < TILE_REGISTERS; r++)
-            words[r] = load_codes(at + (size_t)r * LANES * sizeof(uint32_t));
-        for (int i = 0; i < each; i++)
-            for (int r = 0; r < TILE_REGISTERS; r++) {
-                const lanes values = first_codes(words[r], bits);
-                words[r] = next_codes(words[r], bits);
-                for (int j = 0; j < n; j++)
-                    sums[j][r] =
-                        multiply_add(spread(scaled[j][unit * each + i]), values, sums[j][r]);
-            }
-    }
-    for (int j = 0; j < n; j++)
-        for (int r = 0; r < TILE_REGISTERS; r++)
-            of->sums[j][r] = sums[j][r];
-}
+#include "kernels/attend_whole.h"
 
 /* Scores of n jobs at the 32 positions of a tile. */
 WEIR_INLINE void score_tile(const struct weir_attend_range *range,
@@ -109,25 +22,49 @@ WEIR_INLINE void score_tile(const struct weir_attend_range *range,
 {
     const size_t k_bytes = WEIR_TILE * weir_tile_row_bytes(bits, jobs->d_head);
     const size_t v_bytes = WEIR_TILE * weir_tile_row_bytes(bits, jobs->d_value);
+    const size_t code_bytes = WEIR_TILE * (size_t)bits / 8; /* of an index */
     const uint8_t *at =
         (const uint8_t *)jobs->packed_k + weir_attend_tile(jobs, k_bytes, range->begin);
+    const uint16_t *scales = (const uint16_t *)(const void *)(at + jobs->d_head * code_bytes);
     const uint8_t *ahead = jobs != range->jobs ? NULL
                                                : (const uint8_t *)jobs->packed_v +
                                                      weir_attend_tile(jobs, v_bytes, range->begin);
-    const struct tile tile = tile_at(at, jobs->d_head, ahead, bits);
-    struct tile_sums of;
-    begin_sums(&of, n);
-    for (size_t first = 0; first < jobs->d_head; first += TILE_PIECE) {
-        const float *factors[JOBS_MAX];
+    lanes sums[JOBS_MAX][TILE_REGISTERS];
+    lanes zeros[JOBS_MAX];
+    for (int j = 0; j < n; j++) {
+        zeros[j] = spread(0.0f);
+        for (int r = 0; r < TILE_REGISTERS; r++)
+            sums[j][r] = spread(0.0f);
+    }
+    for (size_t first = 0; first < jobs->d_head; first += PORTION * TILE_PIECE) {
+        const struct pieces pieces = {
+            .at = at + first * code_bytes,
+            .scales = scales + first,
+            .zeros = scales + jobs->d_head + first,
+            .code_stride = TILE_PIECE * code_bytes,
+            .half_stride = TILE_PIECE,
+            .ahead = ahead == NULL ? NULL : ahead + first * weir_tile_row_bytes(bits, WEIR_TILE),
+            .count = weir_min(PORTION, (jobs->d_head - first) / TILE_PIECE),
+        };
+        struct portion portions[JOBS_MAX];
+        ask_pieces(&pieces, bits);
         for (int j = 0; j < n; j++)
-            factors[j] = jobs[j].q + first;
-        add_piece(&tile, first, factors, &of, n, bits);
+            scale_factors(&pieces, jobs[j].q + first, TILE_PIECE, &portions[j], bits);
+        for (size_t p = 0; p < pieces.count; p++) {
+            lanes found[JOBS_MAX][TILE_REGISTERS];
+            dot_piece(pieces.at + p * pieces.code_stride, portions, p, found, n, bits);
+            for (int j = 0; j < n; j++) {
+                zeros[j] = add(zeros[j], portions[j].zeros[p]);
+                for (int r = 0; r < TILE_REGISTERS; r++)
+                    sums[j][r] = multiply_add(found[j][r], spread(portions[j].step), sums[j][r]);
+            }
+        }
     }
     for (int j = 0; j < n; j++) {
-        const lanes zero = spread(sum_of(of.zeros[j]));
+        const lanes zero = spread(sum_of(zeros[j]));
         float *to = scores[j] + (range->begin - range->block);
         for (int r = 0; r < TILE_REGISTERS; r++)
-            store_floats(to + r * LANES, multiply(add(of.sums[j][r], zero), spread(jobs[j].scale)),
+            store_floats(to + r * LANES, multiply(add(sums[j][r], zero), spread(jobs[j].scale)),
                          LANES);
     }
 }
@@ -143,16 +80,17 @@ WEIR_INLINE const uint8_t *next_keys(const struct weir_attend_range *range, size
                : (const uint8_t *)last->packed_k + weir_attend_tile(last, k_bytes, next);
 }
 
-/* What each job's positions weigh: those before its first one nothing. */
-WEIR_INLINE void weigh_tile(const struct weir_attend_range *range,
-                            const struct weir_attention *jobs, const weir_attend_scores *scores,
-                            float weights[JOBS_MAX][WEIR_TILE], const int n)
+/* What a job's positions weigh: those before its first one nothing, and then they are in `own`. */
+WEIR_INLINE const float *weights_of(const struct weir_attend_range *range, size_t first,
+                                    const float *scores, float own[WEIR_TILE])
 {
-    for (int j = 0; j < n; j++)
-        for (size_t i = 0; i < WEIR_TILE; i++)
-            weights[j][i] = range->begin + i < jobs[j].first
-                                ? 0.0f
-                                : scores[j][range->begin - range->block + i];
+    const float *weights = scores + (range->begin - range->block);
+    if (first <= range->begin)
+        return weights;
+    memset(own, 0, WEIR_TILE * sizeof(*own));
+    for (size_t i = first - range->begin; i < WEIR_TILE; i++)
+        own[i] = weights[i];
+    return own;
 }
 
 /* The values of 32 positions to n outputs. */
@@ -165,39 +103,51 @@ WEIR_INLINE void sum_tile(const struct weir_attend_range *range, const struct we
     const uint8_t *at =
         (const uint8_t *)jobs->packed_v + weir_attend_tile(jobs, v_bytes, range->begin);
     const uint8_t *ahead = jobs == range->jobs ? next_keys(range, k_bytes) : NULL;
-    float weights[JOBS_MAX][WEIR_TILE];
-    const float *factors[JOBS_MAX];
-    weigh_tile(range, jobs, scores, weights, n);
+    float own[JOBS_MAX][WEIR_TILE];
+    const float *weights[JOBS_MAX];
     for (int j = 0; j < n; j++)
-        factors[j] = weights[j];
-    for (size_t first = 0; first < jobs->d_value; first += WEIR_TILE) {
-        const struct tile tile = tile_at(at, WEIR_TILE, ahead, bits);
-        struct tile_sums of;
-        begin_sums(&of, n);
-        add_piece(&tile, 0, factors, &of, n, bits);
-        for (int j = 0; j < n; j++) {
-            const lanes zero = spread(sum_of(of.zeros[j]));
-            float *out = jobs[j].out + first;
-            for (int r = 0; r < TILE_REGISTERS; r++)
-                store_floats(out + r * LANES,
-                             add(load_floats(out + r * LANES, LANES), add(of.sums[j][r], zero)),
-                             LANES);
+        weights[j] = weights_of(range, jobs[j].first, scores[j], own[j]);
+    for (size_t first = 0; first < jobs->d_value; first += PORTION * WEIR_TILE) {
+        const size_t code_bytes = WEIR_TILE * WEIR_TILE * (size_t)bits / 8;
+        const uint16_t *scales = (const uint16_t *)(const void *)(at + code_bytes);
+        const struct pieces pieces = {
+            .at = at,
+            .scales = scales,
+            .zeros = scales + WEIR_TILE,
+            .code_stride = tile_bytes,
+            .half_stride = tile_bytes / sizeof(*scales),
+            .ahead = ahead,
+            .count = weir_min(PORTION, (jobs->d_value - first) / WEIR_TILE),
+        };
+        struct portion portions[JOBS_MAX];
+        ask_pieces(&pieces, bits);
+        for (int j = 0; j < n; j++)
+            scale_factors(&pieces, weights[j], 0, &portions[j], bits);
+        for (size_t p = 0; p < pieces.count; p++, at += tile_bytes) {
+            lanes found[JOBS_MAX][TILE_REGISTERS];
+            dot_piece(at, portions, p, found, n, bits);
+            for (int j = 0; j < n; j++) {
+                const lanes zero = spread(sum_of(portions[j].zeros[p]));
+                float *out = jobs[j].out + first + p * WEIR_TILE;
+                for (int r = 0; r < TILE_REGISTERS; r++) {
+                    const lanes before = add(load_floats(out + r * LANES, LANES), zero);
+                    store_floats(out + r * LANES,
+                                 multiply_add(found[j][r], spread(portions[j].step), before),
+                                 LANES);
+                }
+            }
         }
-        at += tile_bytes;
-        ahead = ahead == NULL ? NULL : ahead + tile_bytes;
+        ahead = ahead == NULL ? NULL : ahead + PORTION * tile_bytes;
     }
 }
 
-/* Where a tile's sums of four jobs are more than there are registers, two at a time. */
 WEIR_INLINE void fill_tile(const struct weir_attend_range *range, weir_attend_scores *scores,
                            const int bits)
 {
     size_t j = 0;
-    for (; TILE_JOBS == 4 && j + 4 <= range->n; j += 4)
-        score_tile(range, range->jobs + j, scores + j, 4, bits);
-    for (; j + 2 <= range->n; j += 2)
-        score_tile(range, range->jobs + j, scores + j, 2, bits);
-    if (j < range->n)
+    for (; TILE_JOBS > 1 && j + TILE_JOBS <= range->n; j += TILE_JOBS)
+        score_tile(range, range->jobs + j, scores + j, TILE_JOBS, bits);
+    for (; j < range->n; j++)
         score_tile(range, range->jobs + j, scores + j, 1, bits);
 }
 
@@ -205,11 +155,9 @@ WEIR_INLINE void add_tile(const struct weir_attend_range *range, const weir_atte
                           const int bits)
 {
     size_t j = 0;
-    for (; TILE_JOBS == 4 && j + 4 <= range->n; j += 4)
-        sum_tile(range, range->jobs + j, scores + j, 4, bits);
-    for (; j + 2 <= range->n; j += 2)
-        sum_tile(range, range->jobs + j, scores + j, 2, bits);
-    if (j < range->n)
+    for (; TILE_JOBS > 1 && j + TILE_JOBS <= range->n; j += TILE_JOBS)
+        sum_tile(range, range->jobs + j, scores + j, TILE_JOBS, bits);
+    for (; j < range->n; j++)
         sum_tile(range, range->jobs + j, scores + j, 1, bits);
 }
 

@@ -166,8 +166,9 @@ typedef void weir_sigmoid_mul_fn(float *x, const float *gate, size_t count);
  * a job's bits do not depend on its company. d_head and d_value are what the format takes,
  * n_position > first, n_position >= packed_end. attend.h has the order of the sums. Pages as in
  * PagedAttention (arXiv:2309.06180), sinks as in arXiv:2309.17453 with a learned score. TOL 1e-4
- * relative to sum |softmax v|, of the values as they are kept. A score of minus infinity, which has
- * no weight, makes out not a number all the same; sinks are finite. */
+ * relative to sum |softmax v|, of the values as they are kept; of packed ones a q[i] * scale, or a
+ * weight * scale, may be off by 2^-15 of the largest of its tile beside. A score of minus infinity,
+ * which has no weight, makes out not a number all the same; sinks are finite. */
 struct weir_attention {
     const float *q;
     const void *k;

@@ -92,6 +92,7 @@ void weir_kernels_init(struct weir_kernels *kernels, unsigned cpu_flags)
     /* The same CPUs take an entry at a time to gather. */
     weir_grids_init_vnni(kernels, (cpu_flags & WEIR_CPU_IN_ORDER) != 0);
     weir_bits_init_vnni(kernels);
+    weir_attention_init_vnni(kernels);
     kernels->isa = "avx512-vnni";
 #elif defined(__aarch64__)
     if ((cpu_flags & WEIR_CPU_NEON_DOTPROD) == 0)

@@ -59,6 +59,7 @@ void weir_q32_init_vnni(struct weir_kernels *kernels, bool in_order);
 void weir_k_init_vnni(struct weir_kernels *kernels, bool in_order);
 void weir_grids_init_vnni(struct weir_kernels *kernels, bool slow_gather);
 void weir_bits_init_vnni(struct weir_kernels *kernels);
+void weir_attention_init_vnni(struct weir_kernels *kernels);
 #elif defined(__aarch64__)
 void weir_float_init_neon(struct weir_kernels *kernels);
 void weir_attention_init_neon(struct weir_kernels *kernels);

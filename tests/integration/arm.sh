@@ -34,7 +34,8 @@ export PKG_CONFIG_LIBDIR="$libraries/pkgconfig" PKG_CONFIG_SYSROOT_DIR="$root"
 make -j"$(nproc)" CONFIG=release CC=aarch64-linux-gnu-gcc B=build/arm WERROR=1 \
     CFLAGS="-g -isystem $root/usr/include" \
     LDFLAGS="-Wl,-rpath-link,$libraries:$root/lib/aarch64-linux-gnu" build/arm/weir \
-    $tests/kernels_vector_test $tests/kernels_finite_test $tests/kernels_matmul_test $tests/model_golden_test || exit 1
+    $tests/kernels_vector_test $tests/kernels_finite_test $tests/kernels_kv_test \
+    $tests/kernels_matmul_test $tests/model_golden_test || exit 1
 
 emulate() { # CPU PROGRAM...
     cpu=$1
@@ -63,6 +64,8 @@ run_test max kernels_vector_test
 check "activations, norms and attention are the reference's" $?
 ! echo "$said" | grep -q "has no neon-dotprod"
 check "they were tested with dot product" $?
+run_test max kernels_kv_test
+check "attention over each format of keys and values is the formula" $?
 run_test max kernels_finite_test
 check "what is not finite stays so" $?
 run_test max kernels_matmul_test

@@ -2,7 +2,8 @@
 #include "kernels/arm/floats_neon.h"
 
 typedef uint32x4_t codes;
-enum { ATTEND_ROWS = 4, ATTEND_TILES = 16, TILE_JOBS = 2 };
+typedef int16x8_t dots; /* two sums in a word: each at most 8 * 2 * 15 * 128 */
+enum { ATTEND_ROWS = 4, ATTEND_TILES = 16, TILE_JOBS = 1 };
 
 WEIR_INLINE lanes load_halves(const uint16_t *at, size_t count)
 {
@@ -57,14 +58,54 @@ WEIR_INLINE codes load_codes(const uint8_t *at)
     return vreinterpretq_u32_u8(vld1q_u8(at));
 }
 
-WEIR_INLINE lanes first_codes(codes x, const int bits)
+WEIR_INLINE codes byte_codes(codes x, const int from, const int bits)
 {
-    return vcvtq_f32_u32(vandq_u32(x, vdupq_n_u32((1u << bits) - 1)));
+    const uint8x16_t mask = vdupq_n_u8((uint8_t)((1 << bits) - 1));
+    return vandq_u32(vshlq_u32(x, vdupq_n_s32(-from)), vreinterpretq_u32_u8(mask));
 }
 
-WEIR_INLINE codes next_codes(codes x, const int bits)
+WEIR_INLINE codes spread_four(const int8_t *at)
 {
-    return vshlq_u32(x, vdupq_n_s32(-bits));
+    uint32_t four;
+    memcpy(&four, at, sizeof(four));
+    return vdupq_n_u32(four);
+}
+
+WEIR_INLINE dots no_dots(void)
+{
+    return vdupq_n_s16(0);
+}
+
+WEIR_INLINE dots add_dots(codes x, codes factors, dots sums)
+{
+    const int8x16_t bytes = vreinterpretq_s8_u32(x); /* codes end at 15 */
+    const int8x16_t others = vreinterpretq_s8_u32(factors);
+    const int16x8_t first = vmull_s8(vget_low_s8(bytes), vget_low_s8(others));
+    return vaddq_s16(sums, vpaddq_s16(first, vmull_high_s8(bytes, others)));
+}
+
+WEIR_INLINE lanes join_dots(dots high, dots low)
+{
+    return vcvtq_f32_s32(vaddq_s32(vshlq_n_s32(vpaddlq_s16(high), 8), vpaddlq_s16(low)));
+}
+
+WEIR_INLINE void store_parts(const lanes *x, const int bits, int8_t *high, int8_t *low)
+{
+    static const uint8_t orders[2][16] = {
+        {0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15},
+        {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15},
+    };
+    const uint8x16_t order = vld1q_u8(orders[bits == 2]);
+    for (int half = 0; half < 2; half++, x += 4) {
+        const int16x8_t first =
+            vcombine_s16(vqmovn_s32(vcvtnq_s32_f32(x[0])), vqmovn_s32(vcvtnq_s32_f32(x[1])));
+        const int16x8_t second =
+            vcombine_s16(vqmovn_s32(vcvtnq_s32_f32(x[2])), vqmovn_s32(vcvtnq_s32_f32(x[3])));
+        const int8x16_t highs = vcombine_s8(vrshrn_n_s16(first, 8), vrshrn_n_s16(second, 8));
+        const int8x16_t lows = vcombine_s8(vmovn_s16(first), vmovn_s16(second));
+        vst1q_s8(high + 16 * half, vqtbl1q_s8(highs, order));
+        vst1q_s8(low + 16 * half, vqtbl1q_s8(lows, order));
+    }
 }
 
 WEIR_INLINE lanes keep_first(lanes x, size_t count)

@@ -4,6 +4,7 @@
 
 typedef __m256 lanes;
 typedef __m256i codes;
+typedef __m256i dots; /* two sums of 16 bits in a word: each at most 8 * 2 * 15 * 128 */
 enum { LANES = 8, ATTEND_ROWS = 2, ATTEND_TILES = 8, TILE_JOBS = 2 };
 
 WEIR_INLINE lanes spread(float x)
@@ -55,14 +56,60 @@ WEIR_INLINE codes load_codes(const uint8_t *at)
     return _mm256_loadu_si256((const __m256i *)(const void *)at);
 }
 
-WEIR_INLINE lanes first_codes(codes x, const int bits)
+WEIR_INLINE codes byte_codes(codes x, const int from, const int bits)
 {
-    return _mm256_cvtepi32_ps(_mm256_and_si256(x, _mm256_set1_epi32((1 << bits) - 1)));
+    const codes mask = _mm256_set1_epi8((char)((1 << bits) - 1));
+    return _mm256_and_si256(_mm256_srli_epi32(x, from), mask);
 }
 
-WEIR_INLINE codes next_codes(codes x, const int bits)
+WEIR_INLINE codes spread_four(const int8_t *at)
 {
-    return _mm256_srli_epi32(x, bits);
+    int32_t four;
+    memcpy(&four, at, sizeof(four));
+    return _mm256_set1_epi32(four);
+}
+
+WEIR_INLINE dots no_dots(void)
+{
+    return _mm256_setzero_si256();
+}
+
+WEIR_INLINE dots add_dots(codes x, codes factors, dots sums)
+{
+    return _mm256_adds_epi16(sums, _mm256_maddubs_epi16(x, factors));
+}
+
+WEIR_INLINE lanes join_dots(dots high, dots low)
+{
+    const __m256i highs = _mm256_madd_epi16(high, _mm256_set1_epi16(256));
+    const __m256i lows = _mm256_madd_epi16(low, _mm256_set1_epi16(1));
+    return _mm256_cvtepi32_ps(_mm256_add_epi32(highs, lows));
+}
+
+/* Bytes 0 to 15 and 16 to 31 of two registers of 16 numbers, packed as _mm256_packs_epi32() has
+ * them, in the order of the steps. */
+WEIR_INLINE void store_ordered(__m256i first, __m256i second, const int bits, int8_t *to)
+{
+    const __m256i halves = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    const __m128i four = _mm_setr_epi8(0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15);
+    const __m128i two = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const __m256i order = _mm256_broadcastsi128_si256(bits == 4 ? four : two);
+    const __m256i bytes = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(first, second), halves);
+    _mm256_storeu_si256((__m256i *)(void *)to, _mm256_shuffle_epi8(bytes, order));
+}
+
+WEIR_INLINE void store_parts(const lanes *x, const int bits, int8_t *high, int8_t *low)
+{
+    __m256i highs[2];
+    __m256i lows[2];
+    for (int half = 0; half < 2; half++) {
+        const __m256i whole = _mm256_packs_epi32(_mm256_cvtps_epi32(x[2 * half]),
+                                                 _mm256_cvtps_epi32(x[2 * half + 1]));
+        highs[half] = _mm256_srai_epi16(_mm256_add_epi16(whole, _mm256_set1_epi16(128)), 8);
+        lows[half] = _mm256_sub_epi16(whole, _mm256_slli_epi16(highs[half], 8));
+    }
+    store_ordered(highs[0], highs[1], bits, high);
+    store_ordered(lows[0], lows[1], bits, low);
 }
 
 WEIR_INLINE void store_floats(float *at, lanes x, size_t count)
