@@ -22,13 +22,13 @@ struct forgetful {
 };
 
 static const struct forgetful forgetfuls[] = {
-    {"a window", {WEIR_STATE_WINDOW, 5, 64 * KIB}, 0, 0},
-    {"a window that keeps more", {WEIR_STATE_WINDOW, 5, 64 * KIB}, 0, 9},
-    {"a recurrence", {WEIR_STATE_RECURRENT, 0, 100}, 3, 0},
-    {"a recurrence without snapshots", {WEIR_STATE_RECURRENT, 0, 64 * KIB}, 0, 0},
+    {"a window", {WEIR_STATE_WINDOW, 5, 64 * KIB, false}, 0, 0},
+    {"a window that keeps more", {WEIR_STATE_WINDOW, 5, 64 * KIB, false}, 0, 9},
+    {"a recurrence", {WEIR_STATE_RECURRENT, 0, 100, false}, 3, 0},
+    {"a recurrence without snapshots", {WEIR_STATE_RECURRENT, 0, 64 * KIB, false}, 0, 0},
 };
 
-static const struct forgetful of_its_own = {"its own layers", {WEIR_STATE_NONE, 0, 0}, 2, 0};
+static const struct forgetful of_its_own = {"its own layers", {WEIR_STATE_NONE, 0, 0, false}, 2, 0};
 
 struct fixture {
     struct golden golden;
@@ -51,7 +51,8 @@ static void take_state(struct fixture *fixture, const struct forgetful *forgetfu
     weir_choice_state(&engine->blueprint, &engine->choice, layers, &config);
     layers[config.layer_count++] = forgetful->layer;
     /* Pages of 16 positions. */
-    layers[config.layer_count++] = (struct weir_state_layer){WEIR_STATE_POSITIONS, 0, 64 * KIB};
+    layers[config.layer_count++] =
+        (struct weir_state_layer){WEIR_STATE_POSITIONS, 0, 64 * KIB, false};
     config.snapshot_count = forgetful->snapshot_count;
     config.snapshot_length = 1;
     config.rewind_length = forgetful->rewind_length;
@@ -294,7 +295,7 @@ static void blocks_are_counted_once(void **state)
 {
     struct fixture fixture;
     weir_session *sessions[3] = {NULL, NULL, NULL};
-    const struct forgetful large = {"", {WEIR_STATE_RECURRENT, 0, 8 << 20}, 2, 0};
+    const struct forgetful large = {"", {WEIR_STATE_RECURRENT, 0, 8 << 20, false}, 2, 0};
     (void)state;
     open_fixture(&fixture, "qwen3moe", 8);
     take_state(&fixture, &large);

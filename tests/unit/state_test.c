@@ -60,7 +60,7 @@ static void a_page_has_1_to_4_mib(void **state)
 #ifndef WEIR_HOSTILE
     for (uint64_t bytes = 1; bytes <= 256 * KIB; bytes = bytes * 3 / 2 + 1)
         for (uint64_t n_ctx = 1; n_ctx <= UINT32_MAX; n_ctx = n_ctx * 5 / 2 + 1) {
-            const struct weir_state_layer layer = {WEIR_STATE_POSITIONS, 0, bytes};
+            const struct weir_state_layer layer = {WEIR_STATE_POSITIONS, 0, bytes, false};
             const struct weir_state_config config = {
                 .layer_count = 1, .layers = &layer, .n_ctx = (uint32_t)n_ctx};
             const uint64_t length = weir_state_page_length(&config);
@@ -74,7 +74,7 @@ static void a_page_has_1_to_4_mib(void **state)
                             length * (bytes + sizeof(uint32_t)) + 2 * 4096);
         }
     /* The longer the context, the longer its pages. */
-    struct weir_state_layer layer = {WEIR_STATE_POSITIONS, 0, 16 * KIB};
+    struct weir_state_layer layer = {WEIR_STATE_POSITIONS, 0, 16 * KIB, false};
     struct weir_state_config config = {.layer_count = 1, .layers = &layer, .n_ctx = 1024};
     assert_int_equal(weir_state_page_length(&config), 64);
     config.n_ctx = 4096;
@@ -109,8 +109,9 @@ static void kinds_of_window_are_counted(void **state)
     struct weir_err err = {0};
     weir_state *none = NULL;
     struct weir_state_layer layers[LAYERS_MAX] = {
-        {WEIR_STATE_WINDOW, 10, 64}, {WEIR_STATE_POSITIONS, 0, 64}, {WEIR_STATE_WINDOW, 11, 64},
-        {WEIR_STATE_WINDOW, 12, 64}, {WEIR_STATE_WINDOW, 10, 64},   {WEIR_STATE_WINDOW, 13, 64}};
+        {WEIR_STATE_WINDOW, 10, 64, false}, {WEIR_STATE_POSITIONS, 0, 64, false},
+        {WEIR_STATE_WINDOW, 11, 64, false}, {WEIR_STATE_WINDOW, 12, 64, false},
+        {WEIR_STATE_WINDOW, 10, 64, false}, {WEIR_STATE_WINDOW, 13, 64, false}};
     struct weir_state_config config = {.layer_count = 5, .layers = layers, .n_ctx = 100};
     (void)state;
     weir_mem_init(&mem);
@@ -128,7 +129,7 @@ static void kinds_of_window_are_counted(void **state)
 /* The longest context that there is asks for no more addresses than one of 2^20 / 8 pages. */
 static void addresses_are_for_so_many_pages_at_most(void **state)
 {
-    const struct weir_state_layer layer = {WEIR_STATE_POSITIONS, 0, 256 * KIB};
+    const struct weir_state_layer layer = {WEIR_STATE_POSITIONS, 0, 256 * KIB, false};
     struct weir_state_config config = {.layer_count = 1, .layers = &layer};
     uint64_t bytes[2];
     (void)state;
