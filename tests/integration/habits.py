@@ -128,7 +128,7 @@ def test_words_then_environment_then_file(folder):
 def stopped(number, word, *args):
     """What a command says that gets a signal after some work: (exit status, standard output, standard error). It may have measured
     nothing yet, and does not say the word; then it gets to work for longer."""
-    for work_s in (1, 2, 4, 8, 16, 32):
+    for work_s in (0.1, 0.2, 0.5, 1, 2, 4, 8, 16, 32):
         process = subprocess.Popen([harness.WEIR, *map(str, args)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True)
         wait_until_caught(process, number)
