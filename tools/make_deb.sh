@@ -3,7 +3,7 @@
 #
 # What it depends on is read from the program and the library; what the program loads only when it
 # is needed (libcurl, libmicrohttpd) is recommended. DEBFULLNAME and DEBEMAIL say who maintains it,
-# SOURCE_DATE_EPOCH how old its files are.
+# SOURCE_DATE_EPOCH how old its files are, DEB_XZ_LEVEL (6) how hard xz tries.
 set -eu
 CDPATH='' cd -- "$(dirname -- "$0")/.."
 folder=build/deb
@@ -92,6 +92,6 @@ echo 'activate-noawait ldconfig' >"$stage/DEBIAN/triggers"
 chmod 644 "$stage"/DEBIAN/*
 
 package=build/weir_$version-1_$architecture.deb
-dpkg-deb --root-owner-group -Zxz --build "$stage" "$package" >/dev/null
+dpkg-deb --root-owner-group -Zxz -z"${DEB_XZ_LEVEL:-6}" --build "$stage" "$package" >/dev/null
 rm -rf "$folder"
 echo "  DEB  $package"

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """deb.py - the Debian package: what it holds, what it depends on, and that its program and library work."""
+import functools
 import glob
 import os
 import re
@@ -23,9 +24,15 @@ def run(*words, **more):
 
 def package():
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    environment["DEB_XZ_LEVEL"] = "0"  # seconds, of which nothing is seen
     with alone(os.path.join(ROOT, "build", "deb-package")):
         said = run("make", "deb", cwd=ROOT, env=environment)
     return os.path.join(ROOT, re.search(r"DEB +(\S+)$", said.strip()).group(1))
+
+
+@functools.cache
+def owners_of(library):
+    return {line.split(":")[0] for line in run("dpkg-query", "-S", f"*/{library}").splitlines()}
 
 
 def check_control(deb, root):
@@ -36,7 +43,7 @@ def check_control(deb, root):
     depends = set(re.findall(r"[\w.+-]+(?= \(|,|$)", fields["Depends"]))
     for name in ("usr/bin/weir", f"usr/lib/libweir.so.{version}"):
         for library in re.findall(r"NEEDED.*\[(.*)\]", run("readelf", "-d", os.path.join(root, name))):
-            owners = {line.split(":")[0] for line in run("dpkg-query", "-S", f"*/{library}").splitlines()}
+            owners = owners_of(library)
             check(owners & depends, f"{name} needs {library} of {owners}, the package depends on {depends}")
     for source in ("cli/curl_load.c", "src/serve/mhd_load.c"):
         with open(os.path.join(ROOT, source), encoding="utf-8") as file:
