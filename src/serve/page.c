@@ -37,6 +37,7 @@ EMBED(client, "client.js")
 EMBED(markdown, "markdown.js")
 EMBED(machine, "machine.js")
 EMBED(map, "map.js")
+EMBED(tokens, "tokens.js")
 
 struct weir_page_file {
     struct weir_route route; /* open to all */
@@ -64,6 +65,7 @@ static const struct weir_page_file files[] = {
     FILE("/markdown.js", markdown, SCRIPT),
     FILE("/machine.js", machine, SCRIPT),
     FILE("/map.js", map, SCRIPT),
+    FILE("/tokens.js", tokens, SCRIPT),
 };
 
 static const struct weir_page_file *find_file(const char *path)

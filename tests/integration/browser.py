@@ -329,6 +329,36 @@ def settings_part(page):
     check("most tokens" in note, f"an answer that ends at its limit says so: {note!r}")
 
 
+def tokens_part(page):
+    """A text's tokens with their ids; of an answer its prompt, request, events, and what else each token might have been."""
+    page.click("#show-tokens")
+    page.find("#tokens-text").clear()
+    page.find("#tokens-text").send_keys("The old man")
+    page.wait(lambda: page.text("#tokens-count").endswith("of 11 characters"), "a text's tokens are not counted")
+    pieces = page.read("[...document.querySelectorAll('#tokens-list li')].map(item => [...item.children].map(part => part.textContent))")
+    check("".join(piece for piece, _ in pieces).replace("·", " ").lstrip() == "The old man", f"the tokens spell the text: {pieces}")
+    check(all(number.strip().isdigit() for _, number in pieces), f"each has its id: {pieces}")
+    page.click("#close-tokens")
+    page.click("#show-settings")
+    page.find("[data-field=top_logprobs]").send_keys("5")
+    page.click("#close-settings")
+    page.ask("The sea")
+    page.wait_whole()
+    check(page.chats()[-1]["logprobs"] is True and page.chats()[-1]["top_logprobs"] == 5, "alternatives are asked for")
+    page.click("#messages > li:last-child [aria-label^=Inspect]")
+    page.wait(lambda: page.text("#inspector-count") != "", "the prompt is not told")
+    page.driver.execute_script("document.querySelectorAll('#inspector details').forEach(one => one.open = true)")
+    check("The sea" in page.text("#inspector-prompt") and "assistant" in page.text("#inspector-prompt"), "the prompt behind the template")
+    rows = page.read("[...document.querySelectorAll('#inspector-rows tr')].map(row => [...row.children].map(part => part.textContent))")
+    check(0 < len(rows) <= LIMIT and all(row[1].endswith("%") and row[2].count("%") == 5 for row in rows), f"what each might have been: {rows}")
+    check(json.loads(page.text("#inspector-body")) == page.chats()[-1], "the request's body")
+    check('"usage"' in page.text("#inspector-events"), "the events")
+    page.click("#close-inspector")
+    page.click("#show-settings")
+    page.find("[data-field=top_logprobs]").send_keys("not")
+    page.click("#close-settings")
+
+
 def files_part(page, folder):
     path = os.path.join(folder, "chosen.txt")
     with open(path, "w", encoding="utf-8") as file:
@@ -471,7 +501,7 @@ def axe_part(page, folder):
     for size in (WIDE, NARROW):
         for scheme in ("light", "dark") if LONG else ("dark" if size is NARROW else "light",):
             page.be(size, scheme)
-            for state in ("messages", "machine", "settings", "empty"):
+            for state in ("messages", "machine", "settings", "tokens", "inspector", "empty"):
                 page.driver.refresh()
                 page.wait(lambda: "demo" in page.text("#model") and page.text("#map-text") != "", "the page does not come back")
                 if state == "messages":
@@ -480,6 +510,14 @@ def axe_part(page, folder):
                     page.show_panel("#show-machine")
                 if state == "settings":
                     page.click("#show-settings")
+                if state == "tokens":
+                    page.find("#text").send_keys("The sea")
+                    page.click("#show-tokens")
+                    page.wait(lambda: page.text("#tokens-count") != "", "a text's tokens are not told")
+                if state == "inspector":
+                    page.click("#messages > li:last-child [aria-label^=Inspect]")
+                    page.wait(lambda: page.text("#inspector-count") != "", "the prompt is not told")
+                    page.driver.execute_script("document.querySelectorAll('#inspector details').forEach(one => one.open = true)")
                 if state == "empty":
                     page.show_panel("#show-side")
                     page.click("#new-thread")
@@ -648,6 +686,22 @@ def take_pictures(page, folder):
             page.wait(lambda: "demo" in page.text("#model"), "the page does not come")
             page.click("#show-settings")
             take("settings")
+            page.find("[data-field=top_logprobs]").send_keys("5")
+            page.click("#close-settings")
+            page.click("#new-thread") if size == WIDE else None
+            page.ask("The old man and the sea")
+            page.wait_whole()
+            page.find("#text").send_keys("Which rivers are long? \u00c9t\u00e9 \U0001f980")
+            page.click("#show-tokens")
+            page.wait(lambda: page.text("#tokens-count") != "", "tokens are not told")
+            take("tokens")
+            page.click("#close-tokens")
+            page.click("#messages > li:last-child [aria-label^=Inspect]")
+            page.wait(lambda: page.text("#inspector-count") != "", "the prompt is not told")
+            take("inspector")
+            page.driver.execute_script("document.querySelectorAll('#inspector details').forEach((one, at) => one.open = at === 2)")
+            take("alternatives")
+            page.click("#close-inspector")
 
 
 def main():
@@ -671,6 +725,7 @@ def main():
             stream_part(page)
             branches_part(page)
             settings_part(page)
+            tokens_part(page)
             files_part(page, folder)
             stop_part(page, server)
             keys_part(page)

@@ -59,8 +59,16 @@ async function ask(path, options) {
   throw new Refusal(answer.status, text, Number(answer.headers.get("Retry-After")) || 0);
 }
 
-export async function getJson(path, signal) {
-  const answer = await ask(path, { signal });
+export function getJson(path, signal) {
+  return readJson(path, { signal });
+}
+
+export function postJson(path, body, signal) {
+  return readJson(path, { method: "POST", signal, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+}
+
+async function readJson(path, options) {
+  const answer = await ask(path, options);
   try {
     return await answer.json();
   } catch (error) {
@@ -113,11 +121,16 @@ async function readPieces(answer, push) {
   }
 }
 
-// Tells each chunk of an answer as it comes; ends when the server has said that it is whole.
+// A chat's request as it is sent.
+export function chatBody(body) {
+  return { ...body, stream: true, stream_options: { include_usage: true }, return_progress: true };
+}
+
+// Tells each chunk of an answer as it comes, and the line that it was; ends when the server has said that it is whole.
 export async function streamChat(body, signal, tell) {
   const answer = await ask("v1/chat/completions", {
     method: "POST", signal, headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ ...body, stream: true, stream_options: { include_usage: true }, return_progress: true }),
+    body: JSON.stringify(chatBody(body)),
   });
   let isWhole = false;
   const push = eventReader(data => {
@@ -128,7 +141,7 @@ export async function streamChat(body, signal, tell) {
     const chunk = JSON.parse(data);
     if (chunk.error)
       throw new Refusal(500, chunk.error.message);
-    tell(chunk);
+    tell(chunk, data);
   });
   await readPieces(answer, push);
   if (!isWhole)

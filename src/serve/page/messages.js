@@ -4,7 +4,7 @@ import { drawer } from "./markdown.js";
 import { pathOf, versionsOf } from "./threads.js";
 
 const items = new Map(); // by a message's id: its parts on the page
-let acts = null;         // what buttons do: edit(node, text), retry(node), answer(node), answerNow(), show(node)
+let acts = null;         // what buttons do: edit(node, text), retry(node), answer(node), answerNow(), inspect(node), show(node)
 let shown = null;        // the conversation
 let written = null;      // the message that is being written now
 let isFollowing = true;  // whether the end stays in sight while it grows
@@ -91,7 +91,8 @@ function fillTools(node, isLast) {
   if (node.role === "user")
     parts.push(button("Edit", "Edit this message", () => edit(node)));
   else
-    parts.push(button("Retry", "Retry: write this answer again", () => acts.retry(node)));
+    parts.push(button("Retry", "Retry: write this answer again", () => acts.retry(node)),
+               button("Inspect", "Inspect: what the model read and wrote", () => acts.inspect(node)));
   if (node.role === "user" && isLast)
     parts.push(button("Answer", "Answer this message", () => acts.answer(node)));
   if (node.stats !== "")

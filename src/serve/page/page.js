@@ -7,6 +7,7 @@ import { draw, follow, showMessages, startMessages } from "./messages.js";
 import { readSettings, showSystem, startSettings } from "./settings.js";
 import { addMessage, createThread, deleteThread, listThreads, loadThread, messagesUntil, parentOf, pathOf, saveThread, showVersion,
          watchThreads } from "./threads.js";
+import { inspect, recordEvent, recordRequest, startTokens } from "./tokens.js";
 
 const DRAW_MS = 60;    // between two drawings of an answer that is being written, at least ...
 const DRAW_SHARE = 4;  // ... and so many times what the last one took
@@ -211,8 +212,10 @@ async function write(node, body, signal) {
   const clock = setInterval(paint.want, 1000);
   let usage = null;
   node.since = times.begin;
+  recordRequest(node, body);
   try {
-    await streamChat(body, signal, chunk => {
+    await streamChat(body, signal, (chunk, data) => {
+      recordEvent(node, chunk, data);
       if (running?.node === node)
         running.id = chunk.id;
       usage = take(node, chunk, times) ?? usage;
@@ -236,6 +239,12 @@ function speak(text) {
   setTimeout(() => byId("spoken").textContent = "", 5000);
 }
 
+// What is asked for an answer.
+function requestFor(owner, node, settings) {
+  const which = models.length > 1 ? { model: modelName } : {};
+  return { ...which, ...settings, messages: messagesUntil(owner, node) };
+}
+
 // Writes a new answer to a message of the user's.
 async function answer(question) {
   const settings = readSettings();
@@ -257,8 +266,7 @@ async function answer(question) {
   follow(true);
   tell("The answer is being written.");
   try {
-    const which = models.length > 1 ? { model: modelName } : {};
-    await write(node, { ...which, ...settings, messages: messagesUntil(owner, node) }, mine.abort.signal);
+    await write(node, requestFor(owner, node, settings), mine.abort.signal);
     tell("The answer is whole.");
     speak(node.text);
   } catch (error) {
@@ -464,6 +472,7 @@ startMessages({
   retry: node => answer(thread.nodes[parentOf(node)]),
   answer,
   answerNow,
+  inspect: node => inspect(node, requestFor(thread, node, readSettings() ?? {})),
   show: node => {
     stop();
     showVersion(thread, node);
@@ -472,6 +481,7 @@ startMessages({
   },
 });
 startThreads();
+startTokens();
 byId("models").addEventListener("change", event => keepName(event.target.value));
 startSending();
 startPanels();

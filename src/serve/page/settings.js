@@ -47,7 +47,10 @@ export function readSettings() {
     return null;
   }
   const set = fields.filter(field => field.value !== "");
-  return Object.fromEntries(set.map(field => [field.dataset.field, field.type === "number" ? Number(field.value) : field.value]));
+  const said = Object.fromEntries(set.map(field => [field.dataset.field, field.type === "number" ? Number(field.value) : field.value]));
+  if (said.top_logprobs !== undefined)
+    Object.assign(said, { logprobs: true, top_logprobs: Number(said.top_logprobs) });
+  return said;
 }
 
 export function showSystem(text) {
