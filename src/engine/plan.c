@@ -293,10 +293,15 @@ static enum weir_status choose_chunk(const struct weir_blueprint *blueprint,
     return WEIR_OK;
 }
 
-/* As many as one text can have. */
-static uint32_t most_snapshots(const struct weir_choice *choice)
+/* As many as one text can have; of a device's blocks half are texts' own. */
+static uint32_t most_snapshots(const struct weir_blueprint *blueprint,
+                               const struct weir_choice *choice)
 {
-    return (uint32_t)weir_min(SNAPSHOT_MAX, choice->n_ctx / WEIR_SNAPSHOT_LENGTH);
+    struct weir_state_layer layers[WEIR_STATE_LAYER_MAX];
+    struct weir_state_config config;
+    weir_choice_state(blueprint, choice, layers, &config);
+    const uint64_t most = config.block_max > 0 ? config.block_max / 2 : SNAPSHOT_MAX;
+    return (uint32_t)weir_min(weir_min(SNAPSHOT_MAX, most), choice->n_ctx / WEIR_SNAPSHOT_LENGTH);
 }
 
 static enum weir_status choose_snapshots(const struct weir_blueprint *blueprint,
@@ -309,7 +314,7 @@ static enum weir_status choose_snapshots(const struct weir_blueprint *blueprint,
         return WEIR_OK;
     choice->slot_total = bounds->slot_min;
     WEIR_TRY(measure(blueprint, choice, &least_bytes, err));
-    for (choice->n_snapshot = most_snapshots(choice); choice->n_snapshot > 0;
+    for (choice->n_snapshot = most_snapshots(blueprint, choice); choice->n_snapshot > 0;
          choice->n_snapshot--) {
         WEIR_TRY(is_affordable(blueprint, bounds, budget_bytes, least_bytes + budget_bytes / 32,
                                choice, &affordable, err));
@@ -436,7 +441,7 @@ static enum weir_status fill_ceilings(const struct weir_blueprint *blueprint,
     at.slot_total = model->shape.n_expert_used * n_moe_layer;
     WEIR_TRY(measure(blueprint, &at, &plan->useful_bytes, err));
     at.n_chunk = bounds->chunk_max;
-    at.n_snapshot = most_snapshots(choice);
+    at.n_snapshot = most_snapshots(blueprint, choice);
     at.tables_on_disk = 0;
     at.slot_total = model->shape.n_expert * n_moe_layer;
     return measure(blueprint, &at, &plan->resident_bytes, err);

@@ -36,6 +36,7 @@ static void check_golden(const struct golden *golden, double most)
     printf("%-24s", golden->name);
     for (size_t index = 0; index < WEIR_COUNT(placings); index += pace_step(2)) {
         const struct weir_plan plan = plan_of(golden, &placings[index], &plain);
+        assert_true(index > 0 || plan.gpu.why[0] == '\0'); /* all of it is there */
         struct model_run there = run_there(golden, &placings[index], &plain);
         const double far = distance(&there, &here);
         printf("  %u layers, %u experts%s: %.1e", plan.gpu.n_layer, plan.gpu.n_expert,
