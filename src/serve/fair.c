@@ -266,12 +266,11 @@ static struct weir_party *find_head(const struct weir_fair *fair)
     return least;
 }
 
-/* Rows of those that have just come, which count as if they were written: three of four at most,
- * for others may come without end. A long prompt's first rows bring it no token, so the shortest is
- * first. How many; *is_met: one has all that it wants. */
-static uint32_t take_heads(struct weir_fair *fair, uint32_t rows, bool *is_met)
+/* Rows of those that have just come, which count as if they were written. A long prompt's first
+ * rows bring it no token, so the shortest is first. How many, at most so many; *is_met: one has all
+ * that it wants. */
+static uint32_t take_heads(struct weir_fair *fair, uint32_t most, bool *is_met)
 {
-    const uint32_t most = rows - rows / 4;
     struct weir_party *party = NULL;
     uint32_t all = 0;
     while (all < most && (party = find_head(fair)) != NULL) {
@@ -299,7 +298,7 @@ uint32_t weir_fair_questions(const struct weir_fair *fair)
     return rows;
 }
 
-void weir_fair_deal(struct weir_fair *fair, uint32_t rows)
+void weir_fair_deal(struct weir_fair *fair, uint32_t rows, uint32_t others)
 {
     struct weir_party *party = fair->turn;
     uint64_t wanted = 0;
@@ -314,7 +313,7 @@ void weir_fair_deal(struct weir_fair *fair, uint32_t rows)
     } while (party != fair->turn);
     turn_for_written(fair);
     rows = (uint32_t)weir_min(rows, wanted);
-    rows -= take_heads(fair, rows, &is_met);
+    rows -= take_heads(fair, rows - (uint32_t)weir_min(others, rows), &is_met);
     while (rows > 0) {
         rows -= take_turn(fair, rows);
         if (rows == 0 && fair->turn->deficit > 0 && fair->turn->wanted > fair->turn->given)

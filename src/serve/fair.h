@@ -63,9 +63,10 @@ struct weir_party *weir_fair_debtor(const struct weir_fair *fair, const struct w
 void weir_fair_charge(struct weir_fair *fair, struct weir_party *party);
 /* Rows that those want who have just come, and want no more than what is before turns. */
 uint32_t weir_fair_questions(const struct weir_fair *fair);
-/* Deals rows to the parties as they want them: `given` of each. Where one gets the last that it
+/* Deals rows to the parties as they want them: `given` of each. So many stay for others than who
+ * has just come, for these may come without end. Where one gets the last that it
  * wants, the others get theirs of this turn of the wheel and no more: its first token does not wait
  * for rows that may as well come later. */
-void weir_fair_deal(struct weir_fair *fair, uint32_t rows);
+void weir_fair_deal(struct weir_fair *fair, uint32_t rows, uint32_t others);
 
 #endif

@@ -7,17 +7,21 @@
 #include <math.h>
 
 enum {
-    ROWS_MIN = 8,     /* beside tokens, however long it takes: prompts must come to their end */
-    ROWS_FIRST = 32,  /* before anything is known */
-    ALONE_FIRST = 64, /* the same of steps of nothing but prompts, where nothing is read */
-    SIZE_MIN = 3,     /* pieces of nothing but prompts have 2^3 rows at least */
-    PLAIN_TIMES = 3,  /* as long as a step without a prompt may one with it take, */
-    QUICK_TIMES = 2,  /* or so long, while short questions come, */
-    LEAST_TIMES = 2,  /* or as long as one with the fewest rows, where these take longer */
-    AGE_MAX = 32,     /* steps after which both are measured anew */
-    RETRY_STEPS = 64, /* after which a smaller piece is tried anew */
+    ROWS_MIN = 8,      /* beside tokens, however long it takes: prompts must come to their end */
+    ROWS_FIRST = 32,   /* before anything is known */
+    ALONE_FIRST = 64,  /* the same of steps of nothing but prompts, where nothing is read */
+    SIZE_MIN = 3,      /* pieces of nothing but prompts have 2^3 rows at least */
+    QUESTION_MAX = 32, /* of a short question beside tokens */
+    PLAIN_TIMES = 3,   /* as long as a step without a prompt may one with it take, */
+    LEAST_TIMES = 2,   /* or as long as one with the fewest rows, where these take longer */
+    AGE_MAX = 32,      /* steps after which both are measured anew */
+    RETRY_STEPS = 64,  /* after which a smaller piece is tried anew */
     NS_PER_MS = 1000000,
 };
+
+/* While short questions come, each of which waits for the step that is under way: so much of the
+ * gap, or so much longer than a step without a prompt, may one with it take. */
+static const double quick_share = 0.5, quick_times = 1.5;
 
 /* Of the gap: from then on a plain step may be so long that it is what bounds. */
 static const double tight_share = 0.75;
@@ -45,25 +49,41 @@ static bool wants_plain(const struct weir_portions *pieces, uint32_t token_count
                                 token_count > 2 * known || known > 2 * token_count);
 }
 
-static double usual_bound_ns(const struct weir_portions *pieces)
+/* What was asked for, or what cannot be helped. */
+static double most_ns(const struct weir_portions *pieces)
 {
-    const int times = pieces->is_awaited ? QUICK_TIMES : PLAIN_TIMES;
-    return fmax((double)pieces->gap_ns, times * pieces->plain_ns);
+    return fmax((double)pieces->gap_ns, PLAIN_TIMES * pieces->plain_ns);
 }
 
 static bool is_least_too_long(const struct weir_portions *pieces)
 {
-    return pieces->least_ns > usual_bound_ns(pieces);
+    return pieces->least_ns > most_ns(pieces);
+}
+
+static double question_bound_ns(const struct weir_portions *pieces)
+{
+    return is_least_too_long(pieces) ? LEAST_TIMES * pieces->least_ns : most_ns(pieces);
+}
+
+static double gap_ns(const struct weir_portions *pieces)
+{
+    return (pieces->is_awaited ? quick_share : 1.0) * (double)pieces->gap_ns;
+}
+
+static double bound_ns(const struct weir_portions *pieces)
+{
+    return pieces->is_awaited && !is_least_too_long(pieces)
+               ? fmax(gap_ns(pieces), quick_times * pieces->plain_ns)
+               : question_bound_ns(pieces);
 }
 
 /* As far as the bound goes. */
 static double rows_by_cost(const struct weir_portions *pieces)
 {
-    const double bound_ns =
-        is_least_too_long(pieces) ? LEAST_TIMES * pieces->least_ns : usual_bound_ns(pieces);
     double rows = ROWS_FIRST;
     if (pieces->row_ns > 0.0)
-        rows = fmin((bound_ns - pieces->plain_ns) / pieces->row_ns, 2.0 * pieces->tried); /* I1 */
+        rows = fmin((bound_ns(pieces) - pieces->plain_ns) / pieces->row_ns,
+                    2.0 * pieces->tried); /* I1 */
     return fmax(rows, ROWS_MIN);
 }
 
@@ -89,9 +109,14 @@ static void tell_plain(struct weir_portions *pieces, uint32_t token_count, doubl
     const bool is_near =
         token_count <= 2 * pieces->plain_count && pieces->plain_count <= 2 * token_count;
     pieces->plain_ns = is_near ? blend(pieces->plain_ns, took_ns) : took_ns;
-    pieces->least_age = is_near ? pieces->least_age : AGE_MAX;
+    pieces->least_ns = is_near ? pieces->least_ns : 0.0; /* it was of so many tokens, too */
     pieces->plain_count = token_count;
     pieces->plain_age = 0;
+}
+
+static double mean(double known_ns, double row_ns)
+{
+    return known_ns == 0.0 ? row_ns : (known_ns + row_ns) / 2.0;
 }
 
 /* A prompt's last few rows say nothing about what many of them take. */
@@ -102,14 +127,18 @@ static void tell_beside(struct weir_portions *pieces, uint32_t row_count, double
     const double row_ns = fmax(took_ns - pieces->plain_ns, share_ns) / row_count;
     pieces->plain_age++;
     pieces->least_age++;
-    pieces->is_tight = took_ns > tight_share * (double)pieces->gap_ns;
+    pieces->is_tight = took_ns > tight_share * gap_ns(pieces);
+    if (pieces->is_question) {
+        pieces->question_ns = mean(pieces->question_ns, row_ns);
+        return;
+    }
     if (row_count == ROWS_MIN) {
         pieces->least_ns = blend(pieces->least_ns, took_ns);
         pieces->least_age = 0;
     }
     if (2.0 * row_count < known)
         return;
-    pieces->row_ns = pieces->row_ns == 0.0 ? row_ns : (pieces->row_ns + row_ns) / 2.0;
+    pieces->row_ns = mean(pieces->row_ns, row_ns);
     pieces->tried = row_count;
 }
 
@@ -142,7 +171,7 @@ static uint32_t rows_alone(const struct weir_portions *pieces)
         size = first;
     else if (size < top && (ns[size - 1] == 0.0 || ns[size - 1] > costlier * ns[size]))
         size++;
-    while (size > SIZE_MIN && ns[size] * (double)(1u << size) > (double)pieces->gap_ns &&
+    while (size > SIZE_MIN && ns[size] * (double)(1u << size) > gap_ns(pieces) &&
            ns[size - 1] <= costlier * cheapest)
         size--;
     return size == top ? pieces->n_chunk : 1u << size;
@@ -164,9 +193,34 @@ static void tell_alone(struct weir_portions *pieces, uint32_t row_count, double 
 
 /* ---- both ---------------------------------------------------------------------------------- */
 
-uint32_t weir_portions_rows(const struct weir_portions *pieces, uint32_t token_count)
+static uint32_t usual_rows(const struct weir_portions *pieces, uint32_t token_count)
 {
     return token_count == 0 ? rows_alone(pieces) : rows_beside(pieces, token_count);
+}
+
+/* A question's rows cost less than those of long prompts, which look back at more. */
+static uint32_t question_rows(const struct weir_portions *pieces, uint32_t token_count)
+{
+    const double row_ns = pieces->question_ns > 0.0 ? pieces->question_ns : pieces->row_ns;
+    double rows = QUESTION_MAX;
+    if (token_count == 0)
+        return pieces->n_chunk;
+    if (row_ns > 0.0)
+        rows = (question_bound_ns(pieces) - pieces->plain_ns) / row_ns;
+    return (uint32_t)fmin(fmax(rows, ROWS_MIN), QUESTION_MAX);
+}
+
+uint32_t weir_portions_rows(struct weir_portions *pieces, uint32_t token_count, uint32_t asked,
+                            uint32_t *others)
+{
+    const uint32_t most = pieces->n_chunk - token_count;
+    const uint32_t rows = usual_rows(pieces, token_count);
+    *others = rows / 4;
+    pieces->is_question = asked > 0;
+    if (asked == 0)
+        return rows;
+    const uint32_t first = (uint32_t)weir_min(asked, question_rows(pieces, token_count));
+    return (uint32_t)weir_min(weir_max(rows, first + *others), most);
 }
 
 void weir_portions_tell(struct weir_portions *pieces, uint32_t token_count, uint32_t row_count,

@@ -5,8 +5,9 @@
  * twice as long as with eight: what is read for these serves many. Where nobody's token waits, but
  * somebody may come: pieces of about the gap too, as long as they cost an eighth more than the
  * cheapest at most. While short questions come, which wait for the step that is under way, it is
- * twice instead of three times, and half more instead of an eighth. All of this follows from what
- * steps took, in whatever way the machine spends the time.
+ * half of the gap, half more than a plain step, and half more instead of an eighth. Only the step
+ * that reads a question may take all of the gap, and has up to 32 rows of it beside tokens. All of
+ * this follows from what steps took, in whatever way the machine spends the time.
  *
  * Threads   One: the scheduler's.
  */
@@ -31,6 +32,8 @@ struct weir_portions {
     uint32_t least_age;   /* steps since */
     double row_ns;        /* that a row of a prompt adds; 0: not known */
     uint32_t tried;       /* rows that were added at once */
+    double question_ns;   /* that a row adds in a step that reads a question; 0: not known */
+    bool is_question;     /* the step under way does */
     bool is_tight;        /* the last one took nearly the gap, or longer */
 
     /* Steps of nothing but prompts: what a row takes among 2^size and more; 0: not known. */
@@ -41,9 +44,11 @@ struct weir_portions {
 /* is_streamed: a step reads experts from the disk, so that few rows cost nearly what many do. */
 void weir_portions_init(struct weir_portions *pieces, uint32_t gap_ms, uint32_t n_chunk,
                         bool is_streamed);
-/* Rows for prompts in the next step, beside so many tokens. 0: it does without them, and tells how
- * long that takes. */
-uint32_t weir_portions_rows(const struct weir_portions *pieces, uint32_t token_count);
+/* Rows for prompts in the next step, beside so many tokens, where short questions want `asked` of
+ * them; *others: of these, how many stay for prompts that wait since before. 0: it does without
+ * them, and tells how long that takes. */
+uint32_t weir_portions_rows(struct weir_portions *pieces, uint32_t token_count, uint32_t asked,
+                            uint32_t *others);
 /* What the step took that had so many of both. */
 void weir_portions_tell(struct weir_portions *pieces, uint32_t token_count, uint32_t row_count,
                         uint64_t took_ns);

@@ -61,7 +61,7 @@ static void step(struct scene *scene, const uint32_t wanted[PARTIES],
         for (uint32_t token = 0; token < written[index]; token++)
             weir_fair_charge(&scene->fair, &scene->parties[index]);
     }
-    weir_fair_deal(&scene->fair, rows);
+    weir_fair_deal(&scene->fair, rows, rows / 4);
     uint32_t sum = 0;
     for (uint32_t index = 0; index < PARTIES; index++) {
         assert_true(scene->parties[index].given <= wanted[index]);
@@ -185,6 +185,20 @@ static void test_the_shortest_question_is_first(void **state)
         assert_int_equal(scene.computed[1], 12);
         assert_int_equal(scene.parties[1].head, 52);
     }
+}
+
+/* The question has all of the rows that do not stay for others, and these have the rest. */
+static void test_others_keep_their_rows(void **state)
+{
+    struct scene scene = {0};
+    (void)state;
+    enter(&scene, 0, 4000);
+    enter(&scene, 1, 30);
+    scene.parties[0].head = 0; /* it has been here for long */
+    scene.parties[0].wanted = 4000;
+    weir_fair_deal(&scene.fair, 34, 4);
+    assert_int_equal(scene.parties[1].given, 30);
+    assert_int_equal(scene.parties[0].given, 4);
 }
 
 /* Questions come without end, each of somebody who had nothing running: a long prompt goes on. */
@@ -348,6 +362,7 @@ int main(void)
         cmocka_unit_test(test_who_has_just_come_is_first),
         cmocka_unit_test(test_questions_are_short_and_new),
         cmocka_unit_test(test_the_shortest_question_is_first),
+        cmocka_unit_test(test_others_keep_their_rows),
         cmocka_unit_test(test_nobody_is_passed_for_ever),
         cmocka_unit_test(test_written_tokens_count),
         cmocka_unit_test(test_debts_are_to_each_other),

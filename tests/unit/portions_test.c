@@ -37,7 +37,8 @@ static struct scene open_scene(struct machine machine)
 static void step(struct scene *scene, uint32_t tokens, uint32_t wanted)
 {
     const struct machine *machine = &scene->machine;
-    const uint32_t may = weir_portions_rows(&scene->pieces, tokens);
+    uint32_t others = 0;
+    const uint32_t may = weir_portions_rows(&scene->pieces, tokens, 0, &others);
     assert_true(may <= CHUNK - tokens);
     scene->rows = (uint32_t)weir_min(may, wanted);
     scene->took_us = machine->fixed_us + (uint64_t)tokens * machine->token_us +
@@ -162,7 +163,42 @@ static void test_questions_find_short_steps(void **state)
     const uint64_t longest = longest_us(&scene, 0, 4000, 60);
     assert_in_range(longest, 10000, 22000);
     run(&scene, 16, 4000, 20);
-    assert_true(longest_us(&scene, 16, 4000, 200) <= 22 * plain_us / 10);
+    assert_true(longest_us(&scene, 16, 4000, 200) <= 20 * plain_us / 10); /* with eight rows */
+    scene.machine.prompt_us = 0;
+    run(&scene, 16, 4000, 20);
+    assert_true(longest_us(&scene, 16, 4000, 200) <= 16 * plain_us / 10);
+    run(&scene, 2, 4000, 20);
+    assert_in_range(longest_us(&scene, 2, 4000, 200), 5000, 6000); /* half of the gap */
+}
+
+/* A question is read in one step, or in a few; others' prompts have their quarter of what they
+ * would have had. Where rows are dear it has no more of them than others. */
+static void test_a_question_is_read_at_once(void **state)
+{
+    struct scene scene = open_scene(quick);
+    uint32_t others = 0;
+    (void)state;
+    assert_in_range(weir_portions_rows(&scene.pieces, 3, 20, &others), 20, 32); /* at first */
+    scene.pieces.is_awaited = true;
+    run(&scene, 3, 4000, 40);
+    assert_int_equal(weir_portions_rows(&scene.pieces, 3, 0, &others), 8);
+    assert_int_equal(others, 2);
+    assert_int_equal(weir_portions_rows(&scene.pieces, 3, 5, &others), 8);
+    assert_int_equal(weir_portions_rows(&scene.pieces, 3, 12, &others), 14);
+    assert_in_range(weir_portions_rows(&scene.pieces, 3, 60, &others), 15, 19); /* the gap's end */
+    assert_int_equal(weir_portions_rows(&scene.pieces, CHUNK - 9, 60, &others), 9);
+    /* What its rows cost is known from such steps: they look back at less than a long text's. */
+    for (int count = 0; count < 10; count++) {
+        const uint32_t rows = weir_portions_rows(&scene.pieces, 3, 60, &others);
+        weir_portions_tell(&scene.pieces, 3, rows, (2300 + 100ull * rows) * NS_PER_US);
+    }
+    assert_int_equal(weir_portions_rows(&scene.pieces, 3, 60, &others), 34);
+    assert_int_equal(weir_portions_rows(&scene.pieces, 3, 0, &others), 8);
+    run(&scene, 0, 4000, 1000);
+    assert_true(weir_portions_rows(&scene.pieces, 0, 60, &others) >= 60 + others);
+    scene = open_scene((struct machine){1000, 1000, 1000000, 0});
+    run(&scene, 3, 4000, 40);
+    assert_true(weir_portions_rows(&scene.pieces, 3, 60, &others) <= 20);
 }
 
 /* Where nothing is read, and rows are still cheaper in long pieces, these are found. */
@@ -203,6 +239,7 @@ int main(void)
         cmocka_unit_test(test_what_is_read_serves_many),
         cmocka_unit_test(test_alone_pieces_are_short_where_that_is_cheap),
         cmocka_unit_test(test_questions_find_short_steps),
+        cmocka_unit_test(test_a_question_is_read_at_once),
         cmocka_unit_test(test_alone_pieces_grow),
         cmocka_unit_test(test_alone_pieces_are_long_where_short_ones_are_dear),
     };
