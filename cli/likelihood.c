@@ -27,10 +27,10 @@ double weir_cli_surprise(const struct weir_cli_softmax *softmax, const float *lo
 void weir_cli_row_encode(struct weir_cli_row *row, const float *logits, uint32_t n_vocab,
                          const struct weir_cli_softmax *softmax, uint32_t next_id)
 {
-    double range = 0.0; /* from the likeliest down */
+    float lowest = softmax->most;
     for (uint32_t id = 0; id < n_vocab; id++)
-        range = fmax(range, (double)softmax->most - (double)logits[id]);
-    range = fmin(range, WEIR_CLI_ROW_RANGE);
+        lowest = logits[id] < lowest ? logits[id] : lowest;
+    const double range = fmin((double)softmax->most - (double)lowest, WEIR_CLI_ROW_RANGE);
     row->scale = (float)(range / CODE_MAX);
     row->least = (float)(-range - softmax->sum);
     row->target = (float)-weir_cli_surprise(softmax, logits, next_id);

@@ -13,7 +13,8 @@ weir_browser_packages="chromium chromium-driver"
 weir_arm_packages="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user make pkg-config"
 weir_arm_libraries="liburing-dev liburing2 libpcre2-dev libpcre2-8-0 libutf8proc-dev libutf8proc2
     libjansson-dev libjansson4 libedit-dev libedit2 libbsd0 libmd0 libtinfo6
-    libcmocka-dev libcmocka0 nettle-dev libnettle8 libmicrohttpd-dev libcurl4-gnutls-dev libcurl3-gnutls
+    libcmocka-dev libcmocka0 nettle-dev libnettle8 libmicrohttpd-dev libgnutls28-dev libtasn1-6-dev libp11-kit-dev
+    libidn2-dev libcurl4-gnutls-dev libcurl3-gnutls
     libbrotli1 libcom-err2 libdb5.3 libffi8 libgmp10 libgnutls30 libgssapi-krb5-2 libhogweed6 libidn2-0 libk5crypto3
     libkeyutils1 libkrb5-3 libkrb5support0 libldap-2.5-0 libnghttp2-14 libp11-kit0 libpsl5 librtmp1 libsasl2-2 libssh2-1
     libssl3 libtasn1-6 libunistring2 libzstd1 zlib1g"
