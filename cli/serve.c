@@ -121,7 +121,8 @@ static int open_door(struct service *service)
         .origin_count = options->cors_origins.count,
         .any_model = options->any_model,
         .log_json = options->log_json,
-        .log = weir_cli_is_quiet() ? NULL : log_line,
+        .log_failures = weir_cli_is_quiet(),
+        .log = log_line,
     };
     return weir_serve_open(&service->serve, &config, &err) == WEIR_OK ? WEIR_CLI_OK
                                                                       : weir_cli_fail(&err);

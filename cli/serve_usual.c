@@ -1,6 +1,8 @@
 /* serve_usual.c - what requests mean that do not say, as the options of weir serve have it. */
 #include "serve_usual.h"
 
+#include <float.h>
+#include <math.h>
 #include <string.h>
 
 static const struct {
@@ -25,7 +27,9 @@ bool weir_cli_serve_usual_read(struct weir_serve_usual *usual,
 {
     *usual = (struct weir_serve_usual){
         .typical_p =
-            is_given(options, WEIR_CLI_OPTION_usual_typical_p) ? options->usual_typical_p : 1.0,
+            is_given(options, WEIR_CLI_OPTION_usual_typical_p)
+                ? fmax(options->usual_typical_p, (double)FLT_MIN) /* the likeliest has it alone */
+                : 0.0,
         .frequency_penalty = options->usual_frequency_penalty,
         .presence_penalty = options->usual_presence_penalty,
         .token_max = (uint32_t)options->usual_tokens,

@@ -42,6 +42,7 @@ struct weir_exchange {
     struct weir_problem problem;
     uint64_t begin_ns, first_ns; /* of the first token */
     uint32_t prompt_tokens, cached_tokens, written_tokens;
+    const char *why_over; /* of its last text: "stop", "length", "tool_calls"; NULL: it has none */
     uint32_t place_count; /* of the server's places for texts */
     bool has_left;        /* its client, before the end */
     atomic_uint references;

@@ -357,6 +357,7 @@ static void end_choice(void *user, enum weir_job_end end, const struct weir_err 
     choice->why_over = end == WEIR_JOB_LENGTH || choice->is_cut ? "length" : "stop";
     if (end == WEIR_JOB_STOPPED && weir_reply_call_count(choice->reply) > 0)
         choice->why_over = "tool_calls";
+    request->exchange->why_over = choice->why_over;
     if (!request->has_failed)
         flush(choice);
     if (++request->over_count == request->choice_count)

@@ -145,7 +145,7 @@ void weir_sampling_usual(const struct weir_serve *serve, struct weir_sampler_con
         .top_k = (uint32_t)usual(serve, WEIR_ADVICE_TOP_K, 0),
         .top_p = (float)usual(serve, WEIR_ADVICE_TOP_P, 1),
         .min_p = (float)usual(serve, WEIR_ADVICE_MIN_P, 0),
-        .typical_p = (float)ours->typical_p,
+        .typical_p = ours->typical_p > 0 ? (float)ours->typical_p : 1.0F,
         .xtc_probability = (float)usual(serve, WEIR_ADVICE_XTC_PROBABILITY, 0),
         .xtc_threshold = fmaxf((float)usual(serve, WEIR_ADVICE_XTC_THRESHOLD, 0.1), FLT_MIN),
         .repeat_penalty = (float)usual(serve, WEIR_ADVICE_REPEAT_PENALTY, 1),

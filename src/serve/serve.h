@@ -61,8 +61,8 @@ struct weir_serve_key {
 
 /* What a request means that does not say. */
 struct weir_serve_usual {
-    struct weir_advice_values sampling; /* before what the model advises */
-    double typical_p, frequency_penalty, presence_penalty;
+    struct weir_advice_values sampling;                    /* before what the model advises */
+    double typical_p, frequency_penalty, presence_penalty; /* 0: off */
     uint32_t token_max;     /* of an answer; 0: as many as the limits and the context allow */
     uint32_t reasoning_max; /* tokens; UINT32_MAX: as many as come */
     const char *effort;     /* of reasoning, where the template can ask for it; NULL: its own */
@@ -85,6 +85,7 @@ struct weir_serve_config {
     const char *const *origins; /* [origin_count] borrowed: whose pages browsers let in; "*": all */
     size_t origin_count;
     bool log_json;
+    bool log_failures; /* only requests that were refused, failed, or left are told */
     weir_serve_log_fn *log;
     void *log_user;
     /* Of the model that is here: weir_serve_begin() fills them in. */

@@ -142,7 +142,12 @@ void weir_serve_log_exchange(const struct weir_exchange *exchange)
     const char *path = exchange->route == NULL ? "-" : exchange->route->path;
     const char *name = exchange->has_left              ? "left"
                        : exchange->problem.status != 0 ? exchange->problem.code
+                       : exchange->why_over != NULL    ? exchange->why_over
                                                        : "ok";
+    /* Behind the first token, of all its texts. */
+    const double rate = exchange->written_tokens < 2 || took_s <= first_s
+                            ? 0.0
+                            : (exchange->written_tokens - 1) / (took_s - first_s);
     char line[512], when[32];
     struct tm parts;
     const time_t now = time(NULL);
@@ -152,7 +157,8 @@ void weir_serve_log_exchange(const struct weir_exchange *exchange)
     atomic_fetch_sub_explicit(&serve->open_count, 1, memory_order_relaxed);
     /* An open page looks at the machine all the time. */
     const bool is_look = exchange->route != NULL && exchange->route->tell == weir_watch_tell;
-    if (serve->config.log == NULL || (is_look && status == 200))
+    const bool is_well = status < 400 && !exchange->has_left;
+    if (serve->config.log == NULL || (is_well && (is_look || serve->config.log_failures)))
         return;
     gmtime_r(&now, &parts);
     strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &parts);
@@ -160,10 +166,10 @@ void weir_serve_log_exchange(const struct weir_exchange *exchange)
              serve->config.log_json
                  ? "{\"time\":\"%s\",\"path\":\"%s\",\"status\":%u,\"end\":\"%s\","
                    "\"prompt_tokens\":%u,\"cached_tokens\":%u,\"tokens\":%u,\"first_s\":%.3f,"
-                   "\"took_s\":%.3f}"
-                 : "%s %s %u %s prompt %u cached %u written %u first %.3f s whole %.3f s",
+                   "\"took_s\":%.3f,\"tokens_per_s\":%.1f}"
+                 : "%s %s %u %s prompt %u cached %u written %u first %.3f s whole %.3f s %.1f/s",
              when, path, status, name, exchange->prompt_tokens, exchange->cached_tokens,
-             exchange->written_tokens, first_s, took_s);
+             exchange->written_tokens, first_s, took_s, rate);
     tell(serve, line);
 }
 

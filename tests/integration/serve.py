@@ -532,6 +532,12 @@ def keys_are_asked_for(folder):
         check(server.ask("GET", "/health")[0] == 200, "health needs no key")
         lines = [json.loads(line) for line in server.stop().splitlines() if line.startswith("{")]
         check(len(lines) == 13 and lines[-6]["status"] == 401, f"a log of JSON: {lines}")
+        text = next(line for line in lines if line["path"] == "/v1/completions" and line["status"] == 200)
+        check(text["end"] in ("stop", "length") and text["tokens"] <= 1 and "tokens_per_s" in text, f"why a text ended: {text}")
+    with Server("--quiet", "--api-key-file", path) as server:
+        check(server.ask("GET", "/health")[0] == 200 and server.ask("GET", "/v1/models")[0] == 401, "one that is well, one that is not")
+        said = server.stop()
+        check("/v1/models 401" in said and "/health" not in said, f"only what failed is told: {said}")
     for args, environment, words in ((["--host", "0.0.0.0"], {}, "--api-key-file"), (["--cors-origin", "app.example"], {}, "--cors-origin"),
                                      (["--cors-origin", "https://app.example/"], {}, "without a path"), (["--host", "nowhere"], {"WEIR_API_KEY": "k" * 20}, "address"),
                                      ([], {"WEIR_API_KEY": "short"}, "16 characters")):
