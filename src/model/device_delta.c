@@ -173,10 +173,5 @@ void weir_device_run_delta(struct weir_forward *forward, const struct weir_devic
     place_inputs(forward, layer);
     run_heads(forward, layer);
     gate_heads(forward, layer);
-    weir_device_multiply(forward,
-                         &(struct weir_device_product){.w = &layer->out,
-                                                       .x = device->scratch.gate,
-                                                       .x_stride = layer->out.form.cols,
-                                                       .y = device->scratch.projected,
-                                                       .y_stride = forward->shape->d_model});
+    weir_device_mix(forward, layer, device->scratch.gate);
 }

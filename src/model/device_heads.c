@@ -241,10 +241,5 @@ void weir_device_attend(struct weir_forward *forward, const struct weir_device_l
     while (weir_device_rows_next(forward, &rows))
         attend_rows(forward, layer, &q, &rows);
     gate_heads(forward, layer, &q);
-    weir_device_multiply(forward,
-                         &(struct weir_device_product){.w = &layer->out,
-                                                       .x = device->scratch.attended,
-                                                       .x_stride = mixer->n_head * mixer->d_value,
-                                                       .y = device->scratch.projected,
-                                                       .y_stride = forward->shape->d_model});
+    weir_device_mix(forward, layer, device->scratch.attended);
 }

@@ -190,6 +190,7 @@ struct weir_device_product {
     const struct weir_gpu_matrix *w;
     weir_gpu_address x, y;
     uint32_t x_stride, y_stride;
+    bool adds;
 };
 void weir_device_multiply(struct weir_forward *forward, const struct weir_device_product *product);
 /* normed = norm(residual), damage noticed at this flag. */
@@ -205,7 +206,10 @@ void weir_device_add(struct weir_forward *forward, weir_gpu_address x, weir_gpu_
 struct weir_gpu_rows weir_device_rows_of(const weir_device *device,
                                          const struct weir_device_rows *rows);
 void weir_device_heat(const struct weir_forward *forward, weir_gpu_address q, uint32_t width);
-/* projected = mixer(normed). */
+/* residual += W x of a mixer's output matrix. */
+void weir_device_mix(struct weir_forward *forward, const struct weir_device_layer *layer,
+                     weir_gpu_address x);
+/* residual += mixer(normed). */
 void weir_device_attend(struct weir_forward *forward, const struct weir_device_layer *layer);
 /* sum += experts(normed), and the shared one's; sum is residual or branch. Errors: IO, and the
  * store's. */

@@ -179,5 +179,5 @@ void weir_device_run_latent(struct weir_forward *forward, const struct weir_devi
             run_rows(forward, layer, &rows);
         }
     }
-    multiply(forward, &layer->out, device->scratch.attended, device->scratch.projected);
+    weir_device_mix(forward, layer, device->scratch.attended);
 }

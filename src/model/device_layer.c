@@ -33,7 +33,8 @@ void weir_device_multiply(struct weir_forward *forward, const struct weir_device
                 .x_stride = product->x_stride,
                 .y_stride = product->y_stride,
                 .n_row = rows.count,
-                .way = rows.way});
+                .way = rows.way,
+                .adds = product->adds});
 }
 
 static struct weir_gpu_norm norm_of(const struct weir_forward *forward, weir_gpu_address weights,
@@ -116,14 +117,30 @@ void weir_device_network(struct weir_forward *forward, const struct weir_gpu_mat
     weir_device_multiply(forward, &product);
 }
 
-static void run_mixer(struct weir_forward *forward, const struct weir_device_layer *layer)
+/* Where nothing is done to it in between, the product adds to the residual stream itself. */
+void weir_device_mix(struct weir_forward *forward, const struct weir_device_layer *layer,
+                     weir_gpu_address x)
 {
     const struct weir_device_scratch *scratch = &forward->config.device->scratch;
+    const float branch_scale = forward->shape->branch_scale;
+    const bool adds = layer->post_norm == 0 && branch_scale == 1.0f;
+    const weir_gpu_address y = adds ? scratch->residual : scratch->projected;
+    weir_device_multiply(forward, &(struct weir_device_product){.w = &layer->out,
+                                                                .x = x,
+                                                                .x_stride = layer->out.form.cols,
+                                                                .y = y,
+                                                                .y_stride = forward->shape->d_model,
+                                                                .adds = adds});
+    weir_device_norm_own(forward, layer->post_norm, y);
+    if (!adds)
+        weir_device_add(forward, y, scratch->residual, branch_scale);
+}
+
+static void run_mixer(struct weir_forward *forward, const struct weir_device_layer *layer)
+{
     const uint32_t index = forward->step.layer_index;
     weir_device_norm(forward, layer->norm, 2 * index);
     weir_device_attend(forward, layer);
-    weir_device_norm_own(forward, layer->post_norm, scratch->projected);
-    weir_device_add(forward, scratch->projected, scratch->residual, forward->shape->branch_scale);
     if ((forward->config.model->family->parts & WEIR_PART_PARALLEL) == 0)
         weir_device_norm(forward, layer->network_norm, 2 * index + 1);
 }

@@ -65,7 +65,7 @@ void weir_device_remember(const struct weir_forward *forward, const struct weir_
                           uint32_t v_stride);
 void weir_device_expand(const struct weir_forward *forward, const struct weir_device_layer *layer);
 
-/* projected = mixer(normed). */
+/* residual += mixer(normed). */
 void weir_device_run_latent(struct weir_forward *forward, const struct weir_device_layer *layer);
 /* residual += what a layer makes of its input of the token; the inputs go there with the step. */
 void weir_device_run_aside(struct weir_forward *forward, const struct weir_device_layer *layer);

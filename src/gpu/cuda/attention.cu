@@ -12,6 +12,7 @@
  *
  * How positions are divided goes by the row's own position: company changes no bit. */
 #include "gpu/cuda/attend.cuh"
+#include "gpu/cuda/grid.cuh"
 
 enum { STEP = WEIR_ATTEND_STEP, HEADS = WEIR_ATTEND_TOGETHER, SCORES = STEP + 8 };
 
@@ -431,6 +432,7 @@ template <int D, int DV> static __device__ __forceinline__ void decode(const wei
     extern "C" __global__ void __launch_bounds__(WEIR_ATTEND_THREADS)                              \
         weir_attend_##D##_##DV(const __grid_constant__ struct weir_attention_args a)               \
     {                                                                                              \
+        begin_grid();                                                                              \
         decode<D, DV>(a);                                                                          \
     }
 DECODE(64, 64)
@@ -442,6 +444,7 @@ DECODE(576, 512)
 extern "C" __global__ void __launch_bounds__(WEIR_ATTEND_THREADS)
     weir_attend_join(const __grid_constant__ struct weir_attention_args a)
 {
+    begin_grid();
     const uint32_t head = blockIdx.x;
     const uint32_t row = a.first_row + blockIdx.y;
     const uint32_t used = splits_used(a, reinterpret_cast<const uint32_t *>(a.positions)[row]);

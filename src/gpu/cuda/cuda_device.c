@@ -47,16 +47,24 @@ static uint32_t attribute(const struct weir_cu *cu, weir_cu_device device, int w
     return value < 0 ? 0 : (uint32_t)value;
 }
 
-/* Which of the embedded code a device runs: its own architecture's, that of a smaller minor number,
- * or the driver compiles what is for later ones. */
-static enum weir_status choose_code(const struct weir_cuda_limits *limits,
-                                    struct weir_gpu_info *info, struct weir_err *err)
+/* The machine code that a device runs: its own architecture's, or that of a smaller minor number;
+ * 0: there is none. */
+static uint32_t arch_of(const struct weir_cuda_limits *limits)
 {
     const uint32_t own = limits->major * 10 + limits->minor;
     uint32_t best = 0;
     for (const uint32_t *arch = weir_cuda_archs; *arch != 0; arch++)
         if (*arch / 10 == limits->major && *arch <= own)
             best = *arch;
+    return best;
+}
+
+/* That, or the driver compiles what is for later ones. */
+static enum weir_status choose_code(const struct weir_cuda_limits *limits,
+                                    struct weir_gpu_info *info, struct weir_err *err)
+{
+    const uint32_t own = limits->major * 10 + limits->minor;
+    const uint32_t best = arch_of(limits);
     if (best != 0)
         snprintf(info->code, sizeof(info->code), "sm_%u", best);
     else if (weir_cuda_ptx <= own)
@@ -244,6 +252,9 @@ static enum weir_status open_cuda(weir_gpu **out, const struct weir_gpu_config *
     WEIR_TRY_GOTO(weir_cu_open(&cuda->cu, err));
     WEIR_TRY_GOTO(
         describe(&cuda->cu, config->index, &cuda->device, &cuda->limits, &cuda->gpu.info, err));
+    /* grid.cuh: older code does not wait by itself. */
+    cuda->begins_early = arch_of(&cuda->limits) >= 90 && cuda->cu.launch_by != NULL &&
+                         cuda->cu.version >= WEIR_CU_EARLY_VERSION;
     WEIR_TRY_GOTO(open_context(cuda, err));
     WEIR_TRY_GOTO(load_code(cuda, err));
     WEIR_TRY_GOTO(take_memory(cuda, config->memory_bytes, err));

@@ -39,7 +39,8 @@ struct weir_cuda {
     weir_cu_module modules[WEIR_CUDA_IMAGE_MAX];
     uint32_t module_count;
     struct weir_cuda_kernel kernels[WEIR_CUDA_KERNEL_MAX];
-    bool is_silent; /* it was given up: nothing that may wait for it is called any more */
+    bool begins_early; /* kernels may begin before the one in front of them has ended */
+    bool is_silent;    /* it was given up: nothing that may wait for it is called any more */
 };
 
 static inline struct weir_cuda *weir_cuda_of(weir_gpu *gpu)

@@ -35,6 +35,8 @@ enum weir_status weir_cu_open(struct weir_cu *cu, struct weir_err *err)
     memcpy(&cu->name, &found[next++], sizeof(cu->name)); /* POSIX: both are one kind of pointer */
 #include "gpu/cuda/cuda_calls.h"
 #undef CALL
+    void *launch_by = dlsym(cu->library, "cuLaunchKernelEx");
+    memcpy(&cu->launch_by, &launch_by, sizeof(cu->launch_by));
     const int code = cu->init(0);
     if (code == WEIR_CU_SUCCESS) {
         cu->driver_version(&cu->version);

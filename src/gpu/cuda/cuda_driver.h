@@ -48,12 +48,35 @@ enum { /* of a device's attributes */
 #define WEIR_CU_LAUNCH_BUFFER ((void *)1)
 #define WEIR_CU_LAUNCH_BYTES ((void *)2)
 
+/* CUlaunchConfig and CUlaunchAttribute. */
+struct weir_cu_launch_attribute {
+    int id;
+    int pad;
+    union {
+        int allowed;
+        char bytes[64];
+    } value;
+};
+struct weir_cu_launch_config {
+    unsigned grid[3], block[3], shared_bytes;
+    weir_cu_stream stream;
+    struct weir_cu_launch_attribute *attributes;
+    unsigned attribute_count;
+};
+enum {
+    WEIR_CU_LAUNCH_EARLY = 6,     /* programmatic stream serialization */
+    WEIR_CU_EARLY_VERSION = 12030 /* from which on graphs have it too */
+};
+
 struct weir_cu {
     void *library;
     int version; /* 13000: CUDA 13.0 */
 #define CALL(name, symbol, arguments) int(*name) arguments;
 #include "gpu/cuda/cuda_calls.h"
 #undef CALL
+    /* cuLaunchKernelEx; NULL: this driver has none. */
+    int (*launch_by)(const struct weir_cu_launch_config *config, weir_cu_function function,
+                     void **args, void **extra);
 };
 
 /* Find the driver's library and start it. Errors: UNSUPPORTED names what is missing. */

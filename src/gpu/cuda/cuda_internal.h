@@ -36,6 +36,10 @@ struct weir_cuda_workspace weir_cuda_workspace(const weir_gpu *gpu);
 void weir_cuda_launch(weir_gpu *gpu, enum weir_gpu_stream stream, const char *kernel,
                       const uint32_t grid[3], const uint32_t block[3], uint32_t shared_bytes,
                       const void *args, size_t args_bytes);
+/* The same on COMPUTE of a kernel that waits by itself for those before it (grid.cuh). */
+void weir_cuda_launch_early(weir_gpu *gpu, const char *kernel, const uint32_t grid[3],
+                            const uint32_t block[3], uint32_t shared_bytes, const void *args,
+                            size_t args_bytes);
 
 /* The operations of gpu_ops.h. launch_products.c: */
 void weir_cuda_matmul(weir_gpu *gpu, const struct weir_gpu_matmul *job);

@@ -86,11 +86,10 @@ static struct weir_cuda_kernel *find_kernel(struct weir_cuda *cuda, const char *
     return &cuda->kernels[at];
 }
 
-void weir_cuda_launch(weir_gpu *gpu, enum weir_gpu_stream stream, const char *name,
-                      const uint32_t grid[3], const uint32_t block[3], uint32_t shared_bytes,
-                      const void *args, size_t args_bytes)
+static void launch(struct weir_cuda *cuda, enum weir_gpu_stream stream, const char *name,
+                   const uint32_t grid[3], const uint32_t block[3], uint32_t shared_bytes,
+                   const void *args, size_t args_bytes, bool is_early)
 {
-    struct weir_cuda *cuda = weir_cuda_of(gpu);
     uint64_t copy[WEIR_CUDA_ARGS_BYTES / sizeof(uint64_t)];
     size_t copy_bytes = args_bytes;
     void *extra[] = {WEIR_CU_LAUNCH_BUFFER, copy, WEIR_CU_LAUNCH_BYTES, &copy_bytes,
@@ -111,10 +110,36 @@ void weir_cuda_launch(weir_gpu *gpu, enum weir_gpu_stream stream, const char *na
         kernel->shared_bytes = shared_bytes;
     }
     memcpy(copy, args, args_bytes);
-    weir_cuda_check(cuda,
-                    cuda->cu.launch(kernel->function, grid[0], grid[1], grid[2], block[0], block[1],
-                                    block[2], shared_bytes, cuda->streams[stream], NULL, extra),
-                    name);
+    struct weir_cu_launch_attribute early = {.id = WEIR_CU_LAUNCH_EARLY, .value.allowed = 1};
+    const struct weir_cu_launch_config config = {
+        .grid = {grid[0], grid[1], grid[2]},
+        .block = {block[0], block[1], block[2]},
+        .shared_bytes = shared_bytes,
+        .stream = cuda->streams[stream],
+        .attributes = &early,
+        .attribute_count = 1,
+    };
+    const int code =
+        is_early ? cuda->cu.launch_by(&config, kernel->function, NULL, extra)
+                 : cuda->cu.launch(kernel->function, grid[0], grid[1], grid[2], block[0], block[1],
+                                   block[2], shared_bytes, cuda->streams[stream], NULL, extra);
+    weir_cuda_check(cuda, code, name);
+}
+
+void weir_cuda_launch(weir_gpu *gpu, enum weir_gpu_stream stream, const char *name,
+                      const uint32_t grid[3], const uint32_t block[3], uint32_t shared_bytes,
+                      const void *args, size_t args_bytes)
+{
+    launch(weir_cuda_of(gpu), stream, name, grid, block, shared_bytes, args, args_bytes, false);
+}
+
+void weir_cuda_launch_early(weir_gpu *gpu, const char *name, const uint32_t grid[3],
+                            const uint32_t block[3], uint32_t shared_bytes, const void *args,
+                            size_t args_bytes)
+{
+    struct weir_cuda *cuda = weir_cuda_of(gpu);
+    launch(cuda, WEIR_GPU_COMPUTE, name, grid, block, shared_bytes, args, args_bytes,
+           cuda->begins_early);
 }
 
 /* ---- order ---------------------------------------------------------------------------------- */

@@ -96,10 +96,8 @@ static void decode(weir_gpu *gpu, const struct weir_gpu_attention *job,
         args->n_row = (uint32_t)weir_min(most, job->rows.n_row - first);
         const uint32_t grid[3] = {splits, groups, args->n_row};
         const uint32_t join_grid[3] = {job->n_head, args->n_row, 1};
-        weir_cuda_launch(gpu, WEIR_GPU_COMPUTE, decoders[kind].name, grid, block, 0, args,
-                         sizeof(*args));
-        weir_cuda_launch(gpu, WEIR_GPU_COMPUTE, "weir_attend_join", join_grid, block, 0, args,
-                         sizeof(*args));
+        weir_cuda_launch_early(gpu, decoders[kind].name, grid, block, 0, args, sizeof(*args));
+        weir_cuda_launch_early(gpu, "weir_attend_join", join_grid, block, 0, args, sizeof(*args));
     }
 }
 

@@ -117,8 +117,8 @@ static void launch_matvec(weir_gpu *gpu, const struct weir_gpu_form *form,
     const uint32_t parts = blocks(form->rows, threads / 32 * WEIR_MATVEC_ROWS);
     const uint32_t grid[3] = {is_float(form->type) ? parts : even_parts(gpu, parts, beside, shared),
                               beside, 1};
-    weir_cuda_launch(gpu, WEIR_GPU_COMPUTE, is_one ? kernels->one : kernels->few, grid,
-                     (uint32_t[3]){threads, 1, 1}, shared, args, sizeof(*args));
+    weir_cuda_launch_early(gpu, is_one ? kernels->one : kernels->few, grid,
+                           (uint32_t[3]){threads, 1, 1}, shared, args, sizeof(*args));
 }
 
 /* ---- many rows ------------------------------------------------------------------------------ */

@@ -24,9 +24,9 @@ void weir_cuda_route(weir_gpu *gpu, const struct weir_gpu_route *job)
     const uint32_t grid[3] = {job->n_row, 1, 1};
     WEIR_ASSERT(job->n_used <= WEIR_ROUTE_USED_MAX && job->n_used <= job->n_expert &&
                 job->n_expert <= WEIR_GPU_EXPERT_MAX && job->n_group <= WEIR_ROUTE_GROUP_MAX);
-    weir_cuda_launch(gpu, WEIR_GPU_COMPUTE,
-                     job->n_expert <= 4 * 32    ? "weir_route_4"
-                     : job->n_expert <= 16 * 32 ? "weir_route_16"
-                                                : "weir_route_32",
-                     grid, block, 0, &args, sizeof(args));
+    weir_cuda_launch_early(gpu,
+                           job->n_expert <= 4 * 32    ? "weir_route_4"
+                           : job->n_expert <= 16 * 32 ? "weir_route_16"
+                                                      : "weir_route_32",
+                           grid, block, 0, &args, sizeof(args));
 }

@@ -9,7 +9,7 @@ static void launch(weir_gpu *gpu, const char *kernel, uint64_t rows, uint64_t pi
 {
     static const uint32_t block[3] = {WEIR_ROWS_THREADS, 1, 1};
     const uint32_t grid[3] = {(uint32_t)rows, (uint32_t)pieces, 1};
-    weir_cuda_launch(gpu, WEIR_GPU_COMPUTE, kernel, grid, block, 0, args, args_bytes);
+    weir_cuda_launch_early(gpu, kernel, grid, block, 0, args, args_bytes);
 }
 
 static uint64_t divide_up(uint64_t count, uint64_t by)

@@ -8,6 +8,7 @@
 #define WEIR_CUDA_MATVEC_CUH
 
 #include "gpu/cuda/formats/kinds.cuh"
+#include "gpu/cuda/grid.cuh"
 #include "gpu/cuda/rows.cuh"
 #include "gpu/cuda/stage.cuh"
 
@@ -206,6 +207,8 @@ DEVICE void compute(const struct weir_matvec_args &a, const uint8_t *data, const
 #pragma unroll 1
     for (uint32_t step = 0; step + 1 < C::STAGES; step++)
         ask<F>(a, w, ring, ahead);
+    if (a.w.table == 0)
+        await_grid();
     for (uint32_t i = 0; i < n; i++) {
         uint8_t *steps = x + i * a.x_bytes;
         const float *from = x_row(a.rows, member_at(m, base + i));
@@ -233,6 +236,9 @@ DEVICE void compute(const struct weir_matvec_args &a, const uint8_t *data, const
 template <class F, int N> DEVICE void matvec(const struct weir_matvec_args &a)
 {
     uint32_t *list = (uint32_t *)shared;
+    let_next_begin();
+    if (a.w.table != 0) /* which of them is a choice, and they come and go */
+        await_grid();
     const struct members m = members_of<N>(a, list);
     const struct weir_cuda_place place = place_of(a.w, m.expert);
     uint8_t *x_part = (uint8_t *)shared + a.list_bytes;

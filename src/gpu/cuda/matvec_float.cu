@@ -3,6 +3,7 @@
  * A warp computes ROWS rows of W; lane i takes eight columns from 8 i on, then those 256 further
  * on. The sum of a row of y is over columns of a lane, ascending, then over lanes. */
 #include "gpu/cuda/formats/floats.cuh"
+#include "gpu/cuda/grid.cuh"
 #include "gpu/cuda/rows.cuh"
 
 enum { WARPS = 4, ROWS = 2 };
@@ -75,6 +76,7 @@ DEVICE void compute(const struct weir_matvec_args &a, const struct weir_cuda_pla
 /* grid.x: parts of W's rows; grid.y: as members_of() takes it. */
 template <class F, int N> DEVICE void matvec_float(const struct weir_matvec_args &a)
 {
+    begin_grid();
     const struct members m = members_of<N>(a, (uint32_t *)shared);
     const struct weir_cuda_place place = place_of(a.w, m.expert);
     if (place.data == 0)

@@ -6,6 +6,8 @@
  * The kinds are those of enum weir_gating_kind; sources of the formulas are named there. */
 #include "gpu/cuda/route_args.h"
 
+#include "gpu/cuda/grid.cuh"
+
 #include <float.h>
 #include <stdint.h>
 
@@ -262,6 +264,7 @@ template <int OWN> static __device__ __forceinline__ void route(const weir_route
     extern "C" __global__ void __launch_bounds__(WEIR_ROUTE_THREADS)                               \
         weir_route_##OWN(const __grid_constant__ struct weir_route_args a)                         \
     {                                                                                              \
+        begin_grid();                                                                              \
         route<OWN>(a);                                                                             \
     }
 ROUTE(4)

@@ -3,6 +3,7 @@
  *
  * Blocks are [row][piece of the width] but where a kernel says more. A thread has four values that
  * follow each other, and reads and writes them at once where rows lie so. */
+#include "gpu/cuda/grid.cuh"
 #include "gpu/cuda/rows_args.h"
 
 #include <stddef.h>
@@ -93,6 +94,7 @@ static __device__ float sum_of(float value, uint32_t lanes)
 extern "C" __global__ void __launch_bounds__(THREADS)
     weir_norm(const __grid_constant__ struct weir_norm_args a)
 {
+    begin_grid();
     const uint32_t lane = threadIdx.x % a.lanes;
     const uint64_t piece =
         static_cast<uint64_t>(blockIdx.x) * (THREADS / a.lanes) + threadIdx.x / a.lanes;
@@ -139,6 +141,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 extern "C" __global__ void __launch_bounds__(THREADS)
     weir_rope(const __grid_constant__ struct weir_rope_args a)
 {
+    begin_grid();
     const uint32_t n_pair = a.n_rot / 2;
     const uint32_t index = blockIdx.y * THREADS + threadIdx.x;
     if (index >= n_pair * a.n_head)
@@ -160,6 +163,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 extern "C" __global__ void __launch_bounds__(THREADS)
     weir_remember(const __grid_constant__ struct weir_remember_args a)
 {
+    begin_grid();
     const uint32_t row = blockIdx.x;
     const uint32_t n_key = a.n_kv_head * a.d_head;
     uint32_t index = blockIdx.y * THREADS + threadIdx.x;
@@ -222,6 +226,7 @@ static __device__ __forceinline__ float unit(uint32_t glu, float gate, float up,
 extern "C" __global__ void __launch_bounds__(THREADS)
     weir_glu(const __grid_constant__ struct weir_glu_args a)
 {
+    begin_grid();
     const uint32_t i = own_four();
     if (i >= a.width)
         return;
@@ -238,6 +243,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 extern "C" __global__ void __launch_bounds__(THREADS)
     weir_gate(const __grid_constant__ struct weir_gate_args a)
 {
+    begin_grid();
     const uint32_t i = blockIdx.y * THREADS + threadIdx.x;
     if (i >= a.width)
         return;
@@ -250,6 +256,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 extern "C" __global__ void __launch_bounds__(THREADS)
     weir_scale(const __grid_constant__ struct weir_scale_args a)
 {
+    begin_grid();
     const uint32_t i = blockIdx.y * THREADS + threadIdx.x;
     if (i >= a.width)
         return;
@@ -264,6 +271,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 extern "C" __global__ void __launch_bounds__(THREADS)
     weir_add(const __grid_constant__ struct weir_add_args a)
 {
+    begin_grid();
     const uint32_t i = own_four();
     if (i >= a.width)
         return;
@@ -283,6 +291,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 extern "C" __global__ void __launch_bounds__(THREADS)
     weir_sum(const __grid_constant__ struct weir_sum_args a)
 {
+    begin_grid();
     const uint32_t i = own_four();
     if (i >= a.width)
         return;
@@ -303,6 +312,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 extern "C" __global__ void __launch_bounds__(THREADS)
     weir_scatter(const __grid_constant__ struct weir_scatter_args a)
 {
+    begin_grid();
     const uint32_t i = own_four();
     if (i >= a.width)
         return;
