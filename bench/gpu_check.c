@@ -3,8 +3,7 @@
  * A check puts operands on a device, calls its operation and keeps what it left. It is run on both
  * devices, and once more with fewer rows: their bits must be the same, and so must those of a
  * second run. */
-#include "gpu_check_heads.h"
-#include "gpu_check_products.h"
+#include "gpu_check_joint.h"
 #include "gpu_check_rows.h"
 #include "gpu_check_states.h"
 
@@ -85,6 +84,34 @@ static void add_tall_products(enum weir_type type)
         check->bound = 2e-2;
         check->is_tall = true;
     }
+}
+
+static void add_joint_checks(void)
+{
+    static const struct {
+        const char *name;
+        uint32_t kind;
+    } heads[] = {{"plain", 0},
+                 {"normed", 0 | JOINT_NORMED},
+                 {"normed interleaved", 4 | JOINT_NORMED | JOINT_INTERLEAVED},
+                 {"normed bare", 2 | JOINT_NORMED | JOINT_BARE},
+                 {"normed late", 1 | JOINT_NORMED | JOINT_LATE}};
+    for (int way = 0; way < 2; way++)
+        for (uint32_t kind = 0; kind < WEIR_COUNT(all_joint_types); kind++) {
+            char more[48];
+            snprintf(more, sizeof(more), "%s %s", all_joint_types[kind].name,
+                     way == 0 ? "decode" : "prompt");
+            for (int both = 0; both < 2; both++) {
+                struct check *check =
+                    add_check(both == 0 ? "joint products" : "joint experts", more,
+                              both == 0 ? check_joint_products : check_joint_experts, kind);
+                check->way = (enum weir_gpu_way)way;
+                check->n_row = way == 1 ? (is_timed ? 512 : 70) : is_timed ? 1 : 6;
+                check->bound = way == 1 ? 4e-2 : 1e-2;
+            }
+        }
+    for (size_t index = 0; index < WEIR_COUNT(heads); index++)
+        add_check("joint heads", heads[index].name, check_joint_heads, heads[index].kind);
 }
 
 static void fill_checks(void)
@@ -246,6 +273,7 @@ int main(int argc, char **argv)
         fputs(help, strcmp(argv[first], "--help") == 0 ? stdout : stderr);
         return strcmp(argv[first], "--help") == 0 ? 0 : 2;
     }
+    add_joint_checks();
     fill_checks();
     stage_open(&device, kind);
     stage_open(&reference, WEIR_GPU_SIM);

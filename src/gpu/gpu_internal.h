@@ -2,14 +2,15 @@
 #ifndef WEIR_GPU_INTERNAL_H
 #define WEIR_GPU_INTERNAL_H
 
+#include "gpu/gpu_joint.h"
 #include "gpu/gpu_kept.h"
-#include "gpu/gpu_ops.h"
 
 /* The operations of gpu_ops.h, by their names there. */
 #define WEIR_GPU_OPERATIONS(each)                                                                  \
-    each(matmul) each(experts) each(embed) each(norm) each(rope) each(remember) each(attention)    \
-        each(glu) each(add) each(gate) each(scale) each(route) each(sum) each(scatter) each(conv)  \
-            each(delta) each(unpack) each(keep) each(expand)
+    each(matmul) each(products) each(experts) each(pair) each(embed) each(norm) each(rope)         \
+        each(remember) each(heads) each(attention) each(glu) each(add) each(gate) each(scale)      \
+            each(route) each(sum) each(scatter) each(conv) each(delta) each(unpack) each(keep)     \
+                each(expand)
 
 /* What a kind of device does for the functions of gpu.h that have these names; nothing of it is
  * called once the device is lost, but close, free_bytes, pin and unpin. */

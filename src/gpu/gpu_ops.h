@@ -57,6 +57,15 @@ struct weir_gpu_matmul {
 };
 void weir_gpu_matmul(weir_gpu *gpu, const struct weir_gpu_matmul *job);
 
+/* gate = unit(gate, up), [n_row][width]; input_weight: [n_row], both are multiplied by it first. */
+struct weir_gpu_glu {
+    weir_gpu_address gate, up, input_weight;
+    uint32_t width, stride, n_row;
+    enum weir_glu glu;
+    float limit;
+};
+void weir_gpu_glu(weir_gpu *gpu, const struct weir_gpu_glu *job);
+
 /* What a record of an expert has of one matrix, [n_expert] of them at `table` in device memory. */
 struct weir_gpu_place {
     weir_gpu_address data; /* 0: this expert is not on the device, and its rows stay as they are */
@@ -74,6 +83,8 @@ struct weir_gpu_experts {
     bool x_is_by_row; /* x has a row of each step's row, else one of each assignment */
     uint32_t n_row, n_used, n_expert;
     enum weir_gpu_way way;
+    /* width > 0: x is what this makes of its gate, which is x, and may be changed by it or not. */
+    struct weir_gpu_glu unit;
 };
 void weir_gpu_experts(weir_gpu *gpu, const struct weir_gpu_experts *job);
 
@@ -159,15 +170,6 @@ void weir_gpu_attention(weir_gpu *gpu, const struct weir_gpu_attention *job);
 /* Of the workspace: what attention takes for each row of a call. Where there is less, it takes rows
  * in turns; for one there must be enough. */
 uint64_t weir_gpu_attention_bytes(uint32_t n_head, uint32_t n_kv_head, uint32_t d_value);
-
-/* gate = unit(gate, up), [n_row][width]; input_weight: [n_row], both are multiplied by it first. */
-struct weir_gpu_glu {
-    weir_gpu_address gate, up, input_weight;
-    uint32_t width, stride, n_row;
-    enum weir_glu glu;
-    float limit;
-};
-void weir_gpu_glu(weir_gpu *gpu, const struct weir_gpu_glu *job);
 
 /* y += scale * weight[row] * x; weight 0: 1; weight_is_logit: sigmoid of it. */
 struct weir_gpu_add {

@@ -202,6 +202,12 @@ void weir_sim_matmul(struct weir_sim *sim, const struct weir_gpu_matmul *job)
     multiply_gathered(sim, &product, &rows);
 }
 
+void weir_sim_products(struct weir_sim *sim, const struct weir_gpu_products *job)
+{
+    for (uint32_t index = 0; index < job->count; index++)
+        weir_sim_matmul(sim, &job->of[index]);
+}
+
 /* All rows that chose one expert. */
 static void run_expert(struct weir_sim *sim, const struct weir_gpu_experts *job, uint32_t id,
                        const struct weir_gpu_place *place, const uint32_t *chosen)
@@ -234,9 +240,17 @@ void weir_sim_experts(struct weir_sim *sim, const struct weir_gpu_experts *job)
     const uint32_t *chosen = weir_sim_at(sim, job->chosen, count * sizeof(*chosen));
     for (uint64_t at = 0; at < count; at++)
         WEIR_ASSERT(chosen[at] < job->n_expert);
+    if (job->unit.width > 0)
+        weir_sim_glu(sim, &job->unit);
     for (uint32_t id = 0; id < job->n_expert; id++)
         if (places[id].data != 0)
             run_expert(sim, job, id, &places[id], chosen);
+}
+
+void weir_sim_pair(struct weir_sim *sim, const struct weir_gpu_pair *job)
+{
+    for (int index = 0; index < 2; index++)
+        weir_sim_experts(sim, &job->of[index]);
 }
 
 void weir_sim_embed(struct weir_sim *sim, const struct weir_gpu_embed *job)

@@ -106,6 +106,29 @@ void weir_sim_remember(struct weir_sim *sim, const struct weir_gpu_remember *job
     }
 }
 
+static void norm_heads(struct weir_sim *sim, const struct weir_gpu_norm *norm)
+{
+    if (norm->width > 0)
+        weir_sim_norm(sim, norm);
+}
+
+void weir_sim_heads(struct weir_sim *sim, const struct weir_gpu_heads *job)
+{
+    for (int turn = 0; turn < 2; turn++) {
+        if (job->norms_late == (turn == 1)) {
+            norm_heads(sim, &job->q_norm);
+            norm_heads(sim, &job->k_norm);
+        }
+        if (turn == 0 && job->q_rope.n_rot > 0)
+            weir_sim_rope(sim, &job->q_rope);
+        if (turn == 0 && job->k_rope.n_rot > 0)
+            weir_sim_rope(sim, &job->k_rope);
+    }
+    norm_heads(sim, &job->v_norm);
+    if (job->remember.pages.k != 0)
+        weir_sim_remember(sim, &job->remember);
+}
+
 /* The first position that a position sees. */
 static uint32_t first_seen(const struct weir_gpu_attention *job, uint32_t position)
 {

@@ -3,6 +3,7 @@
  * The device computes its own while the CPU computes the others from the store's slots; then these
  * take their places among the outputs, and all are summed there in expert-id order. Where experts
  * move, others go there meanwhile. */
+#include "gpu/gpu_joint.h"
 #include "model/device_internal.h"
 #include "model/network.h"
 
@@ -113,9 +114,9 @@ static enum weir_status route(struct weir_forward *forward, const struct weir_de
     return WEIR_OK;
 }
 
-/* One matrix of the experts that are there, for all assignments. */
-static void multiply_rows(const struct weir_forward *forward, struct weir_gpu_experts job,
-                          const struct weir_device_rows *rows)
+/* The job's part that is for these rows. */
+static struct weir_gpu_experts cut_rows(struct weir_gpu_experts job,
+                                        const struct weir_device_rows *rows)
 {
     const uint64_t first = (uint64_t)rows->first * job.n_used;
     job.chosen = weir_device_at(job.chosen, first);
@@ -123,17 +124,14 @@ static void multiply_rows(const struct weir_forward *forward, struct weir_gpu_ex
     job.y = weir_device_at(job.y, first * job.y_stride);
     job.n_row = rows->count;
     job.way = rows->way;
-    weir_gpu_experts(forward->config.device->gpu, &job);
-}
-
-/* Of the rows that are asked for. */
-static void multiply(const struct weir_forward *forward, const struct weir_gpu_experts *job,
-                     bool prompts_only)
-{
-    struct weir_device_rows rows = {0};
-    while (weir_device_rows_next(forward, &rows))
-        if (!prompts_only || rows.way == WEIR_GPU_PROMPT)
-            multiply_rows(forward, *job, &rows);
+    if (job.unit.width > 0) {
+        job.unit.gate = job.x;
+        job.unit.up = weir_device_at(job.unit.up, first * job.unit.stride);
+        job.unit.n_row = rows->count * job.n_used;
+        if (job.unit.input_weight != 0)
+            job.unit.input_weight = weir_device_at(job.unit.input_weight, first);
+    }
+    return job;
 }
 
 static struct weir_gpu_experts job_of(const struct weir_forward *forward,
@@ -158,25 +156,32 @@ void weir_device_compute(const struct weir_forward *forward, const struct weir_d
     const struct weir_device_scratch *scratch = &forward->config.device->scratch;
     const struct weir_network *network = &forward->step.layer->network;
     const uint32_t width = layer->experts[WEIR_DEVICE_GATE].form.rows;
+    struct weir_gpu_experts jobs[WEIR_DEVICE_STACKS];
+    struct weir_device_rows rows = {0};
     for (int stack = 0; stack < WEIR_DEVICE_STACKS; stack++) {
-        struct weir_gpu_experts job = job_of(forward, &layer->experts[stack], tables[stack]);
-        job.x_is_by_row = stack != WEIR_DEVICE_DOWN;
-        job.x = stack == WEIR_DEVICE_DOWN ? scratch->hidden_gate : scratch->normed;
-        job.y = stack == WEIR_DEVICE_GATE ? scratch->hidden_gate
-                : stack == WEIR_DEVICE_UP ? scratch->hidden_up
-                                          : scratch->expert_out;
-        if (stack == WEIR_DEVICE_DOWN)
-            weir_gpu_glu(forward->config.device->gpu,
-                         &(struct weir_gpu_glu){
-                             .gate = scratch->hidden_gate,
-                             .up = scratch->hidden_up,
-                             .input_weight = network->gating.weighs_input ? scratch->weights : 0,
-                             .width = width,
-                             .stride = width,
-                             .n_row = (uint32_t)assignment_count(forward),
-                             .glu = network->expert_unit.glu,
-                             .limit = network->expert_unit.limit});
-        multiply(forward, &job, prompts_only);
+        jobs[stack] = job_of(forward, &layer->experts[stack], tables[stack]);
+        jobs[stack].x_is_by_row = stack != WEIR_DEVICE_DOWN;
+        jobs[stack].x = scratch->normed;
+    }
+    jobs[WEIR_DEVICE_GATE].y = scratch->hidden_gate;
+    jobs[WEIR_DEVICE_UP].y = scratch->hidden_up;
+    jobs[WEIR_DEVICE_DOWN].x = scratch->hidden_gate;
+    jobs[WEIR_DEVICE_DOWN].y = scratch->expert_out;
+    jobs[WEIR_DEVICE_DOWN].unit =
+        (struct weir_gpu_glu){.up = scratch->hidden_up,
+                              .input_weight = network->gating.weighs_input ? scratch->weights : 0,
+                              .width = width,
+                              .stride = width,
+                              .glu = network->expert_unit.glu,
+                              .limit = network->expert_unit.limit};
+    while (weir_device_rows_next(forward, &rows)) {
+        if (prompts_only && rows.way != WEIR_GPU_PROMPT)
+            continue;
+        const struct weir_gpu_pair pair = {
+            {cut_rows(jobs[WEIR_DEVICE_GATE], &rows), cut_rows(jobs[WEIR_DEVICE_UP], &rows)}};
+        const struct weir_gpu_experts down = cut_rows(jobs[WEIR_DEVICE_DOWN], &rows);
+        weir_gpu_pair(forward->config.device->gpu, &pair);
+        weir_gpu_experts(forward->config.device->gpu, &down);
     }
 }
 

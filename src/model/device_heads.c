@@ -1,4 +1,5 @@
 /* device_heads.c - attention of a layer on the device: as attention.c and heads.c have it. */
+#include "gpu/gpu_joint.h"
 #include "model/device_internal.h"
 #include "model/heads.h"
 
@@ -8,66 +9,44 @@ struct heads {
     uint32_t count, width, head_stride, row_stride;
 };
 
-static void norm_heads(const struct weir_forward *forward, const struct heads *heads,
-                       const struct weir_vector *norm, weir_gpu_address weights, bool is_bare)
+/* width 0: they are not normed. */
+static struct weir_gpu_norm norm_of(const struct weir_forward *forward, const struct heads *heads,
+                                    const struct weir_vector *norm, weir_gpu_address weights,
+                                    bool is_bare)
 {
-    if (norm->tensor == NULL && !is_bare)
-        return;
     const uint32_t width = norm->tensor == NULL ? heads->width : (uint32_t)norm->tensor->dims[0];
     const bool is_wide = width > heads->width;
-    weir_gpu_norm(forward->config.device->gpu,
-                  &(struct weir_gpu_norm){.x = heads->x,
-                                          .y = heads->x,
-                                          .weights = weights,
-                                          .width = width,
-                                          .n_head = is_wide ? 1 : heads->count,
-                                          .x_head_stride = is_wide ? width : heads->head_stride,
-                                          .x_stride = heads->row_stride,
-                                          .y_head_stride = is_wide ? width : heads->head_stride,
-                                          .y_stride = heads->row_stride,
-                                          .n_row = forward->step.n_row,
-                                          .epsilon = forward->shape->norm_epsilon});
+    if (norm->tensor == NULL && !is_bare)
+        return (struct weir_gpu_norm){0};
+    return (struct weir_gpu_norm){.x = heads->x,
+                                  .y = heads->x,
+                                  .weights = weights,
+                                  .width = width,
+                                  .n_head = is_wide ? 1 : heads->count,
+                                  .x_head_stride = is_wide ? width : heads->head_stride,
+                                  .x_stride = heads->row_stride,
+                                  .y_head_stride = is_wide ? width : heads->head_stride,
+                                  .y_stride = heads->row_stride,
+                                  .n_row = forward->step.n_row,
+                                  .epsilon = forward->shape->norm_epsilon};
 }
 
-static void turn_heads(const struct weir_forward *forward, const struct heads *heads)
+/* n_rot 0: they are not turned. */
+static struct weir_gpu_rope rope_of(const struct weir_forward *forward, const struct heads *heads)
 {
     const struct weir_mixer *mixer = &forward->step.layer->mixer;
-    const weir_device *device = forward->config.device;
-    if (mixer->rope == WEIR_ROPE_NONE)
-        return;
-    weir_gpu_rope(
-        device->gpu,
-        &(struct weir_gpu_rope){.x = heads->x,
-                                .angles = device->parcel.there + device->parcel.angles[mixer->rope],
-                                .n_head = heads->count,
-                                .head_stride = heads->head_stride,
-                                .x_stride = heads->row_stride,
-                                .n_rot = forward->shape->rope[mixer->rope].n_rot,
-                                .n_row = forward->step.n_row,
-                                .is_interleaved = mixer->is_interleaved});
-}
-
-/* Norm and rope, in the layer's order. */
-static void prepare_heads(const struct weir_forward *forward, const struct heads *heads,
-                          const struct weir_vector *norm, weir_gpu_address weights)
-{
-    const struct weir_mixer *mixer = &forward->step.layer->mixer;
-    if (!mixer->norms_late)
-        norm_heads(forward, heads, norm, weights, mixer->norms_bare);
-    turn_heads(forward, heads);
-    if (mixer->norms_late)
-        norm_heads(forward, heads, norm, weights, mixer->norms_bare);
-}
-
-static void project(struct weir_forward *forward, const struct weir_gpu_matrix *w,
-                    weir_gpu_address y)
-{
-    weir_device_multiply(forward,
-                         &(struct weir_device_product){.w = w,
-                                                       .x = forward->config.device->scratch.normed,
-                                                       .x_stride = forward->shape->d_model,
-                                                       .y = y,
-                                                       .y_stride = w->form.rows});
+    const struct weir_device_parcel *parcel = &forward->config.device->parcel;
+    struct weir_gpu_rope rope = {.x = heads->x,
+                                 .n_head = heads->count,
+                                 .head_stride = heads->head_stride,
+                                 .x_stride = heads->row_stride,
+                                 .n_row = forward->step.n_row,
+                                 .is_interleaved = mixer->is_interleaved};
+    if (mixer->rope != WEIR_ROPE_NONE) {
+        rope.angles = parcel->there + parcel->angles[mixer->rope];
+        rope.n_rot = forward->shape->rope[mixer->rope].n_rot;
+    }
+    return rope;
 }
 
 struct weir_gpu_rows weir_device_rows_of(const weir_device *device,
@@ -141,7 +120,29 @@ void weir_device_remember(const struct weir_forward *forward, const struct weir_
     weir_device_expand(forward, layer);
 }
 
-static void place_keys(struct weir_forward *forward, const struct weir_device_layer *layer)
+/* Outputs of all that is multiplied with normed. */
+static void project(struct weir_forward *forward, const struct weir_device_layer *layer)
+{
+    const struct weir_device_scratch *scratch = &forward->config.device->scratch;
+    const struct weir_gpu_matrix *const matrices[] = {&layer->q, &layer->k, &layer->v,
+                                                      &layer->gate};
+    const weir_gpu_address outputs[] = {scratch->q, scratch->k, scratch->v, scratch->gate};
+    struct weir_device_product products[WEIR_COUNT(matrices)];
+    uint32_t count = 0;
+    for (size_t index = 0; index < WEIR_COUNT(matrices); index++)
+        if (matrices[index]->form.cols != 0)
+            products[count++] =
+                (struct weir_device_product){.w = matrices[index],
+                                             .x = scratch->normed,
+                                             .x_stride = forward->shape->d_model,
+                                             .y = outputs[index],
+                                             .y_stride = matrices[index]->form.rows};
+    weir_device_multiply_all(forward, products, count);
+}
+
+/* Norms, turns, and what is to be remembered. */
+static void prepare(struct weir_forward *forward, const struct weir_device_layer *layer,
+                    const struct heads *q)
 {
     const struct weir_mixer *mixer = &forward->step.layer->mixer;
     const weir_device *device = forward->config.device;
@@ -149,16 +150,34 @@ static void place_keys(struct weir_forward *forward, const struct weir_device_la
                             mixer->n_kv_head * mixer->d_head};
     const struct heads v = {device->scratch.v, mixer->n_kv_head, mixer->d_value, mixer->d_value,
                             mixer->n_kv_head * mixer->d_value};
-    project(forward, &layer->k, k.x);
-    if (layer->v.form.cols != 0)
-        project(forward, &layer->v, v.x);
-    else
-        weir_gpu_copy(device->gpu, WEIR_GPU_COMPUTE, v.x, k.x,
-                      (uint64_t)forward->step.n_row * v.row_stride * sizeof(float));
-    prepare_heads(forward, &k, &mixer->k_norm, layer->k_norm);
-    if (mixer->norms_values)
-        norm_heads(forward, &v, &(struct weir_vector){0}, 0, true);
-    weir_device_remember(forward, layer, k.x, k.row_stride, v.x, v.row_stride);
+    const struct weir_device_rows all = {.count = forward->step.n_row};
+    const bool is_bare = mixer->norms_bare;
+    const bool is_kept = layer->kept.base != 0;
+    struct weir_gpu_heads job = {.q_norm =
+                                     norm_of(forward, q, &mixer->q_norm, layer->q_norm, is_bare),
+                                 .q_rope = rope_of(forward, q),
+                                 .norms_late = mixer->norms_late};
+    if (!mixer->borrows) {
+        job.k_norm = norm_of(forward, &k, &mixer->k_norm, layer->k_norm, is_bare);
+        job.v_norm = norm_of(forward, &v, &(struct weir_vector){0}, 0, mixer->norms_values);
+        job.k_rope = rope_of(forward, &k);
+        if (layer->v.form.cols == 0)
+            weir_gpu_copy(device->gpu, WEIR_GPU_COMPUTE, v.x, k.x,
+                          (uint64_t)forward->step.n_row * v.row_stride * sizeof(float));
+    }
+    if (!mixer->borrows && !is_kept)
+        job.remember = (struct weir_gpu_remember){.rows = weir_device_rows_of(device, &all),
+                                                  .pages = layer->pages,
+                                                  .k = k.x,
+                                                  .v = v.x,
+                                                  .k_stride = k.row_stride,
+                                                  .v_stride = v.row_stride};
+    weir_gpu_heads(device->gpu, &job);
+    if (mixer->borrows)
+        weir_device_expand(forward, layer);
+    else if (is_kept)
+        weir_device_remember(forward, layer, k.x, k.row_stride, v.x, v.row_stride);
+    weir_device_heat(forward, q->x, q->row_stride);
 }
 
 static void attend_rows(const struct weir_forward *forward, const struct weir_device_layer *layer,
@@ -207,7 +226,6 @@ static void gate_heads(struct weir_forward *forward, const struct weir_device_la
     if (!weir_attention_has_gate(forward))
         return;
     if (!mixer->gate_is_in_q) {
-        project(forward, &layer->gate, device->scratch.gate);
         gate.gate = device->scratch.gate;
         gate.gate_head_stride = is_by_head ? 1 : mixer->d_value;
         gate.gate_stride = layer->gate.form.rows;
@@ -231,13 +249,8 @@ void weir_device_attend(struct weir_forward *forward, const struct weir_device_l
         weir_device_run_delta(forward, layer);
         return;
     }
-    project(forward, &layer->q, q.x);
-    prepare_heads(forward, &q, &mixer->q_norm, layer->q_norm);
-    weir_device_heat(forward, q.x, q.row_stride);
-    if (mixer->borrows)
-        weir_device_expand(forward, layer);
-    else
-        place_keys(forward, layer);
+    project(forward, layer);
+    prepare(forward, layer, &q);
     while (weir_device_rows_next(forward, &rows))
         attend_rows(forward, layer, &q, &rows);
     gate_heads(forward, layer, &q);

@@ -193,6 +193,9 @@ struct weir_device_product {
     bool adds;
 };
 void weir_device_multiply(struct weir_forward *forward, const struct weir_device_product *product);
+/* Several of one x. */
+void weir_device_multiply_all(struct weir_forward *forward,
+                              const struct weir_device_product *products, uint32_t count);
 /* normed = norm(residual), damage noticed at this flag. */
 void weir_device_norm(struct weir_forward *forward, weir_gpu_address weights, uint32_t flag);
 /* x = norm(x) of n_row rows of d_model, where there are weights. */
@@ -202,13 +205,6 @@ void weir_device_norm_own(struct weir_forward *forward, weir_gpu_address weights
 void weir_device_add(struct weir_forward *forward, weir_gpu_address x, weir_gpu_address y,
                      float scale);
 
-/* Where these rows are; q *= what a position makes of it (temperature). */
-struct weir_gpu_rows weir_device_rows_of(const weir_device *device,
-                                         const struct weir_device_rows *rows);
-void weir_device_heat(const struct weir_forward *forward, weir_gpu_address q, uint32_t width);
-/* residual += W x of a mixer's output matrix. */
-void weir_device_mix(struct weir_forward *forward, const struct weir_device_layer *layer,
-                     weir_gpu_address x);
 /* residual += mixer(normed). */
 void weir_device_attend(struct weir_forward *forward, const struct weir_device_layer *layer);
 /* sum += experts(normed), and the shared one's; sum is residual or branch. Errors: IO, and the

@@ -1,4 +1,5 @@
 /* device_layer.c - a layer on the device, from the residual stream to the residual stream. */
+#include "gpu/gpu_joint.h"
 #include "model/branch.h"
 #include "model/device_internal.h"
 
@@ -20,21 +21,36 @@ bool weir_device_rows_next(const struct weir_forward *forward, struct weir_devic
     return true;
 }
 
-void weir_device_multiply(struct weir_forward *forward, const struct weir_device_product *product)
+static struct weir_gpu_matmul matmul_of(const struct weir_device_product *product,
+                                        const struct weir_device_rows *rows)
+{
+    return (struct weir_gpu_matmul){
+        .w = *product->w,
+        .x = weir_device_at(product->x, (uint64_t)rows->first * product->x_stride),
+        .y = weir_device_at(product->y, (uint64_t)rows->first * product->y_stride),
+        .x_stride = product->x_stride,
+        .y_stride = product->y_stride,
+        .n_row = rows->count,
+        .way = rows->way,
+        .adds = product->adds};
+}
+
+void weir_device_multiply_all(struct weir_forward *forward,
+                              const struct weir_device_product *products, uint32_t count)
 {
     struct weir_device_rows rows = {0};
-    while (weir_device_rows_next(forward, &rows))
-        weir_gpu_matmul(
-            forward->config.device->gpu,
-            &(struct weir_gpu_matmul){
-                .w = *product->w,
-                .x = weir_device_at(product->x, (uint64_t)rows.first * product->x_stride),
-                .y = weir_device_at(product->y, (uint64_t)rows.first * product->y_stride),
-                .x_stride = product->x_stride,
-                .y_stride = product->y_stride,
-                .n_row = rows.count,
-                .way = rows.way,
-                .adds = product->adds});
+    WEIR_ASSERT(count <= WEIR_GPU_PRODUCTS_MAX);
+    while (weir_device_rows_next(forward, &rows)) {
+        struct weir_gpu_products job = {.count = count};
+        for (uint32_t index = 0; index < count; index++)
+            job.of[index] = matmul_of(&products[index], &rows);
+        weir_gpu_products(forward->config.device->gpu, &job);
+    }
+}
+
+void weir_device_multiply(struct weir_forward *forward, const struct weir_device_product *product)
+{
+    weir_device_multiply_all(forward, product, 1);
 }
 
 static struct weir_gpu_norm norm_of(const struct weir_forward *forward, weir_gpu_address weights,
@@ -93,15 +109,17 @@ void weir_device_network(struct weir_forward *forward, const struct weir_gpu_mat
     const struct weir_device_scratch *scratch = &device->scratch;
     const uint32_t width = network[WEIR_DEVICE_GATE].form.rows;
     const uint32_t d_model = forward->shape->d_model;
-    struct weir_device_product product = {.w = &network[WEIR_DEVICE_GATE],
-                                          .x = scratch->normed,
-                                          .x_stride = d_model,
-                                          .y = scratch->hidden_gate,
-                                          .y_stride = width};
-    weir_device_multiply(forward, &product);
-    product.w = &network[WEIR_DEVICE_UP];
-    product.y = scratch->hidden_up;
-    weir_device_multiply(forward, &product);
+    struct weir_device_product products[] = {{.w = &network[WEIR_DEVICE_GATE],
+                                              .x = scratch->normed,
+                                              .x_stride = d_model,
+                                              .y = scratch->hidden_gate,
+                                              .y_stride = width},
+                                             {.w = &network[WEIR_DEVICE_UP],
+                                              .x = scratch->normed,
+                                              .x_stride = d_model,
+                                              .y = scratch->hidden_up,
+                                              .y_stride = width}};
+    weir_device_multiply_all(forward, products, 2);
     weir_gpu_glu(device->gpu, &(struct weir_gpu_glu){.gate = scratch->hidden_gate,
                                                      .up = scratch->hidden_up,
                                                      .width = width,
@@ -109,12 +127,11 @@ void weir_device_network(struct weir_forward *forward, const struct weir_gpu_mat
                                                      .n_row = forward->step.n_row,
                                                      .glu = unit->glu,
                                                      .limit = unit->limit});
-    product = (struct weir_device_product){.w = &network[WEIR_DEVICE_DOWN],
-                                           .x = scratch->hidden_gate,
-                                           .x_stride = width,
-                                           .y = scratch->projected,
-                                           .y_stride = d_model};
-    weir_device_multiply(forward, &product);
+    weir_device_multiply(forward, &(struct weir_device_product){.w = &network[WEIR_DEVICE_DOWN],
+                                                                .x = scratch->hidden_gate,
+                                                                .x_stride = width,
+                                                                .y = scratch->projected,
+                                                                .y_stride = d_model});
 }
 
 /* Where nothing is done to it in between, the product adds to the residual stream itself. */

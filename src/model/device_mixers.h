@@ -8,6 +8,7 @@
 
 struct weir_device;
 struct weir_device_layer;
+struct weir_device_rows;
 
 /* A matrix of each expert, or of each head. */
 struct weir_device_stack {
@@ -58,13 +59,19 @@ uint64_t weir_device_mixers_workspace(const struct weir_device *device);
 /* Once: what the scratch begins with. Errors: IO. */
 enum weir_status weir_device_mixers_fill(struct weir_device *device, struct weir_err *err);
 
+/* Where these rows are; q *= what a position makes of it (temperature). */
+struct weir_gpu_rows weir_device_rows_of(const struct weir_device *device,
+                                         const struct weir_device_rows *rows);
+void weir_device_heat(const struct weir_forward *forward, weir_gpu_address q, uint32_t width);
+/* residual += W x of a mixer's output matrix. */
+void weir_device_mix(struct weir_forward *forward, const struct weir_device_layer *layer,
+                     weir_gpu_address x);
 /* The step's rows of keys and values, at their positions; values of 0: they lie inside keys. Then
  * what another layer remembered, where it was kept in fewer bits. */
 void weir_device_remember(const struct weir_forward *forward, const struct weir_device_layer *layer,
                           weir_gpu_address k, uint32_t k_stride, weir_gpu_address v,
                           uint32_t v_stride);
 void weir_device_expand(const struct weir_forward *forward, const struct weir_device_layer *layer);
-
 /* residual += mixer(normed). */
 void weir_device_run_latent(struct weir_forward *forward, const struct weir_device_layer *layer);
 /* residual += what a layer makes of its input of the token; the inputs go there with the step. */

@@ -2,6 +2,7 @@
  * bits for the same placement whatever else differs. */
 #include "changed_model.h"
 #include "device_run.h"
+#include "gpu/gpu_sim.h"
 #include "pace.h"
 
 /* The largest distance over the largest logit of its position. */
@@ -234,6 +235,40 @@ static enum weir_status run_text(weir_engine *engine, const struct golden *golde
 }
 
 /* Whatever it was doing: the load, a prompt, a token. */
+/* Pieces of work of a layer, and of all else, when one token is decoded. Each is a launch, or a
+ * copy: a token of a large model is as fast as these are few. */
+static void a_decoded_token_is_few_pieces_of_work(void **state)
+{
+    (void)state;
+    static const struct {
+        struct placing placing;
+        uint32_t of_layer, beside;
+    } wanted[] = {{{0, UINT32_MAX, UINT32_MAX, true, 0}, 11, 9},
+                  {{0, UINT32_MAX, 3, true, 2}, 17, 9}};
+    struct golden golden;
+    golden_of(&golden, "qwen3moe");
+    for (size_t at = 0; at < WEIR_COUNT(wanted); at++) {
+        struct weir_err err = {0};
+        weir_session *session = NULL;
+        const struct weir_bench_config bench =
+            bench_of(&wanted[at].placing, &(struct variant){.seed = 0});
+        weir_engine *engine = open_there(&golden, &bench, &err);
+        assert_non_null(engine);
+        assert_int_equal(weir_session_create(&session, engine, &err), WEIR_OK);
+        assert_int_equal(weir_session_eval(session, golden.ids, 6, NULL, NULL, &err), WEIR_OK);
+        assert_int_equal(weir_session_eval(session, &golden.ids[6], 1, NULL, NULL, &err), WEIR_OK);
+        const uint64_t before = weir_gpu_sim_work(engine->gpu);
+        assert_int_equal(weir_session_eval(session, &golden.ids[7], 1, NULL, NULL, &err), WEIR_OK);
+        const uint64_t work = weir_gpu_sim_work(engine->gpu) - before;
+        const uint32_t n_layer = weir_engine_model(engine)->n_layer;
+        if (work > wanted[at].beside + (uint64_t)n_layer * wanted[at].of_layer)
+            fail_msg("%llu pieces of work for %u layers", (unsigned long long)work, n_layer);
+        weir_session_destroy(&session);
+        assert_int_equal(weir_engine_close(&engine), WEIR_OK);
+    }
+    golden_close(&golden);
+}
+
 static void a_lost_device_ends_what_runs(void **state)
 {
     (void)state;
@@ -397,6 +432,7 @@ int main(void)
         cmocka_unit_test(known_families_are_there_as_a_whole),
         cmocka_unit_test(same_placement_same_bits),
         cmocka_unit_test(experts_that_are_wanted_are_there),
+        cmocka_unit_test(a_decoded_token_is_few_pieces_of_work),
         cmocka_unit_test(a_lost_device_ends_what_runs),
         cmocka_unit_test(damage_there_is_named),
         cmocka_unit_test(a_ceiling_of_the_device_holds),

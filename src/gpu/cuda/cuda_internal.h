@@ -10,10 +10,10 @@
 #ifndef WEIR_CUDA_INTERNAL_H
 #define WEIR_CUDA_INTERNAL_H
 
+#include "gpu/gpu_joint.h"
 #include "gpu/gpu_kept.h"
-#include "gpu/gpu_ops.h"
 
-enum { WEIR_CUDA_ARGS_BYTES = 512 };
+enum { WEIR_CUDA_ARGS_BYTES = 1024 };
 
 /* What the device offers to a kernel's shape. */
 struct weir_cuda_limits {
@@ -43,12 +43,15 @@ void weir_cuda_launch_early(weir_gpu *gpu, const char *kernel, const uint32_t gr
 
 /* The operations of gpu_ops.h. launch_products.c: */
 void weir_cuda_matmul(weir_gpu *gpu, const struct weir_gpu_matmul *job);
+void weir_cuda_products(weir_gpu *gpu, const struct weir_gpu_products *job);
 void weir_cuda_experts(weir_gpu *gpu, const struct weir_gpu_experts *job);
+void weir_cuda_pair(weir_gpu *gpu, const struct weir_gpu_pair *job);
 void weir_cuda_embed(weir_gpu *gpu, const struct weir_gpu_embed *job);
 /* The others' launch files: */
 void weir_cuda_norm(weir_gpu *gpu, const struct weir_gpu_norm *job);
 void weir_cuda_rope(weir_gpu *gpu, const struct weir_gpu_rope *job);
 void weir_cuda_remember(weir_gpu *gpu, const struct weir_gpu_remember *job);
+void weir_cuda_heads(weir_gpu *gpu, const struct weir_gpu_heads *job);
 void weir_cuda_keep(weir_gpu *gpu, const struct weir_gpu_keep *job);
 void weir_cuda_expand(weir_gpu *gpu, const struct weir_gpu_expand *job);
 void weir_cuda_attention(weir_gpu *gpu, const struct weir_gpu_attention *job);

@@ -1,8 +1,8 @@
 /* grid.cuh - a grid that is begun before the one in front of it has ended.
  *
  * From sm_90 on a kernel that is launched by weir_cuda_launch_early() may begin while its stream's
- * last kernel still runs. Before it has called await_grid() it touches nothing that a kernel writes:
- * weights of the trunk are the one thing that it may read. */
+ * last kernel still runs. Before it has called await_grid() it touches nothing that a kernel
+ * writes: weights of the trunk are the one thing that it may read. */
 #ifndef WEIR_CUDA_GRID_CUH
 #define WEIR_CUDA_GRID_CUH
 

@@ -3,7 +3,7 @@
 #include "gpu/cuda/matmul_args.h"
 
 _Static_assert(sizeof(struct weir_cuda_place) == sizeof(struct weir_gpu_place), "one layout");
-_Static_assert(sizeof(struct weir_matvec_args) <= WEIR_CUDA_ARGS_BYTES, "one struct by value");
+_Static_assert(sizeof(struct weir_matvec_list) <= WEIR_CUDA_ARGS_BYTES, "one struct by value");
 _Static_assert(sizeof(struct weir_tiles_args) <= WEIR_CUDA_ARGS_BYTES, "one struct by value");
 
 /* The kernels of a format: names must last. NULL: those of rare formats. */
@@ -23,6 +23,7 @@ static const struct kernels own_kernels[WEIR_TYPE_COUNT] = {
     [WEIR_TYPE_BF16] = OWN("bf16", 4),       [WEIR_TYPE_F8_E4M3] = OWN("f8_e4m3", 4),
     [WEIR_TYPE_F4_E2M1] = OWN("f4_e2m1", 4), [WEIR_TYPE_I4] = OWN("i4", 4),
 };
+static const struct kernels k_kernels = OWN("k", 8);
 #undef OWN
 static const struct kernels rare_kernels = {"weir_matvec_rare_4", "weir_matvec_rare_4", 4};
 
@@ -81,44 +82,82 @@ static struct weir_cuda_weights weights_of(const struct weir_gpu_form *form)
 
 /* ---- a few rows ----------------------------------------------------------------------------- */
 
-/* Parts of W's rows, one a block: as many as are computed at once, and all of one length. */
-static uint32_t even_parts(const weir_gpu *gpu, uint32_t all, uint32_t beside, uint32_t shared)
+static bool is_k(enum weir_type type)
 {
-    const struct weir_cuda_limits *limits = weir_cuda_limits(gpu);
-    const uint32_t by_processor = shared > 200 * 1024 / 8 ? 200 * 1024 / shared : 8;
-    const uint32_t at_once = blocks((uint64_t)limits->processors * by_processor, beside);
-    return blocks(all, blocks(all, at_once));
+    return type == WEIR_TYPE_Q4_K || type == WEIR_TYPE_Q5_K || type == WEIR_TYPE_Q6_K;
 }
 
-static void launch_matvec(weir_gpu *gpu, const struct weir_gpu_form *form,
-                          struct weir_matvec_args *args, bool is_one)
+/* One launch computes both. */
+static bool are_alike(enum weir_type one, enum weir_type other)
 {
-    const struct weir_type_info *info = weir_quant_info(form->type);
-    const struct kernels *kernels = is_rare(form->type) ? &rare_kernels : &own_kernels[form->type];
-    const uint64_t room = weir_min(weir_cuda_limits(gpu)->shared_bytes_max, 112 * 1024);
-    const bool is_list = args->rows.chosen != 0 && (!is_one || kernels == &rare_kernels);
-    uint32_t shared = args->list_bytes = is_list ? (args->rows.n_row * 4 + 19) / 16 * 16 : 0;
-    uint32_t beside = args->rows.n_row;
-    args->each = is_one && !is_list ? 1 : kernels->each_few;
-    if (!is_float(form->type)) {
-        const uint32_t bytes_32 = is_rare(form->type)
-                                      ? WEIR_MATVEC_RARE_BYTES
-                                      : blocks(32 * info->block_bytes, info->block_len);
-        shared += WEIR_MATVEC_RING(bytes_32);
-        args->x_bytes = form->cols / 2 * 3;
-        args->act_block = info->block_len == 256 ? 256 : 32;
-        while (args->each > 1 && shared + args->each * args->x_bytes > room)
-            args->each--;
-        shared += args->each * args->x_bytes;
+    return one == other || (is_k(one) && is_k(other));
+}
+
+static uint32_t ring_bytes(enum weir_type type)
+{
+    const struct weir_type_info *info = weir_quant_info(type);
+    return WEIR_MATVEC_RING(is_rare(type) ? WEIR_MATVEC_RARE_BYTES
+                                          : blocks(32 * info->block_bytes, info->block_len));
+}
+
+/* Parts of W's rows, one a block: as many as are computed at once, and all of one length. */
+static void cut_parts(const weir_gpu *gpu, struct weir_matvec_list *list, uint32_t count,
+                      uint32_t beside, uint32_t shared)
+{
+    const struct weir_cuda_limits *limits = weir_cuda_limits(gpu);
+    const bool is_plain = is_float((enum weir_type)list->of[0].w.type);
+    const uint32_t warps = is_plain ? 4 : WEIR_MATVEC_WARPS;
+    const uint32_t by_processor = shared > 200 * 1024 / 8 ? 200 * 1024 / shared : 8;
+    const uint32_t at_once = blocks((uint64_t)limits->processors * by_processor, beside);
+    uint32_t all = 0;
+    uint32_t end = 0;
+    for (uint32_t index = 0; index < count; index++)
+        all += blocks(list->of[index].w.rows, (uint64_t)warps * WEIR_MATVEC_ROWS);
+    const uint32_t turns = is_plain ? 1 : blocks(all, at_once);
+    for (uint32_t index = 0; index < count; index++) {
+        end += blocks(blocks(list->of[index].w.rows, (uint64_t)warps * WEIR_MATVEC_ROWS), turns);
+        list->end[index] = end;
     }
-    if (args->rows.chosen == 0)
-        beside = blocks(args->rows.n_row, args->each);
-    const uint32_t threads = is_float(form->type) ? 128 : 32 * WEIR_MATVEC_WARPS;
-    const uint32_t parts = blocks(form->rows, threads / 32 * WEIR_MATVEC_ROWS);
-    const uint32_t grid[3] = {is_float(form->type) ? parts : even_parts(gpu, parts, beside, shared),
-                              beside, 1};
-    weir_cuda_launch_early(gpu, is_one ? kernels->one : kernels->few, grid,
-                           (uint32_t[3]){threads, 1, 1}, shared, args, sizeof(*args));
+}
+
+/* Matrices that are alike, of as many columns, with the rows of the first. */
+static void launch_matvecs(weir_gpu *gpu, struct weir_matvec_list *list, uint32_t count,
+                           bool is_one)
+{
+    const struct weir_matvec_args first = list->of[0];
+    const enum weir_type type = (enum weir_type)first.w.type;
+    const struct kernels *kernels = is_rare(type) ? &rare_kernels : &own_kernels[type];
+    const uint64_t room = weir_min(weir_cuda_limits(gpu)->shared_bytes_max, 112 * 1024);
+    const bool is_list = first.rows.chosen != 0 && (!is_one || kernels == &rare_kernels);
+    const uint32_t list_bytes = is_list ? (first.rows.n_row * 4 + 19) / 16 * 16 : 0;
+    const uint32_t x_bytes = is_float(type) ? 0 : first.w.cols / 2 * 3;
+    uint32_t each = is_one && !is_list ? 1 : kernels->each_few;
+    uint32_t ring = 0;
+    for (uint32_t index = 0; index < count; index++) {
+        WEIR_ASSERT(list->of[index].w.cols == first.w.cols);
+        if (list->of[index].w.type != first.w.type)
+            kernels = &k_kernels;
+        if (!is_float(type))
+            ring = (uint32_t)weir_max(ring, ring_bytes((enum weir_type)list->of[index].w.type));
+    }
+    while (each > 1 && list_bytes + ring + each * x_bytes > room)
+        each--;
+    const uint32_t shared = list_bytes + ring + each * x_bytes;
+    for (uint32_t index = 0; index < count; index++) {
+        struct weir_matvec_args *args = &list->of[index];
+        args->list_bytes = list_bytes;
+        args->x_bytes = x_bytes;
+        args->each = each;
+        args->act_block =
+            weir_quant_info((enum weir_type)args->w.type)->block_len == 256 ? 256 : 32;
+    }
+    const uint32_t beside =
+        first.rows.chosen == 0 ? blocks(first.rows.n_row, each) : first.rows.n_row;
+    cut_parts(gpu, list, count, beside, shared);
+    weir_cuda_launch_early(gpu, is_one ? kernels->one : kernels->few,
+                           (uint32_t[3]){list->end[count - 1], beside, 1},
+                           (uint32_t[3]){is_float(type) ? 128 : 32 * WEIR_MATVEC_WARPS, 1, 1},
+                           shared, list, sizeof(*list));
 }
 
 /* ---- many rows ------------------------------------------------------------------------------ */
@@ -206,55 +245,132 @@ static void launch_tiles(weir_gpu *gpu, const struct weir_gpu_form *form,
 
 /* ---- operations ----------------------------------------------------------------------------- */
 
-static void launch_product(weir_gpu *gpu, const struct weir_gpu_form *form, enum weir_gpu_way way,
-                           const struct weir_cuda_weights *w, const struct weir_cuda_rows *rows,
-                           uint32_t n_expert, bool is_one)
+/* A matrix and its rows, as they are asked for. */
+struct product {
+    const struct weir_gpu_form *form;
+    struct weir_matvec_args args;
+    enum weir_gpu_way way;
+    uint32_t n_expert;
+    bool is_one; /* of one row of x, or of a step of one row */
+};
+
+/* A device with little shared memory has no tiles of the longest formats. */
+static bool takes_tiles(const weir_gpu *gpu, const struct product *product)
 {
-    WEIR_ASSERT(weir_gpu_has_form(form));
-    WEIR_ASSERT(rows->x % 16 == 0 && rows->x_stride % 4 == 0);
-    if (rows->n_row == 0)
-        return;
-    /* A device with little shared memory has no tiles of the longest formats. */
-    struct weir_tiles_args tiles = {.w = *w, .rows = *rows};
-    struct weir_matvec_args matvec = {.w = *w, .rows = *rows};
-    if (way == WEIR_GPU_PROMPT && has_tiles(form) &&
-        WEIR_TILES_SHARED(WEIR_SLOT_BYTES(272), 32) <= weir_cuda_limits(gpu)->shared_bytes_max)
-        launch_tiles(gpu, form, &tiles, n_expert);
-    else
-        launch_matvec(gpu, form, &matvec, is_one);
+    return product->way == WEIR_GPU_PROMPT && has_tiles(product->form) &&
+           WEIR_TILES_SHARED(WEIR_SLOT_BYTES(272), 32) <= weir_cuda_limits(gpu)->shared_bytes_max;
 }
+
+/* One after the other, or in one launch those that are alike. unit: of x; the product is one. */
+static void launch_products(weir_gpu *gpu, const struct product *products, uint32_t count,
+                            const struct weir_gpu_glu *unit)
+{
+    bool is_done[WEIR_MATVEC_MANY] = {false};
+    for (uint32_t index = 0; index < count; index++) {
+        const struct product *product = &products[index];
+        struct weir_matvec_list list = {.of = {product->args}};
+        uint32_t together = 1;
+        WEIR_ASSERT(weir_gpu_has_form(product->form));
+        WEIR_ASSERT(product->args.rows.x % 16 == 0 && product->args.rows.x_stride % 4 == 0);
+        if (is_done[index] || product->args.rows.n_row == 0)
+            continue;
+        const bool is_plain = is_float(product->form->type) || takes_tiles(gpu, product);
+        if (unit->width > 0 && (is_plain || (unit->up | unit->gate) % 16 != 0)) {
+            weir_cuda_glu(gpu, unit);
+        } else if (unit->width > 0) {
+            list.up = unit->up;
+            list.input_weight = unit->input_weight;
+            list.glu = unit->glu;
+            list.limit = unit->limit;
+        }
+        if (takes_tiles(gpu, product)) {
+            struct weir_tiles_args tiles = {.w = product->args.w, .rows = product->args.rows};
+            launch_tiles(gpu, product->form, &tiles, product->n_expert);
+            continue;
+        }
+        for (uint32_t other = index + 1; other < count; other++)
+            if (!is_done[other] && are_alike(product->form->type, products[other].form->type) &&
+                product->form->cols == products[other].form->cols &&
+                !takes_tiles(gpu, &products[other])) {
+                list.of[together++] = products[other].args;
+                is_done[other] = true;
+            }
+        launch_matvecs(gpu, &list, together, product->is_one);
+    }
+}
+
+static struct product product_of(const struct weir_gpu_matmul *job)
+{
+    struct product product = {
+        .form = &job->w.form,
+        .args = {.w = weights_of(&job->w.form),
+                 .rows = {.x = job->x,
+                          .y = job->y,
+                          .x_stride = job->x_stride,
+                          .y_stride = job->y_stride,
+                          .x_per = 1,
+                          .n_row = job->n_row,
+                          .adds = job->adds}},
+        .way = job->way,
+        .is_one = job->n_row == 1,
+    };
+    product.args.w.one = (struct weir_cuda_place){job->w.data, job->w.scales, job->w.zeros};
+    product.args.w.bias = job->w.bias;
+    product.args.w.scale = job->w.scale;
+    return product;
+}
+
+static struct product product_of_experts(const struct weir_gpu_experts *job)
+{
+    struct product product = {
+        .form = &job->form,
+        .args = {.w = weights_of(&job->form),
+                 .rows = {.x = job->x,
+                          .y = job->y,
+                          .chosen = job->chosen,
+                          .x_stride = job->x_stride,
+                          .y_stride = job->y_stride,
+                          .x_per = job->x_is_by_row ? job->n_used : 1,
+                          .n_row = job->n_row * job->n_used}},
+        .way = job->way,
+        .n_expert = job->n_expert,
+        .is_one = job->n_row == 1,
+    };
+    product.args.w.table = job->table;
+    product.args.w.bias = job->bias;
+    product.args.w.scale_of = job->scale;
+    product.args.w.n_expert = job->n_expert;
+    return product;
+}
+
+static const struct weir_gpu_glu no_unit;
 
 void weir_cuda_matmul(weir_gpu *gpu, const struct weir_gpu_matmul *job)
 {
-    struct weir_cuda_weights w = weights_of(&job->w.form);
-    w.one = (struct weir_cuda_place){job->w.data, job->w.scales, job->w.zeros};
-    w.bias = job->w.bias;
-    w.scale = job->w.scale;
-    const struct weir_cuda_rows rows = {.x = job->x,
-                                        .y = job->y,
-                                        .x_stride = job->x_stride,
-                                        .y_stride = job->y_stride,
-                                        .x_per = 1,
-                                        .n_row = job->n_row,
-                                        .adds = job->adds};
-    launch_product(gpu, &job->w.form, job->way, &w, &rows, 0, job->n_row == 1);
+    const struct product product = product_of(job);
+    launch_products(gpu, &product, 1, &no_unit);
+}
+
+void weir_cuda_products(weir_gpu *gpu, const struct weir_gpu_products *job)
+{
+    struct product products[WEIR_GPU_PRODUCTS_MAX];
+    WEIR_ASSERT(job->count <= WEIR_GPU_PRODUCTS_MAX);
+    for (uint32_t index = 0; index < job->count; index++)
+        products[index] = product_of(&job->of[index]);
+    launch_products(gpu, products, job->count, &no_unit);
 }
 
 void weir_cuda_experts(weir_gpu *gpu, const struct weir_gpu_experts *job)
 {
-    struct weir_cuda_weights w = weights_of(&job->form);
-    w.table = job->table;
-    w.bias = job->bias;
-    w.scale_of = job->scale;
-    w.n_expert = job->n_expert;
-    const struct weir_cuda_rows rows = {.x = job->x,
-                                        .y = job->y,
-                                        .chosen = job->chosen,
-                                        .x_stride = job->x_stride,
-                                        .y_stride = job->y_stride,
-                                        .x_per = job->x_is_by_row ? job->n_used : 1,
-                                        .n_row = job->n_row * job->n_used};
-    launch_product(gpu, &job->form, job->way, &w, &rows, job->n_expert, job->n_row == 1);
+    const struct product product = product_of_experts(job);
+    launch_products(gpu, &product, 1, &job->unit);
+}
+
+void weir_cuda_pair(weir_gpu *gpu, const struct weir_gpu_pair *job)
+{
+    const struct product products[] = {product_of_experts(&job->of[0]),
+                                       product_of_experts(&job->of[1])};
+    launch_products(gpu, products, 2, &no_unit);
 }
 
 void weir_cuda_embed(weir_gpu *gpu, const struct weir_gpu_embed *job)

@@ -68,11 +68,10 @@ void weir_cuda_rope(weir_gpu *gpu, const struct weir_gpu_rope *job)
            sizeof(args));
 }
 
-void weir_cuda_remember(weir_gpu *gpu, const struct weir_gpu_remember *job)
+static struct weir_remember_args remember_args(const struct weir_gpu_remember *job)
 {
     const struct weir_gpu_pages *pages = &job->pages;
     const bool is_joint = pages->v == pages->k;
-    const uint64_t width = (uint64_t)pages->d_head + (is_joint ? 0 : pages->d_value);
     struct weir_remember_args args = {
         .positions = job->rows.positions,
         .table_at = job->rows.table_at,
@@ -92,8 +91,91 @@ void weir_cuda_remember(weir_gpu *gpu, const struct weir_gpu_remember *job)
     while (1u << args.page_shift < pages->page_length)
         args.page_shift++;
     WEIR_ASSERT(1u << args.page_shift == pages->page_length);
+    return args;
+}
+
+void weir_cuda_remember(weir_gpu *gpu, const struct weir_gpu_remember *job)
+{
+    const struct weir_gpu_pages *pages = &job->pages;
+    const struct weir_remember_args args = remember_args(job);
+    const uint64_t width = (uint64_t)pages->d_head + (args.from_v == 0 ? 0 : pages->d_value);
     launch(gpu, "weir_remember", job->rows.n_row,
            divide_up(pages->n_kv_head * width, WEIR_ROWS_THREADS), &args, sizeof(args));
+}
+
+/* One norm a head, of all of it. */
+static bool is_of_heads(const struct weir_gpu_norm *norm, uint32_t n_head, uint32_t width)
+{
+    return norm->width == 0 ||
+           (norm->width == width && norm->n_head == n_head && !norm->is_centered &&
+            !norm->each_head && norm->damage == 0 && norm->x == norm->y);
+}
+
+static bool is_one_pass(const struct weir_gpu_heads *job)
+{
+    const struct weir_gpu_pages *pages = &job->remember.pages;
+    const struct weir_gpu_rope *q = &job->q_rope;
+    const struct weir_gpu_rope *k = &job->k_rope;
+    return pages->k != 0 && !job->norms_late && job->v_norm.width == 0 && pages->v != pages->k &&
+           is_of_heads(&job->q_norm, q->n_head, pages->d_head) &&
+           is_of_heads(&job->k_norm, pages->n_kv_head, pages->d_head) && q->n_rot == k->n_rot &&
+           q->is_interleaved == k->is_interleaved && q->n_rot <= pages->d_head &&
+           pages->d_head <= WEIR_HEADS_WIDTH_MAX && pages->d_value <= WEIR_HEADS_WIDTH_MAX &&
+           has_fours(q->x | job->remember.k | job->remember.v,
+                     q->head_stride | q->x_stride | job->remember.k_stride |
+                         job->remember.v_stride | pages->d_head | pages->d_value);
+}
+
+static void norm_heads(weir_gpu *gpu, const struct weir_gpu_norm *norm)
+{
+    if (norm->width > 0)
+        weir_cuda_norm(gpu, norm);
+}
+
+/* What heads.cu has not: each by itself. */
+static void run_in_turn(weir_gpu *gpu, const struct weir_gpu_heads *job)
+{
+    for (int turn = 0; turn < 2; turn++) {
+        if (job->norms_late == (turn == 1)) {
+            norm_heads(gpu, &job->q_norm);
+            norm_heads(gpu, &job->k_norm);
+        }
+        if (turn == 0 && job->q_rope.n_rot > 0)
+            weir_cuda_rope(gpu, &job->q_rope);
+        if (turn == 0 && job->k_rope.n_rot > 0)
+            weir_cuda_rope(gpu, &job->k_rope);
+    }
+    norm_heads(gpu, &job->v_norm);
+    if (job->remember.pages.k != 0)
+        weir_cuda_remember(gpu, &job->remember);
+}
+
+void weir_cuda_heads(weir_gpu *gpu, const struct weir_gpu_heads *job)
+{
+    const struct weir_gpu_rope *q = &job->q_rope;
+    if (!is_one_pass(job)) {
+        run_in_turn(gpu, job);
+        return;
+    }
+    const struct weir_heads_args args = {
+        .to = remember_args(&job->remember),
+        .q = q->x,
+        .q_weights = job->q_norm.weights,
+        .k_weights = job->k_norm.weights,
+        .angles = q->angles,
+        .n_head = q->n_head,
+        .q_head_stride = q->head_stride,
+        .q_stride = q->x_stride,
+        .n_rot = q->n_rot,
+        .is_interleaved = q->is_interleaved,
+        .norms_q = job->q_norm.width > 0,
+        .norms_k = job->k_norm.width > 0,
+        .q_epsilon = job->q_norm.epsilon,
+        .k_epsilon = job->k_norm.epsilon,
+    };
+    launch(gpu, "weir_heads", job->remember.rows.n_row,
+           divide_up((uint64_t)q->n_head + 2 * (uint64_t)args.to.n_kv_head, WEIR_ROWS_THREADS / 32),
+           &args, sizeof(args));
 }
 
 void weir_cuda_glu(weir_gpu *gpu, const struct weir_gpu_glu *job)

@@ -48,6 +48,18 @@ struct weir_matvec_args {
     uint32_t each;                /* rows that are computed together, at most */
 };
 
+/* What a launch computes: matrices of one x, whose parts follow each other in grid.x. A kernel for
+ * one format, or for the K formats. */
+enum { WEIR_MATVEC_MANY = 4 };
+struct weir_matvec_list {
+    struct weir_matvec_args of[WEIR_MATVEC_MANY];
+    uint32_t end[WEIR_MATVEC_MANY]; /* behind its parts */
+    /* struct weir_gpu_glu, whose gate is x; up 0: none */
+    uint64_t up, input_weight;
+    uint32_t glu;
+    float limit;
+};
+
 /* Shared memory of matvec.cuh: a ring of chunks of 1024 values of WEIR_MATVEC_ROWS rows for each
  * warp, about 40 KiB in all. bytes_32: of 32 values. */
 enum { WEIR_MATVEC_WARPS = 8, WEIR_MATVEC_ROWS = 2, WEIR_MATVEC_RARE_BYTES = 34 };

@@ -11,6 +11,7 @@
 #include "gpu/cuda/grid.cuh"
 #include "gpu/cuda/rows.cuh"
 #include "gpu/cuda/stage.cuh"
+#include "gpu/cuda/unit.cuh"
 
 enum { VECTOR_WARPS = WEIR_MATVEC_WARPS, VECTOR_ROWS = WEIR_MATVEC_ROWS };
 
@@ -27,16 +28,48 @@ struct run_facts {
     int sum; /* of the steps */
 };
 
+/* A row of x, or of gates and what they are for. */
+struct row_of_x {
+    const float *x, *up; /* up NULL: none */
+    float weight;        /* of both */
+};
+
+DEVICE struct row_of_x row_of_x_at(const struct weir_matvec_list &all,
+                                   const struct weir_cuda_rows &rows, uint32_t row)
+{
+    if (all.up == 0)
+        return {x_row(rows, row), NULL, 1.0f};
+    return {x_row(rows, row), (const float *)all.up + (uint64_t)(row / rows.x_per) * rows.x_stride,
+            all.input_weight == 0 ? 1.0f : ((const float *)all.input_weight)[row]};
+}
+
+DEVICE void get_eight(float value[8], const float *from)
+{
+    *(float4 *)value = *(const float4 *)from;
+    *(float4 *)(value + 4) = *(const float4 *)(from + 4);
+}
+
+/* Once for all values: it has many ways. */
+static __device__ __noinline__ float unit_of(uint32_t glu, float gate, float up, float limit)
+{
+    return unit(glu, gate, up, limit);
+}
+
 /* 256 values of x to steps, by a warp; the values of act_block lanes have one scale. */
-DEVICE void quantize_256(const float *x, uint32_t cols, uint32_t col, uint32_t lanes,
-                         uint8_t *steps, struct run_facts *facts)
+DEVICE void quantize_256(const struct weir_matvec_list &all, const struct row_of_x &row,
+                         uint32_t cols, uint32_t col, uint32_t lanes, uint8_t *steps,
+                         struct run_facts *facts)
 {
     float value[8] = {0};
     uint32_t most = 0;
     col += threadIdx.x % 32 * 8;
-    if (col < cols) {
-        *(float4 *)value = *(const float4 *)(x + col);
-        *(float4 *)(value + 4) = *(const float4 *)(x + col + 4);
+    if (col < cols)
+        get_eight(value, row.x + col);
+    if (col < cols && row.up != NULL) {
+        float up[8];
+        get_eight(up, row.up + col);
+        for (int i = 0; i < 8; i++)
+            value[i] = unit_of(all.glu, value[i] * row.weight, up[i] * row.weight, all.limit);
     }
     for (int i = 0; i < 8; i++)
         most = max(most, __float_as_uint(value[i]) & 0x7fffffff);
@@ -186,9 +219,11 @@ DEVICE void put(const struct weir_matvec_args &a, const struct members &m, uint3
 
 /* Up to N rows of x, members base to base + n - 1, by all rows of W that are this block's. */
 template <class F, int N>
-DEVICE void compute(const struct weir_matvec_args &a, const uint8_t *data, const struct members &m,
-                    uint32_t base, uint32_t n, uint8_t *x)
+DEVICE void compute(const struct weir_matvec_list &all, const struct portion &portion,
+                    const uint8_t *data, const struct members &m, uint32_t base, uint32_t n,
+                    uint8_t *x)
 {
+    const struct weir_matvec_args &a = all.of[portion.matrix];
     typedef struct chunk<F> C;
     const uint32_t warp = threadIdx.x / 32;
     const struct layout lay = F::layout_of(a.w.type);
@@ -197,8 +232,8 @@ DEVICE void compute(const struct weir_matvec_args &a, const uint8_t *data, const
                                 (uint32_t)(uintptr_t)data & 15,
                                 1024 / lay.len * lay.bytes,
                                 (a.w.cols + 1023) / 1024,
-                                gridDim.x * VECTOR_WARPS * VECTOR_ROWS};
-    const uint32_t row = (blockIdx.x * VECTOR_WARPS + warp) * VECTOR_ROWS;
+                                portion.parts * VECTOR_WARPS * VECTOR_ROWS};
+    const uint32_t row = (portion.part * VECTOR_WARPS + warp) * VECTOR_ROWS;
     uint8_t *ring = x + a.each * a.x_bytes + warp * C::STAGES * VECTOR_ROWS * C::SLOT;
     struct spot at = {data + row * a.w.row_bytes, row, 0, 0};
     struct spot ahead = at;
@@ -211,9 +246,9 @@ DEVICE void compute(const struct weir_matvec_args &a, const uint8_t *data, const
         await_grid();
     for (uint32_t i = 0; i < n; i++) {
         uint8_t *steps = x + i * a.x_bytes;
-        const float *from = x_row(a.rows, member_at(m, base + i));
+        const struct row_of_x from = row_of_x_at(all, a.rows, member_at(m, base + i));
         for (uint32_t col = warp * 256; col < a.w.cols; col += VECTOR_WARPS * 256)
-            quantize_256(from, a.w.cols, col, a.act_block / 8, steps,
+            quantize_256(all, from, a.w.cols, col, a.act_block / 8, steps,
                          (struct run_facts *)(steps + a.w.cols));
     }
     __syncthreads();
@@ -233,8 +268,10 @@ DEVICE void compute(const struct weir_matvec_args &a, const uint8_t *data, const
 }
 
 /* grid.x: parts of W's rows; grid.y: as members_of() takes it. */
-template <class F, int N> DEVICE void matvec(const struct weir_matvec_args &a)
+template <class F, int N>
+DEVICE void matvec(const struct weir_matvec_list &all, const struct portion &portion)
 {
+    const struct weir_matvec_args &a = all.of[portion.matrix];
     uint32_t *list = (uint32_t *)shared;
     let_next_begin();
     if (a.w.table != 0) /* which of them is a choice, and they come and go */
@@ -245,15 +282,16 @@ template <class F, int N> DEVICE void matvec(const struct weir_matvec_args &a)
     if (place.data == 0)
         return;
     for (uint32_t base = 0; base < m.count; base += a.each)
-        compute<F, N>(a, (const uint8_t *)place.data, m, base, min(a.each, m.count - base), x_part);
+        compute<F, N>(all, portion, (const uint8_t *)place.data, m, base,
+                      min(a.each, m.count - base), x_part);
 }
 
 /* A kernel for at most n rows of x at a time. */
 #define MATVEC(name, format, n)                                                                    \
     extern "C" __global__ void __launch_bounds__(32 * VECTOR_WARPS)                                \
-        weir_matvec_##name##_##n(const __grid_constant__ struct weir_matvec_args a)                \
+        weir_matvec_##name##_##n(const __grid_constant__ struct weir_matvec_list all)              \
     {                                                                                              \
-        matvec<format, n>(a);                                                                      \
+        matvec<format, n>(all, portion_of(all));                                                   \
     }
 
 #endif

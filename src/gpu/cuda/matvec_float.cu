@@ -28,11 +28,12 @@ DEVICE void get_w(float out[8], const uint8_t *row, const struct scale_row &scal
 }
 
 template <class F, int N, int ALIGN>
-DEVICE void compute(const struct weir_matvec_args &a, const struct weir_cuda_place &place,
-                    const struct members &m, uint32_t base, uint32_t n)
+DEVICE void compute(const struct weir_matvec_args &a, uint32_t part,
+                    const struct weir_cuda_place &place, const struct members &m, uint32_t base,
+                    uint32_t n)
 {
     const uint32_t lane = threadIdx.x % 32;
-    const uint32_t row = (blockIdx.x * WARPS + threadIdx.x / 32) * ROWS;
+    const uint32_t row = (part * WARPS + threadIdx.x / 32) * ROWS;
     const uint8_t *rows[ROWS];
     struct scale_row scales[ROWS] = {};
     const float *x[N];
@@ -74,8 +75,10 @@ DEVICE void compute(const struct weir_matvec_args &a, const struct weir_cuda_pla
 }
 
 /* grid.x: parts of W's rows; grid.y: as members_of() takes it. */
-template <class F, int N> DEVICE void matvec_float(const struct weir_matvec_args &a)
+template <class F, int N> DEVICE void matvec_float(const struct weir_matvec_list &all)
 {
+    const struct portion portion = portion_of(all);
+    const struct weir_matvec_args &a = all.of[portion.matrix];
     begin_grid();
     const struct members m = members_of<N>(a, (uint32_t *)shared);
     const struct weir_cuda_place place = place_of(a.w, m.expert);
@@ -84,16 +87,16 @@ template <class F, int N> DEVICE void matvec_float(const struct weir_matvec_args
     const bool is_aligned = (place.data | a.w.row_bytes) % 16 == 0;
     for (uint32_t base = 0; base < m.count; base += a.each)
         if (is_aligned)
-            compute<F, N, F::BITS>(a, place, m, base, min(a.each, m.count - base));
+            compute<F, N, F::BITS>(a, portion.part, place, m, base, min(a.each, m.count - base));
         else
-            compute<F, N, 1>(a, place, m, base, min(a.each, m.count - base));
+            compute<F, N, 1>(a, portion.part, place, m, base, min(a.each, m.count - base));
 }
 
 #define MATVEC(format, n)                                                                          \
     extern "C" __global__ void __launch_bounds__(32 * WARPS)                                       \
-        weir_matvec_##format##_##n(const __grid_constant__ struct weir_matvec_args a)              \
+        weir_matvec_##format##_##n(const __grid_constant__ struct weir_matvec_list all)            \
     {                                                                                              \
-        matvec_float<format, n>(a);                                                                \
+        matvec_float<format, n>(all);                                                              \
     }
 MATVEC(f32, 1)
 MATVEC(f32, 4)

@@ -60,6 +60,20 @@ template <int N> DEVICE struct members members_of(const struct weir_matvec_args 
     return {chosen[blockIdx.y], find_alike(list, chosen, a.rows.n_row, blockIdx.y), 0, list};
 }
 
+/* Which matrix of a list this block has a part of, and which part of how many. */
+struct portion {
+    uint32_t matrix, part, parts;
+};
+
+DEVICE struct portion portion_of(const struct weir_matvec_list &all)
+{
+    uint32_t matrix = 0;
+    uint32_t begin = 0;
+    while (blockIdx.x >= all.end[matrix])
+        begin = all.end[matrix++];
+    return {matrix, blockIdx.x - begin, all.end[matrix] - begin};
+}
+
 DEVICE uint32_t member_at(const struct members &members, uint32_t i)
 {
     return members.list == NULL ? members.first + i : members.list[i];

@@ -34,6 +34,18 @@ struct weir_remember_args {
     uint32_t n_row;
 };
 
+/* Heads of q, k and v, at most this wide, a warp each: q in place, k and v to their pages. */
+enum { WEIR_HEADS_WIDTH_MAX = 512 };
+struct weir_heads_args {
+    struct weir_remember_args to;
+    uint64_t q, q_weights, k_weights; /* weights 0: ones */
+    uint64_t angles;
+    uint32_t n_head, q_head_stride, q_stride;
+    uint32_t n_rot, is_interleaved; /* n_rot 0: they are not turned */
+    uint32_t norms_q, norms_k;
+    float q_epsilon, k_epsilon;
+};
+
 struct weir_glu_args {
     uint64_t gate, up, input_weight;
     uint32_t width, stride, n_row, glu;
