@@ -8,10 +8,11 @@
 #define WEIR_NO_UNIT UINT32_MAX
 
 enum {
-    WEIR_PREFIX_TRANSFER_MAX = 8,         /* records on their way to or from the device */
-    WEIR_PREFIX_WRITE_MAX = 4,            /* of them, those that are written */
-    WEIR_PREFIX_LOAD_MAX = 64,            /* texts that come back at a time */
-    WEIR_PREFIX_QUEUE_MAX = 4096,         /* pages that wait to be written */
+    WEIR_PREFIX_TRANSFER_MAX = 32, /* records on their way to or from the device: where others
+                                      compute, nobody looks at them before a step is over */
+    WEIR_PREFIX_WRITE_MAX = 4,     /* of them, those that are written */
+    WEIR_PREFIX_LOAD_MAX = 64,     /* texts that come back at a time */
+    WEIR_PREFIX_QUEUE_MAX = 4096,  /* pages that wait to be written */
     WEIR_PREFIX_UNIT_BYTES_MIN = 1 << 20, /* where a page is less and a block is cut into units */
     WEIR_PREFIX_CACHED_BYTES = 2 << 20, /* of the page cache, where the file has to go through it */
 };

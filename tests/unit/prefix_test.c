@@ -185,6 +185,50 @@ static void a_text_goes_on_while_it_is_written(void **state)
     }
 }
 
+/* Nobody may look again for as long as a step of others takes. */
+static void all_of_a_texts_reads_begin_at_once(void **state)
+{
+    enum { PAGES = 10 };
+    struct told told;
+    struct toy toy;
+    uint32_t story[CTX], wanted = 0;
+    struct weir_prefix_find found;
+    struct weir_err err = {0};
+    (void)state;
+    make_folder();
+    tell_story(story, 1);
+    const struct weir_prefix_config config = config_of(&told);
+    open_toy(&toy, &positions_only);
+    weir_prefix *prefix = open_store(&toy, &config);
+    struct text text = begin_text(&toy);
+    feed(&toy, &text, story, PAGES * toy.page_length - 1, 30);
+    weir_prefix_save(prefix, text.sequence);
+    wait_for_all(prefix);
+    end_text(&toy, &text);
+    assert_true(weir_prefix_close(&prefix));
+    close_toy(&toy);
+
+    open_toy(&toy, &positions_only);
+    prefix = open_store(&toy, &config);
+    text = begin_text(&toy);
+    wanted = PAGES * toy.page_length;
+    if (weir_prefix_recall_begin(prefix, text.sequence, story, wanted, &found, &err) != WEIR_OK ||
+        weir_state_populate(toy.state, found.lack, &err) != WEIR_OK ||
+        weir_prefix_recall_go(prefix, text.sequence, story, &told, &err) != WEIR_OK)
+        fail_msg("%s", err.text);
+    assert_int_equal(found.lack, PAGES);
+    if (weir_io_mode_get(prefix->io)->direct) /* else the page cache has room for few */
+        assert_int_equal(counts_of(prefix).read_calls, 2 * PAGES); /* a head, and positions */
+    weir_prefix_settle(prefix, text.sequence);
+    assert_int_equal(told.length, wanted - 1);
+    text.length = told.length;
+    memcpy(text.ids, story, text.length * sizeof(*story));
+    end_text(&toy, &text);
+    assert_true(weir_prefix_close(&prefix));
+    close_toy(&toy);
+    remove_folder();
+}
+
 static void a_budget_holds_and_the_last_texts_are_there(void **state)
 {
     (void)state;
@@ -309,6 +353,7 @@ int main(void)
         cmocka_unit_test(a_beginning_that_texts_share_is_written_once),
         cmocka_unit_test(a_text_comes_back_as_far_as_it_is_the_same),
         cmocka_unit_test(a_text_goes_on_while_it_is_written),
+        cmocka_unit_test(all_of_a_texts_reads_begin_at_once),
         cmocka_unit_test(a_budget_holds_and_the_last_texts_are_there),
         cmocka_unit_test(a_block_comes_though_its_pages_are_here),
         cmocka_unit_test(ablations_change_how_not_what),
