@@ -81,6 +81,8 @@ static json_t *describe_losses(const struct weir_mode *mode)
         json_array_append_new(losses, json_sprintf("skip %g", mode->lossy_skip));
     if (mode->lossy_resident > 0.0)
         json_array_append_new(losses, json_sprintf("resident %g", mode->lossy_resident));
+    if (mode->lossy_copies > 0.0)
+        json_array_append_new(losses, json_sprintf("copies %g", mode->lossy_copies));
     return losses;
 }
 
@@ -297,6 +299,8 @@ static void print_mode(const struct weir_cli_report *report)
         add(&line, ", LOSSY: experts below %g of the weight left out", mode->lossy_skip);
     if (mode->lossy_resident > 0.0)
         add(&line, ", LOSSY: experts in memory preferred within %g", mode->lossy_resident);
+    if (mode->lossy_copies > 0.0)
+        add(&line, ", LOSSY: experts below %g of the weight read as copies", mode->lossy_copies);
     if (strcmp(mode->kv, "f16") != 0)
         add(&line, ", keys and values in %s", mode->kv);
     if (plan->layer_inputs_on_disk_bytes > 0)

@@ -41,11 +41,11 @@ static bool read_without(struct weir_bench_config *bench, const char *text)
     return true;
 }
 
-/* skip=S and resident=M, apart by a comma. */
+/* skip=S, resident=M and copies=S, apart by commas; all copies may count. */
 static bool read_lossy(struct weir_config *config, const char *text)
 {
-    double *const values[] = {&config->lossy_skip, &config->lossy_resident};
-    static const char *const names[] = {"skip=", "resident="};
+    double *const values[] = {&config->lossy_copies, &config->lossy_skip, &config->lossy_resident};
+    static const char *const names[] = {"copies=", "skip=", "resident="};
     for (const char *at = text; at != NULL;) {
         char *end = NULL;
         size_t index = 0;
@@ -55,8 +55,8 @@ static bool read_lossy(struct weir_config *config, const char *text)
             return false;
         at += strlen(names[index]);
         *values[index] = strtod(at, &end);
-        if (end == at || !(*values[index] > 0.0) || !(*values[index] < 1.0) ||
-            (*end != ',' && *end != '\0'))
+        if (end == at || !(*values[index] > 0.0) || !(*values[index] <= 1.0) ||
+            (*values[index] == 1.0 && index > 0) || (*end != ',' && *end != '\0'))
             return false;
         at = *end == ',' ? end + 1 : NULL;
     }
@@ -74,8 +74,8 @@ static bool choose_lossy(struct weir_config *config, const struct weir_cli_optio
     if (read_lossy(config, options->lossy))
         return true;
     weir_cli_misuse(command,
-                    "--lossy: wanted skip=S, resident=M or both apart by a comma, S and M between "
-                    "0 and 1, found \"%s\"",
+                    "--lossy: wanted skip=S, resident=M, copies=S or several apart by commas, S "
+                    "and M between 0 and 1, found \"%s\"",
                     options->lossy);
     return false;
 }
@@ -108,6 +108,7 @@ bool weir_cli_config_fill(struct weir_config *config, struct weir_bench_config *
         .gpu_bytes = options->gpu_mem,
         .gpu_moves = options->gpu_moves,
         .kv = options->kv,
+        .copies_path = options->copies,
         .timeline_events = options->timeline == NULL ? 0 : (uint32_t)options->timeline_events,
         .buffered = options->buffered,
         .text_folder = options->prefix_cache,

@@ -21,7 +21,8 @@ class Config(ctypes.Structure):  # zeros: weir chooses
                 ("buffered", c_bool), ("io_depth", c_uint32), ("io_budget_bytes", c_uint64),
                 ("timeline_events", c_uint32), ("kv", c_char_p), ("warm_up", c_void_p), ("warm_up_count", c_uint32),
                 ("isa", c_char_p), ("text_folder", c_char_p), ("text_bytes", c_uint64), ("measures_inputs", c_bool),
-                ("lossy_skip", c_double), ("lossy_resident", c_double), ("progress", c_void_p),
+                ("lossy_skip", c_double), ("lossy_resident", c_double), ("copies_path", c_char_p),
+                ("lossy_copies", c_double), ("progress", c_void_p),
                 ("progress_user", c_void_p), ("notice", c_void_p), ("notice_user", c_void_p), ("bench", c_void_p)]
 
 

@@ -152,6 +152,11 @@ struct weir_config {
      * best one in memory that weighs at least 1 - lossy_resident as much, in steps of few rows:
      * then the text depends on what was in memory. */
     double lossy_skip, lossy_resident;
+    /* A GGUF file of the same model in fewer bits, and up to which share of its token's weight an
+     * expert is read from there when it would have to be read, in steps of few rows; never the
+     * token's best one. At most 1. Both or neither: NULL and 0. */
+    const char *copies_path;
+    double lossy_copies;
     weir_progress_fn *progress;
     void *progress_user;
     weir_notice_fn *notice;
@@ -342,7 +347,7 @@ struct weir_mode {
     const char *gpu;    /* its name; NULL: all is computed on the CPU */
     const char *kv;     /* what keys and values are kept as: "f16", ... */
     bool kv_is_lossy;   /* that is less than f16 */
-    double lossy_skip, lossy_resident; /* as in weir_config */
+    double lossy_skip, lossy_resident, lossy_copies; /* as in weir_config */
     double lookahead_ratio; /* time of a token with look-ahead over without, tried; 0: not yet */
     char why[256];          /* what was refused and why; empty when nothing was */
 };

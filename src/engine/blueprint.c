@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/heap.h"
+#include "model/copies.h"
 
 /* CPU features up to a level called by name; false when there is no such level. */
 static bool find_isa(const char *name, unsigned *flags)
@@ -170,6 +171,25 @@ static enum weir_status check_choices(const struct weir_config *config, struct w
     return check_choice("guess_by", (unsigned)bench.guess_by, WEIR_GUESS_BY_PATH, err);
 }
 
+static enum weir_status lend_copies(struct weir_blueprint *blueprint, const char *path,
+                                    struct weir_err *err)
+{
+    WEIR_TRY(weir_manifest_open(&blueprint->copies_manifest, path, err));
+    WEIR_TRY(check_general(blueprint->copies_manifest, err));
+    WEIR_TRY(weir_model_describe(&blueprint->copies, blueprint->copies_manifest, err));
+    return weir_copies_lend(blueprint->model, blueprint->copies, err);
+}
+
+/* What is wrong with the file of copies is said of that file. */
+static enum weir_status open_copies(struct weir_blueprint *blueprint,
+                                    const struct weir_config *config, struct weir_err *err)
+{
+    struct weir_err why = {0};
+    if (config->copies_path == NULL || lend_copies(blueprint, config->copies_path, &why) == WEIR_OK)
+        return WEIR_OK;
+    return WEIR_FAIL(err, why.status, "copies of experts, %s: %s", config->copies_path, why.text);
+}
+
 enum weir_status weir_blueprint_open(struct weir_blueprint *blueprint,
                                      const struct weir_config *config, struct weir_err *err)
 {
@@ -186,6 +206,7 @@ enum weir_status weir_blueprint_open(struct weir_blueprint *blueprint,
         WEIR_TRY_GOTO(
             weir_manifest_overlay(blueprint->manifest, weir_bench_of(config).overlay_path, err));
     WEIR_TRY_GOTO(weir_model_describe(&blueprint->model, blueprint->manifest, err));
+    WEIR_TRY_GOTO(open_copies(blueprint, config, err));
     check_vocab_size(blueprint->model);
     weir_advice_read(&blueprint->advice, blueprint->manifest,
                      weir_manifest_warnings(blueprint->manifest));
@@ -203,6 +224,8 @@ fail:
 void weir_blueprint_close(struct weir_blueprint *blueprint)
 {
     weir_tokenizer_close(&blueprint->tokenizer);
+    weir_model_destroy(&blueprint->copies);
+    weir_manifest_close(&blueprint->copies_manifest);
     weir_model_destroy(&blueprint->model);
     weir_manifest_close(&blueprint->manifest);
 }

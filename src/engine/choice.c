@@ -1,6 +1,7 @@
 /* choice.c - what a choice makes of slots, state and memory: the same planning and opening. */
 #include "base/heap.h"
 #include "engine/placement.h"
+#include "model/copies.h"
 #include "model/importance.h"
 
 /* Windows keep so many positions more than they see, of a short context a CONTEXT_PARTS-th: how far
@@ -32,6 +33,11 @@ void weir_choice_layer(const struct weir_blueprint *blueprint, const struct weir
                        uint32_t layer, struct weir_store_layer *out)
 {
     const struct weir_model *model = blueprint->model;
+    if (layer >= model->shape.n_layer) {
+        weir_model_store_layer(model->copies, layer - model->shape.n_layer, out);
+        out->slot_count = (uint32_t)weir_min(model->shape.n_expert_used, out->record_count);
+        return;
+    }
     weir_model_store_layer(model, layer, out);
     if (!has_records(model, choice, layer)) {
         *out = (struct weir_store_layer){0};
@@ -98,7 +104,7 @@ static enum weir_status layout_store(const struct weir_blueprint *blueprint,
                                      const struct weir_choice *choice, struct weir_mem *mem,
                                      struct weir_err *err)
 {
-    const uint32_t n_layer = blueprint->model->shape.n_layer;
+    const uint32_t n_layer = weir_copies_store_layers(blueprint->model);
     struct weir_store_layer *layers = weir_heap_array(n_layer, sizeof(*layers));
     if (layers == NULL)
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory to plan %u layers", n_layer);
@@ -106,6 +112,7 @@ static enum weir_status layout_store(const struct weir_blueprint *blueprint,
         weir_choice_layer(blueprint, choice, layer, &layers[layer]);
     const struct weir_store_config config = {
         .layer_count = n_layer,
+        .turn_count = blueprint->model->shape.n_layer,
         .layers = layers,
         .policy = &choice->policy,
         .step_max = blueprint->model->shape.n_expert_used,

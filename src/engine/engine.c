@@ -8,6 +8,7 @@
 
 #include "base/heap.h"
 #include "engine/placement.h"
+#include "model/copies.h"
 #include "model/importance.h"
 
 static bool tell_progress(void *user, uint64_t done_bytes, uint64_t total_bytes)
@@ -92,6 +93,8 @@ static enum weir_status open_io(struct weir_engine *engine, const struct weir_co
     const weir_manifest *manifest = engine->blueprint.manifest;
     WEIR_TRY(weir_io_create(&engine->io, &io_config, err));
     WEIR_TRY(weir_files_open(engine->io, manifest, err));
+    if (engine->blueprint.copies != NULL)
+        WEIR_TRY(weir_files_open(engine->io, engine->blueprint.copies_manifest, err));
     if (engine->choice.tables_on_disk != 0) {
         io_config.depth = 0;
         io_config.n_thread = 1;
@@ -103,6 +106,7 @@ static enum weir_status open_io(struct weir_engine *engine, const struct weir_co
     engine->mode.isa = engine->blueprint.kernels.isa;
     engine->mode.lossy_skip = config->lossy_skip;
     engine->mode.lossy_resident = config->lossy_resident;
+    engine->mode.lossy_copies = config->lossy_copies;
     engine->mode.kv = weir_kv_info(engine->choice.kv)->name;
     engine->mode.kv_is_lossy = weir_kv_info(engine->choice.kv)->is_lossy;
     if (engine->choice.slot_total > 0) {
@@ -128,6 +132,8 @@ static enum weir_status load_trunk(struct weir_engine *engine, const struct weir
     if (engine->choice.measures_inputs)
         weir_importance_layout(engine->blueprint.model, &engine->mem);
     weir_model_layout(engine->blueprint.model, engine->choice.tables_on_disk, &engine->mem);
+    if (engine->blueprint.copies != NULL)
+        weir_copies_attach(engine->blueprint.model, engine->blueprint.copies);
     engine->loading = &progress;
     const enum weir_status status =
         weir_model_load(engine->blueprint.model, engine->io, engine->staging, staging_bytes,
@@ -198,7 +204,7 @@ static uint64_t prompt_budget_bytes(const struct weir_engine *engine, uint64_t b
 static enum weir_status create_store(struct weir_engine *engine, const struct weir_config *config,
                                      struct weir_err *err)
 {
-    const uint32_t n_layer = engine->blueprint.model->shape.n_layer;
+    const uint32_t n_layer = weir_copies_store_layers(engine->blueprint.model);
     const unsigned ablation = weir_bench_of(config).ablation;
     if (engine->choice.slot_total == 0)
         return WEIR_OK;
@@ -213,6 +219,7 @@ static enum weir_status create_store(struct weir_engine *engine, const struct we
     const uint64_t budget_bytes = in_flight_bytes(engine, config);
     const struct weir_store_config store_config = {
         .layer_count = n_layer,
+        .turn_count = engine->blueprint.model->shape.n_layer,
         .layers = layers,
         .policy = &engine->choice.policy,
         .step_max = engine->blueprint.model->shape.n_expert_used,
@@ -271,6 +278,7 @@ static enum weir_status furnish(struct weir_engine *engine, const struct weir_co
         .n_thread = engine->choice.n_thread,
         .skip_share = (float)config->lossy_skip,
         .resident_margin = (float)config->lossy_resident,
+        .copy_share = (float)config->lossy_copies,
         .predictor = engine->choice.predictor,
         .before_layer = weir_guard_check,
         .before_layer_user = &engine->guard,

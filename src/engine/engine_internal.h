@@ -37,6 +37,8 @@ static inline struct weir_bench_config weir_bench_of(const struct weir_config *c
 struct weir_blueprint {
     weir_manifest *manifest;
     struct weir_model *model;
+    weir_manifest *copies_manifest;   /* of experts in fewer bits; ... */
+    struct weir_model *copies;        /* ... both NULL: there are none */
     struct weir_tokenizer *tokenizer; /* NULL when the file has no vocabulary, or a wrong one: */
     struct weir_err no_tokenizer;     /* why */
     struct weir_kernels kernels;
@@ -80,11 +82,10 @@ struct weir_choice {
 };
 
 /* The store's view of one layer with the slots that the choice gives it: slots are dealt evenly,
- * what is left over goes to the first layers. */
+ * what is left over goes to the first layers; copies' layers, after those, have a token's. */
 void weir_choice_layer(const struct weir_blueprint *blueprint, const struct weir_choice *choice,
                        uint32_t layer, struct weir_store_layer *out);
-/* What the choice makes of the sequences' state; layers [WEIR_STATE_LAYER_MAX] is where config
- * points. */
+/* Of the sequences' state; layers [WEIR_STATE_LAYER_MAX] is where config points. */
 void weir_choice_state(const struct weir_blueprint *blueprint, const struct weir_choice *choice,
                        struct weir_state_layer *layers, struct weir_state_config *config);
 /* Bytes of what a sequence of n_position positions remembers, with all snapshots. */
@@ -99,8 +100,7 @@ uint64_t weir_choice_index_bytes(const struct weir_blueprint *blueprint,
 /* Layers whose experts the store has: not those that have all of them on a device. */
 uint32_t weir_choice_moe_layer_count(const struct weir_blueprint *blueprint,
                                      const struct weir_choice *choice);
-/* Run every layout against mem, PLANNING, and gpu_mem: afterwards they know what the choice needs.
- */
+/* Run every layout against mem, PLANNING, and gpu_mem: then they know what the choice needs. */
 enum weir_status weir_choice_layout(const struct weir_blueprint *blueprint,
                                     const struct weir_choice *choice, struct weir_mem *mem,
                                     struct weir_gpu_mem *gpu_mem, struct weir_err *err);

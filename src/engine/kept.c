@@ -44,10 +44,12 @@ uint32_t weir_engine_kept_experts(weir_engine *engine, struct weir_expert *exper
         weir_engine_enter(engine, NULL) != WEIR_OK)
         return 0;
     struct weir_record_name *names = weir_heap_array(count, sizeof(*names));
-    const uint32_t found = names == NULL ? 0 : weir_store_kept(engine->store, names, count);
-    for (uint32_t index = 0; index < found; index++)
-        experts[index] = (struct weir_expert){names[index].layer, names[index].record,
-                                              weir_store_share(engine->store, names[index])};
+    const uint32_t kept = names == NULL ? 0 : weir_store_kept(engine->store, names, count);
+    uint32_t found = 0;
+    for (uint32_t index = 0; index < kept; index++)
+        if (names[index].layer < engine->blueprint.model->shape.n_layer) /* no copy */
+            experts[found++] = (struct weir_expert){names[index].layer, names[index].record,
+                                                    weir_store_share(engine->store, names[index])};
     weir_heap_free(names);
     weir_engine_leave(engine);
     return found;

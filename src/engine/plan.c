@@ -180,14 +180,20 @@ static enum weir_status choose_kv(const struct weir_model *model, const char *na
 
 static enum weir_status check_lossy(const struct weir_config *config, struct weir_err *err)
 {
+    const bool has_copies = config->copies_path != NULL;
     const double values[] = {config->lossy_skip, config->lossy_resident};
     static const char *const names[] = {"skip", "resident"};
+    if (has_copies != (config->lossy_copies > 0.0) || config->lossy_copies > 1.0)
+        return WEIR_FAIL(err, WEIR_ERR_ARG,
+                         "lossy copies: wanted a file of copies and a share above 0 and at most 1 "
+                         "(--copies FILE --lossy copies=S), found %s and %g",
+                         has_copies ? config->copies_path : "no file", config->lossy_copies);
     for (size_t index = 0; index < WEIR_COUNT(values); index++)
         if (!(values[index] >= 0.0) || !(values[index] < 1.0))
             return WEIR_FAIL(err, WEIR_ERR_ARG, "lossy %s: wanted a share below 1, found %g",
                              names[index], values[index]);
     if (config->gpu != WEIR_ENGINE_GPU_OFF &&
-        (config->lossy_skip > 0.0 || config->lossy_resident > 0.0))
+        (config->lossy_skip > 0.0 || config->lossy_resident > 0.0 || has_copies))
         return WEIR_FAIL(err, WEIR_ERR_ARG,
                          "lossy routing is the CPU's alone: wanted no GPU (--gpu off)");
     return WEIR_OK;

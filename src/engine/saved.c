@@ -40,26 +40,36 @@ static void add_key(struct weir_hash *hash, const weir_manifest *manifest, uint3
 
 /* The files of the weights by length, time of writing and inode, what they say is in them, and all
  * keys: two that agree in all that are one model. */
-static enum weir_status identify_model(const weir_manifest *manifest, uint8_t out[16],
-                                       struct weir_err *err)
+static enum weir_status add_model(struct weir_hash *hash, const weir_manifest *manifest,
+                                  struct weir_err *err)
 {
-    struct weir_hash hash = {{0, 0}};
     for (uint32_t file = 0; file < weir_manifest_file_count(manifest); file++) {
         struct weir_sys_stamp stamp;
         const char *path = weir_manifest_file_path(manifest, file);
         if (!weir_sys_file_stamp(path, &stamp))
             return WEIR_FAIL_OS(err, errno, "look at %s", path);
-        add_bytes(&hash, &stamp, sizeof(stamp));
+        add_bytes(hash, &stamp, sizeof(stamp));
     }
     for (uint32_t index = 0; index < weir_manifest_key_count(manifest); index++)
-        add_key(&hash, manifest, index);
+        add_key(hash, manifest, index);
     for (uint32_t index = 0; index < weir_manifest_tensor_count(manifest); index++) {
         const struct weir_tensor *tensor = weir_manifest_tensor_at(manifest, index);
-        add_bytes(&hash, tensor->name, strlen(tensor->name));
-        add_bytes(&hash, tensor->dims, sizeof(tensor->dims));
-        add_number(&hash, tensor->ggml_type);
-        add_number(&hash, tensor->offset);
+        add_bytes(hash, tensor->name, strlen(tensor->name));
+        add_bytes(hash, tensor->dims, sizeof(tensor->dims));
+        add_number(hash, tensor->ggml_type);
+        add_number(hash, tensor->offset);
     }
+    return WEIR_OK;
+}
+
+/* With the copies that stand for some of its experts. */
+static enum weir_status identify_model(const struct weir_blueprint *blueprint, uint8_t out[16],
+                                       struct weir_err *err)
+{
+    struct weir_hash hash = {{0, 0}};
+    WEIR_TRY(add_model(&hash, blueprint->manifest, err));
+    if (blueprint->copies != NULL)
+        WEIR_TRY(add_model(&hash, blueprint->copies_manifest, err));
     memcpy(out, &hash, sizeof(hash));
     return WEIR_OK;
 }
@@ -103,6 +113,8 @@ static void identify_layout(const struct weir_engine *engine, const struct weir_
     add_number(&hash, WEIR_PREFIX_VERSION);
     add_number(&hash, engine->choice.kv);
     add_placement(&hash, engine, config);
+    if (engine->mode.lossy_copies > 0.0)
+        add_bytes(&hash, &engine->mode.lossy_copies, sizeof(engine->mode.lossy_copies));
     if (engine->mode.lossy_skip > 0.0 || engine->mode.lossy_resident > 0.0) {
         add_bytes(&hash, &engine->mode.lossy_skip, sizeof(engine->mode.lossy_skip));
         add_bytes(&hash, &engine->mode.lossy_resident, sizeof(engine->mode.lossy_resident));
@@ -166,7 +178,7 @@ enum weir_status weir_engine_open_texts(struct weir_engine *engine,
     weir_choice_state(&engine->blueprint, &engine->choice, layers, &state);
     if (!weir_state_shape_plan(&state, &shape))
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory to plan pages of texts");
-    WEIR_TRY(identify_model(engine->blueprint.manifest, prefix.identity.model, err));
+    WEIR_TRY(identify_model(&engine->blueprint, prefix.identity.model, err));
     identify_layout(engine, config, prefix.identity.layout);
     struct weir_err reason = {0};
     const enum weir_status status = weir_prefix_open(&engine->prefix, &shape, &prefix, &reason);

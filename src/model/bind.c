@@ -429,7 +429,8 @@ void weir_model_visit_trunk(struct weir_model *model, struct weir_trunk_visitor 
 struct input_mask {
     const struct weir_kernels *kernels;
     enum weir_input input;
-    const char *base; /* the model, or a layer */
+    bool is_of_experts; /* of no other role */
+    const char *base;   /* the model, or a layer */
     unsigned formats;
 };
 
@@ -437,7 +438,9 @@ static void add_format(void *user, const struct weir_role *role)
 {
     struct input_mask *mask = user;
     const struct weir_weight *weight = (const void *)(mask->base + role->place);
-    if (role->kind != WEIR_ROLE_VECTOR && (role->input & mask->input) != 0)
+    if (mask->is_of_experts ? role->kind != WEIR_ROLE_EXPERTS : role->kind == WEIR_ROLE_VECTOR)
+        return;
+    if ((role->input & mask->input) != 0)
         mask->formats |= 1u << mask->kernels->act[weight->type];
 }
 
@@ -449,6 +452,11 @@ unsigned weir_input_formats(const struct weir_model *model, const struct weir_ke
     for (uint32_t layer = 0; layer < model->shape.n_layer; layer++) {
         mask.base = (const char *)&model->layers[layer];
         weir_roles_visit_layer(&model->layers[layer], add_format, &mask);
+    }
+    mask.is_of_experts = true;
+    for (uint32_t layer = 0; model->copies != NULL && layer < model->shape.n_layer; layer++) {
+        mask.base = (const char *)&model->copies->layers[layer];
+        weir_roles_visit_layer(&model->copies->layers[layer], add_format, &mask);
     }
     return mask.formats;
 }

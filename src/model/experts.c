@@ -3,6 +3,7 @@
  * Each (row, rank) has its own row of expert_out, so the order of arrival cannot reach the sum,
  * which is taken in expert-id order. */
 #include "model/branch.h"
+#include "model/copies.h"
 #include "model/importance_taps.h"
 
 #include <math.h>
@@ -13,7 +14,18 @@ enum { BATCH_STREAMED = 4 }; /* experts together, a few at a time: between them 
 /* The experts of one place that are computed together, and their leases. */
 struct batch {
     struct weir_together work;
+    const struct weir_network *network; /* whose matrices they are */
     struct weir_lease leases[WEIR_TOGETHER_MAX];
+};
+
+/* Experts of one store's layer: a step of its own. */
+struct pass {
+    const struct weir_network *network;
+    uint32_t store_layer;
+    uint32_t first, count; /* of distinct */
+    bool is_first;         /* of its layer */
+    bool norms;            /* the experts' input is made then */
+    bool sums;             /* the outputs of all are there then, and are added up */
 };
 
 static bool has_shared(const struct weir_network *network)
@@ -155,7 +167,7 @@ static void add_expert(struct batch *batch, const struct weir_lease *lease)
 {
     struct weir_together *work = &batch->work;
     struct weir_forward *forward = work->forward;
-    const struct weir_network *network = &forward->step.layer->network;
+    const struct weir_network *network = batch->network;
     const uint32_t first = forward->routing.expert_first[lease->record];
     const uint32_t n_row = rows_of(forward, lease->record);
     const bool is_gathered = work->input == &forward->routing.gathered_act;
@@ -166,7 +178,9 @@ static void add_expert(struct batch *batch, const struct weir_lease *lease)
         .gate = weir_expert_matrix(&network->expert_gate, lease),
         .up = weir_expert_matrix(&network->expert_up, lease),
         .down = weir_expert_matrix(&network->expert_down, lease),
-        .input_weight = network->gating.weighs_input ? forward->routing.input_weight + first : NULL,
+        .input_weight = forward->step.layer->network.gating.weighs_input
+                            ? forward->routing.input_weight + first
+                            : NULL,
         .n_row = n_row,
         .input_first = is_gathered ? work->row_count : 0,
         .hidden_first = work->row_count,
@@ -243,13 +257,13 @@ static bool holds_any(const struct batch *batches)
     return count > 0;
 }
 
-/* Lease, compute and release every distinct expert of the step, each with those of its place. */
-static enum weir_status run_leases(struct weir_forward *forward, struct batch *batches, bool sums,
-                                   struct weir_err *err)
+/* Lease, compute and release every expert of the pass, each with those of its place. */
+static enum weir_status run_leases(struct weir_forward *forward, struct batch *batches,
+                                   const struct pass *pass, struct weir_err *err)
 {
     weir_store *store = forward->config.store;
     const uint32_t most = weir_lookahead_is_on(forward) ? BATCH_STREAMED : WEIR_TOGETHER_MAX;
-    for (uint32_t left = forward->routing.n_distinct; left > 0; left--) {
+    for (uint32_t left = pass->count; left > 0; left--) {
         struct weir_lease lease = {0};
         bool more = false;
         /* Compute what we hold rather than wait for what we do not. */
@@ -269,7 +283,7 @@ static enum weir_status run_leases(struct weir_forward *forward, struct batch *b
         }
         add_expert(batch, &lease);
     }
-    return finish_all(batches, sums, err);
+    return finish_all(batches, pass->sums, err);
 }
 
 void weir_routing_tell(const struct weir_forward *forward)
@@ -305,40 +319,79 @@ static void route(struct weir_forward *forward)
     weir_forward_by_row(forward, "top k", route_part);
     weir_routing_tell(forward);
     weir_lookahead_judge(forward);
+    weir_copies_mark(forward);
     weir_route_group(forward);
     weir_forward_tell(forward, "route", begin_ns);
+}
+
+/* What all passes need, while the first one's reads fly. */
+static void prepare(struct weir_forward *forward, const struct pass *pass)
+{
+    const struct weir_network *network = &forward->step.layer->network;
+    const struct weir_routing *routing = &forward->routing;
+    const uint32_t end = pass->first + pass->count;
+    if (end < routing->n_distinct)
+        weir_store_hint(forward->config.store, weir_copies_store_layer(forward),
+                        routing->distinct + end, routing->n_distinct - end, true);
+    if (pass->norms && network->expert_norm.tensor != NULL)
+        weir_norm_step(forward, &network->expert_norm);
+    if (weir_is_measured(&network->expert_gate))
+        weir_importance_experts(forward);
+}
+
+static enum weir_status run_pass(struct weir_forward *forward, const struct pass *pass,
+                                 struct weir_err *err)
+{
+    struct weir_routing *routing = &forward->routing;
+    struct batch batches[WEIR_PLACE_COUNT];
+    /* The one row of a step is every expert's. */
+    for (int place = 0; place < WEIR_PLACE_COUNT; place++) {
+        batches[place].network = pass->network;
+        batches[place].work = (struct weir_together){
+            .forward = forward,
+            .unit = forward->step.layer->network.expert_unit,
+            .input =
+                forward->step.n_row == 1 ? &forward->stream.normed_act : &routing->gathered_act,
+        };
+    }
+    weir_store_begin(forward->config.store, pass->store_layer,
+                     &(struct weir_uses){.records = routing->distinct + pass->first,
+                                         .row_counts = routing->distinct_rows + pass->first,
+                                         .count = pass->count,
+                                         .n_row = forward->step.n_row,
+                                         .is_prompt = forward->step.has_prompt});
+    if (pass->is_first)
+        prepare(forward, pass);
+    weir_lookahead_pause(forward, false);
+    const enum weir_status status = run_leases(forward, batches, pass, err);
+    release_all(batches);
+    weir_store_end(forward->config.store);
+    return status;
 }
 
 enum weir_status weir_experts_compute(struct weir_forward *forward, bool sums, struct weir_err *err)
 {
     struct weir_routing *routing = &forward->routing;
-    const struct weir_network *network = &forward->step.layer->network;
-    struct batch batches[WEIR_PLACE_COUNT];
-    /* The one row of a step is every expert's. */
-    for (int place = 0; place < WEIR_PLACE_COUNT; place++)
-        batches[place].work = (struct weir_together){
-            .forward = forward,
-            .unit = network->expert_unit,
-            .input =
-                forward->step.n_row == 1 ? &forward->stream.normed_act : &routing->gathered_act,
-        };
+    const uint32_t n_copied = weir_copies_split(forward);
+    const uint32_t n_own = routing->n_distinct - n_copied;
+    struct pass pass = {.network = &forward->step.layer->network,
+                        .store_layer = forward->step.layer_index,
+                        .count = n_own,
+                        .is_first = true,
+                        .norms = sums,
+                        .sums = sums && n_copied == 0};
     memset(routing->is_computed, 0, forward->shape->n_expert * sizeof(*routing->is_computed));
     routing->n_computed = 0;
     routing->is_pending = true;
-    weir_store_begin(forward->config.store, forward->step.layer_index,
-                     &(struct weir_uses){.records = routing->distinct,
-                                         .row_counts = routing->distinct_rows,
-                                         .count = routing->n_distinct,
-                                         .n_row = forward->step.n_row,
-                                         .is_prompt = forward->step.has_prompt});
-    if (sums && network->expert_norm.tensor != NULL)
-        weir_norm_step(forward, &network->expert_norm);
-    if (weir_is_measured(&network->expert_gate))
-        weir_importance_experts(forward);
-    weir_lookahead_pause(forward, false);
-    const enum weir_status status = run_leases(forward, batches, sums, err);
-    release_all(batches);
-    weir_store_end(forward->config.store);
+    enum weir_status status = run_pass(forward, &pass, err);
+    if (status == WEIR_OK && n_copied > 0) {
+        pass = (struct pass){.network = weir_copies_network(forward),
+                             .store_layer = weir_copies_store_layer(forward),
+                             .first = n_own,
+                             .count = n_copied,
+                             .sums = sums};
+        status = run_pass(forward, &pass, err);
+    }
     routing->is_pending = false;
     return status;
 }

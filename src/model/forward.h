@@ -46,6 +46,7 @@ struct weir_forward_config {
     uint32_t n_ctx;
     uint32_t n_thread;                 /* of the pool */
     float skip_share, resident_margin; /* lossy.h; 0: off */
+    float copy_share;                  /* copies.h; 0: off, else the model has copies */
     enum weir_predictor predictor; /* what weir_forward_look_ahead() goes by; its room is planned */
     weir_forward_layer_fn *before_layer; /* may be NULL */
     void *before_layer_user;

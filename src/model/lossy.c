@@ -12,6 +12,7 @@ void weir_lossy_layout(struct weir_forward *forward, struct weir_mem *mem)
     const uint64_t n_assignment = (uint64_t)forward->config.n_chunk * shape->n_expert_used;
     forward->lossy.dropped = weir_mem_alloc(mem, WEIR_MEM_SCRATCH, n_assignment, 1);
     forward->lossy.marks = weir_mem_alloc(mem, WEIR_MEM_SCRATCH, shape->n_expert, 1);
+    forward->lossy.matters = weir_mem_alloc(mem, WEIR_MEM_SCRATCH, shape->n_expert, 1);
 }
 
 void weir_lossy_begin(struct weir_forward *forward)
@@ -19,14 +20,15 @@ void weir_lossy_begin(struct weir_forward *forward)
     const uint32_t n_expert = forward->shape->n_expert;
     const uint32_t n_used = forward->step.layer->network.n_expert_used;
     /* Many rows want nearly all experts between them, so nothing would be saved. */
-    forward->lossy.prefers = forward->config.resident_margin > 0.0f &&
-                             (uint64_t)forward->step.n_row * n_used * 2 <= n_expert;
-    if (forward->lossy.prefers)
+    const bool is_asked =
+        forward->config.resident_margin > 0.0f || forward->config.copy_share > 0.0f;
+    forward->lossy.is_marked = is_asked && (uint64_t)forward->step.n_row * n_used * 2 <= n_expert;
+    if (forward->lossy.is_marked)
         weir_store_marks_get(forward->config.store, forward->step.layer_index, forward->lossy.marks,
                              n_expert);
 }
 
-static bool is_here(const struct weir_forward *forward, uint32_t expert)
+bool weir_lossy_is_here(const struct weir_forward *forward, uint32_t expert)
 {
     return (forward->lossy.marks[expert] & (WEIR_RECORD_WHOLE | WEIR_RECORD_READING)) != 0;
 }
@@ -47,8 +49,8 @@ static uint32_t find_best(const struct weir_forward *forward, const float *selec
     const uint32_t n_used = forward->step.layer->network.n_expert_used;
     uint32_t best = n_expert;
     for (uint32_t id = 0; id < n_expert; id++)
-        if (is_here(forward, id) && selection[id] > -FLT_MAX && !is_among(ids, n_used, id) &&
-            (best == n_expert || selection[id] > selection[best]))
+        if (weir_lossy_is_here(forward, id) && selection[id] > -FLT_MAX &&
+            !is_among(ids, n_used, id) && (best == n_expert || selection[id] > selection[best]))
             best = id;
     return best;
 }
@@ -67,11 +69,11 @@ static float find_slack(const struct weir_forward *forward, float weight)
 void weir_lossy_prefer(const struct weir_forward *forward, const float *router,
                        const float *selection, uint32_t *ids)
 {
-    if (!forward->lossy.prefers)
+    if (!forward->lossy.is_marked || !(forward->config.resident_margin > 0.0f))
         return;
     for (uint32_t rank = forward->step.layer->network.n_expert_used - 1; rank > 0; rank--) {
         const uint32_t id = ids[rank];
-        if (is_here(forward, id))
+        if (weir_lossy_is_here(forward, id))
             continue;
         const uint32_t other = find_best(forward, selection, ids);
         if (other == forward->shape->n_expert)

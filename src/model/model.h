@@ -178,8 +178,10 @@ struct weir_model {
     struct weir_vector rope_long,
         rope_short;            /* the same, for contexts beyond the original or not */
     struct weir_layer *layers; /* [n_layer] */
-    uint64_t trunk_bytes;      /* of the file that load reads */
-    uint64_t expert_bytes;     /* of the file that the store reads */
+    /* The same experts in fewer bits, of another file; borrowed, NULL: there are none (copies.h) */
+    const struct weir_model *copies;
+    uint64_t trunk_bytes;  /* of the file that load reads */
+    uint64_t expert_bytes; /* of the file that the store reads */
 };
 
 /* Family, shape and every tensor's place, checked; no data is read. manifest must outlive it. */

@@ -10,8 +10,6 @@
  *     it was abandoned, or is a warm-up's.
  * I2  Look-ahead leaves enough slots of each set for a step of any of its layers.
  * I3  The hint is records of one layer; those before `next` were looked at. */
-#include <math.h>
-
 #include "store/store_internal.h"
 
 static uint64_t submitted_bytes(struct weir_store *store, uint32_t slot)
@@ -229,6 +227,12 @@ static uint32_t next_hinted(struct weir_store *store)
     return WEIR_NO_RECORD;
 }
 
+/* What is sure to be needed is read whenever there is room. */
+static bool has_time_left(const struct weir_ahead *ahead)
+{
+    return ahead->is_sure || ahead->left_bytes > 0.0;
+}
+
 /* Submit slices until the budget or the device takes no more, the hint has no more records, or the
  * time before the next step is used up. */
 static void submit_hinted(struct weir_store *store)
@@ -248,11 +252,12 @@ static void submit_hinted(struct weir_store *store)
         /* The last record that is begun may take longer than the time that is left. Its later
          * slices are submitted only when the earlier ones made room: if the guess is wrong they are
          * never read, and if it is right, what was read need not be read again. */
-        if (ahead->left_bytes <= 0.0 || !start_ahead(store, record)) {
+        if (!has_time_left(ahead) || !start_ahead(store, record)) {
             ahead->next = ahead->count;
             return;
         }
-        ahead->left_bytes -= (double)store->layers[ahead->layer].slot_bytes;
+        if (!ahead->is_sure)
+            ahead->left_bytes -= (double)store->layers[ahead->layer].slot_bytes;
     }
 }
 
@@ -274,8 +279,6 @@ void weir_store_hint(weir_store *store, uint32_t layer, const uint32_t *records,
     ahead->count = is_sure ? count : weir_worth_cut(store, layer, records, count);
     ahead->next = 0;
     ahead->is_sure = is_sure;
-    if (is_sure)
-        ahead->left_bytes = (double)INFINITY;
     for (uint32_t index = 0; index < ahead->count; index++)
         ahead->records[index] = records[index];
     weir_store_poll(store);
@@ -286,7 +289,7 @@ bool weir_store_has_time(const weir_store *store)
     const struct weir_step *step = &store->step;
     const struct weir_ahead *ahead = &store->ahead;
     return step->missing_next == step->missing_count && ahead->next == ahead->count &&
-           ahead->left_bytes > 0.0 && store->in_flight_bytes < ahead_budget_bytes(store) &&
+           has_time_left(ahead) && store->in_flight_bytes < ahead_budget_bytes(store) &&
            find_unsubmitted(store) == WEIR_NO_SLOT;
 }
 

@@ -69,7 +69,10 @@ void weir_cache_layout(struct weir_cache *cache, struct weir_mem *mem,
 {
     struct weir_cache made = {.policy = config->policy,
                               .layer_count = config->layer_count,
+                              .turn_count =
+                                  config->turn_count > 0 ? config->turn_count : config->layer_count,
                               .set_count = config->set_count};
+    WEIR_ASSERT(made.layer_count <= 2 * made.turn_count);
     for (uint32_t layer = 0; layer < config->layer_count; layer++) {
         const uint32_t record_count = config->layers[layer].record_count;
         made.record_count += record_count;
@@ -349,6 +352,18 @@ void weir_cache_readmit(struct weir_cache *cache, uint32_t slot)
     cache->holds[slot] = WEIR_HOLD_NONE;
     cache->set_empty[set]++;
     cache->set_live[set]++;
+}
+
+static uint32_t turn_of(const struct weir_cache *cache, uint32_t layer)
+{
+    return layer < cache->turn_count ? layer : layer - cache->turn_count;
+}
+
+uint32_t weir_cache_distance(const struct weir_cache *cache, uint32_t record)
+{
+    const uint32_t own = turn_of(cache, cache->layer_of[record]);
+    const uint32_t now = turn_of(cache, cache->step_layer);
+    return own > now ? own - now : own + cache->turn_count - now;
 }
 
 uint32_t weir_cache_set_of(const struct weir_cache *cache, uint32_t slot)

@@ -70,6 +70,7 @@ struct weir_cache_layer {
 struct weir_cache_config {
     const struct weir_policy *policy;
     uint32_t layer_count;
+    uint32_t turn_count;                   /* as in struct weir_cache; 0: layer_count */
     const struct weir_cache_layer *layers; /* copied */
     uint32_t set_count;
     const uint32_t *set_slots; /* [set_count]; copied */
@@ -84,7 +85,8 @@ enum weir_hold {
 struct weir_cache {
     const struct weir_policy *policy;
     uint32_t layer_count, set_count, record_count, slot_count;
-    uint32_t record_max;             /* of one layer */
+    uint32_t turn_count; /* after so many layers the first comes again; l + turn_count: with l */
+    uint32_t record_max; /* of one layer */
     struct weir_cache_layer *layers; /* [layer_count] */
     uint32_t *first;                 /* [layer_count] number of a layer's record 0 */
     uint32_t *layer_of;              /* [record_count] */
@@ -147,6 +149,8 @@ uint32_t weir_cache_retire(struct weir_cache *cache, uint32_t step_max);
 uint32_t weir_cache_find_retired(const struct weir_cache *cache, uint32_t set);
 /* The retired slot is an empty slot again. */
 void weir_cache_readmit(struct weir_cache *cache, uint32_t slot);
+/* How many turns of layers are between a record's and the running or the last step's. */
+uint32_t weir_cache_distance(const struct weir_cache *cache, uint32_t record);
 uint32_t weir_cache_set_of(const struct weir_cache *cache, uint32_t slot);
 /* Slots of the set that a step of at most step_max records needs, whichever of its layers runs. */
 uint32_t weir_cache_fewest(const struct weir_cache *cache, uint32_t set, uint32_t step_max);

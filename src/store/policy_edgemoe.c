@@ -21,9 +21,7 @@ static void end(struct weir_cache *cache, uint32_t layer)
 
 static double value(const struct weir_cache *cache, uint32_t record)
 {
-    const uint32_t stages = cache->layer_count;
-    const uint32_t distance = (cache->layer_of[record] + stages - cache->step_layer) % stages;
-    return (double)((const uint64_t *)cache->state)[record] / (distance == 0 ? stages : distance);
+    return (double)((const uint64_t *)cache->state)[record] / weir_cache_distance(cache, record);
 }
 
 const struct weir_policy weir_policy_edgemoe = {

@@ -276,9 +276,7 @@ static void recall(struct weir_cache *cache, const struct weir_cache_share *shar
 
 static double value(const struct weir_cache *cache, uint32_t record)
 {
-    const uint32_t layer = cache->layer_of[record];
-    const uint32_t next = cache->step_layer + 1;
-    const uint32_t wait = layer >= next ? layer - next : layer + cache->layer_count - next;
+    const uint32_t wait = weir_cache_distance(cache, record) - 1;
     return (double)(scores_of(cache)[record] - waits_of(cache)[wait]);
 }
 

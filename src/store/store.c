@@ -147,6 +147,7 @@ static void layout(struct weir_store *store, struct weir_mem *mem,
     }
     const struct weir_cache_config cache_config = {.policy = config->policy,
                                                    .layer_count = config->layer_count,
+                                                   .turn_count = config->turn_count,
                                                    .layers = sets.layers,
                                                    .set_count = sets.count,
                                                    .set_slots = sets.slots};

@@ -68,6 +68,9 @@ struct weir_policy;
 
 struct weir_store_config {
     uint32_t layer_count;
+    /* After so many layers the first one comes again; as many may follow, and layer
+     * l + turn_count has its steps when layer l has. 0: layer_count */
+    uint32_t turn_count;
     const struct weir_store_layer *layers; /* copied; places are borrowed, until destroy */
     const struct weir_policy *policy;      /* which record loses its slot (store/cache.h) */
     uint32_t step_max;     /* most records of one layer that must be in slots at once (top-k) */

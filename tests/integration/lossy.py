@@ -46,8 +46,38 @@ def test_resident(reference, plain):
     check(both["mode"]["lossy"] == ["skip 0.1", "resident 0.3"], f"{both['mode']}")
 
 
+def test_copies(folder, reference, plain):
+    """What is not in memory and weighs little is read in fewer bits: fewer bytes, nearer than without it; where nothing is, the same."""
+    copies = os.path.join(folder, "copies.gguf")
+    weir_json("quantize", DEMO, copies, "--type", "Q2_K")
+    few = [*FEW, "--copies", copies, "--lossy"]
+    found = evaluate(reference, *few, "copies=1")
+    check(found["mode"]["lossy"] == ["copies 1"] and found["mode"]["gpu"]["name"] is None, f"{found['mode']}")
+    check(1e-4 < found["kl"] < 0.02 and found["bytes_read"] < 0.85 * plain["bytes_read"], f"{found['kl']}, {found['bytes_read']}")
+    check(evaluate(reference, *few, "copies=1", "--threads", 2)["kl"] == found["kl"], "threads make a difference")
+    less = evaluate(reference, *few, "copies=0.1")
+    check(0 < less["kl"] < found["kl"] and found["bytes_read"] < less["bytes_read"] < plain["bytes_read"], f"less: {less['kl']}")
+    none = evaluate(reference, *few, "copies=0.000001")
+    check(none["nll"] == plain["nll"] and none["bytes_read"] == plain["bytes_read"], "without a copy the text is the same")
+    whole = evaluate(reference, "--copies", copies, "--lossy", "copies=1")
+    check(whole["nll"] == plain["nll"], "all in memory: nothing has to be read, nothing gives way")
+    skips = evaluate(reference, *few, "skip=0.1,copies=0.3")
+    check(skips["mode"]["lossy"] == ["skip 0.1", "copies 0.3"] and skips["bytes_read"] < less["bytes_read"], f"{skips['mode']}")
+    for more, status, words in ((["--copies", copies], 1, "--lossy copies=S"), (["--lossy", "copies=1"], 1, "--copies FILE"),
+                                (["--lossy", "copies=1", "--copies", DEMO], 1, "fewer bytes"),
+                                (["--lossy", "copies=1", "--copies", copies + "x"], 1, copies + "x"),
+                                (["--lossy", "copies=1", "--copies", reference], 1, "copies of experts")):
+        done = subprocess.run([WEIR, "run", DEMO, "-p", "x", *more], capture_output=True, text=True)
+        check(done.returncode == status and words in done.stderr, f"{more}: {done.returncode} {done.stderr}")
+    damaged = os.path.join(folder, "short.gguf")
+    with open(copies, "rb") as file, open(damaged, "wb") as short:
+        short.write(file.read()[:-4096])
+    done = subprocess.run([WEIR, "run", DEMO, "-p", "x", "--lossy", "copies=1", "--copies", damaged], capture_output=True, text=True)
+    check(done.returncode == 1 and damaged in done.stderr, f"a short file: {done.stderr}")
+
+
 def test_words(reference):
-    for text in ("skip", "skip=", "skip=0", "skip=1", "skip=nan", "skip=0.1,", "skip=0.1,skip=0.2", "keep=0.1", "resident=-1", ""):
+    for text in ("skip", "skip=", "skip=0", "skip=1", "skip=nan", "skip=0.1,", "skip=0.1,skip=0.2", "keep=0.1", "resident=-1", "copies=1.1", ""):
         done = subprocess.run([WEIR, "run", DEMO, "-p", "x", "--lossy", text], capture_output=True, text=True)
         check(done.returncode == 2 and "--lossy" in done.stderr, f"--lossy {text!r}: {done.returncode} {done.stderr}")
     done = subprocess.run([WEIR, "run", DEMO, "-p", "The old man", "-n", "2", "--gpu", "sim", "--lossy", "skip=0.1"],
@@ -66,6 +96,7 @@ def main():
         plain = evaluate(reference, *FEW)
         test_skip(reference, plain)
         test_resident(reference, plain)
+        test_copies(folder, reference, plain)
         test_words(reference)
     finally:
         remove(folder)

@@ -504,6 +504,23 @@ static void a_readmitted_slot_is_empty_and_the_policy_counts_on(void **state)
     weir_mem_close(&other.mem);
 }
 
+/* Layers that share turns are as far away as those that they share them with. */
+static void layers_behind_the_last_share_turns(void **state)
+{
+    static const uint32_t wanted[4][4] = {{2, 1, 2, 1}, {1, 2, 1, 2}, {2, 1, 2, 1}, {1, 2, 1, 2}};
+    struct toy toy;
+    (void)state;
+    open_pool(&toy, &weir_policy_learned, 4, 1, 4);
+    assert_int_equal(toy.cache.turn_count, 4);
+    toy.cache.turn_count = 2;
+    for (uint32_t layer = 0; layer < 4; layer++) {
+        toy.cache.step_layer = layer;
+        for (uint32_t record = 0; record < 4; record++)
+            assert_int_equal(weir_cache_distance(&toy.cache, record), wanted[layer][record]);
+    }
+    weir_mem_close(&toy.mem);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -525,6 +542,7 @@ int main(void)
         cmocka_unit_test(with_slots_for_all_nothing_is_counted),
         cmocka_unit_test(held_slots_are_never_victims),
         cmocka_unit_test(slots_are_dealt_whole),
+        cmocka_unit_test(layers_behind_the_last_share_turns),
         cmocka_unit_test(what_makes_no_sense_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
