@@ -61,29 +61,28 @@ void weir_device_copy_block(void *user, uint32_t to, uint32_t from)
 
 /* ---- the step -------------------------------------------------------------------------------- */
 
-static void project(struct weir_forward *forward, const struct weir_gpu_matrix *w,
-                    weir_gpu_address y)
-{
-    if (w->form.cols != 0)
-        weir_device_multiply(
-            forward, &(struct weir_device_product){.w = w,
-                                                   .x = forward->config.device->scratch.normed,
-                                                   .x_stride = forward->shape->d_model,
-                                                   .y = y,
-                                                   .y_stride = w->form.rows});
-}
-
-/* q, k and v of all heads, and the gate of what they give. */
+/* q, k and v of all heads, the gate of what they give, and what states go by. */
 static void place_inputs(struct weir_forward *forward, const struct weir_device_layer *layer)
 {
     const struct weir_delta_shape *shape = &forward->step.layer->mixer.delta.shape;
     const weir_device *device = forward->config.device;
     const struct weir_device_scratch *scratch = &device->scratch;
-    project(forward, &layer->delta.mixed, scratch->q);
-    project(forward, &layer->gate, scratch->gate);
-    project(forward, &layer->delta.packed, scratch->mixers.packed);
-    project(forward, &layer->delta.beta, scratch->mixers.beta);
-    project(forward, &layer->delta.alpha, scratch->mixers.alpha);
+    const struct weir_gpu_matrix *const matrices[] = {&layer->delta.mixed, &layer->delta.packed,
+                                                      &layer->gate, &layer->delta.beta,
+                                                      &layer->delta.alpha};
+    const weir_gpu_address outputs[] = {scratch->q, scratch->mixers.packed, scratch->gate,
+                                        scratch->mixers.beta, scratch->mixers.alpha};
+    struct weir_device_product products[WEIR_COUNT(matrices)];
+    uint32_t count = 0;
+    for (size_t index = 0; index < WEIR_COUNT(matrices); index++)
+        if (matrices[index]->form.cols != 0)
+            products[count++] =
+                (struct weir_device_product){.w = matrices[index],
+                                             .x = scratch->normed,
+                                             .x_stride = forward->shape->d_model,
+                                             .y = outputs[index],
+                                             .y_stride = matrices[index]->form.rows};
+    weir_device_multiply_all(forward, products, count);
     if (layer->delta.packed.form.cols != 0)
         weir_gpu_unpack(device->gpu,
                         &(struct weir_gpu_unpack){.packed = scratch->mixers.packed,

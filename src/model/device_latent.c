@@ -26,12 +26,11 @@ static uint32_t row_width(const struct weir_forward *forward)
     return forward->shape->latent.d_latent + forward->shape->latent.d_turned;
 }
 
-static void multiply(struct weir_forward *forward, const struct weir_gpu_matrix *w,
-                     weir_gpu_address x, weir_gpu_address y)
+static struct weir_device_product product_of(const struct weir_gpu_matrix *w, weir_gpu_address x,
+                                             weir_gpu_address y)
 {
-    weir_device_multiply(
-        forward, &(struct weir_device_product){
-                     .w = w, .x = x, .x_stride = w->form.cols, .y = y, .y_stride = w->form.rows});
+    return (struct weir_device_product){
+        .w = w, .x = x, .x_stride = w->form.cols, .y = y, .y_stride = w->form.rows};
 }
 
 /* The first `width` values of rows. */
@@ -69,14 +68,24 @@ static void turn(const struct weir_forward *forward, weir_gpu_address x, uint32_
                                                        .is_interleaved = mixer->is_interleaved});
 }
 
-/* What the rows leave behind: latent values, and those that turn. */
-static void place_latents(struct weir_forward *forward, const struct weir_device_layer *layer)
+/* What the input passes first: to queries, or what they are made from, and latent values. */
+static void project(struct weir_forward *forward, const struct weir_device_layer *layer)
 {
-    const weir_device *device = forward->config.device;
-    const weir_gpu_address latent = device->scratch.mixers.latent;
+    const struct weir_device_scratch *scratch = &forward->config.device->scratch;
+    const bool is_low = forward->shape->latent.d_query > 0;
+    const struct weir_device_product products[] = {
+        product_of(is_low ? &layer->latent.q_down : &layer->q, scratch->normed,
+                   is_low ? scratch->mixers.low_query : scratch->q),
+        product_of(&layer->latent.down, scratch->normed, scratch->mixers.latent)};
+    weir_device_multiply_all(forward, products, 2);
+}
+
+/* What the rows leave behind: latent values, and those that turn. */
+static void place_latents(const struct weir_forward *forward, const struct weir_device_layer *layer)
+{
+    const weir_gpu_address latent = forward->config.device->scratch.mixers.latent;
     const uint32_t width = row_width(forward);
     const uint32_t d_latent = forward->shape->latent.d_latent;
-    multiply(forward, &layer->latent.down, device->scratch.normed, latent);
     norm(forward, layer->latent.norm, latent, d_latent, width);
     turn(forward, weir_device_at(latent, d_latent), 1, width);
     weir_device_remember(forward, layer, latent, width, 0, 0);
@@ -84,18 +93,18 @@ static void place_latents(struct weir_forward *forward, const struct weir_device
 
 static void place_queries(struct weir_forward *forward, const struct weir_device_layer *layer)
 {
-    const weir_device *device = forward->config.device;
+    const struct weir_device_scratch *scratch = &forward->config.device->scratch;
     const struct weir_mixer *mixer = &forward->step.layer->mixer;
-    const weir_gpu_address low = device->scratch.mixers.low_query;
-    const weir_gpu_address q = device->scratch.q;
     const uint32_t d_query = forward->shape->latent.d_query;
     if (d_query > 0) {
-        multiply(forward, &layer->latent.q_down, device->scratch.normed, low);
-        norm(forward, layer->q_norm, low, d_query, d_query);
+        norm(forward, layer->q_norm, scratch->mixers.low_query, d_query, d_query);
+        const struct weir_device_product up =
+            product_of(&layer->q, scratch->mixers.low_query, scratch->q);
+        weir_device_multiply(forward, &up);
     }
-    multiply(forward, &layer->q, d_query > 0 ? low : device->scratch.normed, q);
-    turn(forward, weir_device_at(q, forward->shape->latent.d_plain), mixer->n_head, mixer->d_head);
-    weir_device_heat(forward, q, mixer->n_head * mixer->d_head);
+    turn(forward, weir_device_at(scratch->q, forward->shape->latent.d_plain), mixer->n_head,
+         mixer->d_head);
+    weir_device_heat(forward, scratch->q, mixer->n_head * mixer->d_head);
 }
 
 /* y = W_h x of all heads of some rows, one after the other. */
@@ -170,6 +179,7 @@ void weir_device_run_latent(struct weir_forward *forward, const struct weir_devi
     const weir_device *device = forward->config.device;
     const uint32_t most = weir_device_latent_rows(forward->shape, device->config.n_chunk);
     struct weir_device_rows all = {0};
+    project(forward, layer);
     place_latents(forward, layer);
     place_queries(forward, layer);
     while (weir_device_rows_next(forward, &all)) {

@@ -5,6 +5,7 @@
  * so that a position costs no barrier. Positions come one after the other whatever the call:
  * cutting a text into calls changes no bit. */
 #include "gpu/cuda/delta_args.h"
+#include "gpu/cuda/grid.cuh"
 
 #include <stddef.h>
 
@@ -30,6 +31,7 @@ static __device__ __forceinline__ float *state_of(uint64_t states, uint32_t run)
 extern "C" __global__ void __launch_bounds__(WEIR_CONV_THREADS)
     weir_conv(const __grid_constant__ struct weir_conv_args a)
 {
+    begin_grid();
     enum { ROWS = WEIR_CONV_ROWS, TAPS = WEIR_CONV_TAPS };
     const uint32_t c = blockIdx.x * WEIR_CONV_THREADS + threadIdx.x;
     const uint64_t row = first_row(a.first, blockIdx.z);
@@ -103,6 +105,7 @@ static __device__ __forceinline__ gate_places gates_of(const weir_delta_args &a,
 extern "C" __global__ void __launch_bounds__(WEIR_DELTA_THREADS)
     weir_delta_gates(const __grid_constant__ struct weir_delta_args a)
 {
+    begin_grid();
     static const float length_epsilon = 1e-6f;
     const uint64_t row = blockIdx.x;
     const uint32_t lane = threadIdx.x % 32;
@@ -278,6 +281,7 @@ static __device__ __forceinline__ inputs inputs_of(const weir_delta_args &a, uin
 extern "C" __global__ void __launch_bounds__(THREADS)
     weir_delta(const __grid_constant__ struct weir_delta_args a)
 {
+    begin_grid();
     __shared__ __align__(16) positions shared;
     const uint32_t lane = threadIdx.x % LANES;
     const uint32_t column = threadIdx.x / LANES * OWN;
@@ -334,6 +338,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 extern "C" __global__ void __launch_bounds__(WEIR_DELTA_THREADS)
     weir_unpack(const __grid_constant__ struct weir_unpack_args a)
 {
+    begin_grid();
     const uint32_t share = a.n_value_head / a.n_key_head;
     const uint32_t keys = 2 * a.d_key;
     const uint32_t values = share * a.d_value;

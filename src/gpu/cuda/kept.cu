@@ -2,6 +2,7 @@
  * become pages of f16, which attention reads.
  *
  * A lane has one value of a block: codes and values are then read and written side by side. */
+#include "gpu/cuda/grid.cuh"
 #include "gpu/cuda/kept_args.h"
 
 enum { THREADS = 32 * WEIR_KEPT_WARPS };
@@ -86,6 +87,7 @@ static __device__ __forceinline__ void store_block(uint8_t *to, float x, bool is
 extern "C" __global__ void __launch_bounds__(THREADS)
     weir_keep(const __grid_constant__ struct weir_kept_args a)
 {
+    begin_grid();
     const uint32_t row = blockIdx.x;
     const uint32_t lane = threadIdx.x % 32;
     const uint32_t n_key = a.n_kv_head * (a.d_head / WEIR_KEPT_LEN);
@@ -133,6 +135,7 @@ static __device__ __forceinline__ void expand_row(const weir_kept_args &a, uint3
 extern "C" __global__ void __launch_bounds__(THREADS)
     weir_expand(const __grid_constant__ struct weir_kept_args a)
 {
+    begin_grid();
     const uint32_t *first = numbers(a.first);
     const uint32_t row = first[blockIdx.z];
     const uint32_t end = numbers(a.positions)[first[blockIdx.z + 1] - 1] + 1;

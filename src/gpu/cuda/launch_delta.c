@@ -25,7 +25,7 @@ void weir_cuda_conv(weir_gpu *gpu, const struct weir_gpu_conv *job)
     const uint32_t grid[3] = {divide_up(job->n_channel, WEIR_CONV_THREADS),
                               divide_up(job->runs.n_row, WEIR_CONV_ROWS), job->runs.n_run};
     WEIR_ASSERT(job->n_tap >= 1 && job->n_tap <= WEIR_CONV_TAPS && job->x != job->y);
-    weir_cuda_launch(gpu, WEIR_GPU_COMPUTE, "weir_conv", grid, block, 0, &args, sizeof(args));
+    weir_cuda_launch_early(gpu, "weir_conv", grid, block, 0, &args, sizeof(args));
 }
 
 void weir_cuda_delta(weir_gpu *gpu, const struct weir_gpu_delta *job)
@@ -58,9 +58,8 @@ void weir_cuda_delta(weir_gpu *gpu, const struct weir_gpu_delta *job)
                               job->runs.n_run};
     WEIR_ASSERT(job->d_key % 4 == 0 && job->d_key <= WEIR_GPU_DELTA_KEY_MAX);
     WEIR_ASSERT(job->x % 16 == 0 && job->x_stride % 4 == 0);
-    weir_cuda_launch(gpu, WEIR_GPU_COMPUTE, "weir_delta_gates", rows, block, 0, &args,
-                     sizeof(args));
-    weir_cuda_launch(gpu, WEIR_GPU_COMPUTE, "weir_delta", grid, block, 0, &args, sizeof(args));
+    weir_cuda_launch_early(gpu, "weir_delta_gates", rows, block, 0, &args, sizeof(args));
+    weir_cuda_launch_early(gpu, "weir_delta", grid, block, 0, &args, sizeof(args));
 }
 
 void weir_cuda_unpack(weir_gpu *gpu, const struct weir_gpu_unpack *job)
@@ -81,5 +80,5 @@ void weir_cuda_unpack(weir_gpu *gpu, const struct weir_gpu_unpack *job)
         .n_row = job->n_row,
     };
     const uint32_t grid[3] = {job->n_row, job->n_key_head, 1};
-    weir_cuda_launch(gpu, WEIR_GPU_COMPUTE, "weir_unpack", grid, block, 0, &args, sizeof(args));
+    weir_cuda_launch_early(gpu, "weir_unpack", grid, block, 0, &args, sizeof(args));
 }

@@ -47,7 +47,7 @@ void weir_cuda_keep(weir_gpu *gpu, const struct weir_gpu_keep *job)
     args.from_v = args.v == 0 ? 0 : job->v;
     args.k_stride = job->k_stride;
     args.v_stride = job->v_stride;
-    weir_cuda_launch(gpu, WEIR_GPU_COMPUTE, "weir_keep", grid, block, 0, &args, sizeof(args));
+    weir_cuda_launch_early(gpu, "weir_keep", grid, block, 0, &args, sizeof(args));
 }
 
 void weir_cuda_expand(weir_gpu *gpu, const struct weir_gpu_expand *job)
@@ -60,5 +60,5 @@ void weir_cuda_expand(weir_gpu *gpu, const struct weir_gpu_expand *job)
     args.first = job->first;
     args.window = job->window;
     args.is_in_chunks = job->is_in_chunks;
-    weir_cuda_launch(gpu, WEIR_GPU_COMPUTE, "weir_expand", grid, block, 0, &args, sizeof(args));
+    weir_cuda_launch_early(gpu, "weir_expand", grid, block, 0, &args, sizeof(args));
 }
