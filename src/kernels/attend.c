@@ -180,6 +180,13 @@ static struct weir_attend_range common_of(const struct weir_attention *jobs, siz
     return range;
 }
 
+/* Whether the n jobs all see the whole block. Where they do not, few are taken at once: a few of
+ * neighbours have more rows in common. */
+static bool sees_all(const struct weir_attention *jobs, size_t n, size_t block)
+{
+    return jobs[0].n_position >= block + WEIR_ATTEND_BLOCK && jobs[n - 1].first <= block;
+}
+
 void weir_attend(const struct weir_attend_level *level, const struct weir_attention *jobs,
                  size_t count)
 {
@@ -200,8 +207,12 @@ void weir_attend(const struct weir_attend_level *level, const struct weir_attent
             end++;
         if (begin == end)
             continue;
-        const struct weir_attend_range range = common_of(jobs + begin, end - begin, block);
-        add_block(level, &range, running + begin);
+        const size_t n =
+            sees_all(jobs + begin, end - begin, block) ? WEIR_ATTENTION_MAX : WEIR_ATTENTION_TURN;
+        for (size_t j = begin; j < end; j += n) {
+            const struct weir_attend_range range = common_of(jobs + j, weir_min(end - j, n), block);
+            add_block(level, &range, running + j);
+        }
     }
     for (size_t j = 0; j < count; j++)
         scale_out(&jobs[j], 1.0f / running[j].total);

@@ -17,7 +17,9 @@ struct rows {
  * block's K is followed by its V, and that by K of the next block or of the caller's next call. */
 struct ahead {
     struct rows rows, after;
-    size_t lead; /* rows */
+    size_t lead;       /* rows */
+    size_t read_count; /* of the range's, in each of its turns, of which this is the turn-th */
+    size_t turn, turn_count;
 };
 
 /* Near enough that not more is fetched ahead than the CPU waits for: what is beyond that, it drops.
@@ -43,11 +45,17 @@ WEIR_INLINE struct rows values_from(const struct weir_attend_range *range, size_
         .row_bytes = last->v_row_bytes};
 }
 
-/* The range's own rows come first. */
-WEIR_INLINE struct ahead begin_with(const struct weir_attend_range *range, struct rows rows)
+/* The range's own rows come first. Its queries take turns, WEIR_ATTENTION_TURN in each; jobs are
+ * those of one. */
+WEIR_INLINE struct ahead begin_with(const struct weir_attend_range *range,
+                                    const struct weir_attention *jobs, struct rows rows)
 {
     rows.count = range->end - range->begin;
-    return (struct ahead){.rows = rows, .lead = LEAD_BYTES / rows.row_bytes};
+    return (struct ahead){.rows = rows,
+                          .lead = LEAD_BYTES / rows.row_bytes,
+                          .read_count = rows.count,
+                          .turn = (size_t)(jobs - range->jobs) / WEIR_ATTENTION_TURN,
+                          .turn_count = (range->n + WEIR_ATTENTION_TURN - 1) / WEIR_ATTENTION_TURN};
 }
 
 /* Whether more of the range's block follows in another page. */
@@ -57,10 +65,11 @@ WEIR_INLINE bool goes_on(const struct weir_attend_range *range)
            range->end < range->jobs[range->n - 1].n_position;
 }
 
-WEIR_INLINE struct ahead keys_ahead(const struct weir_attend_range *range)
+WEIR_INLINE struct ahead keys_ahead(const struct weir_attend_range *range,
+                                    const struct weir_attention *jobs)
 {
     const struct weir_attention *last = &range->jobs[range->n - 1];
-    struct ahead ahead = begin_with(range, keys_from(range, range->begin));
+    struct ahead ahead = begin_with(range, jobs, keys_from(range, range->begin));
     if (goes_on(range))
         ahead.after = keys_from(range, range->end);
     else if (range->begin == weir_attend_first_row(range, last))
@@ -68,11 +77,12 @@ WEIR_INLINE struct ahead keys_ahead(const struct weir_attend_range *range)
     return ahead;
 }
 
-WEIR_INLINE struct ahead values_ahead(const struct weir_attend_range *range)
+WEIR_INLINE struct ahead values_ahead(const struct weir_attend_range *range,
+                                      const struct weir_attention *jobs)
 {
     const struct weir_attention *last = &range->jobs[range->n - 1];
     const size_t next = range->block + WEIR_ATTEND_BLOCK;
-    struct ahead ahead = begin_with(range, values_from(range, range->begin));
+    struct ahead ahead = begin_with(range, jobs, values_from(range, range->begin));
     if (last->v == last->k) /* they were read as keys */
         ahead.rows.count = ahead.lead = 0;
     if (goes_on(range))
@@ -88,8 +98,14 @@ WEIR_INLINE struct ahead values_ahead(const struct weir_attend_range *range)
     return ahead;
 }
 
+WEIR_INLINE void ask_row(const struct rows *rows, size_t at)
+{
+    for (size_t i = 0; i < rows->row_bytes; i += LINE_BYTES)
+        __builtin_prefetch(rows->first + at * rows->row_bytes + i, 0, FIRST_LEVEL);
+}
+
 /* Before rows [from, from + count) are read: as many are asked for. */
-WEIR_INLINE void ask_ahead(const struct ahead *ahead, size_t from, size_t count)
+WEIR_INLINE void ask_near(const struct ahead *ahead, size_t from, size_t count)
 {
     for (size_t row = from + ahead->lead; row < from + ahead->lead + count; row++) {
         const bool is_after = row >= ahead->rows.count;
@@ -97,9 +113,26 @@ WEIR_INLINE void ask_ahead(const struct ahead *ahead, size_t from, size_t count)
         const size_t at = is_after ? row - ahead->rows.count : row;
         if (at >= rows->count)
             return;
-        for (size_t i = 0; i < rows->row_bytes; i += LINE_BYTES)
-            __builtin_prefetch(rows->first + at * rows->row_bytes + i, 0, FIRST_LEVEL);
+        ask_row(rows, at);
     }
+}
+
+/* The same where there are several turns: the rows after the range's are asked for in equal parts,
+ * since the CPU does not wait for as many as one turn has time for. */
+WEIR_INLINE void ask_in_turns(const struct ahead *ahead, size_t from, size_t count)
+{
+    const size_t first = ahead->turn * ahead->read_count + from;
+    for (size_t at = first / ahead->turn_count;
+         at < (first + count) / ahead->turn_count && at < ahead->after.count; at++)
+        ask_row(&ahead->after, at);
+}
+
+WEIR_INLINE void ask_ahead(const struct ahead *ahead, size_t from, size_t count)
+{
+    if (ahead->turn_count > 1)
+        ask_in_turns(ahead, from, count);
+    else
+        ask_near(ahead, from, count);
 }
 
 #endif

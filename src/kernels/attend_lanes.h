@@ -10,11 +10,14 @@
  *   divide(a, b)
  *   maximum(a, b)  exp_of(x)
  *   keep_first(x, count)  sum_of(x)  largest_of(x)
+ *   sums_of(x) what sum_of() gives of each of LANES registers, in a register
  *
  * where lanes past the first `count` read as 0 and are not stored; and what attend_tiles.h asks
  * for. It gives attend_init(), with softcap() of curves_lanes.h. */
 #ifndef WEIR_KERNELS_ATTEND_LANES_H
 #define WEIR_KERNELS_ATTEND_LANES_H
+
+#include <string.h>
 
 #include "base/base.h"
 #include "kernels/attend_ahead.h"
@@ -22,10 +25,22 @@
 #include "kernels/kernels_internal.h"
 
 /* Jobs whose sums are in registers at once. */
-enum { JOBS_MAX = 4 };
+enum { JOBS_MAX = WEIR_ATTENTION_TURN };
 
 #include "kernels/attend_rows.h"
 #include "kernels/attend_tiles.h"
+
+/* The sums of n jobs at `rows` positions each, which fill registers: added up together they take a
+ * third of the instructions. */
+WEIR_INLINE void store_sums(const lanes *sums, float scale, weir_attend_scores *scores, size_t at,
+                            const int n, const int rows)
+{
+    float scaled[JOBS_MAX * ATTEND_ROWS];
+    for (int first = 0; first < n * rows; first += LANES)
+        store_floats(scaled + first, multiply(sums_of(sums + first), spread(scale)), LANES);
+    for (int j = 0; j < n; j++)
+        memcpy(scores[j] + at, scaled + j * rows, (size_t)rows * sizeof(*scaled));
+}
 
 /* Scores of n jobs at `rows` positions, k being the first's row. */
 WEIR_INLINE void score_rows(const struct weir_attention *jobs, const uint8_t *k,
@@ -48,9 +63,12 @@ WEIR_INLINE void score_rows(const struct weir_attention *jobs, const uint8_t *k,
                     sums[j][row] = multiply_add(q, keys[row], sums[j][row]);
             }
         }
-    for (int j = 0; j < n; j++)
-        for (int row = 0; row < rows; row++)
-            scores[j][at + (size_t)row] = sum_of(sums[j][row]) * jobs[j].scale;
+    if (rows == ATTEND_ROWS && n * rows % LANES == 0)
+        store_sums(&sums[0][0], jobs->scale, scores, at, n, rows);
+    else
+        for (int j = 0; j < n; j++)
+            for (int row = 0; row < rows; row++)
+                scores[j][at + (size_t)row] = sum_of(sums[j][row]) * jobs->scale;
 }
 
 WEIR_INLINE void score_jobs(const struct weir_attend_range *range,
@@ -59,13 +77,11 @@ WEIR_INLINE void score_jobs(const struct weir_attend_range *range,
 {
     const uint8_t *k = (const uint8_t *)jobs->k + weir_attend_at(range, jobs->k_row_bytes);
     const size_t count = range->end - range->begin;
-    const bool asks = jobs == range->jobs;
-    const struct ahead ahead = asks ? keys_ahead(range) : (struct ahead){0};
+    const struct ahead ahead = keys_ahead(range, jobs);
     for (size_t row = 0; row < count;) {
         const size_t rows = count - row >= ATTEND_ROWS ? ATTEND_ROWS : 1;
         const size_t at = range->begin - range->block + row;
-        if (asks)
-            ask_ahead(&ahead, row, rows);
+        ask_ahead(&ahead, row, rows);
         if (rows == ATTEND_ROWS)
             score_rows(jobs, k, scores, at, n, ATTEND_ROWS, kv);
         else
@@ -120,8 +136,8 @@ WEIR_INLINE void add_tiles(const struct weir_attend_range *range, const struct w
         for (int tile = 0; tile < tiles; tile++)
             sums[j][tile] = load_floats(jobs[j].out + first + tile * LANES,
                                         tile < tiles - 1 ? LANES : last_count);
-    const bool asks = first == 0 && jobs == range->jobs;
-    const struct ahead ahead = asks ? values_ahead(range) : (struct ahead){0};
+    const bool asks = first == 0;
+    const struct ahead ahead = asks ? values_ahead(range, jobs) : (struct ahead){0};
     for (size_t at = range->begin - range->block; at < range->end - range->block; at++) {
         if (asks)
             ask_ahead(&ahead, at - (range->begin - range->block), 1);

@@ -188,7 +188,8 @@ struct weir_attention {
     float softcap; /* 0: none */
     float *out;
 };
-enum { WEIR_ATTENTION_MAX = 16 };
+/* A level has WEIR_ATTENTION_TURN jobs in registers at once. */
+enum { WEIR_ATTENTION_MAX = 16, WEIR_ATTENTION_TURN = 4 };
 typedef void weir_attention_fn(const struct weir_attention *jobs, size_t count);
 
 /* f32 to f16, round to nearest even. EXACT. */

@@ -96,11 +96,8 @@ static struct weir_attention query_of(const struct weir_forward *forward, uint32
     return query;
 }
 
-/* Of plain heads: more than fit in registers would only wait for the others. */
-enum { TOGETHER_MAX = 4 };
-
-/* Up to TOGETHER_MAX queries over the same K and V: heads of one row that share a KV head, or
- * one head of rows that follow each other. */
+/* Up to WEIR_ATTENTION_MAX queries over the same K and V: heads of one row that share a KV head,
+ * or one head of rows that follow each other. */
 struct queries {
     uint32_t row, head, count;
     bool is_one_row;
@@ -108,26 +105,43 @@ struct queries {
 
 /* How the queries of a run are grouped: lines of those that share K and V, cut into groups. */
 struct grouping {
-    uint32_t line_count, line_length, group_count;
+    uint32_t line_count, line_length, group_length, group_count;
 };
 
-static struct grouping group_run(const struct weir_mixer *mixer, const struct weir_run *run)
+static void cut_lines(struct grouping *grouping, uint32_t group_length)
 {
+    grouping->group_length = group_length;
+    grouping->group_count = (grouping->line_length + group_length - 1) / group_length;
+}
+
+/* K and V come from memory once a group, so of several rows groups are as long as leaves each
+ * thread some of them. */
+static struct grouping group_run(const struct weir_mixer *mixer, const struct weir_run *run,
+                                 uint32_t n_part)
+{
+    enum { GROUPS_A_THREAD = 4 };
     const bool is_one_row = run->n_row == 1;
-    const uint32_t length = is_one_row ? mixer->n_head / mixer->n_kv_head : run->n_row;
-    return (struct grouping){.line_count = is_one_row ? mixer->n_kv_head : mixer->n_head,
-                             .line_length = length,
-                             .group_count = (length + TOGETHER_MAX - 1) / TOGETHER_MAX};
+    struct grouping grouping = {.line_count = is_one_row ? mixer->n_kv_head : mixer->n_head,
+                                .line_length =
+                                    is_one_row ? mixer->n_head / mixer->n_kv_head : run->n_row};
+    uint32_t length = is_one_row ? WEIR_ATTENTION_TURN : WEIR_ATTENTION_MAX;
+    cut_lines(&grouping, length);
+    while (length > WEIR_ATTENTION_TURN && (uint64_t)grouping.line_count * grouping.group_count <
+                                               (uint64_t)GROUPS_A_THREAD * n_part) {
+        length -= WEIR_ATTENTION_TURN;
+        cut_lines(&grouping, length);
+    }
+    return grouping;
 }
 
 /* The queries of the item-th group of all runs; count 0 past the last. */
-static struct queries queries_at(const struct weir_forward *forward, uint64_t item)
+static struct queries queries_at(const struct weir_forward *forward, uint64_t item, uint32_t n_part)
 {
     const struct weir_mixer *mixer = &forward->step.layer->mixer;
     uint32_t first_row = 0;
     for (uint32_t index = 0; index < forward->step.n_run; index++) {
         const struct weir_run *run = &forward->step.runs[index];
-        const struct grouping grouping = group_run(mixer, run);
+        const struct grouping grouping = group_run(mixer, run, n_part);
         const uint64_t count = (uint64_t)grouping.line_count * grouping.group_count;
         if (item >= count) {
             item -= count;
@@ -135,12 +149,12 @@ static struct queries queries_at(const struct weir_forward *forward, uint64_t it
             continue;
         }
         const uint32_t line = (uint32_t)(item % grouping.line_count);
-        const uint32_t at = (uint32_t)(item / grouping.line_count) * TOGETHER_MAX;
+        const uint32_t at = (uint32_t)(item / grouping.line_count) * grouping.group_length;
         const bool is_one_row = run->n_row == 1;
         return (struct queries){
             .row = is_one_row ? first_row : first_row + at,
             .head = is_one_row ? line * grouping.line_length + at : line,
-            .count = (uint32_t)weir_min(grouping.line_length - at, TOGETHER_MAX),
+            .count = (uint32_t)weir_min(grouping.line_length - at, grouping.group_length),
             .is_one_row = is_one_row,
         };
     }
@@ -165,7 +179,7 @@ static void attend(const struct weir_forward *forward, const struct queries *que
 {
     const enum weir_kv kv =
         weir_attention_is_packed(forward) ? forward->config.kv : weir_kv_rows(forward->config.kv);
-    struct weir_attention jobs[TOGETHER_MAX];
+    struct weir_attention jobs[WEIR_ATTENTION_MAX];
     for (uint32_t at = 0; at < queries->count; at++)
         jobs[at] = queries->is_one_row ? query_of(forward, queries->row, queries->head + at)
                                        : query_of(forward, queries->row + at, queries->head);
@@ -178,9 +192,9 @@ static void attend(const struct weir_forward *forward, const struct queries *que
 static void attend_heads(void *user, uint32_t part, uint32_t n_part)
 {
     struct weir_forward *forward = user;
-    struct queries queries = queries_at(forward, part);
+    struct queries queries = queries_at(forward, part, n_part);
     for (uint64_t item = part; queries.count > 0; item += n_part) {
-        const struct queries next = queries_at(forward, item + n_part);
+        const struct queries next = queries_at(forward, item + n_part, n_part);
         attend(forward, &queries, first_keys(forward, &next));
         queries = next;
     }

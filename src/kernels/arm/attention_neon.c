@@ -120,6 +120,12 @@ WEIR_INLINE float sum_of(lanes x)
     return vaddvq_f32(x);
 }
 
+/* In vaddvq_f32's order: neighbours, then theirs. */
+WEIR_INLINE lanes sums_of(const lanes x[LANES])
+{
+    return vpaddq_f32(vpaddq_f32(x[0], x[1]), vpaddq_f32(x[2], x[3]));
+}
+
 WEIR_INLINE float largest_of(lanes x)
 {
     return vmaxvq_f32(x);

@@ -146,6 +146,37 @@ WEIR_INLINE float sum_of(lanes x)
     return _mm512_reduce_add_ps(x);
 }
 
+/* The halves of a and of b, added up: _mm512_reduce_add_ps adds these first, and then the same of
+ * quarters, pairs and single lanes. */
+WEIR_INLINE lanes add_halves(lanes a, lanes b)
+{
+    return add(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
+}
+
+WEIR_INLINE lanes add_quarters(lanes a, lanes b)
+{
+    return add(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xdd));
+}
+
+WEIR_INLINE lanes add_pairs(lanes a, lanes b)
+{
+    return add(_mm512_shuffle_ps(a, b, 0x44), _mm512_shuffle_ps(a, b, 0xee));
+}
+
+WEIR_INLINE lanes add_lanes(lanes a, lanes b)
+{
+    return add(_mm512_shuffle_ps(a, b, 0x88), _mm512_shuffle_ps(a, b, 0xdd));
+}
+
+/* Quarter q of quarters[i] is of register 4 q + i. */
+WEIR_INLINE lanes sums_of(const lanes x[LANES])
+{
+    lanes quarters[4];
+    for (int i = 0; i < 4; i++)
+        quarters[i] = add_quarters(add_halves(x[i], x[4 + i]), add_halves(x[8 + i], x[12 + i]));
+    return add_lanes(add_pairs(quarters[0], quarters[1]), add_pairs(quarters[2], quarters[3]));
+}
+
 WEIR_INLINE float largest_of(lanes x)
 {
     return _mm512_reduce_max_ps(x);

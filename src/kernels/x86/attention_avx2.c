@@ -165,6 +165,20 @@ WEIR_INLINE float sum_of(lanes x)
     return sum_8(x);
 }
 
+/* In sum_8's order: halves, pairs, lanes. */
+WEIR_INLINE lanes sums_of(const lanes x[LANES])
+{
+    lanes halves[4];
+    for (int i = 0; i < 4; i++)
+        halves[i] = add(_mm256_permute2f128_ps(x[i], x[4 + i], 0x20),
+                        _mm256_permute2f128_ps(x[i], x[4 + i], 0x31));
+    const lanes low = add(_mm256_shuffle_ps(halves[0], halves[1], 0x44),
+                          _mm256_shuffle_ps(halves[0], halves[1], 0xee));
+    const lanes high = add(_mm256_shuffle_ps(halves[2], halves[3], 0x44),
+                           _mm256_shuffle_ps(halves[2], halves[3], 0xee));
+    return add(_mm256_shuffle_ps(low, high, 0x88), _mm256_shuffle_ps(low, high, 0xdd));
+}
+
 WEIR_INLINE float largest_of(lanes x)
 {
     return max_8(x);
