@@ -226,8 +226,10 @@ static bool let_in(struct weir_scheduler *scheduler, struct weir_job *job)
     }
     if (weir_seats_take(&scheduler->seats, job) == NULL && scheduler->running_count > 0)
         return false;
-    if (scheduler->running_count > 0 && weir_fair_is_question(job))
+    if (weir_fair_is_question(job) && (scheduler->running_count > 0 || job->party != &job->own)) {
         scheduler->question_ns = weir_now_ns();
+        scheduler->asks = scheduler->running_count > 0 ? NULL : job->party;
+    }
     weir_fair_enter(&scheduler->fair, job);
     atomic_fetch_sub_explicit(&scheduler->waiting, 1, memory_order_relaxed);
     if (job->seat == NULL) {

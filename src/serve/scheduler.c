@@ -114,12 +114,21 @@ static uint32_t share_rows(struct weir_scheduler *scheduler, uint32_t first, uin
     return kept;
 }
 
+/* Whether another short question is to be expected, of somebody else than those who have texts. */
+static bool is_question_near(const struct weir_scheduler *scheduler)
+{
+    bool is_others = scheduler->asks == NULL;
+    for (uint32_t index = 0; index < scheduler->running_count; index++)
+        is_others = is_others || scheduler->running[index]->party != scheduler->asks;
+    return is_others && scheduler->question_ns > 0 &&
+           weir_now_ns() - scheduler->question_ns < QUESTION_S * 1000ull * NS_PER_MS;
+}
+
 /* Rows for prompts; *others: of them, those that short questions do not get. */
 static uint32_t count_rows(struct weir_scheduler *scheduler, uint32_t token_count, uint32_t *others)
 {
     struct weir_portions *pieces = &scheduler->pieces;
-    pieces->is_awaited = scheduler->question_ns > 0 &&
-                         weir_now_ns() - scheduler->question_ns < QUESTION_S * 1000ull * NS_PER_MS;
+    pieces->is_awaited = is_question_near(scheduler);
     return weir_portions_rows(pieces, token_count, weir_fair_questions(&scheduler->fair), others);
 }
 

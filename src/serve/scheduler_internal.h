@@ -25,7 +25,8 @@ struct weir_scheduler {
     struct weir_eval *evals;   /* [parallel] */
     uint32_t running_count;
     struct weir_portions pieces; /* of prompts, in a step */
-    uint64_t question_ns;        /* when a short question came last beside others; 0: never */
+    uint64_t question_ns;        /* when a short question came last; 0: never */
+    const void *asks;            /* whose, where nothing ran beside it; only compared */
     struct weir_fair fair;       /* all that have a job, and jobs that wait */
     struct weir_scheduler_stats counts;
     struct weir_expert_map map;

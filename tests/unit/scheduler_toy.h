@@ -31,6 +31,7 @@ struct probe {
     uint32_t ids[64];
     uint32_t count, cached, leaves_at; /* leaves_at: with so many tokens; 0: never */
     uint32_t computed, progress_count; /* of the prompt, and how often it was told */
+    bool was_awaited;                  /* then others' short questions were */
     uint32_t computed_at[2];           /* the first times */
     uint32_t state_count, restarts;    /* states in a row; how often they began again */
     double state_sum;
@@ -105,6 +106,7 @@ static inline void progress(void *user, uint32_t computed)
     struct probe *probe = user;
     assert_true(computed > 0 && computed <= probe->job.id_count);
     probe->computed = computed;
+    probe->was_awaited = probe->scheduler->pieces.is_awaited;
     if (probe->progress_count < WEIR_COUNT(probe->computed_at))
         probe->computed_at[probe->progress_count] = computed;
     probe->progress_count++;

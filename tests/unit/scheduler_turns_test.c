@@ -132,6 +132,29 @@ static void test_who_waits_for_itself_keeps_nobody_out(void **state)
     weir_scheduler_destroy(&scheduler);
 }
 
+/* Who has asked a short question may ask another one soon: others' prompts are in short pieces from
+ * their first step on, and its own are not. Who shows no key is not known to be the same. */
+static void test_a_question_is_awaited(void **state)
+{
+    struct weir_party asks = {0}, other = {0};
+    struct weir_party *const askers[] = {&asks, &asks, NULL};
+    struct weir_party *const readers[] = {&other, &asks, &other};
+    static const bool are_awaited[] = {true, false, false};
+    (void)state;
+    for (size_t row = 0; row < WEIR_COUNT(askers); row++) {
+        static struct probe question, reads;
+        weir_scheduler *scheduler = open_scheduler(2);
+        make_probe(&question, scheduler, 0, askers[row]);
+        submit(&question);
+        wait_for(&question);
+        make_probe(&reads, scheduler, JOBS - 1, readers[row]);
+        submit(&reads);
+        wait_for(&reads);
+        assert_int_equal(reads.was_awaited, are_awaited[row]);
+        weir_scheduler_destroy(&scheduler);
+    }
+}
+
 /* Who looks at the map wakes the thread: that is nothing to do. */
 static void test_a_look_is_no_job(void **state)
 {
@@ -181,6 +204,7 @@ int main(void)
         cmocka_unit_test(test_a_step_is_full),
         cmocka_unit_test(test_nobody_is_set_aside_in_vain),
         cmocka_unit_test(test_who_waits_for_itself_keeps_nobody_out),
+        cmocka_unit_test(test_a_question_is_awaited),
         cmocka_unit_test(test_a_look_is_no_job),
         cmocka_unit_test(test_the_gap_cuts_prompts),
     };
