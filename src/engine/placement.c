@@ -12,7 +12,7 @@
 
 #include "engine/placement.h"
 
-enum { CHUNK_LEAST = 32, RESERVE_PARTS = 20, SCRATCH_PARTS = 4, KEYS_PARTS = 16, CONTEXTS = 8 };
+enum { CHUNK_LEAST = 32, RESERVE_PARTS = 20, SCRATCH_PARTS = 4, KEYS_PARTS = 16, CONTEXTS = 64 };
 enum { BLOCKS_LEAST = 4, BLOCKS_MOST = 80 }; /* of texts, and half as many snapshots at most */
 #define RESERVE_BYTES_MIN (UINT64_C(512) << 20)
 /* What the driver holds in this process: its own tables and code, as measured; and what the

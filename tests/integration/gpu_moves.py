@@ -28,6 +28,8 @@ def main():
     one, stays, _ = run(*LESS)
     check(stays["copied"] == 0 and 0 < stays["uses_there"] < stays["uses"], f"experts that stay: {stays}")
     check(one != wanted, "what the CPU computes has bits of its own: if not, this test says nothing")
+    together = weir_json("bench", DEMO, "--gpu", "sim", "--batch", 16, "--prompt", 2, "--gen", 2, "--repeat", 1)
+    check(together["gpu_moves"]["decode"]["uses_there"] > 0, f"sixteen short texts have room there: {together}")
     asked = weir_json("run", DEMO, "-p", "The old man", "-n", 3, "--gpu", "sim", "--ctx", 64, *LESS, "--gpu-moves")
     check(asked["tokens"] == 3 and asked["mode"]["gpu"]["moves"], f"--gpu-moves: {asked['mode']['gpu']}")
     planned = weir_json("plan", DEMO, "--gpu", "sim", "--ctx", 64, *LESS)["gpu"]
