@@ -84,8 +84,9 @@ soname    := libweir.so.$(basename $(version)) # below 1.0 each 0.N may break wh
 shared    := libweir.so.$(version)
 $B/$(shared): $(call obj,$(lib_src)) $(cuda_obj) $B/files
 	$(link) -shared -Wl,-soname,$(soname) -Wl,-z,defs -Wl,--as-needed $(weir_ld) $(LDFLAGS)
-tested    := $B/$(if $(filter asan hostile tsan,$(CONFIG)),tests/libtested.so,libweir.a) # of a sanitizer's large code tests share one copy
-$B/tests/libtested.so: $(call obj,$(lib_src)) $(cuda_obj) $B/files
+spin      := $B/obj/tests/unit/pool_spin.o # in the library's place: tests that run at once do not spin
+tested    := $(if $(filter asan hostile tsan,$(CONFIG)),$B/tests/libtested.so,$(spin) $B/libweir.a) # of a sanitizer's large code tests share one copy
+$B/tests/libtested.so: $(filter-out $B/obj/src/sys/pool_spin.o,$(call obj,$(lib_src))) $(spin) $(cuda_obj) $B/files
 	$(link_test) -shared -Wl,-Bsymbolic $(weir_ld) $(LDFLAGS)
 # What tests and fuzz targets want of the command line, and the server; where they come to want more the linker says what.
 cli_tested := $(patsubst %,cli/%.c,bootstrap choice chunks console curl_load energy files http hub json_members likelihood manager question_read reference source streams svg trace_draw trace_read)

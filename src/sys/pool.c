@@ -18,7 +18,7 @@
  */
 #include "base/heap.h"
 #include "base/thread.h"
-#include "sys/sys.h"
+#include "sys/sys_internal.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -34,15 +34,6 @@ enum {
     LINES_PER_SPIN = 8,
     SPINS_PER_LOOK = 64,
 };
-
-/* How long to spin before sleeping: longer than the gap between two jobs of one token, even when a
- * few experts are read in it. Who sleeps is late at the next job. What is no release is tested:
- * many run at once, and a thread that spins keeps others waiting. */
-#ifdef WEIR_RELEASE
-enum { SPIN_NS = 4000000 };
-#else
-enum { SPIN_NS = 50000 };
-#endif
 
 _Static_assert((int)WEIR_THREAD_MAX <= (int)WEIR_TRACK_READER, "each part of a job has a track");
 
@@ -278,7 +269,7 @@ enum weir_status weir_pool_create(weir_pool **out, uint32_t n_thread, struct wei
     pool->threads = threads;
     pool->n_thread = n_thread;
     /* With more threads than CPUs a spinning thread only keeps a working one waiting. */
-    pool->spin_ns = n_thread <= weir_sys_cpu_count() ? SPIN_NS : 0;
+    pool->spin_ns = n_thread <= weir_sys_cpu_count() ? weir_pool_spin_ns : 0;
     const int os_errno = start_threads(pool);
     if (os_errno != 0) {
         const uint32_t failed = pool->n_started + 2; /* the caller is the first */

@@ -69,4 +69,7 @@ enum weir_status weir_sys_watch_open_at(const char *root, weir_sys_watch **out,
 /* A line of /proc/self/status such as VmHWM, in bytes; 0 when it is not there. */
 uint64_t weir_sys_status_bytes_at(const char *root, const char *key);
 
+/* How long a thread of a pool waits for a signal before it sleeps. */
+extern const uint64_t weir_pool_spin_ns;
+
 #endif
