@@ -455,7 +455,7 @@ def what_runs_ends_before_a_stop():
             peer.close()
         if "stopping: 1 requests" in said:
             break
-    check("stopping: 1 requests" in said and re.search(rf"completions 200 ok .* written {tokens}\b", said),
+    check("stopping: 1 requests" in said and re.search(rf"completions 200 length .* written {tokens}\b", said),
           f"an answer that runs when the server is told to stop ends: {said}")
 
 

@@ -33,7 +33,8 @@ static void set_up(struct toy *toy, float skip_share, float margin)
     toy->forward.step.layer = &toy->layer;
     toy->forward.config.skip_share = skip_share;
     toy->forward.config.resident_margin = margin;
-    toy->forward.lossy = (struct weir_lossy){toy->dropped, toy->marks, margin > 0.0f};
+    toy->forward.lossy = (struct weir_lossy){
+        .dropped = toy->dropped, .marks = toy->marks, .is_marked = margin > 0.0f};
     toy->ids[0] = 0; /* the best three */
     toy->ids[1] = 2;
     toy->ids[2] = 3;
@@ -65,7 +66,7 @@ static void what_is_near_enough_takes_the_place(void **state)
     memset(toy.marks, WEIR_RECORD_WHOLE, sizeof(toy.marks)); /* all are there */
     expect(&toy, 0, 2, 3);
     set_up(&toy, 0.0f, 0.9f);
-    toy.forward.lossy.prefers = false;
+    toy.forward.lossy.is_marked = false;
     toy.marks[4] = WEIR_RECORD_WHOLE;
     expect(&toy, 0, 2, 3);
 }
