@@ -106,7 +106,8 @@ static inline void progress(void *user, uint32_t computed)
     struct probe *probe = user;
     assert_true(computed > 0 && computed <= probe->job.id_count);
     probe->computed = computed;
-    probe->was_awaited = probe->scheduler->pieces.is_awaited;
+    if (probe->progress_count == 0)
+        probe->was_awaited = probe->scheduler->pieces.is_awaited;
     if (probe->progress_count < WEIR_COUNT(probe->computed_at))
         probe->computed_at[probe->progress_count] = computed;
     probe->progress_count++;

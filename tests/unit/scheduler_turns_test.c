@@ -147,7 +147,7 @@ static void test_a_question_is_awaited(void **state)
         make_probe(&question, scheduler, 0, askers[row]);
         submit(&question);
         wait_for(&question);
-        make_probe(&reads, scheduler, JOBS - 1, readers[row]);
+        make_probe(&reads, scheduler, 80 / LONGER, readers[row]); /* longer than a question */
         submit(&reads);
         wait_for(&reads);
         assert_int_equal(reads.was_awaited, are_awaited[row]);
