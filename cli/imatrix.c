@@ -147,10 +147,11 @@ static int write_file(struct measuring *measuring)
 static void tell_reach(const struct weir_importance *importance, const struct measuring *measuring)
 {
     if (!weir_cli_is_quiet())
-        fprintf(stderr, "importance of %u tensors, of %llu tokens in %llu chunk%s, is in %s\n",
-                importance->tensor_count, (unsigned long long)importance->token_count,
-                (unsigned long long)measuring->chunk_count, measuring->chunk_count == 1 ? "" : "s",
-                weir_cli_shown(measuring->options->output));
+        fprintf(stderr, "importance of %u tensor%s, of %llu token%s in %llu chunk%s, is in %s\n",
+                importance->tensor_count, importance->tensor_count == 1 ? "" : "s",
+                (unsigned long long)importance->token_count,
+                importance->token_count == 1 ? "" : "s", (unsigned long long)measuring->chunk_count,
+                measuring->chunk_count == 1 ? "" : "s", weir_cli_shown(measuring->options->output));
     if (importance->n_expert_unreached > 0)
         weir_cli_say("%u of %u experts were never reached; their columns count alike (weights 1): "
                      "a longer text reaches more",

@@ -159,6 +159,7 @@ static bool read_option(struct weir_cli_options *options, const struct weir_cli_
         weir_cli_option_unknown(command, word);
         return false;
     }
+    const bool is_again = options->given[row - weir_cli_option_rows];
     options->given[row - weir_cli_option_rows] = true;
     weir_cli_option_wanted(row, wanted, sizeof(wanted));
     if (row->type == WEIR_CLI_FLAG) {
@@ -179,6 +180,8 @@ static bool read_option(struct weir_cli_options *options, const struct weir_cli_
                         value);
         return false;
     }
+    if (is_again && row->type != WEIR_CLI_LIST)
+        weir_cli_say("%.*s is given twice: %s counts", length, word, weir_cli_shown(value));
     return true;
 }
 

@@ -80,8 +80,9 @@ static void print_uses(FILE *file, const char *what, const struct weir_quantize_
 {
     char size[32];
     for (uint32_t index = 0; index < count; index++)
-        fprintf(file, "%-8s %-8s %5u tensors %14llu weights %10s  %5.2f bits\n",
+        fprintf(file, "%-8s %-8s %5u tensor%s %*llu weights %10s  %5.2f bits\n",
                 index == 0 ? what : "", uses[index].type, uses[index].tensor_count,
+                uses[index].tensor_count == 1 ? "" : "s", uses[index].tensor_count == 1 ? 15 : 14,
                 (unsigned long long)uses[index].weight_count,
                 weir_format_size(uses[index].bytes, size, sizeof(size)),
                 8.0 * (double)uses[index].bytes / (double)uses[index].weight_count);
@@ -91,13 +92,15 @@ static void print_uses(FILE *file, const char *what, const struct weir_quantize_
 static void print_remarks(const struct weir_quantize_result *result)
 {
     if (result->requantized_count > 0)
-        weir_cli_say("requantized from %s: %u tensors were blocks already, and what those lost "
+        weir_cli_say("requantized from %s: %u tensor%s blocks already, and what was lost "
                      "stays lost; a file in BF16 or F16 gives a better one",
-                     result->requantized_from, result->requantized_count);
+                     result->requantized_from, result->requantized_count,
+                     result->requantized_count == 1 ? " was" : "s were");
     weir_cli_fallbacks_say(result->fallbacks, result->fallback_count);
     if (result->unweighted_count > 0)
-        weir_cli_say("%u tensors want importance and have none (--allow-unweighted)",
-                     result->unweighted_count);
+        weir_cli_say("%u tensor%s importance and ha%s none (--allow-unweighted)",
+                     result->unweighted_count, result->unweighted_count == 1 ? " wants" : "s want",
+                     result->unweighted_count == 1 ? "s" : "ve");
 }
 
 static void print_result(const struct quantizing *quantizing,
@@ -113,7 +116,8 @@ static void print_result(const struct quantizing *quantizing,
             weir_format_size(result->bytes_after, after, sizeof(after)), result->bits_before,
             result->bits_after);
     if (result->weighted_count > 0)
-        fprintf(file, ", %u tensors by importance", result->weighted_count);
+        fprintf(file, ", %u tensor%s by importance", result->weighted_count,
+                result->weighted_count == 1 ? "" : "s");
     if (!options->dry_run)
         fprintf(file, "; %.1f s, peak memory %s of %s", result->seconds,
                 weir_format_size(result->peak_bytes, peak, sizeof(peak)),

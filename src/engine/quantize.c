@@ -109,9 +109,23 @@ static bool wants_weights(const struct weir_recast_tensor *tensor)
     return weir_quant_info(tensor->type)->block_len > 1 && !weir_recast_is_copy(tensor);
 }
 
+/* Its names may all be others, and then nothing would be weighed. */
+static enum weir_status check_names(const struct weir_quantizing *quantizing, struct weir_err *err)
+{
+    for (uint32_t index = 0; index < quantizing->list.count; index++)
+        if (weir_imatrix_has(quantizing->imatrix, quantizing->list.tensors[index].name))
+            return WEIR_OK;
+    return WEIR_FAIL(err, WEIR_ERR_ARG,
+                     "%s has importance of %u tensors, and none of them is in %s: it is of another "
+                     "model",
+                     quantizing->config->imatrix_path,
+                     weir_imatrix_entry_count(quantizing->imatrix), quantizing->config->input_path);
+}
+
 /* That a file of importance is of another model is said before the work. */
 static enum weir_status give_weights(struct weir_quantizing *quantizing, struct weir_err *err)
 {
+    WEIR_TRY(check_names(quantizing, err));
     for (uint32_t index = 0; index < quantizing->list.count; index++) {
         struct weir_recast_tensor *tensor = &quantizing->list.tensors[index];
         if (!wants_weights(tensor) || !weir_imatrix_has(quantizing->imatrix, tensor->name))
@@ -280,7 +294,6 @@ static void describe(struct weir_quantizing *quantizing)
         result->weight_count += count;
         result->bytes_before += source->bytes;
         result->bytes_after += bytes;
-        result->file_bytes = weir_align_up(result->file_bytes, 32) + bytes;
         add_use(result->before, &result->before_count, source->type, count, source->bytes);
         add_use(result->after, &result->after_count, tensor->type, count, bytes);
         if (tensor->fell_back)
@@ -371,8 +384,9 @@ enum weir_status weir_quantize(struct weir_quantize_result *result,
     enum weir_status status = weir_quantizing_plan(&quantizing, err);
     if (status == WEIR_OK)
         describe(&quantizing);
-    if (status == WEIR_OK && !config->is_dry)
-        status = write_all(&quantizing, err);
+    if (status == WEIR_OK)
+        status = config->is_dry ? weir_quantizing_measure(&quantizing, err)
+                                : write_all(&quantizing, err);
     if (status == WEIR_OK && !config->is_dry && config->budget != NULL)
         status = weir_precision_judge(&quantizing, err);
     free_all(&quantizing);

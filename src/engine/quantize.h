@@ -26,6 +26,8 @@ struct weir_quantizing {
 
 /* The list, with the type of each tensor. Errors: as of weir_quantize(). */
 enum weir_status weir_quantizing_plan(struct weir_quantizing *quantizing, struct weir_err *err);
+/* How many bytes the file would have. */
+enum weir_status weir_quantizing_measure(struct weir_quantizing *quantizing, struct weir_err *err);
 /* The file, whole and checked, or none. job: all but its memory and its progress. */
 enum weir_status weir_quantizing_write(struct weir_quantizing *quantizing,
                                        struct weir_recast_job *job, struct weir_err *err);

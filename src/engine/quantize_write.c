@@ -156,6 +156,20 @@ static bool tell_progress(void *user, uint64_t done_bytes, uint64_t total_bytes)
     return config->progress(config->progress_user, "quantize", done_bytes, total_bytes);
 }
 
+enum weir_status weir_quantizing_measure(struct weir_quantizing *quantizing, struct weir_err *err)
+{
+    weir_gguf_writer *writer = NULL;
+    enum weir_status status = WEIR_OK;
+    uint32_t done_count = 0;
+    WEIR_TRY(weir_gguf_writer_open(&writer, NULL, 0, err));
+    put_keys(writer, quantizing);
+    weir_recast_put_table(writer, &quantizing->list);
+    status = weir_gguf_writer_begin(writer, &done_count, err);
+    quantizing->result->file_bytes = weir_gguf_writer_file_bytes(writer);
+    weir_gguf_writer_close(&writer);
+    return status;
+}
+
 enum weir_status weir_quantizing_write(struct weir_quantizing *quantizing,
                                        struct weir_recast_job *job, struct weir_err *err)
 {

@@ -69,7 +69,8 @@ enum weir_status weir_gguf_writer_open(weir_gguf_writer **out, const char *path,
 {
     struct weir_gguf_writer *writer = weir_heap_alloc(sizeof(*writer));
     if (writer == NULL)
-        return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory to write %s", path);
+        return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory to write %s",
+                         path == NULL ? "a file" : path);
     const enum weir_status status = weir_whole_open(&writer->file, path, stamp != 0, err);
     if (status != WEIR_OK) {
         weir_heap_free(writer);

@@ -32,7 +32,8 @@ enum { WEIR_GGUF_WRITER_BYTES = 14 << 20 };
 
 typedef struct weir_gguf_writer weir_gguf_writer;
 
-/* What is at path stays as it was until finish. stamp: 0, a file that was not finished is begun
+/* What is at path stays as it was until finish; path NULL: nothing is written, and the writer is
+ * closed after begin, when it knows its bytes. stamp: 0, a file that was not finished is begun
  * anew and removed at close. Else it stays at close, and a later writer goes on behind its whole
  * tensors, if its stamp, keys and table of tensors are the same: so stamp says whatever else the
  * bytes of the tensors depend on (the input and when it was written, ...). On failure *out stays

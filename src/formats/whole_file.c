@@ -73,6 +73,10 @@ static void send_pages(struct weir_whole_file *file, uint64_t bytes)
 static void write_out(struct weir_whole_file *file, const void *bytes, uint64_t length)
 {
     const uint8_t *from = bytes;
+    if (file->fd < 0) { /* they are counted */
+        file->at += length;
+        return;
+    }
     while (length > 0 && file->failure.status == WEIR_OK) {
         const uint64_t step = weir_min(length, WINDOW_BYTES / 2);
         const int os_errno = write_at(file->fd, from, step, file->at);
@@ -208,13 +212,17 @@ enum weir_status weir_whole_open(struct weir_whole_file *file, const char *path,
                                  struct weir_err *err)
 {
     *file = (struct weir_whole_file){.fd = -1, .is_kept = is_kept};
-    enum weir_status status = name_files(file, path, err);
+    enum weir_status status = path == NULL ? WEIR_OK : name_files(file, path, err);
     if (status != WEIR_OK)
         return status;
     file->buffer = weir_heap_alloc(BUFFER_BYTES);
-    status = file->buffer == NULL ? WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory to write %s", path)
+    status = file->buffer == NULL ? WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory to write %s",
+                                              path == NULL ? "a file" : path)
+             : path == NULL       ? WEIR_OK
                                   : open_file(file, err);
-    if (status == WEIR_OK)
+    if (status == WEIR_OK && path == NULL)
+        file->at = WEIR_WHOLE_HEADER_BYTES;
+    else if (status == WEIR_OK)
         begin_file(file);
     else
         weir_heap_free(file->buffer), file->buffer = NULL;
@@ -248,6 +256,8 @@ void weir_whole_reserve(struct weir_whole_file *file, uint64_t file_bytes)
 {
     char wanted[32], left[32];
     struct weir_sys_filesystem filesystem = {0};
+    if (file->fd < 0)
+        return;
     int os_errno = weir_sys_room_check(file->unfinished, file->old_bytes, file_bytes);
     if (os_errno == 0)
         do

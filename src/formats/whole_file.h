@@ -28,7 +28,8 @@ struct weir_whole_file {
     uint64_t old_done, old_stamp;
 };
 
-/* On failure there is nothing to close. Errors: IO, NOMEM. */
+/* On failure there is nothing to close. path NULL: bytes are counted, and go nowhere. Errors: IO,
+ * NOMEM. */
 enum weir_status weir_whole_open(struct weir_whole_file *file, const char *path, bool is_kept,
                                  struct weir_err *err);
 /* Removes what is not finished, unless it is kept. Also of one that is zeroed or closed. */

@@ -6,6 +6,8 @@
  * I2  A slot's memory belongs to whoever its state says: the carrier (EMPTY, DONE) or the caller's
  *     thread and its pool (FILLED). States change under the lock.
  * I3  All memory is laid out by one function, which first only counts. */
+#include <float.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -340,26 +342,59 @@ struct encoding {
     uint64_t row_bytes;
     atomic_ullong next_row; /* relaxed: what rows hold is handed over by the pool */
     atomic_ullong bad_row;  /* the first one with a value that cannot be held; ULLONG_MAX: none */
+    bool is_copy;           /* its rows are only looked at */
+    uint32_t end;           /* from these bits on a magnitude cannot be held */
 };
 
-/* From these bits on a float becomes an infinity, or is none that is finite. */
-static uint32_t find_end(enum weir_type type)
+static uint32_t bits_of(float value)
 {
-    if (type == WEIR_TYPE_F16)
-        return 0x477ff000;
-    return type == WEIR_TYPE_BF16 ? 0x7f7f8000 : 0x7f800000;
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof(bits));
+    return bits & 0x7fffffff;
 }
 
-static bool can_hold(enum weir_type type, const float *values, uint64_t count)
+/* The largest magnitude that blocks have, which is what becomes of one that is too large: beside
+ * others as large, and beside nothing, for a block may have a minimum. */
+static float find_reach(enum weir_type type)
+{
+    enum { BLOCK_MAX = 256 };
+    float values[BLOCK_MAX];
+    uint8_t block[BLOCK_MAX * sizeof(float)];
+    const struct weir_type_info *info = weir_quant_info(type);
+    float reach = 0.0f;
+    WEIR_ASSERT(info->block_len <= BLOCK_MAX && info->block_bytes <= sizeof(block));
+    for (int low = -1; low <= 1; low++) {
+        for (uint32_t at = 0; at < info->block_len; at++)
+            values[at] = at % 2 == 0 ? FLT_MAX : (float)low * FLT_MAX;
+        weir_encode_row(type, values, NULL, block, info->block_len);
+        weir_quant_decode_row(type, block, values, info->block_len);
+        for (uint32_t at = 0; at < info->block_len; at++)
+            reach = fmaxf(reach, fabsf(values[at]));
+    }
+    return reach;
+}
+
+/* From these bits on a float becomes another one: an infinity, or as much as blocks reach. */
+static uint32_t find_end(const struct weir_recast_tensor *tensor, bool is_copy)
+{
+    enum { INFINITE = 0x7f800000 };
+    if (tensor->type == WEIR_TYPE_F32 || is_copy || weir_packed_is_kept(tensor))
+        return INFINITE;
+    if (tensor->type == WEIR_TYPE_F16)
+        return 0x477ff000;
+    if (tensor->type == WEIR_TYPE_BF16)
+        return 0x7f7f8000;
+    return (uint32_t)weir_min(INFINITE, bits_of(find_reach(tensor->type)) + 1);
+}
+
+static bool can_hold(uint32_t end, const float *values, uint64_t count)
 {
     uint32_t most = 0;
     for (uint64_t at = 0; at < count; at++) {
-        uint32_t bits;
-        memcpy(&bits, &values[at], sizeof(bits));
-        bits &= 0x7fffffff;
+        const uint32_t bits = bits_of(values[at]);
         most = bits > most ? bits : most;
     }
-    return most < find_end(type);
+    return most < end;
 }
 
 static void note_bad(struct encoding *encoding, uint64_t row)
@@ -392,13 +427,40 @@ static void encode_rows(void *user, uint32_t part, uint32_t part_count)
                 continue;
             }
             weir_recast_decode(tensor, &slot->piece, slot->in, row, values, values + shape->cols);
-            if (!can_hold(tensor->type, values, cols))
+            if (!can_hold(encoding->end, values, cols))
                 note_bad(encoding, row);
-            else
+            else if (!encoding->is_copy)
                 weir_encode_row(tensor->type, values, tensor->has_weights ? slot->weights : NULL,
                                 out, (size_t)cols);
         }
     }
+}
+
+/* Which value of the row it is, and what. */
+static enum weir_status refuse_value(struct encoding *encoding, uint64_t row, struct weir_err *err)
+{
+    const struct weir_recast_tensor *tensor = encoding->tensor;
+    const struct recast *recast = encoding->recast;
+    const struct slot *slot = encoding->slot;
+    const uint64_t row_at = slot->piece.row + row;
+    float *values = recast->rows;
+    uint64_t col = 0;
+    weir_recast_decode(tensor, &slot->piece, slot->in, row, values, values + recast->shape.cols);
+    while (bits_of(values[col]) < encoding->end)
+        col++;
+    const double value = (double)values[col];
+    if (!isfinite(value))
+        return WEIR_FAIL(err, WEIR_ERR_FORMAT,
+                         "tensor %s: row %llu of matrix %llu has %g in column %llu: wanted finite "
+                         "values; the file is damaged, or was made so",
+                         tensor->source->name, (unsigned long long)row_at,
+                         (unsigned long long)slot->piece.matrix, value, (unsigned long long)col);
+    return WEIR_FAIL(err, WEIR_ERR_FORMAT,
+                     "tensor %s: row %llu of matrix %llu has %g in column %llu, which is too large "
+                     "for %s: wanted a format of more range, such as BF16",
+                     tensor->source->name, (unsigned long long)row_at,
+                     (unsigned long long)slot->piece.matrix, value, (unsigned long long)col,
+                     weir_quant_info(tensor->type)->name);
 }
 
 static enum weir_status encode_piece(struct recast *recast, struct slot *slot, struct weir_err *err)
@@ -407,23 +469,15 @@ static enum weir_status encode_piece(struct recast *recast, struct slot *slot, s
     struct encoding encoding = {.recast = recast,
                                 .slot = slot,
                                 .tensor = tensor,
+                                .is_copy = weir_recast_is_copy(tensor),
                                 .row_bytes =
                                     weir_quant_row_bytes(tensor->type, (size_t)tensor->dims[0])};
+    encoding.end = find_end(tensor, encoding.is_copy);
     atomic_init(&encoding.next_row, 0);
     atomic_init(&encoding.bad_row, UINT64_MAX);
-    if (weir_recast_is_copy(tensor))
-        return WEIR_OK;
     weir_pool_run(recast->pool, "encode", encode_rows, &encoding);
     const uint64_t bad = atomic_load(&encoding.bad_row);
-    return bad == UINT64_MAX
-               ? WEIR_OK
-               : WEIR_FAIL(err, WEIR_ERR_FORMAT,
-                           "tensor %s: row %llu of matrix %llu has a value that is not finite or "
-                           "too large, which %s cannot store: wanted a format of more range, such "
-                           "as BF16 for F16, or a file that is not damaged",
-                           tensor->source->name, (unsigned long long)(slot->piece.row + bad),
-                           (unsigned long long)slot->piece.matrix,
-                           weir_quant_info(tensor->type)->name);
+    return bad == UINT64_MAX ? WEIR_OK : refuse_value(&encoding, bad, err);
 }
 
 /* False: the end was asked for, or something failed. */

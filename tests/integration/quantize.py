@@ -3,7 +3,9 @@
 import hashlib
 import os
 import resource
+import shutil
 import signal
+import struct
 import subprocess
 import sys
 
@@ -47,6 +49,18 @@ def what_is_said(folder):
         check(done.returncode == 0 and words in done.stderr, f"wanted {words!r}: {done.stderr}")
     check(done.stdout == "", f"on standard output: {done.stdout}")
     check(quantize(DEMO, out, "--type", "Q8_0", "-q").stderr.count("\n") == 1, "--quiet says more than that it was blocks before")
+    dry = weir_json("quantize", DEMO, "--type", "Q8_0", "--dry-run")
+    check(dry["file_bytes"] == os.path.getsize(out), f"a dry run says {dry['file_bytes']} bytes, the file has {os.path.getsize(out)}")
+    twice = quantize(DEMO, "--type", "Q8_0", "--type", "Q4_0", "--dry-run")
+    check("--type is given twice: Q4_0 counts" in twice.stderr and " 1 tensor  " in twice.stdout, f"{twice.stderr}{twice.stdout[-500:]}")
+    foreign = os.path.join(folder, "foreign.gguf")
+    check(subprocess.run([WEIR, "imatrix", DEMO, "--text", HELDOUT, "--chunks", "1", "-o", foreign, "-q"]).returncode == 0, "imatrix")
+    with open(foreign, "rb") as file:
+        other = file.read().replace(b".weight", b".weighs")
+    with open(foreign, "wb") as file:
+        file.write(other)
+    refused = quantize(DEMO, out, "--type", "Q4_0", "--imatrix", foreign)
+    check(refused.returncode == 2 and "another model" in refused.stderr, f"importance of another model: {refused.stderr}")
     dry = quantize(DEMO, "--type", "Q6_K", "--dry-run", "--tensor", "*attn_v*=Q8_0")
     check(dry.returncode == 0 and "blk.3.attn_v.weight" in dry.stdout and "Q6_K: 22.5 MiB to" in dry.stdout, f"{dry.stdout[-400:]}")
     for words, args in (("IN and OUT", [DEMO, "--type", "Q4_0"]), ("--type", [DEMO, out]), ("Q4_K_M", [DEMO, out, "--type", "Q4_K_XL"]),
@@ -56,6 +70,19 @@ def what_is_said(folder):
         refused = quantize(*args)
         check(refused.returncode == 2 and words in refused.stderr, f"{args}: exit {refused.returncode}, wanted {words!r}: {refused.stderr}")
     print("  what is said and refused")
+
+
+def what_no_block_reaches(floats, folder):
+    """A value in the middle of a matrix that blocks of halves would make smaller."""
+    wide, out = os.path.join(folder, "wide.gguf"), os.path.join(folder, "out.gguf")
+    shutil.copyfile(floats, wide)
+    with open(wide, "r+b") as file:
+        file.seek(os.path.getsize(wide) // 8 * 4)
+        file.write(struct.pack("<f", -3e38))
+    for kind in ("Q8_0", "Q4_K", "IQ4_NL"):
+        done = quantize(wide, out, "--type", kind, "--pure")
+        check(done.returncode == 1 and "-3e+38 in column" in done.stderr and f"too large for {kind}" in done.stderr, done.stderr)
+    os.unlink(wide)
 
 
 def a_ceiling_holds(floats, folder):
@@ -125,6 +152,7 @@ def main():
     empty = memory_folder()
     quality_follows_bits(floats, folder)
     what_is_said(folder)
+    what_no_block_reaches(floats, folder)
     signals_leave_nothing(floats, empty)
     full_disks_are_said(floats, empty)
     a_ceiling_holds(floats, folder)
