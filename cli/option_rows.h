@@ -195,12 +195,12 @@
       "the experts of this trace (weir trace record): plan tells what hits, bench uses them")      \
     X(routing_recall, REAL, "--routing-recall", NULL, "SHARE", 0, 0.0001, 1, WEIR_CLI_BENCH,       \
       RARE, "with --routing: so much of what comes next look-ahead is told (it is off)")           \
-    X(lossy, TEXT, "--lossy", NULL, "skip=S,resident=M,copies=S", NULL, 0, 0, WEIR_CLI_CHATTERS |  \
-      WEIR_CLI_EVAL | WEIR_CLI_BENCH | WEIR_CLI_SERVE, RARE,                                       \
-      "fewer reads, and another text: leave out experts below a share S of the gate's weight, "    \
-      "prefer those in memory that weigh at least 1 - M as much; read those below S in --copies")  \
-    X(copies, TEXT, "--copies", NULL, "FILE", NULL, 0, 0, WEIR_CLI_CHATTERS | WEIR_CLI_EVAL |      \
-      WEIR_CLI_BENCH | WEIR_CLI_SERVE, RARE, "the same model in fewer bits, for --lossy copies=S") \
+    X(lossy, TEXT, "--lossy", NULL, "skip=S,resident=M,copies=S", NULL, 0, 0, WEIR_CLI_LOSERS,     \
+      RARE, "fewer reads, and another text: leave out experts below a share S of the gate's "      \
+      "weight, prefer those in memory that weigh at least 1 - M as much; read those below S in "   \
+      "--copies")                                                                                  \
+    X(copies, TEXT, "--copies", NULL, "FILE", NULL, 0, 0, WEIR_CLI_LOSERS, RARE,                   \
+      "the same model in fewer bits, for --lossy copies=S")                                        \
     X(io, CHOICE, "--io", NULL, "auto|uring|threads", "auto", 0, 0, WEIR_CLI_OPENERS, RARE,        \
       "how experts are read")                                                                      \
     X(io_depth, COUNT, "--io-depth", NULL, "N", 0, 1, 1024, WEIR_CLI_OPENERS, RARE,                \

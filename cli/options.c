@@ -87,7 +87,10 @@ void weir_cli_option_wanted(const struct weir_cli_option_row *row, char *out, si
         snprintf(out, capacity, "a number from %g to %g", row->low, row->high);
         break;
     case WEIR_CLI_SIZE:
-        snprintf(out, capacity, "a size such as 3G, 512M or bytes");
+        snprintf(out, capacity,
+                 row->low > 1 ? "a size such as 3G, 512M or bytes, at least %.0f"
+                              : "a size such as 3G, 512M or bytes",
+                 row->low);
         break;
     case WEIR_CLI_LIST:
         snprintf(out, capacity, "%s, at most %d times", row->value, WEIR_CLI_LIST_MAX);

@@ -67,6 +67,10 @@ static bool read_lossy(struct weir_config *config, const char *text)
 static bool choose_lossy(struct weir_config *config, const struct weir_cli_options *options,
                          const char *command)
 {
+    if (options->copies != NULL && *options->copies == '\0') {
+        weir_cli_misuse(command, "--copies: wanted a GGUF file, found nothing");
+        return false;
+    }
     if (options->lossy == NULL)
         return true;
     if (!weir_cli_option_given(options, WEIR_CLI_OPTION_gpu))

@@ -76,19 +76,32 @@ static int check_safety(const struct service *service)
                            is_given ? "" : options->host);
 }
 
-/* As browsers say them: "https://app.example:8000", without a path. */
+static bool ends_with(const char *text, const char *end)
+{
+    const size_t length = strlen(text);
+    return length >= strlen(end) && strcmp(text + length - strlen(end), end) == 0;
+}
+
+/* As browsers say them: "https://app.example:8000", in small letters, without a path and without
+ * the port that is the scheme's own. */
+static bool is_origin(const char *word)
+{
+    const bool is_safe = strncmp(word, "https://", 8) == 0;
+    const char *host = is_safe ? word + 8 : word + 7;
+    return (is_safe || strncmp(word, "http://", 7) == 0) && *host != '\0' && *host != ':' &&
+           strspn(host, "abcdefghijklmnopqrstuvwxyz0123456789.-_:[]") == strlen(host) &&
+           !ends_with(host, is_safe ? ":443" : ":80");
+}
+
 static int check_origins(const struct weir_cli_list *origins)
 {
-    for (size_t index = 0; index < origins->count; index++) {
-        const char *origin = origins->words[index];
-        const char *host = strstr(origin, "://");
-        if (strcmp(origin, "*") != 0 &&
-            (host == NULL || host[3] == '\0' || strpbrk(host + 3, "/ *\r\n") != NULL))
+    for (size_t index = 0; index < origins->count; index++)
+        if (strcmp(origins->words[index], "*") != 0 && !is_origin(origins->words[index]))
             return weir_cli_misuse("serve",
-                                   "--cors-origin: wanted * or an origin such as "
-                                   "https://app.example, without a path, found \"%s\"",
-                                   origin);
-    }
+                                   "--cors-origin: wanted * or an origin as browsers say it, such "
+                                   "as https://app.example:8000: small letters, no path, and no "
+                                   ":443 or :80, found \"%s\"",
+                                   origins->words[index]);
     return WEIR_CLI_OK;
 }
 

@@ -3,6 +3,7 @@
  * Kernels keep what is not finite, and every norm of the residual stream notices it; so nothing is
  * looked for while all is well. Then the weights of half a layer are decoded one after another,
  * until one of them is not finite. */
+#include "model/copies.h"
 #include "model/device_internal.h"
 #include "model/linear.h"
 #include "model/roles.h"
@@ -23,6 +24,7 @@ struct search {
     uint64_t row, col;
     const struct weir_tensor *largest_in;
     float largest;
+    bool is_copy; /* of what is read in the place of experts (copies.h) */
 };
 
 /* Values [first, first + count) of a row; true when one is not finite. */
@@ -224,6 +226,17 @@ static bool search_there(struct search *search, const struct weir_forward *forwa
     return false;
 }
 
+/* The running layer's experts in fewer bits, where they may stand in for what was not in memory. */
+static bool search_copies(struct search *search, const struct weir_forward *forward)
+{
+    search->is_copy = forward->config.model->copies != NULL;
+    for (uint32_t index = 0; search->is_copy && index < forward->routing.n_distinct; index++)
+        if (search_expert(search, forward->config.store, weir_copies_store_layer(forward),
+                          weir_copies_network(forward), forward->routing.distinct[index]))
+            return true;
+    return false;
+}
+
 static bool search_network(struct search *search, const struct weir_forward *forward,
                            uint32_t layer_index)
 {
@@ -239,7 +252,7 @@ static bool search_network(struct search *search, const struct weir_forward *for
         if (search_expert(search, forward->config.store, layer_index, network,
                           forward->routing.distinct[index]))
             return true;
-    return false;
+    return search_copies(search, forward);
 }
 
 static enum weir_status name_found(const struct search *search, struct weir_err *err)
@@ -250,8 +263,9 @@ static enum weir_status name_found(const struct search *search, struct weir_err 
         snprintf(matrix, sizeof(matrix), ", %s %u", search->what, search->matrix);
     if (search->found->dims[1] > 1)
         snprintf(row, sizeof(row), " of row %llu", (unsigned long long)search->row);
-    return WEIR_FAIL(err, WEIR_ERR_FORMAT, "tensor %s%s: value %llu%s " DAMAGED,
-                     search->found->name, matrix, (unsigned long long)search->col, row);
+    return WEIR_FAIL(err, WEIR_ERR_FORMAT, "tensor %s%s%s: value %llu%s " DAMAGED,
+                     search->found->name, search->is_copy ? " of the copies of experts" : "",
+                     matrix, (unsigned long long)search->col, row);
 }
 
 float weir_most_of(const float *x, size_t count)

@@ -74,6 +74,14 @@ def test_copies(folder, reference, plain):
         short.write(file.read()[:-4096])
     done = subprocess.run([WEIR, "run", DEMO, "-p", "x", "--lossy", "copies=1", "--copies", damaged], capture_output=True, text=True)
     check(done.returncode == 1 and damaged in done.stderr, f"a short file: {done.stderr}")
+    with open(copies, "rb") as file, open(damaged, "wb") as spoilt:
+        begin = file.read()
+        spoilt.write(begin[:3_000_000] + b"\xff" * (len(begin) - 3_000_000))
+    done = subprocess.run([WEIR, "run", DEMO, "-p", "The old man", "-n", "30", "--temp", "0", "--slots", "8", "--no-warm-up", "--lossy", "copies=1", "--copies",
+                           damaged], capture_output=True, text=True)
+    check(done.returncode == 1 and "of the copies of experts" in done.stderr and "is not finite" in done.stderr, f"a damaged copy: {done.stderr}")
+    planned = weir_json("plan", DEMO, "--copies", copies, "--lossy", "copies=1")
+    check(planned["min_bytes"] > weir_json("plan", DEMO)["min_bytes"], f"a plan counts copies: {planned['min_bytes']}")
 
 
 def test_words(reference):

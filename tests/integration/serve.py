@@ -539,7 +539,8 @@ def keys_are_asked_for(folder):
         said = server.stop()
         check("/v1/models 401" in said and "/health" not in said, f"only what failed is told: {said}")
     for args, environment, words in ((["--host", "0.0.0.0"], {}, "--api-key-file"), (["--cors-origin", "app.example"], {}, "--cors-origin"),
-                                     (["--cors-origin", "https://app.example/"], {}, "without a path"), (["--host", "nowhere"], {"WEIR_API_KEY": "k" * 20}, "address"),
+                                     (["--cors-origin", "https://app.example/"], {}, "no path"), (["--cors-origin", "HTTPS://App.example"], {}, "small letters"),
+                                     (["--cors-origin", "https://app.example:443"], {}, ":443"), (["--host", "nowhere"], {"WEIR_API_KEY": "k" * 20}, "address"),
                                      ([], {"WEIR_API_KEY": "short"}, "16 characters")):
         done = subprocess.run([WEIR, "serve", DEMO, "--port", "0", *args], capture_output=True, text=True, timeout=WAIT_S,
                               env={**os.environ, **environment})
