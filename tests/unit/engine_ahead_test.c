@@ -149,7 +149,6 @@ static void a_folder_for_texts_that_cannot_be_had_is_refused_before_the_load(voi
 #ifndef WEIR_HOSTILE /* which has no slot that could be warmed up */
 enum { KEPT = 4096 };
 
-/* Opened and closed without a text, an engine tells the next one what it was told. */
 /* Moves those that were used to the front: a wrong guess has a slot, and no share. How many. */
 static uint32_t used_of(struct weir_expert *experts, uint32_t count)
 {
@@ -160,6 +159,7 @@ static uint32_t used_of(struct weir_expert *experts, uint32_t count)
     return used;
 }
 
+/* Opened and closed without a text, an engine tells the next one what it was told. */
 static void what_was_counted_is_handed_on(void **state)
 {
     static struct weir_expert first[KEPT], second[KEPT];
