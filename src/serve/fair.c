@@ -11,6 +11,7 @@
 enum {
     QUANTUM = 8,     /* tokens a turn: the fewest rows of prompts that a step has for all */
     HEAD = 64,       /* rows that come before turns: a question's */
+    PASSED = 16,     /* rows by which a question is as if shorter for each that came after it */
     DEBT_MAX = 4096, /* what was written before is forgotten */
 };
 
@@ -119,14 +120,15 @@ bool weir_fair_is_question(const struct weir_job *job)
 void weir_fair_enter(struct weir_fair *fair, struct weir_job *job)
 {
     struct weir_party *party = job->party;
-    (void)fair;
     WEIR_ASSERT(party->first == job);
     party->first = job->next;
     if (party->first == NULL)
         party->last = NULL;
     job->next = NULL;
-    if (party->running == 0)
+    if (party->running == 0) {
         party->head = HEAD;
+        party->came = fair->came++;
+    }
     party->running++;
     party->wanted += job->cost; /* until the next step counts again */
     /* What it had for coming in is used up: others' prompts must not wait for all of this one. */
@@ -251,15 +253,21 @@ static uint32_t take_turn(struct weir_fair *fair, uint32_t rows)
     return taken;
 }
 
-/* Of those that may have rows before turns and have none in this step, who wants the fewest; NULL:
- * there is none. */
+/* Lower is earlier: the fewest rows wanted, but nobody is passed by more than a few. */
+static uint64_t place_of(const struct weir_party *party)
+{
+    return party->wanted + PASSED * party->came;
+}
+
+/* Of those that may have rows before turns and have none in this step, the first; NULL: there is
+ * none. */
 static struct weir_party *find_head(const struct weir_fair *fair)
 {
     struct weir_party *party = fair->turn;
     struct weir_party *least = NULL;
     do {
         if (party->head > 0 && party->wanted > 0 && party->given == 0 &&
-            (least == NULL || party->wanted < least->wanted))
+            (least == NULL || place_of(party) < place_of(least)))
             least = party;
         party = party->next;
     } while (party != fair->turn);

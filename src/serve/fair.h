@@ -31,6 +31,7 @@ struct weir_party {
     uint32_t prompts;                 /* how many those are */
     uint32_t given;                   /* of them, in the next step */
     uint32_t head;                    /* rows that it may have before its turn: it has just come */
+    uint64_t came;                    /* then it was this one to come */
     int64_t deficit;                  /* tokens that it may have computed; below 0: it owes them */
 };
 
@@ -38,6 +39,7 @@ struct weir_fair {
     struct weir_party *turn; /* whose turn it is; NULL: nobody has a text */
     bool is_paid;            /* it has had its quantum for this turn */
     uint64_t written;        /* tokens outside turns for which the wheel has not turned yet */
+    uint64_t came;           /* how many have come that had nothing running */
 };
 
 /* The job waits behind its party's others, or before them. */

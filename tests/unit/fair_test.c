@@ -187,6 +187,23 @@ static void test_the_shortest_question_is_first(void **state)
     }
 }
 
+/* Shorter questions come without end, and want all rows: a longer one is passed by a few. */
+static void test_a_question_is_passed_by_few(void **state)
+{
+    struct scene scene = {0};
+    uint32_t steps = 0;
+    (void)state;
+    enter(&scene, 2, 60);
+    for (scene.parties[2].given = 0; scene.parties[2].given == 0 && steps < 100; steps++) {
+        struct weir_job *shorter = enter(&scene, 1, 12);
+        scene.parties[1].wanted = 12;
+        weir_fair_deal(&scene.fair, 12, 0);
+        weir_fair_leave(&scene.fair, shorter);
+        scene.job_count = 1;
+    }
+    assert_in_range(steps, 2, 5);
+}
+
 /* The question has all of the rows that do not stay for others, and these have the rest. */
 static void test_others_keep_their_rows(void **state)
 {
@@ -362,6 +379,7 @@ int main(void)
         cmocka_unit_test(test_who_has_just_come_is_first),
         cmocka_unit_test(test_questions_are_short_and_new),
         cmocka_unit_test(test_the_shortest_question_is_first),
+        cmocka_unit_test(test_a_question_is_passed_by_few),
         cmocka_unit_test(test_others_keep_their_rows),
         cmocka_unit_test(test_nobody_is_passed_for_ever),
         cmocka_unit_test(test_written_tokens_count),
