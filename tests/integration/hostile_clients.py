@@ -101,6 +101,15 @@ def call(server, data=b""):
     return peer
 
 
+def ask_and_take_nothing(server, data, buffer_bytes=4096):
+    """A client whose own buffer is so small that a long answer must wait for it."""
+    peer = socket.socket()
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
+    peer.connect(("127.0.0.1", server.port))
+    peer.sendall(data)
+    return peer
+
+
 def talk(server, data):
     """All that comes until the server closes; a reset is an end too."""
     said = b""
@@ -278,13 +287,7 @@ def stream():
 
 def whoever_takes_nothing_waits(server):
     """A stream that nobody reads is not written on."""
-    peers = []
-    for _ in range(2):
-        peer = socket.socket()
-        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        peer.connect(("127.0.0.1", server.port))
-        peer.sendall(stream())
-        peers.append(peer)
+    peers = [ask_and_take_nothing(server, stream()) for _ in range(2)]
     server.wait_for("texts_running", 2)
     written = -1
     while written != (written := server.metric("written_tokens_total")):
@@ -301,13 +304,7 @@ def answers_are_taken_in_time():
     with Server("--request-time", 2, "--connections", 64) as server:
         text = json.dumps({"content": "\u00e9 " * 5000}).encode()
         data = f"POST /tokenize HTTP/1.1\r\n{HEAD}Content-Length: {len(text)}\r\n\r\n".encode() + text
-        peers = []
-        for _ in range(48):
-            peer = socket.socket()
-            peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-            peer.connect(("127.0.0.1", server.port))
-            peer.sendall(data)
-            peers.append(peer)
+        peers = [ask_and_take_nothing(server, data, 2048) for _ in range(48)]
         peers.append(call(server, stream()))
         trickle = threading.Event()
         threading.Thread(target=lambda: [peers[-1].recv(64) for _ in iter(lambda: trickle.wait(0.02), True)], daemon=True).start()
@@ -389,8 +386,8 @@ def crowds_keep_nobody_out(server):
 def a_crowd_may_be_left(server):
     """Told to stop among heads, bodies and streams that do not end."""
     whole = stream()
-    peers = [call(server, data) for data in (b"", b"GET", whole[:-5], whole, chunked(b"100\r\nxx")) for _ in range(4)]
-    server.wait_for("texts_running", 1)
+    peers = [ask_and_take_nothing(server, data) for data in (b"", b"GET", whole[:-5], whole, chunked(b"100\r\nxx")) for _ in range(4)]
+    server.wait_for("texts_running", 4)
     server.stop()
     for peer in peers:
         peer.close()
