@@ -66,24 +66,24 @@ static void add_tiles(const struct weir_forward *forward, uint32_t kv_head, uint
 }
 
 /* One query: a head of a row. */
-static struct weir_attention query_of(const struct weir_forward *forward, uint32_t row_index,
+static struct weir_attention query_of(const struct weir_forward *forward,
+                                      const struct weir_kept *rows, uint32_t row_index,
                                       uint32_t head)
 {
     const struct weir_mixer *mixer = &forward->step.layer->mixer;
     const struct weir_row *row = &forward->step.rows[row_index];
-    const struct weir_kept rows = weir_attention_rows(forward);
     const size_t at = (size_t)row_index * mixer->n_head + head;
     const uint32_t kv_head = head / (mixer->n_head / mixer->n_kv_head);
     struct weir_attention query = {
         .q = forward->attention.q + at * weir_attention_q_stride(mixer),
-        .k = weir_kept_head(forward, &rows, false, kv_head),
-        .v = weir_kept_head(forward, &rows, true, kv_head),
+        .k = weir_kept_head(forward, rows, false, kv_head),
+        .v = weir_kept_head(forward, rows, true, kv_head),
         .pages = weir_sequence_pages(forward->step.runs[row->run].sequence),
         .sink = mixer->sinks.tensor == NULL ? NULL : mixer->sinks.data + head,
-        .k_row_bytes = weir_kv_row_bytes(rows.kv, mixer->d_head),
-        .v_row_bytes = weir_kv_row_bytes(rows.kv, mixer->d_value),
-        .page_length = rows.view.page_length,
-        .page_bytes = rows.view.stride_bytes,
+        .k_row_bytes = weir_kv_row_bytes(rows->kv, mixer->d_head),
+        .v_row_bytes = weir_kv_row_bytes(rows->kv, mixer->d_value),
+        .page_length = rows->view.page_length,
+        .page_bytes = rows->view.stride_bytes,
         .d_head = mixer->d_head,
         .d_value = mixer->d_value,
         .first = first_seen(mixer, row->position),
@@ -162,11 +162,12 @@ static struct queries queries_at(const struct weir_forward *forward, uint64_t it
 }
 
 /* The first rows of K that these queries read; NULL when there are none, or tiles come first. */
-static const void *first_keys(const struct weir_forward *forward, const struct queries *queries)
+static const void *first_keys(const struct weir_forward *forward, const struct weir_kept *rows,
+                              const struct queries *queries)
 {
     if (queries->count == 0)
         return NULL;
-    const struct weir_attention query = query_of(forward, queries->row, queries->head);
+    const struct weir_attention query = query_of(forward, rows, queries->row, queries->head);
     if (query.packed_end > query.first)
         return NULL;
     return (const uint8_t *)query.k +
@@ -174,15 +175,15 @@ static const void *first_keys(const struct weir_forward *forward, const struct q
            query.first % query.page_length * query.k_row_bytes;
 }
 
-static void attend(const struct weir_forward *forward, const struct queries *queries,
-                   const void *next_k)
+static void attend(const struct weir_forward *forward, const struct weir_kept *rows,
+                   const struct queries *queries, const void *next_k)
 {
     const enum weir_kv kv =
         weir_attention_is_packed(forward) ? forward->config.kv : weir_kv_rows(forward->config.kv);
     struct weir_attention jobs[WEIR_ATTENTION_MAX];
     for (uint32_t at = 0; at < queries->count; at++)
-        jobs[at] = queries->is_one_row ? query_of(forward, queries->row, queries->head + at)
-                                       : query_of(forward, queries->row + at, queries->head);
+        jobs[at] = queries->is_one_row ? query_of(forward, rows, queries->row, queries->head + at)
+                                       : query_of(forward, rows, queries->row + at, queries->head);
     jobs[queries->count - 1].next_k = next_k;
     forward->kernels->attention[kv](jobs, queries->count);
 }
@@ -192,10 +193,11 @@ static void attend(const struct weir_forward *forward, const struct queries *que
 static void attend_heads(void *user, uint32_t part, uint32_t n_part)
 {
     struct weir_forward *forward = user;
+    const struct weir_kept rows = weir_attention_rows(forward);
     struct queries queries = queries_at(forward, part, n_part);
     for (uint64_t item = part; queries.count > 0; item += n_part) {
         const struct queries next = queries_at(forward, item + n_part, n_part);
-        attend(forward, &queries, first_keys(forward, &next));
+        attend(forward, &rows, &queries, first_keys(forward, &rows, &next));
         queries = next;
     }
 }

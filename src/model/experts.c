@@ -14,6 +14,7 @@ enum { BATCH_STREAMED = 4 }; /* experts together, a few at a time: between them 
 /* The experts of one place that are computed together, and their leases. */
 struct batch {
     struct weir_together work;
+    struct weir_feed_forward networks[WEIR_TOGETHER_MAX];
     const struct weir_network *network; /* whose matrices they are */
     struct weir_lease leases[WEIR_TOGETHER_MAX];
 };
@@ -343,13 +344,14 @@ static enum weir_status run_pass(struct weir_forward *forward, const struct pass
                                  struct weir_err *err)
 {
     struct weir_routing *routing = &forward->routing;
-    struct batch batches[WEIR_PLACE_COUNT];
+    struct batch batches[WEIR_PLACE_COUNT]; /* large: what is not in use is not cleared */
     /* The one row of a step is every expert's. */
     for (int place = 0; place < WEIR_PLACE_COUNT; place++) {
         batches[place].network = pass->network;
         batches[place].work = (struct weir_together){
             .forward = forward,
             .unit = forward->step.layer->network.expert_unit,
+            .networks = batches[place].networks,
             .input =
                 forward->step.n_row == 1 ? &forward->stream.normed_act : &routing->gathered_act,
         };

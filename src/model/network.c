@@ -180,20 +180,21 @@ void weir_network_whole(struct weir_forward *forward, const struct weir_weight *
                         const struct weir_weight *up, const struct weir_weight *down,
                         weir_add_fn *add)
 {
-    struct weir_together together = {.forward = forward,
-                                     .input = &forward->stream.normed_act,
-                                     .unit = forward->step.layer->network.unit,
-                                     .add = add,
-                                     .count = 1,
-                                     .row_count = forward->step.n_row,
-                                     .down_last = 1};
-    together.networks[0] = (struct weir_feed_forward){
+    struct weir_feed_forward network = {
         .gate = weir_trunk_matrix(gate),
         .up = weir_trunk_matrix(up),
         .down = weir_trunk_matrix(down),
         .n_row = forward->step.n_row,
         .out = forward->stream.projected,
     };
+    struct weir_together together = {.forward = forward,
+                                     .input = &forward->stream.normed_act,
+                                     .unit = forward->step.layer->network.unit,
+                                     .add = add,
+                                     .networks = &network,
+                                     .count = 1,
+                                     .row_count = forward->step.n_row,
+                                     .down_last = 1};
     if (weir_is_measured(gate))
         measure_inputs(&together);
     weir_together_hidden(&together);

@@ -24,8 +24,8 @@ struct weir_together {
     struct weir_forward *forward;
     const struct weir_act_rows *input;
     struct weir_unit unit;
-    weir_add_fn *add; /* NULL: outputs are kept for later ones to add */
-    struct weir_feed_forward networks[WEIR_TOGETHER_MAX];
+    weir_add_fn *add;                   /* NULL: outputs are kept for later ones to add */
+    struct weir_feed_forward *networks; /* [count], of at most WEIR_TOGETHER_MAX */
     uint32_t count;
     uint32_t row_count;             /* hidden rows in use */
     uint32_t down_first, down_last; /* networks whose down matrix is there */
