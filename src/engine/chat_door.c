@@ -29,6 +29,8 @@ enum weir_status weir_reply_create(weir_reply **out, weir_tokenizer *tokenizer,
 const char *weir_reply_mark_before(weir_tokenizer *tokenizer, const uint32_t *ids, size_t count)
 {
     char tail[WEIR_PROMPT_TAIL_MAX];
+    if (tokenizer == NULL || ids == NULL)
+        return NULL;
     const size_t length = weir_prompt_tail(tokenizer->text, ids, count, tail);
     const struct weir_reasoning_marks *marks = weir_reasoning_open(tail, length);
     return marks == NULL ? NULL : marks->begin;

@@ -151,6 +151,8 @@ enum weir_status weir_grammar_of_reply(weir_grammar **out, weir_tokenizer *token
 {
     WEIR_NEED(tokenizer, err);
     WEIR_NEED(rules, err);
+    if (rules->id_count > 0)
+        WEIR_NEED(rules->ids, err);
     const struct reply_wish wish = {tokenizer->text, rules};
     return create(out, tokenizer, compile_reply, (const char *)&wish, sizeof(wish), "reply", err);
 }

@@ -271,6 +271,100 @@ static void a_missing_argument_of_a_session_is_named(void **state)
     close_bench(&bench);
 }
 
+static void a_missing_argument_of_a_conversation_is_named(void **state)
+{
+    (void)state;
+    static const uint32_t ids[1];
+    const struct weir_chat_config config = {.format = "chatml"};
+    const struct weir_chat_request none = {0};
+    const struct weir_chat_request hello = {.messages = "[]", .messages_length = 2};
+    const struct weir_reply_config no_ids = {.id_count = 3};
+    const struct weir_reply_config some_ids = {.ids = ids, .id_count = 1};
+    const struct weir_reply_rules rules = {0};
+    const struct weir_reply_rules rules_no_ids = {
+        .schema = "{}", .schema_length = 2, .id_count = 3};
+    weir_tokenizer *tokenizer = NULL;
+    weir_chat *chat = NULL;
+    weir_reply *reply = NULL;
+    weir_grammar *grammar = NULL;
+    char *text = NULL;
+    uint32_t *made = NULL;
+    size_t count = 0;
+    assert_int_equal(weir_tokenizer_open(&tokenizer, DEMO, NULL), WEIR_OK);
+    assert_int_equal(weir_chat_open(NULL, &config, NULL), WEIR_ERR_ARG);
+    assert_int_equal(weir_chat_open(&chat, NULL, NULL), WEIR_ERR_ARG);
+    assert_int_equal(weir_chat_open(&chat, &config, NULL), WEIR_OK);
+    assert_int_equal(weir_chat_render(NULL, &hello, &text, &count, NULL), WEIR_ERR_ARG);
+    assert_int_equal(weir_chat_render(chat, NULL, &text, &count, NULL), WEIR_ERR_ARG);
+    assert_int_equal(weir_chat_render(chat, &none, &text, &count, NULL), WEIR_ERR_ARG);
+    assert_int_equal(weir_chat_render(chat, &hello, NULL, &count, NULL), WEIR_ERR_ARG);
+    assert_int_equal(weir_chat_render(chat, &hello, &text, NULL, NULL), WEIR_ERR_ARG);
+    EXPECT_MISSING("tokenizer", weir_chat_encode(chat, NULL, &hello, &made, &count, &err));
+    EXPECT_MISSING("ids", weir_chat_encode(chat, tokenizer, &hello, NULL, &count, &err));
+    EXPECT_MISSING("count", weir_chat_encode(chat, tokenizer, &hello, &made, NULL, &err));
+    assert_int_equal(weir_chat_encode(NULL, tokenizer, &hello, &made, &count, NULL), WEIR_ERR_ARG);
+    EXPECT_MISSING("out", weir_reply_create(NULL, tokenizer, &some_ids, &err));
+    EXPECT_MISSING("config", weir_reply_create(&reply, tokenizer, NULL, &err));
+    EXPECT_MISSING("config->ids", weir_reply_create(&reply, tokenizer, &no_ids, &err));
+    EXPECT_MISSING("tokenizer", weir_reply_create(&reply, NULL, &some_ids, &err));
+    EXPECT_MISSING("tokenizer", weir_grammar_of_reply(&grammar, NULL, &rules, &err));
+    EXPECT_MISSING("rules", weir_grammar_of_reply(&grammar, tokenizer, NULL, &err));
+    EXPECT_MISSING("rules->ids", weir_grammar_of_reply(&grammar, tokenizer, &rules_no_ids, &err));
+    assert_null(weir_reply_mark_before(NULL, ids, 1));
+    assert_null(weir_reply_mark_before(tokenizer, NULL, 1));
+    assert_null(weir_reply_mark_before(tokenizer, NULL, 0));
+    assert_true(text == NULL && made == NULL && reply == NULL && grammar == NULL);
+    weir_chat_close(&chat);
+    weir_tokenizer_close(&tokenizer);
+}
+
+static void a_missing_argument_of_an_engine_is_named(void **state)
+{
+    (void)state;
+    struct bench bench;
+    const struct weir_config config = small_config();
+    static const struct weir_importance_file facts;
+    static struct weir_importance importance;
+    struct weir_expert expert;
+    struct weir_saved_stats saved;
+    uint64_t bytes = 0;
+    uint32_t recalled = 0;
+    uint8_t mark = 0;
+    open_bench(&bench);
+    EXPECT_MISSING("out", weir_engine_begin(NULL, &config, &err));
+    EXPECT_MISSING("engine", weir_engine_finish(NULL, &err));
+    assert_int_equal(weir_engine_finish(bench.engine, NULL), WEIR_ERR_ARG); /* it is whole */
+    EXPECT_MISSING("engine", weir_engine_lend(NULL, 1, &err));
+    EXPECT_MISSING("path", weir_model_head_check(NULL, 1, &bytes, &err));
+    EXPECT_MISSING("wanted_bytes", weir_model_head_check(DEMO, 1, NULL, &err));
+    EXPECT_MISSING("speeds", weir_gpu_calibrate(NULL, NULL, NULL, &err));
+    EXPECT_MISSING("engine", weir_engine_importance_write(NULL, &facts, stderr, &err));
+    EXPECT_MISSING("facts", weir_engine_importance_write(bench.engine, NULL, stderr, &err));
+    EXPECT_MISSING("file", weir_engine_importance_write(bench.engine, &facts, NULL, &err));
+    EXPECT_MISSING("session", weir_session_save(NULL, &err));
+    EXPECT_MISSING("session", weir_session_recall(NULL, prompt, 3, &recalled, &err));
+    EXPECT_MISSING("ids", weir_session_recall(bench.running, NULL, 3, &recalled, &err));
+    EXPECT_MISSING("recalled", weir_session_recall(bench.running, prompt, 3, NULL, &err));
+    /* It does not measure, and has no folder for texts. */
+    assert_int_equal(weir_engine_importance_write(bench.engine, &facts, stderr, NULL),
+                     WEIR_ERR_ARG);
+    assert_int_equal(weir_session_save(bench.running, NULL), WEIR_ERR_ARG);
+    assert_false(weir_engine_importance_get(NULL, &importance) ||
+                 weir_engine_importance_get(bench.engine, NULL));
+    assert_false(weir_engine_experts_look(NULL, &mark, 1) ||
+                 weir_engine_experts_look(bench.engine, NULL, 1) ||
+                 weir_engine_experts_look(bench.engine, &mark, 1)); /* too few */
+    assert_int_equal(weir_engine_kept_experts(NULL, &expert, 1), 0);
+    assert_int_equal(weir_engine_kept_experts(bench.engine, NULL, 1), 0);
+    assert_int_equal(weir_engine_saved(NULL, prompt, 3), 0);
+    assert_int_equal(weir_engine_saved(bench.engine, NULL, 3), 0);
+    assert_false(weir_engine_saved_get(NULL, &saved) || weir_engine_saved_get(bench.engine, NULL));
+    assert_false(weir_engine_disk_wait(NULL, 1.0) ||
+                 weir_engine_disk_wait(bench.engine, (double)NAN));
+    assert_int_equal(weir_session_eval(bench.running, prompt, 3, NULL, NULL, NULL), WEIR_OK);
+    close_bench(&bench);
+}
+
 static void nothing_is_done_for_nobody(void **state)
 {
     (void)state;
@@ -288,6 +382,12 @@ static void nothing_is_done_for_nobody(void **state)
     weir_grammar_destroy(NULL);
     assert_null(weir_sampler_why(NULL));
     weir_ids_free(NULL);
+    weir_chat_close(NULL);
+    weir_chat_text_free(NULL);
+    weir_reply_destroy(NULL);
+    weir_reply_push(NULL, 1, NULL, NULL);
+    weir_reply_push_text(NULL, "x", 1, NULL, NULL);
+    weir_reply_end(NULL, NULL, NULL);
     weir_session_cancel(NULL);
     weir_engine_stats_reset(NULL);
     weir_sampler_accept(NULL, 1);
@@ -311,11 +411,26 @@ static void nothing_is_done_for_nobody(void **state)
     assert_true(weir_stops_found(NULL) == SIZE_MAX);
     assert_null(weir_session_logits(NULL));
     assert_int_equal(weir_session_position(NULL), 0);
+    assert_false(weir_session_is_coming(NULL));
+    assert_int_equal(weir_session_ready(NULL), 0);
+    assert_int_equal(weir_engine_text_bytes(NULL, 9), 0);
+    assert_int_equal(weir_token_cost_state(NULL, 9), 0);
+    assert_int_equal(weir_chat_origin(NULL), WEIR_CHAT_PLAIN);
+    assert_false(weir_chat_mentions(NULL, "x"));
+    assert_null(weir_chat_calls(NULL));
+    assert_null(weir_chat_format_name(UINT32_MAX));
+    assert_null(weir_call_format_name(UINT32_MAX));
+    assert_null(weir_reasoning_end(UINT32_MAX));
+    assert_int_equal(weir_reply_call_count(NULL), 0);
+    assert_null(weir_reply_reasoning_end(NULL));
+    assert_false(weir_sampler_force(NULL, 1));
+    assert_int_equal(weir_sampler_bytes_left(NULL), 0);
     assert_false(weir_calibration_fits(NULL, &plan));
     assert_int_equal(weir_sampler_create(&sampler, &choice, 3, NULL), WEIR_OK);
     assert_int_equal(weir_sampler_pick(sampler, NULL), WEIR_ID_NONE);
     assert_int_equal(weir_sampler_pick(NULL, logits), WEIR_ID_NONE);
     assert_int_equal(weir_sampler_pick(sampler, logits), 0);
+    assert_false(weir_sampler_force(sampler, 3)); /* one past the last */
     weir_sampler_destroy(&sampler);
 }
 
@@ -381,6 +496,8 @@ int main(void)
         cmocka_unit_test(a_missing_argument_is_named),
         cmocka_unit_test(a_missing_argument_of_a_text_is_named),
         cmocka_unit_test(a_missing_argument_of_a_session_is_named),
+        cmocka_unit_test(a_missing_argument_of_a_conversation_is_named),
+        cmocka_unit_test(a_missing_argument_of_an_engine_is_named),
         cmocka_unit_test(nothing_is_done_for_nobody),
         cmocka_unit_test(a_setting_that_is_no_choice_names_the_range),
         cmocka_unit_test(a_phase_or_flag_that_is_none_names_the_range),
