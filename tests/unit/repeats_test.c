@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -86,6 +88,43 @@ static void penalties_count_the_last_ids(void **state)
         weigh(&config, &text, logits, found);
         compare(found, wanted);
     }
+}
+
+/* Steps are counted by memory that cannot be touched: what is chosen looks at no id of the window,
+ * and an id that is accepted at the place where it goes alone. */
+static void a_pick_does_not_look_at_the_longest_window(void **state)
+{
+    enum { VOCAB = 100000, LAST = WEIR_REPEAT_LAST_MAX, BEYOND = 10 };
+    const size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+    const size_t ring_bytes = LAST * sizeof(uint32_t);
+    const struct weir_sampler_config config = {.repeat_penalty = 2.0f, .repeat_last = LAST};
+    struct weir_candidate *candidates = weir_heap_array(VOCAB, sizeof(*candidates));
+    struct weir_repeats repeats;
+    (void)state;
+    uint8_t *ring =
+        mmap(NULL, ring_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(ring != MAP_FAILED && candidates != NULL);
+    assert_int_equal(weir_repeats_init(&repeats, &config, VOCAB, NULL), WEIR_OK);
+    assert_int_equal(repeats.capacity, LAST);
+    uint32_t *own = repeats.recent;
+    repeats.recent = (uint32_t *)ring;
+    for (uint32_t id = 0; id < LAST; id++)
+        weir_repeats_accept(&repeats, id);
+    assert_int_equal(mprotect(ring + page_bytes, ring_bytes - page_bytes, PROT_NONE), 0);
+    for (uint32_t id = LAST; id < LAST + BEYOND; id++)
+        weir_repeats_accept(&repeats, id);
+    assert_int_equal(mprotect(ring, page_bytes, PROT_NONE), 0);
+    for (uint32_t id = 0; id < VOCAB; id++)
+        candidates[id] = (struct weir_candidate){.id = id, .logit = 1.0f};
+    weir_repeats_apply(&repeats, candidates);
+    for (uint32_t id = 0; id < VOCAB; id++) {
+        const bool is_lately = id >= BEYOND && id < LAST + BEYOND;
+        assert_true(candidates[id].logit == (is_lately ? 0.5f : 1.0f));
+    }
+    repeats.recent = own;
+    weir_repeats_deinit(&repeats);
+    weir_heap_free(candidates);
+    munmap(ring, ring_bytes);
 }
 
 /* For every place where the text's last id was before: how far do the texts up to there and up to
@@ -213,6 +252,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(penalties_count_the_last_ids),
+        cmocka_unit_test(a_pick_does_not_look_at_the_longest_window),
         cmocka_unit_test(dry_weighs_the_longest_repetition),
         cmocka_unit_test(zeros_of_dry_are_the_usual_figures),
         cmocka_unit_test(one_id_for_ever_costs_no_more_than_its_length),

@@ -13,8 +13,6 @@
 #include "base/heap.h"
 #include "weir.h"
 
-#include "pace.h"
-
 enum { N_VOCAB = 8, DRAWS = 20000 };
 
 /* Probabilities at temperature 1: .4 .2 .15 .1 .05 .05 .03 .02 */
@@ -320,30 +318,6 @@ static void an_id_is_penalized_once_however_often_it_was_there(void **state)
         }
 }
 
-/* Quadratic work would take 200 picks of a second and more each. */
-static void the_longest_window_costs_no_more_than_its_length(void **state)
-{
-    enum { VOCAB = 100000, PICKS = 200 };
-    (void)state;
-    const struct weir_sampler_config config = {.repeat_penalty = 1.1f,
-                                               .repeat_last = WEIR_REPEAT_LAST_MAX};
-    struct weir_err err = {0};
-    weir_sampler *sampler = NULL;
-    float *logits = weir_heap_array(VOCAB, sizeof(*logits));
-    assert_int_equal(weir_sampler_create(&sampler, &config, VOCAB, &err), WEIR_OK);
-    for (uint32_t id = 0; id < WEIR_REPEAT_LAST_MAX + 10; id++)
-        weir_sampler_accept(sampler, id);
-    for (uint32_t id = 0; id < VOCAB; id++)
-        logits[id] = 1.0f;
-    const double start_s = pace_worked_s();
-    /* The ids that have left the window, and each pick moves it on by one. */
-    for (uint32_t pick = 0; pick < PICKS; pick++)
-        assert_true(weir_sampler_pick(sampler, logits) == pick);
-    assert_true(pace_worked_s() - start_s < PACE_WORK_S_MAX);
-    weir_sampler_destroy(&sampler);
-    weir_heap_free(logits);
-}
-
 static void picking_allocates_nothing(void **state)
 {
     (void)state;
@@ -372,7 +346,6 @@ int main(void)
         cmocka_unit_test(bad_settings_are_named),
         cmocka_unit_test(zeros_choose_as_if_nothing_was_asked),
         cmocka_unit_test(an_id_is_penalized_once_however_often_it_was_there),
-        cmocka_unit_test(the_longest_window_costs_no_more_than_its_length),
         cmocka_unit_test(picking_allocates_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
