@@ -26,6 +26,8 @@ DECISION_LINES = 80
 LONG_HEADERS = {"include/weir.h"}
 FRONT_DOORS = {"engine": "include/weir.h"}  # all other rooms: src/ROOM/ROOM.h
 CONTRACT = ["Job", "Owns", "Threads", "Errors"]
+# room: what its calls change, and what asserts its promises after each of them.
+CHECKED_ROOMS = {"store": (r"weir_store \*\w", "WEIR_STORE_CHECK"), "state": (r"weir_(state|sequence) \*\w", "WEIR_(STATE|SEQUENCE)_CHECK")}
 
 # System headers that belong to rooms: a pattern, and where it may be included.
 SYSTEM_HEADERS = [
@@ -254,6 +256,25 @@ def check_contracts(tree):
                 tree.find(door, 1, f"the contract block has no line `{label}`")
 
 
+def check_promises(tree):
+    """Every call by which a room's state may change ends with a check of its promises, or in a function that has one."""
+    for room, (handle, check) in CHECKED_ROOMS.items():
+        files = tree.c_files(f"src/{room}/")
+        door = "".join(without_comments(tree.text(path)) for path in files if path.endswith(".h") and "_internal" not in path)
+        calls = {name for name, arguments in re.findall(r"\b(weir_\w+)\(([^;{}]*)\);", door)
+                 if re.search(rf"(?<!const )\b{handle}", arguments)}
+        bodies = {}
+        for path in [path for path in files if path.endswith(".c")]:
+            lines = without_comments(tree.text(path)).splitlines()
+            for first, last, head, name in functions(tree.text(path)):
+                bodies[name] = (path, first, "\n".join(lines[first - 1 + head.count("\n"):last]))
+        checked = {name for name, (_, _, body) in bodies.items() if re.search(check, body)}
+        for name in sorted(calls & set(bodies) - checked):
+            path, first, body = bodies[name]
+            if not set(re.findall(r"\b(\w+)\(", body)) & (checked - {name}):
+                tree.find(path, first, f"{name} may change the room and does not end with {check}()")
+
+
 def check_names(tree):
     seen = {}
     for path in tree.c_files("src/"):
@@ -303,7 +324,7 @@ def check_machine_paths(tree):
 
 
 CHECKS = [check_rooms, check_system_headers, check_calls, check_sizes, check_first_lines, check_contracts,
-          check_names, check_documents, check_machine_paths]
+          check_promises, check_names, check_documents, check_machine_paths]
 
 
 def check_tree(root):

@@ -27,13 +27,18 @@ int weir_store_count(const char *text)
 {
     return count_slots() + (text == "exit(1)");
 }
+
+void weir_store_end(weir_store *store)
+{
+    WEIR_STORE_CHECK(store);
+}
 """
 CLEAN = {
     "tools/layers.txt": "# room: allowed\nstatus:\nbase: status\nstore: status base\ncli: status base api\napi: status\n",
     "include/weir.h": "/* weir.h - the door. */\n" + "int weir_open(void);\n" * 300,
     "src/base/base.h": HEADER.replace("store.h", "base.h"),
     "src/base/heap.c": "/* heap.c - memory. */\nvoid *weir_heap(void)\n{\n    return calloc(1, 1);\n}\n",
-    "src/store/store.h": HEADER,
+    "src/store/store.h": HEADER + "void weir_store_end(weir_store *store);\n",
     "src/store/slots.c": SOURCE,
     "cli/main.c": "/* main.c - begins. */\n#include \"weir.h\"\n\nint main(void)\n{\n    exit(0);\n}\n",
     "tests/unit/slots_test.c": "/* slots_test.c - slots. */\n#include <cmocka.h>\n#include <sys/wait.h>\n",
@@ -74,6 +79,7 @@ BROKEN = {
     "no front door": ("src/store/store.h", None, "room store has no front door src/store/store.h"),
     "a first line": ("src/store/slots.c", ("slots.c - the", "slot.c - the"), "the first line must be `/* slots.c - its job. */`"),
     "a python first line": ("tools/x.py", "import os\n", "the file must begin with"),
+    "promises that nobody looks at": ("src/store/slots.c", ("    WEIR_STORE_CHECK(store);\n", ""), "weir_store_end may change the room"),
     "a bare symbol": ("src/store/slots.c", "\nint count(void)\n{\n    return 0;\n}\n", "function count is seen outside its file"),
     "a static prefix": ("src/store/slots.c", ("static int count_slots", "static int weir_count"), "static function weir_count must not"),
     "a name taken twice": ("src/base/slots.c", "/* slots.c - again. */\n", "the name is taken by src/base/slots.c"),

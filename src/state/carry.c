@@ -37,6 +37,7 @@ void weir_sequence_leave_block(weir_sequence *sequence)
         return;
     sequence->block = block;
     sequence->state->lost_blocks++;
+    WEIR_SEQUENCE_CHECK(sequence);
 }
 
 bool weir_state_carry_page(const weir_state *state, uint32_t page, uint8_t classes, bool comes)
@@ -75,6 +76,7 @@ uint8_t weir_state_hold(weir_state *state, uint32_t page)
     at->holds++;
     for (uint32_t class = 0; class < state->class_count; class ++)
         at->users[class] += at->populated >> class & 1;
+    WEIR_STATE_CHECK(state);
     return at->populated;
 }
 

@@ -16,6 +16,7 @@ bool weir_store_show(weir_store *store, uint32_t layer_index, uint32_t record,
         return false;
     weir_store_guard(store, slot, 0, layer->config.slice_count, true);
     weir_store_fill_lease(store, layer, slot, lease);
+    WEIR_STORE_CHECK(store);
     return true;
 }
 
@@ -24,6 +25,7 @@ void weir_store_hide(weir_store *store, struct weir_lease *lease)
     const struct weir_layer_state *layer = weir_store_layer_of(store, lease->slot);
     weir_store_guard(store, lease->slot, 0, layer->config.slice_count, false);
     memset(lease, 0, sizeof(*lease));
+    WEIR_STORE_CHECK(store);
 }
 
 void weir_store_expose(weir_store *store, weir_store_stop_fn *stop, void *user)
@@ -34,6 +36,7 @@ void weir_store_expose(weir_store *store, weir_store_stop_fn *stop, void *user)
         weir_store_guard_set(store, set, true);
     store->stop = stop;
     store->stop_user = user;
+    WEIR_STORE_CHECK(store);
 }
 
 bool weir_store_is_exposed(const weir_store *store)

@@ -188,7 +188,7 @@ bool weir_store_ready(weir_store *store)
     return has_next(store) || is_over(&store->step) || store->step.failure.status != WEIR_OK;
 }
 
-bool weir_store_tail_ready(weir_store *store, const struct weir_lease *lease)
+bool weir_store_tail_ready(const weir_store *store, const struct weir_lease *lease)
 {
     return weir_store_slot_is_whole(store, lease->slot) || store->step.failure.status != WEIR_OK;
 }

@@ -343,4 +343,5 @@ void weir_store_stats_reset(weir_store *store)
 {
     store->stats = (struct weir_store_stats){.retired_slots = store->stats.retired_slots,
                                              .retired_bytes = store->stats.retired_bytes};
+    WEIR_STORE_CHECK(store);
 }

@@ -163,7 +163,7 @@ bool weir_store_ready(weir_store *store);
 enum weir_status weir_store_tail(weir_store *store, const struct weir_lease *lease,
                                  struct weir_err *err);
 /* True when tail would not wait. */
-bool weir_store_tail_ready(weir_store *store, const struct weir_lease *lease);
+bool weir_store_tail_ready(const weir_store *store, const struct weir_lease *lease);
 void weir_store_release(weir_store *store, struct weir_lease *lease);
 /* End the step, also after an error. Its records count as used (weir_store_count). Records of which
  * a slice was submitted are read whole and kept; the others of the step are not read. */

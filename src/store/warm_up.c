@@ -12,6 +12,7 @@
 void weir_store_warm_up(weir_store *store, const struct weir_record_name *records, uint32_t count)
 {
     store->warm_up = (struct weir_warm_up){.records = records, .count = count};
+    WEIR_STORE_CHECK(store);
 }
 
 static bool has_record(const struct weir_store *store, struct weir_record_name name)
@@ -109,6 +110,7 @@ enum weir_status weir_store_recall(weir_store *store, const struct weir_record_n
                 cache->first[records[index].layer] + records[index].record, shares[index]};
     cache->policy->recall(cache, list, told);
     weir_heap_free(list);
+    WEIR_STORE_CHECK(store);
     return WEIR_OK;
 }
 
@@ -147,5 +149,6 @@ uint32_t weir_store_kept(weir_store *store, struct weir_record_name *records, ui
         records[left - 1] = first;
         sift_down(cache, records, left - 1, 0);
     }
+    WEIR_STORE_CHECK(store);
     return found;
 }
