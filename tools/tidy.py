@@ -315,6 +315,19 @@ def check_documents(tree):
                     tree.find(document, number, f"{path} is named here and does not exist")
 
 
+def check_figures(tree):
+    """A table of speeds names the commit of each row: in the row, in its header, or in the text above."""
+    for path, header_words in (("README.md", "tokens/s"), ("docs/SPEED.md", "")):
+        above, header = "", None
+        for number, line in enumerate(tree.lines(path) if path in tree.paths else [], 1):
+            if not line.startswith("|"):
+                above, header = ("" if line.startswith("#") or header is not None else above) + line, None
+            elif header is None:
+                header = line
+            elif header_words in header and re.search(r"[0-9]", line) and not re.search(r"\b[0-9a-f]{7}\b|published", above + header + line):
+                tree.find(path, number, "a row of figures without the commit that was measured")
+
+
 def check_machine_paths(tree):
     for path in tree.paths:
         for number, line in enumerate(tree.lines(path), 1):
@@ -324,7 +337,7 @@ def check_machine_paths(tree):
 
 
 CHECKS = [check_rooms, check_system_headers, check_calls, check_sizes, check_first_lines, check_contracts,
-          check_promises, check_names, check_documents, check_machine_paths]
+          check_promises, check_names, check_documents, check_figures, check_machine_paths]
 
 
 def check_tree(root):

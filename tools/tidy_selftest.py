@@ -88,6 +88,8 @@ BROKEN = {
     "a long Makefile": ("Makefile", "\n" * 200, "lines, at most 200 are allowed"),
     "a long README": ("README.md", "\n" * 151, "151 lines, at most 150 are allowed"),
     "a long decision": ("docs/decisions/0001-x.md", "\n" * 81, "81 lines, at most 80 are allowed"),
+    "a figure of an unknown commit": ("docs/SPEED.md", "| model | decode | at |\n| --- | --- | --- |\n| a | 8 | 0fa4dfc |\n| b | 9 | |\n",
+                                     "a row of figures without the commit that was measured"),
     "a place on one machine": ("tests/unit/slots_test.c", "/* /wo" "rk/main */\n", "is a place on one machine"),
 }
 
