@@ -17,7 +17,7 @@ static bool read_fake_io(struct weir_bench_config *bench, const char *text)
         return false;
     if (*end == '\0')
         return true;
-    if (end[0] != ':' || end[1] < '0' || end[1] > '4' || end[2] != '\0')
+    if (end[0] != ':' || end[1] < '0' || end[1] > '5' || end[2] != '\0')
         return false;
     bench->fake_io_fault = (uint32_t)(end[1] - '0');
     return true;
@@ -142,7 +142,7 @@ bool weir_cli_config_fill(struct weir_config *config, struct weir_bench_config *
     if (!choose_lossy(config, options, command))
         return false;
     if (options->fake_io != NULL && !read_fake_io(bench, options->fake_io)) {
-        weir_cli_misuse(command, "--fake-io: wanted SEED or SEED:FAULT (0 to 4), found \"%s\"",
+        weir_cli_misuse(command, "--fake-io: wanted SEED or SEED:FAULT (0 to 5), found \"%s\"",
                         options->fake_io);
         return false;
     }

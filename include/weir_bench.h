@@ -75,7 +75,8 @@ struct weir_bench_config {
     double gpu_pace;        /* bytes a second: experts cross no faster; 0: as fast as they do */
     uint64_t fake_io_seed;  /* != 0: the seeded fake device over the file, for tests */
     uint32_t fake_io_fault; /* with it: 0 none, 1 short reads and retries, 2 errors, 3 no answer,
-                               4 a full disk */
+                               4 a full disk, 5 half of what is asked of the folder of texts
+                               is an error */
 };
 
 /* What went to the GPU since the engine was opened or its statistics were reset. */

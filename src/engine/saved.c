@@ -175,6 +175,7 @@ enum weir_status weir_engine_open_texts(struct weir_engine *engine,
     struct weir_state_shape shape;
     if (config->text_folder == NULL)
         return WEIR_OK;
+    prefix.io.fake.error_rate = bench.fake_io_fault == 5 ? 0.5 : prefix.io.fake.error_rate;
     weir_choice_state(&engine->blueprint, &engine->choice, layers, &state);
     if (!weir_state_shape_plan(&state, &shape))
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory to plan pages of texts");

@@ -226,7 +226,7 @@ def test_options_are_checked_before_anything_opens(folder):
             ((run, evaluate, bench, plan), "--expert-share", ("0", "1.5", "nan")),
             ((run, evaluate, bench), "--io", ("", "auto|uring", "magic")), ((run, evaluate, bench), "--io-depth", ("0", "1025")),
             ((run, evaluate, bench), "--lookahead", ("maybe",)), ((run, evaluate, bench, plan), "--isa", ("avx1024",)),
-            ((run, evaluate, bench), "--fake-io", ("0", "1:5", "x")), ((evaluate,), "--chunks", ("0",)),
+            ((run, evaluate, bench), "--fake-io", ("0", "1:6", "x")), ((evaluate,), "--chunks", ("0",)),
             ((bench,), "--repeat", ("0", "1001")), ((bench,), "--policy", ("nope", "belady")), ((bench,), "--without", ("all",)),
             ((bench,), "--lookahead-by", ("luck",)), ((bench,), "--lookahead-experts", ("0", "4097")),
             ((replay,), "--policy", ("nope",)), ((show,), "--policy", ("nope", "all")), ((replay, show), "--slots", ("0", "65537")),

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """saved.py - texts on the disk: a conversation goes on after a restart, and after a server was killed while it wrote; torn
-files, a full disk, a file in use are told, and the answers are those of a server without any of it.
+files, a full disk, one that fails, a file in use are told, and the answers are those of a server without any of it.
 """
 import concurrent.futures
 import glob
@@ -139,6 +139,30 @@ def a_full_disk_costs_no_answer(folder, known):
         server.stop()
 
 
+def a_disk_that_fails_costs_no_answer(folder, known):
+    """Half of all reads and writes of kept texts are errors: of some seeds the file cannot even be opened."""
+    remove(folder)
+    with Server("--prefix-cache", folder) as server:
+        for topic in TOPICS[:3]:
+            answer(server, known[topic][0][:3])
+        server.stop()
+    opened = 0
+    for seed in range(1, 7):
+        with Server("--prefix-cache", folder, "--fake-io", f"{seed}:5") as server:
+            for topic in TOPICS:
+                messages, wanted = known[topic]
+                text, _, _ = answer(server, messages)
+                check(text == wanted, f"with a disk that fails: wanted {wanted!r}, found {text!r}")
+            opened += "no texts are kept" not in server.said
+            said = server.stop()
+            check("Input/output error" in said, f"a disk that fails is not told: {said}")
+    check(0 < opened, "of no seed it goes on with what the disk has")
+    with Server("--prefix-cache", folder) as server: # it is well again
+        for topic in TOPICS:
+            check(answer(server, known[topic][0])[0] == known[topic][1], f"after a disk that failed, about the {topic}")
+        server.stop()
+
+
 def main():
     folder = scratch_folder() + "/texts"
     known = turns_without(TOPICS)
@@ -147,8 +171,9 @@ def main():
     who_is_killed_while_it_writes_loses_nothing_that_is_whole(folder, known)
     torn_pages_are_told_and_computed(folder, known)
     a_full_disk_costs_no_answer(folder, known)
+    a_disk_that_fails_costs_no_answer(folder, known)
     remove(os.path.dirname(folder))
-    print("saved: texts on the disk go on after a restart and a kill; damage, a full disk and a second process are told")
+    print("saved: texts on the disk go on after a restart and a kill; damage, a full disk, one that fails and a second process are told")
 
 
 if __name__ == "__main__":
