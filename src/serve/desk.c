@@ -72,7 +72,7 @@ static void wait(struct weir_desk *desk)
 /* Who waits in vain is let go. Which model has to come is found while none comes or goes. */
 static void tend_lobby(struct weir_desk *desk)
 {
-    weir_lobby_weed(&desk->lobby);
+    weir_lobby_tend(&desk->lobby);
     pthread_mutex_lock(&desk->lock);
     if (!desk->is_paused)
         atomic_store(&desk->serve->wanted, weir_lobby_wanted(&desk->lobby));
@@ -158,7 +158,7 @@ static void *run(void *argument)
     while ((exchange = take(desk)) != NULL)
         if (read_request(desk, exchange))
             weir_exchange_release(exchange);
-    weir_lobby_weed(&desk->lobby); /* all of them: the server is being stopped */
+    weir_lobby_tend(&desk->lobby); /* all of them: the server is being stopped */
     return NULL;
 }
 

@@ -17,7 +17,7 @@ struct weir_exchange *weir_exchange_create(struct weir_serve *serve)
         return NULL;
     exchange->serve = serve;
     exchange->fd = -1;
-    exchange->begin_ns = weir_now_ns();
+    exchange->begin_ns = exchange->sent_ns = weir_now_ns();
     pthread_mutex_init(&exchange->lock, NULL);
     atomic_init(&exchange->references, 1);
     return exchange;
@@ -95,6 +95,13 @@ void weir_exchange_write_problem(const struct weir_exchange *exchange, struct we
         write_openai(&exchange->problem, writer);
 }
 
+void weir_exchange_write_failure(const struct weir_exchange *exchange, struct weir_writer *writer)
+{
+    weir_writer_text(writer, exchange->route->is_anthropic ? "event: error\ndata: " : "data: ");
+    weir_exchange_write_problem(exchange, writer);
+    weir_writer_text(writer, "\n\n");
+}
+
 void weir_exchange_reply(struct weir_exchange *exchange, unsigned status, const char *type)
 {
     pthread_mutex_lock(&exchange->lock);
@@ -108,20 +115,34 @@ void weir_exchange_reply(struct weir_exchange *exchange, unsigned status, const 
 /* Its request is needed no more, and what that holds is planned for texts that run. */
 void weir_exchange_refuse(struct weir_exchange *exchange)
 {
+    struct weir_writer piece = {0};
     weir_request_destroy(&exchange->request);
+    if (exchange->is_stream) { /* it has begun while the request waited for its model */
+        weir_exchange_write_failure(exchange, &piece);
+        weir_exchange_send(exchange, &piece);
+        weir_exchange_finish(exchange);
+        weir_writer_free(&piece);
+        return;
+    }
     weir_writer_clear(&exchange->answer);
     weir_exchange_write_problem(exchange, &exchange->answer);
     weir_exchange_reply(exchange, exchange->problem.status, "application/json");
 }
 
-void weir_exchange_begin_stream(struct weir_exchange *exchange, const char *type)
+/* With the lock held. */
+static void begin_stream(struct weir_exchange *exchange, const char *type)
 {
-    pthread_mutex_lock(&exchange->lock);
     exchange->status = 200;
     exchange->type = type;
     exchange->is_ready = exchange->is_stream = true;
     exchange->sent_ns = weir_now_ns();
     resume(exchange);
+}
+
+void weir_exchange_begin_stream(struct weir_exchange *exchange, const char *type)
+{
+    pthread_mutex_lock(&exchange->lock);
+    begin_stream(exchange, type);
     pthread_mutex_unlock(&exchange->lock);
 }
 
@@ -148,12 +169,19 @@ void weir_exchange_send(struct weir_exchange *exchange, const struct weir_writer
     pthread_mutex_unlock(&exchange->lock);
 }
 
+/* A comment, which clients skip, or what the API has for that. */
 void weir_exchange_beat(struct weir_exchange *exchange, uint64_t every_ns)
 {
+    const char *beat = exchange->route->is_anthropic ? "event: ping\ndata: {\"type\":\"ping\"}\n\n"
+                                                     : ": it goes on\n\n";
     pthread_mutex_lock(&exchange->lock);
-    if (exchange->is_stream && !exchange->is_finished && exchange->connection != NULL &&
-        exchange->answer.length == exchange->sent && weir_now_ns() - exchange->sent_ns >= every_ns)
-        add(exchange, exchange->beat, strlen(exchange->beat));
+    const bool is_due = every_ns > 0 && !exchange->is_finished && exchange->connection != NULL &&
+                        exchange->answer.length == exchange->sent &&
+                        weir_now_ns() - exchange->sent_ns >= every_ns;
+    if (is_due && exchange->wants_stream && !exchange->is_ready)
+        begin_stream(exchange, "text/event-stream");
+    if (is_due && exchange->is_stream)
+        add(exchange, beat, strlen(beat));
     pthread_mutex_unlock(&exchange->lock);
 }
 

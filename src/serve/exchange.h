@@ -31,9 +31,9 @@ struct weir_exchange {
     char part[WEIR_PATH_PART_MAX]; /* of its path, what stands for a route's words in braces */
     struct weir_exchange *next;    /* in the desk's queue, or in the lobby */
     struct weir_exchange *beaten;  /* the next one of those that may want a sign of life now */
-    const char *beat;              /* what that is in its stream; NULL: it has none */
     size_t model;                  /* the lobby's: which it waits for */
     bool is_called;                /* the same: that one is here */
+    bool wants_stream;             /* the same: its answer may begin before */
     struct weir_request *request;  /* what of the two was asked for */
     struct weir_embedding *embedding;
     struct weir_party *party; /* of the key that was shown; NULL: none is asked for */
@@ -79,7 +79,8 @@ void weir_exchange_refuse(struct weir_exchange *exchange);
 /* An answer that comes in pieces, such as a stream of events. */
 void weir_exchange_begin_stream(struct weir_exchange *exchange, const char *type);
 void weir_exchange_send(struct weir_exchange *exchange, const struct weir_writer *piece);
-/* A sign of life instead of a piece, if none has come for so long and its client has taken all. */
+/* A sign of life instead of a piece, if none has come for so long and its client has taken all;
+ * where it waits for its model the stream begins with it. */
 void weir_exchange_beat(struct weir_exchange *exchange, uint64_t every_ns);
 void weir_exchange_finish(struct weir_exchange *exchange);
 /* A stream that has no words for a problem: its client sees that it ends too early. */
@@ -87,7 +88,8 @@ void weir_exchange_break(struct weir_exchange *exchange);
 /* Whether its client is there, and takes what it gets. */
 enum weir_job_look weir_exchange_look(struct weir_exchange *exchange);
 
-/* The problem as the API that was asked has it. */
+/* The problem as the API that was asked has it; and as an event of a stream. */
 void weir_exchange_write_problem(const struct weir_exchange *exchange, struct weir_writer *writer);
+void weir_exchange_write_failure(const struct weir_exchange *exchange, struct weir_writer *writer);
 
 #endif

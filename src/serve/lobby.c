@@ -76,6 +76,8 @@ bool weir_lobby_take(struct weir_lobby *lobby, struct weir_exchange *exchange, c
     exchange->model = find_model(lobby->serve, root);
     if ((lobby->first == NULL && is_here(lobby, exchange->model)) || is_refused(lobby, exchange))
         return false;
+    exchange->wants_stream =
+        exchange->route->streams && json_is_true(json_object_get(root, "stream"));
     exchange->next = NULL;
     if (lobby->last != NULL)
         lobby->last->next = exchange;
@@ -132,8 +134,9 @@ static bool waits_in_vain(const struct weir_lobby *lobby, struct weir_exchange *
     return problem->status != 0;
 }
 
-void weir_lobby_weed(struct weir_lobby *lobby)
+void weir_lobby_tend(struct weir_lobby *lobby)
 {
+    const uint64_t beat_ns = lobby->serve->limits.beat_s * UINT64_C(1000000000);
     struct weir_exchange *before = NULL;
     struct weir_exchange *at = lobby->first;
     while (at != NULL) {
@@ -143,6 +146,7 @@ void weir_lobby_weed(struct weir_lobby *lobby)
             weir_exchange_refuse(at);
             weir_exchange_release(at);
         } else {
+            weir_exchange_beat(at, beat_ns);
             before = at;
         }
         at = next;

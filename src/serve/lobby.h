@@ -29,8 +29,8 @@ bool weir_lobby_take(struct weir_lobby *lobby, struct weir_exchange *exchange, c
 /* One that can be read now, with its reference; NULL: none. */
 struct weir_exchange *weir_lobby_next(struct weir_lobby *lobby);
 /* Those end whose clients have left, that have waited too long, or whose model could not be loaded;
- * all of them where the server is being stopped. */
-void weir_lobby_weed(struct weir_lobby *lobby);
+ * all of them where the server is being stopped. Streams that go on waiting get signs of life. */
+void weir_lobby_tend(struct weir_lobby *lobby);
 /* The model that has to come; SIZE_MAX: none. No model may come or go meanwhile. */
 size_t weir_lobby_wanted(struct weir_lobby *lobby);
 

@@ -194,7 +194,6 @@ static const struct weir_dialect dialect = {
     .format_name = "response_format",
     .effort_name = "reasoning_effort",
     .budget_name = "reasoning_budget_tokens",
-    .problem_head = "data: ",
     .write_call = write_call,
     .begin_call = begin_call,
     .put_arguments = put_arguments,

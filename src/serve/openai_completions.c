@@ -140,7 +140,6 @@ static const struct weir_dialect dialect = {
     .name_kind = "cmpl",
     .prompt_name = "prompt",
     .stop_name = "stop",
-    .problem_head = "data: ",
     .write_logprob = write_logprob,
     .write_event = write_event,
     .write_progress = write_progress,

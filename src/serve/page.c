@@ -47,7 +47,7 @@ struct weir_page_file {
 #define SCRIPT "text/javascript; charset=utf-8"
 #define FILE(path, name, type)                                                                     \
     {                                                                                              \
-        {"GET", path, weir_page_tell, NULL, true, false}, type, weir_page_##name,                  \
+        {"GET", path, weir_page_tell, NULL, true, false, false}, type, weir_page_##name,           \
             weir_page_##name##_end                                                                 \
     }
 

@@ -299,9 +299,7 @@ static void write_end(struct weir_request *request)
     } else if (request->dialect->write_failure != NULL) {
         request->dialect->write_failure(request, piece);
     } else {
-        weir_writer_text(piece, request->dialect->problem_head);
-        weir_exchange_write_problem(request->exchange, piece);
-        weir_writer_text(piece, "\n\n");
+        weir_exchange_write_failure(request->exchange, piece);
     }
 }
 
@@ -454,7 +452,6 @@ void weir_request_start(struct weir_request *request)
 {
     struct weir_exchange *exchange = request->exchange;
     const uint32_t count = request->choice_count;
-    exchange->beat = request->dialect->beat != NULL ? request->dialect->beat : ": it goes on\n\n";
     if (request->is_stream)
         weir_exchange_begin_stream(exchange, "text/event-stream");
     weir_exchange_hold(exchange); /* until the last choice is over */

@@ -58,8 +58,6 @@ struct weir_dialect {
     /* What the members that all read are called: messages, stop, response_format,
      * reasoning_effort, reasoning_budget_tokens. */
     const char *prompt_name, *stop_name, *format_name, *effort_name, *budget_name;
-    const char *problem_head; /* what comes before a problem in a stream, unless write_failure */
-    const char *beat;         /* a sign of life in a stream; NULL: a comment, which clients skip */
     /* What a token's logprob looks like. */
     void (*write_logprob)(struct weir_choice_text *choice, uint32_t id, const float *logits);
     /* The call that was told whole, behind those that the choice has. */
@@ -73,7 +71,7 @@ struct weir_dialect {
      * cannot be asked for that. */
     void (*write_progress)(struct weir_choice_text *choice, const char *progress,
                            struct weir_writer *writer);
-    /* In a stream, the exchange's problem; NULL: problem_head and what the API writes. */
+    /* In a stream, the exchange's problem; NULL: as all of the API's. */
     void (*write_failure)(struct weir_request *request, struct weir_writer *writer);
     /* Before all else in a stream, while it waits for its turn; NULL: its first event has it. */
     void (*write_begin)(struct weir_choice_text *choice, struct weir_writer *writer);

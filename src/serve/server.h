@@ -179,6 +179,7 @@ struct weir_route {
 
 /* Of the API, without the files of the page. NULL: past the last. */
 const struct weir_route *weir_route_at(uint32_t index);
+    bool streams;      /* events, where the body says so */
 /* NULL: there is none. *allow: the methods that the path has; NULL: it is none. *part: of the path,
  * what stands for the words in braces of the route's. */
 const struct weir_route *weir_route_find(const char *method, const char *path, const char **allow,

@@ -98,6 +98,30 @@ def the_next_ones_weights_are_read_meanwhile(server, folder):
     check(server.metric("lent_bytes") == server.metric("next_model_begun") == 0, "it has all of the ceiling")
 
 
+def streams_that_wait_for_a_model_are_kept(folder):
+    """One answers; who waits for the other one has signs of life in the way of its API, and then the answer, or what is wrong."""
+    hello = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2, "model": "other"}
+    comment, ping = ": it goes on\n\n", 'event: ping\ndata: {"type":"ping"}\n\n'
+    ways = (("/v1/completions", {"prompt": "The", "max_tokens": 2, "model": "other"}, comment, "[DONE]"),
+            ("/v1/responses", {"input": "Hi", "max_output_tokens": 2, "model": "other"}, comment, "event: response.incomplete"),
+            ("/v1/messages", hello, ping, "event: message_stop"),
+            ("/v1/chat/completions", {**hello, "xyzzy": 1}, comment, '\ndata: {"error":{"message":"\\"xyzzy\\"'),
+            ("/v1/messages", {**hello, "xyzzy": 1}, ping, 'event: error\ndata: {"type":"error","error":{"type":"invalid_request_error"'))
+    with Server("--models", folder, "--beat-time", 1, "--request-time", 86400, model=()) as server:
+        ask(server, "one")
+        first = Stream(server, model="one")
+        server.wait_for("texts_running", lambda count: count == 1)
+        waiting = [Stream(server, path=path, asked=asked) for path, asked, _, _ in ways]
+        for (path, _, beat, _), stream in zip(ways, waiting):
+            wait_until(lambda: beat in stream.begins_with(), f"a sign of life at {path}")
+        check(loaded(server) == ["one"], "the other one is not here yet")
+        first.close()
+        for (path, _, _, end), stream in zip(ways, waiting):
+            told = stream.read()
+            check(told.startswith("HTTP/1.1 200") and end in told, f"{path}: wanted {end!r}, found {told}")
+        server.stop()
+
+
 def what_cannot_be_loaded(server, folder):
     ask(server, "one")
     os.rename(os.path.join(folder, "other.gguf"), os.path.join(folder, "gone"))
@@ -156,6 +180,7 @@ def main():
             what_cannot_be_loaded(server, folder)
             server.stop()
         a_stop_brings_no_model(folder)
+        streams_that_wait_for_a_model_are_kept(folder)
         several_that_are_named(folder)
         with Server("--models", folder, "--idle-time", 1, model=("one",)) as server:
             first = ask(server, None)[2]["choices"][0]["text"]

@@ -46,7 +46,7 @@ static int close_scene(void **state)
 {
     (void)state;
     atomic_store(&scene.serve.is_draining, true);
-    weir_lobby_weed(&scene.lobby);
+    weir_lobby_tend(&scene.lobby);
     assert_int_equal(scene.lobby.count, 0);
     for (uint32_t index = 0; index < scene.count; index++)
         weir_exchange_release(scene.came[index]);
@@ -56,8 +56,10 @@ static int close_scene(void **state)
 /* A request that names a model, or none: NULL. */
 static struct weir_exchange *come(const char *model, struct weir_party *party)
 {
+    static const struct weir_route route = {.method = "POST", .path = "/v1/completions"};
     struct weir_exchange *exchange = weir_exchange_create(&scene.serve);
     json_t *root = model == NULL ? json_object() : json_pack("{s:s}", "model", model);
+    exchange->route = &route;
     assert_true(exchange != NULL && root != NULL && scene.count < MOST);
     scene.came[scene.count++] = exchange;
     exchange->party = party;
@@ -118,7 +120,7 @@ static void test_a_failed_load_is_remembered(void **state)
     const struct weir_exchange *waits = come("other", NULL);
     const struct weir_exchange *behind = come("third", NULL);
     atomic_store(&scene.absent_until_ns[OTHER], UINT64_MAX);
-    weir_lobby_weed(&scene.lobby);
+    weir_lobby_tend(&scene.lobby);
     assert_refused(waits, 503, "model_not_loaded");
     assert_int_equal(behind->problem.status, 0);
     assert_int_equal(weir_lobby_wanted(&scene.lobby), THIRD);
@@ -173,7 +175,7 @@ static void test_a_stop_refuses_all(void **state)
     (void)state;
     const struct weir_exchange *exchange = come("other", NULL);
     atomic_store(&scene.serve.is_draining, true);
-    weir_lobby_weed(&scene.lobby);
+    weir_lobby_tend(&scene.lobby);
     assert_refused(exchange, 503, "stopping");
     assert_int_equal(weir_serve_wanted(&scene.serve), SIZE_MAX);
 }
