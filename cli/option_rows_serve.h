@@ -73,6 +73,10 @@
       RARE, "the same: tokens of reasoning, behind which it ends (as many as come)")               \
     X(ignore_tools, FLAG, "--ignore-tools", NULL, NULL, false, 0, 0, WEIR_CLI_SERVE, RARE,         \
       "leave out tools that are no functions (web_search and such) instead of refusing them")
+    X(usual_seed, COUNT, "--seed", "-s", "S", 0, 0, WEIR_CLI_EXACT_MAX, WEIR_CLI_SERVE, RARE,      \
+      "the same: seed of the sampling (another one each time)")                                    \
+    X(usual_stops, LIST, "--stop", "--reverse-prompt -r", "TEXT", WEIR_CLI_NO_WORDS, 0, 0,         \
+      WEIR_CLI_SERVE, RARE, "the same: end before TEXT, which is not sent; again for more")        \
 /* clang-format on */
 
 #endif

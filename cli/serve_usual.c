@@ -22,6 +22,17 @@ static bool is_given(const struct weir_cli_options *options, enum weir_cli_optio
     return weir_cli_option_given(options, id);
 }
 
+static bool are_stops(const struct weir_cli_list *list)
+{
+    struct weir_err err = {0};
+    weir_stops *stops = NULL;
+    const bool ok = weir_stops_create(&stops, list->words, list->count, &err) == WEIR_OK;
+    weir_stops_destroy(&stops);
+    if (!ok)
+        weir_cli_misuse("serve", "--stop: %s", err.text);
+    return ok;
+}
+
 bool weir_cli_serve_usual_read(struct weir_serve_usual *usual,
                                const struct weir_cli_options *options)
 {
@@ -37,6 +48,10 @@ bool weir_cli_serve_usual_read(struct weir_serve_usual *usual,
                              ? (uint32_t)options->usual_budget
                              : UINT32_MAX,
         .effort = strcmp(options->usual_effort, "model") == 0 ? NULL : options->usual_effort,
+        .has_seed = is_given(options, WEIR_CLI_OPTION_usual_seed),
+        .seed = options->usual_seed,
+        .stops = options->usual_stops.words,
+        .stop_count = options->usual_stops.count,
     };
     for (size_t row = 0; row < WEIR_COUNT(rows); row++) {
         const struct weir_cli_option_row *option = &weir_cli_option_rows[rows[row].id];
@@ -48,6 +63,8 @@ bool weir_cli_serve_usual_read(struct weir_serve_usual *usual,
                                                        ? *(const double *)field
                                                        : (double)*(const uint64_t *)field;
     }
+    if (!are_stops(&options->usual_stops))
+        return false;
     if (options->answer_tokens == 0 || options->usual_tokens <= options->answer_tokens)
         return true;
     weir_cli_misuse("serve", "--default-tokens: wanted at most the %llu of -n, found %llu",

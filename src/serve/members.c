@@ -27,7 +27,8 @@
 #define SAMPLING_MEMBERS                                                                           \
     {"temperature", NUMBER(0, 2)}, {"top_p", NUMBER(0, 1)}, {"top_k", COUNT(0)},                   \
         {"min_p", NUMBER(0, 1)}, {"typical_p", NUMBER(0, 1)},                                      \
-        {"repeat_penalty", NUMBER(0.01, 100)}, {"frequency_penalty", NUMBER(-2, 2)},               \
+        {"repeat_penalty", NUMBER(0.01, 100)}, {"repetition_penalty", NUMBER(0.01, 100)},          \
+        {"repeat_last_n", COUNT(1)}, {"frequency_penalty", NUMBER(-2, 2)},                         \
         {"presence_penalty", NUMBER(-2, 2)}, {"logit_bias", OBJECT},                               \
         {"seed", "{\"type\":\"integer\"}"}, {"grammar", TEXT}, {"return_progress", FLAG},          \
         {"metadata", OBJECT}, {"user", TEXT},                                                      \

@@ -29,9 +29,17 @@ static void write_usual(const struct weir_serve *serve, struct weir_writer *writ
     else
         weir_writer_text(writer, ",\"reasoning_budget_tokens\":null");
     weir_writer_format(writer,
-                       usual->effort == NULL ? ",\"reasoning_effort\":null}"
-                                             : ",\"reasoning_effort\":\"%s\"}",
+                       usual->effort == NULL ? ",\"reasoning_effort\":null"
+                                             : ",\"reasoning_effort\":\"%s\"",
                        usual->effort);
+    weir_writer_format(writer, usual->has_seed ? ",\"seed\":%llu" : ",\"seed\":null",
+                       (unsigned long long)usual->seed);
+    weir_writer_text(writer, ",\"stop\":[");
+    for (size_t index = 0; index < usual->stop_count; index++) {
+        weir_writer_text(writer, index > 0 ? "," : "");
+        weir_writer_string(writer, usual->stops[index], strlen(usual->stops[index]));
+    }
+    weir_writer_text(writer, "]}");
 }
 
 void weir_props_tell(struct weir_exchange *exchange)

@@ -61,9 +61,13 @@ static void read_stop(struct weir_request *request, const struct weir_fields *fi
     json_t *stop = weir_field(fields, request->dialect->stop_name);
     size_t index = 0;
     json_t *value = NULL;
+    const struct weir_serve_usual *usual = &request->exchange->serve->config.usual;
     if (json_is_array(stop)) {
         json_array_foreach(stop, index, value) add_stop(request, fields, value);
-    } else if (stop != NULL) {
+    } else if (stop == NULL) {
+        memcpy(request->stop_strings, usual->stops, usual->stop_count * sizeof(*usual->stops));
+        request->stop_count = usual->stop_count;
+    } else {
         add_stop(request, fields, stop);
     }
     if (fields->problem->status == 0)
@@ -162,6 +166,17 @@ static float read_real(const struct weir_fields *fields, const char *name, doubl
     return (float)weir_field_real(fields, name, low, high, (double)usual_value);
 }
 
+/* llama.cpp's name of it, or vLLM's. */
+static float read_repeat_penalty(const struct weir_fields *fields, float usual_value)
+{
+    const char *name = "repeat_penalty", *other = "repetition_penalty";
+    if (weir_field(fields, name) != NULL && weir_field(fields, other) != NULL)
+        WEIR_PROBLEM(fields->problem, other, "\"%s\": wanted it or \"%s\", which is the same",
+                     other, name);
+    return read_real(fields, weir_field(fields, other) == NULL ? name : other, 0.01,
+                     WEIR_REPEAT_PENALTY_MAX, usual_value);
+}
+
 static void read_choice(struct weir_request *request, const struct weir_fields *fields)
 {
     struct weir_sampler_config *sampling = &request->sampling;
@@ -175,20 +190,21 @@ static void read_choice(struct weir_request *request, const struct weir_fields *
     sampling->typical_p = fmaxf(read_real(fields, "typical_p", 0, 1, plain.typical_p), FLT_MIN);
     sampling->xtc_probability = plain.xtc_probability;
     sampling->xtc_threshold = plain.xtc_threshold;
-    sampling->repeat_penalty =
-        read_real(fields, "repeat_penalty", 0.01, WEIR_REPEAT_PENALTY_MAX, plain.repeat_penalty);
+    sampling->repeat_penalty = read_repeat_penalty(fields, plain.repeat_penalty);
     sampling->frequency_penalty =
         read_real(fields, "frequency_penalty", -2, 2, plain.frequency_penalty);
     sampling->presence_penalty =
         read_real(fields, "presence_penalty", -2, 2, plain.presence_penalty);
-    sampling->repeat_last = plain.repeat_last;
+    sampling->repeat_last = (uint32_t)weir_min(
+        (uint64_t)weir_field_count(fields, "repeat_last_n", 1, INT32_MAX, plain.repeat_last),
+        weir_min(request->exchange->serve->limits.n_ctx, WEIR_REPEAT_LAST_MAX));
 }
 
 void weir_sampling_read(struct weir_request *request, const struct weir_fields *fields)
 {
     const struct weir_serve_limits *limits = weir_serve_limits_of(request->exchange->serve);
     const int64_t token_limit = limits->token_max > 0 ? limits->token_max : INT32_MAX;
-    const uint32_t usual_tokens = request->exchange->serve->config.usual.token_max;
+    const struct weir_serve_usual *usual = &request->exchange->serve->config.usual;
     weir_request_check_model(request->exchange->serve, fields);
     read_stream(request, fields);
     read_progress(request, fields);
@@ -199,13 +215,14 @@ void weir_sampling_read(struct weir_request *request, const struct weir_fields *
         fields, "n", 1, weir_serve_parallel(request->exchange->serve), 1);
     request->token_max = (uint32_t)weir_field_count(fields, "max_tokens", 1, token_limit, 0);
     if (request->token_max == 0)
-        request->token_max = usual_tokens > 0 ? usual_tokens : limits->token_max;
+        request->token_max = usual->token_max > 0 ? usual->token_max : limits->token_max;
     read_choice(request, fields);
     if (weir_field(fields, "seed") != NULL)
         request->sampling.seed =
             (uint64_t)weir_field_count(fields, "seed", INT64_MIN, INT64_MAX, 0);
     else
-        request->sampling.seed = weir_serve_random(request->exchange->serve);
+        request->sampling.seed =
+            usual->has_seed ? usual->seed : weir_serve_random(request->exchange->serve);
     weir_field_text(fields, "user"); /* whose it is changes nothing of an answer */
     weir_field_object(fields, "metadata");
     weir_field_only(fields, "store", "false");

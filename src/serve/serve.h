@@ -67,6 +67,10 @@ struct weir_serve_usual {
     uint32_t reasoning_max; /* tokens; UINT32_MAX: as many as come */
     const char *effort;     /* of reasoning, where the template can ask for it; NULL: its own */
 };
+    bool has_seed;          /* else each request has another one */
+    uint64_t seed;
+    const char *const *stops; /* [stop_count] borrowed; at most WEIR_STOP_MAX, none is empty */
+    size_t stop_count;
 
 struct weir_serve_config {
     const char *host; /* an address in numbers, of IPv4 or IPv6 */

@@ -79,17 +79,27 @@ def serve_follows(folder):
     with serve.Server("--plain-sampling", model=(model, "--alias", "demo")) as server:
         check("advises" not in server.said and echo(server) == (1, 1), f"without advice: {echo(server)} {server.said}")
     with serve.Server("--temp", 0, "--top-k", 3, "--typical", 0.9, "--presence-penalty", -1, "--default-tokens", 5, "--think-budget", 7,
-                      "--reasoning-effort", "low", model=(model, "--alias", "demo")) as server:
+                      "--reasoning-effort", "low", "--seed", 5, "--stop", "e", "--stop", "\n\n", model=(model, "--alias", "demo")) as server:
         told = server.ask("GET", "/props")[2]
         wanted = {"temperature": 0, "top_k": 3, "top_p": 0.5, "min_p": 0, "typical_p": 0.9, "repeat_penalty": 1, "frequency_penalty": 0,
-                  "presence_penalty": -1, "max_tokens": 5, "reasoning_budget_tokens": 7, "reasoning_effort": "low"}
+                  "presence_penalty": -1, "max_tokens": 5, "reasoning_budget_tokens": 7, "reasoning_effort": "low", "seed": 5,
+                  "stop": ["e", "\n\n"]}
         check(told["defaults"] == wanted and told["reasoning_efforts"] == [], f"the server's own, before the file's: {told}")
         check("--reasoning-effort: the chat template of demo has no way" in server.said, f"it says so: {server.said}")
         status, _, told = server.ask("POST", "/v1/chat/completions", {"messages": asked["messages"]})
         check(status == 200 and told["usage"]["completion_tokens"] <= 5, f"a usual length: {status} {told}")
         check(echo(server, top_p=1) == (0, 1), f"a request's own is before it: {echo(server, top_p=1)}")
+
+        def text(**more):
+            return server.ask("POST", "/v1/completions", {"prompt": "The old man", "max_tokens": 40, **more})[2]["choices"][0]["text"]
+        whole = text(stop=[])
+        check("e" in whole and text() == whole.split("e")[0], f"it ends where the server's own stop is: {whole!r}, {text()!r}")
+        drawn = [text(stop=[], temperature=2, top_p=1, top_k=0, **more) for more in ({}, {}, {"seed": 5}, {"seed": 6})]
+        check(len(set(drawn[:3])) == 1 and drawn[3] != drawn[0], f"and its own seed draws: {drawn}")
     done = subprocess.run([WEIR, "serve", model, "-n", "4", "--default-tokens", "5"], capture_output=True, text=True)
     check(done.returncode == 2 and "--default-tokens: wanted at most the 4 of -n" in done.stderr, f"more than may be: {done.stderr}")
+    done = subprocess.run([WEIR, "serve", model, "--stop", ""], capture_output=True, text=True)
+    check(done.returncode == 2 and "--stop: " in done.stderr, f"an empty stop string: {done.stderr}")
 
 
 def main():

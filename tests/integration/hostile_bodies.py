@@ -43,11 +43,13 @@ NUMBERS = [(f"{name}: {value}", TEXT, raw(f'"{name}":{value}'), {400}) for name,
     ("n", "1000"), ("n", "0"), ("n", "-1"), ("n", "1.5"), ("n", '"1"'), ("n", "1e308"), ("n", "99999999999999999999"), ("top_k", "-1"),
     ("temperature", "1e308"), ("temperature", "-1"), ("temperature", '"hot"'), ("temperature", "[]"), ("top_p", "2"), ("min_p", "-0.1"),
     ("seed", "1e3"), ("seed", "99999999999999999999"), ("logprobs", "1000"), ("logprobs", "true"), ("frequency_penalty", "1e9"),
-    ("repeat_penalty", "0"), ("stream", '"yes"'), ("stream", "1"), ("best_of", "7"), ("echo", "true"), ("suffix", '"x"'),
+    ("repeat_penalty", "0"), ("repetition_penalty", "101"), ("repeat_last_n", "0"),
+    ("repeat_penalty", '1,"repetition_penalty":1'), ("stream", '"yes"'), ("stream", "1"), ("best_of", "7"), ("echo", "true"), ("suffix", '"x"'),
     ("xyzzy", "1"), ("xyzzy\\n\\r\\u001b[2J", "1"), ("x" * 5000, "1"), ("logit_bias", "[]"), ("stop", "{}"), ("stop", "1"))] + [
     ("max_tokens: " + value, TEXT, f'{{"prompt":"The","max_tokens":{value}}}'.encode(), {400})
     for value in ("1e308", "9223372036854775807", "99999999999999999999", "0", "-1", "1.0", '"1"', "2147483648")] + [
-    ("the widest numbers", TEXT, text(seed=-2**63, top_k=2**31 - 1, min_p=1, top_p=0, temperature=2, repeat_penalty=100), {200})]
+    ("the widest numbers", TEXT, text(seed=-2**63, top_k=2**31 - 1, min_p=1, top_p=0, temperature=2, repetition_penalty=100,
+                                        repeat_last_n=2**31 - 1), {200})]
 
 LISTS = [
     ("a thousand stops", TEXT, text(stop=["x" * 9] * 1000), {400}), ("an empty stop", TEXT, text(stop=""), {400}),
