@@ -61,6 +61,7 @@ static const struct habit {
     {"-tb --threads-batch --num-thread", "--threads", NULL},
     {"--no-display-prompt --log-disable --no-perf --silent-prompt", "--quiet", NULL},
     {"--verbose-prompt", "--verbose", NULL},
+    {"--log-prompts --enable-log-requests --log-requests", "--log-text", NULL},
     {"-fa --flash-attn", NULL, "attention has one form here, which needs no option"},
     {"-ctk --cache-type-k -ctv --cache-type-v --kv-cache-type", "--kv", NULL},
     {"--kl-divergence-base --kl-divergence", "--reference",

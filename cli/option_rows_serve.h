@@ -45,6 +45,8 @@
       "seconds without a text after which the model is unloaded until it is asked for; 0: never")  \
     X(stored_bytes, SIZE, "--stored-bytes", NULL, "SIZE", 4194304, 0, 1e12, WEIR_CLI_SERVE, RARE,  \
       "responses kept in memory to be gone on from: 1024 at most, in SIZE of --mem; 0: none (4M)") \
+    X(log_text, FLAG, "--log-text", NULL, NULL, false, 0, 0, WEIR_CLI_SERVE, RARE,                 \
+      "prompts and answers are in the log too: whoever reads it reads what people write")        \
     X(usual_temperature, REAL, "--temp", "--temperature", "T", 0, 0, 2, WEIR_CLI_SERVE, RARE,      \
       "what requests mean that do not say, before what the model advises: temperature (1)")        \
     X(usual_top_k, COUNT, "--top-k", NULL, "K", 0, 0, 1e9, WEIR_CLI_SERVE, RARE,                   \
@@ -71,12 +73,12 @@
       "the same: how much a chat is to reason")                                                    \
     X(usual_budget, COUNT, "--think-budget", "--reasoning-budget", "N", 0, 0, 1e9, WEIR_CLI_SERVE, \
       RARE, "the same: tokens of reasoning, behind which it ends (as many as come)")               \
-    X(ignore_tools, FLAG, "--ignore-tools", NULL, NULL, false, 0, 0, WEIR_CLI_SERVE, RARE,         \
-      "leave out tools that are no functions (web_search and such) instead of refusing them")
     X(usual_seed, COUNT, "--seed", "-s", "S", 0, 0, WEIR_CLI_EXACT_MAX, WEIR_CLI_SERVE, RARE,      \
       "the same: seed of the sampling (another one each time)")                                    \
     X(usual_stops, LIST, "--stop", "--reverse-prompt -r", "TEXT", WEIR_CLI_NO_WORDS, 0, 0,         \
       WEIR_CLI_SERVE, RARE, "the same: end before TEXT, which is not sent; again for more")        \
+    X(ignore_tools, FLAG, "--ignore-tools", NULL, NULL, false, 0, 0, WEIR_CLI_SERVE, RARE,         \
+      "leave out tools that are no functions (web_search and such) instead of refusing them")
 /* clang-format on */
 
 #endif

@@ -11,6 +11,7 @@
 #include "manager.h"
 #include "serve_models.h"
 #include "serve_usual.h"
+#include "streams.h"
 
 enum {
     TICK_MS = 100,
@@ -430,6 +431,7 @@ static int prepare(struct service *service)
 int weir_cli_serve(const struct weir_cli_options *options)
 {
     static struct service service; /* too large for a stack */
+    weir_cli_messages_hasten();    /* no answer waits for who reads the log */
     service.options = options;
     service.here = &service.slots[0];
     service.next = &service.slots[1];

@@ -5,9 +5,11 @@
  * empty. The flag belongs to both ends' programs, so it stays, and we wait. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -95,10 +97,68 @@ static ssize_t write_output(void *cookie, const char *bytes, size_t count)
     return (ssize_t)done;
 }
 
+/* Where messages never wait: what nobody takes is dropped. All of it under stderr's lock. */
+static struct {
+    bool is_on;
+    int fd;
+    uint64_t dropped; /* lines that have not been told of */
+    bool is_cut;      /* of the last one, only a part was taken */
+} hasty = {.fd = STDERR_FILENO};
+
+/* How many bytes are taken now. A pipe that has room has a page of it. */
+static size_t write_now(const char *bytes, size_t count)
+{
+    size_t done = 0;
+    while (done < count) {
+        struct pollfd room = {.fd = hasty.fd, .events = POLLOUT};
+        if (poll(&room, 1, 0) == 0)
+            break;
+        const ssize_t put = write(hasty.fd, bytes + done, weir_min(count - done, PIPE_BUF));
+        if (put < 0)
+            break;
+        done += (size_t)put;
+    }
+    return done;
+}
+
+static void write_or_drop(const char *bytes, size_t count)
+{
+    char told[96] = "";
+    if (hasty.dropped > 0) {
+        const int length = snprintf(
+            told, sizeof(told), "%sweir: nobody took what was said here: %llu lines were dropped\n",
+            hasty.is_cut ? "\n" : "", (unsigned long long)hasty.dropped);
+        const size_t put = write_now(told, (size_t)length);
+        hasty.is_cut = put == 0 ? hasty.is_cut : put < (size_t)length;
+        hasty.dropped = put < (size_t)length ? hasty.dropped : 0;
+    }
+    const size_t done = hasty.dropped > 0 ? 0 : write_now(bytes, count);
+    hasty.is_cut = done > 0 ? done < count : hasty.is_cut;
+    for (size_t at = done; at < count; at++)
+        hasty.dropped += bytes[at] == '\n';
+}
+
 static ssize_t write_messages(void *cookie, const char *bytes, size_t count)
 {
     (void)cookie;
-    return (ssize_t)write_all(STDERR_FILENO, bytes, count);
+    if (!hasty.is_on)
+        return (ssize_t)write_all(STDERR_FILENO, bytes, count);
+    write_or_drop(bytes, count);
+    return (ssize_t)count;
+}
+
+/* A description of our own may refuse to wait; the one that we were given belongs to others too. */
+void weir_cli_messages_hasten(void)
+{
+    struct stat facts;
+    const bool can_wait =
+        fstat(STDERR_FILENO, &facts) == 0 && (S_ISFIFO(facts.st_mode) || S_ISCHR(facts.st_mode));
+    const int fd =
+        can_wait ? open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY) : -1;
+    flockfile(stderr);
+    hasty.is_on = true;
+    hasty.fd = fd < 0 ? STDERR_FILENO : fd;
+    funlockfile(stderr);
 }
 
 void weir_cli_streams_open(void)

@@ -109,6 +109,9 @@ static void add_text(void *user, const uint32_t *ids, size_t count)
         weir_problem_set(&exchange->problem, 500, "server_error", "no_memory", NULL,
                          "no memory for %zu tokens", count);
     } else {
+        if (exchange->serve->limits.log_text)
+            weir_text_log_ids(exchange->serve, "embedding", (uint32_t)embedding->text_count,
+                              "prompt", ids, count);
         memcpy(embedding->ids + embedding->id_count, ids, count * sizeof(*ids));
         embedding->id_count += count;
         embedding->ends[embedding->text_count++] = embedding->id_count;

@@ -1,6 +1,7 @@
 /* limits.c - what a server may hold, planned before a model is loaded. */
 #include "serve/expert_list.h"
 #include "serve/server.h"
+#include "serve/text_log.h"
 
 enum {
     CONNECTION_BYTES = (16 << 10) + (2 << 10), /* its buffers (http.c), and libmicrohttpd's words */
@@ -77,7 +78,8 @@ uint64_t weir_serve_bytes(const struct weir_serve_limits *limits)
     const uint64_t map = MAP_COPIES * experts + weir_expert_list_bytes(experts);
     const uint64_t texts =
         places * (id_bytes + ANSWER_COPIES * weir_serve_answer_bytes(limits) +
-                  2 * weir_serve_tools_bytes(limits) + STOP_BYTES) +
+                  2 * weir_serve_tools_bytes(limits) + STOP_BYTES +
+                  (limits->log_text ? sizeof(struct weir_text_log) : 0)) +
         limits->parallel * (id_bytes + (uint64_t)limits->n_vocab * SAMPLER_BYTES +
                             (uint64_t)limits->d_model * STATE_BYTES);
     const uint64_t desk = JSON_BODIES * weir_serve_json_bytes(limits) + limits->render_bytes_max;

@@ -49,6 +49,7 @@ static void free_choice(struct weir_choice_text *choice)
     weir_writer_free(&choice->kept);
     weir_writer_free(&choice->kept_logprobs);
     weir_writer_free(&choice->items);
+    weir_heap_free(choice->log);
 }
 
 void weir_request_destroy(struct weir_request **request)
@@ -281,6 +282,8 @@ static bool take_token(void *user, uint32_t id, const float *logits)
     if (request->wants_logprobs)
         request->dialect->write_logprob(choice, id, logits);
     weir_reasoning_count(choice);
+    if (choice->log != NULL)
+        weir_text_log_put(choice->log, exchange->serve, request->name, choice->index, "answer", id);
     push_id(choice, id);
     weir_reasoning_watch(choice);
     choice->is_cut = is_too_long(choice);
@@ -350,6 +353,9 @@ static void end_choice(void *user, enum weir_job_end end, const struct weir_err 
     struct weir_request *request = choice->request;
     if (end == WEIR_JOB_FAILED || end == WEIR_JOB_CANCELLED)
         fail(request, end, err);
+    if (choice->log != NULL)
+        weir_text_log_end(choice->log, request->exchange->serve, request->name, choice->index,
+                          "answer");
     push_end(choice);
     choice->is_over = true;
     choice->why_over = end == WEIR_JOB_LENGTH || choice->is_cut ? "length" : "stop";
@@ -387,6 +393,11 @@ static bool add_choice(struct weir_request *request, const uint32_t *ids, uint32
     if (choice->job.ids == NULL || weir_stops_create(&choice->stops, request->stop_strings,
                                                      request->stop_count, NULL) != WEIR_OK)
         return false;
+    if (request->exchange->serve->limits.log_text) {
+        choice->log = weir_heap_alloc(sizeof(*choice->log));
+        if (choice->log == NULL)
+            return false;
+    }
     memcpy(choice->job.ids, ids, count * sizeof(*ids));
     choice->job.choice.seed += choice->index;
     choice->job.choice.biases = request->biases;
@@ -456,8 +467,13 @@ void weir_request_start(struct weir_request *request)
         weir_exchange_begin_stream(exchange, "text/event-stream");
     weir_exchange_hold(exchange); /* until the last choice is over */
     weir_running_add(request);
-    for (uint32_t index = 0; index < count; index++)
+    for (uint32_t index = 0; index < count; index++) {
+        const struct weir_choice_text *choice = &request->choices[index];
+        if (choice->log != NULL && index % request->answer_count == 0)
+            weir_text_log_ids(exchange->serve, request->name, index, "prompt", choice->job.ids,
+                              choice->job.id_count);
         tell_begin(&request->choices[index]);
+    }
     for (uint32_t index = 0; index < count; index++) {
         request->choices[index].job.party =
             exchange->party != NULL ? exchange->party : &request->party;

@@ -13,6 +13,7 @@
 #include "serve/grammars.h"
 #include "serve/members.h"
 #include "serve/scheduler.h"
+#include "serve/text_log.h"
 #include "weir.h"
 
 enum { WEIR_TOP_LOGPROBS_MAX = 20, WEIR_BIAS_MAX = 300 };
@@ -50,6 +51,7 @@ struct weir_choice_text {
     struct weir_writer kept, kept_logprobs, items;
     char item_name[64];
     uint32_t event_count;
+    struct weir_text_log *log; /* of what it writes; NULL: nobody asks */
 };
 
 struct weir_dialect {

@@ -36,6 +36,7 @@ struct weir_serve_limits {
     uint32_t beat_s;           /* after which a stream gets a sign of life; 0: it gets none */
     uint64_t body_bytes;       /* of a request; 0: what a full context takes */
     uint64_t stored_bytes;     /* of responses that are kept; 0: none are */
+    bool log_text;             /* prompts and answers are told in the log */
     uint32_t n_ctx, n_vocab;   /* the model's */
     uint32_t d_model;          /* the same */
     uint32_t n_layer;          /* the same */
@@ -66,11 +67,11 @@ struct weir_serve_usual {
     uint32_t token_max;     /* of an answer; 0: as many as the limits and the context allow */
     uint32_t reasoning_max; /* tokens; UINT32_MAX: as many as come */
     const char *effort;     /* of reasoning, where the template can ask for it; NULL: its own */
-};
     bool has_seed;          /* else each request has another one */
     uint64_t seed;
     const char *const *stops; /* [stop_count] borrowed; at most WEIR_STOP_MAX, none is empty */
     size_t stop_count;
+};
 
 struct weir_serve_config {
     const char *host; /* an address in numbers, of IPv4 or IPv6 */

@@ -123,11 +123,20 @@ static void count_exchange(struct weir_serve *serve, const struct weir_exchange 
     }
 }
 
-static void tell(struct weir_serve *serve, const char *line)
+void weir_serve_tell(struct weir_serve *serve, const char *line)
 {
     pthread_mutex_lock(&serve->log_lock);
-    serve->config.log(serve->config.log_user, line);
+    if (serve->config.log != NULL)
+        serve->config.log(serve->config.log_user, line);
     pthread_mutex_unlock(&serve->log_lock);
+}
+
+void weir_serve_write_time(char out[32])
+{
+    struct tm parts;
+    const time_t now = time(NULL);
+    gmtime_r(&now, &parts);
+    strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &parts);
 }
 
 void weir_serve_log_exchange(const struct weir_exchange *exchange)
@@ -149,8 +158,6 @@ void weir_serve_log_exchange(const struct weir_exchange *exchange)
                             ? 0.0
                             : (exchange->written_tokens - 1) / (took_s - first_s);
     char line[512], when[32];
-    struct tm parts;
-    const time_t now = time(NULL);
     count_exchange(serve, exchange, end_ns - exchange->begin_ns);
     if (exchange->first_ns != 0)
         weir_pace_add(&serve->pace, first_s);
@@ -158,10 +165,9 @@ void weir_serve_log_exchange(const struct weir_exchange *exchange)
     /* An open page looks at the machine all the time. */
     const bool is_look = exchange->route != NULL && exchange->route->tell == weir_watch_tell;
     const bool is_well = status < 400 && !exchange->has_left;
-    if (serve->config.log == NULL || (is_well && (is_look || serve->config.log_failures)))
+    if (is_well && (is_look || serve->config.log_failures))
         return;
-    gmtime_r(&now, &parts);
-    strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &parts);
+    weir_serve_write_time(when);
     snprintf(line, sizeof(line),
              serve->config.log_json
                  ? "{\"time\":\"%s\",\"path\":\"%s\",\"status\":%u,\"end\":\"%s\","
@@ -170,7 +176,7 @@ void weir_serve_log_exchange(const struct weir_exchange *exchange)
                  : "%s %s %u %s prompt %u cached %u written %u first %.3f s whole %.3f s %.1f/s",
              when, path, status, name, exchange->prompt_tokens, exchange->cached_tokens,
              exchange->written_tokens, first_s, took_s, rate);
-    tell(serve, line);
+    weir_serve_tell(serve, line);
 }
 
 /* ---- opening and closing ------------------------------------------------------------------- */

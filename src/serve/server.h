@@ -108,6 +108,10 @@ uint64_t weir_serve_random(struct weir_serve *serve);
 /* A name such as chatcmpl-..., which nobody can guess. */
 void weir_serve_name(struct weir_serve *serve, const char *kind, char out[64]);
 void weir_serve_log_exchange(const struct weir_exchange *exchange);
+/* A line of the log. */
+void weir_serve_tell(struct weir_serve *serve, const char *line);
+/* Now, as the log has it. */
+void weir_serve_write_time(char out[32]);
 /* ---- the model (served.c) ------------------------------------------------------------------ */
 
 bool weir_serve_is_served(const struct weir_serve *serve);
@@ -175,11 +179,11 @@ struct weir_route {
     void (*read)(struct weir_exchange *exchange, json_t *root);
     bool is_open;      /* to those without a key too */
     bool is_anthropic; /* problems have the shape of Anthropic's API */
+    bool streams;      /* events, where the body says so */
 };
 
 /* Of the API, without the files of the page. NULL: past the last. */
 const struct weir_route *weir_route_at(uint32_t index);
-    bool streams;      /* events, where the body says so */
 /* NULL: there is none. *allow: the methods that the path has; NULL: it is none. *part: of the path,
  * what stands for the words in braces of the route's. */
 const struct weir_route *weir_route_find(const char *method, const char *path, const char **allow,

@@ -30,8 +30,8 @@ WAIT_S = PATIENCE_S
 class Server:
     """weir serve on a port of its own, with what it said so far."""
 
-    def __init__(self, *args, template="chatml", model=(DEMO, "--alias", "demo"), port=0, mem="192M"):
-        self.log = tempfile.TemporaryFile()  # a pipe that nobody reads is full after 600 lines, and the server then waits
+    def __init__(self, *args, template="chatml", model=(DEMO, "--alias", "demo"), port=0, mem="192M", log=None):
+        self.log = log or tempfile.TemporaryFile()  # a pipe that nobody reads is full after 600 lines
         self.process = subprocess.Popen([WEIR, "serve", *model, "--port", str(port), "--template", template, "--mem", mem, *map(str, args)],
                                         stderr=self.log)
         wait_for(lambda: re.search(r":\d+/v1\b.*\n", self.said) or self.process.poll() is not None, f"weir serve {args} listens")

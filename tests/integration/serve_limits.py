@@ -5,6 +5,7 @@ What has to last is a stream that nobody reads: it stops when what it has told f
 read. So nothing here goes by how fast the machine is.
 """
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -70,6 +71,49 @@ def streams_that_wait_are_kept():
             check('"id"' not in last.begins_with(), f"{path}: it waits: {last.begins_with()}")
             last.close()
         check("it goes on" not in text_of(ahead.read()), "a comment is none of a text")
+
+
+class Unread(Server):
+    """One whose log is a small pipe that is read only where `said` stands."""
+
+    def __init__(self, *args):
+        self.reads, writes = os.pipe()
+        self.text = b""
+        fcntl.fcntl(writes, fcntl.F_SETPIPE_SZ, 16384)
+        os.set_blocking(self.reads, False)
+        super().__init__(*args, log=os.fdopen(writes, "wb"))
+
+    @property
+    def said(self):
+        with contextlib.suppress(BlockingIOError):
+            while more := os.read(self.reads, 65536):
+                self.text += more
+        return self.text.decode()
+
+
+def who_does_not_read_the_log_stops_nobody():
+    """Its pipe is full: answers go on, and what could not be said is counted and told."""
+    with Unread("--log-text") as server:
+        for _ in range(200):
+            check(server.ask("GET", "/health")[0] == 200, "an answer though nobody reads the log")
+        check(" lines were dropped" not in server.said, "what is dropped is told behind it")
+        status, _, _ = server.ask("POST", "/v1/completions", {"prompt": "A\x1b[2J\u202eB\u009b\n", "max_tokens": 2})
+        said = server.stop()
+        dropped = [int(count) for count in re.findall(r": (\d+) lines were dropped", said)]
+        lines = said.count(" /health 200 ")
+        check(status == 200 and len(dropped) == 1 and lines < 200 and lines + dropped[0] == 200, f"{lines} lines, {dropped} dropped: {said}")
+        check(" prompt: A\\x1b[2J\\u202eB\\u009b\\n\n" in said and " answer: " in said, f"texts as a terminal may have them: {said}")
+
+
+def texts_are_in_the_log_where_that_is_asked_for():
+    asked = {"prompt": "The old \x1b[2J\u202e\"man\" \U000e0001" + "sea " * 200, "max_tokens": 40, "temperature": 0}
+    for args, is_told in (("--log-text", "--log-json"), True), (("--log-json",), False):
+        with Server(*args) as server:
+            wanted = server.ask("POST", "/v1/completions", asked)[2]["choices"][0]["text"]
+            lines = [json.loads(line) for line in server.stop().splitlines() if line.startswith("{")]
+            told = {what: "".join(line.get(what, "") for line in lines) for what in ("prompt", "answer")}
+            check(told == ({"prompt": asked["prompt"], "answer": wanted} if is_told else {"prompt": "", "answer": ""}), f"{args}: {lines}")
+            check(not set("\x1b\u202e\U000e0001") & set(server.said), f"{args}: what a terminal would obey: {server.said}")
 
 
 def an_answer_has_to_end():
@@ -190,10 +234,12 @@ def main():
     a_small_ceiling_has_small_limits()
     an_answer_has_to_end()
     streams_that_wait_are_kept()
+    who_does_not_read_the_log_stops_nobody()
+    texts_are_in_the_log_where_that_is_asked_for()
     a_stop_waits_for_answers()
     a_request_may_ask_for_so_much()
     schemas_are_used_up()
-    print("serve_limits: time, tokens, schemas and memory end where the options say")
+    print("serve_limits: time, tokens, schemas and memory end where the options say; the log waits for nobody")
 
 
 if __name__ == "__main__":
