@@ -345,6 +345,18 @@ enum weir_status weir_damage_check_vector(const struct weir_vector *vector, stru
     return search_vectors(&search, &vector, 1) ? name_found(&search, err) : WEIR_OK;
 }
 
+enum weir_status weir_damage_check_divisors(const struct weir_vector *vector, struct weir_err *err)
+{
+    WEIR_TRY(weir_damage_check_vector(vector, err));
+    for (uint64_t index = 0; vector->tensor != NULL && index < vector->cols; index++)
+        if (vector->data[index] == 0.0f)
+            return WEIR_FAIL(err, WEIR_ERR_FORMAT,
+                             "tensor %s: value %llu divides an angle: wanted another number than "
+                             "0, found 0",
+                             vector->tensor->name, (unsigned long long)index);
+    return WEIR_OK;
+}
+
 enum weir_status weir_logits_check(const struct weir_model *model, const float *logits,
                                    uint32_t position, struct weir_err *err)
 {

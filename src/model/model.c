@@ -341,7 +341,7 @@ enum weir_status weir_model_load(struct weir_model *model, weir_io *io, void *st
     const struct weir_vector *const divisors[] = {&model->rope_factors, &model->rope_long,
                                                   &model->rope_short};
     for (size_t index = 0; index < WEIR_COUNT(divisors); index++)
-        WEIR_TRY(weir_damage_check_vector(divisors[index], err));
+        WEIR_TRY(weir_damage_check_divisors(divisors[index], err));
     for (uint32_t layer = 0; layer < model->shape.n_layer; layer++)
         WEIR_TRY(weir_damage_check_vector(&model->layers[layer].mixer.sinks, err));
     return WEIR_OK;

@@ -168,6 +168,8 @@ enum weir_status weir_damage_check_inputs(const struct weir_forward *forward, st
 float weir_most_of(const float *x, size_t count);
 /* WEIR_ERR_FORMAT names the vector, which may be none, when a value of it is not finite. */
 enum weir_status weir_damage_check_vector(const struct weir_vector *vector, struct weir_err *err);
+/* The same, and that none is 0. */
+enum weir_status weir_damage_check_divisors(const struct weir_vector *vector, struct weir_err *err);
 
 /* y = norm(x) of [d_model], by these weights; y may be x. Returns what x, or its distance from its
  * mean, was multiplied with: 0 or not a number when a value of x is not finite, else above 0. */

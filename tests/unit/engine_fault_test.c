@@ -206,7 +206,8 @@ static void weights_that_are_no_numbers_are_an_error(void **state)
     golden_close(&golden);
 }
 
-/* An infinite divisor makes an angle of 0, which is a number. */
+/* An infinite divisor makes an angle of 0, which is a number; one of 0 is found in what it makes,
+ * far from the tensor. */
 static void rope_factors_that_are_no_numbers_are_refused(void **state)
 {
     (void)state;
@@ -218,6 +219,9 @@ static void rope_factors_that_are_no_numbers_are_refused(void **state)
     damage("rope_freqs.weight", INFINITY);
     assert_int_equal(open_run(&run, &config), WEIR_ERR_FORMAT);
     assert_non_null(strstr(run.err.text, "tensor rope_freqs.weight: value 0 is not finite"));
+    damage("rope_freqs.weight", 0.0f);
+    assert_int_equal(open_run(&run, &config), WEIR_ERR_FORMAT);
+    assert_non_null(strstr(run.err.text, "tensor rope_freqs.weight: value 0 divides an angle"));
     remove_copy();
     golden_close(&golden);
 }
