@@ -334,6 +334,7 @@ static enum weir_status open_guard(struct weir_engine *engine, const struct weir
                                    struct weir_err *err)
 {
     const struct weir_guard_config guard_config = {.store = engine->store,
+                                                   .mem = &engine->mem,
                                                    .slot_total = engine->choice.slot_total,
                                                    .notice = config->notice,
                                                    .notice_user = config->notice_user};

@@ -23,26 +23,43 @@ enum {
 struct view {
     const char *name;
     uint64_t whole_bytes;
-    int64_t room_bytes; /* negative when a limit was set beneath what is used */
-    int64_t used_bytes; /* from any zero: differences count */
+    int64_t room_bytes;              /* negative when a limit was set beneath what is used */
+    int64_t least_bytes, most_bytes; /* what others use, from any zero: differences count */
 };
 
-static struct view view_group(const struct weir_sys_pressure *sample)
+/* Bytes of one place are in use. What is ours is taken off: as much as we have, or where nobody
+ * tells, as much as we shall have. */
+static struct view view_of(const struct weir_guard *guard, const struct weir_sys_pressure *sample,
+                           int64_t used_bytes, int64_t free_bytes)
 {
-    return (struct view){.name = sample->group_level == 0 ? "our control group"
-                                                          : "a control group above ours",
-                         .whole_bytes = sample->limit_bytes,
-                         .room_bytes = (int64_t)(sample->limit_bytes - sample->usage_bytes),
-                         .used_bytes = (int64_t)sample->usage_bytes};
+    const bool is_told = sample->own_most_bytes != UINT64_MAX;
+    const uint64_t least_bytes = is_told ? sample->own_least_bytes : guard->promised_bytes;
+    const uint64_t most_bytes = is_told ? sample->own_most_bytes : guard->promised_bytes;
+    const uint64_t awaited_bytes =
+        guard->promised_bytes - weir_min(most_bytes, guard->promised_bytes);
+    return (struct view){.room_bytes = free_bytes - (int64_t)awaited_bytes,
+                         .least_bytes = used_bytes - (int64_t)most_bytes,
+                         .most_bytes = used_bytes - (int64_t)least_bytes};
+}
+
+static struct view view_group(const struct weir_guard *guard,
+                              const struct weir_sys_pressure *sample)
+{
+    struct view view = view_of(guard, sample, (int64_t)sample->usage_bytes,
+                               (int64_t)(sample->limit_bytes - sample->usage_bytes));
+    view.name = sample->group_level == 0 ? "our control group" : "a control group above ours";
+    view.whole_bytes = sample->limit_bytes;
+    return view;
 }
 
 static struct view view_machine(const struct weir_guard *guard,
                                 const struct weir_sys_pressure *sample)
 {
-    return (struct view){.name = "the machine",
-                         .whole_bytes = guard->total_bytes,
-                         .room_bytes = (int64_t)sample->available_bytes,
-                         .used_bytes = -(int64_t)sample->available_bytes};
+    struct view view =
+        view_of(guard, sample, -(int64_t)sample->available_bytes, (int64_t)sample->available_bytes);
+    view.name = "the machine";
+    view.whole_bytes = guard->total_bytes;
+    return view;
 }
 
 static struct weir_guard_place begin_place(bool is_known, struct view view)
@@ -52,7 +69,7 @@ static struct weir_guard_place begin_place(bool is_known, struct view view)
                                          .used_bytes = USED_UNKNOWN};
     return (struct weir_guard_place){.margin_max_bytes =
                                          view.room_bytes > 0 ? (uint64_t)view.room_bytes / 2 : 0,
-                                     .used_bytes = view.used_bytes};
+                                     .used_bytes = view.most_bytes};
 }
 
 void weir_guard_begin(struct weir_guard *guard, const struct weir_sys_pressure *sample,
@@ -60,7 +77,7 @@ void weir_guard_begin(struct weir_guard *guard, const struct weir_sys_pressure *
 {
     guard->total_bytes = total_bytes;
     guard->last = *sample;
-    guard->group = begin_place(sample->limit_bytes != UINT64_MAX, view_group(sample));
+    guard->group = begin_place(sample->limit_bytes != UINT64_MAX, view_group(guard, sample));
     guard->machine =
         begin_place(sample->available_bytes != UINT64_MAX, view_machine(guard, sample));
 }
@@ -76,9 +93,9 @@ static uint64_t lacks(struct weir_guard *guard, struct weir_guard_place *place, 
     const uint64_t margin_bytes =
         weir_min(weir_min(part_bytes, MARGIN_MAX_BYTES), place->margin_max_bytes);
     const uint64_t grown_bytes =
-        view.used_bytes > place->used_bytes ? (uint64_t)(view.used_bytes - place->used_bytes) : 0;
+        view.least_bytes > place->used_bytes ? (uint64_t)(view.least_bytes - place->used_bytes) : 0;
     place->growth_bytes = weir_max(grown_bytes, place->growth_bytes / 2);
-    place->used_bytes = view.used_bytes;
+    place->used_bytes = view.most_bytes;
     const uint64_t low_bytes = (margin_bytes + place->growth_bytes) * (is_stalled ? 2 : 1);
     if (view.room_bytes >= (int64_t)low_bytes)
         return 0;
@@ -105,7 +122,7 @@ uint64_t weir_guard_missing(struct weir_guard *guard, const struct weir_sys_pres
     if (!has_limit || sample->group_level != guard->last.group_level)
         guard->group.used_bytes = USED_UNKNOWN;
     if (has_limit)
-        missing_bytes = lacks(guard, &guard->group, view_group(sample), is_group_stalled);
+        missing_bytes = lacks(guard, &guard->group, view_group(guard, sample), is_group_stalled);
     if (sample->available_bytes != UINT64_MAX)
         missing_bytes =
             weir_max(missing_bytes, lacks(guard, &guard->machine, view_machine(guard, sample),
@@ -114,24 +131,12 @@ uint64_t weir_guard_missing(struct weir_guard *guard, const struct weir_sys_pres
     return missing_bytes;
 }
 
-/* So many bytes more are used, by us. */
-static void move_used(struct weir_guard *guard, int64_t bytes)
+static uint64_t count_promised(const struct weir_mem *mem)
 {
-    if (guard->group.used_bytes != USED_UNKNOWN)
-        guard->group.used_bytes += bytes;
-    if (guard->machine.used_bytes != USED_UNKNOWN)
-        guard->machine.used_bytes += bytes;
-}
-
-void weir_guard_gave(struct weir_guard *guard, uint64_t bytes)
-{
-    /* The next sample will show them as free: others may have taken that much unseen. */
-    move_used(guard, -(int64_t)bytes);
-}
-
-void weir_guard_took(struct weir_guard *guard, uint64_t bytes)
-{
-    move_used(guard, (int64_t)bytes);
+    uint64_t bytes = 0;
+    for (int use = 0; use < WEIR_MEM_USE_COUNT; use++)
+        bytes += weir_mem_reached_bytes(mem, (enum weir_mem_use)use);
+    return bytes;
 }
 
 enum weir_status weir_guard_open(struct weir_guard *guard, const struct weir_guard_config *config,
@@ -140,6 +145,7 @@ enum weir_status weir_guard_open(struct weir_guard *guard, const struct weir_gua
     struct weir_sys_memory memory;
     struct weir_sys_pressure sample;
     *guard = (struct weir_guard){.store = config->store,
+                                 .mem = config->mem,
                                  .slot_total = config->slot_total,
                                  .notice = config->notice,
                                  .notice_user = config->notice_user};
@@ -148,6 +154,7 @@ enum weir_status weir_guard_open(struct weir_guard *guard, const struct weir_gua
     WEIR_TRY(weir_sys_watch_open(&guard->watch, err));
     weir_sys_memory_get(&memory);
     weir_sys_watch_sample(guard->watch, &sample);
+    guard->promised_bytes = count_promised(guard->mem);
     weir_guard_begin(guard, &sample, memory.total_bytes);
     guard->last_ns = weir_now_ns();
     return WEIR_OK;
@@ -191,6 +198,7 @@ void weir_guard_check(void *user)
     if (now_ns - guard->last_ns < WEIR_GUARD_INTERVAL_NS)
         return;
     weir_sys_watch_sample(guard->watch, &sample);
+    guard->promised_bytes = count_promised(guard->mem);
     guard->stats.samples++;
     const uint64_t missing_bytes = weir_guard_missing(guard, &sample, now_ns - guard->last_ns);
     guard->last_ns = now_ns;
@@ -200,7 +208,6 @@ void weir_guard_check(void *user)
     const uint64_t given_bytes = weir_store_shrink(guard->store, missing_bytes);
     weir_store_stats_get(guard->store, &after);
     const uint64_t given_slots = after.retired_slots - before.retired_slots;
-    weir_guard_gave(guard, given_bytes);
     guard->stats.retired_slots += given_slots;
     guard->stats.shrunk_bytes += after.retired_bytes - before.retired_bytes;
     guard->stats.shrinks += given_bytes > 0;

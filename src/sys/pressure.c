@@ -1,6 +1,7 @@
 /* pressure.c - samples of what memory is left, from files that stay open.
  *
- * Source: cgroup-v2.rst (memory), Documentation/accounting/psi.rst, proc(5), getrusage(2).
+ * Source: cgroup-v2.rst (memory), Documentation/accounting/psi.rst, proc(5), getrusage(2). Of a
+ * process the kernel counts pages in portions for each thread, which are small beside a margin.
  */
 #include "sys/sys_internal.h"
 
@@ -16,7 +17,7 @@
 struct weir_sys_watch {
     struct weir_sys_group_files levels[WEIR_SYS_LEVEL_MAX]; /* ours first */
     uint32_t level_count;
-    int available_fd, stall_fd; /* -1 where there is none */
+    int available_fd, stall_fd, own_fd; /* -1 where there is none */
     bool stall_is_machine;
     struct weir_sys_sources sources;
 };
@@ -60,7 +61,9 @@ enum weir_status weir_sys_watch_open_at(const char *root, weir_sys_watch **out,
     if (watch == NULL)
         return WEIR_FAIL(err, WEIR_ERR_NOMEM, "no memory to watch memory");
     struct weir_sys_sources *sources = &watch->sources;
+    char own[32];
     *watch = (weir_sys_watch){.stall_fd = -1};
+    watch->own_fd = open_source(root, "/proc/self/statm", own, sizeof(own));
     watch->available_fd =
         open_source(root, "/proc/meminfo", sources->available, sizeof(sources->available));
     open_groups(watch, root);
@@ -89,6 +92,8 @@ void weir_sys_watch_close(weir_sys_watch **watch)
         close(closing->available_fd);
     if (closing->stall_fd >= 0)
         close(closing->stall_fd);
+    if (closing->own_fd >= 0)
+        close(closing->own_fd);
     weir_heap_free(closing);
     *watch = NULL;
 }
@@ -125,6 +130,19 @@ static uint64_t sample_available(const weir_sys_watch *watch)
     return kilobytes * 1024;
 }
 
+/* Pages in all, resident, resident and a file's. */
+static uint64_t sample_own(const weir_sys_watch *watch)
+{
+    char text[256];
+    char *at = text;
+    if (!weir_sys_text_sample(watch->own_fd, text, sizeof(text)))
+        return UINT64_MAX;
+    strtoull(at, &at, 10);
+    const uint64_t resident = strtoull(at, &at, 10);
+    const uint64_t of_files = strtoull(at, &at, 10);
+    return (resident - weir_min(of_files, resident)) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 /* Line `some avg10=0.00 avg60=0.00 avg300=0.00 total=microseconds`. */
 static uint64_t sample_stall(const weir_sys_watch *watch)
 {
@@ -139,9 +157,11 @@ static uint64_t sample_stall(const weir_sys_watch *watch)
 void weir_sys_watch_sample(weir_sys_watch *watch, struct weir_sys_pressure *pressure)
 {
     struct rusage usage = {0};
-    *pressure = (struct weir_sys_pressure){.limit_bytes = UINT64_MAX};
+    *pressure =
+        (struct weir_sys_pressure){.limit_bytes = UINT64_MAX, .own_least_bytes = sample_own(watch)};
     sample_groups(watch, pressure);
     pressure->available_bytes = sample_available(watch);
+    pressure->own_most_bytes = weir_max(sample_own(watch), pressure->own_least_bytes);
     pressure->stall_us = sample_stall(watch);
     pressure->stall_is_machine = watch->stall_is_machine;
     getrusage(RUSAGE_SELF, &usage);

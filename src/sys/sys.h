@@ -76,6 +76,9 @@ struct weir_sys_pressure {
     uint64_t stall_us;        /* how long some task has waited for memory; 0 when not told ... */
     bool stall_is_machine;    /* ... any task, not only one of our group */
     uint64_t major_faults;    /* of this process */
+    /* Pages of this process that are no file's, before and after the others were read: what they
+     * count of ours lies between. UINT64_MAX: not told. */
+    uint64_t own_least_bytes, own_most_bytes;
 };
 
 /* What a watch has to go by; empty texts where there is nothing. */

@@ -23,6 +23,7 @@ def run_in_group(ceiling, args):
         peak, kills = group.peak_bytes(), group.oom_kills()
     check(done.returncode == 0 and kills == 0, f"{args}: exit {done.returncode}, {kills} OOM kills: {done.stderr}")
     found = json.loads(done.stdout)
+    check(found["guard"]["shrinks"] == 0, f"nobody else is in the group, and slots were given back: {done.stderr}")
     check(peak <= ceiling and found["peak_bytes"] <= ceiling,
           f"peak {peak}, weir's own {found['peak_bytes']}, over the ceiling {ceiling}")
     return found, peak

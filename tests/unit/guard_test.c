@@ -12,20 +12,22 @@
 #define TICK_NS WEIR_GUARD_INTERVAL_NS
 
 /* A group of 640 MiB, whose margin is the least there is, on a machine with plenty. */
-enum { MARGIN = 16, TOTAL = 64 << 10, PLENTY = 32 << 10 };
+enum { MARGIN = 16, TOTAL = 64 << 10, PLENTY = 32 << 10, OWN = 400 };
 
 static struct weir_sys_pressure sample_of(uint64_t limit_mib, uint64_t usage_mib)
 {
     return (struct weir_sys_pressure){.limit_bytes = limit_mib * MIB,
                                       .usage_bytes = usage_mib * MIB,
                                       .available_bytes = PLENTY * MIB,
+                                      .own_least_bytes = OWN * MIB,
+                                      .own_most_bytes = OWN * MIB,
                                       .stall_us = 5000000,
                                       .major_faults = 100};
 }
 
 static struct weir_guard begin(const struct weir_sys_pressure *sample)
 {
-    struct weir_guard guard = {0};
+    struct weir_guard guard = {.promised_bytes = OWN * MIB};
     weir_guard_begin(&guard, sample, TOTAL * MIB);
     return guard;
 }
@@ -62,12 +64,38 @@ static void what_was_given_is_enough_until_others_grow_again(void **state)
     sample = sample_of(640, 600); /* 100 in one interval: as much again is expected */
     const uint64_t wanted = missing(&guard, &sample);
     assert_int_equal(wanted, MARGIN + 100 - 40 + MARGIN);
-    weir_guard_gave(&guard, wanted * MIB);
+    guard.promised_bytes -= wanted * MIB;
     sample = sample_of(640, 600 - wanted);
+    sample.own_least_bytes = sample.own_most_bytes = guard.promised_bytes;
     assert_int_equal(missing(&guard, &sample), 0);
     /* The kernel freed it, yet others took as much at once: that is growth. */
-    sample = sample_of(640, 600);
+    sample.usage_bytes = 600 * MIB;
     assert_int_equal(missing(&guard, &sample), MARGIN + wanted - 40 + MARGIN);
+}
+
+static void planned_memory_that_gets_its_pages_is_no_growth(void **state)
+{
+    (void)state;
+    for (int is_told = 0; is_told < 2; is_told++) {
+        /* 300 MiB of ours have no pages yet, and 20 are left beyond them. */
+        struct weir_sys_pressure sample = sample_of(640, 320);
+        sample.own_least_bytes = sample.own_most_bytes = is_told ? (OWN - 300) * MIB : UINT64_MAX;
+        struct weir_guard guard = begin(&sample);
+        assert_int_equal(guard.group.margin_max_bytes, (is_told ? 20 : 320) / 2 * MIB);
+        assert_int_equal(missing(&guard, &sample), 0);
+        /* They come at once, some of them between the looks at us and at the group. */
+        sample.usage_bytes += 300 * MIB;
+        if (is_told) {
+            sample.own_least_bytes += 290 * MIB;
+            sample.own_most_bytes += 300 * MIB;
+        }
+        assert_int_equal(missing(&guard, &sample) > 0, !is_told);
+        /* Others take what is left but for 5 MiB, all that may be theirs. */
+        sample.usage_bytes += 15 * MIB;
+        sample.own_least_bytes = sample.own_most_bytes;
+        if (is_told)
+            assert_int_equal(missing(&guard, &sample), 10 + 5 - 5 + 10);
+    }
 }
 
 static void growth_is_forgotten_by_halves(void **state)
@@ -170,7 +198,10 @@ static void waiting_elsewhere_on_the_machine_says_nothing_about_our_group(void *
 static void the_machine_runs_short_as_well(void **state)
 {
     (void)state;
-    struct weir_sys_pressure sample = {.limit_bytes = UINT64_MAX, .available_bytes = 8000 * MIB};
+    struct weir_sys_pressure sample = {.limit_bytes = UINT64_MAX,
+                                       .available_bytes = 8000 * MIB,
+                                       .own_least_bytes = OWN * MIB,
+                                       .own_most_bytes = OWN * MIB};
     struct weir_guard guard = begin(&sample);
     assert_int_equal(missing(&guard, &sample), 0);
     sample.available_bytes = 3000 * MIB; /* 5000 in one interval */
@@ -185,6 +216,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(enough_room_asks_for_nothing_down_to_the_margin),
         cmocka_unit_test(what_was_given_is_enough_until_others_grow_again),
+        cmocka_unit_test(planned_memory_that_gets_its_pages_is_no_growth),
         cmocka_unit_test(growth_is_forgotten_by_halves),
         cmocka_unit_test(a_lowered_limit_is_answered_without_calling_it_growth),
         cmocka_unit_test(a_limit_that_comes_while_running_counts),

@@ -31,6 +31,7 @@ static void open_files_tell_what_is_written_later(void **state)
     struct weir_sys_pressure sample;
     put_version_2();
     put("/proc/pressure/memory", PRESSURE("77"));
+    put("/proc/self/statm", "9000 300 100 1 0 200 0\n");
     weir_sys_watch *watch = open_watch();
     assert_string_equal(weir_sys_watch_sources(watch)->group, GROUP "/job.service");
     assert_string_equal(weir_sys_watch_sources(watch)->available, "/proc/meminfo");
@@ -40,6 +41,8 @@ static void open_files_tell_what_is_written_later(void **state)
     assert_int_equal(sample.usage_bytes, 450000000);
     assert_int_equal(sample.group_level, 1);
     assert_int_equal(sample.available_bytes, 4000000 * KIB);
+    assert_int_equal(sample.own_least_bytes, 200 * sysconf(_SC_PAGESIZE));
+    assert_int_equal(sample.own_most_bytes, sample.own_least_bytes);
     assert_int_equal(sample.stall_us, 77);
     assert_true(sample.stall_is_machine);
     put(GROUP "/memory.current", "900000000\n");
@@ -116,6 +119,8 @@ static void what_is_not_there_is_said(void **state)
     assert_int_equal(sample.limit_bytes, UINT64_MAX);
     assert_int_equal(sample.usage_bytes, 0);
     assert_int_equal(sample.available_bytes, UINT64_MAX);
+    assert_int_equal(sample.own_least_bytes, UINT64_MAX);
+    assert_int_equal(sample.own_most_bytes, UINT64_MAX);
     assert_int_equal(sample.stall_us, 0);
     weir_sys_watch_close(&watch);
     weir_heap_fail_at(1);
