@@ -49,7 +49,7 @@ def measure(kind, options, judge, reference, importance):
     try:
         ours = json.loads(call(WEIR, "quantize", options.model, out, "--type", kind, "--threads", options.threads, *weights, "--json"))
         found = [(ours["file_bytes"], evaluate(out, reference, options.threads))]
-        call(judge, "quantize", *weights, options.model, out, kind, options.threads)
+        call(judge, "quantize", "--allow-requantize", *weights, options.model, out, kind, options.threads)
         found.append((os.path.getsize(out), evaluate(out, reference, options.threads)))
     finally:
         if os.path.exists(out):

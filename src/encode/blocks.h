@@ -56,6 +56,22 @@ static inline float weir_encode_whole(float a, float b, float low, float high)
     return (weir_encode_hold(quotient, low, high) + 0x1.8p23f) - 0x1.8p23f;
 }
 
+/* What a scale is to be multiplied by when its steps are chosen: a block's square (of its values,
+ * weighed) over its product (of its values and the decoded ones). Under the scale of least squares
+ * decoded values are too small, by the share of the square that is lost. Errors of either sign
+ * cancel in a product of many columns; this one is alike in all blocks, and layers add it up. */
+static inline float weir_encode_growth(double square, double product)
+{
+    enum { GROWTH_MAX = 2 }; /* of a block that its format does not fit at all */
+    return product > square / GROWTH_MAX ? (float)(square / product) : 1.0f;
+}
+
+/* A half times that. */
+static inline uint16_t weir_encode_grown(uint16_t half, float growth)
+{
+    return weir_encode_half(weir_f16_to_f32(half) * growth);
+}
+
 /* The largest magnitude, 2^-125 at least and 2^125 at most; its power of two is a unit. */
 static inline float weir_encode_most(const float *x, int count)
 {

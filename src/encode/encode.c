@@ -45,6 +45,15 @@ bool weir_encode_wants_weights(enum weir_type type)
     }
 }
 
+void weir_encode_temper(float *weights, size_t cols)
+{
+    double sum = 0.0;
+    for (size_t col = 0; col < cols; col++)
+        sum += (double)weights[col];
+    for (size_t col = 0; col < cols; col++) /* halved, so that none is too large */
+        weights[col] = (float)(((double)weights[col] + sum / (double)cols) / 2.0);
+}
+
 static void encode_floats(enum weir_type type, const float *src, uint8_t *dst, size_t cols)
 {
     if (type == WEIR_TYPE_F32) {

@@ -1,7 +1,7 @@
 /* encode.h - floats to the blocks of every number format.
  *
  * Job       Blocks whose decoded values are near to the given floats, by the squared error under a
- *           weight for each value.
+ *           weight for each value, and as large on the whole.
  * Not here  Which format a tensor gets, files, threads (weir quantize); decoding (quant/).
  * Shapes    A row is cols values, whole blocks of the format, as in quant/quant.h. Weights are one
  *           for each column.
@@ -16,7 +16,9 @@
  *           turns, from each of a few starts around the scale that just reaches the largest value.
  *           Scales of sub-blocks are whole multiples of their block's unit: multiples are tried
  *           beside their neighbours, then the unit is solved for again. Entries of codebooks are
- *           the nearest under the weights. The results are the same bits on every CPU.
+ *           the nearest under the weights. Scales that are halves then grow, so that decoded values
+ *           are as large, on the whole, as what was given (docs/decisions/0062-encoders.md). The
+ *           results are the same bits on every CPU.
  */
 #ifndef WEIR_ENCODE_H
 #define WEIR_ENCODE_H
@@ -31,6 +33,11 @@
  * themselves say what counts. */
 void weir_encode_row(enum weir_type type, const float *src, const float *weights, void *dst,
                      size_t cols);
+
+/* Mean squares of what a text multiplies columns by become weights: half of what counts is the
+ * column's own, half is the mean of all. A text says only roughly what an error costs; held to
+ * exactly, it leaves too little of the columns that another text needs. */
+void weir_encode_temper(float *weights, size_t cols);
 
 /* True for the formats that a file's tensors can have: all below WEIR_TYPE_BLOCK_COUNT. The codes
  * above it have their scales in another tensor, and are read only. */

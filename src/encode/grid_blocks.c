@@ -2,7 +2,7 @@
  *
  * I1  The multiple of a run is the best of the nearest one and its neighbours, each with its own
  *     entries; the unit is then the best for these entries and multiples.
- * I2  The round with the least error is the one that is stored. */
+ * I2  The round with the least error is the one that is stored, its unit grown (blocks.h). */
 #include <string.h>
 
 #include "base/base.h"
@@ -53,6 +53,7 @@ struct work {
     const struct weir_book *book;
     int group_count, run_count;
     float unit;
+    double square; /* sum of w x x */
     struct weir_groups lots[LOTS_MAX];
 };
 
@@ -214,6 +215,7 @@ static void find_block(const struct work *work, struct found *found)
     float scales[RUNS_MAX];
     float most = 0.0f;
     float least = INFINITY;
+    double product = 0.0;
     begin(work, scales);
     for (int run = 0; run < work->run_count; run++)
         most = fmaxf(most, scales[run]);
@@ -223,10 +225,12 @@ static void find_block(const struct work *work, struct found *found)
         struct tried best;
         double ss = 0.0;
         double sx = 0.0;
+        bool is_best = false;
         const uint16_t half = weir_encode_half(d * work->unit / work->shape->unit);
         d = weir_f16_to_f32(half) * work->shape->unit / work->unit;
         const float error = choose_multiples(work, d, scales, multiples, &best);
         if (error < least || round == 0) { /* keeps I2 */
+            is_best = true;
             least = error;
             found->d = half;
             memcpy(found->scales, multiples, sizeof(multiples));
@@ -242,10 +246,12 @@ static void find_block(const struct work *work, struct found *found)
             ss += s * s * (double)qq;
             sx += s * (double)qx;
         }
+        product = is_best ? (double)d * sx : product;
         d = ss > 0.0 && sx > 0.0 ? (float)(sx / ss) : 0.0f;
         for (int run = 0; run < work->run_count; run++)
             scales[run] = d * (float)(2 * multiples[run] + 1);
     }
+    found->d = weir_encode_grown(found->d, weir_encode_growth(work->square, product));
 }
 
 /* Values become magnitudes, and bits of signs. Where the last sign follows from the others and is
@@ -292,9 +298,11 @@ static void fill_work(const struct weir_piece *piece, struct work *work, uint8_t
     work->unit = ldexpf(1.0f, ilogbf(weir_encode_most(x, 256)));
     work->group_count = 256 / width;
     work->run_count = 256 / work->shape->run;
-    for (int i = 0; i < 256; i++)
-        x[i] /= work->unit;
     weigh_values(piece->importance, w);
+    for (int i = 0; i < 256; i++) {
+        x[i] /= work->unit;
+        work->square += (double)w[i] * (double)x[i] * (double)x[i];
+    }
     if (work->shape->delta_run == 0)
         take_signs(work->shape, x, w, signs);
     for (int group = 0; group < work->group_count; group++)

@@ -2,7 +2,7 @@
  *
  * I1  No block is worse than under the plain rule, by its weighted error and but for rounding: the
  *     plain rule is the first start of a search, and where the search's sums cannot tell, both are
- *     compared as they are stored. */
+ *     compared as they are stored. What a search found then grows (blocks.h). */
 #include <string.h>
 
 #include "base/base.h"
@@ -335,6 +335,24 @@ static void put_nvfp4(const struct stored *stored, const int8_t *steps, int run_
     }
 }
 
+/* Steps are taken already; what scales and minimums mean stays as it was for these. */
+static void grow(const struct weir_fit *fit, const struct weir_lot *lot,
+                 const struct weir_ladder *ladder, struct stored *stored)
+{
+    struct weir_sums sums;
+    fit->measure(lot, ladder, stored->scales, stored->minimums, &sums);
+    for (int run = 0; run < WEIR_LOT_RUNS; run++) {
+        double offset = 0.0;
+        for (int i = 0; i < lot->len && stored->minimums[run] != 0.0f; i++)
+            offset += (double)lot->w[i][run] * (double)lot->x[i][run];
+        const double product = (double)stored->scales[run] * (double)sums.qx[run] -
+                               (double)stored->minimums[run] * offset;
+        const float growth = weir_encode_growth((double)lot->squares[run], product);
+        stored->d[run] = weir_encode_grown(stored->d[run], growth);
+        stored->m[run] = weir_encode_grown(stored->m[run], growth);
+    }
+}
+
 /* Up to eight runs: blocks, but of NVFP4. */
 static void encode_runs(const struct weir_fit *fit, const struct simple *simple,
                         const struct weir_values *values, uint8_t *blocks)
@@ -352,6 +370,8 @@ static void encode_runs(const struct weir_fit *fit, const struct simple *simple,
     else
         find_scales(fit, simple, &lot, &stored);
     fit->take(&lot, &simple->ladder, stored.scales, stored.minimums, steps);
+    if (simple->tries.count > 1) /* Q8_0 has the plain rule, scales of 8 bits are too coarse */
+        grow(fit, &lot, &simple->ladder, &stored);
     if (type == WEIR_TYPE_NVFP4) {
         put_nvfp4(&stored, steps, values->run_count, blocks);
         return;

@@ -2,7 +2,7 @@
  *
  * I1  A multiple of a round is the best of the nearest one and its neighbours; a round's units
  *     are the best for the round's steps and multiples, and then a half.
- * I2  The round with the least error is the one that is stored. */
+ * I2  The round with the least error is the one that is stored, its units grown (blocks.h). */
 #include <string.h>
 
 #include "base/base.h"
@@ -86,8 +86,8 @@ static const struct super supers[] = {
 /* Units and multiples of a block, in units of its lots. */
 struct multiples {
     uint16_t d, dmin;
-    float d_value, dmin_value;
-    float scales[RUNS_MAX]; /* whole */
+    float d_value, dmin_value; /* what they mean, before they grow */
+    float scales[RUNS_MAX];    /* whole */
     float minimums[RUNS_MAX];
 };
 
@@ -225,6 +225,19 @@ static void begin(const struct work *work, float *scales, float *minimums, float
     *dmin = super->minimum_end > 0 ? most / (float)super->minimum_end : 0.0f;
 }
 
+/* The sum of w x times what x becomes. */
+static double sum_product(const struct work *work, const struct multiples *found,
+                          const struct weir_sums *sums)
+{
+    double product = 0.0;
+    for (int run = 0; run < work->lot_count * WEIR_LOT_RUNS; run++) {
+        const float qx = sums[run / WEIR_LOT_RUNS].qx[run % WEIR_LOT_RUNS];
+        product += (double)(found->d_value * found->scales[run]) * (double)qx;
+        product -= (double)(found->dmin_value * found->minimums[run]) * (double)work->products[run];
+    }
+    return product;
+}
+
 static void find_multiples(const struct work *work, struct multiples *best)
 {
     float scales[RUNS_MAX];
@@ -232,6 +245,8 @@ static void find_multiples(const struct work *work, struct multiples *best)
     float least = INFINITY;
     float d;
     float dmin;
+    double square = 0.0;
+    double product = 0.0;
     begin(work, scales, minimums, &d, &dmin);
     for (int round = 0; round < ROUNDS; round++) {
         struct multiples found = {0};
@@ -243,6 +258,7 @@ static void find_multiples(const struct work *work, struct multiples *best)
         if (error < least || round == 0) { /* keeps I2 */
             least = error;
             *best = found;
+            product = sum_product(work, &found, sums);
         }
         solve_units(work, &found, sums, &d, &dmin);
         for (int run = 0; run < work->lot_count * WEIR_LOT_RUNS; run++) {
@@ -250,6 +266,11 @@ static void find_multiples(const struct work *work, struct multiples *best)
             minimums[run] = dmin * found.minimums[run];
         }
     }
+    for (int run = 0; run < work->lot_count * WEIR_LOT_RUNS; run++)
+        square += (double)work->lots[run / WEIR_LOT_RUNS].squares[run % WEIR_LOT_RUNS];
+    const float growth = weir_encode_growth(square, product);
+    best->d = weir_encode_grown(best->d, growth);
+    best->dmin = weir_encode_grown(best->dmin, growth);
 }
 
 /* ---- bytes ----------------------------------------------------------------------------------- */

@@ -147,8 +147,10 @@ enum weir_status weir_quantizing_weights(void *user, const struct weir_recast_te
                                          uint64_t matrix, float *values, struct weir_err *err)
 {
     const struct weir_quantizing *quantizing = user;
-    return weir_imatrix_read(quantizing->imatrix, tensor->name, tensor->dims[0],
-                             tensor->dims[2] * tensor->dims[3], matrix, values, NULL, err);
+    WEIR_TRY(weir_imatrix_read(quantizing->imatrix, tensor->name, tensor->dims[0],
+                               tensor->dims[2] * tensor->dims[3], matrix, values, NULL, err));
+    weir_encode_temper(values, tensor->dims[0]);
+    return WEIR_OK;
 }
 
 static bool misses_weights(const struct weir_quantizing *quantizing,
