@@ -41,6 +41,12 @@ void weir_cuda_launch_early(weir_gpu *gpu, const char *kernel, const uint32_t gr
                             const uint32_t block[3], uint32_t shared_bytes, const void *args,
                             size_t args_bytes);
 
+/* Blocks of so many each that hold all. */
+static inline uint32_t weir_cuda_blocks(uint64_t all, uint64_t each)
+{
+    return (uint32_t)((all + each - 1) / each);
+}
+
 /* The operations of gpu_ops.h. launch_products.c: */
 void weir_cuda_matmul(weir_gpu *gpu, const struct weir_gpu_matmul *job);
 void weir_cuda_products(weir_gpu *gpu, const struct weir_gpu_products *job);

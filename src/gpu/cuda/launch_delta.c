@@ -2,11 +2,6 @@
 #include "gpu/cuda/cuda_internal.h"
 #include "gpu/cuda/delta_args.h"
 
-static uint32_t divide_up(uint32_t count, uint32_t by)
-{
-    return (count + by - 1) / by;
-}
-
 void weir_cuda_conv(weir_gpu *gpu, const struct weir_gpu_conv *job)
 {
     static const uint32_t block[3] = {WEIR_CONV_THREADS, 1, 1};
@@ -22,8 +17,8 @@ void weir_cuda_conv(weir_gpu *gpu, const struct weir_gpu_conv *job)
         .n_tap = job->n_tap,
         .n_channel = job->n_channel,
     };
-    const uint32_t grid[3] = {divide_up(job->n_channel, WEIR_CONV_THREADS),
-                              divide_up(job->runs.n_row, WEIR_CONV_ROWS), job->runs.n_run};
+    const uint32_t grid[3] = {weir_cuda_blocks(job->n_channel, WEIR_CONV_THREADS),
+                              weir_cuda_blocks(job->runs.n_row, WEIR_CONV_ROWS), job->runs.n_run};
     WEIR_ASSERT(job->n_tap >= 1 && job->n_tap <= WEIR_CONV_TAPS && job->x != job->y);
     weir_cuda_launch_early(gpu, "weir_conv", grid, block, 0, &args, sizeof(args));
 }
@@ -53,8 +48,8 @@ void weir_cuda_delta(weir_gpu *gpu, const struct weir_gpu_delta *job)
         .n_row = job->runs.n_row,
     };
     const uint32_t rows[3] = {job->runs.n_row,
-                              divide_up(2 * job->n_key_head, WEIR_DELTA_THREADS / 32), 1};
-    const uint32_t grid[3] = {divide_up(job->d_value, WEIR_DELTA_COLUMNS), job->n_value_head,
+                              weir_cuda_blocks(2 * job->n_key_head, WEIR_DELTA_THREADS / 32), 1};
+    const uint32_t grid[3] = {weir_cuda_blocks(job->d_value, WEIR_DELTA_COLUMNS), job->n_value_head,
                               job->runs.n_run};
     WEIR_ASSERT(job->d_key % 4 == 0 && job->d_key <= WEIR_GPU_DELTA_KEY_MAX);
     WEIR_ASSERT(job->x % 16 == 0 && job->x_stride % 4 == 0);

@@ -2,11 +2,6 @@
 #include "gpu/cuda/cuda_internal.h"
 #include "gpu/cuda/kept_args.h"
 
-static uint32_t divide_up(uint64_t count, uint32_t by)
-{
-    return (uint32_t)((count + by - 1) / by);
-}
-
 static struct weir_kept_args args_of(const struct weir_gpu_rows *rows,
                                      const struct weir_gpu_pages *pages,
                                      const struct weir_gpu_kept *kept)
@@ -42,7 +37,8 @@ void weir_cuda_keep(weir_gpu *gpu, const struct weir_gpu_keep *job)
     const uint32_t width = job->pages.d_head + (args.v == 0 ? 0 : job->pages.d_value);
     const uint32_t grid[3] = {
         job->rows.n_row,
-        divide_up((uint64_t)job->pages.n_kv_head * (width / WEIR_KEPT_LEN), WEIR_KEPT_WARPS), 1};
+        weir_cuda_blocks((uint64_t)job->pages.n_kv_head * (width / WEIR_KEPT_LEN), WEIR_KEPT_WARPS),
+        1};
     args.from_k = job->k;
     args.from_v = args.v == 0 ? 0 : job->v;
     args.k_stride = job->k_stride;
@@ -55,7 +51,7 @@ void weir_cuda_expand(weir_gpu *gpu, const struct weir_gpu_expand *job)
     static const uint32_t block[3] = {32 * WEIR_KEPT_WARPS, 1, 1};
     struct weir_kept_args args = args_of(&job->rows, &job->pages, &job->kept);
     const uint64_t rows = (uint64_t)job->pages.n_kv_head * job->pages.page_length;
-    const uint32_t grid[3] = {divide_up(rows, WEIR_KEPT_WARPS * WEIR_KEPT_ROWS),
+    const uint32_t grid[3] = {weir_cuda_blocks(rows, WEIR_KEPT_WARPS * WEIR_KEPT_ROWS),
                               job->position_max / job->pages.page_length + 1, job->n_run};
     args.first = job->first;
     args.window = job->window;

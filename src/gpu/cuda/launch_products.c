@@ -44,11 +44,6 @@ static uint32_t bits_of(enum weir_type type)
     return 8 * info->block_bytes / info->block_len;
 }
 
-static uint32_t blocks(uint64_t all, uint64_t each)
-{
-    return (uint32_t)((all + each - 1) / each);
-}
-
 static uint32_t group_cols(const struct weir_gpu_form *form)
 {
     return form->scales.group_cols == 0 ? form->cols
@@ -96,8 +91,9 @@ static bool are_alike(enum weir_type one, enum weir_type other)
 static uint32_t ring_bytes(enum weir_type type)
 {
     const struct weir_type_info *info = weir_quant_info(type);
-    return WEIR_MATVEC_RING(is_rare(type) ? WEIR_MATVEC_RARE_BYTES
-                                          : blocks(32 * info->block_bytes, info->block_len));
+    return WEIR_MATVEC_RING(is_rare(type)
+                                ? WEIR_MATVEC_RARE_BYTES
+                                : weir_cuda_blocks(32 * info->block_bytes, info->block_len));
 }
 
 /* Parts of W's rows, one a block: as many as are computed at once, and all of one length. */
@@ -108,14 +104,15 @@ static void cut_parts(const weir_gpu *gpu, struct weir_matvec_list *list, uint32
     const bool is_plain = is_float((enum weir_type)list->of[0].w.type);
     const uint32_t warps = is_plain ? 4 : WEIR_MATVEC_WARPS;
     const uint32_t by_processor = shared > 200 * 1024 / 8 ? 200 * 1024 / shared : 8;
-    const uint32_t at_once = blocks((uint64_t)limits->processors * by_processor, beside);
+    const uint32_t at_once = weir_cuda_blocks((uint64_t)limits->processors * by_processor, beside);
     uint32_t all = 0;
     uint32_t end = 0;
     for (uint32_t index = 0; index < count; index++)
-        all += blocks(list->of[index].w.rows, (uint64_t)warps * WEIR_MATVEC_ROWS);
-    const uint32_t turns = is_plain ? 1 : blocks(all, at_once);
+        all += weir_cuda_blocks(list->of[index].w.rows, (uint64_t)warps * WEIR_MATVEC_ROWS);
+    const uint32_t turns = is_plain ? 1 : weir_cuda_blocks(all, at_once);
     for (uint32_t index = 0; index < count; index++) {
-        end += blocks(blocks(list->of[index].w.rows, (uint64_t)warps * WEIR_MATVEC_ROWS), turns);
+        end += weir_cuda_blocks(
+            weir_cuda_blocks(list->of[index].w.rows, (uint64_t)warps * WEIR_MATVEC_ROWS), turns);
         list->end[index] = end;
     }
 }
@@ -152,7 +149,7 @@ static void launch_matvecs(weir_gpu *gpu, struct weir_matvec_list *list, uint32_
             weir_quant_info((enum weir_type)args->w.type)->block_len == 256 ? 256 : 32;
     }
     const uint32_t beside =
-        first.rows.chosen == 0 ? blocks(first.rows.n_row, each) : first.rows.n_row;
+        first.rows.chosen == 0 ? weir_cuda_blocks(first.rows.n_row, each) : first.rows.n_row;
     cut_parts(gpu, list, count, beside, shared);
     weir_cuda_launch_early(gpu, is_one ? kernels->one : kernels->few,
                            (uint32_t[3]){list->end[count - 1], beside, 1},
@@ -187,7 +184,8 @@ static uint32_t tile_rows(const weir_gpu *gpu, const struct weir_gpu_form *form,
         tokens = 64;
     while (tokens > 32 &&
            (by_matrix < tokens / 4 * 3 ||
-            blocks(form->rows, WEIR_TILE_ROWS) * blocks(n_row, tokens) < 2 * limits->processors ||
+            weir_cuda_blocks(form->rows, WEIR_TILE_ROWS) * weir_cuda_blocks(n_row, tokens) <
+                2 * limits->processors ||
             WEIR_TILES_SHARED(slot_bytes, tokens) > limits->shared_bytes_max))
         tokens /= 2;
     return tokens;
@@ -198,7 +196,7 @@ static void launch_tiles(weir_gpu *gpu, const struct weir_gpu_form *form,
 {
     const struct weir_type_info *info = weir_quant_info(form->type);
     const uint32_t n_row = args->rows.n_row;
-    const uint32_t x_rows = blocks(n_row, args->rows.x_per);
+    const uint32_t x_rows = weir_cuda_blocks(n_row, args->rows.x_per);
     const uint32_t staged = is_float(form->type) ? 128 * bits_of(form->type) / 8
                                                  : 256 / info->block_len * info->block_bytes;
     static const char *const hot[] = {"weir_tiles_hot_32", "weir_tiles_hot_64",
@@ -219,7 +217,7 @@ static void launch_tiles(weir_gpu *gpu, const struct weir_gpu_form *form,
                                             .n_row = x_rows};
     weir_cuda_launch(gpu, WEIR_GPU_COMPUTE, "weir_to_f16", (uint32_t[3]){x_rows, 1, 1},
                      (uint32_t[3]){256, 1, 1}, 0, &to_f16, sizeof(to_f16));
-    uint32_t n_tile = blocks(n_row, tokens);
+    uint32_t n_tile = weir_cuda_blocks(n_row, tokens);
     if (n_expert > 0) {
         n_tile = n_row / tokens + n_expert;
         args->order = take(&left, n_row * sizeof(uint32_t));
@@ -238,7 +236,7 @@ static void launch_tiles(weir_gpu *gpu, const struct weir_gpu_form *form,
     if (is_float(form->type))
         name = tokens == 64 ? "weir_tiles_float_64" : "weir_tiles_float_32";
     weir_cuda_launch(gpu, WEIR_GPU_COMPUTE, name,
-                     (uint32_t[3]){blocks(form->rows, WEIR_TILE_ROWS), n_tile, 1},
+                     (uint32_t[3]){weir_cuda_blocks(form->rows, WEIR_TILE_ROWS), n_tile, 1},
                      (uint32_t[3]){32 * WEIR_TILE_WARPS, 1, 1},
                      WEIR_TILES_SHARED(args->slot_bytes, tokens), args, sizeof(*args));
 }

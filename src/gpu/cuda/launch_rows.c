@@ -12,11 +12,6 @@ static void launch(weir_gpu *gpu, const char *kernel, uint64_t rows, uint64_t pi
     weir_cuda_launch_early(gpu, kernel, grid, block, 0, args, args_bytes);
 }
 
-static uint64_t divide_up(uint64_t count, uint64_t by)
-{
-    return (count + by - 1) / by;
-}
-
 /* Rows at these addresses, with these strides and widths, can be taken four values at a time. */
 static bool has_fours(weir_gpu_address addresses, uint32_t widths)
 {
@@ -47,8 +42,8 @@ void weir_cuda_norm(weir_gpu *gpu, const struct weir_gpu_norm *job)
         .epsilon = job->epsilon,
     };
     launch(gpu, "weir_norm",
-           divide_up((uint64_t)job->n_row * job->n_head, WEIR_ROWS_THREADS / lanes), 1, &args,
-           sizeof(args));
+           weir_cuda_blocks((uint64_t)job->n_row * job->n_head, WEIR_ROWS_THREADS / lanes), 1,
+           &args, sizeof(args));
 }
 
 void weir_cuda_rope(weir_gpu *gpu, const struct weir_gpu_rope *job)
@@ -64,7 +59,7 @@ void weir_cuda_rope(weir_gpu *gpu, const struct weir_gpu_rope *job)
         .is_interleaved = job->is_interleaved,
     };
     launch(gpu, "weir_rope", job->n_row,
-           divide_up((uint64_t)job->n_head * (job->n_rot / 2), WEIR_ROWS_THREADS), &args,
+           weir_cuda_blocks((uint64_t)job->n_head * (job->n_rot / 2), WEIR_ROWS_THREADS), &args,
            sizeof(args));
 }
 
@@ -100,7 +95,7 @@ void weir_cuda_remember(weir_gpu *gpu, const struct weir_gpu_remember *job)
     const struct weir_remember_args args = remember_args(job);
     const uint64_t width = (uint64_t)pages->d_head + (args.from_v == 0 ? 0 : pages->d_value);
     launch(gpu, "weir_remember", job->rows.n_row,
-           divide_up(pages->n_kv_head * width, WEIR_ROWS_THREADS), &args, sizeof(args));
+           weir_cuda_blocks(pages->n_kv_head * width, WEIR_ROWS_THREADS), &args, sizeof(args));
 }
 
 /* One norm a head, of all of it. */
@@ -174,7 +169,8 @@ void weir_cuda_heads(weir_gpu *gpu, const struct weir_gpu_heads *job)
         .k_epsilon = job->k_norm.epsilon,
     };
     launch(gpu, "weir_heads", job->remember.rows.n_row,
-           divide_up((uint64_t)q->n_head + 2 * (uint64_t)args.to.n_kv_head, WEIR_ROWS_THREADS / 32),
+           weir_cuda_blocks((uint64_t)q->n_head + 2 * (uint64_t)args.to.n_kv_head,
+                            WEIR_ROWS_THREADS / 32),
            &args, sizeof(args));
 }
 
@@ -191,7 +187,8 @@ void weir_cuda_glu(weir_gpu *gpu, const struct weir_gpu_glu *job)
         .has_fours = has_fours(job->gate | job->up, job->width | job->stride),
         .limit = job->limit,
     };
-    launch(gpu, "weir_glu", job->n_row, divide_up(job->width, PER_BLOCK), &args, sizeof(args));
+    launch(gpu, "weir_glu", job->n_row, weir_cuda_blocks(job->width, PER_BLOCK), &args,
+           sizeof(args));
 }
 
 void weir_cuda_add(weir_gpu *gpu, const struct weir_gpu_add *job)
@@ -208,7 +205,8 @@ void weir_cuda_add(weir_gpu *gpu, const struct weir_gpu_add *job)
         .has_fours = has_fours(job->x | job->y, job->width | job->x_stride | job->y_stride),
         .scale = job->scale,
     };
-    launch(gpu, "weir_add", job->n_row, divide_up(job->width, PER_BLOCK), &args, sizeof(args));
+    launch(gpu, "weir_add", job->n_row, weir_cuda_blocks(job->width, PER_BLOCK), &args,
+           sizeof(args));
 }
 
 void weir_cuda_gate(weir_gpu *gpu, const struct weir_gpu_gate *job)
@@ -225,7 +223,7 @@ void weir_cuda_gate(weir_gpu *gpu, const struct weir_gpu_gate *job)
         .is_by_head = job->is_by_head,
         .is_softplus = job->is_softplus,
     };
-    launch(gpu, "weir_gate", job->n_row, divide_up(job->width, WEIR_ROWS_THREADS), &args,
+    launch(gpu, "weir_gate", job->n_row, weir_cuda_blocks(job->width, WEIR_ROWS_THREADS), &args,
            sizeof(args));
 }
 
@@ -240,7 +238,7 @@ void weir_cuda_scale(weir_gpu *gpu, const struct weir_gpu_scale *job)
         .scale = job->scale,
         .cap = job->cap,
     };
-    launch(gpu, "weir_scale", job->n_row, divide_up(job->width, WEIR_ROWS_THREADS), &args,
+    launch(gpu, "weir_scale", job->n_row, weir_cuda_blocks(job->width, WEIR_ROWS_THREADS), &args,
            sizeof(args));
 }
 
@@ -257,7 +255,8 @@ void weir_cuda_sum(weir_gpu *gpu, const struct weir_gpu_sum *job)
         .n_used = job->n_used,
         .has_fours = has_fours(job->x | job->y, job->width | job->x_stride | job->y_stride),
     };
-    launch(gpu, "weir_sum", job->n_row, divide_up(job->width, PER_BLOCK), &args, sizeof(args));
+    launch(gpu, "weir_sum", job->n_row, weir_cuda_blocks(job->width, PER_BLOCK), &args,
+           sizeof(args));
 }
 
 void weir_cuda_scatter(weir_gpu *gpu, const struct weir_gpu_scatter *job)
@@ -272,5 +271,6 @@ void weir_cuda_scatter(weir_gpu *gpu, const struct weir_gpu_scatter *job)
         .n_row = job->n_row,
         .has_fours = has_fours(job->x | job->y, job->width | job->x_stride | job->y_stride),
     };
-    launch(gpu, "weir_scatter", job->n_row, divide_up(job->width, PER_BLOCK), &args, sizeof(args));
+    launch(gpu, "weir_scatter", job->n_row, weir_cuda_blocks(job->width, PER_BLOCK), &args,
+           sizeof(args));
 }
