@@ -136,6 +136,9 @@ def what_is_known_is_not_computed_again():
 # ---- at a terminal ---------------------------------------------------------------------------
 
 
+PROMPT = r"^>\s*\Z"  # waits at the end of the screen
+
+
 class Terminal:
     def __init__(self, folder, columns):
         self.socket = os.path.join(folder, "tmux")
@@ -187,7 +190,7 @@ def play(folder, columns):
             terminal.line(text)
         turns += 1
         terminal.wait("new of the prompt:", turns)
-        terminal.wait(r"^> *$")
+        terminal.wait(PROMPT)
 
     try:
         terminal.wait(r"/help lists the")
@@ -208,7 +211,7 @@ def play(folder, columns):
         terminal.keys("C-c")  # ends the answer
         turns += 1
         terminal.wait("^weir: stopped")
-        terminal.wait(r"^> *$")
+        terminal.wait(PROMPT)
         terminal.line("/undo")
         terminal.line("/set n 6")
         terminal.line("/save talk.json")
