@@ -29,8 +29,9 @@ RUNGS = [
     ("rival: Fate's gate, ARC, shallow first", "demand,fate,gate", []),
     ("on demand, learned score, pool", "demand", []),
     ("the same, and the gate", "demand,gate", []),
-    ("experts stay", None, []),
+    ("experts stay", "stay", []),
     ("where it is sooner", "cheapest", []),
+    ("as opening measures", None, []),
 ]
 ON_DEMAND, PATHS, FATE, STAY, CHEAPEST = (RUNGS[at][0] for at in (0, 3, 4, 7, 8))
 MODELS = {

@@ -38,6 +38,8 @@ static bool read_word(struct weir_bench_config *bench, const char *text, size_t 
 {
     if (is_word(text, length, "demand"))
         bench->gpu_experts = WEIR_GPU_EXPERTS_DEMAND;
+    else if (is_word(text, length, "stay"))
+        bench->gpu_experts = WEIR_GPU_EXPERTS_STAY;
     else if (is_word(text, length, "cheapest"))
         bench->gpu_experts = WEIR_GPU_EXPERTS_CHEAPEST;
     else if (is_word(text, length, "gate"))
@@ -58,10 +60,11 @@ bool weir_cli_gpu_experts_read(struct weir_bench_config *bench, const char *text
     for (const char *word = text; word != NULL && *word != '\0';) {
         const size_t length = strcspn(word, ",");
         if (!read_word(bench, word, length)) {
-            weir_cli_misuse(command,
-                            "--gpu-experts: wanted a list of demand or cheapest, gate or path, a "
-                            "policy, pool, and a pace such as 12GB/s, found \"%.*s\"",
-                            (int)weir_min(length, 64), word);
+            weir_cli_misuse(
+                command,
+                "--gpu-experts: wanted a list of stay, demand or cheapest, gate or path, a "
+                "policy, pool, and a pace such as 12GB/s, found \"%.*s\"",
+                (int)weir_min(length, 64), word);
             return false;
         }
         word += length + (word[length] == ',');

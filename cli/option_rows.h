@@ -91,7 +91,7 @@
     X(gpu, CHOICE, "--gpu", NULL, "auto|off|sim", "auto", 0, 0, WEIR_CLI_GPU_USERS, COMMON,        \
       "layers and experts on a GPU: where one is there, never, or on a simulated one (slow)")      \
     X(gpu_moves, FLAG, "--gpu-moves", NULL, NULL, false, 0, 0, WEIR_CLI_GPU_USERS, RARE,           \
-      "experts come to the GPU and go: faster; a text's last bits then go by time, too")           \
+      "experts come to the GPU and go, by time: so do a text's last bits, then")           \
     X(gpu_mem, SIZE, "--gpu-mem", NULL, "SIZE", 0, 1048576, WEIR_CLI_EXACT_MAX,                    \
       WEIR_CLI_GPU_USERS, COMMON,                                                                  \
       "ceiling of what is taken of the GPU's memory (what is free, but for a reserve)")    \
@@ -189,7 +189,7 @@
     X(without, TEXT, "--without", NULL, "PART[,PART]", NULL, 0, 0, WEIR_CLI_BENCH, RARE,           \
       "to measure what parts are worth: cache, hits-first, gate-up-first, gpu-overlap")            \
     X(gpu_experts, TEXT, "--gpu-experts", NULL, "WAY[,WAY]", NULL, 0, 0, WEIR_CLI_BENCH, RARE,     \
-      "experts come to the GPU and go: demand or cheapest, gate or path, a policy, pool, 12GB/s")  \
+      "experts on the GPU: stay, demand or cheapest, gate or path, a policy, pool, 12GB/s")  \
     X(routing, TEXT, "--routing", NULL, "FILE", NULL, 0, 0, WEIR_CLI_PLAN | WEIR_CLI_BENCH,        \
       RARE,                                                                                        \
       "the experts of this trace (weir trace record): plan tells what hits, bench uses them")      \

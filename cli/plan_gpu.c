@@ -24,6 +24,11 @@ json_t *weir_cli_gpu_json(const struct weir_gpu_plan *gpu)
     weir_cli_json_count(object, "experts", is_used ? gpu->n_expert : none);
     json_object_set_new(object, "output", json_boolean(gpu->has_output));
     json_object_set_new(object, "moves", json_boolean(gpu->moves));
+    json_object_set_new(object, "moves_by_time", json_boolean(gpu->moves_by_time));
+    if (gpu->moves_why[0] != '\0')
+        weir_cli_json_text(object, "moves_why", gpu->moves_why, strlen(gpu->moves_why));
+    else
+        json_object_set_new(object, "moves_why", json_null());
     if (gpu->why[0] != '\0')
         weir_cli_json_text(object, "why", gpu->why, strlen(gpu->why));
     else
@@ -49,8 +54,10 @@ void weir_cli_gpu_print(FILE *file, const struct weir_gpu_plan *gpu)
         for (size_t line = 0; line < WEIR_COUNT(lines); line++)
             fprintf(file, "  %16llu  %s\n", (unsigned long long)lines[line].bytes,
                     lines[line].what);
-        if (gpu->moves)
+        if (gpu->moves_by_time)
             fprintf(file, "  experts come and go; the last bits of a text go by time, too\n");
+        if (gpu->moves_why[0] != '\0')
+            fprintf(file, "  %s\n", weir_cli_shown(gpu->moves_why));
     }
     if (gpu->why[0] != '\0')
         fprintf(file, "%s\n", weir_cli_shown(gpu->why));

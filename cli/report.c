@@ -294,7 +294,9 @@ static void print_mode(const struct weir_cli_report *report)
         add(&line, ", embedding on disk");
     if (mode->gpu != NULL)
         add(&line, ", %u layers and %u experts on the GPU%s", plan->gpu.n_layer, plan->gpu.n_expert,
-            plan->gpu.moves ? " that come and go: bits go by time, too" : "");
+            plan->gpu.moves_by_time ? " that come and go: bits go by time, too"
+            : plan->gpu.moves       ? " that come and go"
+                                    : "");
     if (mode->lossy_skip > 0.0)
         add(&line, ", LOSSY: experts below %g of the weight left out", mode->lossy_skip);
     if (mode->lossy_resident > 0.0)

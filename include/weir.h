@@ -124,7 +124,9 @@ struct weir_config {
     uint64_t gpu_bytes; /* ceiling of what is taken of the GPU's memory; 0: what is free, but for a
                            reserve */
     /* Experts come to the GPU and go while a text runs, and each is computed where it is sooner, as
-     * measured: so the last bits of a result go by the time that things take. */
+     * measured: so the last bits of a result go by the time that things take. False: what opening
+     * measures says whether they stay, or come and go and are all computed there; time has no say
+     * in the bits of either. */
     bool gpu_moves;
     enum weir_engine_io io;
     bool buffered;            /* ask for buffered instead of direct reads */
@@ -212,6 +214,9 @@ struct weir_gpu_plan {
     uint32_t n_expert;    /* of these layers */
     bool has_output;      /* the output matrix */
     bool moves;           /* these experts are only the first ones: others come and go */
+    bool moves_by_time;   /* each is computed where it is sooner: last bits go by that, too */
+    char moves_why[224];  /* why experts stay or come and go; empty: all are there, or it was
+                             asked for */
     char why[256];        /* what is not there, and why; empty: all is, or none was asked for */
 };
 

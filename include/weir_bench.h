@@ -39,9 +39,15 @@ enum weir_swap_ablation {
 };
 
 /* Experts of layers on the GPU: those that were put there stay, and others are computed by the CPU;
- * or all are computed there, and go there when they are wanted; or each where it is sooner, as
- * measured: then the bits of a result go by that, too. */
-enum weir_gpu_moving { WEIR_GPU_EXPERTS_STAY, WEIR_GPU_EXPERTS_DEMAND, WEIR_GPU_EXPERTS_CHEAPEST };
+ * or all are computed there, and go there when they are wanted: which of the two says what opening
+ * measures, unless one is asked for. Or each where it is sooner, as measured: then the bits of a
+ * result go by that, too. */
+enum weir_gpu_moving {
+    WEIR_GPU_EXPERTS_AUTO, /* with gpu_is_placed: they stay */
+    WEIR_GPU_EXPERTS_STAY,
+    WEIR_GPU_EXPERTS_DEMAND,
+    WEIR_GPU_EXPERTS_CHEAPEST,
+};
 /* What goes there before it is wanted: nothing; what the next layer's router says of this layer's
  * input (Fate); what texts used that went the same way through the experts (MoE-Infinity). */
 enum weir_gpu_ahead { WEIR_GPU_AHEAD_NONE, WEIR_GPU_AHEAD_BY_GATE, WEIR_GPU_AHEAD_BY_PATH };
@@ -73,6 +79,9 @@ struct weir_bench_config {
     const char *gpu_policy; /* which expert gives up its place there; NULL: learned */
     bool gpu_pool;          /* all layers share their places there */
     double gpu_pace;        /* bytes a second: experts cross no faster; 0: as fast as they do */
+    /* Bytes of experts a second that are taken for measured at opening: across, and through the
+     * CPU. Not both: measured. */
+    double gpu_link_speed, gpu_host_speed;
     uint64_t fake_io_seed;  /* != 0: the seeded fake device over the file, for tests */
     uint32_t fake_io_fault; /* with it: 0 none, 1 short reads and retries, 2 errors, 3 no answer,
                                4 a full disk, 5 half of what is asked of the folder of texts

@@ -190,6 +190,13 @@ static double used_share_of(const struct weir_token_cost *cost)
     return (double)cost->expert_uses / ((double)cost->n_moe_layer * cost->n_expert);
 }
 
+/* The strongest. */
+static double hit_rate_of_habits(const struct weir_token_cost *cost, double share)
+{
+    const double habit = habitual_hit_rate(share, used_share_of(cost));
+    return fmax(share, 1.0 - MISS_SHARE_LOW * (1.0 - habit));
+}
+
 static struct weir_band forecast_hits(const struct weir_plan *plan, double hit_rate)
 {
     const struct weir_token_cost *cost = &plan->cost;
@@ -201,8 +208,12 @@ static struct weir_band forecast_hits(const struct weir_plan *plan, double hit_r
         return (struct weir_band){1.0, 1.0};
     if (isfinite(hit_rate))
         return (struct weir_band){hit_rate, hit_rate};
-    const double habit = habitual_hit_rate(share, used_share_of(cost));
-    return (struct weir_band){share_last, fmax(share, 1.0 - MISS_SHARE_LOW * (1.0 - habit))};
+    return (struct weir_band){share_last, hit_rate_of_habits(cost, share)};
+}
+
+double weir_expected_hit_rate(const struct weir_token_cost *cost, double share)
+{
+    return share >= 1.0 ? 1.0 : (share + hit_rate_of_habits(cost, share)) / 2.0;
 }
 
 /* ---- speed --------------------------------------------------------------------------------- */

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/moving.h"
 #include "engine/placement.h"
 
 enum { CHUNK_LEAST = 32, RESERVE_PARTS = 20, SCRATCH_PARTS = 4, KEYS_PARTS = 16, CONTEXTS = 64 };
@@ -251,13 +252,39 @@ static enum weir_status choose_moves(const struct weir_config *config,
 {
     WEIR_TRY(weir_policy_check(bench->gpu_policy, bench->gpu_pool, true, err));
     WEIR_TRY(weir_policy_choose(bench->gpu_policy, bench->gpu_pool, &plan->policy, err));
-    plan->moves = (enum weir_device_moves)bench->gpu_experts;
-    if (config->gpu_moves && plan->moves == WEIR_DEVICE_STAY)
+    static const enum weir_device_moves moves_of[] = {
+        [WEIR_GPU_EXPERTS_AUTO] = WEIR_DEVICE_STAY,
+        [WEIR_GPU_EXPERTS_STAY] = WEIR_DEVICE_STAY,
+        [WEIR_GPU_EXPERTS_DEMAND] = WEIR_DEVICE_DEMAND,
+        [WEIR_GPU_EXPERTS_CHEAPEST] = WEIR_DEVICE_CHEAPEST,
+    };
+    plan->moves = moves_of[bench->gpu_experts];
+    if (config->gpu_moves && bench->gpu_experts <= WEIR_GPU_EXPERTS_STAY)
         plan->moves = WEIR_DEVICE_CHEAPEST;
     plan->ahead = (enum weir_device_ahead)bench->gpu_ahead;
     plan->is_serial = (bench->ablation & WEIR_ABLATE_GPU_OVERLAP) != 0;
     plan->pace_bytes_per_s = bench->gpu_pace;
     return WEIR_OK;
+}
+
+/* Nobody has said whether experts that are not all there stay: where they may move, they do if that
+ * is cheaper. The layout of those that move is another, so it is chosen anew. */
+static void choose_unasked(const struct search *search, const struct weir_config *config,
+                           const struct weir_bench_config *bench, uint32_t layer_count,
+                           struct weir_gpu_plan *gpu_plan)
+{
+    const struct weir_device_plan before = search->choice->device;
+    struct weir_device_plan *plan = &search->choice->device;
+    if (config->gpu_moves || bench->gpu_experts != WEIR_GPU_EXPERTS_AUTO ||
+        plan->n_layer < layer_count || plan->transit_count == 0)
+        return;
+    const uint64_t budget_bytes = config->mem_bytes > 0 ? config->mem_bytes : weir_sys_free_bytes();
+    if (!weir_moving_pays(search->blueprint, search->choice, bench, budget_bytes, gpu_plan))
+        return;
+    plan->moves = WEIR_DEVICE_DEMAND;
+    choose_experts(search);
+    if (plan->transit_count == 0)
+        *plan = before;
 }
 
 /* Experts cross through places of their own, which all that move need. */
@@ -348,8 +375,10 @@ enum weir_status weir_placement_find(const struct weir_blueprint *blueprint,
     choose_rows(&search);
     if (bench.gpu_is_placed)
         WEIR_TRY(choose_asked(&search, &bench, err));
-    else
+    else {
         choose_most(&search, layer_count);
+        choose_unasked(&search, config, &bench, layer_count, plan);
+    }
     if (weir_choice_has_device(choice))
         WEIR_TRY(check_moves(&search, layer_count, err));
     say_refusal(&search, plan);
@@ -384,6 +413,7 @@ void weir_placement_fill(const struct weir_blueprint *blueprint, const struct we
     plan->n_layer = choice->device.n_layer;
     plan->has_output = choice->device.has_output;
     plan->moves = choice->device.moves != WEIR_DEVICE_STAY && choice->device.transit_count > 0;
+    plan->moves_by_time = plan->moves && choice->device.moves == WEIR_DEVICE_CHEAPEST;
     for (uint32_t layer = blueprint->model->shape.n_layer; layer > 0; layer--) {
         plan->n_expert += choice->device.layers[layer - 1].expert_count;
         if (choice->device.layers[layer - 1].is_there)

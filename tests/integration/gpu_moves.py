@@ -31,9 +31,9 @@ def main():
     together = weir_json("bench", DEMO, "--gpu", "sim", "--batch", 16, "--prompt", 2, "--gen", 2, "--repeat", 1)
     check(together["gpu_moves"]["decode"]["uses_there"] > 0, f"sixteen short texts have room there: {together}")
     asked = weir_json("run", DEMO, "-p", "The old man", "-n", 3, "--gpu", "sim", "--ctx", 64, *LESS, "--gpu-moves")
-    check(asked["tokens"] == 3 and asked["mode"]["gpu"]["moves"], f"--gpu-moves: {asked['mode']['gpu']}")
+    check(asked["tokens"] == 3 and asked["mode"]["gpu"]["moves_by_time"], f"--gpu-moves: {asked['mode']['gpu']}")
     planned = weir_json("plan", DEMO, "--gpu", "sim", "--ctx", 64, *LESS)["gpu"]
-    check(planned["moves"] is False, f"nothing moves unasked: {planned}")
+    check(planned["moves"] is False and "simulated" in planned["moves_why"], f"nothing moves where no speed is known: {planned}")
     for words, says in (("demand,nothing", "nothing"), ("demand,0GB/s", "0GB/s"), ("5", "5"), ("demand,fate,pool", "pool")):
         done = subprocess.run([WEIR, *map(str, BENCH), "--gpu-experts", words], capture_output=True, text=True, timeout=PATIENCE_S)
         check(done.returncode == 2 and "--gpu-experts" in done.stderr and says in done.stderr, f"{words}: {done.stderr}")

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "engine/engine_internal.h"
+#include "engine/moving.h"
 #include "model_run.h"
 #include "pace.h"
 #include "store/shown.h"
@@ -389,6 +390,104 @@ static void moving_needs_room_to_cross(void **state)
     golden_close(&golden);
 }
 
+/* What is left of a plan that has all layers there, and some of the experts. */
+static struct weir_plan plan_of(const struct weir_config *config)
+{
+    struct weir_plan plan;
+    struct weir_err err = {0};
+    if (weir_plan_make(&plan, config, &err) != WEIR_OK)
+        fail_msg("%s", err.text);
+    assert_true(plan.gpu.planned_bytes <= config->gpu_bytes);
+    return plan;
+}
+
+static uint64_t find_ceiling(const struct golden *golden)
+{
+    const struct weir_bench_config bench = {.gpu_experts = WEIR_GPU_EXPERTS_DEMAND};
+    struct weir_config config = config_of(golden, &bench);
+    for (config.gpu_bytes = 1 << 16; config.gpu_bytes <= 16 << 20;
+         config.gpu_bytes += config.gpu_bytes / 16) {
+        struct weir_plan plan;
+        if (weir_plan_make(&plan, &config, NULL) == WEIR_OK && plan.gpu.moves &&
+            plan.gpu.n_expert > 0)
+            return config.gpu_bytes;
+    }
+    fail_msg("no ceiling has room for some experts that move");
+    return 0;
+}
+
+static float *run_config(const struct weir_config *config, const struct golden *golden)
+{
+    struct weir_err err = {0};
+    weir_engine *engine = NULL;
+    if (weir_engine_open(&engine, config, &err) != WEIR_OK)
+        fail_msg("%s: %s", golden->name, err.text);
+    float *logits = run_text(engine, golden, 4, &err);
+    assert_non_null(logits);
+    assert_int_equal(weir_engine_close(&engine), WEIR_OK);
+    return logits;
+}
+
+/* Unasked: experts move where the link is fast beside the CPU, and the bits are those of demand;
+ * else they stay. */
+static void what_is_measured_says_whether_experts_move(void **state)
+{
+    (void)state;
+    struct golden golden;
+    struct weir_bench_config bench = {.gpu_host_speed = 1e9};
+    golden_of(&golden, "qwen3moe");
+    struct weir_config config = config_of(&golden, &bench);
+    config.gpu_bytes = find_ceiling(&golden);
+    bench.gpu_link_speed = 1e8;
+    struct weir_plan plan = plan_of(&config);
+    assert_false(plan.gpu.moves);
+    assert_non_null(strstr(plan.gpu.moves_why, "experts stay"));
+    assert_non_null(strstr(plan.gpu.moves_why, "0.1 GB/s"));
+    config.gpu_moves = true; /* who asks is not told otherwise */
+    plan = plan_of(&config);
+    assert_true(plan.gpu.moves && plan.gpu.moves_by_time && plan.gpu.moves_why[0] == '\0');
+    config.gpu_moves = false;
+    bench.gpu_link_speed = 1e11;
+    plan = plan_of(&config);
+    assert_true(plan.gpu.moves && !plan.gpu.moves_by_time);
+    assert_non_null(strstr(plan.gpu.moves_why, "experts come and go"));
+    float *unasked = run_config(&config, &golden);
+    bench.gpu_experts = WEIR_GPU_EXPERTS_DEMAND;
+    float *demand = run_config(&config, &golden);
+    assert_memory_equal(unasked, demand,
+                        SOME * golden.logit_count / golden.id_count * sizeof(*demand));
+    bench.gpu_experts = WEIR_GPU_EXPERTS_STAY;
+    assert_false(plan_of(&config).gpu.moves);
+    bench.gpu_experts = WEIR_GPU_EXPERTS_AUTO;
+    config.mem_bytes = 256 << 20; /* not enough to hold experts in, beside what measures */
+    plan = plan_of(&config);
+    assert_false(plan.gpu.moves);
+    assert_non_null(strstr(plan.gpu.moves_why, "in memory"));
+    config.mem_bytes = 0;
+    bench.gpu_link_speed = 0.0;
+    plan = plan_of(&config);
+    assert_false(plan.gpu.moves);
+    assert_non_null(strstr(plan.gpu.moves_why, "simulated"));
+    free(unasked);
+    free(demand);
+    golden_close(&golden);
+}
+
+static void opening_measures_link_and_processors(void **state)
+{
+    (void)state;
+    struct golden golden;
+    struct weir_blueprint blueprint;
+    struct weir_moving_speeds speeds = {0};
+    golden_of(&golden, "qwen3moe");
+    const struct weir_config config = config_of(&golden, NULL);
+    assert_int_equal(weir_blueprint_open(&blueprint, &config, NULL), WEIR_OK);
+    assert_int_equal(weir_moving_measure(&speeds, &blueprint, WEIR_GPU_SIM, 2, NULL), WEIR_OK);
+    assert_true(speeds.link > 0.0 && speeds.host > 0.0);
+    weir_blueprint_close(&blueprint);
+    golden_close(&golden);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -400,6 +499,8 @@ int main(void)
         cmocka_unit_test(slots_that_are_given_back_are_left_alone),
         cmocka_unit_test(a_lost_device_ends_what_moves),
         cmocka_unit_test(moving_needs_room_to_cross),
+        cmocka_unit_test(opening_measures_link_and_processors),
+        cmocka_unit_test(what_is_measured_says_whether_experts_move),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
