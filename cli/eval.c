@@ -61,13 +61,11 @@ static int take_chunks(struct evaluation *evaluation)
     return WEIR_CLI_FAILURE;
 }
 
-/* The file of --text or --tokens, and how long a chunk can be: a byte has at most a token, but
- * normalised it may have three, and one or two are added. */
+/* The file of --text or --tokens, and how long a chunk can be. */
 static int open_source(struct evaluation *evaluation)
 {
     const struct weir_cli_options *options = evaluation->options;
     const char *path = options->text != NULL ? options->text : options->tokens;
-    enum { TOKENS_PER_BYTE = 3, TOKENS_MORE = 3 };
     if (path == NULL && options->reference == NULL)
         return weir_cli_misuse("eval", "wanted --text, --tokens, --reference or --mc, found none");
     if (path != NULL && !weir_cli_source_open(&evaluation->source, path))
@@ -76,10 +74,8 @@ static int open_source(struct evaluation *evaluation)
         return WEIR_CLI_FAILURE;
     if (evaluation->judge.reference.file != NULL)
         return take_chunks(evaluation);
-    const uint64_t file_bytes = weir_cli_source_bytes(&evaluation->source);
-    const uint64_t most =
-        weir_min(file_bytes, UINT32_MAX / TOKENS_PER_BYTE - 1) * TOKENS_PER_BYTE + TOKENS_MORE;
-    evaluation->n_ctx = (uint32_t)weir_min(options->eval_ctx, most);
+    evaluation->n_ctx =
+        (uint32_t)weir_min(options->eval_ctx, weir_cli_source_ids_max(&evaluation->source));
     return WEIR_CLI_OK;
 }
 
@@ -135,9 +131,7 @@ static bool take_bos(struct evaluation *evaluation, weir_tokenizer *tokenizer)
 
 static bool start_source(struct evaluation *evaluation)
 {
-    static const char advice[] = "give ids with --tokens";
     weir_tokenizer *tokenizer = weir_engine_tokenizer(evaluation->rig.engine);
-    struct weir_err err = {0};
     evaluation->source.n_vocab = evaluation->n_vocab;
     evaluation->chunk = weir_heap_array(evaluation->n_ctx, sizeof(*evaluation->chunk));
     if (evaluation->chunk == NULL) {
@@ -146,19 +140,10 @@ static bool start_source(struct evaluation *evaluation)
     }
     evaluation->judge.n_vocab = evaluation->n_vocab;
     evaluation->judge.tokenizer = tokenizer;
-    if (evaluation->options->text == NULL)
-        return take_bos(evaluation, tokenizer);
-    if (tokenizer == NULL) {
-        weir_cli_no_text(&weir_engine_model(evaluation->rig.engine)->warnings,
-                         weir_engine_tokenizer_why(evaluation->rig.engine), advice);
-        return false;
-    }
-    evaluation->bos =
-        weir_tokenizer_adds_bos(tokenizer) ? weir_tokenizer_bos(tokenizer) : WEIR_ID_NONE;
-    if (weir_cli_source_encode(&evaluation->source, tokenizer, WEIR_TEXT_ADD_SPECIAL, &err))
-        return true;
-    weir_cli_no_text(&weir_engine_model(evaluation->rig.engine)->warnings, err.text, advice);
-    return false;
+    return evaluation->options->text == NULL
+               ? take_bos(evaluation, tokenizer)
+               : weir_cli_source_encode_chunks(&evaluation->source, evaluation->rig.engine,
+                                               &evaluation->bos);
 }
 
 static enum weir_status evaluate_chunk(struct evaluation *evaluation, struct weir_err *err)

@@ -22,7 +22,6 @@ static int open_text(struct measuring *measuring)
 {
     const struct weir_cli_options *options = measuring->options;
     const char *path = options->text != NULL ? options->text : options->tokens;
-    enum { TOKENS_PER_BYTE = 3, TOKENS_MORE = 3 };
     struct weir_model_info info;
     if (path == NULL)
         return weir_cli_misuse("imatrix", "wanted --text or --tokens, found neither");
@@ -31,10 +30,7 @@ static int open_text(struct measuring *measuring)
     if (!weir_cli_source_open(&measuring->source, path) ||
         !weir_cli_model_info(&info, options->argument))
         return WEIR_CLI_FAILURE;
-    const uint64_t most =
-        weir_min(weir_cli_source_bytes(&measuring->source), UINT32_MAX / TOKENS_PER_BYTE - 1) *
-            TOKENS_PER_BYTE +
-        TOKENS_MORE;
+    const uint64_t most = weir_cli_source_ids_max(&measuring->source);
     measuring->n_ctx = (uint32_t)weir_min(weir_min(options->eval_ctx, most), info.n_ctx_train);
     measuring->source.n_vocab = info.n_vocab;
     if (options->eval_ctx <= info.n_ctx_train || most <= info.n_ctx_train ||
@@ -47,28 +43,14 @@ static int open_text(struct measuring *measuring)
 
 static bool start_text(struct measuring *measuring)
 {
-    static const char advice[] = "give ids with --tokens";
-    weir_engine *engine = measuring->rig.engine;
-    weir_tokenizer *tokenizer = weir_engine_tokenizer(engine);
-    struct weir_err err = {0};
     measuring->chunk = weir_heap_array(measuring->n_ctx, sizeof(*measuring->chunk));
     if (measuring->chunk == NULL) {
         weir_cli_say("no memory for %u token ids", measuring->n_ctx);
         return false;
     }
-    if (measuring->options->tokens != NULL)
-        return true;
-    if (tokenizer == NULL) {
-        weir_cli_no_text(&weir_engine_model(engine)->warnings, weir_engine_tokenizer_why(engine),
-                         advice);
-        return false;
-    }
-    if (weir_tokenizer_adds_bos(tokenizer))
-        measuring->bos = weir_tokenizer_bos(tokenizer);
-    if (weir_cli_source_encode(&measuring->source, tokenizer, WEIR_TEXT_ADD_SPECIAL, &err))
-        return true;
-    weir_cli_no_text(&weir_engine_model(engine)->warnings, err.text, advice);
-    return false;
+    return measuring->options->tokens != NULL ||
+           weir_cli_source_encode_chunks(&measuring->source, measuring->rig.engine,
+                                         &measuring->bos);
 }
 
 /* How far the text is: by bytes that were read, where its file says how many it has. */

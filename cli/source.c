@@ -35,6 +35,20 @@ bool weir_cli_source_encode(struct weir_cli_source *source, weir_tokenizer *toke
     return weir_encoder_create(&source->encoder, tokenizer, flags, err) == WEIR_OK;
 }
 
+bool weir_cli_source_encode_chunks(struct weir_cli_source *source, weir_engine *engine,
+                                   uint32_t *bos)
+{
+    weir_tokenizer *tokenizer = weir_engine_tokenizer(engine);
+    struct weir_err err = {0};
+    *bos = weir_tokenizer_adds_bos(tokenizer) ? weir_tokenizer_bos(tokenizer) : WEIR_ID_NONE;
+    if (tokenizer != NULL && weir_cli_source_encode(source, tokenizer, WEIR_TEXT_ADD_SPECIAL, &err))
+        return true;
+    weir_cli_no_text(&weir_engine_model(engine)->warnings,
+                     tokenizer == NULL ? weir_engine_tokenizer_why(engine) : err.text,
+                     "give ids with --tokens");
+    return false;
+}
+
 uint64_t weir_cli_source_bytes(const struct weir_cli_source *source)
 {
     struct stat facts;
@@ -42,6 +56,14 @@ uint64_t weir_cli_source_bytes(const struct weir_cli_source *source)
         return source->text_left;
     return fstat(source->fd, &facts) == 0 && S_ISREG(facts.st_mode) ? (uint64_t)facts.st_size
                                                                     : UINT64_MAX;
+}
+
+/* A byte has at most a token, but normalised it may have three, and one or two are added. */
+uint32_t weir_cli_source_ids_max(const struct weir_cli_source *source)
+{
+    enum { IDS_PER_BYTE = 3, IDS_MORE = 3 };
+    const uint64_t bytes = weir_min(weir_cli_source_bytes(source), UINT32_MAX / IDS_PER_BYTE - 1);
+    return (uint32_t)(bytes * IDS_PER_BYTE + IDS_MORE);
 }
 
 uint64_t weir_cli_source_read_bytes(const struct weir_cli_source *source)

@@ -36,13 +36,19 @@ void weir_cli_source_text(struct weir_cli_source *source, const char *name, cons
 /* Cut a text into tokens; flags are enum weir_text_flags. False, and err, which is not said yet. */
 bool weir_cli_source_encode(struct weir_cli_source *source, weir_tokenizer *tokenizer,
                             unsigned flags, struct weir_err *err);
+/* The same for an engine, in chunks: *bos takes the place of each one's first id, where the
+ * vocabulary wants that. False: it has been said. */
+bool weir_cli_source_encode_chunks(struct weir_cli_source *source, weir_engine *engine,
+                                   uint32_t *bos);
 /* The next ids, at most `most`; fewer only at the end. False: it has been said, but for a text with
  * more than id_limit ids, of which `seen` are certain. */
 bool weir_cli_source_next(struct weir_cli_source *source, uint32_t *ids, size_t most,
                           size_t *count);
 /* Bytes that the file has; UINT64_MAX when it does not say. */
 uint64_t weir_cli_source_bytes(const struct weir_cli_source *source);
-/* Of those, how many were read. */
+/* Ids that it can have at most. */
+uint32_t weir_cli_source_ids_max(const struct weir_cli_source *source);
+/* Of its bytes, how many were read. */
 uint64_t weir_cli_source_read_bytes(const struct weir_cli_source *source);
 bool weir_cli_source_is_over(const struct weir_cli_source *source);
 void weir_cli_source_close(struct weir_cli_source *source);
