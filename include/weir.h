@@ -83,13 +83,13 @@ extern "C" {
 
 enum weir_engine_io { WEIR_ENGINE_IO_AUTO, WEIR_ENGINE_IO_URING, WEIR_ENGINE_IO_THREADS };
 
-/* Layers and experts on a GPU. AUTO: as far as one is there that this build can use, and its memory
- * goes; SIM: a simulated one in host memory, to try what is decided without a GPU: slow. */
+/* Layers and experts on a GPU. AUTO: as many as fit, where there is a GPU that this build can use.
+ * SIM: a slow GPU that is simulated in host memory, to try without one what would be decided. */
 enum weir_engine_gpu { WEIR_ENGINE_GPU_AUTO, WEIR_ENGINE_GPU_OFF, WEIR_ENGINE_GPU_SIM };
 
-/* Experts that the next layers will probably use are read before they say so, where slots are
- * short. AUTO: always for a prompt; while texts are written both ways are tried now and then, and
- * the faster one is kept. What comes out is the same. */
+/* Look-ahead: where slots are short, experts that the next layers will probably use are read before
+ * these layers have chosen. The output is the same. AUTO: on for prompts; while a text is written
+ * steps with it and without it are timed now and then, and the faster way is kept. */
 enum weir_lookahead { WEIR_LOOKAHEAD_AUTO, WEIR_LOOKAHEAD_ON, WEIR_LOOKAHEAD_OFF };
 
 /* Told how far the load is; return false to cancel. */

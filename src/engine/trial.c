@@ -5,13 +5,13 @@
 #include <string.h>
 
 enum {
-    PAIR_STEPS = 32, /* what leads so far, at first "on", but for */
-    OTHER_STEPS = 2, /* in the middle */
+    PAIR_STEPS = 32, /* in the way that leads so far, at first with look-ahead */
+    OTHER_STEPS = 2, /* of them in the other way, in the middle */
     OTHER_AT = (PAIR_STEPS - OTHER_STEPS) / 2,
-    VOTES_TO_LEAD = 2,   /* pairs more for it that make the other lead: single pairs are noisy */
-    PAIR_MIN = 4,        /* enough when all of them agree */
-    PAIRS_A_DISSENT = 2, /* more for each that does not */
-    STEPS_HELD = 1024,   /* after a decision; texts and machines change */
+    VOTES_TO_LEAD = 2,   /* more pairs for the other way: then that one leads */
+    PAIR_MIN = 4,        /* they are enough when all of them agree */
+    PAIRS_A_DISSENT = 2, /* so many more for each pair that disagrees */
+    STEPS_HELD = 1024,   /* until a decision is looked at again: texts and machines change */
 };
 
 void weir_trial_start(struct weir_trial *trial)

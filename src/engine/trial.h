@@ -5,15 +5,15 @@
  * lost when it rests, and nothing on one that is only held to an average (many a virtual disk);
  * there it costs the bytes of wrong guesses. No measurement before tells which it is.
  *
- * A pair is many steps as what leads so far, and in their middle a few as the other one: a drift
- * of the machine helps neither, and a trial costs little. Steps differ by what they need from the
- * device more than look-ahead is worth. So the time of either side is taken relative to what is
- * expected of its steps, and what counts is each pair's ratio:
+ * A pair is many steps in the way that leads so far, and in their middle a few in the other way. So
+ * a machine that gets slower helps neither, and a trial costs little. What steps read differs by
+ * more than look-ahead saves, so the time of each side is divided by the time that its steps are
+ * expected to take, and the ratio of the two sides is what a pair says. A side's expected time is
  *
  *     expected = computing * steps + reading * needed
  *
- * with computing the time of a step without its waits, reading the wait for one of the records
- * that were needed, both the means of all steps of the trial. */
+ * where computing is the time of a step without its waits, and reading is the wait for one of the
+ * records that it needed: both are means over all steps of the trial. */
 #ifndef WEIR_TRIAL_H
 #define WEIR_TRIAL_H
 

@@ -5,9 +5,9 @@
  * slot until its layer's step begins. Then the record was needed (a hit, or late when it is still
  * being read), or the read was wasted.
  *
- * I1  ahead.slots lists each slot that look-ahead keeps, once: those with is_ahead, whose layer's
- *     step has not begun, and those without, into which a read is in flight that nobody waits for:
- *     it was abandoned, or is a warm-up's.
+ * I1  ahead.slots lists each slot that look-ahead keeps, once. One with is_ahead is kept until its
+ *     layer's step begins. One without has a read in flight that nobody waits for: its guess was
+ *     abandoned, or the read is a warm-up's.
  * I2  Look-ahead leaves enough slots of each set for a step of any of its layers.
  * I3  The hint is records of one layer; those before `next` were looked at. */
 #include "store/store_internal.h"

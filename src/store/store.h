@@ -179,9 +179,9 @@ void weir_store_count(weir_store *store);
  *
  * A guess (not is_sure) gets few bytes in flight at a time, and in all no more than the device can
  * read between the reads of one step and those of the next, as measured: a read too many would
- * delay the next step. Its records are read as far as such records, likely as they are, were used
- * in at least half of the cases in which they had to be read. A hint that is_sure has only the
- * budget of a prompt as its limit.
+ * delay the next step. Its records are taken in parts, the likeliest first. A part is read if, so
+ * far, at least half of its records that had to be read were used (worth.c). A hint that is_sure
+ * has only the budget of a prompt as its limit.
  *
  * A new hint, for this layer or another, replaces the one before, and every step that begins ends
  * it. Reads that have begun go on. Never fails. */

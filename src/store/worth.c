@@ -1,10 +1,10 @@
 /* worth.c - which records of a guess are worth a read.
  *
  * A wrong guess costs what a right one saves: the device's time, and the slot of another record.
- * How often whole guesses are right does not tell, because most records that are guessed rightly
- * have a slot already. So here only those are counted that would have to be read, whether they are
- * read or not: how many the layer's next step used. The likeliest records come first in a guess,
- * so each part of it has its own counts. A guess about the layer after the next is less often
+ * Most records that are guessed rightly have a slot already, so how often a whole guess is right
+ * says little. Counted are only records that would have to be read, whether they are read or not:
+ * how many of them the layer's next step used. A guess has parts, the likeliest records first, and
+ * each part has its own counts. A guess about the layer after the next is less often
  * right than one about the next, and is counted apart. */
 #include "store/store_internal.h"
 
