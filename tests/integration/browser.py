@@ -7,6 +7,7 @@ narrow; no request goes elsewhere, nothing breaks the policy, and the console st
 are installed, and in `./run-tests long`, which installs them.
 
     tests/integration/browser.py --pictures FOLDER     pictures of the page, for people to look at
+    tests/integration/browser.py --picture docs/page.png    README's
 """
 import base64
 import json
@@ -704,8 +705,20 @@ def take_pictures(page, folder):
             page.click("#close-inspector")
 
 
+def take_picture(page, path):
+    """In the middle of an answer, with fewer slots than experts, while the server writes."""
+    page.be((1240, 700), "light")
+    set_limit(page, 400)
+    for question in ("The sea at night", "Tell a story of a lighthouse and its keeper"):
+        page.click("#new-thread")
+        page.ask(question)
+        page.wait(lambda: len(page.messages()[-1][1]) > 400 and page.text("#tokens-per-s") not in ("–", "0.0"), "no text comes")
+        page.picture(path)
+        page.wait_whole()
+
+
 def main():
-    if not LONG and sys.argv[1:2] != ["--pictures"]:
+    if not LONG and sys.argv[1:2] not in (["--pictures"], ["--picture"]):
         skip("a minute of Chromium: only ./run-tests long does")
     find_chromium()
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
@@ -718,6 +731,12 @@ def main():
             with Server("--parallel", 2, mem="114M") as server:
                 page = Browser(folder, server)
                 take_pictures(page, sys.argv[2])
+            return
+        if sys.argv[1:2] == ["--picture"]:
+            with Server(mem="66M") as server:
+                page = Browser(folder, server)
+                page.wait(lambda: "demo" in page.text("#model"), "the page does not come")
+                take_picture(page, sys.argv[2])
             return
         with Server(model=(make_long_demo(folder), "--alias", "demo")) as server:
             page = Browser(folder, server)

@@ -48,6 +48,9 @@ check "make names the packages that pkg-config does not find" $?
 PKG_CONFIG_LIBDIR=$scratch make help >/dev/null
 check "make help needs no packages" $?
 
+./run-tests --help | grep -q 'run-tests long' && ./run-demo --help | grep -q DEMO_TOKENS && ! ./run-tests --no-such 2>"$scratch/said" && grep -q 'no option --no-such' "$scratch/said"
+check "the two commands say how they are used, and do nothing else then" $?
+
 # ---- pictures ---------------------------------------------------------------------------------
 
 tools/plots.py --check
