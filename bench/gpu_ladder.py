@@ -37,7 +37,11 @@ ON_DEMAND, PATHS, FATE, STAY, CHEAPEST = (RUNGS[at][0] for at in (0, 3, 4, 7, 8)
 MODELS = {
     "olmoe": ["--preset", "olmoe", "--type", "Q4_0"],
     "qwen3": ["--preset", "qwen3-30b", "--type", "Q4_K_M"],
+    # Fate's own two.
+    "qwen1.5": ["tools/shapes/qwen1.5-moe-a2.7b.shape", "--type", "Q4_0"],
+    "deepseekmoe": ["tools/shapes/deepseekmoe-16b.shape", "--type", "Q4_0"],
 }
+BUDGETS = {"demo": "0.02", "olmoe": "1,2", "qwen3": "3,8,12", "qwen1.5": "2,4,6", "deepseekmoe": "2,4,6"}
 
 
 def read_shape(path):
@@ -52,7 +56,7 @@ def make(options):
     if options.file:
         return options.file
     more, name = [], options.model
-    if options.trace:
+    if options.trace and MODELS[options.model][0] == "--preset":  # the others have a shape that is not theirs to choose
         shape = options.shape
         more = ["--layers", shape["n_layer"], "--experts", shape["n_expert"], "--experts-used", shape["n_expert_used"]]
         name += f"-{shape['n_layer']}x{shape['n_expert']}-{shape['n_expert_used']}"
@@ -150,9 +154,8 @@ def read_options():
     options = parser.parse_args()
     if options.model == "demo":
         options.prompt, options.gen = min(options.prompt, 16), min(options.gen, 16)
-        options.budgets = options.budgets or "0.02"
     options.shape = read_shape(options.trace) if options.trace else None
-    options.budgets = options.budgets or {"olmoe": "1,2", "qwen3": "3,8,12"}[options.model]
+    options.budgets = options.budgets or BUDGETS[options.model]
     return options
 
 
