@@ -89,4 +89,23 @@ struct weir_attend_level {
 void weir_attend(const struct weir_attend_level *level, const struct weir_attention *jobs,
                  size_t count);
 
+/* Of a level that has fill_scores(), add_values() and soften(): fill_NAME() and add_NAME() of a
+ * format's rows, and attend_NAME(), attention over them alone. */
+#define WEIR_ATTEND_ROWS_OF(name, kv, softcap)                                                     \
+    static void fill_##name(const struct weir_attend_range *range, weir_attend_scores *scores)     \
+    {                                                                                              \
+        fill_scores(range, scores, kv);                                                            \
+    }                                                                                              \
+    static void add_##name(const struct weir_attend_range *range,                                  \
+                           const weir_attend_scores *scores)                                       \
+    {                                                                                              \
+        add_values(range, scores, kv);                                                             \
+    }                                                                                              \
+    static void attend_##name(const struct weir_attention *jobs, size_t count)                     \
+    {                                                                                              \
+        static const struct weir_attend_level level = {fill_##name, softcap, soften,               \
+                                                       add_##name,  NULL,    NULL};                \
+        weir_attend(&level, jobs, count);                                                          \
+    }
+
 #endif

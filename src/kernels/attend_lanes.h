@@ -191,28 +191,11 @@ WEIR_INLINE void add_values(const struct weir_attend_range *range, const weir_at
         add_jobs(range, range->jobs + j, scores + j, 1, kv);
 }
 
-/* The two functions of a format's rows, and attention over them alone. */
-#define ATTEND_ROWS_OF(name, kv)                                                                   \
-    static void fill_##name(const struct weir_attend_range *range, weir_attend_scores *scores)     \
-    {                                                                                              \
-        fill_scores(range, scores, kv);                                                            \
-    }                                                                                              \
-    static void add_##name(const struct weir_attend_range *range,                                  \
-                           const weir_attend_scores *scores)                                       \
-    {                                                                                              \
-        add_values(range, scores, kv);                                                             \
-    }                                                                                              \
-    static void attend_##name(const struct weir_attention *jobs, size_t count)                     \
-    {                                                                                              \
-        static const struct weir_attend_level level = {fill_##name, softcap, soften,               \
-                                                       add_##name,  NULL,    NULL};                \
-        weir_attend(&level, jobs, count);                                                          \
-    }
-ATTEND_ROWS_OF(f16, WEIR_KV_F16)
-ATTEND_ROWS_OF(f32, WEIR_KV_F32)
-ATTEND_ROWS_OF(bf16, WEIR_KV_BF16)
-ATTEND_ROWS_OF(q8_0, WEIR_KV_Q8_0)
-ATTEND_ROWS_OF(q4_0, WEIR_KV_Q4_0)
+WEIR_ATTEND_ROWS_OF(f16, WEIR_KV_F16, softcap)
+WEIR_ATTEND_ROWS_OF(f32, WEIR_KV_F32, softcap)
+WEIR_ATTEND_ROWS_OF(bf16, WEIR_KV_BF16, softcap)
+WEIR_ATTEND_ROWS_OF(q8_0, WEIR_KV_Q8_0, softcap)
+WEIR_ATTEND_ROWS_OF(q4_0, WEIR_KV_Q4_0, softcap)
 
 static void attend_kivi4(const struct weir_attention *jobs, size_t count)
 {

@@ -106,28 +106,11 @@ WEIR_INLINE void add_tile(const struct weir_attend_range *range, const weir_atte
     }
 }
 
-/* The two functions of a format's rows, and attention over them alone. */
-#define ROWS_OF(name, kv)                                                                          \
-    static void fill_##name(const struct weir_attend_range *range, weir_attend_scores *scores)     \
-    {                                                                                              \
-        fill_scores(range, scores, kv);                                                            \
-    }                                                                                              \
-    static void add_##name(const struct weir_attend_range *range,                                  \
-                           const weir_attend_scores *scores)                                       \
-    {                                                                                              \
-        add_values(range, scores, kv);                                                             \
-    }                                                                                              \
-    static void attend_##name(const struct weir_attention *jobs, size_t count)                     \
-    {                                                                                              \
-        static const struct weir_attend_level level = {                                            \
-            fill_##name, weir_softcap_ref, soften, add_##name, NULL, NULL};                        \
-        weir_attend(&level, jobs, count);                                                          \
-    }
-ROWS_OF(f16, WEIR_KV_F16)
-ROWS_OF(f32, WEIR_KV_F32)
-ROWS_OF(bf16, WEIR_KV_BF16)
-ROWS_OF(q8_0, WEIR_KV_Q8_0)
-ROWS_OF(q4_0, WEIR_KV_Q4_0)
+WEIR_ATTEND_ROWS_OF(f16, WEIR_KV_F16, weir_softcap_ref)
+WEIR_ATTEND_ROWS_OF(f32, WEIR_KV_F32, weir_softcap_ref)
+WEIR_ATTEND_ROWS_OF(bf16, WEIR_KV_BF16, weir_softcap_ref)
+WEIR_ATTEND_ROWS_OF(q8_0, WEIR_KV_Q8_0, weir_softcap_ref)
+WEIR_ATTEND_ROWS_OF(q4_0, WEIR_KV_Q4_0, weir_softcap_ref)
 
 /* The same of a format's tiles, and attention over them and rows of f16. */
 #define TILES_OF(name, kv)                                                                         \
