@@ -342,6 +342,7 @@ static void keep_figures(struct turn *turn, uint64_t end_ns, size_t prompt_count
     report->model_path = talk->options.argument;
     report->load_s = talk->rig.load_s;
     report->first_token_s = WEIR_CLI_NONE; /* of a load: prefill has the turn's own */
+    report->prefill_j = report->decode_j = WEIR_CLI_NONE; /* nobody reads the counters here */
     report->prompt_tokens = prompt_count;
     report->prefill_evals = turn->new_count;
     report->prefill_s =

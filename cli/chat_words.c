@@ -296,6 +296,8 @@ static const struct {
     {"/stats", show_stats, "", "what the last answer took"},
     {"/tokens", show_tokens, "", "how much of the context is in use"},
     {"/exit", leave, "", "end, as Ctrl-D does"},
+    {"/quit", leave, NULL, NULL}, /* as other chats have it */
+    {"/bye", leave, NULL, NULL},
 };
 
 static enum weir_cli_turn help(struct weir_cli_talk *talk, const char *rest)
@@ -304,6 +306,8 @@ static enum weir_cli_turn help(struct weir_cli_talk *talk, const char *rest)
     (void)rest;
     for (size_t index = 0; index < WEIR_COUNT(words); index++) {
         char name[32];
+        if (words[index].about == NULL)
+            continue;
         snprintf(name, sizeof(name), "%s%s%s", words[index].name,
                  words[index].argument[0] == '\0' ? "" : " ", words[index].argument);
         weir_cli_print_entry(stderr, 2, name, words[index].about);

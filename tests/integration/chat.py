@@ -99,8 +99,9 @@ def a_pipe_is_a_script(folder):
     for words in ("cannot be read", "/tokens" and "positions are in use by 5 messages", "the last turn is taken back", "3 messages are in",
                   "there is no command /nosuch", "/set temp: wanted a number"):
         check(words in done.stderr, f"script: wanted \"{words}\", found {done.stderr!r}")
-    again = weir("chat", DEMO, "-n", 6, *OPTIONS, text=f"/load {path}\n/retry\n")
-    check(again.stdout == saved[2]["content"] + "\n", f"/load, /retry: wanted {saved[2]['content']!r}, found {again.stdout!r}")
+    again = weir("chat", DEMO, "-n", 6, *OPTIONS, text=f"/load {path}\n/retry\n/stats\n/bye\nThe sea\n")
+    check(again.stdout == saved[2]["content"] + "\n", f"/load, /retry, /bye: wanted {saved[2]['content']!r}, found {again.stdout!r}")
+    check("hit rate" in again.stderr and "J a token" not in again.stderr, f"/stats tells what nobody measured: {again.stderr!r}")
     for wrong, words in (("[1]", "message 1: wanted an object with a role"), ("{", "wanted JSON, found in line 1"), ("{}", "wanted a JSON array"),
                          ('[{"role": "user"}]', "wanted an object with a content")):
         with open(path, "w", encoding="utf-8") as file:
