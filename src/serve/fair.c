@@ -10,9 +10,8 @@
 
 enum {
     QUANTUM = 8,     /* tokens a turn: the fewest rows of prompts that a step has for all */
-    QUESTION = 64,   /* tokens of a short question: who then owes no more has all of it at once */
-    PASSED = 16,     /* rows by which a prompt is as if shorter for each that came after it, */
-    PASSED_MAX = 16, /* and of how many of those that come later it may be passed */
+    HEAD = 64,       /* rows that come before turns: a question's */
+    PASSED = 16,     /* rows by which a question is as if shorter for each that came after it */
     DEBT_MAX = 4096, /* what was written before is forgotten */
 };
 
@@ -23,28 +22,31 @@ static uint32_t weight_of(const struct weir_party *party)
 
 /* ---- the ring ------------------------------------------------------------------------------ */
 
-/* A new party comes last. */
+/* A new party comes last: just before the one whose turn it is. */
 static void join_ring(struct weir_fair *fair, struct weir_party *party)
 {
     if (party->next != NULL)
         return;
     party->next = party->before = party;
-    if (fair->first == NULL) {
-        fair->first = party;
-        return;
+    if (fair->turn != NULL) {
+        party->next = fair->turn;
+        party->before = fair->turn->before;
+        party->before->next = party;
+        party->next->before = party;
+    } else {
+        fair->turn = party;
+        fair->is_paid = false;
     }
-    party->next = fair->first;
-    party->before = fair->first->before;
-    party->before->next = party;
-    party->next->before = party;
 }
 
 static void leave_ring(struct weir_fair *fair, struct weir_party *party)
 {
     if (party->first != NULL || party->running > 0)
         return;
-    if (fair->first == party)
-        fair->first = party->next == party ? NULL : party->next;
+    if (fair->turn == party) {
+        fair->turn = party->next == party ? NULL : party->next;
+        fair->is_paid = false;
+    }
     party->before->next = party->next;
     party->next->before = party->before;
     party->next = party->before = NULL;
@@ -94,7 +96,7 @@ struct weir_job *weir_fair_next(const struct weir_fair *fair,
                                 const void *user)
 {
     struct weir_job *best = NULL;
-    const struct weir_party *party = fair->first;
+    const struct weir_party *party = fair->turn;
     int64_t best_turns = 0;
     if (party == NULL)
         return NULL;
@@ -106,13 +108,13 @@ struct weir_job *weir_fair_next(const struct weir_fair *fair,
             best_turns = turns;
         }
         party = party->next;
-    } while (party != fair->first);
+    } while (party != fair->turn);
     return best;
 }
 
 bool weir_fair_is_question(const struct weir_job *job)
 {
-    return job->party->running == 0 && job->cost <= QUESTION;
+    return job->party->running == 0 && job->cost <= HEAD;
 }
 
 void weir_fair_enter(struct weir_fair *fair, struct weir_job *job)
@@ -123,8 +125,10 @@ void weir_fair_enter(struct weir_fair *fair, struct weir_job *job)
     if (party->first == NULL)
         party->last = NULL;
     job->next = NULL;
-    if (party->wanted == 0)
+    if (party->running == 0) {
+        party->head = HEAD;
         party->came = fair->came++;
+    }
     party->running++;
     party->wanted += job->cost; /* until the next step counts again */
     /* What it had for coming in is used up: others' prompts must not wait for all of this one. */
@@ -167,7 +171,7 @@ static struct weir_job *weed_party(struct weir_party *party,
 struct weir_job *weir_fair_weed(struct weir_fair *fair, bool (*stays)(const struct weir_job *job))
 {
     struct weir_job *gone = NULL;
-    struct weir_party *party = fair->first;
+    struct weir_party *party = fair->turn;
     const struct weir_party *last = party == NULL ? NULL : party->before;
     while (party != NULL) {
         struct weir_party *next = party == last ? NULL : party->next;
@@ -185,7 +189,7 @@ struct weir_party *weir_fair_debtor(const struct weir_fair *fair, const struct w
 {
     const struct weir_party *own = job->party;
     struct weir_party *most = NULL;
-    struct weir_party *party = fair->first;
+    struct weir_party *party = fair->turn;
     do {
         const uint64_t with_one = ((uint64_t)own->running + 1) * weight_of(party);
         const bool has_more =
@@ -196,7 +200,7 @@ struct weir_party *weir_fair_debtor(const struct weir_fair *fair, const struct w
                                  (uint64_t)most->running * weight_of(party)))
             most = party;
         party = party->next;
-    } while (party != fair->first);
+    } while (party != fair->turn);
     return most;
 }
 
@@ -204,130 +208,128 @@ struct weir_party *weir_fair_debtor(const struct weir_fair *fair, const struct w
 
 void weir_fair_charge(struct weir_fair *fair, struct weir_party *party)
 {
-    fair->computed++;
+    fair->written++;
     if (party->deficit > -DEBT_MAX)
         party->deficit--;
 }
 
-/* Tokens that a turn of the wheel gives to all together. */
-static uint64_t turn_tokens(const struct weir_fair *fair)
+/* What is written turns the wheel too: for as many tokens as a turn of the whole wheel gives, all
+ * have theirs. Who writes more than its part owes it, who waits comes nearer. */
+static void turn_for_written(struct weir_fair *fair)
 {
-    const struct weir_party *party = fair->first;
-    uint64_t tokens = 0;
+    struct weir_party *party = fair->turn;
+    uint64_t weights = 0;
     do {
-        tokens += (uint64_t)QUANTUM * weight_of(party);
+        weights += weight_of(party);
         party = party->next;
-    } while (party != fair->first);
-    return tokens;
-}
-
-/* So often; what it gives is what was computed since it turned last, as far as there was that. */
-static void turn_wheel(struct weir_fair *fair, uint64_t turns)
-{
-    struct weir_party *party = fair->first;
-    fair->computed -= weir_min(fair->computed, turns * turn_tokens(fair));
+    } while (party != fair->turn);
+    const uint64_t turns = fair->written / (QUANTUM * weights);
+    fair->written -= turns * QUANTUM * weights;
+    if (turns == 0)
+        return;
     do {
-        const int64_t wanted = count_wanted(party) - party->given;
+        const int64_t wanted = count_wanted(party);
         party->deficit += (int64_t)turns * QUANTUM * weight_of(party);
         party->deficit = party->deficit > wanted ? wanted : party->deficit; /* keeps I2 */
         party = party->next;
-    } while (party != fair->first);
+    } while (party != fair->turn);
 }
 
-/* Lower is earlier. A prompt's rows bring it no token but the last, so the shortest is first. */
+/* Its quantum, once a turn; then rows as far as its deficit goes. */
+static uint32_t take_turn(struct weir_fair *fair, uint32_t rows)
+{
+    struct weir_party *party = fair->turn;
+    const int64_t wanted = count_wanted(party);
+    const uint32_t left = party->wanted - party->given;
+    if (!fair->is_paid)
+        party->deficit += (int64_t)QUANTUM * weight_of(party);
+    fair->is_paid = true;
+    if (party->deficit > wanted - party->given)
+        party->deficit = wanted - party->given; /* keeps I2 */
+    const uint64_t may = party->deficit < 0 ? 0 : (uint64_t)party->deficit;
+    const uint32_t taken = (uint32_t)weir_min(weir_min(may, left), rows);
+    party->given += taken;
+    party->deficit -= taken;
+    return taken;
+}
+
+/* Lower is earlier: the fewest rows wanted, but nobody is passed by more than a few. */
 static uint64_t place_of(const struct weir_party *party)
 {
-    return weir_min(party->wanted, PASSED * PASSED_MAX) + PASSED * party->came;
+    return party->wanted + PASSED * party->came;
 }
 
-static uint32_t count_left(const struct weir_party *party)
+/* Of those that may have rows before turns and have none in this step, the first; NULL: there is
+ * none. */
+static struct weir_party *find_head(const struct weir_fair *fair)
 {
-    return party->wanted - party->given;
-}
-
-/* How much its deficit lacks until it may have rows: one, or all. Not above 0: it may. */
-static int64_t count_lack(const struct weir_party *party)
-{
-    const int64_t left = count_left(party);
-    return (left <= QUESTION ? left - QUESTION : 1) - party->deficit;
-}
-
-/* Whose rows are next; NULL: nobody's before the wheel turns. */
-static struct weir_party *find_next(const struct weir_fair *fair)
-{
-    struct weir_party *party = fair->first;
-    struct weir_party *next = NULL;
+    struct weir_party *party = fair->turn;
+    struct weir_party *least = NULL;
     do {
-        if (count_left(party) > 0 && count_lack(party) <= 0 &&
-            (next == NULL || place_of(party) < place_of(next)))
-            next = party;
+        if (party->head > 0 && party->wanted > 0 && party->given == 0 &&
+            (least == NULL || place_of(party) < place_of(least)))
+            least = party;
         party = party->next;
-    } while (party != fair->first);
-    return next;
+    } while (party != fair->turn);
+    return least;
 }
 
-/* Until one that wants rows may have some: none may now. */
-static uint64_t count_turns_until_next(const struct weir_fair *fair)
+/* Rows of those that have just come, which count as if they were written. A long prompt's first
+ * rows bring it no token, so the shortest is first. How many, at most so many; *is_met: one has all
+ * that it wants. */
+static uint32_t take_heads(struct weir_fair *fair, uint32_t most, bool *is_met)
 {
-    const struct weir_party *party = fair->first;
-    uint64_t fewest = UINT64_MAX;
-    do {
-        const uint64_t each = (uint64_t)QUANTUM * weight_of(party);
-        if (count_left(party) > 0)
-            fewest = weir_min(fewest, ((uint64_t)count_lack(party) + each - 1) / each);
-        party = party->next;
-    } while (party != fair->first);
-    return fewest;
+    struct weir_party *party = NULL;
+    uint32_t all = 0;
+    while (all < most && (party = find_head(fair)) != NULL) {
+        const uint32_t taken = (uint32_t)weir_min(weir_min(party->head, party->wanted), most - all);
+        party->head -= taken;
+        party->deficit -= taken;
+        party->given = taken;
+        all += taken;
+        *is_met = *is_met || taken == party->wanted;
+    }
+    fair->written += all;
+    return all;
 }
 
 uint32_t weir_fair_questions(const struct weir_fair *fair)
 {
-    const struct weir_party *party = fair->first;
+    const struct weir_party *party = fair->turn;
     uint32_t rows = 0;
     if (party == NULL)
         return 0;
     do {
-        rows += (int64_t)party->wanted <= party->deficit + QUESTION ? party->wanted : 0;
+        rows += party->wanted <= party->head ? party->wanted : 0;
         party = party->next;
-    } while (party != fair->first);
+    } while (party != fair->turn);
     return rows;
 }
 
-/* How many of the rows the party has; *is_met: that is all that it wants. */
-static uint32_t give(struct weir_fair *fair, struct weir_party *party, uint32_t rows, bool *is_met)
+void weir_fair_deal(struct weir_fair *fair, uint32_t rows, uint32_t others)
 {
-    const uint32_t left = count_left(party);
-    const bool is_question = left <= party->deficit + QUESTION;
-    const uint32_t may = is_question ? left : (uint32_t)weir_min((uint64_t)party->deficit, left);
-    const uint32_t taken = (uint32_t)weir_min(may, rows);
-    party->given += taken;
-    party->deficit -= taken;
-    fair->computed += taken;
-    *is_met = *is_met || taken == left;
-    return taken;
-}
-
-void weir_fair_deal(struct weir_fair *fair, uint32_t rows)
-{
-    struct weir_party *party = fair->first;
+    struct weir_party *party = fair->turn;
     uint64_t wanted = 0;
     bool is_met = false;
     if (party == NULL)
         return;
+    const struct weir_party *first = party;
     do {
         wanted += party->wanted;
         party->given = 0;
         party = party->next;
-    } while (party != fair->first);
-    turn_wheel(fair, fair->computed / turn_tokens(fair));
+    } while (party != fair->turn);
+    turn_for_written(fair);
     rows = (uint32_t)weir_min(rows, wanted);
+    rows -= take_heads(fair, rows - (uint32_t)weir_min(others, rows), &is_met);
     while (rows > 0) {
-        party = find_next(fair);
-        if (party == NULL && is_met)
+        rows -= take_turn(fair, rows);
+        if (rows == 0 && fair->turn->deficit > 0 && fair->turn->wanted > fair->turn->given)
+            return; /* its turn is not over: the next step goes on with it */
+        is_met = is_met || (fair->turn->given > 0 && fair->turn->given == fair->turn->wanted);
+        fair->turn = fair->turn->next;
+        fair->is_paid = false;
+        if (is_met && fair->turn == first)
             return;
-        if (party != NULL)
-            rows -= give(fair, party, rows, &is_met);
-        else
-            turn_wheel(fair, count_turns_until_next(fair));
     }
 }

@@ -1,14 +1,11 @@
 /* fair.h - whose turn it is: deficit round robin over tokens, among the parties that ask.
  *
- * A party is whoever shows a key or, where no keys are asked for, one request. Each has an account
- * of tokens, its deficit: what is computed for it, of prompts and written ones alike, is taken off,
- * and each turn of the wheel adds a quantum to all, times their weights. The wheel turns when a
- * quantum of all has been computed, and where rows would be left over. A party may have what its
- * deficit holds, and all that it wants once it then owes no more than a short question has. Of
- * those that may have rows the one that wants the fewest is first, but nobody is passed by more
- * than a few that come later. Thus a short question among long texts is answered at once, and a
- * longer one after a turn for each quantum that it is longer. Who is let in next is who needs the
- * fewest turns for all that it wants computed.
+ * A party is whoever shows a key or, where no keys are asked for, one request. The wheel turns from
+ * party to party; at its turn a party may have a quantum of tokens more computed, times its weight,
+ * and what it may have and could not use is its deficit. Tokens of prompts and written ones count
+ * alike. Who is let in next is who needs the fewest turns for all that it wants computed. The first
+ * rows of a party that had nothing running come before turns, and are owed afterwards: a short
+ * question among long texts is answered at once.
  *
  * Source    Shreedhar and Varghese, Efficient Fair Queuing Using Deficit Round Robin, IEEE/ACM
  *           Transactions on Networking 4(3), 1996. A packet is a text's prompt there; here it is
@@ -33,14 +30,16 @@ struct weir_party {
     uint32_t wanted;                  /* rows that their prompts still want */
     uint32_t prompts;                 /* how many those are */
     uint32_t given;                   /* of them, in the next step */
-    uint64_t came;                    /* it was this one to come, of those without a prompt */
+    uint32_t head;                    /* rows that it may have before its turn: it has just come */
+    uint64_t came;                    /* then it was this one to come */
     int64_t deficit;                  /* tokens that it may have computed; below 0: it owes them */
 };
 
 struct weir_fair {
-    struct weir_party *first; /* in the ring; NULL: nobody has a text */
-    uint64_t computed;        /* tokens for which the wheel has not turned yet */
-    uint64_t came;            /* how many have come that had no prompt to be read */
+    struct weir_party *turn; /* whose turn it is; NULL: nobody has a text */
+    bool is_paid;            /* it has had its quantum for this turn */
+    uint64_t written;        /* tokens outside turns for which the wheel has not turned yet */
+    uint64_t came;           /* how many have come that had nothing running */
 };
 
 /* The job waits behind its party's others, or before them. */
@@ -64,11 +63,12 @@ struct weir_party *weir_fair_debtor(const struct weir_fair *fair, const struct w
 
 /* A token of the party's is written in the next step. */
 void weir_fair_charge(struct weir_fair *fair, struct weir_party *party);
-/* Rows that those want who may have all of them before the wheel turns. */
+/* Rows that those want who have just come, and want no more than what is before turns. */
 uint32_t weir_fair_questions(const struct weir_fair *fair);
-/* Deals rows to the parties as they want them: `given` of each. Where one gets the last that it
- * wants, the wheel turns no more in this step: its first token does not wait for rows that may as
- * well come later. */
-void weir_fair_deal(struct weir_fair *fair, uint32_t rows);
+/* Deals rows to the parties as they want them: `given` of each. So many stay for others than who
+ * has just come, for these may come without end. Where one gets the last that it
+ * wants, the others get theirs of this turn of the wheel and no more: its first token does not wait
+ * for rows that may as well come later. */
+void weir_fair_deal(struct weir_fair *fair, uint32_t rows, uint32_t others);
 
 #endif

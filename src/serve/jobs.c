@@ -314,13 +314,13 @@ static void tell_job(struct weir_scheduler *scheduler, const struct weir_job *jo
 
 void weir_jobs_tell(struct weir_scheduler *scheduler)
 {
-    const struct weir_party *party = scheduler->fair.first;
+    const struct weir_party *party = scheduler->fair.turn;
     scheduler->text_count = 0;
     for (uint32_t index = 0; index < scheduler->running_count; index++)
         tell_job(scheduler, scheduler->running[index]);
     while (party != NULL && scheduler->text_count < WEIR_TEXT_STATES) {
         for (const struct weir_job *job = party->first; job != NULL; job = job->next)
             tell_job(scheduler, job);
-        party = party->next == scheduler->fair.first ? NULL : party->next;
+        party = party->next == scheduler->fair.turn ? NULL : party->next;
     }
 }

@@ -210,15 +210,17 @@ static uint32_t question_rows(const struct weir_portions *pieces, uint32_t token
     return (uint32_t)fmin(fmax(rows, ROWS_MIN), QUESTION_MAX);
 }
 
-uint32_t weir_portions_rows(struct weir_portions *pieces, uint32_t token_count, uint32_t asked)
+uint32_t weir_portions_rows(struct weir_portions *pieces, uint32_t token_count, uint32_t asked,
+                            uint32_t *others)
 {
     const uint32_t most = pieces->n_chunk - token_count;
     const uint32_t rows = usual_rows(pieces, token_count);
+    *others = rows / 4;
     pieces->is_question = asked > 0;
     if (asked == 0)
         return rows;
     const uint32_t first = (uint32_t)weir_min(asked, question_rows(pieces, token_count));
-    return (uint32_t)weir_min(weir_max(rows, first + rows / 4), most);
+    return (uint32_t)weir_min(weir_max(rows, first + *others), most);
 }
 
 void weir_portions_tell(struct weir_portions *pieces, uint32_t token_count, uint32_t row_count,

@@ -6,9 +6,8 @@
  * somebody may come: pieces of about the gap too, as long as they cost an eighth more than the
  * cheapest at most. While short questions come, which wait for the step that is under way, it is
  * half of the gap, half more than a plain step, and half more instead of an eighth. Only the step
- * that reads a question may take all of the gap, and has up to 32 rows of it beside tokens, and a
- * quarter of a usual step's. All of this follows from what steps took, in whatever way the machine
- * spends the time.
+ * that reads a question may take all of the gap, and has up to 32 rows of it beside tokens. All of
+ * this follows from what steps took, in whatever way the machine spends the time.
  *
  * Threads   One: the scheduler's.
  */
@@ -46,8 +45,10 @@ struct weir_portions {
 void weir_portions_init(struct weir_portions *pieces, uint32_t gap_ms, uint32_t n_chunk,
                         bool is_streamed);
 /* Rows for prompts in the next step, beside so many tokens, where short questions want `asked` of
- * them. 0: it does without them, and tells how long that takes. */
-uint32_t weir_portions_rows(struct weir_portions *pieces, uint32_t token_count, uint32_t asked);
+ * them; *others: of these, how many stay for prompts that wait since before. 0: it does without
+ * them, and tells how long that takes. */
+uint32_t weir_portions_rows(struct weir_portions *pieces, uint32_t token_count, uint32_t asked,
+                            uint32_t *others);
 /* What the step took that had so many of both. */
 void weir_portions_tell(struct weir_portions *pieces, uint32_t token_count, uint32_t row_count,
                         uint64_t took_ns);

@@ -124,21 +124,23 @@ static bool is_question_near(const struct weir_scheduler *scheduler)
            weir_now_ns() - scheduler->question_ns < QUESTION_S * 1000ull * NS_PER_MS;
 }
 
-static uint32_t count_rows(struct weir_scheduler *scheduler, uint32_t token_count)
+/* Rows for prompts; *others: of them, those that short questions do not get. */
+static uint32_t count_rows(struct weir_scheduler *scheduler, uint32_t token_count, uint32_t *others)
 {
     struct weir_portions *pieces = &scheduler->pieces;
     pieces->is_awaited = is_question_near(scheduler);
-    return weir_portions_rows(pieces, token_count, weir_fair_questions(&scheduler->fair));
+    return weir_portions_rows(pieces, token_count, weir_fair_questions(&scheduler->fair), others);
 }
 
 /* Every text's next token, and of the rows for prompts what is dealt to each party. *token_count:
  * how many of the evals are tokens, which come first. */
 static uint32_t compose(struct weir_scheduler *scheduler, uint32_t *token_count)
 {
-    uint32_t prompts = 0;
+    uint32_t prompts = 0, others = 0;
     const uint32_t count = add_tokens(scheduler, &prompts);
     *token_count = count;
-    weir_fair_deal(&scheduler->fair, count_rows(scheduler, count));
+    const uint32_t rows = count_rows(scheduler, count, &others);
+    weir_fair_deal(&scheduler->fair, rows, others);
     return prompts == 0 ? count : share_rows(scheduler, count, add_prompts(scheduler, count));
 }
 

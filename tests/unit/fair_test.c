@@ -3,13 +3,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 #include <cmocka.h>
 
 #include "serve/scheduler.h"
 
-enum { PARTIES = 3, STEPS = 100, ROWS = 24, CLIENTS = 16 };
+enum { PARTIES = 3, STEPS = 100, ROWS = 24 };
 
 /* Texts of parties, as the scheduler would have them, without an engine. */
 struct scene {
@@ -62,7 +61,7 @@ static void step(struct scene *scene, const uint32_t wanted[PARTIES],
         for (uint32_t token = 0; token < written[index]; token++)
             weir_fair_charge(&scene->fair, &scene->parties[index]);
     }
-    weir_fair_deal(&scene->fair, rows);
+    weir_fair_deal(&scene->fair, rows, rows / 4);
     uint32_t sum = 0;
     for (uint32_t index = 0; index < PARTIES; index++) {
         assert_true(scene->parties[index].given <= wanted[index]);
@@ -112,9 +111,10 @@ static void test_small_wishes_are_met_at_once(void **state)
         const uint32_t wanted[PARTIES] = {4000, wishes[at], 4000};
         const uint32_t then[PARTIES] = {4000, 0, 4000};
         const uint32_t part = (wishes[at] + 7) / 8 * 8;
-        for (uint32_t index = 0; index < PARTIES; index++)
+        for (uint32_t index = 0; index < PARTIES; index++) {
             enter(&scene, index, wanted[index]);
-        scene.parties[1].deficit = -64; /* it owes: this is no question */
+            scene.parties[index].head = 0; /* they have been here for long */
+        }
         step(&scene, wanted, none, 500);
         assert_int_equal(scene.computed[1], wishes[at]);
         assert_int_equal(scene.computed[0], part);
@@ -124,8 +124,8 @@ static void test_small_wishes_are_met_at_once(void **state)
     }
 }
 
-/* A short question beside long prompts waits for no turn; what it has had so it owes, and a second
- * text of the same party has to wait. */
+/* A short question beside long prompts waits for nobody's turn; what it has had so it owes, and a
+ * second text of the same party has to wait. */
 static void test_who_has_just_come_is_first(void **state)
 {
     struct scene scene = {0};
@@ -136,9 +136,9 @@ static void test_who_has_just_come_is_first(void **state)
     for (uint32_t count = 0; count < STEPS; count++)
         step(&scene, before, none, ROWS);
     struct weir_job *question = enter(&scene, 1, 30);
-    step(&scene, with, none, 40);
+    step(&scene, with, none, 40); /* of which a quarter is for turns */
     assert_int_equal(scene.computed[1], 30);
-    assert_in_range(-scene.parties[1].deficit, 30 - 8, 30);
+    assert_int_equal(scene.parties[1].deficit, -30);
     weir_fair_enter(&scene.fair, come(&scene, 1, 4000));
     weir_fair_leave(&scene.fair, question);
     for (uint32_t count = 0; count < STEPS; count++)
@@ -155,7 +155,7 @@ static void test_questions_are_short_and_new(void **state)
     (void)state;
     enter(&scene, 0, 4000);
     enter(&scene, 2, 20);
-    scene.parties[2].deficit = -64; /* it owes */
+    scene.parties[0].head = scene.parties[2].head = 0; /* they have been here for long */
     assert_true(weir_fair_is_question(come(&scene, 1, 64)));
     assert_false(weir_fair_is_question(come(&scene, 1, 65)));
     assert_false(weir_fair_is_question(come(&scene, 0, 5)));
@@ -169,18 +169,22 @@ static void test_questions_are_short_and_new(void **state)
     assert_int_equal(weir_fair_questions(&scene.fair), 0);
 }
 
-/* Two have just come, the long one before the short one: the short one is read first. */
+/* Two have just come, the long one before the short one: the short one is read first, whoever's
+ * turn it is. */
 static void test_the_shortest_question_is_first(void **state)
 {
     const uint32_t wanted[PARTIES] = {4000, 12, 60};
-    struct scene scene = {0};
     (void)state;
-    enter(&scene, 0, 4000);
-    enter(&scene, 2, 60);
-    enter(&scene, 1, 12);
-    step(&scene, wanted, none, 20);
-    assert_int_equal(scene.computed[1], 12);
-    assert_int_equal(scene.computed[2], 8);
+    for (uint32_t turn = 0; turn < PARTIES; turn++) {
+        struct scene scene = {0};
+        enter(&scene, 0, 4000);
+        enter(&scene, 2, 60);
+        enter(&scene, 1, 12);
+        scene.fair.turn = &scene.parties[turn];
+        step(&scene, wanted, none, 20);
+        assert_int_equal(scene.computed[1], 12);
+        assert_int_equal(scene.parties[1].head, 52);
+    }
 }
 
 /* Shorter questions come without end, and want all rows: a longer one is passed by a few. */
@@ -193,72 +197,25 @@ static void test_a_question_is_passed_by_few(void **state)
     for (scene.parties[2].given = 0; scene.parties[2].given == 0 && steps < 100; steps++) {
         struct weir_job *shorter = enter(&scene, 1, 12);
         scene.parties[1].wanted = 12;
-        weir_fair_deal(&scene.fair, 12);
+        weir_fair_deal(&scene.fair, 12, 0);
         weir_fair_leave(&scene.fair, shorter);
         scene.job_count = 1;
     }
     assert_in_range(steps, 2, 5);
 }
 
-/* Clients as a server without keys has them, who ask and write 64 tokens, again and again. */
-struct crowd {
-    struct weir_fair fair;
-    struct weir_party parties[CLIENTS];
-    struct weir_job jobs[CLIENTS];
-    uint32_t left[CLIENTS], writes[CLIENTS], waited[CLIENTS];
-    uint32_t longest[CLIENTS]; /* steps until a prompt is read */
-};
-
-static void ask_or_write(struct crowd *crowd, uint32_t client, uint32_t length)
+/* The question has all of the rows that do not stay for others, and these have the rest. */
+static void test_others_keep_their_rows(void **state)
 {
-    struct weir_party *party = &crowd->parties[client];
-    if (crowd->left[client] == 0 && crowd->writes[client] > 0) {
-        weir_fair_charge(&crowd->fair, party);
-        crowd->writes[client]--;
-    } else if (crowd->left[client] == 0) {
-        if (party->running > 0)
-            weir_fair_leave(&crowd->fair, &crowd->jobs[client]);
-        crowd->jobs[client] = (struct weir_job){.party = party, .cost = length};
-        weir_fair_wait(&crowd->fair, &crowd->jobs[client]);
-        weir_fair_enter(&crowd->fair, &crowd->jobs[client]);
-        crowd->left[client] = length;
-        crowd->writes[client] = 64;
-        crowd->waited[client] = 0;
-    }
-    party->wanted = crowd->left[client];
-}
-
-static void crowd_step(struct crowd *crowd, uint32_t length, uint32_t rows, bool counts)
-{
-    static uint64_t state = 22;
-    for (uint32_t client = 0; client < CLIENTS; client++)
-        ask_or_write(crowd, client,
-                     client == 0 ? length : 37 + (uint32_t)(weir_random_next(&state) % 26));
-    weir_fair_deal(&crowd->fair, rows);
-    for (uint32_t client = 0; client < CLIENTS; client++) {
-        crowd->waited[client] += crowd->left[client] > 0;
-        crowd->left[client] -= crowd->parties[client].given;
-        if (counts && crowd->waited[client] > crowd->longest[client])
-            crowd->longest[client] = crowd->waited[client];
-    }
-}
-
-/* The prompt of one is longer than a question, and shorter ones come and go: it waits as long as
- * these, and then for as many tokens of each as it is longer: a step each, as all write. */
-static void test_a_longer_prompt_waits_for_its_turns(void **state)
-{
-    static const uint32_t lengths[] = {64, 66, 75, 100};
+    struct scene scene = {0};
     (void)state;
-    for (size_t at = 0; at < WEIR_COUNT(lengths); at++)
-        for (uint32_t rows = 8; rows <= 14; rows += 2) {
-            struct crowd crowd = {0};
-            uint32_t others = 0;
-            for (uint32_t count = 0; count < 40 * STEPS; count++)
-                crowd_step(&crowd, lengths[at], rows, count > 5 * STEPS);
-            for (uint32_t client = 1; client < CLIENTS; client++)
-                others = (uint32_t)weir_max(others, crowd.longest[client]);
-            assert_in_range(crowd.longest[0], 1, others + lengths[at] - 64 + 8);
-        }
+    enter(&scene, 0, 4000);
+    enter(&scene, 1, 30);
+    scene.parties[0].head = 0; /* it has been here for long */
+    scene.parties[0].wanted = 4000;
+    weir_fair_deal(&scene.fair, 34, 4);
+    assert_int_equal(scene.parties[1].given, 30);
+    assert_int_equal(scene.parties[0].given, 4);
 }
 
 /* Questions come without end, each of somebody who had nothing running: a long prompt goes on. */
@@ -333,7 +290,7 @@ static void test_the_fewest_tokens_come_in_first(void **state)
     assert_null(next(&scene));
     weir_fair_leave(&scene.fair, long_one);
     weir_fair_leave(&scene.fair, behind);
-    assert_null(scene.fair.first);
+    assert_null(scene.fair.turn);
 }
 
 /* Short texts come again and again; a long one that waits is let in when they have had as much. */
@@ -423,7 +380,7 @@ int main(void)
         cmocka_unit_test(test_questions_are_short_and_new),
         cmocka_unit_test(test_the_shortest_question_is_first),
         cmocka_unit_test(test_a_question_is_passed_by_few),
-        cmocka_unit_test(test_a_longer_prompt_waits_for_its_turns),
+        cmocka_unit_test(test_others_keep_their_rows),
         cmocka_unit_test(test_nobody_is_passed_for_ever),
         cmocka_unit_test(test_written_tokens_count),
         cmocka_unit_test(test_debts_are_to_each_other),

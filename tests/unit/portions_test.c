@@ -37,7 +37,8 @@ static struct scene open_scene(struct machine machine)
 static void step(struct scene *scene, uint32_t tokens, uint32_t wanted)
 {
     const struct machine *machine = &scene->machine;
-    const uint32_t may = weir_portions_rows(&scene->pieces, tokens, 0);
+    uint32_t others = 0;
+    const uint32_t may = weir_portions_rows(&scene->pieces, tokens, 0, &others);
     assert_true(may <= CHUNK - tokens);
     scene->rows = (uint32_t)weir_min(may, wanted);
     scene->took_us = machine->fixed_us + (uint64_t)tokens * machine->token_us +
@@ -170,32 +171,34 @@ static void test_questions_find_short_steps(void **state)
     assert_in_range(longest_us(&scene, 2, 4000, 200), 5000, 6000); /* half of the gap */
 }
 
-/* A question is read in one step, or in a few, with a quarter of a usual step's rows beside it.
- * Where rows are dear it has no more of them than others. */
+/* A question is read in one step, or in a few; others' prompts have their quarter of what they
+ * would have had. Where rows are dear it has no more of them than others. */
 static void test_a_question_is_read_at_once(void **state)
 {
     struct scene scene = open_scene(quick);
+    uint32_t others = 0;
     (void)state;
-    assert_in_range(weir_portions_rows(&scene.pieces, 3, 20), 20, 32); /* at first */
+    assert_in_range(weir_portions_rows(&scene.pieces, 3, 20, &others), 20, 32); /* at first */
     scene.pieces.is_awaited = true;
     run(&scene, 3, 4000, 40);
-    assert_int_equal(weir_portions_rows(&scene.pieces, 3, 0), 8);
-    assert_int_equal(weir_portions_rows(&scene.pieces, 3, 5), 8);
-    assert_int_equal(weir_portions_rows(&scene.pieces, 3, 12), 14);
-    assert_in_range(weir_portions_rows(&scene.pieces, 3, 60), 15, 19); /* the gap's end */
-    assert_int_equal(weir_portions_rows(&scene.pieces, CHUNK - 9, 60), 9);
+    assert_int_equal(weir_portions_rows(&scene.pieces, 3, 0, &others), 8);
+    assert_int_equal(others, 2);
+    assert_int_equal(weir_portions_rows(&scene.pieces, 3, 5, &others), 8);
+    assert_int_equal(weir_portions_rows(&scene.pieces, 3, 12, &others), 14);
+    assert_in_range(weir_portions_rows(&scene.pieces, 3, 60, &others), 15, 19); /* the gap's end */
+    assert_int_equal(weir_portions_rows(&scene.pieces, CHUNK - 9, 60, &others), 9);
     /* What its rows cost is known from such steps: they look back at less than a long text's. */
     for (int count = 0; count < 10; count++) {
-        const uint32_t rows = weir_portions_rows(&scene.pieces, 3, 60);
+        const uint32_t rows = weir_portions_rows(&scene.pieces, 3, 60, &others);
         weir_portions_tell(&scene.pieces, 3, rows, (2300 + 100ull * rows) * NS_PER_US);
     }
-    assert_int_equal(weir_portions_rows(&scene.pieces, 3, 60), 34);
-    assert_int_equal(weir_portions_rows(&scene.pieces, 3, 0), 8);
+    assert_int_equal(weir_portions_rows(&scene.pieces, 3, 60, &others), 34);
+    assert_int_equal(weir_portions_rows(&scene.pieces, 3, 0, &others), 8);
     run(&scene, 0, 4000, 1000);
-    assert_true(weir_portions_rows(&scene.pieces, 0, 60) >= 60);
+    assert_true(weir_portions_rows(&scene.pieces, 0, 60, &others) >= 60 + others);
     scene = open_scene((struct machine){1000, 1000, 1000000, 0});
     run(&scene, 3, 4000, 40);
-    assert_true(weir_portions_rows(&scene.pieces, 3, 60) <= 20);
+    assert_true(weir_portions_rows(&scene.pieces, 3, 60, &others) <= 20);
 }
 
 /* Where nothing is read, and rows are still cheaper in long pieces, these are found. */
