@@ -59,11 +59,13 @@ static inline float weir_encode_whole(float a, float b, float low, float high)
 /* What a scale is to be multiplied by when its steps are chosen: a block's square (of its values,
  * weighed) over its product (of its values and the decoded ones). Under the scale of least squares
  * decoded values are too small, by the share of the square that is lost. Errors of either sign
- * cancel in a product of many columns; this one is alike in all blocks, and layers add it up. */
-static inline float weir_encode_growth(double square, double product)
+ * cancel in a product of many columns; this one is alike in all blocks, and layers add it up. A
+ * block whose scale is less than 2^-18 stays: such halves are further apart than it would grow. */
+static inline float weir_encode_growth(double square, double product, uint16_t scale)
 {
     enum { GROWTH_MAX = 2 }; /* of a block that its format does not fit at all */
-    return product > square / GROWTH_MAX ? (float)(square / product) : 1.0f;
+    const bool grows = product > square / GROWTH_MAX && fabsf(weir_f16_to_f32(scale)) >= 0x1p-18f;
+    return grows ? (float)(square / product) : 1.0f;
 }
 
 /* A half times that. */

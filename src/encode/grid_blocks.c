@@ -251,7 +251,7 @@ static void find_block(const struct work *work, struct found *found)
         for (int run = 0; run < work->run_count; run++)
             scales[run] = d * (float)(2 * multiples[run] + 1);
     }
-    found->d = weir_encode_grown(found->d, weir_encode_growth(work->square, product));
+    found->d = weir_encode_grown(found->d, weir_encode_growth(work->square, product, found->d));
 }
 
 /* Values become magnitudes, and bits of signs. Where the last sign follows from the others and is

@@ -347,7 +347,7 @@ static void grow(const struct weir_fit *fit, const struct weir_lot *lot,
             offset += (double)lot->w[i][run] * (double)lot->x[i][run];
         const double product = (double)stored->scales[run] * (double)sums.qx[run] -
                                (double)stored->minimums[run] * offset;
-        const float growth = weir_encode_growth((double)lot->squares[run], product);
+        const float growth = weir_encode_growth((double)lot->squares[run], product, stored->d[run]);
         stored->d[run] = weir_encode_grown(stored->d[run], growth);
         stored->m[run] = weir_encode_grown(stored->m[run], growth);
     }

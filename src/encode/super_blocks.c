@@ -268,7 +268,7 @@ static void find_multiples(const struct work *work, struct multiples *best)
     }
     for (int run = 0; run < work->lot_count * WEIR_LOT_RUNS; run++)
         square += (double)work->lots[run / WEIR_LOT_RUNS].squares[run % WEIR_LOT_RUNS];
-    const float growth = weir_encode_growth(square, product);
+    const float growth = weir_encode_growth(square, product, best->d);
     best->d = weir_encode_grown(best->d, growth);
     best->dmin = weir_encode_grown(best->dmin, growth);
 }

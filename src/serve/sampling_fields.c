@@ -65,8 +65,8 @@ static void read_stop(struct weir_request *request, const struct weir_fields *fi
     if (json_is_array(stop)) {
         json_array_foreach(stop, index, value) add_stop(request, fields, value);
     } else if (stop == NULL) {
-        memcpy(request->stop_strings, usual->stops, usual->stop_count * sizeof(*usual->stops));
-        request->stop_count = usual->stop_count;
+        for (; request->stop_count < usual->stop_count; request->stop_count++)
+            request->stop_strings[request->stop_count] = usual->stops[request->stop_count];
     } else {
         add_stop(request, fields, stop);
     }

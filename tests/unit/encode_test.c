@@ -292,7 +292,7 @@ static void decoded_values_are_as_large_as_they_were(void **state)
                     square += w * (double)x[i] * (double)x[i];
                 }
             }
-            if (fabs(product / square - 1.0) > 3e-4)
+            if (fabs(product / square - 1.0) > 1e-3)
                 fail_msg("%s: %.5f of their size", name_of(types[at]), product / square);
         }
 }

@@ -303,17 +303,17 @@ static double lost_share(enum weir_type type)
 {
     switch (type) {
     case WEIR_TYPE_IQ1_S:
-        return 0.199;
+        return 0.248;
     case WEIR_TYPE_IQ1_M:
-        return 0.172;
+        return 0.208;
     case WEIR_TYPE_IQ2_XXS:
-        return 0.108;
+        return 0.121;
     case WEIR_TYPE_IQ2_XS:
-        return 0.082;
+        return 0.089;
     case WEIR_TYPE_IQ2_S:
-        return 0.058;
+        return 0.062;
     case WEIR_TYPE_IQ3_XXS:
-        return 0.032;
+        return 0.033;
     case WEIR_TYPE_IQ3_S:
         return 0.017;
     case WEIR_TYPE_TQ1_0:
@@ -322,7 +322,7 @@ static double lost_share(enum weir_type type)
     case WEIR_TYPE_Q1_0:
         return 0.36;
     default:
-        return 0.124;
+        return 0.141;
     }
 }
 
