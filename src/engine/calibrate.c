@@ -328,19 +328,9 @@ static void describe_model(struct calibrating *calibrating)
 {
     const struct weir_model *model = calibrating->model;
     struct weir_calibration *out = calibrating->out;
-    const struct weir_weight *weight = weir_main_weight(model);
     uint32_t slice_count = 0;
-    calibrating->matrix = (struct weir_probe_matrix){
-        .kernels = &calibrating->kernels,
-        .type = weight->type,
-        .rows = weight->rows,
-        .cols = weight->cols,
-        .group_rows = weight->scales.group_rows,
-        .group_cols = weight->scales.group_cols,
-        .scale_type = weight->scales.type,
-        .n_token_max = PROMPT_TOKENS,
-    };
-    snprintf(out->type, sizeof(out->type), "%s", weir_quant_info(weight->type)->name);
+    calibrating->matrix = weir_probe_matrix_of(model, &calibrating->kernels, PROMPT_TOKENS);
+    snprintf(out->type, sizeof(out->type), "%s", weir_quant_info(calibrating->matrix.type)->name);
     /* Half of a token's experts are missing: the middle of what ceilings give. */
     (void)count_slices(model, &slice_count);
     if (model->shape.n_expert > 0)

@@ -74,17 +74,8 @@ fail:
 static enum weir_status measure_host(const struct weir_blueprint *blueprint, uint32_t n_thread,
                                      double *speed, struct weir_err *err)
 {
-    const struct weir_weight *weight = weir_main_weight(blueprint->model);
-    const struct weir_probe_matrix matrix = {
-        .kernels = &blueprint->kernels,
-        .type = weight->type,
-        .rows = weight->rows,
-        .cols = weight->cols,
-        .group_rows = weight->scales.group_rows,
-        .group_cols = weight->scales.group_cols,
-        .scale_type = weight->scales.type,
-        .n_token_max = 1,
-    };
+    const struct weir_probe_matrix matrix =
+        weir_probe_matrix_of(blueprint->model, &blueprint->kernels, 1);
     struct weir_memory_probe probe;
     WEIR_TRY(weir_memory_probe_open(&probe, n_thread, &matrix, err));
     *speed = step_share * weir_memory_probe_matmul(&probe, &matrix, 1, COMPUTE_NS);

@@ -86,6 +86,10 @@ struct weir_probe_matrix {
     enum weir_scale_type scale_type;
     uint32_t n_token_max;
 };
+/* The one that stands for all of the model's: weir_main_weight(). kernels are borrowed. */
+struct weir_probe_matrix weir_probe_matrix_of(const struct weir_model *model,
+                                              const struct weir_kernels *kernels,
+                                              uint32_t n_token_max);
 
 /* matrix may be NULL: no matmul will be measured. Errors: NOMEM, and what the pool says. */
 enum weir_status weir_memory_probe_open(struct weir_memory_probe *probe, uint32_t n_thread,

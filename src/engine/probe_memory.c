@@ -1,6 +1,8 @@
 /* probe_memory.c - how fast all threads read memory, and how fast a kernel passes through it. */
 #include "engine/probe.h"
 
+#include "engine/forecast.h"
+
 enum {
     MEMORY_BYTES = 256 << 20,
     PIECE_BYTES = 4 << 20, /* read between two looks at the clock */
@@ -23,6 +25,23 @@ static void lay_out(struct weir_memory_probe *probe, const struct weir_probe_mat
     probe->x = weir_mem_alloc(&probe->mem, WEIR_MEM_SCRATCH, row_bytes * matrix->n_token_max, 4096);
     probe->y = weir_mem_alloc(&probe->mem, WEIR_MEM_SCRATCH,
                               count_rows(matrix) * matrix->n_token_max * sizeof(float), 4096);
+}
+
+struct weir_probe_matrix weir_probe_matrix_of(const struct weir_model *model,
+                                              const struct weir_kernels *kernels,
+                                              uint32_t n_token_max)
+{
+    const struct weir_weight *weight = weir_main_weight(model);
+    return (struct weir_probe_matrix){
+        .kernels = kernels,
+        .type = weight->type,
+        .rows = weight->rows,
+        .cols = weight->cols,
+        .group_rows = weight->scales.group_rows,
+        .group_cols = weight->scales.group_cols,
+        .scale_type = weight->scales.type,
+        .n_token_max = n_token_max,
+    };
 }
 
 enum weir_status weir_memory_probe_open(struct weir_memory_probe *probe, uint32_t n_thread,
